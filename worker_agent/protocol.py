@@ -1,0 +1,297 @@
+"""The wire protocol between the backend and its workers: every message, once.
+
+Both sides import this module and nothing else defines a message. Messages are frozen values. A receiver
+ignores fields that it does not know (a newer peer may send them) and refuses a message that lacks one
+(`pydantic.ValidationError`). NaN and infinities are not JSON and are refused everywhere.
+"""
+
+import math
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+
+PROTOCOL_VERSION = 1
+OLDEST_PROTOCOL_VERSION = 1
+
+MAX_TEXT = 8_000
+"""Characters kept of an error message or log line; longer texts are cut where they arise."""
+MAX_TRACEBACK = 32_000
+MAX_REPORTED_POINTS = 10_000
+"""Metric points, and log lines, that one report or page may carry."""
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9^][A-Za-z0-9^=_.-]*(/[A-Za-z0-9^][A-Za-z0-9^=_.-]*)*$", max_length=200
+    ),
+]
+Path = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_-]+)+$", max_length=200)]
+
+
+class InvalidInput(Exception):  # noqa: N818  (read as "raise InvalidInput")
+    """The operation's parameters or data cannot be used. The message is shown to the user as it stands."""
+
+
+class AgentState(StrEnum):
+    IDLE = "idle"
+    BUSY = "busy"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended, as its worker says it."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    """The worker had to stop (shutdown, lost input); the operation may go on elsewhere."""
+
+
+class ErrorClass(StrEnum):
+    JOB = "job"
+    INVALID = "invalid"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMEOUT = "timeout"
+    LOST = "lost"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class ArtifactRef(Message):
+    """A file by its content; `name` is what the operation calls it."""
+
+    name: Name
+    sha256: Sha256
+    size: int = Field(ge=0)
+
+
+class OperationError(Message):
+    error_class: ErrorClass = Field(alias="class")
+    message: str = Field(max_length=MAX_TEXT)
+    traceback: str | None = Field(default=None, max_length=MAX_TRACEBACK)
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+
+class Progress(Message):
+    percentage: float = Field(default=0.0, ge=0, le=100)
+    current_step: str | None = Field(default=None, max_length=500)
+    steps_completed: int | None = Field(default=None, ge=0)
+    steps_total: int | None = Field(default=None, ge=0)
+    eta_seconds: float | None = Field(default=None, ge=0)
+
+
+class MetricPoint(Message):
+    seq: int = Field(ge=1)
+    name: str = Field(min_length=1, max_length=100)
+    step: int
+    value: float | None
+    """None where the job reported NaN or an infinity."""
+    time: datetime
+
+    @model_validator(mode="before")
+    @classmethod
+    def _undefined_is_null(cls, data: Any) -> Any:
+        if (
+            isinstance(data, dict)
+            and isinstance(data.get("value"), float)
+            and not math.isfinite(data["value"])
+        ):
+            return {**data, "value": None}
+        return data
+
+
+class LogLine(Message):
+    seq: int = Field(ge=1)
+    level: LogLevel
+    message: str = Field(max_length=MAX_TEXT)
+    time: datetime
+
+
+class CheckpointRef(Message):
+    """The newest state of an operation, from which a later attempt may go on."""
+
+    attempt: int = Field(ge=1)
+    step: int = Field(ge=0)
+    files: tuple[ArtifactRef, ...]
+
+
+# Worker -> backend ---------------------------------------------------------------------------------------
+
+
+class OperationType(Message):
+    """One kind of work that a worker can do."""
+
+    operation_type: Identifier
+    start_path: Path
+    parameters_schema: dict[str, JsonValue]
+
+
+class RunningOperation(Message):
+    operation_id: Identifier
+    attempt: int = Field(ge=1)
+
+
+class Report(Message):
+    """The end of an attempt. (operation, attempt) is the fence: a report whose fence is not current changes nothing.
+
+    `metrics` and `logs` are what the backend has not pulled yet.
+    """
+
+    attempt: int = Field(ge=1)
+    instance_id: Identifier
+    outcome: Outcome
+    result: dict[str, JsonValue] | None = None
+    error: OperationError | None = None
+    artifacts: tuple[ArtifactRef, ...] = ()
+    progress: Progress | None = None
+    metrics: tuple[MetricPoint, ...] = Field(default=(), max_length=MAX_REPORTED_POINTS)
+    logs: tuple[LogLine, ...] = Field(default=(), max_length=MAX_REPORTED_POINTS)
+
+    @model_validator(mode="after")
+    def _failure_has_an_error(self) -> "Report":
+        if self.outcome is Outcome.FAILED and self.error is None:
+            raise ValueError("a failed attempt needs an error")
+        return self
+
+
+class FinishedOperation(Message):
+    """A report that the backend has not acknowledged yet, repeated at registration."""
+
+    operation_id: Identifier
+    report: Report
+
+
+class Registration(Message):
+    """`POST /workers/register`, with the enrolment token. Idempotent."""
+
+    worker_id: Identifier
+    worker_type: Identifier
+    endpoint_url: str = Field(max_length=500)
+    capabilities: dict[str, JsonValue] = Field(default_factory=dict)
+    instance_id: Identifier
+    """Fresh and random at each start of the agent's process."""
+    version: str = Field(default="", max_length=100)
+    protocol_version: int = Field(default=PROTOCOL_VERSION, ge=1)
+    operation_types: tuple[OperationType, ...] = Field(default=(), max_length=100)
+    current_operation: RunningOperation | None = None
+    completed_operations: tuple[FinishedOperation, ...] = Field(default=(), max_length=1000)
+
+
+class RegistrationAnswer(Message):
+    worker_id: Identifier
+    status: str
+    protocol_version: int
+    worker_token: str
+    """The worker calls the backend with it."""
+    backend_token: str
+    """The worker knows the backend by it."""
+    health_interval_s: float = Field(gt=0)
+    cancel_grace_s: float = Field(ge=0)
+    stop_operations: tuple[RunningOperation, ...] = ()
+    """Attempts that the worker runs and must end: superseded or cancelled."""
+    acknowledged: tuple[Identifier, ...] = ()
+    """Of `completed_operations`, those that need not be sent again."""
+
+
+class CheckpointReport(Message):
+    """`POST /operations/{id}/checkpoints`, after the files were put."""
+
+    attempt: int = Field(ge=1)
+    instance_id: Identifier
+    step: int = Field(ge=0)
+    files: tuple[ArtifactRef, ...] = Field(min_length=1, max_length=100)
+
+
+class Deregistration(Message):
+    """`POST /workers/deregister`: the worker is going away in order."""
+
+    worker_id: Identifier
+    instance_id: Identifier
+
+
+# Backend -> worker ---------------------------------------------------------------------------------------
+
+
+class StartRequest(Message):
+    """`POST {start_path}`. A person may also send the parameters flat beside `task_id`."""
+
+    task_id: Identifier | None = None
+    attempt: int = Field(default=1, ge=1)
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    inputs: tuple[ArtifactRef, ...] = Field(default=(), max_length=1000)
+    resume_from: CheckpointRef | None = None
+    traceparent: str | None = Field(default=None, max_length=100)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat_parameters(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "parameters" in data:
+            return data
+        own = {key: data[key] for key in cls.model_fields if key in data}
+        return {**own, "parameters": {key: value for key, value in data.items() if key not in own}}
+
+
+class StartAnswer(Message):
+    operation_id: Identifier
+    status: Literal["started"] = "started"
+
+
+class BusyAnswer(Message):
+    """The body of a 503."""
+
+    current_operation: Identifier | None
+
+
+class Health(Message):
+    """`GET /health`. Without the backend's token only `status` is sent."""
+
+    status: AgentState
+    worker_id: Identifier
+    instance_id: Identifier
+    current_operation: Identifier | None = None
+    current_attempt: int | None = None
+    unacknowledged: tuple[Identifier, ...] = Field(default=(), max_length=1000)
+    """Finished operations whose report is still on its way."""
+    draining: bool = False
+    resources: dict[str, JsonValue] = Field(default_factory=dict)
+    """cpu_percent, memory_percent, gpu_percent, ... as far as known."""
+
+
+class AgentOperation(Message):
+    """`GET /api/v1/operations/{id}` of a worker."""
+
+    operation_id: Identifier
+    operation_type: Identifier
+    attempt: int = Field(ge=1)
+    state: Literal["running", "completed", "failed", "cancelled", "interrupted"]
+    progress: Progress
+    started_at: datetime
+    ended_at: datetime | None = None
+    metrics_cursor: int = Field(default=0, ge=0)
+    """The highest `seq` there is; smaller ones may have been dropped after they were pulled."""
+    logs_cursor: int = Field(default=0, ge=0)
+    report: Report | None = None
+
+
+class MetricsPage(Message):
+    results: tuple[MetricPoint, ...] = Field(max_length=MAX_REPORTED_POINTS)
+    next_cursor: int = Field(ge=0)
+
+
+class LogsPage(Message):
+    results: tuple[LogLine, ...] = Field(max_length=MAX_REPORTED_POINTS)
+    next_cursor: int = Field(ge=0)

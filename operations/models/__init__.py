@@ -1,0 +1,18 @@
+from operations.models.artifact import Artifact, StoredFile
+from operations.models.attempt import Attempt, Checkpoint
+from operations.models.event import Event
+from operations.models.market_data import MarketData
+from operations.models.operation import Operation
+from operations.models.telemetry import LogLine, MetricPoint
+
+__all__ = [
+    "Artifact",
+    "Attempt",
+    "Checkpoint",
+    "Event",
+    "LogLine",
+    "MarketData",
+    "MetricPoint",
+    "Operation",
+    "StoredFile",
+]

@@ -1,0 +1,59 @@
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from operations.models.attempt import Checkpoint
+from operations.models.operation import Operation
+
+
+class StoredFile(models.Model):
+    """A file on disk under its SHA-256. Kept while anything refers to it, and a day longer."""
+
+    sha256 = models.CharField(primary_key=True, max_length=64)
+    size = models.PositiveBigIntegerField(help_text="bytes")
+    created_at = models.DateTimeField(db_default=Now())
+    touched_at = models.DateTimeField(db_default=Now(), help_text="last put or last unreferenced")
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+
+class Artifact(models.Model):
+    """A named file of an operation: what it is given, what it makes, or part of a checkpoint."""
+
+    class Role(models.TextChoices):
+        INPUT = "input"
+        OUTPUT = "output"
+        CHECKPOINT = "checkpoint"
+
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="artifacts")
+    role = models.CharField(max_length=16, choices=Role.choices)
+    name = models.CharField(max_length=200)
+    attempt = models.PositiveIntegerField(default=0, help_text="that made it; 0 for inputs")
+    checkpoint = models.ForeignKey(
+        Checkpoint, null=True, blank=True, on_delete=models.CASCADE, related_name="files"
+    )
+    file = models.ForeignKey(StoredFile, on_delete=models.PROTECT, related_name="artifacts")
+
+    class Meta:
+        ordering = ["operation", "role", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["operation", "role", "name"],
+                condition=~Q(role="checkpoint"),
+                name="artifact_name_once",
+            ),
+            models.UniqueConstraint(
+                fields=["checkpoint", "name"],
+                condition=Q(role="checkpoint"),
+                name="artifact_name_once_per_checkpoint",
+            ),
+            models.CheckConstraint(
+                condition=Q(role="checkpoint", checkpoint__isnull=False)
+                | (~Q(role="checkpoint") & Q(checkpoint__isnull=True)),
+                name="artifact_checkpoint_files_name_theirs",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

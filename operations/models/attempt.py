@@ -1,0 +1,78 @@
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from operations.models.operation import Operation
+
+
+class AttemptOutcome(models.TextChoices):
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    REJECTED = "rejected"
+    """The worker never took it: busy, or connection refused."""
+    LOST = "lost"
+
+
+class Attempt(models.Model):
+    """One try of an operation on one worker. Without an end it is the worker's slot (one per worker, one per operation)."""
+
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    worker_id = models.CharField(max_length=128, help_text="kept when the worker is removed")
+    instance_id = models.CharField(max_length=128)
+    endpoint_url = models.CharField(max_length=500)
+    claimed_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True, blank=True, help_text="when the worker accepted")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=16, choices=AttemptOutcome.choices, blank=True)
+    error = models.TextField(blank=True)
+    resumed_from_step = models.PositiveBigIntegerField(null=True, blank=True)
+    report_sha256 = models.CharField(
+        max_length=64, blank=True, help_text="of the accepted report; a repeat is answered alike"
+    )
+    metrics_cursor = models.PositiveBigIntegerField(default=0, help_text="highest metric seq stored")
+    logs_cursor = models.PositiveBigIntegerField(default=0, help_text="highest log seq stored")
+
+    class Meta:
+        ordering = ["operation", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["operation", "number"], name="attempt_number_once"),
+            models.UniqueConstraint(
+                fields=["operation"],
+                condition=Q(ended_at__isnull=True),
+                name="attempt_one_active_per_operation",
+            ),
+            models.UniqueConstraint(
+                fields=["worker_id"], condition=Q(ended_at__isnull=True), name="attempt_one_active_per_worker"
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, outcome="") | (Q(ended_at__isnull=False) & ~Q(outcome="")),
+                name="attempt_end_has_an_outcome",
+            ),
+        ]
+        indexes = [models.Index(fields=["worker_id", "-claimed_at"], name="attempt_by_worker")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.operation_id}"
+
+
+class Checkpoint(models.Model):
+    """State from which an operation may go on; its files are `Artifact` rows that name it."""
+
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="checkpoints")
+    attempt = models.PositiveIntegerField()
+    step = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["operation", "attempt", "step"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["operation", "attempt", "step"], name="checkpoint_step_once_per_attempt"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"checkpoint at step {self.step} of {self.operation_id}"

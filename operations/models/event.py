@@ -1,0 +1,29 @@
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from operations.models.operation import Operation
+
+
+class Event(models.Model):
+    """What happened to an operation: every change of status, and what people or workers did. Append-only; `id` is its seq."""
+
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(db_default=Now())
+    kind = models.CharField(max_length=32, help_text="status, refused_report, checkpoint, ...")
+    from_status = models.CharField(max_length=16, blank=True)
+    to_status = models.CharField(max_length=16, blank=True)
+    attempt = models.PositiveIntegerField(null=True, blank=True)
+    actor = models.CharField(max_length=200, help_text="user:NAME, worker:ID, dispatcher, sweep, ...")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    address = models.GenericIPAddressField(
+        null=True, blank=True, help_text="where a person's request came from"
+    )
+    reason = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["operation", "id"], name="event_of_operation")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.from_status} -> {self.to_status}"

@@ -1,0 +1,114 @@
+import base64
+import secrets
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from operations.states import ACTIVE, FINAL, Status
+from worker_agent.protocol import ErrorClass
+
+
+def new_operation_id() -> str:
+    """80 random bits as 16 lower-case letters and digits: short in a URL, never guessed, never twice."""
+    return base64.b32encode(secrets.token_bytes(10)).decode().lower()
+
+
+class Operation(models.Model):
+    """What is to be done. The row is the queue, the record and the truth; only `lifecycle` changes its status."""
+
+    operation_id = models.CharField(
+        primary_key=True, max_length=128, default=new_operation_id, editable=False
+    )
+    operation_type = models.CharField(max_length=128)
+    status = models.CharField(max_length=16, choices=[(s, s) for s in Status], default=Status.PENDING)
+    parameters = models.JSONField(default=dict)
+    requirements = models.JSONField(default=dict, blank=True, help_text="least capabilities of a worker")
+    prefer_gpu = models.BooleanField(default=False)
+    priority = models.IntegerField(default=0)
+    after = models.ManyToManyField("self", symmetrical=False, related_name="followers", blank=True)
+    queue = models.BooleanField(default=True, help_text="false: fail rather than wait for a worker")
+
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True, help_text="backoff: not to be claimed earlier")
+    waiting_reason = models.CharField(max_length=500, blank=True)
+
+    worker_id = models.CharField(max_length=128, blank=True, help_text="of the newest attempt")
+    attempt = models.PositiveIntegerField(default=0, help_text="number of the newest attempt, the fence")
+    max_attempts = models.PositiveIntegerField(default=3)
+    attempts_from = models.PositiveIntegerField(
+        default=0, help_text="attempts made before the last retry by a person"
+    )
+    resume = models.BooleanField(
+        default=True, help_text="the next attempt goes on from the newest checkpoint"
+    )
+
+    progress = models.JSONField(default=dict, blank=True)
+    progress_updated_at = models.DateTimeField(null=True, blank=True)
+    progress_asked_at = models.DateTimeField(null=True, blank=True)
+
+    result = models.JSONField(null=True, blank=True)
+    error_class = models.CharField(max_length=16, choices=[(c, c) for c in ErrorClass], blank=True)
+    error_message = models.TextField(blank=True)
+    error_traceback = models.TextField(blank=True)
+
+    idempotency_key = models.CharField(max_length=255, blank=True)
+    request_sha256 = models.CharField(
+        max_length=64, blank=True, help_text="of the request that the key stands for"
+    )
+    cloned_from = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="clones"
+    )
+
+    class Meta:
+        ordering = ["-created_at", "-operation_id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=[s.value for s in Status]), name="operation_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=[s.value for s in FINAL], completed_at__isnull=False)
+                | (~Q(status__in=[s.value for s in FINAL]) & Q(completed_at__isnull=True)),
+                name="operation_ended_when",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=Status.FAILED.value) | ~Q(error_class=""), name="operation_failed_why"
+            ),
+            models.UniqueConstraint(
+                fields=["created_by", "idempotency_key"],
+                condition=~Q(idempotency_key=""),
+                name="operation_idempotency_key_once_per_user",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-created_at", "-operation_id"], name="operation_newest"),
+            models.Index(fields=["status", "-created_at"], name="operation_by_status"),
+            models.Index(fields=["operation_type", "-created_at"], name="operation_by_type"),
+            models.Index(fields=["worker_id", "-created_at"], name="operation_by_worker"),
+            models.Index(
+                F("priority").desc(),
+                "created_at",
+                name="operation_queue",
+                condition=Q(status=Status.PENDING.value),
+            ),
+            models.Index(
+                fields=["status"], name="operation_active", condition=Q(status__in=[s.value for s in ACTIVE])
+            ),
+            GinIndex(fields=["parameters"], name="operation_parameters", opclasses=["jsonb_path_ops"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation_type} {self.operation_id}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def is_active(self) -> bool:
+        return self.status in ACTIVE

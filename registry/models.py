@@ -1,0 +1,106 @@
+"""Who can work: workers, and what they have announced that they can do."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+
+class WorkerStatus(models.TextChoices):
+    AVAILABLE = "AVAILABLE"
+    BUSY = "BUSY"
+    TEMPORARILY_UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
+
+
+class Capability(models.Model):
+    """A kind of work, known from the first worker that announced it, and for ever after."""
+
+    operation_type = models.CharField(max_length=128)
+    worker_type = models.CharField(max_length=128)
+    start_path = models.CharField(max_length=200)
+    parameters_schema = models.JSONField()
+    announced_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "capabilities"
+        ordering = ["operation_type", "worker_type"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["operation_type", "worker_type"], name="capability_once_per_worker_type"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation_type} by {self.worker_type} workers"
+
+
+class Worker(models.Model):
+    """One agent, under the name it keeps across restarts; `instance_id` is its present incarnation."""
+
+    worker_id = models.CharField(primary_key=True, max_length=128)
+    worker_type = models.CharField(max_length=128, db_index=True)
+    endpoint_url = models.CharField(max_length=500)
+    instance_id = models.CharField(max_length=128)
+    version = models.CharField(max_length=100, blank=True)
+    protocol_version = models.PositiveIntegerField(default=1)
+    capabilities = models.JSONField(
+        default=dict, blank=True, help_text="cores, memory_gb, gpu, gpu_memory_gb, ..."
+    )
+    resources = models.JSONField(default=dict, blank=True, help_text="load at the last health answer")
+    announced = models.ManyToManyField(Capability, related_name="workers", blank=True)
+
+    status = models.CharField(max_length=32, choices=WorkerStatus.choices, default=WorkerStatus.AVAILABLE)
+    cordoned = models.BooleanField(default=False, help_text="people's word: no new work")
+    cordon_reason = models.CharField(max_length=500, blank=True)
+    draining = models.BooleanField(default=False, help_text="cordoned, and to leave when idle")
+
+    registered_at = models.DateTimeField(db_default=Now())
+    last_health_check = models.DateTimeField(null=True, blank=True)
+    last_healthy_at = models.DateTimeField(null=True, blank=True)
+    health_check_failures = models.PositiveIntegerField(default=0)
+    health_problem = models.CharField(max_length=500, blank=True, help_text="why the last check failed")
+    unavailable_since = models.DateTimeField(null=True, blank=True)
+    last_selected_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["worker_id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=WorkerStatus.values), name="worker_status_known"),
+            models.CheckConstraint(
+                condition=Q(status=WorkerStatus.TEMPORARILY_UNAVAILABLE, unavailable_since__isnull=False)
+                | (~Q(status=WorkerStatus.TEMPORARILY_UNAVAILABLE) & Q(unavailable_since__isnull=True)),
+                name="worker_unavailable_since_when",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                F("last_selected_at").asc(nulls_first=True),
+                "worker_id",
+                name="worker_selectable",
+                condition=Q(status=WorkerStatus.AVAILABLE, cordoned=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.worker_id
+
+
+class Sweep(models.Model):
+    """One round of the health sweep or of the cleanup: the proof that schedules are alive."""
+
+    class Kind(models.TextChoices):
+        HEALTH = "health"
+        CLEANUP = "cleanup"
+
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    started_at = models.DateTimeField(db_default=Now())
+    completed_at = models.DateTimeField(null=True, blank=True)
+    summary = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=["health", "cleanup"]), name="sweep_kind_known")
+        ]
+        indexes = [models.Index(fields=["kind", "-completed_at"], name="sweep_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} sweep of {self.started_at:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Makes a Proxmox LXC template with a KTRDR worker installed. Run on the Proxmox host as root.
+#   make-template.sh CTID WHEEL REQUIREMENTS [STORAGE] [BASE_TEMPLATE]
+# WHEEL: made by `pip wheel --no-deps .` in the repository. REQUIREMENTS: requirements/workers.txt.
+set -eu
+
+[ $# -ge 3 ] || { echo "usage: $0 CTID WHEEL REQUIREMENTS [STORAGE] [BASE_TEMPLATE]" >&2; exit 2; }
+ctid=$1 wheel=$2 requirements=$3
+storage=${4:-local-lvm}
+base=${5:-local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst}
+here=$(cd "$(dirname "$0")" && pwd)
+
+command -v pct >/dev/null || { echo "pct is missing: this is not a Proxmox host" >&2; exit 1; }
+[ -f "$wheel" ] || { echo "$wheel: no such wheel" >&2; exit 1; }
+[ -f "$requirements" ] || { echo "$requirements: no such file" >&2; exit 1; }
+if pct status "$ctid" >/dev/null 2>&1; then echo "container $ctid exists already" >&2; exit 1; fi
+
+pct create "$ctid" "$base" --hostname ktrdr-template --cores 4 --memory 8192 --swap 0 \
+    --rootfs "$storage:16" --net0 name=eth0,bridge=vmbr0,ip=dhcp --unprivileged 1 --features nesting=1
+pct start "$ctid"
+trap 'pct stop "$ctid" >/dev/null 2>&1 || true' EXIT
+
+tries=0
+until pct exec "$ctid" -- getent hosts deb.debian.org >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 60 ] || { echo "container $ctid has no network after 60 s" >&2; exit 1; }
+    sleep 1
+done
+
+pct exec "$ctid" -- sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3 python3-venv'
+pct exec "$ctid" -- useradd --system --create-home --home-dir /var/lib/ktrdr --shell /usr/sbin/nologin ktrdr
+pct exec "$ctid" -- mkdir -p /opt/ktrdr-worker /etc/ktrdr /tmp/ktrdr
+pct push "$ctid" "$wheel" "/tmp/ktrdr/$(basename "$wheel")"
+pct push "$ctid" "$requirements" /tmp/ktrdr/constraints.txt
+pct push "$ctid" "$here/../systemd/ktrdr-worker@.service" /etc/systemd/system/ktrdr-worker@.service
+pct exec "$ctid" -- python3 -m venv /opt/ktrdr-worker/.venv
+pct exec "$ctid" -- /opt/ktrdr-worker/.venv/bin/pip install --quiet \
+    --constraint /tmp/ktrdr/constraints.txt "/tmp/ktrdr/$(basename "$wheel")[training]"
+pct exec "$ctid" -- rm -r /tmp/ktrdr
+pct stop "$ctid"
+trap - EXIT
+pct template "$ctid"
+echo "template $ctid is ready: deploy/lxc/provision-worker.sh $ctid NEW_CTID ADDRESS/24 GATEWAY backtesting API_URL TOKEN_FILE"

@@ -1,0 +1,156 @@
+"""Under which account the server runs. PostgreSQL refuses root, so as root it is given another one.
+
+Nothing outside our own directory changes its mode or owner. Where that account cannot enter a folder above us
+(`/root` is 0700), the server process keeps one capability, to read and search files as root does.
+"""
+
+import ctypes
+import os
+import pwd
+import signal
+import stat
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+CAP_DAC_OVERRIDE = 1
+CAP_DAC_READ_SEARCH = 2
+PR_SET_PDEATHSIG = 1
+PR_SET_KEEPCAPS = 8
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+CAPABILITY_VERSION_3 = 0x20080522
+
+
+class NoAccountError(Exception):
+    """No account can run the server here. The message is one sentence for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    uid: int
+    gid: int
+    name: str
+
+
+def server_account(directory: Path) -> Account | None:
+    """The account that owns, or is to own, `directory`; None where the present user does it himself."""
+    if os.geteuid() != 0:
+        return None
+    owner = directory.stat().st_uid if directory.exists() else 0
+    if owner != 0:
+        return _account(pwd.getpwuid(owner))
+    for name in ("postgres", "nobody"):
+        try:
+            return _account(pwd.getpwnam(name))
+        except KeyError:
+            continue
+    raise NoAccountError(
+        "PostgreSQL does not run as root and this system has neither a user postgres nor nobody; "
+        "start as another user or set KTRDR_DATABASE_URL"
+    )
+
+
+def _account(entry: pwd.struct_passwd) -> Account:
+    return Account(entry.pw_uid, entry.pw_gid, entry.pw_name)
+
+
+def present_user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise NoAccountError(
+            f"PostgreSQL needs a user name and user id {os.geteuid()} has none; "
+            "add it to /etc/passwd or set KTRDR_DATABASE_URL"
+        ) from None
+
+
+def reachable(path: Path, account: Account) -> bool:
+    """Whether the account may read `path` and enter every folder above it (permission bits only)."""
+    return all(_allows(parent, account, stat.S_IXOTH) for parent in path.parents) and _allows(
+        path, account, stat.S_IROTH
+    )
+
+
+def _allows(path: Path, account: Account, other_bit: int) -> bool:
+    status = path.stat()
+    if status.st_uid == account.uid:
+        return bool(status.st_mode & other_bit << 6)
+    if status.st_gid == account.gid:
+        return bool(status.st_mode & other_bit << 3)
+    return bool(status.st_mode & other_bit)
+
+
+def needed_capability(paths: Iterable[Path], account: Account) -> int | None:
+    """The one to keep so that the account reaches all `paths`; None where it needs none. Raises NoAccountError."""
+    hidden = [path for path in paths if not reachable(path, account)]
+    if not hidden:
+        return None
+    held = _permitted_capabilities()
+    for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
+        if held >> capability & 1:
+            return capability
+    raise NoAccountError(
+        f"PostgreSQL does not run as root and its user {account.name} cannot reach {hidden[0]}; "
+        "move the clone and the data directory to where that user may enter, or set KTRDR_DATABASE_URL"
+    )
+
+
+def _permitted_capabilities() -> int:
+    if sys.platform != "linux":
+        return 0
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapPrm:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+class _CapabilitySets(ctypes.Structure):
+    _fields_ = [
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    ]
+
+
+def entering(account: Account | None, capability: int | None, death_signal: signal.Signals) -> Callable[[], None]:
+    """For `preexec_fn`: become the account and ask for `death_signal` when the parent ends."""
+    library = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def enter() -> None:
+        if account is not None:
+            if capability is not None:
+                _checked(library.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+            os.setgroups([])
+            os.setresgid(account.gid, account.gid, account.gid)
+            os.setresuid(account.uid, account.uid, account.uid)
+            if capability is not None:
+                _keep(library, capability)
+        if sys.platform == "linux":
+            # After the change of user, which clears it; and the parent may have died before it was set.
+            _checked(library.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0))
+            if os.getppid() != parent:
+                os._exit(1)
+
+    return enter
+
+
+def _keep(library: ctypes.CDLL, capability: int) -> None:
+    header = _CapabilityHeader(CAPABILITY_VERSION_3, 0)
+    sets = (_CapabilitySets * 2)()
+    bit = 1 << capability
+    sets[0] = _CapabilitySets(bit, bit, bit)
+    _checked(library.capset(ctypes.byref(header), sets))
+    _checked(library.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0))
+
+
+def _checked(result: int) -> None:
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

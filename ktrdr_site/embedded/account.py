@@ -7,7 +7,6 @@ Nothing outside our own directory changes its mode or owner. Where that account 
 import ctypes
 import os
 import pwd
-import signal
 import stat
 import sys
 from collections.abc import Callable, Iterable
@@ -16,7 +15,6 @@ from pathlib import Path
 
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
-PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
@@ -118,25 +116,20 @@ class _CapabilitySets(ctypes.Structure):
     ]
 
 
-def entering(account: Account | None, capability: int | None, death_signal: signal.Signals) -> Callable[[], None]:
-    """For `preexec_fn`: become the account and ask for `death_signal` when the parent ends."""
+def entering(account: Account | None, capability: int | None) -> Callable[[], None]:
+    """For `preexec_fn`: become the account, with no more than the one capability."""
     library = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
 
     def enter() -> None:
-        if account is not None:
-            if capability is not None:
-                _checked(library.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
-            os.setgroups([])
-            os.setresgid(account.gid, account.gid, account.gid)
-            os.setresuid(account.uid, account.uid, account.uid)
-            if capability is not None:
-                _keep(library, capability)
-        if sys.platform == "linux":
-            # After the change of user, which clears it; and the parent may have died before it was set.
-            _checked(library.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0))
-            if os.getppid() != parent:
-                os._exit(1)
+        if account is None:
+            return
+        if capability is not None:
+            _checked(library.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+        os.setgroups([])
+        os.setresgid(account.gid, account.gid, account.gid)
+        os.setresuid(account.uid, account.uid, account.uid)
+        if capability is not None:
+            _keep(library, capability)
 
     return enter
 

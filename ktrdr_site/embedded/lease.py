@@ -103,9 +103,7 @@ def _start(directory: Path) -> Path:
     finally:
         os.close(descriptor)
     if socket_directory is None:
-        raise EmbeddedServerError(
-            f"PostgreSQL stopped at once; {directory / cluster.SERVER_LOG} may say why"
-        )
+        raise EmbeddedServerError(f"PostgreSQL stopped at once; {directory / cluster.SERVER_LOG} may say why")
     return socket_directory
 
 

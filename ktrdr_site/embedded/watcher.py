@@ -13,8 +13,8 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ktrdr_site.embedded import cluster
@@ -26,6 +26,7 @@ from ktrdr_site.embedded.account import (
     present_user,
     server_account,
 )
+from ktrdr_site.parent_death import die_with_parent
 
 START_TIMEOUT_S = 50
 STOP_TIMEOUT_S = 8
@@ -70,7 +71,7 @@ def _socket_directory(directory: Path, account: Account | None) -> Iterator[Path
     if cluster.socket_path_fits(directory):
         yield directory
         return
-    short = Path(tempfile.mkdtemp(prefix="ktrdr-", dir="/tmp"))  # noqa: S108
+    short = Path(tempfile.mkdtemp(prefix="ktrdr-", dir="/tmp"))
     if account is not None:
         os.chown(short, account.uid, account.gid)
     try:
@@ -85,8 +86,14 @@ def _start(
     capability = None
     if account is not None:
         capability = needed_capability(cluster.files_to_reach(directory), account)
+    become = entering(account, capability)
     # Fast shutdown should this process be killed; the next user starts both again.
-    enter = entering(account, capability, signal.SIGINT)
+    bind = die_with_parent(signal.SIGINT)
+
+    def enter() -> None:
+        become()
+        bind()
+
     _initialise_once(directory, present_user(), enter)
     log = _open_log(directory)
     server = subprocess.Popen(  # noqa: S603
@@ -135,7 +142,9 @@ def _wait_until_ready(directory: Path, server: subprocess.Popen[bytes]) -> None:
             return
         if time.monotonic() > deadline:
             _stop(server)
-            raise StartError(f"PostgreSQL is not ready after {START_TIMEOUT_S} s; see {directory / cluster.SERVER_LOG}")
+            raise StartError(
+                f"PostgreSQL is not ready after {START_TIMEOUT_S} s; see {directory / cluster.SERVER_LOG}"
+            )
         time.sleep(0.01)
     lines = (directory / cluster.SERVER_LOG).read_text(errors="replace").strip().splitlines()
     raise StartError(f"PostgreSQL does not start: {' '.join(lines[-1:])} ({directory / cluster.SERVER_LOG})")

@@ -1,0 +1,62 @@
+import asyncio
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from ktrdr_site.preparation import NotReadyError
+from ktrdr_site.services import Plan
+from ktrdr_site.stack import run
+
+DEFAULT_WORKERS = "training=1,backtesting=2"
+
+
+class Command(BaseCommand):
+    help = "Start everything on this machine: database, web server, schedules, dispatcher and workers."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address of the web server (%(default)s)")
+        parser.add_argument("--port", type=int, default=8000, help="port of the web server (%(default)s)")
+        # Read by manage.py as well: the settings need it before this command exists.
+        parser.add_argument("--data-dir", help="where everything is kept (KTRDR_DATA_DIR, else var)")
+        parser.add_argument("--workers", default=DEFAULT_WORKERS, help="how many of which type (%(default)s)")
+        parser.add_argument(
+            "--no-demo", action="store_true", help="no sample data and no demo at the first start"
+        )
+        parser.add_argument(
+            "--exit-after-demo", action="store_true", help="run the demo, then stop; 1 if it failed"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        plan = Plan(
+            host=options["host"],
+            port=options["port"],
+            data_dir=Path(settings.DATA_DIR),
+            workers=_worker_counts(options["workers"]),
+            demo=not options["no_demo"],
+            exit_after_demo=options["exit_after_demo"],
+        )
+        if plan.exit_after_demo and not plan.demo:
+            raise CommandError("--exit-after-demo and --no-demo exclude each other")
+        try:
+            status = asyncio.run(run(plan))
+        except NotReadyError as error:
+            raise CommandError(f"KTRDR cannot start: {error}") from error
+        sys.stdout.flush()
+        if status:
+            raise SystemExit(status)
+
+
+def _worker_counts(text: str) -> dict[str, int]:
+    """`training=1,backtesting=2`; an empty text is no worker at all."""
+    counts: dict[str, int] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, number = part.partition("=")
+        if name not in {"training", "backtesting"} or not number.isdigit():
+            raise CommandError(f"--workers {text} cannot be read; it must be like {DEFAULT_WORKERS}")
+        counts[name] = int(number)
+    return counts

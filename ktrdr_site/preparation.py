@@ -1,0 +1,77 @@
+"""What must be so before the site serves: schema, static files, a first user and the secrets."""
+
+import hashlib
+import secrets
+from importlib.metadata import version
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.db import NotSupportedError, OperationalError, connection
+
+from ktrdr_site.environment import secret_file
+from ktrdr_site.models import ApiToken
+
+ADMIN = "admin"
+
+
+class NotReadyError(Exception):
+    """Why the site cannot start, in one sentence for people."""
+
+
+def connect() -> None:
+    """Start the embedded database, or see that the other one answers and is new enough. Raises NotReadyError."""
+    try:
+        connection.ensure_connection()
+    except NotSupportedError as error:
+        raise NotReadyError(f"the database cannot be used: {_sentence(error)}") from error
+    except OperationalError as error:
+        raise NotReadyError(f"the database cannot be reached: {_sentence(error)}") from error
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def prepare(data_dir: Path) -> None:
+    call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+    create_admin(data_dir)
+    collect_static(data_dir)
+    connection.close()
+
+
+def create_admin(data_dir: Path) -> None:
+    """The user `admin`, whose password and API token lie in files that only this user may read."""
+    users = get_user_model().objects
+    user = users.filter(username=ADMIN).first()
+    if user is None:
+        password = secret_file(data_dir / "admin-password", lambda: secrets.token_urlsafe(12))
+        user = users.create_superuser(ADMIN, password=password)
+    token_file = data_dir / "api-token"
+    if not token_file.exists():
+        secret_file(token_file, lambda: ApiToken.issue(user, "first start"))
+
+
+def worker_token(data_dir: Path) -> str:
+    return settings.WORKER_TOKEN or secret_file(data_dir / "worker-token", lambda: secrets.token_urlsafe(32))
+
+
+def collect_static(data_dir: Path) -> None:
+    """Skipped where neither our files nor the packages' have changed: hashing and compressing takes seconds."""
+    stamp = data_dir / "static.stamp"
+    fingerprint = _static_fingerprint()
+    if stamp.exists() and stamp.read_text() == fingerprint:
+        return
+    call_command("collectstatic", interactive=False, verbosity=0, skip_checks=True)
+    stamp.write_text(fingerprint)
+
+
+def _static_fingerprint() -> str:
+    digest = hashlib.sha256(f"{version('whitenoise')} {settings.STATIC_ROOT}".encode())
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            file = Path(storage.path(path)).stat()
+            digest.update(f"{path} {file.st_size} {file.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,56 @@
+"""How people prove to the API who they are: `Authorization: Bearer ktp_...`."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+from django.db.models.functions import Now
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from ktrdr_site.models import TOKEN_PREFIX, ApiToken, token_digest
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+LAST_USE_RESOLUTION = timedelta(minutes=1)
+
+
+class TokenAuthentication(BaseAuthentication):
+    """A bearer token of another kind (a worker's) is left to whoever knows it."""
+
+    def authenticate(self, request: Request) -> "tuple[User, ApiToken] | None":
+        scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not token.startswith(TOKEN_PREFIX):
+            return None
+        found = (
+            ApiToken.objects.select_related("user")
+            .filter(sha256=token_digest(token.strip()), revoked_at=None)
+            .first()
+        )
+        if found is None:
+            raise AuthenticationFailed("This API token is unknown or was revoked.")
+        if not found.user.is_active:
+            raise AuthenticationFailed("The user of this API token is not active.")
+        self._note_use(found)
+        return found.user, found
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="KTRDR"'
+
+    def _note_use(self, token: ApiToken) -> None:
+        """Once a minute is enough to see which tokens are dead, and spares a write per request."""
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - LAST_USE_RESOLUTION)
+        ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=Now())
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Tells the OpenAPI document about it."""
+
+    target_class = "ktrdr_site.rest.TokenAuthentication"
+    name = "apiToken"
+
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "ktp_..."}

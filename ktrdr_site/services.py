@@ -1,0 +1,105 @@
+"""The processes of one machine: their command lines and what each of them may know."""
+
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from django.conf import settings
+
+from ktrdr_site.supervisor import Service
+
+MANAGE = str(settings.BASE_DIR / "manage.py")
+FIRST_PORTS = {"training": 5004, "backtesting": 5003}
+WEB_PROCESSES = 2
+WEB_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `manage.py up` was asked for."""
+
+    host: str
+    port: int
+    data_dir: Path
+    workers: dict[str, int]
+    demo: bool
+    exit_after_demo: bool
+
+    @property
+    def reachable_host(self) -> str:
+        """An address by which this machine itself reaches the web server."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"[{host}]" if ":" in host else host
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.reachable_host}:{self.port}"
+
+
+def workers(plan: Plan, token: str) -> list[Service]:
+    """They know the enrolment token, and neither the database nor the secret key."""
+    hidden = {"KTRDR_SECRET_KEY", "KTRDR_DATABASE_URL", "WORKER_ID", "WORKER_PORT", "WORKER_TYPE"}
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    home = settings.BASE_DIR
+    environment |= {"KTRDR_WORKER_TOKEN": token, "KTRDR_API_URL": plan.url, "PYTHONUNBUFFERED": "1"}
+    return [
+        Service(f"{kind}-{number}", partial(_worker_command, plan, kind, number), environment, home)
+        for kind, count in plan.workers.items()
+        for number in range(1, count + 1)
+    ]
+
+
+def _worker_command(plan: Plan, kind: str, number: int) -> list[str]:
+    name = f"{kind}-{number}"
+    wanted = FIRST_PORTS[kind] + 10 * (number - 1)
+    return [
+        sys.executable, "-m", "workers", {"backtesting": "backtest"}.get(kind, kind),
+        "--host", "127.0.0.1",
+        "--port", str(_free_port(wanted)),
+        "--api-url", plan.url,
+        "--worker-id", name,
+        "--data-dir", str(plan.data_dir / "workers" / name),
+    ]  # fmt: skip
+
+
+def _free_port(wanted: int) -> int:
+    """The wanted one, or any where another program has it."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("this machine has no free port left")
+
+
+def servers(plan: Plan, listener: socket.socket) -> list[Service]:
+    home = settings.BASE_DIR
+    environment = {**os.environ, "KTRDR_DATA_DIR": str(plan.data_dir), "PYTHONUNBUFFERED": "1"}
+    if "KTRDR_ALLOWED_HOSTS" not in environment:
+        names = [*settings.ALLOWED_HOSTS, plan.host, socket.gethostname(), socket.getfqdn()]
+        environment["KTRDR_ALLOWED_HOSTS"] = ",".join(dict.fromkeys(names))
+    return [
+        Service("web", lambda: web_command(listener.fileno()), environment, home, (listener.fileno(),)),
+        Service("schedules", lambda: [sys.executable, MANAGE, "run_schedules"], environment, home),
+        Service("dispatcher", lambda: [sys.executable, MANAGE, "run_dispatcher"], environment, home),
+    ]
+
+
+def web_command(descriptor: int) -> list[str]:
+    return [
+        sys.executable, "-m", "gunicorn", "ktrdr_site.wsgi",
+        f"--bind=fd://{descriptor}",
+        "--worker-class=gthread", f"--workers={WEB_PROCESSES}", f"--threads={WEB_THREADS}",
+        "--graceful-timeout=3", "--timeout=60", "--keep-alive=15", "--log-level=warning",
+        "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else "--worker-tmp-dir=/tmp",  # noqa: S108
+    ]  # fmt: skip
+
+
+def demo_command() -> list[str]:
+    return [sys.executable, MANAGE, "load_demo"]

@@ -64,7 +64,14 @@ def collect_static(data_dir: Path) -> None:
     fingerprint = _static_fingerprint()
     if stamp.exists() and stamp.read_text() == fingerprint:
         return
-    call_command("collectstatic", interactive=False, verbosity=0, skip_checks=True)
+    call_command(
+        "collectstatic",
+        interactive=False,
+        verbosity=0,
+        skip_checks=True,
+        clear=True,
+        ignore_patterns=["redoc"],
+    )
     stamp.write_text(fingerprint)
 
 

@@ -1,0 +1,29 @@
+"""Settings of the tests: the site's own, on a data directory that is gone afterwards."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_directory = Path(tempfile.mkdtemp(prefix="ktrdr-tests-"))
+os.environ["KTRDR_DATA_DIR"] = str(_directory)
+os.environ.setdefault("KTRDR_WORKER_TOKEN", "enrolment-token-of-the-tests")
+
+from ktrdr_site.embedded.lease import release  # noqa: E402
+from ktrdr_site.settings import *  # noqa: E402, F403
+
+
+def _remove() -> None:
+    release(_directory / "postgres", wait_s=10)
+    shutil.rmtree(_directory, ignore_errors=True)
+
+
+atexit.register(_remove)
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Tests collect nothing: a page names its static files as they lie in the tree.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}

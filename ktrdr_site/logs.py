@@ -20,7 +20,11 @@ def logging_settings(form: str) -> dict[str, Any]:
     if form == "json":
         renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        renderer = [structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
+        renderer = [  # Plain: a traceback with every frame's variables would write secrets to the log.
+            structlog.dev.ConsoleRenderer(
+                colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -83,14 +83,17 @@ class Supervisor:
         pause = FIRST_PAUSE_S
         while True:
             started = time.monotonic()
-            status = await self._run_once(running)
+            try:
+                how = f"ended ({in_words(await self._run_once(running))})"
+            except OSError as error:
+                how = f"cannot be started ({error.strerror})"
             if running.stopping:
                 return
             if time.monotonic() - started > STEADY_AFTER_S:
                 pause, running.ended_early = FIRST_PAUSE_S, 0
             else:
                 running.ended_early += 1
-            self.say(name, f"ended ({in_words(status)}); starts again in {pause:g} s")
+            self.say(name, f"{how}; starts again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 

@@ -160,7 +160,7 @@ def test_a_database_of_another_version_is_refused_and_left_alone(directory: Path
 
 def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(lease.EmbeddedServerError, match="cannot be used .* set KTRDR_DATA_DIR"):
+    with pytest.raises(lease.EmbeddedServerError, match=r"cannot be used .* set KTRDR_DATA_DIR"):
         lease.ensure_running(tmp_path / "file" / "postgres")
 
 

@@ -92,7 +92,7 @@ def test_a_data_directory_that_cannot_be_made_is_named(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KTRDR_DATA_DIR", str(tmp_path / "file" / "var"))
-    with pytest.raises(ImproperlyConfigured, match="KTRDR_DATA_DIR=.*a directory that this user may write"):
+    with pytest.raises(ImproperlyConfigured, match=r"KTRDR_DATA_DIR=.*a directory that this user may write"):
         environment.data_directory("KTRDR_DATA_DIR", tmp_path)
 
 

@@ -1,0 +1,147 @@
+"""`manage.py up` as a user starts it, on a directory and a port of its own, with the waits of the product shortened."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+STOPS_WITHIN_S = 15
+T = TypeVar("T")
+
+CLOCKS = {
+    "KTRDR_HEALTH_INTERVAL_S": "1",
+    "KTRDR_HEALTH_TIMEOUT_S": "1",
+    "KTRDR_HEALTH_FAILURES": "2",
+    "KTRDR_LOST_AFTER_S": "2",
+    "KTRDR_RETRY_BACKOFF_S": "0.2",
+    "KTRDR_CANCEL_GRACE_S": "2",
+}
+
+
+def environment(**variables: str) -> dict[str, str]:
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("KTRDR_", "DJANGO_", "PYTEST"))
+    }
+    return {**kept, **CLOCKS, "OMP_NUM_THREADS": "1", **variables}
+
+
+def until(condition: Callable[[], T], what: str, timeout_s: float, explain: Callable[[], str] = str) -> T:
+    """The first true value of the condition; polls, since the event is in another process."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"after {timeout_s:g} s still not: {what}\n{explain()}"
+        time.sleep(0.05)
+    return value
+
+
+class Up:
+    """One `manage.py up`. `url` and `token` are known once it is ready."""
+
+    def __init__(self, data_dir: Path, *arguments: str, **variables: str) -> None:
+        self.data_dir = data_dir
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "up", "--port", "0", "--data-dir", str(data_dir), *arguments],
+            cwd=ROOT,
+            env=environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        with self.process.stdout as pipe:
+            for line in pipe:
+                self.lines.append(line.rstrip("\n"))
+
+    def close(self) -> None:
+        """After the process has ended: the output is complete."""
+        self.process.wait()
+        self._reader.join(5)
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines[-200:])
+
+    def wait_until_ready(self, timeout_s: float = 60) -> None:
+        def ready() -> str | None:
+            assert self.process.poll() is None, self.output
+            found = [re.match(r"KTRDR is ready at (http://\S+)/dashboard/$", line) for line in self.lines]
+            return next((match[1] for match in found if match), None)
+
+        self.url = until(ready, "ready", timeout_s, lambda: self.output) or ""
+        self.token = (self.data_dir / "api-token").read_text().strip()
+
+    def http(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=10)
+
+    def get(self, path: str) -> Any:
+        with self.http() as http:
+            answer = http.get(path)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def end(self, number: signal.Signals) -> float:
+        """Send the signal and wait until no process of this system is left; seconds that it took."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(STOPS_WITHIN_S)
+        until(lambda: not self.processes(), "no process left", STOPS_WITHIN_S, self._who_is_left)
+        return time.monotonic() - started
+
+    def processes(self) -> list[psutil.Process]:
+        """Whatever runs on this data directory: by its environment or its command line."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        mark = str(self.data_dir)
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            return mark in process.environ().get("KTRDR_DATA_DIR", "") or mark in " ".join(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+
+    def _who_is_left(self) -> str:
+        left = []
+        for process in self.processes():
+            try:
+                left.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+            except psutil.NoSuchProcess:
+                continue
+        return "\n".join([*left, self.output])
+
+
+@contextmanager
+def up(data_dir: Path, *arguments: str, **variables: str) -> Iterator[Up]:
+    system = Up(data_dir, *arguments, **variables)
+    try:
+        yield system
+    finally:
+        if system.process.poll() is None:
+            system.process.terminate()
+            try:
+                system.process.wait(STOPS_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                system.process.kill()
+        for process in system.processes():
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        system.close()

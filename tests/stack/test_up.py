@@ -1,0 +1,156 @@
+"""`manage.py up`: one clear sentence when it cannot start, and nobody left behind when it ends."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.stack.system import ROOT, STOPS_WITHIN_S, Up, environment, until, up
+
+pytestmark = pytest.mark.stack
+
+
+def refusal(data_dir: Path, *arguments: str, **variables: str) -> str:
+    """What `up` says when it does not start; it leaves nothing running."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "up", "--data-dir", str(data_dir), "--no-demo", *arguments],
+        cwd=ROOT,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_everything_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    with up(tmp_path / "var", "--no-demo") as system:
+        system.wait_until_ready()
+        until(lambda: system.get("/workers")["results"], "a worker has registered", 30, lambda: system.output)
+        seconds = system.end(number)
+        assert seconds < STOPS_WITHIN_S
+        assert system.process.returncode == 0, system.output
+        assert "is killed" not in system.output, "everything ended in order by itself"
+
+
+def test_sigkill_leaves_no_process_either(tmp_path: Path) -> None:
+    with up(tmp_path / "var", "--no-demo") as system:
+        system.wait_until_ready()
+        until(lambda: system.get("/workers")["results"], "a worker has registered", 30, lambda: system.output)
+        assert len(system.processes()) > 6
+        assert system.end(signal.SIGKILL) < STOPS_WITHIN_S
+
+
+def test_the_first_start_writes_the_secrets_and_a_later_one_keeps_them_and_is_quick(tmp_path: Path) -> None:
+    data_dir = tmp_path / "var"
+    names = ["admin-password", "api-token", "worker-token", "secret-key"]
+    with up(data_dir, "--no-demo") as system:
+        system.wait_until_ready()
+        first = {name: (data_dir / name).read_text() for name in names}
+        assert all(text.count("\n") == 1 and len(text) > 12 for text in first.values())
+        assert {stat.S_IMODE((data_dir / name).stat().st_mode) for name in names} == {0o600}
+        system.get("/workers")
+        system.end(signal.SIGTERM)
+    started = time.monotonic()
+    with up(data_dir, "--no-demo") as system:
+        system.wait_until_ready()
+        assert time.monotonic() - started < 10
+        assert {name: (data_dir / name).read_text() for name in names} == first
+        system.get("/workers")
+
+
+def test_what_dies_is_started_again(tmp_path: Path) -> None:
+    with up(tmp_path / "var", "--no-demo", "--workers", "") as system:
+        system.wait_until_ready()
+        for name in ("gunicorn", "run_dispatcher", "run_schedules"):
+            victim = main_process(system, name)
+            victim.kill()
+            until(
+                lambda name=name, old=victim.pid: main_process(system, name).pid != old,
+                f"{name} runs again",
+                20,
+                lambda: system.output,
+            )
+        until(lambda: answers(system), "the web server answers again", 20, lambda: system.output)
+
+
+def main_process(system: Up, word: str) -> psutil.Process:
+    def found() -> psutil.Process | None:
+        for process in psutil.Process(system.process.pid).children():
+            try:
+                if word in " ".join(process.cmdline()):
+                    return process
+            except psutil.NoSuchProcess:
+                continue
+        return None
+
+    process = until(found, f"{word} runs", 20, lambda: system.output)
+    assert process
+    return process
+
+
+def answers(system: Up) -> bool:
+    with system.http() as http:
+        return http.get("/health").json() == {"status": "ok"}
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        message = refusal(tmp_path, "--port", str(port))
+    assert (
+        message
+        == f"CommandError: KTRDR cannot start: port {port} on 127.0.0.1 is in use; choose another with --port"
+    )
+
+
+def test_an_address_that_is_not_ours_is_one_sentence(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "--host", "192.0.2.1", "--port", "0")
+    assert "port 0 on 192.0.2.1 cannot be used" in message
+    assert message.count("\n") == 0
+
+
+def test_a_data_directory_in_use_is_one_sentence_and_the_first_runs_on(tmp_path: Path) -> None:
+    with up(tmp_path / "var", "--no-demo", "--workers", "") as system:
+        system.wait_until_ready()
+        message = refusal(tmp_path / "var", "--port", "0")
+        assert "data directory in use" in message
+        assert message.count("\n") == 0
+        assert answers(system)
+
+
+def test_an_unreachable_database_is_one_sentence_without_the_password(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        url = f"postgresql://ktrdr:geheim@127.0.0.1:{port}/ktrdr"
+        message = refusal(tmp_path, "--port", "0", KTRDR_DATABASE_URL=url)
+    assert "the database cannot be reached" in message
+    assert str(port) in message
+    assert "geheim" not in message
+    assert message.count("\n") == 0
+
+
+def test_workers_that_cannot_be_understood_are_refused(tmp_path: Path) -> None:
+    assert "--workers training=two cannot be read" in refusal(tmp_path, "--workers", "training=two")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_an_unwritable_data_directory_is_one_sentence(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    message = refusal(closed)
+    assert message.startswith(f"KTRDR cannot start: KTRDR_DATA_DIR={closed} cannot be used")
+    assert message.count("\n") == 0

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 _directory = Path(tempfile.mkdtemp(prefix="ktrdr-tests-"))
+(_directory / "static").mkdir()
 os.environ["KTRDR_DATA_DIR"] = str(_directory)
 os.environ.setdefault("KTRDR_WORKER_TOKEN", "enrolment-token-of-the-tests")
 

@@ -1,0 +1,52 @@
+"""Shared by all rooms: a person, an API client with that person's token, and files that go with the test."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+    from rest_framework.test import APIClient
+
+
+@pytest.fixture(autouse=True)
+def _own_files(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> None:
+    """What a test stores as artifacts lies in a directory of its own."""
+    settings.DATA_DIR = tmp_path_factory.mktemp("var")
+
+
+@pytest.fixture
+def person(db: None) -> "User":
+    from django.contrib.auth.models import User
+
+    return User.objects.create_user("researcher", password="a-long-enough-password")
+
+
+@pytest.fixture
+def staff(db: None) -> "User":
+    from django.contrib.auth.models import User
+
+    return User.objects.create_user("operator", password="a-long-enough-password", is_staff=True)
+
+
+@pytest.fixture
+def api(person: "User") -> "APIClient":
+    """An API client that sends the person's token."""
+    from rest_framework.test import APIClient
+
+    from ktrdr_site.models import ApiToken
+
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {ApiToken.issue(person, 'test')}")
+    return client
+
+
+@pytest.fixture
+def staff_api(staff: "User") -> "APIClient":
+    from rest_framework.test import APIClient
+
+    from ktrdr_site.models import ApiToken
+
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {ApiToken.issue(staff, 'test')}")
+    return client

@@ -1,0 +1,165 @@
+"""What the overview asks: is it healthy, what needs me, what is running, how much gets done."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
+from django.db.models.functions import Now, TruncHour
+from django.utils import timezone
+
+from operations.models import Attempt, Operation
+from operations.states import ACTIVE, Status
+from registry.models import Sweep, Worker, WorkerStatus
+
+HOURS = 24
+LANES = 40
+RECENT = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Ages are seconds by the database's clock; None: never."""
+
+    sweep_age: float | None
+    last_sweep: datetime | None
+    sweep_summary: dict[str, object]
+    workers: dict[str, int]
+    """available, busy, unavailable, cordoned, total"""
+
+
+def health() -> Health:
+    sweep = (
+        Sweep.objects.filter(kind=Sweep.Kind.HEALTH, completed_at__isnull=False)
+        .annotate(age=Now() - F("completed_at"))
+        .order_by("-completed_at")
+        .first()
+    )
+    return Health(
+        sweep_age=sweep.age.total_seconds() if sweep else None,
+        last_sweep=sweep.completed_at if sweep else None,
+        sweep_summary=sweep.summary if sweep else {},
+        workers=worker_counts(),
+    )
+
+
+def worker_counts() -> dict[str, int]:
+    return Worker.objects.aggregate(
+        available=Count("pk", filter=Q(status=WorkerStatus.AVAILABLE)),
+        busy=Count("pk", filter=Q(status=WorkerStatus.BUSY)),
+        unavailable=Count("pk", filter=Q(status=WorkerStatus.TEMPORARILY_UNAVAILABLE)),
+        cordoned=Count("pk", filter=Q(cordoned=True)),
+        total=Count("pk"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    waiting: int
+    oldest: datetime | None
+
+
+def queue() -> Queue:
+    found = Operation.objects.filter(status=Status.PENDING).aggregate(
+        waiting=Count("pk"), oldest=Min("created_at")
+    )
+    return Queue(found["waiting"], found["oldest"])
+
+
+def running(limit: int = 12) -> QuerySet[Operation]:
+    return _for_lists(Operation.objects.filter(status__in=ACTIVE)).order_by("started_at", "created_at")[
+        :limit
+    ]
+
+
+def waiting(limit: int = 6) -> QuerySet[Operation]:
+    """Pending operations in the order in which they will be taken."""
+    return _for_lists(Operation.objects.filter(status=Status.PENDING)).order_by("-priority", "created_at")[
+        :limit
+    ]
+
+
+def failed_recently(limit: int = 6) -> QuerySet[Operation]:
+    """Failures of the last day that nobody has run again since."""
+    run_again = Operation.objects.filter(cloned_from=OuterRef("pk"))
+    return _for_lists(
+        Operation.objects.filter(status=Status.FAILED, completed_at__gt=Now() - RECENT).exclude(
+            Exists(run_again)
+        )
+    ).order_by("-completed_at")[:limit]
+
+
+def troubled_workers(limit: int = 6) -> QuerySet[Worker]:
+    return Worker.objects.filter(
+        Q(status=WorkerStatus.TEMPORARILY_UNAVAILABLE) | Q(health_check_failures__gt=0)
+    ).order_by("unavailable_since", "worker_id")[:limit]
+
+
+def finished_recently(limit: int = 8) -> QuerySet[Operation]:
+    return _for_lists(Operation.objects.filter(status__in=[Status.COMPLETED, Status.CANCELLED])).order_by(
+        "-completed_at"
+    )[:limit]
+
+
+def _for_lists(operations: QuerySet[Operation]) -> QuerySet[Operation]:
+    return operations.select_related("created_by").defer("error_traceback")
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    completed: list[int]
+    """per hour, the newest last"""
+    failed: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.completed)
+
+
+def throughput() -> Throughput:
+    since = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
+    rows = (
+        Operation.objects.filter(completed_at__gte=since)
+        .annotate(hour=TruncHour("completed_at"))
+        .values("hour")
+        .annotate(
+            completed=Count("pk", filter=Q(status=Status.COMPLETED)),
+            failed=Count("pk", filter=Q(status=Status.FAILED)),
+        )
+    )
+    by_hour = {row["hour"]: row for row in rows}
+    hours = [since + timedelta(hours=index) for index in range(HOURS)]
+    return Throughput(
+        completed=[by_hour[hour]["completed"] if hour in by_hour else 0 for hour in hours],
+        failed=sum(row["failed"] for row in by_hour.values()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    worker_id: str
+    blocks: list[tuple[float, float, str, str]]
+    """start and end as shares of the span, outcome, title"""
+
+
+def lanes(span: timedelta = timedelta(hours=1)) -> list[Lane]:
+    """What each worker did within the last `span`; the busiest ones where there are more than fit."""
+    now = timezone.now()
+    begin = now - span
+    attempts = (
+        Attempt.objects.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=begin), claimed_at__gt=begin - span)
+        .select_related("operation")
+        .only("worker_id", "claimed_at", "ended_at", "outcome", "number", "operation__operation_type")
+        .order_by("claimed_at")[:2000]
+    )
+    by_worker: dict[str, list[tuple[float, float, str, str]]] = {}
+    for attempt in attempts:
+        start = max((attempt.claimed_at - begin) / span, 0.0)
+        end = ((attempt.ended_at or now) - begin) / span
+        title = f"{attempt.operation.operation_type} {attempt.operation_id}: {attempt.outcome or 'running'}"
+        block = (start, end, attempt.outcome or "running", title)
+        by_worker.setdefault(attempt.worker_id, []).append(block)
+    idle = Worker.objects.exclude(worker_id__in=by_worker).values_list("worker_id", flat=True)[:LANES]
+    rows = [Lane(worker_id, blocks) for worker_id, blocks in by_worker.items()]
+    rows += [Lane(worker_id, []) for worker_id in idle]
+    busiest = sorted(rows, key=lambda row: -sum(end - start for start, end, _, _ in row.blocks))[:LANES]
+    return sorted(busiest, key=lambda row: row.worker_id)

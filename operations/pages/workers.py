@@ -1,0 +1,87 @@
+"""What the pages of workers show beside the registry's own row: present work, history, load."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q
+
+from operations.models import Attempt, Operation
+from operations.models.attempt import AttemptOutcome
+from registry.models import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    worker: Worker
+    operation: Operation | None
+    """that it works on now"""
+    completed: int
+    failed: int
+
+
+def worker_rows(workers: list[Worker]) -> list[WorkerRow]:
+    """Two queries however many workers there are."""
+    ids = [worker.worker_id for worker in workers]
+    active = {
+        attempt.worker_id: attempt.operation
+        for attempt in Attempt.objects.filter(worker_id__in=ids, ended_at__isnull=True)
+        .select_related("operation")
+        .defer("operation__error_traceback", "operation__result")
+    }
+    counts = {row["worker_id"]: row for row in _outcomes(ids)}
+    nothing = {"completed": 0, "failed": 0}
+    return [
+        WorkerRow(
+            worker,
+            active.get(worker.worker_id),
+            counts.get(worker.worker_id, nothing)["completed"],
+            counts.get(worker.worker_id, nothing)["failed"],
+        )
+        for worker in workers
+    ]
+
+
+def _outcomes(worker_ids: list[str]) -> Any:
+    return (
+        Attempt.objects.filter(worker_id__in=worker_ids)
+        .values("worker_id")
+        .annotate(
+            completed=Count("pk", filter=Q(outcome=AttemptOutcome.COMPLETED)),
+            failed=Count("pk", filter=Q(outcome__in=[AttemptOutcome.FAILED, AttemptOutcome.LOST])),
+        )
+        .order_by()
+    )
+
+
+def history(worker_id: str, limit: int = 50) -> list[Attempt]:
+    """Attempts on this worker, newest first; kept after the worker is gone."""
+    return list(
+        Attempt.objects.filter(worker_id=worker_id)
+        .select_related("operation")
+        .defer("operation__error_traceback", "operation__result")
+        .order_by("-claimed_at")[:limit]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    name: str
+    share: float
+    """0 to 1"""
+    text: str
+
+
+def load(worker: Worker) -> list[Load]:
+    """CPU, memory and GPU of the last health answer, as far as the worker knows them."""
+    found = []
+    for key, name in (
+        ("cpu_percent", "CPU"),
+        ("memory_percent", "Memory"),
+        ("gpu_percent", "GPU"),
+        ("gpu_memory_percent", "GPU memory"),
+        ("disk_percent", "Disk"),
+    ):
+        value = worker.resources.get(key)
+        if isinstance(value, int | float):
+            found.append(Load(name, min(max(value / 100, 0.0), 1.0), f"{value:.0f} %"))
+    return found

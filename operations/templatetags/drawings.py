@@ -1,0 +1,103 @@
+"""Small pictures as SVG from the server: they need no script and print as they are."""
+
+from collections.abc import Sequence
+
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+
+@register.simple_tag
+def spark_line(values: Sequence[float | None], label: str = "") -> SafeString:
+    """A line through `values` (missing ones skipped), scaled to its own range."""
+    known = [(index, value) for index, value in enumerate(values) if value is not None]
+    if len(known) < 2:
+        return format_html("")
+    low, high = min(value for _, value in known), max(value for _, value in known)
+    span = (high - low) or 1.0
+    last = max(len(values) - 1, 1)
+    points = " ".join(
+        f"{index / last * 100:.2f},{28 - (value - low) / span * 26:.2f}" for index, value in known
+    )
+    return format_html(
+        '<svg class="spark" viewBox="0 0 100 30" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<polyline class="spark-line" points="{}"/></svg>',
+        label,
+        points,
+    )
+
+
+@register.simple_tag
+def spark_bars(values: Sequence[float], label: str = "") -> SafeString:
+    """One bar a value, from zero; negative values hang below and have the colour of a loss."""
+    if not values:
+        return format_html("")
+    high, low = max(max(values), 0.0), min(min(values), 0.0)
+    span = (high - low) or 1.0
+    width = 100 / len(values)
+    zero = 29 * high / span
+    bars = format_html_join(
+        "",
+        '<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>',
+        (
+            (
+                "spark-bar" if value >= 0 else "spark-bar-bad",
+                f"{index * width + width * 0.1:.2f}",
+                f"{zero - max(value, 0) / span * 29:.2f}",
+                f"{width * 0.8:.2f}",
+                f"{abs(value) / span * 29:.2f}",
+            )
+            for index, value in enumerate(values)
+        ),
+    )
+    return format_html(
+        '<svg class="spark" viewBox="0 0 100 30" preserveAspectRatio="none" role="img" aria-label="{}">{}'
+        '<line class="spark-base" x1="0" x2="100" y1="{}" y2="{}"/></svg>',
+        label,
+        bars,
+        f"{zero:.2f}",
+        f"{zero:.2f}",
+    )
+
+
+@register.simple_tag
+def share_bar(share: float | None, label: str = "") -> SafeString:
+    """A horizontal bar filled to `share` (0 to 1); a negative share has the colour of a loss."""
+    value = max(min(share or 0.0, 1.0), -1.0)
+    return format_html(
+        '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<rect class="bar-track" width="100" height="10"/><rect class="{}" width="{}" height="10"/></svg>',
+        label or f"{value:.0%}",
+        "bar-fill" if value >= 0 else "bar-negative",
+        f"{abs(value) * 100:.2f}",
+    )
+
+
+@register.simple_tag
+def lane(blocks: Sequence[tuple[float, float, str, str]], label: str = "") -> SafeString:
+    """What one worker did: blocks of (start, end as shares of the span, outcome, title)."""
+    rects = format_html_join(
+        "",
+        '<rect class="lane-{}" x="{}" y="0" width="{}" height="20"><title>{}</title></rect>',
+        ((kind, f"{a * 100:.2f}", f"{max((b - a) * 100, 0.4):.2f}", title) for a, b, kind, title in blocks),
+    )
+    return format_html(
+        '<svg class="lane" viewBox="0 0 100 20" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
+        label,
+        rects,
+    )
+
+
+@register.simple_tag
+def coverage(start: float, end: float, label: str = "") -> SafeString:
+    """The part from `start` to `end` (shares of the whole span) that data covers."""
+    return format_html(
+        '<svg class="coverage" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<rect class="bar-track" width="100" height="10"/>'
+        '<rect class="coverage-part" x="{}" width="{}" height="10"/></svg>',
+        label,
+        f"{start * 100:.2f}",
+        f"{max((end - start) * 100, 0.5):.2f}",
+    )

@@ -1,0 +1,129 @@
+"""How numbers, durations and times read on a page."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+DASH = "–"
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+@register.filter
+def percent(value: Any, digits: int = 1) -> str:
+    """A fraction as per cent: 0.1234 -> `12.3 %`; undefined is a dash."""
+    number = _number(value)
+    return DASH if number is None else f"{number * 100:.{digits}f} %".replace("-", "−")
+
+
+@register.filter
+def signed_percent(value: Any, digits: int = 1) -> str:
+    """As `percent`, with its sign always."""
+    number = _number(value)
+    return DASH if number is None else f"{number * 100:+.{digits}f} %".replace("-", "−")
+
+
+@register.filter
+def decimal(value: Any, digits: int = 2) -> str:
+    """A number with thin thousands: 12345.678 -> `12 345.68`; undefined is a dash."""
+    number = _number(value)
+    if number is None:
+        return DASH
+    return f"{number:,.{digits}f}".replace(",", "\u202f").replace("-", "−")
+
+
+@register.filter
+def whole(value: Any) -> str:
+    return decimal(value, 0)
+
+
+@register.filter
+def short(value: Any) -> str:
+    """Any number in at most five significant figures, for tables of mixed magnitudes."""
+    number = _number(value)
+    if number is None:
+        return DASH if value is None else str(value)
+    if number == int(number) and abs(number) < 1e9:
+        return decimal(number, 0)
+    return f"{number:.4g}".replace("-", "−")
+
+
+@register.filter
+def sign(value: Any) -> str:
+    """The CSS class of a gain or a loss."""
+    number = _number(value)
+    return "" if not number else "up" if number > 0 else "down"
+
+
+@register.filter
+def duration(value: Any) -> str:
+    """Seconds or a timedelta as `42 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
+    if seconds is None:
+        return DASH
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10 and seconds != int(seconds):
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@register.filter
+def file_size(value: Any) -> str:
+    number = _number(value)
+    if number is None:
+        return DASH
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+@register.filter
+def moment(value: datetime | None) -> SafeString | str:
+    """The time as UTC text; a script shows it in the reader's own zone where that was chosen."""
+    if value is None:
+        return DASH
+    utc = timezone.localtime(value, timezone.get_default_timezone())
+    return format_html(
+        '<time datetime="{}" data-moment>{}</time>', utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M:%S")
+    )
+
+
+@register.filter
+def ago(value: datetime | None) -> SafeString | str:
+    """How long ago, with the exact moment on hover."""
+    if value is None:
+        return "never"
+    seconds = max((timezone.now() - value).total_seconds(), 0)
+    text = "just now" if seconds < 2 else f"{duration(int(seconds))} ago"
+    if seconds >= 86400 * 30:
+        text = value.strftime("%Y-%m-%d")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        value.isoformat(),
+        value.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        text,
+    )
+
+
+@register.filter
+def entry(mapping: Any, key: Any) -> Any:
+    """`mapping[key]`, or nothing."""
+    return mapping.get(key) if isinstance(mapping, dict) else None

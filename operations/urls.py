@@ -1,0 +1,36 @@
+"""The pages, under /dashboard/."""
+
+from django.urls import path
+
+from operations.views.compare import compare
+from operations.views.market_data import market_data, market_data_of
+from operations.views.operation import (
+    operation,
+    operation_live,
+    operation_log,
+    operation_log_text,
+    operation_metrics,
+)
+from operations.views.operation_list import operations
+from operations.views.overview import overview
+from operations.views.strategies import strategies, strategy
+from operations.views.workers import worker, workers
+
+app_name = "dashboard"
+
+urlpatterns = [
+    path("", overview, name="overview"),
+    path("operations", operations, name="operations"),
+    path("operations/<str:operation_id>", operation, name="operation"),
+    path("operations/<str:operation_id>/live", operation_live, name="operation_live"),
+    path("operations/<str:operation_id>/log", operation_log, name="operation_log"),
+    path("operations/<str:operation_id>/log.txt", operation_log_text, name="operation_log_text"),
+    path("operations/<str:operation_id>/metrics", operation_metrics, name="operation_metrics"),
+    path("compare", compare, name="compare"),
+    path("market-data", market_data, name="market_data"),
+    path("market-data/<str:symbol>/<str:timeframe>", market_data_of, name="market_data_of"),
+    path("strategies", strategies, name="strategies"),
+    path("strategies/<str:digest>", strategy, name="strategy"),
+    path("workers", workers, name="workers"),
+    path("workers/<str:worker_id>", worker, name="worker"),
+]

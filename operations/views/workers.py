@@ -1,0 +1,47 @@
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+
+from operations.pages.headline import subject
+from operations.pages.overview import worker_counts
+from operations.pages.workers import history, load, worker_rows
+from operations.views.request import PageRequest, page
+from registry.models import Worker, WorkerStatus
+
+
+@page
+def workers(request: PageRequest) -> HttpResponse:
+    found = Worker.objects.prefetch_related("announced").all()
+    for key in ("worker_type", "status"):
+        if value := request.GET.get(key):
+            found = found.filter(**{key: value})
+    shown = {
+        "rows": worker_rows(list(found)),
+        "counts": worker_counts(),
+        "types": Worker.objects.order_by("worker_type").values_list("worker_type", flat=True).distinct(),
+        "statuses": WorkerStatus.choices,
+    }
+    return render(request, "workers/live.html" if request.htmx else "workers/list.html", shown)
+
+
+@page
+def worker(request: PageRequest, worker_id: str) -> HttpResponse:
+    """One worker; of a removed one only its history is left, and that is shown."""
+    known = Worker.objects.prefetch_related("announced").filter(pk=worker_id).first()
+    attempts = history(worker_id)
+    if known is None and not attempts:
+        raise Http404(f"No worker {worker_id} is known.")
+    for attempt in attempts:
+        attempt.about = subject(attempt.operation)  # type: ignore[attr-defined]  # for the template alone
+        if attempt.ended_at:
+            attempt.took = attempt.ended_at - attempt.claimed_at  # type: ignore[attr-defined]  # likewise
+    return render(
+        request,
+        "workers/detail.html",
+        {
+            "worker_id": worker_id,
+            "worker": known,
+            "row": worker_rows([known])[0] if known else None,
+            "load": load(known) if known else [],
+            "attempts": attempts,
+        },
+    )

@@ -1,0 +1,200 @@
+// Turns chart descriptions (json_script) into ECharts with the colours of our theme.
+//
+// <div class="chart" data-chart="ID-OF-JSON-SCRIPT"></div>, where the JSON is
+// {x: {type: value|time|category, name, categories}, zoom, panes: [{name, format, log, share, series, marks, bands, levels}]}
+// series: {name, type: line|bar|scatter, data: [[x, y]...], tone: 1..6|good|bad|muted, dashed, area, step, symbol}
+// marks: [{x, name}] vertical lines, bands: [{from, to, name}] spans, levels: [{y, name}] horizontal lines.
+"use strict";
+
+(() => {
+  const charts = new Map();
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  document.body.append(probe);
+
+  // light-dark() is resolved only in a real property.
+  function colour(name) {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  }
+  const tone = (value, index) => {
+    if (typeof value === "string") return colour(value);
+    return colour(`series-${((value ?? index + 1) - 1) % 6 + 1}`);
+  };
+  const faint = (rgb, alpha) => rgb.replace("rgb(", "rgba(").replace(")", `, ${alpha})`);
+
+  const formats = {
+    percent: (value) => `${(value * 100).toFixed(Math.abs(value) < 0.1 ? 1 : 0)} %`,
+    money: (value) => Math.round(value).toLocaleString("en").replaceAll(",", "\u202f"),
+    number: (value) => (Math.abs(value) >= 1000 ? formats.money(value) : String(Number(value.toPrecision(4)))),
+  };
+  const shown = (format) => (value) => (typeof value === "number" ? formats[format || "number"](value) : value ?? "–");
+
+  // Exponential smoothing that starts without a bias (Kingma and Ba 2014, the correction of Adam).
+  function smoothed(data, weight) {
+    let last = 0;
+    let count = 0;
+    return data.map(([x, y]) => {
+      if (y === null) return [x, y];
+      last = last * weight + (1 - weight) * y;
+      count += 1;
+      return [x, last / (1 - weight ** count)];
+    });
+  }
+
+  function seriesOf(pane, index, settings) {
+    const made = [];
+    pane.series.forEach((series, number) => {
+      const paint = tone(series.tone, number);
+      const type = series.type || "line";
+      const base = {
+        name: series.name, type, data: series.data, xAxisIndex: index, yAxisIndex: index,
+        color: paint, animation: false, showSymbol: series.data.length === 1, symbolSize: type === "scatter" ? 9 : 4,
+        lineStyle: { width: series.dashed ? 1.25 : 1.75, type: series.dashed ? "dashed" : "solid", color: paint },
+        step: series.step || false, connectNulls: false,
+      };
+      if (type === "line" && series.data.length > 1500) base.sampling = "lttb";
+      if (series.area) base.areaStyle = { color: faint(paint, 0.18) };
+      if (type === "bar") base.barMaxWidth = 28;
+      if (series.symbol) Object.assign(base, { symbol: series.symbol, symbolRotate: series.rotate || 0 });
+      if (settings.smooth > 0 && type === "line" && pane.smooth) {
+        made.push({ ...base, lineStyle: { width: 1, color: faint(paint, 0.3) }, tooltip: { show: false }, silent: true });
+        made.push({ ...base, data: smoothed(series.data, settings.smooth) });
+      } else {
+        made.push(base);
+      }
+    });
+    const marks = [
+      ...(pane.marks || []).map((mark) => ({ xAxis: mark.x, name: mark.name, label: { formatter: mark.name, color: colour("muted"), rotate: 0 } })),
+      ...(pane.levels || []).map((level) => ({ yAxis: level.y, name: level.name, label: { formatter: level.name, color: colour("muted"), position: "insideEndTop" } })),
+    ];
+    if (marks.length && made.length) {
+      made[0].markLine = { symbol: "none", silent: true, animation: false, lineStyle: { color: colour("line-strong"), type: "dashed" }, data: marks };
+    }
+    if (pane.bands?.length && made.length) {
+      made[0].markArea = {
+        silent: true, label: { color: colour("muted"), position: "insideTop" },
+        data: pane.bands.map((band, number) => [
+          { xAxis: band.from, name: band.name, itemStyle: { color: faint(tone(band.tone, number), 0.12) } }, { xAxis: band.to }]),
+      };
+    }
+    return made;
+  }
+
+  function option(spec, settings) {
+    const muted = colour("muted");
+    const line = colour("line");
+    const total = spec.panes.reduce((sum, pane) => sum + (pane.share || 1), 0);
+    const bottom = spec.zoom ? 14 : 9;
+    const legend = 9;
+    let top = legend;
+    const grids = spec.panes.map((pane) => {
+      const height = ((100 - legend - bottom) * (pane.share || 1)) / total;
+      const grid = { left: 8, right: 18, top: `${top}%`, height: `${height - (spec.panes.length > 1 ? 4 : 0)}%`, containLabel: true };
+      top += height;
+      return grid;
+    });
+    return {
+      animation: false,
+      aria: { enabled: true },
+      textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: muted },
+      legend: { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: muted }, pageIconColor: muted, pageTextStyle: { color: muted } },
+      tooltip: {
+        renderMode: "richText", trigger: spec.panes.some((pane) => pane.series.some((series) => series.type !== "scatter")) ? "axis" : "item", confine: true,
+        backgroundColor: colour("raised"), borderColor: colour("line-strong"), textStyle: { color: colour("text"), fontSize: 12 },
+        axisPointer: { type: "line", lineStyle: { color: colour("line-strong") } },
+      },
+      axisPointer: { link: [{ xAxisIndex: "all" }] },
+      grid: grids,
+      xAxis: spec.panes.map((pane, index) => ({
+        type: spec.x.type, gridIndex: index, data: spec.x.categories, scale: true, boundaryGap: spec.x.type === "category",
+        min: spec.x.type === "category" ? undefined : "dataMin", max: spec.x.type === "category" ? undefined : "dataMax",
+        name: index === spec.panes.length - 1 && !spec.zoom ? spec.x.name : "", nameLocation: "middle", nameGap: 26, nameTextStyle: { color: muted },
+        axisLabel: { show: index === spec.panes.length - 1, color: muted, hideOverlap: true },
+        axisLine: { lineStyle: { color: line } }, axisTick: { show: false }, splitLine: { show: false },
+      })),
+      yAxis: spec.panes.map((pane, index) => ({
+        type: settings.log && pane.log ? "log" : "value", gridIndex: index, scale: !pane.zero, name: spec.panes.length > 1 ? pane.name : "",
+        nameTextStyle: { color: muted, align: "left" }, nameGap: 6, splitNumber: spec.panes.length > 1 ? 3 : 5,
+        axisLabel: { color: muted, formatter: shown(pane.format), hideOverlap: true },
+        splitLine: { lineStyle: { color: line, width: 0.7 } }, axisLine: { show: false },
+      })),
+      dataZoom: spec.zoom ? [
+        { type: "inside", xAxisIndex: "all", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false },
+        { type: "slider", xAxisIndex: "all", bottom: 4, height: 18, borderColor: line, textStyle: { color: muted }, brushSelect: false, showDataShadow: false },
+      ] : [],
+      series: spec.panes.flatMap((pane, index) => seriesOf(pane, index, settings).map((series) => ({ ...series, tooltip: { ...series.tooltip, valueFormatter: shown(pane.format) } }))),
+    };
+  }
+
+  function settingsOf(element) {
+    const figure = element.closest("figure");
+    return {
+      log: figure?.querySelector("[data-log]")?.checked || false,
+      smooth: Number(figure?.querySelector("[data-smooth]")?.value || 0),
+    };
+  }
+
+  function draw(element) {
+    const source = document.getElementById(element.dataset.chart);
+    if (!source) return;
+    let chart = charts.get(element);
+    if (!chart) {
+      chart = echarts.init(element, null, { renderer: "canvas" });
+      charts.set(element, chart);
+      new ResizeObserver(() => chart.resize()).observe(element);
+    }
+    const zoom = chart.getOption()?.dataZoom;
+    const made = option(JSON.parse(source.textContent), settingsOf(element));
+    if (zoom?.length) made.dataZoom.forEach((part, index) => { part.start = zoom[index].start; part.end = zoom[index].end; });
+    chart.setOption(made, { notMerge: true });
+    element.dataset.drawn = "yes";
+  }
+
+  // Charts out of sight wait until they come near: a page with ten of them is usable at once.
+  const near = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      near.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }, { rootMargin: "300px" });
+  const observe = () => {
+    for (const element of document.querySelectorAll("[data-chart]:not([data-drawn])")) near.observe(element);
+  };
+
+  const redraw = () => { for (const element of charts.keys()) draw(element); };
+  document.addEventListener("theme", redraw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  document.addEventListener("input", (event) => {
+    if (!event.target.matches("[data-log], [data-smooth]")) return;
+    for (const element of event.target.closest("figure").querySelectorAll("[data-chart]")) draw(element);
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    for (const [element, chart] of charts) {
+      if (!element.isConnected) {
+        chart.dispose();
+        charts.delete(element);
+      } else if (event.target.querySelector?.("script[type='application/json']")) {
+        draw(element);
+      }
+    }
+    observe();
+  });
+
+  // A row that names a moment centres the chart there.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-centre]");
+    if (!button) return;
+    const element = document.getElementById(button.dataset.centreChart);
+    draw(element);
+    const chart = charts.get(element);
+    const from = Number(button.dataset.centre);
+    const until = Number(button.dataset.centreEnd || from);
+    const margin = Math.max((until - from) * 1.5, Number(button.dataset.centreMargin));
+    chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, startValue: from - margin, endValue: until + margin });
+    element.scrollIntoView({ block: "center" });
+  });
+
+  observe();
+})();

@@ -1,0 +1,31 @@
+// The log follows its end; scrolling up pauses that, the button or the bottom takes it up again.
+"use strict";
+
+(() => {
+  const log = document.querySelector("[data-log]");
+  const button = document.querySelector("[data-follow]");
+  if (!log || !button) return;
+
+  let following = !location.hash;
+  const show = () => {
+    button.setAttribute("aria-pressed", String(following));
+    button.textContent = following ? "Following" : "Follow";
+  };
+  const toEnd = () => { if (following) log.scrollTop = log.scrollHeight; };
+
+  log.addEventListener("scroll", () => {
+    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
+    if (atEnd !== following) {
+      following = atEnd;
+      show();
+    }
+  });
+  button.addEventListener("click", () => {
+    following = !following;
+    show();
+    toEnd();
+  });
+  document.addEventListener("htmx:afterSwap", toEnd);
+  show();
+  toEnd();
+})();

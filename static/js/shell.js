@@ -1,0 +1,88 @@
+// The shell: theme, time zone, double submits, confirmations, row selection. Everything works without it.
+"use strict";
+
+(() => {
+  const root = document.documentElement;
+  const year = 31536000;
+  const remember = (name, value) => {
+    document.cookie = `${name}=${value};path=/;max-age=${year};samesite=lax`;
+  };
+
+  function showTimes(scope) {
+    if (root.dataset.times !== "local") return;
+    for (const time of scope.querySelectorAll("time[data-moment]")) {
+      const moment = new Date(time.dateTime);
+      time.textContent = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium" }).format(moment);
+      time.title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
+    }
+    const zone = document.querySelector("[data-zone]");
+    zone.textContent = `Times are ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`;
+  }
+
+  for (const choice of document.querySelectorAll("[data-choice]")) {
+    const name = choice.dataset.choice;
+    choice.value = root.dataset[name];
+    choice.addEventListener("change", () => {
+      remember(name, choice.value);
+      if (name === "times") location.reload();
+      root.dataset[name] = choice.value;
+      document.dispatchEvent(new CustomEvent("theme"));
+    });
+  }
+
+  // A form is sent once; it wakes again when the page comes back from history.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.dataset.confirm && !window.confirm(form.dataset.confirm)) {
+      event.preventDefault();
+      return;
+    }
+    if (form.method !== "post" || form.hasAttribute("hx-post")) return;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "yes";
+    for (const button of form.querySelectorAll("button:not([type=button])")) button.setAttribute("aria-busy", "true");
+  });
+  window.addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) {
+      delete form.dataset.sent;
+      for (const button of form.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+    }
+  });
+
+  // One open menu at a time; Escape and a click elsewhere close it.
+  const closeMenus = (except) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) if (menu !== except) menu.open = false;
+  };
+  document.addEventListener("click", (event) => closeMenus(event.target.closest("details.menu")));
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") closeMenus(null);
+    if (event.key === "/" && !event.target.closest("input, textarea, select")) {
+      event.preventDefault();
+      document.getElementById("find")?.focus();
+    }
+  });
+
+  // "n chosen" beside the buttons that act on chosen rows.
+  document.addEventListener("change", (event) => {
+    const box = event.target.closest("[data-choose], [data-choose-all]");
+    if (!box) return;
+    const form = box.form;
+    const boxes = [...form.elements].filter((element) => element.matches("[data-choose]"));
+    if (box.matches("[data-choose-all]")) for (const other of boxes) other.checked = box.checked;
+    for (const other of boxes) other.closest("tr").classList.toggle("chosen", other.checked);
+    form.querySelector("[data-chosen]").textContent = `${boxes.filter((other) => other.checked).length} chosen`;
+  });
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  });
+
+  showTimes(document);
+  document.addEventListener("htmx:afterSwap", (event) => showTimes(event.target));
+})();

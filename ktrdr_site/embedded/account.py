@@ -1,7 +1,8 @@
 """Under which account the server runs. PostgreSQL refuses root, so as root it is given another one.
 
 Nothing outside our own directory changes its mode or owner. Where that account cannot enter a folder above us
-(`/root` is 0700), the server process keeps one capability, to read and search files as root does.
+(`/root` is 0700, and so is every `mktemp -d`), the server process keeps one capability, to read and search files as
+root does.
 """
 
 import ctypes
@@ -15,7 +16,9 @@ from pathlib import Path
 
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
-PR_SET_KEEPCAPS = 8
+CAP_SETPCAP = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAPABILITY_VERSION_3 = 0x20080522
@@ -87,7 +90,7 @@ def needed_capability(paths: Iterable[Path], account: Account) -> int | None:
         return None
     held = _permitted_capabilities()
     for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
-        if held >> capability & 1:
+        if held >> capability & held >> CAP_SETPCAP & 1:
             return capability
     raise NoAccountError(
         f"PostgreSQL does not run as root and its user {account.name} cannot reach {hidden[0]}; "
@@ -124,7 +127,8 @@ def entering(account: Account | None, capability: int | None) -> Callable[[], No
         if account is None:
             return
         if capability is not None:
-            _checked(library.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+            # Without it access(2), by which PostgreSQL looks for its own files, ignores the capability of a non-root user.
+            _checked(library.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
         os.setgroups([])
         os.setresgid(account.gid, account.gid, account.gid)
         os.setresuid(account.uid, account.uid, account.uid)

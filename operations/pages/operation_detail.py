@@ -24,27 +24,28 @@ class Action:
 
 
 def actions(operation: Operation) -> dict[str, Action]:
-    return {
-        "cancel": Action("Cancel", _why_not_cancel(operation)),
-        "retry": Action("Retry", _why_not_again(operation)),
-        "resume": Action("Resume", _why_not_again(operation) or _why_not_resume(operation)),
-    }
+    """Those that make sense in its state, by name; a refused one is shown with its reason."""
+    if operation.is_final:
+        return {
+            "retry": Action("Retry", _why_not_again(operation)),
+            "resume": Action("Resume", _why_not_again(operation) or _why_not_resume(operation)),
+        }
+    return {"cancel": Action("Cancel", _why_not_cancel(operation))}
 
 
 def _why_not_cancel(operation: Operation) -> str:
     if operation.status == Status.CANCELLING:
         return "Cancelling was asked for already; the worker is being told."
-    return f"It has ended: {operation.status.lower()}." if operation.is_final else ""
+    return ""
 
 
 def _why_not_again(operation: Operation) -> str:
-    if operation.status == Status.COMPLETED:
-        return "It has completed. Clone it to run it again."
-    return "" if operation.is_final else "It has not ended yet."
+    is_done = operation.status == Status.COMPLETED
+    return "It has completed; clone it to run it again." if is_done else ""
 
 
 def _why_not_resume(operation: Operation) -> str:
-    return "" if operation.checkpoints.exists() else "It left no checkpoint to go on from."
+    return "" if operation.checkpoints.exists() else "Resume is not possible: it left no checkpoint."
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,15 +112,21 @@ def ago(value: datetime | None) -> SafeString | str:
     if value is None:
         return "never"
     seconds = max((timezone.now() - value).total_seconds(), 0)
-    text = "just now" if seconds < 2 else f"{duration(int(seconds))} ago"
-    if seconds >= 86400 * 30:
-        text = value.strftime("%Y-%m-%d")
+    text = _coarse(seconds) if seconds < 86400 * 30 else value.strftime("%Y-%m-%d")
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         value.isoformat(),
         value.strftime("%Y-%m-%d %H:%M:%S UTC"),
         text,
     )
+
+
+def _coarse(seconds: float) -> str:
+    """One unit is enough for "ago", and does not change a page every second."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return "just now"
 
 
 @register.filter

@@ -50,12 +50,14 @@ def _tab_names(operation: Operation) -> dict[str, str]:
 
 def _live_context(operation: Operation, tab: str) -> dict[str, Any]:
     about = subject(operation)
+    actions = reading.actions(operation)
     return {
         "operation": operation,
         "tab": tab,
         "about": about,
         "page_title": _title(operation, about),
-        "actions": reading.actions(operation),
+        "actions": actions,
+        "refusals": sorted({action.refusal for action in actions.values() if action.refusal}),
         "failure": reading.failure(operation),
         "elapsed": reading.elapsed(operation),
         "is_live": reading.is_live(operation),

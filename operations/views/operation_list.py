@@ -2,7 +2,6 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from operations.models import Operation
 from operations.pages.headline import described
 from operations.pages.operation_list import PAGE_SIZE, filtered, ordered, tabs
 from operations.views.request import PageRequest, page

@@ -1,0 +1,82 @@
+"""Operations in the admin: to be found, read, cancelled and run again. Nothing here writes a status by itself."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from operations.models import Artifact, Attempt, Event, MarketData, Operation
+from registry.admin import ReadOnly, ReadOnlyAdmin
+
+
+class ReadOnlyInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+    extra = 0
+
+
+class AttemptInline(ReadOnlyInline):
+    model = Attempt
+    fields = ("number", "worker_id", "claimed_at", "started_at", "ended_at", "outcome", "error")
+
+
+class EventInline(ReadOnlyInline):
+    model = Event
+    fields = ("at", "kind", "from_status", "to_status", "attempt", "actor", "reason")
+
+
+@admin.register(Operation)
+class OperationAdmin(ReadOnlyAdmin):
+    list_display = (
+        "operation_id",
+        "operation_type",
+        "status",
+        "priority",
+        "worker_id",
+        "attempt",
+        "created_by",
+        "created_at",
+        "completed_at",
+    )
+    list_filter = ("status", "operation_type", "error_class")
+    list_select_related = ("created_by",)
+    search_fields = ("operation_id", "worker_id", "error_message")
+    date_hierarchy = "created_at"
+    list_per_page = 100
+    show_full_result_count = False
+    inlines = (AttemptInline, EventInline)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Operation]:
+        rows = super().get_queryset(request)
+        is_list = request.resolver_match is not None and "object_id" not in request.resolver_match.kwargs
+        return rows.defer("parameters", "result", "error_traceback", "progress") if is_list else rows
+
+
+@admin.register(Attempt)
+class AttemptAdmin(ReadOnlyAdmin):
+    list_display = ("operation_id", "number", "worker_id", "claimed_at", "ended_at", "outcome")
+    list_filter = ("outcome",)
+    search_fields = ("operation__operation_id", "worker_id", "instance_id")
+    date_hierarchy = "claimed_at"
+    show_full_result_count = False
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = ("at", "operation_id", "kind", "from_status", "to_status", "attempt", "actor", "reason")
+    list_filter = ("kind", "to_status")
+    search_fields = ("operation__operation_id", "actor", "reason")
+    date_hierarchy = "at"
+    show_full_result_count = False
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(ReadOnlyAdmin):
+    list_display = ("name", "role", "operation_id", "attempt", "file_id")
+    list_filter = ("role",)
+    search_fields = ("name", "operation__operation_id", "file__sha256")
+    show_full_result_count = False
+
+
+@admin.register(MarketData)
+class MarketDataAdmin(ReadOnlyAdmin):
+    list_display = ("symbol", "timeframe", "rows", "start", "end", "imported_at")
+    list_filter = ("timeframe",)
+    search_fields = ("symbol",)

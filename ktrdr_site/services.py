@@ -101,5 +101,5 @@ def web_command(descriptor: int) -> list[str]:
     ]  # fmt: skip
 
 
-def demo_command() -> list[str]:
-    return [sys.executable, MANAGE, "load_demo"]
+def demo_command(plan: Plan) -> list[str]:
+    return [sys.executable, MANAGE, "load_demo", "--api-url", plan.url]

@@ -125,7 +125,7 @@ async def _answers(plan: Plan) -> bool:
 async def _demo(plan: Plan, stop: asyncio.Event) -> int:
     """The exit status of `load_demo`, which writes to this terminal itself; 1 where it was stopped."""
     process = await asyncio.create_subprocess_exec(
-        *demo_command(),
+        *demo_command(plan),
         env={**os.environ, "KTRDR_DATA_DIR": str(plan.data_dir)},
         stdin=asyncio.subprocess.DEVNULL,
         start_new_session=True,

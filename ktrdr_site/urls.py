@@ -2,13 +2,13 @@
 
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from ktrdr_site import monitoring
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("health", monitoring.health),
     path("readyz", monitoring.readyz),
     path("metrics", monitoring.metrics),

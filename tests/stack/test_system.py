@@ -1,0 +1,157 @@
+"""The whole product as a user starts it: the demo's numbers, a cancelled operation, a worker killed in the middle of one."""
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.stack.system import Up, until, up
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+DEMO_TIMEOUT_S = 120
+RUN_TIMEOUT_S = 90
+FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """After its demo, with two training workers."""
+    data_dir: Path = tmp_path_factory.mktemp("system") / "var"
+    with up(data_dir, "--workers", "training=2,backtesting=1") as running:
+        running.wait_until_ready()
+        until(
+            lambda: [line for line in running.lines if line.startswith(("demo: all of it:", "CommandError"))],
+            "the demo is over",
+            DEMO_TIMEOUT_S,
+            lambda: running.output,
+        )
+        yield running
+
+
+def newest(system: Up, kind: str) -> dict[str, Any]:
+    found = system.get(f"/operations?operation_type={kind}")["results"]
+    assert found, system.output
+    return dict(system.get(f"/operations/{found[0]['operation_id']}"))
+
+
+def oldest_training(system: Up) -> dict[str, Any]:
+    found = system.get("/operations?operation_type=training")["results"]
+    return dict(system.get(f"/operations/{found[-1]['operation_id']}"))
+
+
+def start_training(system: Up, **changes: Any) -> str:
+    parameters = oldest_training(system)["parameters"]
+    wanted = ("strategy_yaml", "symbols", "timeframes", "start_date", "end_date", "seed")
+    body = {key: parameters[key] for key in wanted if parameters.get(key) is not None}
+    with system.http() as http:
+        answer = http.post("/training/start", json={**body, **changes})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["operation_id"])
+
+
+def until_status(system: Up, operation_id: str, *statuses: str) -> dict[str, Any]:
+    def reached() -> dict[str, Any] | None:
+        operation = dict(system.get(f"/operations/{operation_id}"))
+        assert operation["status"] in statuses or operation["status"] not in FINAL, operation
+        return operation if operation["status"] in statuses else None
+
+    what = f"{operation_id} is {' or '.join(statuses)}"
+    return until(reached, what, RUN_TIMEOUT_S, lambda: system.output) or {}
+
+
+def long_strategy(system: Up) -> str:
+    """The demo's strategy, made to train for a long time and never to stop early."""
+    text = str(oldest_training(system)["parameters"]["strategy_yaml"])
+    text, epochs = re.subn(r"(?m)^(\s*epochs:\s*)\d+", r"\g<1>2000", text)
+    text, _ = re.subn(r"(?m)^(\s*patience:\s*)\d+", r"\g<1>2000", text)
+    assert epochs == 1
+    return text
+
+
+def test_the_demo_imports_trains_and_backtests_and_its_numbers_hold_together(system: Up) -> None:
+    coverage = {row["symbol"]: row for row in system.get("/market-data")["results"]}
+    assert {symbol: row["rows"] for symbol, row in coverage.items()} == {
+        "AAPL": 3270, "FB": 196, "GOOG": 2148, "IBM": 3270, "MSFT": 3270,
+    }  # fmt: skip
+    training = oldest_training(system)
+    assert training["status"] == "COMPLETED"
+    assert training["result"]["rows"]["train"] > 3000
+    backtest = newest(system, "backtesting")
+    result = backtest["result"]
+    metrics = result["metrics"]
+    assert result["provenance"]["model_sha256"] == training["result"]["model"]["sha256"]
+    assert metrics["initial_capital"] == 100_000
+    assert math.isclose(metrics["final_equity"], 100_000 * (1 + metrics["total_return"]), rel_tol=1e-9)
+    assert -1 < metrics["max_drawdown"] <= 0
+    assert 0 <= metrics["exposure"] <= 1
+    # Buying GOOG in January 2010 at 313 and holding it until March 2013 at 403 (adjusted) is about +29 %.
+    assert 0.2 < result["benchmark"]["total_return"] < 0.4
+    assert result["settings"]["engine_semantics"] == 1
+    names = {artifact["name"] for artifact in backtest["artifacts"]}
+    assert {"report.json", "trades.csv", "trades.parquet", "equity.parquet"} <= names
+
+
+def test_the_same_training_again_gives_the_same_model_to_the_bit(system: Up) -> None:
+    first = oldest_training(system)["result"]
+    again = until_status(system, start_training(system), "COMPLETED")["result"]
+    assert again["model"]["sha256"] == first["model"]["sha256"]
+    assert again["metrics"] == first["metrics"]
+
+
+def test_a_cancelled_training_ends_cancelled_and_frees_its_worker(system: Up) -> None:
+    operation_id = start_training(system, strategy_yaml=long_strategy(system))
+    until_status(system, operation_id, "RUNNING")
+    with system.http() as http:
+        assert http.delete(f"/operations/{operation_id}/cancel").status_code == 202
+    operation = until_status(system, operation_id, "CANCELLED")
+    worker = f"/workers/{operation['attempts'][-1]['worker_id']}"
+    until(
+        lambda: system.get(worker)["status"] == "AVAILABLE", "the worker is free", 15, lambda: system.output
+    )
+    with system.http() as http:
+        assert http.delete(f"/operations/{operation_id}/cancel").status_code == 409
+
+
+def test_a_killed_worker_loses_no_operation_and_changes_no_number(system: Up) -> None:
+    strategy = str(oldest_training(system)["parameters"]["strategy_yaml"])
+    operation_id = start_training(system, strategy_yaml=strategy)
+    running = until_status(system, operation_id, "RUNNING")
+    victim = running["attempts"][-1]["worker_id"]
+    agent_of(system, victim).kill()
+    finished = until_status(system, operation_id, "COMPLETED")
+    first, second = finished["attempts"]
+    assert (first["worker_id"], first["outcome"]) == (victim, "lost")
+    assert second["outcome"] == "completed"
+    assert second["instance_id"] != first["instance_id"]
+    expected = oldest_training(system)["result"]
+    assert finished["result"]["model"]["sha256"] == expected["model"]["sha256"]
+
+
+def agent_of(system: Up, worker_id: str) -> psutil.Process:
+    for process in psutil.Process(system.process.pid).children():
+        line = process.cmdline()
+        if "workers" in line and worker_id in line:
+            return process
+    raise AssertionError(f"{worker_id} does not run\n{system.output}")
+
+
+def test_a_bad_strategy_is_refused_with_its_place(system: Up) -> None:
+    with system.http() as http:
+        answer = http.post(
+            "/training/start", json={"strategy_yaml": "name: x\nnonsense: 1\n", "symbols": ["AAPL"]}
+        )
+    assert answer.status_code == 422
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert any("nonsense" in error["pointer"] + error["detail"] for error in answer.json()["errors"])
+
+
+def test_the_site_says_that_it_is_ready_and_nobody_needs_credentials_for_that(system: Up) -> None:
+
+    until(lambda: httpx.get(f"{system.url}/readyz").status_code == 200, "ready", 20, lambda: system.output)
+    assert httpx.get(f"{system.url}/operations").status_code == 401

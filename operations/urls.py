@@ -1,6 +1,7 @@
 """The pages, under /dashboard/."""
 
-from django.urls import path
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from operations.views.compare import compare
 from operations.views.market_data import market_data, market_data_of
@@ -18,19 +19,28 @@ from operations.views.workers import worker, workers
 
 app_name = "dashboard"
 
+
+class IdentifierConverter(StringConverter):
+    """Ids, symbols and file names as the wire protocol allows them; nothing else reaches a view."""
+
+    regex = r"[A-Za-z0-9^][A-Za-z0-9^=_.:-]{0,127}"
+
+
+register_converter(IdentifierConverter, "id")
+
 urlpatterns = [
     path("", overview, name="overview"),
     path("operations", operations, name="operations"),
-    path("operations/<str:operation_id>", operation, name="operation"),
-    path("operations/<str:operation_id>/live", operation_live, name="operation_live"),
-    path("operations/<str:operation_id>/log", operation_log, name="operation_log"),
-    path("operations/<str:operation_id>/log.txt", operation_log_text, name="operation_log_text"),
-    path("operations/<str:operation_id>/metrics", operation_metrics, name="operation_metrics"),
+    path("operations/<id:operation_id>", operation, name="operation"),
+    path("operations/<id:operation_id>/live", operation_live, name="operation_live"),
+    path("operations/<id:operation_id>/log", operation_log, name="operation_log"),
+    path("operations/<id:operation_id>/log.txt", operation_log_text, name="operation_log_text"),
+    path("operations/<id:operation_id>/metrics", operation_metrics, name="operation_metrics"),
     path("compare", compare, name="compare"),
     path("market-data", market_data, name="market_data"),
-    path("market-data/<str:symbol>/<str:timeframe>", market_data_of, name="market_data_of"),
+    path("market-data/<id:symbol>/<id:timeframe>", market_data_of, name="market_data_of"),
     path("strategies", strategies, name="strategies"),
-    path("strategies/<str:digest>", strategy, name="strategy"),
+    path("strategies/<id:digest>", strategy, name="strategy"),
     path("workers", workers, name="workers"),
-    path("workers/<str:worker_id>", worker, name="worker"),
+    path("workers/<id:worker_id>", worker, name="worker"),
 ]

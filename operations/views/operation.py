@@ -11,6 +11,7 @@ from operations.models import Operation
 from operations.pages import operation_detail as reading
 from operations.pages.charts import metric_charts
 from operations.pages.headline import subject
+from operations.pages.trust import audit_lines, warnings_of
 from operations.states import Status
 from operations.views.request import PageRequest, page
 
@@ -140,7 +141,14 @@ def _summary_context(request: PageRequest, operation: Operation) -> dict[str, An
         "checkpoint": reading.newest_checkpoint(operation),
         "model_operation": model if isinstance(model, str) else None,
         "result_facts": _flat(operation.result or {}),
+        **_trust(operation),
     }
+
+
+def _trust(operation: Operation) -> dict[str, Any]:
+    """What stands in the trust box of a backtest."""
+    result = operation.result or {}
+    return {"warnings": warnings_of(result), "audit_lines": audit_lines(result)}
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

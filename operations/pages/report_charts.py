@@ -1,0 +1,67 @@
+"""Pieces that both reports are drawn from: panes, series and tables over the data of a `report.json`."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from operations.pages.charts import Chart, Table, side_by_side, thinned
+
+Points = list[tuple[Any, float | None]]
+
+
+def points(xs: Sequence[Any] | None, ys: Sequence[float | None] | None) -> Points:
+    """Two columns of a report as one list of points; none where one of them is missing."""
+    return list(zip(xs, ys, strict=False)) if xs and ys else []
+
+
+def series(name: str, data: Points, **look: Any) -> dict[str, Any]:
+    return {"name": name, "data": data, **look}
+
+
+def pane(name: str, *drawn: dict[str, Any], **look: Any) -> dict[str, Any]:
+    """Series without points are left out."""
+    return {"name": name, "series": [one for one in drawn if one["data"]], **look}
+
+
+def chart(
+    key: str, title: str, x: dict[str, Any], panes: Iterable[dict[str, Any]], **more: Any
+) -> Chart | None:
+    """Nothing where no pane has anything to draw."""
+    drawn = [one for one in panes if one["series"]]
+    if not drawn:
+        return None
+    curves = {line["name"]: line["data"] for one in drawn for line in one["series"]}
+    zoom = {"zoom": True} if more.pop("zoom", False) else {}
+    table = more.pop("table", None) or side_by_side(x.get("name", ""), curves)
+    return Chart(key, title, {"x": x, **zoom, "panes": drawn}, table, **more)
+
+
+def bars(key: str, title: str, labels: Sequence[Any], values: Sequence[float], **more: Any) -> Chart | None:
+    """One bar a label; losses have the colour of a loss."""
+    if not labels:
+        return None
+    names = [str(label) for label in labels]
+    return chart(
+        key,
+        title,
+        {"type": "category", "name": more.pop("x", ""), "categories": names},
+        [
+            pane(
+                title,
+                series(title, list(zip(names, values, strict=True)), type="bar"),
+                zero=True,
+                format=more.pop("format", "number"),
+            )
+        ],
+        table=Table(
+            [more.pop("label", "value"), title], thinned(list(map(list, zip(names, values, strict=True))))
+        ),
+        **more,
+    )
+
+
+def records(rows: Sequence[dict[str, Any]] | None, columns: dict[str, str]) -> Table | None:
+    """Rows of a report as a table with these columns (key -> heading); columns that no row has are left out."""
+    if not rows:
+        return None
+    present = {key: name for key, name in columns.items() if any(key in row for row in rows)}
+    return Table(list(present.values()), [[row.get(key) for key in present] for row in rows])

@@ -81,9 +81,9 @@ def _free_port(wanted: int) -> int:
 def servers(plan: Plan, listener: socket.socket) -> list[Service]:
     home = settings.BASE_DIR
     environment = {**os.environ, "KTRDR_DATA_DIR": str(plan.data_dir), "PYTHONUNBUFFERED": "1"}
-    if "KTRDR_ALLOWED_HOSTS" not in environment:
-        names = [*settings.ALLOWED_HOSTS, plan.host, socket.gethostname(), socket.getfqdn()]
-        environment["KTRDR_ALLOWED_HOSTS"] = ",".join(dict.fromkeys(names))
+    if plan.reachable_host != plan.host and "KTRDR_ALLOWED_HOSTS" not in environment:
+        # Listening on every address: the machine's own name is the least that others will use.
+        environment["KTRDR_ALLOWED_HOSTS"] = ",".join([*settings.ALLOWED_HOSTS, socket.gethostname()])
     return [
         Service("web", lambda: web_command(listener.fileno()), environment, home, (listener.fileno(),)),
         Service("schedules", lambda: [sys.executable, MANAGE, "run_schedules"], environment, home),

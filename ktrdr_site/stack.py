@@ -13,9 +13,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from django.conf import settings
+
 from ktrdr_site import preparation
 from ktrdr_site.console import Console
 from ktrdr_site.embedded import lease
+from ktrdr_site.guard import Guard
 from ktrdr_site.parent_death import die_with_parent
 from ktrdr_site.preparation import NotReadyError
 from ktrdr_site.services import Plan, demo_command, servers, workers
@@ -38,11 +41,13 @@ async def run(plan: Plan) -> int:
     console = Console(sys.stdout, on_closed=stop.set)
     with _data_directory_lock(plan.data_dir), _listening_socket(plan) as listener:
         plan = replace(plan, port=listener.getsockname()[1])
-        supervisor = Supervisor(console.line)
+        guard = Guard(settings.BASE_DIR)
+        supervisor = Supervisor(console.line, guard.watch)
         try:
             return await _serve(plan, supervisor, console, listener, stop)
         finally:
             await _stop_everything(plan, supervisor)
+            guard.dismiss()
 
 
 async def _serve(

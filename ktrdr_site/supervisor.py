@@ -45,6 +45,8 @@ class Supervisor:
 
     say: Callable[[str, str], None]
     """Called with the name of who speaks and one line."""
+    started: Callable[[int], None] = lambda pid: None
+    """Called with the number of each process."""
     _running: dict[str, _Running] = field(default_factory=dict)
 
     def start(self, services: Iterable[Service]) -> None:
@@ -111,6 +113,7 @@ class Supervisor:
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),
         )
+        self.started(process.pid)
         if running.stopping:  # asked while the process was being made
             process.terminate()
         assert process.stdout is not None

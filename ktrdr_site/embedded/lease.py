@@ -11,7 +11,6 @@ from pathlib import Path
 from ktrdr_site.embedded import cluster
 from ktrdr_site.embedded.account import NoAccountError, server_account
 
-START_TIMEOUT_S = 60
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 
 
@@ -108,20 +107,15 @@ def _start(directory: Path) -> Path:
 
 
 def _spawn_watcher(directory: Path) -> str:
-    # Its own session: neither Ctrl-C nor the end of whoever happened to start it may take the server from the others.
-    watcher = subprocess.Popen(  # noqa: S603
+    # In a session of its own, and orphaned at once: neither Ctrl-C nor the end of whoever happened to start it, with
+    # all of that one's children, may take the server from the others.
+    with subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "ktrdr_site.embedded.watcher", str(directory)],
         cwd=PROJECT_DIR,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,
-    )
-    assert watcher.stdout is not None
-    with watcher.stdout as pipe:
-        answer = pipe.readline().decode(errors="replace").strip()
-    _reap_when_it_ends(watcher)
+    ) as launcher:
+        assert launcher.stdout is not None
+        answer = launcher.stdout.readline().decode(errors="replace").strip()
     return answer or f"PostgreSQL did not start; {directory / cluster.SERVER_LOG} may say why"
-
-
-def _reap_when_it_ends(watcher: subprocess.Popen[bytes]) -> None:
-    threading.Thread(target=watcher.wait, name="embedded-watcher", daemon=True).start()

@@ -180,4 +180,6 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
+    if os.fork():  # the launcher's parent waits only for the launcher
+        os._exit(0)
     sys.exit(main(Path(sys.argv[1])))

@@ -74,7 +74,10 @@ def test_what_was_imported_before_is_not_imported_again() -> None:
             return httpx.Response(200, json={"results": rows})
         return httpx.Response(422, json={"detail": "unknown indicator"})
 
-    with backend(answers) as http, pytest.raises(DemoError, match=r"/training/start: 422 .*unknown indicator"):
+    with (
+        backend(answers) as http,
+        pytest.raises(DemoError, match=r"/training/start: 422 .*unknown indicator"),
+    ):
         Demo(http, lambda line: None, "the strategy").run()
     method, path, content = sent[-1]
     assert (method, path) == ("POST", "/training/start")

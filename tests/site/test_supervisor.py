@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from ktrdr_site import supervisor
+from ktrdr_site.guard import kill_survivors
 from ktrdr_site.supervisor import Service, Supervisor, in_words
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,3 +119,20 @@ def test_a_killed_supervisor_takes_its_services_along() -> None:
 def test_an_exit_status_is_put_in_words() -> None:
     assert in_words(3) == "exit status 3"
     assert in_words(-signal.SIGSEGV) == "killed by SIGSEGV"
+
+
+def test_the_guard_kills_who_outlives_a_killed_supervisor_and_only_those() -> None:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-u", "-c", STUBBORN], stdout=subprocess.PIPE, text=True
+        ) as stubborn,
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger,
+    ):
+        assert stubborn.stdout
+        child = psutil.Process(int(stubborn.stdout.readline()))
+        kill_survivors([psutil.Process(stubborn.pid)], 0.3)
+        assert stubborn.wait(5) == -signal.SIGKILL
+        psutil.wait_procs([child], timeout=5)
+        assert not child.is_running()
+        assert stranger.poll() is None
+        stranger.communicate(b"\n")

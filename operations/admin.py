@@ -5,11 +5,20 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from operations.models import Artifact, Attempt, Event, MarketData, Operation
-from registry.admin import ReadOnly, ReadOnlyAdmin
+from registry.admin import ReadOnlyAdmin
 
 
-class ReadOnlyInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+    """Rows of an operation, as the system wrote them."""
+
     extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
 
 
 class AttemptInline(ReadOnlyInline):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, FloatField, Max, Q, QuerySet
+from django.db.models import Count, FloatField, Max, Q
 from django.db.models.fields.json import KT
 from django.db.models.functions import MD5, Cast
 
@@ -29,17 +29,15 @@ class UsedStrategy:
     """the newest runs, oldest first"""
 
 
-def _with_digest() -> QuerySet[Operation]:
-    return Operation.objects.filter(parameters__has_key="strategy_yaml").annotate(
-        digest=MD5(KT("parameters__strategy_yaml"))
-    )
+DIGEST = MD5(KT("parameters__strategy_yaml"))
 
 
 def used(limit: int = 100) -> list[UsedStrategy]:
     """Newest first, in two queries."""
     total_return = Cast(KT("result__metrics__total_return"), FloatField())
     groups = list(
-        _with_digest()
+        Operation.objects.filter(parameters__has_key="strategy_yaml")
+        .annotate(digest=DIGEST)
         .order_by()
         .values("digest")
         .annotate(
@@ -55,7 +53,7 @@ def used(limit: int = 100) -> list[UsedStrategy]:
         row.pk: row
         for row in Operation.objects.filter(pk__in=wanted).only("status", "operation_type", "parameters")
     }
-    return [_used(group, rows) for group in groups]
+    return [_used(dict(group), rows) for group in groups]
 
 
 def _used(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
@@ -74,5 +72,6 @@ def _used(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
 
 def runs_of(digest: str, limit: int = 100) -> list[Operation]:
     """The operations with exactly this strategy, newest first."""
-    found = _with_digest().filter(digest=digest).order_by("-created_at").defer("error_traceback")
+    used_by = Operation.objects.filter(parameters__has_key="strategy_yaml").annotate(digest=DIGEST)
+    found = used_by.filter(digest=digest).order_by("-created_at").defer("error_traceback")
     return described(found[:limit])

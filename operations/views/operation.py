@@ -4,16 +4,21 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import structlog
 from django.http import Http404, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from operations.models import Operation
+from operations.pages import backtest_report, training_report
 from operations.pages import operation_detail as reading
 from operations.pages.charts import metric_charts
 from operations.pages.headline import subject
+from operations.pages.report_file import ReportUnavailableError, load_report
 from operations.pages.trust import audit_lines, warnings_of
 from operations.states import Status
 from operations.views.request import PageRequest, page
+
+logger = structlog.get_logger(__name__)
 
 TABS = {
     "summary": "Summary",
@@ -213,8 +218,35 @@ def _artifacts_context(request: PageRequest, operation: Operation) -> dict[str, 
     return {"files": files}
 
 
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _report_context(request: PageRequest, operation: Operation) -> dict[str, Any]:
+    """The report drawn; one that is missing or broken says so and takes nothing else with it."""
+    result = operation.result or {}
+    context = {
+        **_trust(operation),
+        "provenance": _flat(result.get("provenance") or {}),
+        "month_names": MONTHS,
+    }
+    try:
+        report = load_report(operation)
+        if operation.operation_type == "backtesting":
+            return {**context, "report": backtest_report.read(report)}
+        return {**context, "report": training_report.read(report, result, reading.curves(operation))}
+    except ReportUnavailableError as error:
+        return {**context, "report_missing": str(error)}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        logger.exception("a report cannot be shown", operation_id=operation.pk)
+        return {
+            **context,
+            "report_missing": f"Its report has an unknown shape ({type(error).__name__}: {error}).",
+        }
+
+
 TAB_CONTEXTS = {
     "summary": _summary_context,
+    "report": _report_context,
     "metrics": _metrics_context,
     "log": _log_tab,
     "parameters": _parameters_context,

@@ -81,17 +81,18 @@
     return made;
   }
 
-  function option(spec, settings) {
+  function option(spec, settings, pixels) {
     const muted = colour("muted");
     const line = colour("line");
     const total = spec.panes.reduce((sum, pane) => sum + (pane.share || 1), 0);
-    const bottom = spec.zoom ? 14 : 9;
-    const legend = 9;
-    let top = legend;
+    const between = spec.panes.length > 1 ? 26 : 0;
+    const bottom = (spec.zoom ? 34 : 14) + 20;
+    let top = 34 + (between ? 14 : 0);
+    const room = pixels - top - bottom - between * (spec.panes.length - 1);
     const grids = spec.panes.map((pane) => {
-      const height = ((100 - legend - bottom) * (pane.share || 1)) / total;
-      const grid = { left: 8, right: 18, top: `${top}%`, height: `${height - (spec.panes.length > 1 ? 4 : 0)}%`, containLabel: true };
-      top += height;
+      const height = (room * (pane.share || 1)) / total;
+      const grid = { left: 62, right: 18, top, height };
+      top += height + between;
       return grid;
     });
     return {
@@ -109,7 +110,7 @@
       xAxis: spec.panes.map((pane, index) => ({
         type: spec.x.type, gridIndex: index, data: spec.x.categories, scale: true, boundaryGap: spec.x.type === "category",
         min: spec.x.type === "category" ? undefined : "dataMin", max: spec.x.type === "category" ? undefined : "dataMax",
-        name: index === spec.panes.length - 1 && !spec.zoom ? spec.x.name : "", nameLocation: "middle", nameGap: 26, nameTextStyle: { color: muted },
+        name: index === spec.panes.length - 1 && !spec.zoom ? spec.x.name : "", nameLocation: "middle", nameGap: 22, nameTextStyle: { color: muted },
         axisLabel: { show: index === spec.panes.length - 1, color: muted, hideOverlap: true },
         axisLine: { lineStyle: { color: line } }, axisTick: { show: false }, splitLine: { show: false },
       })),
@@ -145,7 +146,7 @@
       new ResizeObserver(() => chart.resize()).observe(element);
     }
     const zoom = chart.getOption()?.dataZoom;
-    const made = option(JSON.parse(source.textContent), settingsOf(element));
+    const made = option(JSON.parse(source.textContent), settingsOf(element), element.clientHeight);
     if (zoom?.length) made.dataZoom.forEach((part, index) => { part.start = zoom[index].start; part.end = zoom[index].end; });
     chart.setOption(made, { notMerge: true });
     element.dataset.drawn = "yes";

@@ -1,5 +1,6 @@
 """A site with some history: workers of all states, operations of all kinds and statuses."""
 
+import json
 import math
 import random
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from operations.models import (
     StoredFile,
 )
 from registry.models import Capability, Sweep, Worker
+from tests.browser.reports import backtest_report, training_report
 
 STRATEGY = """\
 # Momentum of daily bars, read through fuzzy sets.
@@ -225,7 +227,7 @@ def lines(row: Operation, number: int) -> None:
 
 def artifact(row: Operation, name: str, content: bytes) -> Artifact:
     """The file's row; whoever wants its bytes too puts them where the site keeps them."""
-    from operations.storage import store
+    from operations.artifacts import store
 
     return Artifact.objects.create(operation=row, role="output", name=name, attempt=1, file=store(content))
 
@@ -301,6 +303,7 @@ def trained(user: User, shift: float = 0.0) -> Operation:
     )
     curves(row, 80, shift)
     lines(row, 80)
+    artifact(row, "report.json", json.dumps(training_report()).encode())
     Checkpoint.objects.create(operation=row, attempt=1, step=61)
     return row
 
@@ -314,7 +317,7 @@ def backtested(user: User, model: Operation, drift: float = 0.0003) -> Operation
         "cvar_95": -0.027, "fees": 6120.5, "slippage_cost": 3060.2, "initial_capital": 100_000, "final_equity": 118_400, "psr": 0.79,
         "dsr": 0.44, "trials": 6,
     }  # fmt: skip
-    return operation(
+    row = operation(
         user,
         "backtesting",
         "COMPLETED",
@@ -342,6 +345,9 @@ def backtested(user: User, model: Operation, drift: float = 0.0003) -> Operation
             "audit": {"checked": 24, "passed": True},
         },
     )
+    artifact(row, "report.json", json.dumps(backtest_report()).encode())
+    artifact(row, "trades.csv", b"entry_time,exit_time,pnl\n")
+    return row
 
 
 def imported(user: User, symbol: str) -> Operation:

@@ -13,6 +13,8 @@ from ktrdr_site.models import ApiToken, token_digest
 @pytest.mark.django_db(transaction=True)
 def test_a_database_that_is_too_old_is_refused_with_both_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     connection.close()
+    # Django looks once per process.
+    monkeypatch.setattr("django.db.backends.base.base.RAN_DB_VERSION_CHECK", set())
     monkeypatch.setattr(connection.features, "minimum_database_version", (99,))
     with pytest.raises(
         preparation.NotReadyError, match=r"PostgreSQL 99 or later is required \(found 1\d\.\d+\)"

@@ -9,6 +9,12 @@ if TYPE_CHECKING:
     from rest_framework.test import APIClient
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick tests first. Browser tests last: from their first to their last Playwright keeps an event loop running in
+    this thread, and beside it no test of `async def` can run."""
+    items.sort(key=lambda item: ("browser" in item.path.parts, "stack" in item.path.parts))
+
+
 @pytest.fixture(autouse=True)
 def _own_files(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> None:
     """What a test stores as artifacts lies in a directory of its own."""

@@ -1,179 +1,171 @@
-"""Forms made from the models with which the API validates, so that both always ask for the same.
+"""The submit forms: which fields, how they are typed, and the JSON body that the API is sent.
 
-A form keeps what was typed as text. Its JSON body is what the API would be sent, and the model's errors, with
-their pointers, come back beside the fields. Nothing is validated a second time here.
+A form keeps what was typed as text and validates nothing itself: the API's answer, with its pointers, is what stands
+beside the fields. So the form can never allow what the API refuses, or refuse what it allows.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import date
-from enum import Enum
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt
-from django.http import QueryDict
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-
-Kind = Literal["text", "number", "date", "choice", "check", "list", "strategy"]
-
-LABELS = {
-    "strategy_yaml": "Strategy",
-    "model": "Trained model",
-    "start_date": "From",
-    "end_date": "To",
-    "prefer_gpu": "Prefer a GPU",
-    "allow_short": "Allow short positions",
-    "queue": "Wait in the queue if no worker is free",
-}
-HELP = {
-    "symbols": "Separated by spaces. Empty: those of the strategy file.",
-    "timeframes": "Separated by spaces. Empty: those of the strategy file.",
-    "commission": "Fraction of the notional, each way.",
-    "slippage": "Fraction of the price, against us.",
-    "spread": "Fraction of the price; half of it is paid each way.",
-    "priority": "Higher goes first.",
-    "seed": "The same seed gives the same model.",
-    "model": "Id of a completed training. Its strategy is used.",
-    "stop_loss": "Fraction of the entry price, 0.05 is 5 %.",
-    "take_profit": "Fraction of the entry price.",
-    "trailing_stop": "Fraction of the best price since entry.",
-    "size": "Fraction of the equity, or units.",
-    "after": "Ids of operations that must complete first.",
-}
+Kind = Literal["text", "number", "date", "choice", "check", "list", "strategy", "file"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Field:
-    """One input: what was typed, what the model says about it, and what is wrong with it."""
+    """One input; `value` is first the API's default, then what was typed."""
 
     name: str
     kind: Kind
     label: str
-    value: str
+    value: str = ""
     help: str = ""
-    choices: list[str] = field(default_factory=list)
-    minimum: float | None = None
-    maximum: float | None = None
+    choices: tuple[str, ...] = ()
     is_required: bool = False
-    errors: list[str] = field(default_factory=list)
+    errors: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
 
     @property
     def is_checked(self) -> bool:
-        return self.value in ("true", "on", "True")
+        return self.value == "true"
 
 
-def fields_of(
-    model: type[BaseModel],
-    names: Iterable[str],
-    typed: Mapping[str, str],
-    errors: Mapping[str, list[str]],
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A kind of operation as a form: what is asked first, and what stays folded."""
+
+    title: str
+    operation_type: str
+    api_path: str
+    submit_text: str
+    main: tuple[Field, ...]
+    more: tuple[Field, ...] = ()
+    more_title: str = ""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        return (*self.main, *self.more)
+
+
+QUEUEING = (
+    Field("priority", "number", "Priority", "0", "Higher goes first."),
+    Field("queue", "check", "Wait in the queue if no worker is free", "true"),
+    Field("after", "list", "After", help="Ids of operations that must complete first."),
+)
+DATES = (Field("start_date", "date", "From"), Field("end_date", "date", "To"))
+
+TRAINING = Form(
+    title="New training",
+    operation_type="training",
+    api_path="/training/start",
+    submit_text="Start training",
+    main=(
+        Field("strategy_yaml", "strategy", "Strategy", is_required=True),
+        Field("symbols", "list", "Symbols", help="Separated by spaces. Empty: those of the strategy."),
+        Field("timeframes", "list", "Timeframes", help="Separated by spaces. Empty: those of the strategy."),
+        *DATES,
+    ),
+    more=(
+        Field("seed", "number", "Seed", "42", "The same seed gives the same model."),
+        Field("prefer_gpu", "check", "Prefer a GPU", "true"),
+        *QUEUEING,
+    ),
+    more_title="Seed, GPU and queue",
+)
+BACKTEST = Form(
+    title="New backtest",
+    operation_type="backtesting",
+    api_path="/backtests/start",
+    submit_text="Start backtest",
+    main=(
+        Field("model", "text", "Trained model", help="Id of a completed training; its strategy is used."),
+        Field("strategy_yaml", "strategy", "Strategy"),
+        Field("symbol", "text", "Symbol", is_required=True),
+        Field("timeframe", "text", "Timeframe", help="Empty: that of the strategy."),
+        *DATES,
+        Field("initial_capital", "number", "Initial capital", "100000"),
+    ),
+    more=(
+        Field("commission", "number", "Commission", "0.001", "Fraction of the notional, each way."),
+        Field("slippage", "number", "Slippage", "0.0005", "Fraction of the price, against us."),
+        Field("spread", "number", "Spread", "0", "Fraction of the price; half of it is paid each way."),
+        Field(
+            "fill",
+            "choice",
+            "Fill",
+            "next_open",
+            "Decided at a bar's close; filled then or at the next bar.",
+            ("next_open", "next_close", "same_close"),
+        ),
+        Field("sizing", "choice", "Sizing", "fraction", choices=("fraction", "units")),
+        Field("size", "number", "Size", "1.0", "Fraction of the equity, or units."),
+        Field("stop_loss", "number", "Stop loss", help="Fraction of the entry price; 0.05 is 5 %."),
+        Field("take_profit", "number", "Take profit", help="Fraction of the entry price."),
+        Field("trailing_stop", "number", "Trailing stop", help="Fraction of the best price since entry."),
+        Field("allow_short", "check", "Allow short positions", ""),
+        *QUEUEING,
+    ),
+    more_title="Costs, fills, stops and queue",
+)
+IMPORT = Form(
+    title="Import market data",
+    operation_type="data_import",
+    api_path="/market-data",
+    submit_text="Import",
+    main=(
+        Field("file", "file", "File", help="CSV (Yahoo, MetaTrader, Stooq, histdata) or Parquet.", is_required=True),
+        Field("symbol", "text", "Symbol", is_required=True),
+        Field("timeframe", "text", "Timeframe", "1d", "1m, 5m, 15m, 30m, 1h, 4h, 1d or 1w.", is_required=True),
+        Field("adjust", "check", "Apply the adjusted close to open, high, low and close", ""),
+        Field("timezone", "text", "Time zone", help="Of the file's times; empty: UTC. Example: America/New_York"),
+    ),
+)  # fmt: skip
+
+
+def filled(
+    fields: Iterable[Field], typed: Mapping[str, str], problems: Mapping[str, list[str]]
 ) -> list[Field]:
-    """The named fields of the model in this order, with what was typed and its errors by field name."""
+    """The fields with what was typed, and what is wrong with it."""
     return [
-        _field(name, model.model_fields[name], typed.get(name), errors.get(name, []))
-        for name in names
-        if name in model.model_fields
+        replace(one, value=typed.get(one.name, one.value), errors=tuple(problems.get(one.name, ())))
+        for one in fields
     ]
 
 
-def _field(name: str, info: FieldInfo, typed: str | None, errors: list[str]) -> Field:
-    kind, choices = _kind(name, info.annotation)
-    bounds = {type(bound): bound for bound in info.metadata}
-    return Field(
-        name=name,
-        kind=kind,
-        label=LABELS.get(name, name.replace("_", " ").capitalize()),
-        value=_default(info, kind) if typed is None else typed,
-        help=info.description or HELP.get(name, ""),
-        choices=choices,
-        minimum=_bound(bounds, Ge, "ge", Gt, "gt"),
-        maximum=_bound(bounds, Le, "le", Lt, "lt"),
-        is_required=info.is_required(),
-        errors=errors,
-    )
+def body_of(form: Form, typed: Mapping[str, str]) -> dict[str, Any]:
+    """What the API is sent. What was left empty, or as it was, is left out: the API's own defaults count."""
+    body: dict[str, Any] = {}
+    for one in form.fields:
+        text = typed.get(one.name, one.value).replace("\r\n", "\n")
+        text = text if one.kind == "strategy" else text.strip()
+        if one.kind == "check":
+            if (text == "true") != one.is_checked:
+                body[one.name] = text == "true"
+        elif text.strip() and text != one.value:
+            body[one.name] = _value(one.kind, text)
+    return body
 
 
-def _bound(bounds: Mapping[type, Any], closed: type, closed_name: str, open_: type, open_name: str) -> Any:
-    if closed in bounds:
-        return getattr(bounds[closed], closed_name)
-    return getattr(bounds[open_], open_name) if open_ in bounds else None
+def typed_of(form: Form, body: Mapping[str, Any]) -> dict[str, str]:
+    """The reverse of `body_of`: parameters of an earlier operation as they would have been typed."""
+    return {one.name: _text(body[one.name]) for one in form.fields if body.get(one.name) is not None}
 
 
-def _default(info: FieldInfo, kind: Kind) -> str:
-    value = info.get_default(call_default_factory=True, validated_data={})
-    if value is None or value is PydanticUndefined:
-        return ""
+def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else ""
-    if kind == "list":
-        return " ".join(map(str, value))
-    return str(value.value if isinstance(value, Enum) else value)
-
-
-def _kind(name: str, annotation: Any) -> tuple[Kind, list[str]]:
-    if name == "strategy_yaml":
-        return "strategy", []
-    inner = _without_none(annotation)
-    origin = get_origin(inner)
-    if origin is Literal:
-        return "choice", [str(value) for value in get_args(inner)]
-    if origin in (list, tuple, set, frozenset):
-        return "list", []
-    if isinstance(inner, type):
-        if issubclass(inner, Enum):
-            return "choice", [str(member.value) for member in inner]
-        if inner is bool:
-            return "check", []
-        if issubclass(inner, date):
-            return "date", []
-        if issubclass(inner, int | float):
-            return "number", []
-    return "text", []
-
-
-def _without_none(annotation: Any) -> Any:
-    """`Annotated[float, ...] | None` -> `float`."""
-    if hasattr(annotation, "__metadata__"):
-        return _without_none(annotation.__origin__)
-    if get_origin(annotation) in (Union, UnionType):
-        kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
-        return _without_none(kinds[0])
-    return annotation
-
-
-def body_of(model: type[BaseModel], names: Iterable[str], posted: QueryDict) -> dict[str, Any]:
-    """The JSON that the API would be sent. What was left empty is left out, what equals the default too."""
-    body: dict[str, Any] = {}
-    for name in names:
-        info = model.model_fields.get(name)
-        if info is None:
-            continue
-        kind, _ = _kind(name, info.annotation)
-        text = posted.get(name, "").replace("\r\n", "\n")
-        if kind != "strategy":
-            text = text.strip()
-        if kind == "check":
-            chosen = text in ("true", "on")
-            if chosen != bool(info.default):
-                body[name] = chosen
-        elif text and text != _default(info, kind):
-            body[name] = _value(kind, text)
-    return body
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _value(kind: Kind, text: str) -> Any:
     if kind == "list":
         return text.replace(",", " ").split()
-    if kind == "number":
-        return _number(text)
-    return text
+    return _number(text) if kind == "number" else text
 
 
 def _number(text: str) -> int | float | str:
-    """A number where it is one; else the text itself, of which the model will say what is wrong."""
+    """A number where it is one; else the text itself, of which the API will say what is wrong."""
     for kind in (int, float):
         try:
             return kind(text)

@@ -3,6 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
+from operations.views.actions import act, act_on_many, market_data_delete, worker_act
 from operations.views.compare import compare
 from operations.views.market_data import market_data, market_data_of
 from operations.views.operation import (
@@ -15,6 +16,7 @@ from operations.views.operation import (
 from operations.views.operation_list import operations
 from operations.views.overview import overview
 from operations.views.strategies import strategies, strategy
+from operations.views.submit import clone, new, preview, strategy_text, submit
 from operations.views.workers import worker, workers
 
 app_name = "dashboard"
@@ -36,11 +38,22 @@ urlpatterns = [
     path("operations/<id:operation_id>/log", operation_log, name="operation_log"),
     path("operations/<id:operation_id>/log.txt", operation_log_text, name="operation_log_text"),
     path("operations/<id:operation_id>/metrics", operation_metrics, name="operation_metrics"),
+    path("operations/<id:operation_id>/clone", clone, name="clone"),
+    path("operations/<id:operation_id>/act/<id:act>", act, name="act"),
+    path("act", act_on_many, name="act_on_many"),
+    path("new", new, name="new"),
+    path("new/training", submit, {"kind": "training"}, name="new_training"),
+    path("new/backtest", submit, {"kind": "backtest"}, name="new_backtest"),
+    path("new/import", submit, {"kind": "import"}, name="new_import"),
+    path("new/<id:kind>/preview", preview, name="preview"),
     path("compare", compare, name="compare"),
     path("market-data", market_data, name="market_data"),
     path("market-data/<id:symbol>/<id:timeframe>", market_data_of, name="market_data_of"),
+    path("market-data/<id:symbol>/<id:timeframe>/delete", market_data_delete, name="market_data_delete"),
     path("strategies", strategies, name="strategies"),
+    path("strategies/text", strategy_text, name="strategy_text"),
     path("strategies/<id:digest>", strategy, name="strategy"),
     path("workers", workers, name="workers"),
     path("workers/<id:worker_id>", worker, name="worker"),
+    path("workers/<id:worker_id>/<id:act>", worker_act, name="worker_act"),
 ]

@@ -91,13 +91,25 @@ def lane(blocks: Sequence[tuple[float, float, str, str]], label: str = "") -> Sa
 
 
 @register.simple_tag
-def coverage(start: float, end: float, label: str = "") -> SafeString:
-    """The part from `start` to `end` (shares of the whole span) that data covers."""
+def coverage(
+    start: float, end: float, label: str = "", chosen_from: float | str = "", chosen_to: float | str = ""
+) -> SafeString:
+    """The part from `start` to `end` (shares of the whole span) that data covers, and a frame around what is chosen."""
+    frame = (
+        format_html(
+            '<rect class="coverage-chosen" x="{}" y="0.5" width="{}" height="9"/>',
+            f"{chosen_from * 100:.2f}",
+            f"{max((chosen_to - chosen_from) * 100, 0.5):.2f}",
+        )
+        if isinstance(chosen_from, float) and isinstance(chosen_to, float)
+        else ""
+    )
     return format_html(
         '<svg class="coverage" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{}">'
         '<rect class="bar-track" width="100" height="10"/>'
-        '<rect class="coverage-part" x="{}" width="{}" height="10"/></svg>',
+        '<rect class="coverage-part" x="{}" width="{}" height="10"/>{}</svg>',
         label,
         f"{start * 100:.2f}",
         f"{max((end - start) * 100, 0.5):.2f}",
+        frame,
     )

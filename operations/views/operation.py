@@ -13,10 +13,11 @@ from operations.pages import backtest_report, training_report
 from operations.pages import operation_detail as reading
 from operations.pages.charts import metric_charts
 from operations.pages.headline import subject
-from operations.pages.report_file import ReportUnavailableError, load_report
 from operations.pages.trust import audit_lines, warnings_of
 from operations.states import Status
+from operations.views.report_file import ReportUnavailableError, load_report
 from operations.views.request import PageRequest, page
+from operations.views.through_api import send
 
 logger = structlog.get_logger(__name__)
 
@@ -85,6 +86,7 @@ def _title(operation: Operation, about: str) -> str:
 @page
 def operation_live(request: PageRequest, operation_id: str) -> HttpResponse:
     """Header and progress alone; 304 where nothing changed. The last one tells that it has ended."""
+    send(request, "GET", f"/operations/{operation_id}")  # asks the worker where the row is too old
     shown = get_object_or_404(Operation, pk=operation_id)
     context = _live_context(shown, request.GET.get("tab", "summary"))
     if request.headers.get("If-None-Match") == context["etag"]:
@@ -230,7 +232,7 @@ def _report_context(request: PageRequest, operation: Operation) -> dict[str, Any
         "month_names": MONTHS,
     }
     try:
-        report = load_report(operation)
+        report = load_report(request, operation)
         if operation.operation_type == "backtesting":
             return {**context, "report": backtest_report.read(report)}
         return {**context, "report": training_report.read(report, result, reading.curves(operation))}

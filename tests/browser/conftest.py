@@ -11,7 +11,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
+from operations.models import Operation
 from tests.browser.population import populate
+from tests.browser.reports import backtest_report, training_report
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's loop runs in the thread of the test
 
@@ -52,10 +54,15 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def ids(transactional_db: None, django_user_model: Any) -> dict[str, str]:
-    """The population's operations by role; `operator` is staff."""
+def ids(transactional_db: None, django_user_model: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The population's operations by role; `operator` is staff. Reports come from here, not from stored files."""
+    monkeypatch.setattr("operations.views.operation.load_report", _report)
     operator = django_user_model.objects.create_user("operator", password=PASSWORD, is_staff=True)
     return populate(operator)
+
+
+def _report(request: Any, operation: Operation) -> dict[str, Any]:
+    return backtest_report() if operation.operation_type == "backtesting" else training_report()
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """Operations in the admin: to be found, read, cancelled and run again. Nothing here writes a status by itself."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from operations.models import Artifact, Attempt, Event, MarketData, Operation
+from operations.views.actions import OPERATION_ACTS, act_on_operation
 from registry.admin import ReadOnlyAdmin
 
 
@@ -51,6 +52,23 @@ class OperationAdmin(ReadOnlyAdmin):
     list_per_page = 100
     show_full_result_count = False
     inlines = (AttemptInline, EventInline)
+
+    actions = ("cancel_chosen", "retry_chosen")
+
+    @admin.action(description="Cancel the chosen operations")
+    def cancel_chosen(self, request: HttpRequest, chosen: QuerySet[Operation]) -> None:
+        self._act(request, chosen, "cancel")
+
+    @admin.action(description="Retry the chosen operations")
+    def retry_chosen(self, request: HttpRequest, chosen: QuerySet[Operation]) -> None:
+        self._act(request, chosen, "retry")
+
+    def _act(self, request: HttpRequest, chosen: QuerySet[Operation], act: str) -> None:
+        """As the pages do it: through the API, so that its rules hold here too."""
+        for operation_id in chosen.values_list("pk", flat=True):
+            answer = act_on_operation(request, operation_id, act)
+            text = f"{operation_id}: {OPERATION_ACTS[act][2] if answer.is_good else answer.detail}"
+            self.message_user(request, text, messages.SUCCESS if answer.is_good else messages.WARNING)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Operation]:
         rows = super().get_queryset(request)

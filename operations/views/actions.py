@@ -4,7 +4,7 @@ from urllib.parse import quote, urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
@@ -20,7 +20,7 @@ OPERATION_ACTS = {
 MOST_AT_ONCE = 200
 
 
-def act_on_operation(request: PageRequest, operation_id: str, act: str) -> Answer:
+def act_on_operation(request: HttpRequest, operation_id: str, act: str) -> Answer:
     method, path, _ = OPERATION_ACTS[act]
     return send(request, method, path.format(operation_id))
 

@@ -1,0 +1,78 @@
+"""What people do on the pages, as they would do it."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from operations.models import LogLine, Operation
+from tests.browser.population import ago
+
+pytestmark = pytest.mark.browser
+
+
+def test_progress_moves_by_itself_and_the_title_tells_it(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    page.goto(f"{live_server.url}/dashboard/operations/{ids['running']}")
+    expect(page).to_have_title("43 % training momentum_daily · AAPL IBM MSFT · KTRDR")
+    Operation.objects.filter(pk=ids["running"]).update(
+        progress={"percentage": 78, "current_step": "epoch 78 of 100"}
+    )
+    expect(page.get_by_text("epoch 78 of 100")).to_be_visible()
+    expect(page).to_have_title("78 % training momentum_daily · AAPL IBM MSFT · KTRDR")
+
+
+def test_the_log_grows_by_itself(page: Page, ids: dict[str, str], live_server: Any) -> None:
+    page.goto(f"{live_server.url}/dashboard/operations/{ids['running']}?tab=log")
+    LogLine.objects.create(
+        operation_id=ids["running"],
+        attempt=1,
+        seq=999,
+        time=ago(),
+        level="info",
+        message="a line that came later",
+    )
+    expect(page.get_by_text("a line that came later")).to_be_visible()
+
+
+def test_a_trade_is_shown_in_the_chart_and_the_table_sorts(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    page.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}?tab=report")
+    page.locator("#linked-chart canvas").wait_for()
+    table = page.locator("#trades table")
+    table.get_by_role("button", name="P&L").click()
+    shown = [
+        float(cell.get_attribute("data-value") or 0) for cell in table.locator("tbody td:nth-child(8)").all()
+    ]
+    assert shown == sorted(shown, reverse=True)
+    table.get_by_role("button", name="Show trade 5 in the chart").click()
+    expect(page.locator("#linked-chart")).to_be_in_viewport()
+
+
+def test_the_form_shows_the_same_as_a_program_while_one_types(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    page.goto(f"{live_server.url}/dashboard/new/training")
+    page.get_by_label("Symbols (optional)").fill("AAPL NONE")
+    page.get_by_text("As curl").click()
+    expect(page.locator("#as-curl")).to_contain_text('"NONE"')
+
+
+def test_operations_are_chosen_and_compared(page: Page, ids: dict[str, str], live_server: Any) -> None:
+    page.goto(f"{live_server.url}/dashboard/operations?operation_type=backtesting")
+    for role in ("backtested", "backtested_again"):
+        page.get_by_label(f"Choose {ids[role]}").check()
+    expect(page.get_by_text("2 chosen")).to_be_visible()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("heading", name="Compare")).to_be_visible()
+    expect(page.get_by_text("(best)").first).to_be_attached()
+
+
+def test_the_theme_is_chosen_and_kept(page: Page, ids: dict[str, str], live_server: Any) -> None:
+    page.goto(f"{live_server.url}/dashboard/")
+    page.get_by_label("Display and account").click()
+    page.get_by_label("Theme").select_option("dark")
+    page.goto(f"{live_server.url}/dashboard/workers")
+    assert page.locator("html").get_attribute("data-theme") == "dark"

@@ -72,8 +72,8 @@ class Operation(models.Model):
                 condition=Q(status__in=[s.value for s in Status]), name="operation_status_known"
             ),
             models.CheckConstraint(
-                condition=Q(status__in=sorted(FINAL), completed_at__isnull=False)
-                | (~Q(status__in=sorted(FINAL)) & Q(completed_at__isnull=True)),
+                condition=Q(status__in=sorted(s.value for s in FINAL), completed_at__isnull=False)
+                | (~Q(status__in=sorted(s.value for s in FINAL)) & Q(completed_at__isnull=True)),
                 name="operation_ended_when",
             ),
             models.CheckConstraint(
@@ -96,7 +96,11 @@ class Operation(models.Model):
                 name="operation_queue",
                 condition=Q(status=Status.PENDING.value),
             ),
-            models.Index(fields=["status"], name="operation_active", condition=Q(status__in=sorted(ACTIVE))),
+            models.Index(
+                fields=["status"],
+                name="operation_active",
+                condition=Q(status__in=sorted(s.value for s in ACTIVE)),
+            ),
             GinIndex(fields=["parameters"], name="operation_parameters", opclasses=["jsonb_path_ops"]),
         ]
 

@@ -1,0 +1,305 @@
+"""The only writer of an operation's status and of its attempts.
+
+Each change locks the operation's row, then changes it by one UPDATE that names the status it expects, checks
+the row count, and appends the event in the same transaction. Locks are taken in one order: operation, then
+worker; the claim alone takes both without waiting (SKIP LOCKED), so that it can never close a circle.
+"""
+
+import random
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max, Q
+from django.db.models.functions import Now
+
+from operations.actors import SYSTEM, Actor
+from operations.models import Attempt, Event, Operation
+from operations.models.attempt import AttemptOutcome
+from operations.states import FINAL, TRANSITIONS, Status
+from registry import notify
+from registry.models import Worker, WorkerStatus
+from worker_agent.protocol import ErrorClass, OperationError
+
+MAX_REASON = 1000
+MAX_BACKOFF_S = 600.0
+
+
+class WrongState(Exception):  # noqa: N818  (the state is wrong, the program is not)
+    """The operation is in a state in which this cannot be done."""
+
+
+def lock(operation_id: str) -> Operation:
+    """The operation's row, locked until the transaction ends. Raises Operation.DoesNotExist."""
+    return Operation.objects.select_for_update(of=("self",)).get(pk=operation_id)
+
+
+def record(operation: Operation, kind: str, actor: Actor, reason: str = "", **fields: Any) -> Event:
+    return Event.objects.create(
+        operation=operation,
+        kind=kind,
+        actor=actor.label,
+        user_id=actor.user_id,
+        address=actor.address,
+        reason=reason[:MAX_REASON],
+        **fields,
+    )
+
+
+def record_created(operation: Operation, actor: Actor) -> None:
+    record(operation, "status", actor, "submitted", to_status=operation.status)
+
+
+def move(operation: Operation, target: Status, actor: Actor, reason: str, **changes: Any) -> None:
+    """Changes the locked operation's status, or raises WrongState. `operation` is updated as the row is."""
+    source = Status(operation.status)
+    if target not in TRANSITIONS[source]:
+        raise WrongState(f"The operation is {source}; it cannot become {target}.")
+    if target in FINAL:
+        changes = {"completed_at": Now(), "waiting_reason": "", "not_before": None, **changes}
+    moved = Operation.objects.filter(pk=operation.pk, status=source).update(status=target, **changes)
+    if moved != 1:
+        raise WrongState(f"The operation is no longer {source}.")
+    attempt = operation.attempt or None
+    operation.refresh_from_db()
+    record(operation, "status", actor, reason, from_status=source, to_status=target, attempt=attempt)
+    if target in FINAL and target is not Status.COMPLETED:
+        _end_followers(operation)
+    notify.dispatcher()
+
+
+def fail(operation: Operation, error: OperationError, actor: Actor, reason: str = "", **changes: Any) -> None:
+    move(
+        operation,
+        Status.FAILED,
+        actor,
+        reason or error.message,
+        error_class=error.error_class,
+        error_message=error.message,
+        error_traceback=error.traceback or "",
+        **changes,
+    )
+
+
+def _end_followers(operation: Operation) -> None:
+    """What waits for an operation that failed or was cancelled ends like it, with the reason."""
+    waiting = Operation.objects.select_for_update(of=("self",)).filter(
+        after=operation.pk, status=Status.PENDING
+    )
+    for follower in waiting.order_by("pk"):
+        reason = f"waits for {operation.pk}, which is {operation.status}"
+        if operation.status == Status.CANCELLED:
+            move(follower, Status.CANCELLED, SYSTEM, reason)
+        else:
+            fail(
+                follower,
+                OperationError(error_class=ErrorClass.INVALID, message=f"It {reason}."),
+                SYSTEM,
+                reason,
+            )
+
+
+# Attempts ------------------------------------------------------------------------------------------------
+
+
+def begin_attempt(operation: Operation, worker: Worker, actor: Actor) -> Attempt:
+    """Claims `worker` for the locked, PENDING operation. Both rows are locked by the caller."""
+    number = (operation.attempts.aggregate(newest=Max("number"))["newest"] or 0) + 1
+    attempt = Attempt.objects.create(
+        operation=operation,
+        number=number,
+        worker_id=worker.worker_id,
+        instance_id=worker.instance_id,
+        endpoint_url=worker.endpoint_url,
+    )
+    Worker.objects.filter(pk=worker.pk).update(status=WorkerStatus.BUSY, last_selected_at=Now())
+    move(
+        operation,
+        Status.DISPATCHING,
+        actor,
+        f"claimed worker {worker.worker_id}",
+        attempt=number,
+        worker_id=worker.worker_id,
+        waiting_reason="",
+        not_before=None,
+        progress={},
+        progress_updated_at=None,
+        progress_asked_at=None,
+    )
+    return attempt
+
+
+def current_attempt(operation: Operation, number: int) -> Attempt | None:
+    """The attempt, where it is the operation's fence and has not ended."""
+    if number != operation.attempt:
+        return None
+    return operation.attempts.filter(number=number, ended_at__isnull=True).first()
+
+
+def end_attempt(attempt: Attempt, outcome: AttemptOutcome, error: str = "", **changes: Any) -> None:
+    """Ends the attempt once, and gives its worker back."""
+    ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
+        ended_at=Now(), outcome=outcome, error=error[:MAX_REASON], **changes
+    )
+    if ended != 1:
+        raise WrongState(f"Attempt {attempt.number} has ended already.")
+    Worker.objects.filter(
+        pk=attempt.worker_id, instance_id=attempt.instance_id, status=WorkerStatus.BUSY
+    ).update(status=WorkerStatus.AVAILABLE)
+
+
+@transaction.atomic
+def accept(operation_id: str, number: int, actor: Actor, reason: str = "accepted by the worker") -> bool:
+    """The worker has it: DISPATCHING -> RUNNING. False where the fence has moved on or a report was quicker."""
+    operation = lock(operation_id)
+    attempt = current_attempt(operation, number)
+    if attempt is None:
+        return False
+    Attempt.objects.filter(pk=attempt.pk, started_at__isnull=True).update(started_at=Now())
+    if operation.status != Status.DISPATCHING:
+        return False
+    move(operation, Status.RUNNING, actor, reason, started_at=operation.started_at or Now())
+    return True
+
+
+@transaction.atomic
+def reject(operation_id: str, number: int, actor: Actor, reason: str, pause_s: float = 0.0) -> bool:
+    """The worker certainly does not have it: back to the queue, no attempt counted. False where the fence moved on."""
+    operation = lock(operation_id)
+    attempt = current_attempt(operation, number)
+    if attempt is None or operation.status not in (Status.DISPATCHING, Status.CANCELLING):
+        return False
+    end_attempt(attempt, AttemptOutcome.REJECTED, reason)
+    if operation.status == Status.CANCELLING:
+        move(operation, Status.CANCELLED, actor, f"cancelled; {reason}")
+    else:
+        move(operation, Status.PENDING, actor, reason, not_before=Now() + timedelta(seconds=pause_s))
+    return True
+
+
+def interrupt(
+    operation: Operation, attempt: Attempt, outcome: AttemptOutcome, actor: Actor, reason: str, **changes: Any
+) -> None:
+    """Ends an attempt that the infrastructure ended (`lost` or `interrupted`): requeued while attempts are left.
+
+    `operation` is locked. Cancel wins over the requeue.
+    """
+    end_attempt(attempt, outcome, reason, **changes)
+    if operation.status == Status.CANCELLING:
+        move(operation, Status.CANCELLED, actor, f"cancelled; {reason}")
+        return
+    made = attempts_made(operation)
+    if made < operation.max_attempts:
+        pause = backoff_s(made)
+        reason = f"{reason}; attempt {made} of {operation.max_attempts}, next in about {pause:.0f} s"
+        move(
+            operation, Status.PENDING, actor, reason, resume=True, not_before=Now() + timedelta(seconds=pause)
+        )
+        return
+    message = f"The worker was lost {made} times; the last time: {reason}."
+    fail(operation, OperationError(error_class=ErrorClass.LOST, message=message), actor, reason)
+
+
+def attempts_made(operation: Operation) -> int:
+    """Attempts since the last retry by a person; those that a worker never took do not count."""
+    return (
+        operation.attempts.filter(number__gt=operation.attempts_from)
+        .exclude(outcome=AttemptOutcome.REJECTED)
+        .count()
+    )
+
+
+def backoff_s(made: int) -> float:
+    """Exponential backoff with full jitter (Brooker 2015): uniform in [0, base * 2^(made-1)]."""
+    longest = min(MAX_BACKOFF_S, settings.RETRY_BACKOFF_S * 2 ** max(0, made - 1))
+    return random.uniform(0, longest)  # noqa: S311  (jitter, no secret)
+
+
+@transaction.atomic
+def lose(operation_id: str, number: int, actor: Actor, reason: str) -> bool:
+    """The attempt's worker is gone, or no longer knows it. False where the attempt has ended meanwhile."""
+    operation = lock(operation_id)
+    attempt = current_attempt(operation, number)
+    if attempt is None:
+        return False
+    interrupt(operation, attempt, AttemptOutcome.LOST, actor, reason)
+    return True
+
+
+# What people ask for -------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def cancel(operation_id: str, actor: Actor, reason: str = "") -> Operation:
+    """PENDING ends at once; what a worker has, or may have, is CANCELLING until it says so. Raises WrongState."""
+    operation = lock(operation_id)
+    why = reason or "cancelled"
+    match Status(operation.status):
+        case Status.PENDING:
+            move(operation, Status.CANCELLED, actor, why)
+        case Status.DISPATCHING | Status.RUNNING:
+            move(operation, Status.CANCELLING, actor, why)
+        case Status.CANCELLING:
+            record(operation, "cancel_repeated", actor, why)
+        case status:
+            raise WrongState(f"The operation has ended already: it is {status}.")
+    return operation
+
+
+def retry(operation_id: str, actor: Actor) -> Operation:
+    """A new attempt from the start. Raises WrongState."""
+    return _again(operation_id, actor, resume=False)
+
+
+def resume(operation_id: str, actor: Actor) -> Operation:
+    """A new attempt from the newest checkpoint. Raises WrongState."""
+    return _again(operation_id, actor, resume=True)
+
+
+@transaction.atomic
+def _again(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
+    operation = lock(operation_id)
+    if operation.status not in (Status.FAILED, Status.CANCELLED):
+        verb = "resumed" if resume else "retried"
+        raise WrongState(
+            f"Only a FAILED or CANCELLED operation can be {verb}; this one is {operation.status}."
+        )
+    if resume and not operation.checkpoints.exists():
+        raise WrongState("There is no checkpoint to resume from; retry starts it anew.")
+    move(
+        operation,
+        Status.PENDING,
+        actor,
+        "resumed from the newest checkpoint" if resume else "retried from the start",
+        resume=resume,
+        attempts_from=operation.attempt,
+        completed_at=None,
+        not_before=None,
+        result=None,
+        error_class="",
+        error_message="",
+        error_traceback="",
+        progress={},
+        progress_updated_at=None,
+    )
+    return operation
+
+
+def ready(now: Any = None) -> Q:
+    """PENDING operations that may be claimed at this moment: backoff over, everything they wait for COMPLETED."""
+    waits = Operation.after.through.objects.exclude(to_operation__status=Status.COMPLETED)
+    return (
+        Q(status=Status.PENDING)
+        & (Q(not_before__isnull=True) | Q(not_before__lte=now or Now()))
+        & ~Q(pk__in=waits.values("from_operation"))
+    )
+
+
+def explain_waiting(reasons: Iterable[tuple[str, str]]) -> None:
+    """Writes each (operation id, waiting reason) where it changed and the operation still waits."""
+    for operation_id, reason in reasons:
+        Operation.objects.filter(pk=operation_id, status=Status.PENDING).exclude(
+            waiting_reason=reason
+        ).update(waiting_reason=reason[:500])

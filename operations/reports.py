@@ -1,0 +1,175 @@
+"""Takes a worker's report of an attempt's end, once, under its fence."""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from operations import lifecycle, market_data, telemetry
+from operations.actors import Actor
+from operations.models import Artifact, Attempt, Checkpoint, Operation, StoredFile
+from operations.models.attempt import AttemptOutcome
+from operations.states import Status
+from worker_agent.protocol import ArtifactRef, CheckpointReport, Outcome, Report
+
+
+class Verdict(StrEnum):
+    APPLIED = "applied"
+    REPEATED = "repeated"
+    """The same report was applied before: answered alike."""
+    REFUSED = "refused"
+    """Its fence is not the current one: nothing changed."""
+
+
+class MissingFiles(Exception):  # noqa: N818
+    """The report names files that were not put before it."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(f"not stored: {', '.join(names)}")
+        self.names = names
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    operation: Operation
+    attempt: Attempt | None
+    reason: str = ""
+
+
+def apply(operation_id: str, worker_id: str, report: Report) -> Verdict:
+    """Applies the report in one transaction.
+
+    A report from a newer incarnation of the same worker is accepted while its fence is current: a restarted
+    agent delivers what its predecessor finished. Raises Operation.DoesNotExist, MissingFiles.
+    """
+    digest = hashlib.sha256(report.model_dump_json().encode()).hexdigest()
+    with transaction.atomic():
+        operation = lifecycle.lock(operation_id)
+        attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
+        if attempt is not None and attempt.ended_at is not None and attempt.report_sha256 == digest:
+            return Verdict.REPEATED
+        if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
+            reason = f"{report.outcome} of attempt {report.attempt}, while attempt {operation.attempt} counts"
+            lifecycle.record(
+                operation, "refused_report", Actor.worker(worker_id), reason, attempt=report.attempt
+            )
+            return Verdict.REFUSED
+        _apply(operation, attempt, report, digest)
+    return Verdict.APPLIED
+
+
+def _apply(operation: Operation, attempt: Attempt, report: Report, digest: str) -> None:
+    actor = Actor.worker(attempt.worker_id)
+    telemetry.append(operation, attempt, report.metrics, report.logs)
+    _store_outputs(operation, attempt, report.artifacts)
+    if report.progress is not None:
+        Operation.objects.filter(pk=operation.pk).update(
+            progress=report.progress.model_dump(), progress_updated_at=Now()
+        )
+    if attempt.started_at is None:
+        # The report overtook the dispatcher's own bookkeeping: the worker did accept.
+        Attempt.objects.filter(pk=attempt.pk).update(started_at=Now())
+        Operation.objects.filter(pk=operation.pk, started_at__isnull=True).update(started_at=Now())
+    if report.outcome is Outcome.INTERRUPTED and operation.status != Status.CANCELLING:
+        why = report.error.message if report.error else "the worker stopped"
+        lifecycle.interrupt(
+            operation, attempt, AttemptOutcome.INTERRUPTED, actor, f"interrupted: {why}", report_sha256=digest
+        )
+        return
+    error = report.error.message if report.error else ""
+    lifecycle.end_attempt(attempt, AttemptOutcome(report.outcome), error, report_sha256=digest)
+    _end(operation, report, actor)
+
+
+def _end(operation: Operation, report: Report, actor: Actor) -> None:
+    if operation.status == Status.CANCELLING:
+        reason = (
+            "cancelled"
+            if report.outcome is Outcome.CANCELLED
+            else f"cancelled; the job {report.outcome} meanwhile"
+        )
+        lifecycle.move(operation, Status.CANCELLED, actor, reason, result=report.result)
+        return
+    match report.outcome:
+        case Outcome.COMPLETED:
+            market_data.store(operation, report)
+            progress = {**(report.progress.model_dump() if report.progress else {}), "percentage": 100.0}
+            lifecycle.move(
+                operation,
+                Status.COMPLETED,
+                actor,
+                "completed",
+                result=report.result or {},
+                progress=progress,
+                progress_updated_at=Now(),
+            )
+        case Outcome.FAILED:
+            assert report.error is not None, "the message refuses a failure without an error"
+            lifecycle.fail(operation, report.error, actor, result=report.result)
+        case Outcome.CANCELLED:
+            lifecycle.move(
+                operation, Status.CANCELLED, actor, "cancelled at the worker", result=report.result
+            )
+
+
+def _store_outputs(operation: Operation, attempt: Attempt, refs: tuple[ArtifactRef, ...]) -> None:
+    files = _stored(refs)
+    for ref in refs:
+        Artifact.objects.update_or_create(
+            operation=operation,
+            role=Artifact.Role.OUTPUT,
+            name=ref.name,
+            defaults={"attempt": attempt.number, "file": files[ref.sha256]},
+        )
+
+
+def _stored(refs: tuple[ArtifactRef, ...]) -> dict[str, StoredFile]:
+    """The files of `refs`, kept from the cleanup until the transaction ends. Raises MissingFiles."""
+    if not refs:
+        return {}
+    hashes = {ref.sha256 for ref in refs}
+    files = {
+        f.sha256: f
+        for f in StoredFile.objects.select_for_update().filter(sha256__in=hashes).order_by("sha256")
+    }
+    missing = [ref.name for ref in refs if ref.sha256 not in files]
+    if missing:
+        raise MissingFiles(missing)
+    return files
+
+
+def add_checkpoint(operation_id: str, worker_id: str, report: CheckpointReport) -> Verdict:
+    """Keeps a checkpoint of the current attempt; the one before is dropped. Raises Operation.DoesNotExist, MissingFiles."""
+    with transaction.atomic():
+        operation = lifecycle.lock(operation_id)
+        attempt = lifecycle.current_attempt(operation, report.attempt)
+        if attempt is None or attempt.worker_id != worker_id:
+            reason = f"checkpoint of attempt {report.attempt}, while attempt {operation.attempt} counts"
+            lifecycle.record(
+                operation, "refused_report", Actor.worker(worker_id), reason, attempt=report.attempt
+            )
+            return Verdict.REFUSED
+        files = _stored(report.files)
+        checkpoint, created = Checkpoint.objects.get_or_create(
+            operation=operation, attempt=report.attempt, step=report.step
+        )
+        if not created:
+            return Verdict.REPEATED
+        Artifact.objects.bulk_create(
+            Artifact(
+                operation=operation,
+                role=Artifact.Role.CHECKPOINT,
+                name=ref.name,
+                attempt=report.attempt,
+                checkpoint=checkpoint,
+                file=files[ref.sha256],
+            )
+            for ref in report.files
+        )
+        operation.checkpoints.exclude(pk=checkpoint.pk).delete()
+        lifecycle.record(
+            operation, "checkpoint", Actor.worker(worker_id), f"step {report.step}", attempt=report.attempt
+        )
+    return Verdict.APPLIED

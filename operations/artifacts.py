@@ -61,8 +61,8 @@ def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MA
             incoming.unlink(missing_ok=True)
     stored, created = StoredFile.objects.get_or_create(sha256=sha256, defaults={"size": size})
     if not created:
-        StoredFile.objects.filter(sha256=sha256).update(touched_at=Now())
-        if not target.exists():
+        touched = StoredFile.objects.filter(sha256=sha256).update(touched_at=Now())
+        if not touched or not target.exists():
             # The cleanup removed it between our rename and the row's touch: the row is gone too, or soon.
             raise OSError(f"{sha256} was removed while it was written again")
     return stored

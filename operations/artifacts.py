@@ -23,11 +23,11 @@ MAX_SIZE = 4 * 1024**3
 CLEANUP_BATCH = 500
 
 
-class Corrupt(Exception):  # noqa: N818
+class Corrupt(Exception):
     """The bytes do not have the SHA-256 under which they were sent."""
 
 
-class TooLarge(Exception):  # noqa: N818
+class TooLarge(Exception):
     """A file may have at most 4 GiB."""
 
 

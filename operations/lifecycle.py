@@ -27,7 +27,7 @@ MAX_REASON = 1000
 MAX_BACKOFF_S = 600.0
 
 
-class WrongState(Exception):  # noqa: N818  (the state is wrong, the program is not)
+class WrongState(Exception):
     """The operation is in a state in which this cannot be done."""
 
 

@@ -23,7 +23,7 @@ class Verdict(StrEnum):
     """Its fence is not the current one: nothing changed."""
 
 
-class MissingFiles(Exception):  # noqa: N818
+class MissingFiles(Exception):
     """The report names files that were not put before it."""
 
     def __init__(self, names: list[str]) -> None:

@@ -32,7 +32,7 @@ Name = Annotated[
 Path = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_-]+)+$", max_length=200)]
 
 
-class InvalidInput(Exception):  # noqa: N818  (read as "raise InvalidInput")
+class InvalidInput(Exception):
     """The operation's parameters or data cannot be used. The message is shown to the user as it stands."""
 
 

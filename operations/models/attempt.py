@@ -26,6 +26,14 @@ class Attempt(models.Model):
     claimed_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True, help_text="when the worker accepted")
     ended_at = models.DateTimeField(null=True, blank=True)
+    pushed_at = models.DateTimeField(
+        null=True, blank=True, help_text="when its start was first sent; before, the worker cannot have it"
+    )
+    contact_after = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="from then on a dispatcher has something to say to the worker, or to ask; empty: nothing",
+    )
     outcome = models.CharField(max_length=16, choices=AttemptOutcome.choices, blank=True)
     error = models.TextField(blank=True)
     resumed_from_step = models.PositiveBigIntegerField(null=True, blank=True)
@@ -52,7 +60,12 @@ class Attempt(models.Model):
                 name="attempt_end_has_an_outcome",
             ),
         ]
-        indexes = [models.Index(fields=["worker_id", "-claimed_at"], name="attempt_by_worker")]
+        indexes = [
+            models.Index(fields=["worker_id", "-claimed_at"], name="attempt_by_worker"),
+            models.Index(
+                fields=["contact_after"], name="attempt_to_contact", condition=Q(contact_after__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.operation_id}"

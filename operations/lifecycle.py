@@ -6,13 +6,12 @@ worker; the claim alone takes both without waiting (SKIP LOCKED), so that it can
 """
 
 import random
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 from django.db.models.functions import Now
 
 from operations.actors import SYSTEM, Actor
@@ -25,6 +24,13 @@ from worker_agent.protocol import ErrorClass, OperationError
 
 MAX_REASON = 1000
 MAX_BACKOFF_S = 600.0
+ASK_AGAIN_S = 2.0
+"""After an outcome that is not known, or a cancel that is not true yet, the worker is spoken to again."""
+
+
+def push_lease() -> timedelta:
+    """How long the dispatcher that took an attempt has for it; then another one may ask the worker."""
+    return timedelta(seconds=3 * settings.HEALTH_TIMEOUT_S)
 
 
 class WrongState(Exception):
@@ -104,8 +110,13 @@ def _end_followers(operation: Operation) -> None:
 # Attempts ------------------------------------------------------------------------------------------------
 
 
-def begin_attempt(operation: Operation, worker: Worker, actor: Actor) -> Attempt:
-    """Claims `worker` for the locked, PENDING operation. Both rows are locked by the caller."""
+def begin_attempt(
+    operation: Operation, worker: Worker, actor: Actor, *, push: bool, resumed_from: int | None = None
+) -> Attempt:
+    """Claims `worker` for the locked, PENDING operation. Both rows are locked by the caller.
+
+    With `push` the caller sends the start itself, now; else the next dispatcher does.
+    """
     number = (operation.attempts.aggregate(newest=Max("number"))["newest"] or 0) + 1
     attempt = Attempt.objects.create(
         operation=operation,
@@ -113,6 +124,9 @@ def begin_attempt(operation: Operation, worker: Worker, actor: Actor) -> Attempt
         worker_id=worker.worker_id,
         instance_id=worker.instance_id,
         endpoint_url=worker.endpoint_url,
+        resumed_from_step=resumed_from,
+        pushed_at=Now() if push else None,
+        contact_after=Now() + push_lease() if push else Now(),
     )
     Worker.objects.filter(pk=worker.pk).update(status=WorkerStatus.BUSY, last_selected_at=Now())
     move(
@@ -141,7 +155,7 @@ def current_attempt(operation: Operation, number: int) -> Attempt | None:
 def end_attempt(attempt: Attempt, outcome: AttemptOutcome, error: str = "", **changes: Any) -> None:
     """Ends the attempt once, and gives its worker back."""
     ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
-        ended_at=Now(), outcome=outcome, error=error[:MAX_REASON], **changes
+        ended_at=Now(), outcome=outcome, error=error[:MAX_REASON], contact_after=None, **changes
     )
     if ended != 1:
         raise WrongState(f"Attempt {attempt.number} has ended already.")
@@ -152,15 +166,54 @@ def end_attempt(attempt: Attempt, outcome: AttemptOutcome, error: str = "", **ch
 
 @transaction.atomic
 def accept(operation_id: str, number: int, actor: Actor, reason: str = "accepted by the worker") -> bool:
-    """The worker has it: DISPATCHING -> RUNNING. False where the fence has moved on or a report was quicker."""
+    """The worker has it: DISPATCHING -> RUNNING. False where the fence has moved on, or it is to be cancelled."""
     operation = lock(operation_id)
     attempt = current_attempt(operation, number)
     if attempt is None:
         return False
-    Attempt.objects.filter(pk=attempt.pk, started_at__isnull=True).update(started_at=Now())
+    tell_cancel = operation.status == Status.CANCELLING
+    Attempt.objects.filter(pk=attempt.pk).update(
+        started_at=attempt.started_at or Now(), contact_after=Now() if tell_cancel else None
+    )
     if operation.status != Status.DISPATCHING:
-        return False
+        notify.dispatcher()
+        return operation.status == Status.RUNNING
     move(operation, Status.RUNNING, actor, reason, started_at=operation.started_at or Now())
+    return True
+
+
+def contact(attempts: QuerySet[Attempt], after_s: float = 0.0) -> int:
+    """A dispatcher is to speak to the workers of these attempts; returns how many are active."""
+    moment = Now() + timedelta(seconds=after_s)
+    due = attempts.filter(ended_at__isnull=True).update(contact_after=moment)
+    if due and not after_s:
+        notify.dispatcher()
+    return due
+
+
+@transaction.atomic
+def refuse(operation_id: str, number: int, actor: Actor, message: str) -> bool:
+    """The worker refuses the parameters: FAILED, and tried nowhere else. False where the fence moved on."""
+    operation = lock(operation_id)
+    attempt = current_attempt(operation, number)
+    if attempt is None:
+        return False
+    end_attempt(attempt, AttemptOutcome.FAILED, message)
+    if operation.status == Status.CANCELLING:
+        move(operation, Status.CANCELLED, actor, f"cancelled; {message}")
+    else:
+        fail(operation, OperationError(error_class=ErrorClass.INVALID, message=message), actor)
+    return True
+
+
+@transaction.atomic
+def refuse_to_wait(operation_id: str, reason: str) -> bool:
+    """FAILED: it was submitted with `queue: false`, and no worker takes it now."""
+    operation = lock(operation_id)
+    if operation.status != Status.PENDING or operation.queue:
+        return False
+    message = f"No worker took it, and it was not to wait: {reason}."
+    fail(operation, OperationError(error_class=ErrorClass.LOST, message=message), SYSTEM, message)
     return True
 
 
@@ -239,7 +292,11 @@ def cancel(operation_id: str, actor: Actor, reason: str = "") -> Operation:
     match Status(operation.status):
         case Status.PENDING:
             move(operation, Status.CANCELLED, actor, why)
-        case Status.DISPATCHING | Status.RUNNING:
+        case Status.DISPATCHING:
+            # Its start may be on the way: who pushes it tells the worker afterwards, or the next dispatcher.
+            move(operation, Status.CANCELLING, actor, why)
+        case Status.RUNNING:
+            contact(operation.attempts.filter(number=operation.attempt))
             move(operation, Status.CANCELLING, actor, why)
         case Status.CANCELLING:
             record(operation, "cancel_repeated", actor, why)
@@ -274,6 +331,7 @@ def _again(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
         actor,
         "resumed from the newest checkpoint" if resume else "retried from the start",
         resume=resume,
+        queue=True,
         attempts_from=operation.attempt,
         completed_at=None,
         not_before=None,
@@ -295,11 +353,3 @@ def ready(now: Any = None) -> Q:
         & (Q(not_before__isnull=True) | Q(not_before__lte=now or Now()))
         & ~Q(pk__in=waits.values("from_operation"))
     )
-
-
-def explain_waiting(reasons: Iterable[tuple[str, str]]) -> None:
-    """Writes each (operation id, waiting reason) where it changed and the operation still waits."""
-    for operation_id, reason in reasons:
-        Operation.objects.filter(pk=operation_id, status=Status.PENDING).exclude(
-            waiting_reason=reason
-        ).update(waiting_reason=reason[:500])

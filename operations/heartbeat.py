@@ -1,23 +1,29 @@
-"""Which dispatchers live: each holds a shared advisory lock for as long as its connection lasts."""
+"""Which dispatchers live: each holds a shared advisory lock in a session of its own, which ends with its process.
+
+The session says something in every round, so that one whose process hangs is told from one that works.
+"""
+
+from datetime import timedelta
 
 from django.db import connection
 
-LOCK = 0x6B74_6470
-"""'ktdp': the advisory lock's number."""
+LOCK_KEY = 0x6B74_7264_7264_6973
+"""Of the advisory lock: the bytes of `ktrdrdis`."""
+SILENT_AFTER = timedelta(seconds=15)
 
-
-def begin() -> None:
-    """Called once by a dispatcher, on the connection that it keeps."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock_shared(%s)", [LOCK])
+_ALIVE = """
+    SELECT count(*)
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted
+      AND classid::bigint = %s AND objid::bigint = %s AND pg_locks.database = (
+          SELECT oid FROM pg_database WHERE datname = current_database())
+      AND state_change > clock_timestamp() - %s
+"""
 
 
 def dispatchers_alive() -> int:
+    """How many dispatchers have made a round lately, by the database's clock."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = %s"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-            [LOCK],
-        )
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
+        cursor.execute(_ALIVE, [LOCK_KEY >> 32, LOCK_KEY & 0xFFFFFFFF, SILENT_AFTER])
+        (alive,) = cursor.fetchone()
+    return int(alive)

@@ -1,74 +1,87 @@
-"""Coverage: which bars there are. A worker imports and checks them; here the result is taken over."""
+"""Bars of a symbol and timeframe: which there are, written by the imports that complete, removed when nothing needs them."""
 
-from datetime import datetime
+from collections.abc import Iterable
 
-from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue, ValidationError
 
 from operations.models import Artifact, MarketData, Operation
+from operations.states import FINAL
 from worker_agent.protocol import Report
 
+OPERATION_TYPE = "data_import"
 BARS = "bars.parquet"
 
 
-class ImportResult(BaseModel):
-    """What backends rely on in the result of a `data_import`."""
+class ImportUnusable(Exception):
+    """A worker says that an import is complete, but not of what."""
+
+
+class MarketDataInUse(Exception):
+    """An operation that has not ended reads these bars."""
+
+
+class Imported(BaseModel):
+    """The result of an import, as far as the backend relies on it."""
 
     symbol: str = Field(min_length=1, max_length=64)
     timeframe: str = Field(min_length=1, max_length=8)
     rows: int = Field(ge=1)
     start: AwareDatetime
     end: AwareDatetime
-    quality: dict[str, object] = Field(default_factory=dict)
-
-
-class InUse(Exception):
-    """Operations that have not ended need these bars."""
+    quality: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 def store(operation: Operation, report: Report) -> None:
-    """Takes over what a completed `data_import` stored; part of the report's own transaction."""
-    if operation.operation_type != "data_import":
+    """Makes the bars of a completed import the current ones, in the transaction of its report.
+
+    Does nothing for other types of operation. Raises ImportUnusable.
+    """
+    if operation.operation_type != OPERATION_TYPE:
         return
     try:
-        result = ImportResult.model_validate(report.result)
+        imported = Imported.model_validate(report.result or {})
     except ValidationError as error:
-        raise BadResult(f"The import's result is not usable: {error.errors()[0]['msg']}") from error
-    bars = operation.artifacts.filter(role=Artifact.Role.OUTPUT, name=BARS).select_related("file").first()
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ImportUnusable(f"result.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    wanted = (operation.parameters.get("symbol"), operation.parameters.get("timeframe"))
+    if (imported.symbol, imported.timeframe) != wanted:
+        raise ImportUnusable(
+            f"it imported {imported.symbol} {imported.timeframe} instead of {' '.join(map(str, wanted))}"
+        )
+    bars = next((ref for ref in report.artifacts if ref.name == BARS), None)
     if bars is None:
-        raise BadResult(f"The import stored no {BARS}.")
+        raise ImportUnusable(f"there is no artifact {BARS}")
     MarketData.objects.update_or_create(
-        symbol=result.symbol,
-        timeframe=result.timeframe,
+        symbol=imported.symbol,
+        timeframe=imported.timeframe,
         defaults={
-            "file": bars.file,
-            "rows": result.rows,
-            "start": result.start,
-            "end": result.end,
-            "quality": result.quality,
+            "file_id": bars.sha256,
+            "rows": imported.rows,
+            "start": imported.start,
+            "end": imported.end,
+            "quality": imported.quality,
             "imported_by": operation,
             "imported_at": Now(),
         },
     )
 
 
-class BadResult(Exception):  # raised inside the report's transaction; the report is refused as invalid
-    """A worker reported a completed import without what an import makes."""
+def find(symbols: Iterable[str]) -> dict[str, dict[str, MarketData]]:
+    """symbol -> timeframe -> its bars."""
+    found: dict[str, dict[str, MarketData]] = {}
+    for row in MarketData.objects.filter(symbol__in=list(symbols)):
+        found.setdefault(row.symbol, {})[row.timeframe] = row
+    return found
 
 
-@transaction.atomic
 def remove(symbol: str, timeframe: str) -> None:
-    """Removes the bars from the coverage; ended operations keep theirs. Raises MarketData.DoesNotExist, InUse."""
-    row = MarketData.objects.select_for_update().get(symbol=symbol, timeframe=timeframe)
-    users = Operation.objects.filter(
-        completed_at__isnull=True, artifacts__file=row.file_id, artifacts__role=Artifact.Role.INPUT
-    ).values_list("pk", flat=True)[:5]
-    if users:
-        raise InUse(f"Operations that have not ended need {symbol} {timeframe}: {', '.join(users)}.")
+    """Forgets these bars; results that used them keep their file. Raises MarketData.DoesNotExist, MarketDataInUse."""
+    reads = Artifact.objects.filter(file=OuterRef("file"), role=Artifact.Role.INPUT).exclude(
+        operation__status__in=FINAL
+    )
+    row = MarketData.objects.annotate(in_use=Exists(reads)).get(symbol=symbol, timeframe=timeframe)
+    if row.in_use:
+        raise MarketDataInUse(f"An operation that has not ended reads {symbol} {timeframe}.")
     row.delete()
-
-
-def span(symbol: str, timeframe: str) -> tuple[datetime, datetime] | None:
-    """Opens of the first and the last bar."""
-    return MarketData.objects.filter(symbol=symbol, timeframe=timeframe).values_list("start", "end").first()

@@ -36,7 +36,9 @@ def refresh(operation: Operation) -> Operation:
     try:
         answer, metrics, logs = async_to_sync(_ask)(attempt)
     except WorkerError as error:
-        log.info("progress is stale", operation_id=operation.pk, worker_id=attempt.worker_id, reason=str(error))
+        log.info(
+            "progress is stale", operation_id=operation.pk, worker_id=attempt.worker_id, reason=str(error)
+        )
         return operation
     store(attempt, answer, metrics, logs)
     operation.refresh_from_db()
@@ -65,7 +67,9 @@ async def _ask(attempt: Attempt) -> tuple[AgentOperation, MetricsPage | None, Lo
     return answer, metrics, logs
 
 
-def store(attempt: Attempt, answer: AgentOperation, metrics: MetricsPage | None, logs: LogsPage | None) -> None:
+def store(
+    attempt: Attempt, answer: AgentOperation, metrics: MetricsPage | None, logs: LogsPage | None
+) -> None:
     """Writes what the worker said of its attempt, where that is still the current one."""
     if answer.attempt != attempt.number:
         return

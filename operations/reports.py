@@ -12,7 +12,7 @@ from operations.actors import Actor
 from operations.models import Artifact, Attempt, Checkpoint, Operation, StoredFile
 from operations.models.attempt import AttemptOutcome
 from operations.states import Status
-from worker_agent.protocol import ArtifactRef, CheckpointReport, Outcome, Report
+from worker_agent.protocol import ArtifactRef, CheckpointReport, ErrorClass, OperationError, Outcome, Report
 
 
 class Verdict(StrEnum):
@@ -44,7 +44,7 @@ def apply(operation_id: str, worker_id: str, report: Report) -> Verdict:
     A report from a newer incarnation of the same worker is accepted while its fence is current: a restarted
     agent delivers what its predecessor finished. Raises Operation.DoesNotExist, MissingFiles.
     """
-    digest = hashlib.sha256(report.model_dump_json().encode()).hexdigest()
+    digest = _digest(report)
     with transaction.atomic():
         operation = lifecycle.lock(operation_id)
         attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
@@ -58,6 +58,12 @@ def apply(operation_id: str, worker_id: str, report: Report) -> Verdict:
             return Verdict.REFUSED
         _apply(operation, attempt, report, digest)
     return Verdict.APPLIED
+
+
+def _digest(report: Report) -> str:
+    """Of what the report says; what a repeat may carry besides (who sends it, what was pulled meanwhile) is left out."""
+    said = report.model_dump_json(include={"attempt", "outcome", "result", "error", "artifacts"})
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _apply(operation: Operation, attempt: Attempt, report: Report, digest: str) -> None:
@@ -94,17 +100,7 @@ def _end(operation: Operation, report: Report, actor: Actor) -> None:
         return
     match report.outcome:
         case Outcome.COMPLETED:
-            market_data.store(operation, report)
-            progress = {**(report.progress.model_dump() if report.progress else {}), "percentage": 100.0}
-            lifecycle.move(
-                operation,
-                Status.COMPLETED,
-                actor,
-                "completed",
-                result=report.result or {},
-                progress=progress,
-                progress_updated_at=Now(),
-            )
+            _complete(operation, report, actor)
         case Outcome.FAILED:
             assert report.error is not None, "the message refuses a failure without an error"
             lifecycle.fail(operation, report.error, actor, result=report.result)
@@ -112,6 +108,25 @@ def _end(operation: Operation, report: Report, actor: Actor) -> None:
             lifecycle.move(
                 operation, Status.CANCELLED, actor, "cancelled at the worker", result=report.result
             )
+
+
+def _complete(operation: Operation, report: Report, actor: Actor) -> None:
+    try:
+        market_data.store(operation, report)
+    except market_data.ImportUnusable as problem:
+        message = f"The worker says that the import is complete, but: {problem}."
+        lifecycle.fail(operation, OperationError(error_class=ErrorClass.JOB, message=message), actor)
+        return
+    progress = {**(report.progress.model_dump() if report.progress else {}), "percentage": 100.0}
+    lifecycle.move(
+        operation,
+        Status.COMPLETED,
+        actor,
+        "completed",
+        result=report.result or {},
+        progress=progress,
+        progress_updated_at=Now(),
+    )
 
 
 def _store_outputs(operation: Operation, attempt: Attempt, refs: tuple[ArtifactRef, ...]) -> None:

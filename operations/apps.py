@@ -3,3 +3,9 @@ from django.apps import AppConfig
 
 class OperationsConfig(AppConfig):
     name = "operations"
+
+    def ready(self) -> None:
+        from operations.recovery import OperationsOfWorkers
+        from registry import hooks
+
+        hooks.install(OperationsOfWorkers())

@@ -191,6 +191,14 @@ def contact(attempts: QuerySet[Attempt], after_s: float = 0.0) -> int:
     return due
 
 
+def adopt(attempt: Attempt, instance_id: str, endpoint_url: str) -> None:
+    """The present incarnation of the attempt's worker has taken it over: from now on that one is spoken to."""
+    if (attempt.instance_id, attempt.endpoint_url) != (instance_id, endpoint_url):
+        Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
+            instance_id=instance_id, endpoint_url=endpoint_url
+        )
+
+
 @transaction.atomic
 def refuse(operation_id: str, number: int, actor: Actor, message: str) -> bool:
     """The worker refuses the parameters: FAILED, and tried nowhere else. False where the fence moved on."""

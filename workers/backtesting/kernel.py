@@ -87,7 +87,7 @@ def run(
                 if quantity == 0.0 or t < live_from:
                     continue
                 side = 1 if quantity > 0.0 else -1
-                if trailing_stop > 0.0 and t > entry:
+                if trailing_stop > 0.0 and t > live_from:
                     # By the extreme of the bar before: this bar's own is not known in time.
                     extreme = high[t - 1] if side > 0 else low[t - 1]
                     moved = extreme - side * trail_distance
@@ -105,14 +105,14 @@ def run(
                 if reason >= 0:
                     touched = low[t] <= barrier if side > 0 else high[t] >= barrier
                     if touched:
-                        gapped = side * (open_[t] - barrier) < 0.0 and t > entry
+                        gapped = side * (open_[t] - barrier) < 0.0
                         hit_price = open_[t] if gapped else barrier
                     else:
                         reason = -1
                 if reason < 0 and take_profit > 0.0:
                     reached = high[t] >= target_price if side > 0 else low[t] <= target_price
                     if reached:
-                        better = side * (open_[t] - target_price) > 0.0 and t > entry
+                        better = side * (open_[t] - target_price) > 0.0
                         hit_price = open_[t] if better else target_price
                         reason = BY_TARGET
                 if reason < 0:
@@ -284,3 +284,23 @@ def _close(
     trades_f[row, MAE] = worst
     trades_f[row, MFE] = best
     trades_f[row, SLIPPAGE_COST] = entry_slip + slip
+
+
+@njit(cache=True, nogil=True)
+def drawdown_and_sharpe(equity: np.ndarray, initial: float) -> tuple[float, float]:
+    """(deepest drawdown, mean / standard deviation of bar returns with ddof 1), in one pass (Welford 1962)."""
+    peak = before = initial
+    deepest = mean = squares = 0.0
+    n = equity.size
+    for t in range(n):
+        value = equity[t]
+        peak = max(peak, value)
+        deepest = min(deepest, value / peak - 1.0)
+        change = value / before - 1.0 if before > 0.0 else 0.0
+        before = value
+        delta = change - mean
+        mean += delta / (t + 1)
+        squares += delta * (change - mean)
+    if n < 2 or squares <= 0.0:
+        return deepest, np.nan
+    return deepest, mean / np.sqrt(squares / (n - 1))

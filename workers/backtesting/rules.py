@@ -77,4 +77,6 @@ class Rules:
     def _within(self, name: str, value: float, low: float, high: float, *, open_low: bool = False) -> None:
         above = value > low if open_low else value >= low
         if not above or not value <= high:
-            raise BadRules(f"{name} is {'above' if open_low else 'at least'} {low:g} and at most {high:g}, not {value!r}.")
+            raise BadRules(
+                f"{name} is {'above' if open_low else 'at least'} {low:g} and at most {high:g}, not {value!r}."
+            )

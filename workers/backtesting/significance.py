@@ -1,0 +1,81 @@
+"""How far a Sharpe ratio can be trusted. Ratios here are per period, not annualised."""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+EULER_MASCHERONI = 0.5772156649015329
+NORMAL = NormalDist()
+
+
+def probabilistic_sharpe(returns: Floats, benchmark: float) -> float | None:
+    """P(true Sharpe > benchmark), with skewness and kurtosis (Bailey and Lopez de Prado 2012).
+
+    None with fewer than three returns or no movement.
+    """
+    n = len(returns)
+    if n < 3:
+        return None
+    deviation = float(returns.std(ddof=1))
+    if deviation <= 1e-15:
+        return None
+    ratio = float(returns.mean()) / deviation
+    centred = returns - returns.mean()
+    second = float(np.mean(centred**2))
+    skewness = float(np.mean(centred**3)) / second**1.5
+    kurtosis = float(np.mean(centred**4)) / second**2
+    variance = 1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
+    if variance <= 0:
+        return None
+    return NORMAL.cdf((ratio - benchmark) * math.sqrt(n - 1) / math.sqrt(variance))
+
+
+def expected_maximum_sharpe(trials: int, variance: float) -> float:
+    """Of `trials` independent strategies without skill whose Sharpe ratios have this variance (2014, eq. 6)."""
+    if trials < 2:
+        return 0.0
+    high = NORMAL.inv_cdf(1.0 - 1.0 / trials)
+    higher = NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
+    return math.sqrt(variance) * ((1.0 - EULER_MASCHERONI) * high + EULER_MASCHERONI * higher)
+
+
+def deflated_sharpe(returns: Floats, trials: int, trial_sharpes: Floats | None = None) -> float | None:
+    """PSR against the best that `trials` skill-less tries would have shown (Bailey and Lopez de Prado 2014).
+
+    The variance across trials is measured where their ratios are known; else it is that of the estimator under
+    no skill, 1 / (n - 1).
+    """
+    if len(returns) < 3:
+        return None
+    if trial_sharpes is not None and len(trial_sharpes) > 1:
+        variance = float(np.var(trial_sharpes, ddof=1))
+    else:
+        variance = 1.0 / (len(returns) - 1)
+    return probabilistic_sharpe(returns, expected_maximum_sharpe(trials, variance))
+
+
+def bootstrap(
+    returns: Floats, periods_a_year: float, seed: int, rounds: int = 1000, block: int = 10
+) -> dict[str, tuple[float, float] | None]:
+    """90 % intervals of annual Sharpe and of the deepest drawdown, by the circular block bootstrap (Politis, Romano 1992)."""
+    n = len(returns)
+    if n < 2 * block or float(returns.std()) <= 1e-15:
+        return {"sharpe": None, "max_drawdown": None}
+    generator = np.random.default_rng(seed)
+    blocks = -(-n // block)
+    sharpes, drawdowns = np.empty(rounds), np.empty(rounds)
+    for i in range(rounds):
+        starts = generator.integers(0, n, blocks)
+        sample = returns[(starts[:, None] + np.arange(block)).ravel()[:n] % n]
+        deviation = sample.std(ddof=1)
+        sharpes[i] = sample.mean() / deviation * math.sqrt(periods_a_year) if deviation > 0 else 0.0
+        curve = np.concatenate(([1.0], np.cumprod(1.0 + sample)))
+        drawdowns[i] = (curve / np.maximum.accumulate(curve) - 1.0).min()
+    low, high = 0.05, 0.95
+    return {
+        "sharpe": (float(np.quantile(sharpes, low)), float(np.quantile(sharpes, high))),
+        "max_drawdown": (float(np.quantile(drawdowns, low)), float(np.quantile(drawdowns, high))),
+    }

@@ -1,0 +1,29 @@
+"""What every section of a strategy file has in common."""
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+
+
+class Section(BaseModel):
+    """A frozen part of a strategy. Unknown keys are refused and nothing is coerced ("14" is no number)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _iso_date(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise ValueError("write a date as YYYY-MM-DD, for example 2010-01-31") from None
+    return value
+
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+"""A name that the file gives to an indicator, a fuzzy set or a membership: it becomes part of input names."""
+
+Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9^][A-Za-z0-9^=_.-]{0,31}$")]
+IsoDate = Annotated[date, BeforeValidator(_iso_date)]
+"""A calendar day (UTC), written YYYY-MM-DD."""

@@ -95,7 +95,7 @@ def prepare(bars: pd.DataFrame, rules: Rules, spread: Floats | None = None) -> P
         bad = ~(np.isfinite(values) & (values > 0.0))
         if bad.any():
             first = int(bad.argmax())
-            raise BadBars(f"{name} is {values[first]!r} at {index[first]}; prices are above zero.")
+            raise BadBars(f"{name} is {values[first]:g} at {index[first]}; prices are above zero.")
     outside = (np.maximum(open_, close) > high) | (np.minimum(open_, close) < low)
     if outside.any():
         first = int(outside.argmax())
@@ -192,7 +192,8 @@ def _run(p: Prepared, target: NDArray[np.int8], arguments: tuple[Any, ...], into
     """Runs the kernel; returns the number of trades."""
     into.counters[:] = 0
     into.totals[:] = 0.0
-    kernel.run(
+    simulate_bars: Any = kernel.run  # compiled: its Python signature is not what mypy sees
+    simulate_bars(
         p.open, p.high, p.low, p.close, target, *arguments,
         into.equity, into.position, into.trades_f, into.trades_i, into.counters, into.totals,
     )  # fmt: skip

@@ -47,7 +47,7 @@ def compute(
     Raises ValueError where the index is no strictly increasing time.
     """
     _check(equity)
-    values = equity.to_numpy(dtype=np.float64)
+    values: Floats = np.asarray(equity, dtype=np.float64)
     index = equity.index
     assert isinstance(index, pd.DatetimeIndex)
     start = float(values[0] if initial_capital is None else initial_capital)

@@ -1,0 +1,248 @@
+"""The engine against trades computed by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workers.backtesting.engine import BadBars, BadRules, Result, Rules, search, simulate
+
+FREE = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, spread=0.0)
+
+
+def bars(*rows: tuple[float, float, float, float]) -> pd.DataFrame:
+    index = pd.date_range("2020-01-01", periods=len(rows), freq="D", tz="UTC", name="time")
+    return pd.DataFrame(rows, columns=["open", "high", "low", "close"], index=index, dtype=float)
+
+
+def only_trade(result: Result) -> pd.Series:
+    assert len(result.trades) == 1
+    return result.trades.iloc[0]
+
+
+STEADY = bars((10, 11, 9, 10), (10, 12, 10, 12), (12, 13, 11, 12), (12, 15, 12, 14), (14, 16, 13, 15))
+
+
+def test_a_signal_at_the_close_is_filled_at_the_next_open() -> None:
+    """Lesson Q4."""
+    result = simulate(STEADY, [1, 1, 0, 0, 0], FREE)
+    trade = only_trade(result)
+    assert (trade.entry_index, trade.entry_price) == (1, 10.0)
+    assert (trade.exit_index, trade.exit_price) == (3, 12.0)
+    assert result.equity.tolist() == [1000.0, 1200.0, 1200.0, 1200.0, 1200.0]
+
+
+@pytest.mark.parametrize(
+    ("fill", "entry", "price"), [("next_open", 1, 10.0), ("next_close", 1, 12.0), ("same_close", 0, 10.0)]
+)
+def test_the_fill_rule_decides_bar_and_price(fill: str, entry: int, price: float) -> None:
+    rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, fill=fill)  # type: ignore[arg-type]  # a parameter
+    trade = only_trade(simulate(STEADY, [1, 1, 1, 1, 1], rules))
+    assert (trade.entry_index, trade.entry_price) == (entry, price)
+
+
+def test_a_signal_on_the_last_bar_is_ignored() -> None:
+    for fill in ("next_open", "next_close", "same_close"):
+        rules = Rules(fill=fill)  # type: ignore[arg-type]  # a parameter
+        assert simulate(STEADY, [0, 0, 0, 0, 1], rules).entries == 0
+
+
+def test_commission_is_in_the_trade_in_cash_and_in_equity() -> None:
+    """Lesson Q31: entry commission included. 1000 = q * 10 * 1.01, so q = 99.0099."""
+    rules = Rules(initial_capital=1000.0, commission=0.01, slippage=0.0)
+    result = simulate(STEADY, [1, 1, 0, 0, 0], rules)
+    trade = only_trade(result)
+    quantity = 1000 / 10.1
+    assert trade.quantity == pytest.approx(quantity)
+    assert trade.fees == pytest.approx(quantity * (10 + 12) * 0.01)
+    assert trade.pnl == pytest.approx(quantity * 2 - trade.fees)
+    assert result.final_equity == pytest.approx(1000 + trade.pnl)
+    assert result.fees == pytest.approx(trade.fees)
+
+
+def test_slippage_and_half_the_spread_are_paid_both_ways() -> None:
+    rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.01, spread=0.02)
+    trade = only_trade(simulate(STEADY, [1, 1, 0, 0, 0], rules))
+    assert trade.entry_price == pytest.approx(10.2)
+    assert trade.exit_price == pytest.approx(
+        12.0
+    )  # 12 * 0.98 lies below the bar's low of 12, which is the edge
+
+
+def test_a_reversal_is_two_legs_at_one_price() -> None:
+    result = simulate(STEADY, [1, -1, -1, -1, -1], FREE)
+    first, second = result.trades.iloc[0], result.trades.iloc[1]
+    assert (first.exit_index, first.exit_price) == (2, 12.0)
+    assert (second.entry_index, second.entry_price, second.side) == (2, 12.0, -1)
+    assert second.quantity == pytest.approx(1200 / 12)
+
+
+def test_an_open_position_at_the_end_is_marked_not_closed() -> None:
+    """Lesson Q21."""
+    result = simulate(STEADY, [1, 1, 1, 1, 1], Rules(initial_capital=1000.0, commission=0.01, slippage=0.0))
+    trade = only_trade(result)
+    assert (trade.exit_index, trade.exit_reason) == (-1, "open")
+    assert pd.isna(trade.exit_time)
+    assert result.closed == 0
+    assert result.final_equity == pytest.approx(1000 + trade.pnl)
+    assert trade.fees == pytest.approx(trade.quantity * 10 * 0.01)
+
+
+def test_a_stop_is_live_on_the_entry_bar_and_comes_before_the_target() -> None:
+    """Lesson Q18."""
+    data = bars((10, 10, 10, 10), (10, 12, 8, 10), (10, 10, 10, 10))
+    rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, stop_loss=0.1, take_profit=0.1)
+    trade = only_trade(simulate(data, [1, 1, 1], rules))
+    assert (trade.exit_index, trade.exit_price, trade.exit_reason) == (1, 9.0, "stop_loss")
+
+
+def test_a_gap_through_the_stop_fills_at_the_open() -> None:
+    """Lesson Q19: the worse of stop and open."""
+    data = bars((10, 10, 10, 10), (10, 10, 10, 10), (7, 8, 6, 7), (7, 7, 7, 7))
+    rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, stop_loss=0.05)
+    trade = only_trade(simulate(data, [1, 1, 1, 1], rules))
+    assert (trade.exit_index, trade.exit_price) == (2, 7.0)
+
+
+def test_a_target_fills_at_its_limit_and_a_gap_beyond_it_at_the_open() -> None:
+    rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.01, take_profit=0.1)
+    inside = bars((10, 10, 10, 10), (10, 11, 10, 10), (10, 13, 10, 12), (12, 12, 12, 12))
+    trade = only_trade(simulate(inside, [1, 1, 1, 1], rules))
+    assert (trade.exit_price, trade.exit_reason) == (pytest.approx(10.1 * 1.1), "take_profit")
+    gap = bars((10, 10, 10, 10), (10, 11, 10, 10), (13, 14, 12, 13), (12, 12, 12, 12))
+    assert only_trade(simulate(gap, [1, 1, 1, 1], rules)).exit_price == 13.0
+
+
+def test_after_a_stop_there_is_no_new_entry_until_the_wanted_direction_changes() -> None:
+    data = bars(
+        (10, 10, 10, 10),
+        (10, 10, 8, 10),
+        (10, 10, 10, 10),
+        (10, 10, 10, 10),
+        (10, 10, 10, 10),
+        (10, 10, 10, 10),
+    )
+    rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, stop_loss=0.1)
+    assert simulate(data, [1, 1, 1, 1, 1, 1], rules).entries == 1
+    again = simulate(data, [1, 1, 0, 1, 1, 1], rules)
+    assert again.trades.entry_index.tolist() == [1, 4]
+
+
+def test_a_trailing_stop_moves_by_the_bar_before() -> None:
+    data = bars((10, 10, 10, 10), (10, 20, 10, 20), (20, 20, 18.5, 19), (19, 19, 17, 18), (18, 18, 18, 18))
+    rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, trailing_stop=0.1)
+    trade = only_trade(simulate(data, [1, 1, 1, 1, 1], rules))
+    # On its entry bar the stop is 9; the bar's own high of 20 counts from bar 2 on: 20 - 1 = 19.
+    assert (trade.exit_index, trade.exit_price, trade.exit_reason) == (2, 19.0, "trailing_stop")
+
+
+def test_stops_in_multiples_of_the_true_range_use_what_was_known_at_the_decision() -> None:
+    flat = [(10.0, 11.0, 9.0, 10.0)] * 6
+    data = bars(*flat, (10, 10, 7.9, 8), (8, 8, 8, 8))
+    rules = Rules(
+        initial_capital=1000.0, commission=0.0, slippage=0.0, stop_loss=1.0, stop_unit="atr", atr_period=3
+    )
+    trade = only_trade(simulate(data, [0, 0, 0, 1, 1, 1, 1, 1], rules))
+    assert (trade.entry_index, trade.exit_index, trade.exit_price) == (4, 6, 8.0)
+
+
+def test_when_equity_reaches_zero_everything_is_closed_and_trading_ends() -> None:
+    data = bars((10, 10, 10, 10), (10, 10, 10, 10), (10, 40, 10, 40), (10, 10, 10, 10), (10, 10, 10, 10))
+    result = simulate(data, [-1, -1, -1, 1, 1], FREE)
+    trade = only_trade(result)
+    assert (trade.exit_reason, result.ruined) == ("ruin", True)
+    assert result.equity.tolist()[2:] == [-2000.0, -2000.0, -2000.0]
+
+
+def test_refused_and_cut_orders_are_counted() -> None:
+    """Lesson Q20."""
+    small = Rules(initial_capital=1000.0, minimum_quantity=1e6)
+    assert simulate(STEADY, [1, 1, 1, 1, 1], small).refused == 4
+    large = Rules(initial_capital=1000.0, sizing="units", size=1e6)
+    result = simulate(STEADY, [1, 1, 1, 1, 1], large)
+    assert result.cut == 1
+    assert result.trades.quantity.iloc[0] * 10 <= 1000
+
+
+def test_quantities_are_cut_to_the_step() -> None:
+    result = simulate(
+        STEADY, [1, 1, 1, 1, 1], Rules(initial_capital=1055.0, commission=0, slippage=0, quantity_step=10)
+    )
+    assert only_trade(result).quantity == 100.0
+
+
+def test_without_short_permission_a_short_wish_is_flat() -> None:
+    result = simulate(STEADY, [1, -1, -1, -1, -1], Rules(initial_capital=1000.0, allow_short=False))
+    assert only_trade(result).side == 1
+
+
+def test_a_spread_column_is_used_bar_by_bar() -> None:
+    spread = np.array([0.0, 0.2, 0.0, 0.0, 0.0])
+    trade = only_trade(simulate(STEADY, [1, 1, 0, 0, 0], FREE, spread=spread))
+    assert trade.entry_price == pytest.approx(11.0)
+
+
+def test_a_search_and_a_single_run_agree() -> None:
+    """Lesson Q12."""
+    generator = np.random.default_rng(5)
+    close = 100 * np.exp(np.cumsum(generator.normal(0, 0.02, 300)))
+    data = pd.DataFrame(
+        {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close},
+        index=pd.date_range("2020-01-01", periods=300, freq="h", tz="UTC"),
+    )
+    targets = generator.integers(-1, 2, (20, 300)).astype(np.int8)
+    found = search(data, targets)
+    for row, target in enumerate(targets):
+        single = simulate(data, target)
+        assert found.final_equity[row] == single.final_equity
+        assert found.trades[row] == single.entries
+        assert found.fees[row] == single.fees
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"open": np.nan}, "open is nan"),
+        ({"low": -1.0}, "low is"),
+        ({"high": 9.0}, "outside its high and low"),
+    ],
+)
+def test_bars_that_cannot_be_are_refused_with_their_place(change: dict[str, float], words: str) -> None:
+    broken = STEADY.copy()
+    for name, value in change.items():
+        broken.loc[broken.index[2], name] = value
+    with pytest.raises(BadBars, match=words):
+        simulate(broken, [0] * 5)
+
+
+def test_unsorted_and_duplicate_times_are_refused() -> None:
+    """Lesson Q24."""
+    for order in ([1, 0, 2, 3, 4], [0, 0, 2, 3, 4]):
+        with pytest.raises(BadBars, match="strictly increasing"):
+            simulate(STEADY.iloc[order], [0] * 5)
+
+
+@pytest.mark.parametrize("target", [[0, 1], [0, 2, 0, 0, 0], [0, 0.5, 0, 0, 0]])
+def test_a_target_of_the_wrong_shape_or_value_is_refused(target: list[float]) -> None:
+    with pytest.raises(BadBars):
+        simulate(STEADY, target)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"commission": -0.1},
+        {"size": 0},
+        {"fill": "now"},
+        {"stop_loss": 1.5},
+        {"sizing": "fraction", "size": 2.0},
+    ],
+)
+def test_rules_out_of_bounds_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(BadRules):
+        Rules(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_one_bar_is_enough() -> None:
+    result = simulate(STEADY.iloc[:1], [1])
+    assert result.equity.tolist() == [100_000.0]
+    assert result.entries == 0

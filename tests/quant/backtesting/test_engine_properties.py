@@ -1,0 +1,132 @@
+"""What holds for every series of bars, every wish and every rule."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.quant.backtesting import literal_engine
+from workers.backtesting.engine import Rules, simulate
+
+fraction = st.one_of(st.none(), st.floats(0.005, 0.3))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[pd.DataFrame, list[int], Rules]:
+    n = draw(st.integers(1, 40))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    close = 100 * np.exp(np.cumsum(generator.normal(0, draw(st.sampled_from([0.0, 0.01, 0.1, 0.4])), n)))
+    open_ = np.concatenate(([100.0], close[:-1])) * np.exp(generator.normal(0, 0.02, n))
+    reach = draw(st.sampled_from([0.0, 0.01, 0.1]))
+    data = pd.DataFrame(
+        {
+            "open": open_,
+            "high": np.maximum(open_, close) * (1 + reach * generator.random(n)),
+            "low": np.minimum(open_, close) * (1 - reach * generator.random(n)),
+            "close": close,
+        },
+        index=pd.date_range("2020-01-01", periods=n, freq="h", tz="UTC"),
+    )
+    target = draw(st.lists(st.sampled_from([-1, 0, 1]), min_size=n, max_size=n))
+    rules = Rules(
+        initial_capital=draw(st.sampled_from([100.0, 10_000.0])),
+        commission=draw(st.sampled_from([0.0, 0.001, 0.05])),
+        slippage=draw(st.sampled_from([0.0, 0.0005, 0.05])),
+        spread=draw(st.sampled_from([0.0, 0.01])),
+        fill=draw(st.sampled_from(["next_open", "next_close", "same_close"])),
+        sizing=draw(st.sampled_from(["fraction", "units"])),
+        size=draw(st.sampled_from([0.1, 1.0])),
+        allow_short=draw(st.booleans()),
+        stop_loss=draw(fraction),
+        take_profit=draw(fraction),
+        trailing_stop=draw(fraction),
+    )
+    return data, target, rules
+
+
+@given(cases())
+@settings(max_examples=300, deadline=None)
+def test_the_compiled_engine_is_the_literal_one(case: tuple[pd.DataFrame, list[int], Rules]) -> None:
+    data, target, rules = case
+    result = simulate(data, target, rules)
+    rows: Any = [tuple(row) for row in data[["open", "high", "low", "close"]].to_numpy().tolist()]
+    expected = literal_engine.simulate(rows, target, rules)
+    assert result.equity.tolist() == pytest.approx(expected["equity"], rel=1e-9, abs=1e-6)
+    columns = ["entry_index", "exit_index", "side", "exit_reason"]
+    assert result.trades[columns].to_dict("records") == [
+        {name: trade[name] for name in columns} for trade in expected["trades"]
+    ]
+    for name in ("quantity", "entry_price", "exit_price", "pnl"):
+        assert result.trades[name].tolist() == pytest.approx(
+            [t[name] for t in expected["trades"]], rel=1e-9, abs=1e-6
+        )
+    assert result.refused == expected["refused"]
+
+
+@given(cases())
+@settings(max_examples=200, deadline=None)
+def test_the_trades_sum_to_the_change_of_equity_to_the_cent(
+    case: tuple[pd.DataFrame, list[int], Rules],
+) -> None:
+    """Lesson Q31."""
+    data, target, rules = case
+    result = simulate(data, target, rules)
+    assert result.trades["pnl"].sum() == pytest.approx(result.final_equity - rules.initial_capital, abs=0.005)
+    assert result.trades["fees"].sum() == pytest.approx(result.fees, abs=0.005)
+
+
+@given(cases())
+@settings(max_examples=150, deadline=None)
+def test_every_fill_lies_inside_its_bar(case: tuple[pd.DataFrame, list[int], Rules]) -> None:
+    """Lesson Q18."""
+    data, target, rules = case
+    trades = simulate(data, target, rules).trades
+    for index, price in [
+        *zip(trades.entry_index, trades.entry_price, strict=True),
+        *zip(trades.exit_index, trades.exit_price, strict=True),
+    ]:
+        if index >= 0:
+            assert data.low.iloc[index] <= price <= data.high.iloc[index]
+
+
+@given(cases(), st.integers(1, 39), st.sampled_from(["cut", "other future"]))
+@settings(max_examples=150, deadline=None)
+def test_the_future_never_changes_the_past(
+    case: tuple[pd.DataFrame, list[int], Rules], cut: int, change: str
+) -> None:
+    """Lesson Q8."""
+    data, target, rules = case
+    cut = min(cut, len(data))
+    whole = simulate(data, target, rules)
+    if change == "cut":
+        other = simulate(data.iloc[:cut], target[:cut], rules)
+        seen = (
+            cut - 1 if rules.fill == "same_close" else cut
+        )  # on the last bar a signal at the close is ignored
+    else:
+        changed = data.copy()
+        changed.iloc[cut:] *= 1.37
+        other = simulate(changed, [*target[:cut], *[-wish for wish in target[cut:]]], rules)
+        seen = cut
+    assert other.equity[:seen].tolist() == whole.equity[:seen].tolist()
+
+
+@given(cases())
+@settings(max_examples=100, deadline=None)
+def test_costs_never_help_where_they_change_no_decision(case: tuple[pd.DataFrame, list[int], Rules]) -> None:
+    data, target, rules = case
+    plain = replace(
+        rules,
+        stop_loss=None,
+        take_profit=None,
+        trailing_stop=None,
+        sizing="units",
+        size=0.001,
+        allow_short=True,
+    )
+    free = simulate(data, target, replace(plain, commission=0.0, slippage=0.0, spread=0.0))
+    assert simulate(data, target, plain).final_equity <= free.final_equity + 1e-9

@@ -77,12 +77,13 @@ def claim_again(operation_id: str, actor: Actor) -> Claim | None:
         return None if operation is None else claim_for(operation, actor)
 
 
-def claim_for(operation: Operation, actor: Actor, *, push: bool = True) -> Claim | None:
+def claim_for(operation: Operation, actor: Actor, *, push: bool = True, wait: bool = False) -> Claim | None:
     """Claims a worker for the locked, PENDING operation; None where none is free.
 
-    With `push` the caller sends the start at once; else the next dispatcher does.
+    With `push` the caller sends the start at once; else the next dispatcher does. With `wait` a worker whose row
+    somebody else is writing is waited for, so that None is true; only for an operation that nobody else sees yet.
     """
-    worker = free_workers(operation).select_for_update(of=("self",), skip_locked=True).first()
+    worker = free_workers(operation).select_for_update(of=("self",), skip_locked=not wait).first()
     if worker is None:
         return None
     inputs.complete(operation)

@@ -1,0 +1,201 @@
+"""The API for people and their programs: submit, follow, cancel, try again."""
+
+import hashlib
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers, status
+from rest_framework.generics import ListAPIView
+from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from operations import lifecycle, orders, progress, strategies
+from operations.api_base import accepted, found, person, since, submitted, submitter
+from operations.filters import OperationFilter
+from operations.models import Operation
+from operations.requests import BacktestRequest, GenericRequest, TrainingRequest
+from operations.serializers import (
+    EventSerializer,
+    LogLineSerializer,
+    MetricPointSerializer,
+    OperationSerializer,
+    SubmittedSerializer,
+    operations,
+)
+from operations.submission import repeated
+from registry.rest import Conflict, CursorPagination, body, checked
+
+JSON = JSONRenderer()
+CURSOR = [
+    OpenApiParameter("cursor", int, description="only what is newer; `next_cursor` of the last answer"),
+    OpenApiParameter("limit", int),
+]
+
+
+def page_of(name: str, of: type[serializers.BaseSerializer[Any]]) -> Any:
+    return inline_serializer(name, {"results": of(many=True), "next_cursor": serializers.IntegerField()})
+
+
+class StartTraining(APIView):
+    @extend_schema(request=TrainingRequest, responses={202: SubmittedSerializer})
+    def post(self, request: Request) -> Response:
+        """Trains a model. The answer says where to follow it."""
+        data = body(request)
+        by = submitter(request, data)
+        if (before := repeated(by)) is not None:
+            return accepted(request, before)
+        return submitted(request, orders.training(checked(TrainingRequest, data)), by)
+
+
+class StartBacktest(APIView):
+    @extend_schema(request=BacktestRequest, responses={202: SubmittedSerializer})
+    def post(self, request: Request) -> Response:
+        """Backtests a trained model, or the model of a training named in `after`."""
+        data = body(request)
+        by = submitter(request, data)
+        if (before := repeated(by)) is not None:
+            return accepted(request, before)
+        return submitted(request, orders.backtest(checked(BacktestRequest, data)), by)
+
+
+class NewestFirst(CursorPagination):
+    ordering = ("-created_at", "-operation_id")
+
+
+class OperationList(ListAPIView[Operation]):
+    serializer_class = OperationSerializer
+    pagination_class = NewestFirst
+    filterset_class = OperationFilter
+
+    def get_queryset(self) -> Any:
+        return operations()
+
+    @extend_schema(request=GenericRequest, responses={202: SubmittedSerializer})
+    def post(self, request: Request) -> Response:
+        """Starts an operation of any type that a worker has announced."""
+        data = body(request)
+        by = submitter(request, data)
+        if (before := repeated(by)) is not None:
+            return accepted(request, before)
+        return submitted(request, orders.generic(checked(GenericRequest, data)), by)
+
+
+def cancelled(request: Request, operation_id: str) -> Response:
+    reason = request.query_params.get("reason", "").replace("\x00", "")
+    found(Operation.objects.all(), operation_id)
+    try:
+        lifecycle.cancel(operation_id, person(request), reason)
+    except lifecycle.WrongState as error:
+        raise Conflict(str(error)) from error
+    return detail(request, operation_id, status.HTTP_202_ACCEPTED)
+
+
+def detail(request: Request, operation_id: str, code: int = status.HTTP_200_OK) -> Response:
+    operation = found(operations(), operation_id)
+    return Response(OperationSerializer(operation, context={"request": request}).data, status=code)
+
+
+class OperationDetail(APIView):
+    @extend_schema(responses=OperationSerializer)
+    def get(self, request: Request, operation_id: str) -> Response:
+        """The operation; while it runs, its progress is at most a second old. `If-None-Match` is honoured."""
+        progress.refresh(found(Operation.objects.all(), operation_id))
+        answer = detail(request, operation_id)
+        digest = hashlib.sha256(JSON.render(answer.data)).hexdigest()[:32]
+        etag = f'W/"{digest}"'
+        if etag in request.headers.get("If-None-Match", "").split(", "):
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
+        answer.headers["ETag"] = etag
+        return answer
+
+    @extend_schema(parameters=[OpenApiParameter("reason", str)], responses={202: OperationSerializer})
+    def delete(self, request: Request, operation_id: str) -> Response:
+        """The same as `/cancel`."""
+        return cancelled(request, operation_id)
+
+
+class Cancel(APIView):
+    @extend_schema(parameters=[OpenApiParameter("reason", str)], responses={202: OperationSerializer})
+    def delete(self, request: Request, operation_id: str) -> Response:
+        """Ends it: at once where it waits, else as soon as its worker has. 409 where it has ended."""
+        return cancelled(request, operation_id)
+
+
+class Again(APIView):
+    """FAILED or CANCELLED: once more."""
+
+    resumes: bool
+
+    @extend_schema(request=None, responses={202: OperationSerializer})
+    def post(self, request: Request, operation_id: str) -> Response:
+        found(Operation.objects.all(), operation_id)
+        again = lifecycle.resume if self.resumes else lifecycle.retry
+        try:
+            again(operation_id, person(request))
+        except lifecycle.WrongState as error:
+            raise Conflict(str(error)) from error
+        return detail(request, operation_id, status.HTTP_202_ACCEPTED)
+
+
+class Retry(Again):
+    resumes = False
+
+
+class Resume(Again):
+    resumes = True
+
+
+class Metrics(APIView):
+    @extend_schema(parameters=CURSOR, responses=page_of("MetricPage", MetricPointSerializer))
+    def get(self, request: Request, operation_id: str) -> Response:
+        operation = progress.refresh(found(Operation.objects.all(), operation_id))
+        return since(request, operation.metric_points.all(), MetricPointSerializer)
+
+
+class Logs(APIView):
+    @extend_schema(parameters=CURSOR, responses=page_of("LogPage", LogLineSerializer))
+    def get(self, request: Request, operation_id: str) -> Response:
+        operation = progress.refresh(found(Operation.objects.all(), operation_id))
+        return since(request, operation.log_lines.all(), LogLineSerializer)
+
+
+class Events(APIView):
+    @extend_schema(parameters=CURSOR, responses=page_of("EventPage", EventSerializer))
+    def get(self, request: Request, operation_id: str) -> Response:
+        return since(request, found(Operation.objects.all(), operation_id).events.all(), EventSerializer)
+
+
+class TextParser(BaseParser):
+    """A strategy sent as it is: any type of content that is no form and no JSON."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        return stream.read().decode("utf-8", "replace")
+
+
+class ValidateStrategy(APIView):
+    parser_classes = (JSONParser, FormParser, MultiPartParser, TextParser)
+
+    @extend_schema(
+        request={"application/json": {"type": "object", "properties": {"strategy_yaml": {"type": "string"}}}},
+        responses={(200, "application/json"): {"type": "object"}},
+    )
+    def post(self, request: Request) -> Response:
+        """YAML text, or `{"strategy_yaml"}`: what the strategy needs, or 422 with line and column of each error."""
+        data = request.data
+        text = data if isinstance(data, str) else body(request).get("strategy_yaml")
+        needs = strategies.read(text if isinstance(text, str) else "", "/strategy_yaml")
+        return Response(
+            {
+                "valid": True,
+                "name": needs.name,
+                "inputs": list(needs.inputs),
+                "warnings": list(needs.warnings),
+                "symbols": list(needs.symbols),
+                "timeframes": list(needs.timeframes),
+            }
+        )

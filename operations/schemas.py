@@ -1,0 +1,40 @@
+"""Parameters of any operation type, held against the JSON schemas that workers announced for it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from registry.models import Capability
+from registry.rest import pointer
+
+NOTHING_REMOTE: Registry[Any] = Registry()
+"""A schema comes from a worker: it makes us fetch nothing."""
+
+
+def parameter_errors(operation_type: str, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
+    """None where the schema of one worker type, at least, is met; else what the first one objects to."""
+    schemas = Capability.objects.filter(operation_type=operation_type).order_by("worker_type")
+    found = [_errors(schema, parameters) for schema in schemas.values_list("parameters_schema", flat=True)]
+    if not found:
+        detail = f"No worker has ever announced operations of type {operation_type}."
+        return [{"pointer": "/operation_type", "detail": detail}]
+    return [] if any(not errors for errors in found) else found[0]
+
+
+def _errors(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[dict[str, str]]:
+    try:
+        Draft202012Validator.check_schema(schema)
+        validator = Draft202012Validator(schema, registry=NOTHING_REMOTE)
+        return [
+            {"pointer": pointer(("parameters", *error.absolute_path)), "detail": error.message[:500]}
+            for error in sorted(validator.iter_errors(parameters), key=lambda error: str(error.json_path))[
+                :50
+            ]
+        ]
+    except (SchemaError, Unresolvable, RecursionError) as problem:
+        detail = f"The schema that its workers announced is not usable: {str(problem)[:200]}"
+        return [{"pointer": "/operation_type", "detail": detail}]

@@ -1,0 +1,221 @@
+"""The shapes of the API's answers about operations."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import BooleanField, Case, Exists, OuterRef, Prefetch, Q, QuerySet, Value, When
+from django.db.models.functions import Now
+from rest_framework import serializers
+
+from operations.models import (
+    Artifact,
+    Attempt,
+    Checkpoint,
+    Event,
+    LogLine,
+    MarketData,
+    MetricPoint,
+    Operation,
+)
+from operations.states import ACTIVE, FINAL, Status
+
+STALE_AFTER_CACHES = 5
+"""Progress is stale when it is older than so many times the cache's age: nobody could ask the worker."""
+
+
+def operations() -> QuerySet[Operation]:
+    """With everything that `OperationSerializer` shows, in a fixed number of queries."""
+    fresh = Q(
+        progress_updated_at__gt=Now() - timedelta(seconds=STALE_AFTER_CACHES * settings.PROGRESS_CACHE_S)
+    )
+    return (
+        Operation.objects.select_related("created_by")
+        .prefetch_related(
+            "after",
+            "attempts",
+            Prefetch("artifacts", Artifact.objects.filter(role=Artifact.Role.OUTPUT).select_related("file")),
+        )
+        .annotate(
+            has_checkpoint=Exists(Checkpoint.objects.filter(operation=OuterRef("pk"))),
+            is_stale=Case(
+                When(Q(status__in=ACTIVE) & ~fresh, then=Value(True)),
+                default=Value(False),
+                output_field=BooleanField(),
+            ),
+        )
+    )
+
+
+class ProgressSerializer(serializers.Serializer[Operation]):
+    percentage = serializers.FloatField()
+    current_step = serializers.CharField(allow_null=True)
+    steps_completed = serializers.IntegerField(allow_null=True)
+    steps_total = serializers.IntegerField(allow_null=True)
+    eta_seconds = serializers.FloatField(allow_null=True)
+    updated_at = serializers.DateTimeField(allow_null=True)
+    stale = serializers.BooleanField(help_text="the worker could not be asked lately")
+
+    def to_representation(self, instance: Operation) -> dict[str, Any]:
+        said = instance.progress
+        updated_at = instance.progress_updated_at
+        return {
+            "percentage": said.get("percentage", 0.0),
+            "current_step": said.get("current_step"),
+            "steps_completed": said.get("steps_completed"),
+            "steps_total": said.get("steps_total"),
+            "eta_seconds": said.get("eta_seconds"),
+            "updated_at": updated_at and serializers.DateTimeField().to_representation(updated_at),
+            "stale": bool(getattr(instance, "is_stale", False)),
+        }
+
+
+class ErrorSerializer(serializers.Serializer[Operation]):
+    message = serializers.CharField(source="error_message")
+    traceback = serializers.CharField(source="error_traceback")
+
+    def get_fields(self) -> dict[str, Any]:
+        return {"class": serializers.CharField(source="error_class"), **super().get_fields()}
+
+
+class ArtifactSerializer(serializers.ModelSerializer[Artifact]):
+    sha256 = serializers.CharField(source="file_id")
+    size = serializers.IntegerField(source="file.size", help_text="bytes")
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Artifact
+        fields = ("name", "role", "sha256", "size", "url")
+
+    def get_url(self, artifact: Artifact) -> str:
+        path = f"/operations/{artifact.operation_id}/artifacts/{artifact.name}"
+        request = self.context.get("request")
+        return str(request.build_absolute_uri(path)) if request else path
+
+
+class AttemptSerializer(serializers.ModelSerializer[Attempt]):
+    attempt = serializers.IntegerField(source="number")
+    outcome = serializers.CharField(allow_blank=True)
+
+    class Meta:
+        model = Attempt
+        fields = (
+            "attempt",
+            "worker_id",
+            "instance_id",
+            "claimed_at",
+            "started_at",
+            "ended_at",
+            "outcome",
+            "error",
+            "resumed_from_step",
+        )
+
+
+class OperationSerializer(serializers.ModelSerializer[Operation]):
+    created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
+    after = serializers.SerializerMethodField()
+    progress = ProgressSerializer(source="*")
+    error = serializers.SerializerMethodField()
+    resumable = serializers.SerializerMethodField()
+    artifacts = ArtifactSerializer(many=True)
+    attempts = AttemptSerializer(many=True)
+    worker_id = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Operation
+        fields = (
+            "operation_id",
+            "operation_type",
+            "status",
+            "created_at",
+            "started_at",
+            "completed_at",
+            "created_by",
+            "priority",
+            "requirements",
+            "worker_id",
+            "attempt",
+            "max_attempts",
+            "waiting_reason",
+            "after",
+            "progress",
+            "parameters",
+            "result",
+            "error",
+            "resumable",
+            "artifacts",
+            "attempts",
+        )
+
+    def get_worker_id(self, operation: Operation) -> str | None:
+        return operation.worker_id or None
+
+    def get_after(self, operation: Operation) -> list[str]:
+        return sorted(one.pk for one in operation.after.all())
+
+    def get_error(self, operation: Operation) -> dict[str, str] | None:
+        if operation.status != Status.FAILED:
+            return None
+        return dict(ErrorSerializer(operation).data)
+
+    def get_resumable(self, operation: Operation) -> bool:
+        can = operation.status in FINAL and operation.status != Status.COMPLETED
+        return bool(can and getattr(operation, "has_checkpoint", False))
+
+
+class SubmittedSerializer(serializers.Serializer[Operation]):
+    operation_id = serializers.CharField()
+    task_id = serializers.CharField(source="operation_id", help_text="the same")
+    status = serializers.CharField()
+    url = serializers.SerializerMethodField()
+
+    def get_url(self, operation: Operation) -> str:
+        path = f"/operations/{operation.pk}"
+        request = self.context.get("request")
+        return str(request.build_absolute_uri(path)) if request else path
+
+
+class MetricPointSerializer(serializers.ModelSerializer[MetricPoint]):
+    seq = serializers.IntegerField(source="pk")
+
+    class Meta:
+        model = MetricPoint
+        fields = ("seq", "attempt", "name", "step", "value", "time")
+
+
+class LogLineSerializer(serializers.ModelSerializer[LogLine]):
+    seq = serializers.IntegerField(source="pk")
+
+    class Meta:
+        model = LogLine
+        fields = ("seq", "attempt", "level", "message", "time")
+
+
+class EventSerializer(serializers.ModelSerializer[Event]):
+    seq = serializers.IntegerField(source="pk")
+
+    class Meta:
+        model = Event
+        fields = ("seq", "at", "kind", "from_status", "to_status", "attempt", "actor", "reason")
+
+
+class MarketDataSerializer(serializers.ModelSerializer[MarketData]):
+    sha256 = serializers.CharField(source="file_id")
+    size = serializers.IntegerField(source="file.size", help_text="bytes")
+    imported_by = serializers.CharField(source="imported_by_id", allow_null=True, help_text="operation id")
+
+    class Meta:
+        model = MarketData
+        fields = (
+            "symbol",
+            "timeframe",
+            "rows",
+            "start",
+            "end",
+            "quality",
+            "sha256",
+            "size",
+            "imported_by",
+            "imported_at",
+        )

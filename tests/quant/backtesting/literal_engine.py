@@ -148,12 +148,13 @@ def _stops(
             _leave(book, rules, bar, pay(open_ if beyond else level, -held.side), name)
             book.blocked = held.side
             return
-    if held.target is not None:
-        if (held.side > 0 and high >= held.target) or (held.side < 0 and low <= held.target):
-            beyond = open_ > held.target if held.side > 0 else open_ < held.target
-            price = open_ if beyond else held.target
-            _leave(book, rules, bar, max(low, min(high, price)), "take_profit")
-            book.blocked = held.side
+    if held.target is None:
+        return
+    if (held.side > 0 and high >= held.target) or (held.side < 0 and low <= held.target):
+        beyond = open_ > held.target if held.side > 0 else open_ < held.target
+        price = open_ if beyond else held.target
+        _leave(book, rules, bar, max(low, min(high, price)), "take_profit")
+        book.blocked = held.side
 
 
 def _leave(book: Book, rules: Rules, bar: int, price: float, reason: str) -> None:

@@ -1,0 +1,165 @@
+"""Metrics against figures computed by hand and against empyrical on daily data."""
+
+import math
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workers.backtesting import significance
+from workers.backtesting.engine import Rules, simulate
+from workers.backtesting.metrics import KEYS, compute
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import empyrical
+
+
+def series(
+    values: list[float] | np.ndarray, start: str = "2021-01-04", freq: str = "B"
+) -> "pd.Series[float]":
+    return pd.Series(
+        values, index=pd.date_range(start, periods=len(values), freq=freq, tz="UTC"), dtype=float
+    )
+
+
+@pytest.fixture
+def walk() -> "pd.Series[float]":
+    generator = np.random.default_rng(3)
+    return series(100_000 * np.exp(np.cumsum(generator.normal(0.0004, 0.01, 750))))
+
+
+def test_daily_figures_are_those_of_empyrical(walk: "pd.Series[float]") -> None:
+    metrics = compute(walk, initial_capital=100_000.0)
+    returns = np.diff(np.concatenate(([100_000.0], walk.to_numpy()))) / np.concatenate(
+        ([100_000.0], walk.to_numpy()[:-1])
+    )
+    frame = pd.Series(returns, index=walk.index)
+    assert metrics["sharpe"] == pytest.approx(empyrical.sharpe_ratio(frame))
+    assert metrics["sortino"] == pytest.approx(empyrical.sortino_ratio(frame))
+    assert metrics["volatility"] == pytest.approx(empyrical.annual_volatility(frame))
+    assert metrics["max_drawdown"] == pytest.approx(empyrical.max_drawdown(frame))
+    assert metrics["var_95"] == pytest.approx(empyrical.value_at_risk(frame, 0.05))
+    assert metrics["total_return"] == pytest.approx(walk.iloc[-1] / 100_000 - 1)
+
+
+def test_every_key_is_there_and_undefined_is_null() -> None:
+    metrics = compute(series([100.0, 100.0, 100.0]), simulate_nothing().trades)
+    assert set(KEYS) <= set(metrics)
+    for key in ("sharpe", "sortino", "profit_factor", "win_rate", "psr", "dsr", "kelly", "calmar"):
+        assert metrics[key] is None, key
+    assert metrics["total_return"] == 0.0
+    assert metrics["max_drawdown"] == 0.0
+
+
+def simulate_nothing():  # type: ignore[no-untyped-def]  # a Result; only its trades are of interest
+    close = [100.0] * 3
+    data = pd.DataFrame(
+        {"open": close, "high": close, "low": close, "close": close},
+        index=pd.date_range("2021-01-04", periods=3, tz="UTC"),
+    )
+    return simulate(data, [0, 0, 0], Rules())
+
+
+def test_hourly_bars_give_the_sharpe_ratio_of_their_days() -> None:
+    """Lessons Q1 and the incumbent's: never a bare 252 on bars that are not days."""
+    generator = np.random.default_rng(1)
+    hours = pd.date_range("2021-01-04", periods=24 * 400, freq="h", tz="UTC")
+    weekdays = hours[hours.day_of_week < 5]
+    equity = pd.Series(1e5 * np.exp(np.cumsum(generator.normal(1e-5, 2e-3, len(weekdays)))), index=weekdays)
+    metrics = compute(equity)
+    daily = compute(equity[equity.index.hour == 23], initial_capital=float(equity.iloc[0]))
+    assert metrics["periods_per_year"] == 252
+    assert metrics["sharpe"] == pytest.approx(daily["sharpe"])
+    measured = metrics["bars_per_year"]
+    assert isinstance(measured, float)
+    assert measured == pytest.approx(24 * 261, rel=0.01)
+
+
+def test_a_market_that_trades_on_weekends_has_365_days() -> None:
+    equity = series(np.linspace(100, 120, 60), freq="D")
+    assert compute(equity)["periods_per_year"] == 365
+    assert compute(series(np.linspace(100, 120, 60)))["periods_per_year"] == 252
+
+
+def test_growth_is_by_calendar_time() -> None:
+    """Lesson Q3."""
+    two_years = pd.Series([100.0, 144.0], index=pd.to_datetime(["2019-12-31", "2021-12-30"], utc=True))
+    years = 2 * (pd.Timestamp("2021-12-30") - pd.Timestamp("2019-12-31")).days / 365.25
+    assert compute(two_years)["cagr"] == pytest.approx(1.44 ** (1 / years) - 1)
+
+
+def test_sortino_has_all_returns_in_its_denominator() -> None:
+    metrics = compute(series([110.0, 99.0, 108.9, 108.9]), initial_capital=100.0)
+    returns = np.array([0.1, -0.1, 0.1, 0.0])
+    assert metrics["sortino"] == pytest.approx(returns.mean() / math.sqrt(0.01 / 4) * math.sqrt(252))
+
+
+def test_drawdown_counts_bars_and_seconds_of_the_longest_time_under_water() -> None:
+    metrics = compute(
+        series([100, 90, 95, 80, 101, 100, 102], freq="D", start="2021-01-01"), initial_capital=100.0
+    )
+    assert metrics["max_drawdown"] == pytest.approx(-0.2)
+    assert metrics["max_drawdown_bars"] == 3
+    assert metrics["max_drawdown_seconds"] == 4 * 86400.0
+
+
+def test_trade_figures_are_net_of_costs() -> None:
+    trades = pd.DataFrame(
+        {"exit_index": [1, 2, 3, -1], "pnl": [100.0, -50.0, 25.0, 1000.0], "return": [0.1, -0.05, 0.025, 1.0]}
+    )
+    metrics = compute(series([100.0, 101.0]), trades)
+    assert metrics["trades"] == 4
+    assert metrics["win_rate"] == pytest.approx(2 / 3)
+    assert metrics["profit_factor"] == pytest.approx(2.5)
+    assert metrics["expectancy"] == pytest.approx(25.0)
+    assert metrics["best_trade"] == 0.1
+    assert metrics["sqn"] == pytest.approx(math.sqrt(3) * 25 / np.std([100, -50, 25], ddof=1))
+    assert metrics["kelly"] == pytest.approx(2 / 3 - (1 / 3) / (62.5 / 50))
+
+
+def test_losing_more_than_everything_is_minus_one_a_year() -> None:
+    metrics = compute(series([100.0, -20.0, -20.0]))
+    assert metrics["cagr"] == -1.0
+    assert metrics["total_return"] == pytest.approx(-1.2)
+
+
+def test_the_probabilistic_sharpe_ratio_is_that_of_the_paper() -> None:
+    """Bailey and Lopez de Prado 2012: with normal returns it is the normal quantile of SR sqrt(n-1) / sqrt(1 + SR^2/2)."""
+    base = np.array([significance.NORMAL.inv_cdf((i + 0.5) / 1000) for i in range(1000)])
+    returns = base / base.std(ddof=1) * 0.01 + 0.0005
+    ratio = returns.mean() / returns.std(ddof=1)
+    kurtosis = float(np.mean((returns - returns.mean()) ** 4) / np.var(returns) ** 2)
+    expected = significance.NORMAL.cdf(ratio * math.sqrt(999) / math.sqrt(1 + (kurtosis - 1) / 4 * ratio**2))
+    assert significance.probabilistic_sharpe(returns, 0.0) == pytest.approx(expected)
+
+
+def test_the_expected_maximum_is_the_papers() -> None:
+    """Bailey and Lopez de Prado 2014: among 10 trials 1.57 standard deviations, among 1,000 3.26."""
+    assert significance.expected_maximum_sharpe(10, 1.0) == pytest.approx(1.5746, abs=1e-3)
+    assert significance.expected_maximum_sharpe(1000, 1.0) == pytest.approx(3.2556, abs=1e-3)
+    assert significance.expected_maximum_sharpe(1, 1.0) == 0.0
+
+
+def test_more_trials_deflate_the_ratio(walk: "pd.Series[float]") -> None:
+    once, often = compute(walk, trials=1), compute(walk, trials=500)
+    assert once["dsr"] == pytest.approx(once["psr"])
+    assert isinstance(often["dsr"], float)
+    assert isinstance(once["dsr"], float)
+    assert often["dsr"] < once["dsr"]
+
+
+def test_the_bootstrap_holds_the_estimate_and_repeats_itself(walk: "pd.Series[float]") -> None:
+    returns = walk.pct_change().dropna().to_numpy()
+    found = significance.bootstrap(returns, 252, seed=7)
+    assert found == significance.bootstrap(returns, 252, seed=7)
+    ratio = returns.mean() / returns.std(ddof=1) * math.sqrt(252)
+    interval = found["sharpe"]
+    assert interval is not None
+    assert interval[0] < ratio < interval[1]
+
+
+def test_times_out_of_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="strictly increasing"):
+        compute(series([1.0, 2.0, 3.0]).iloc[[1, 0, 2]])

@@ -8,7 +8,7 @@ from workers.strategy.catalog import MEMBERSHIPS
 from workers.strategy.sections.base import Identifier, Section
 from workers.strategy.sections.data import Timeframe
 
-type ParameterValue = int | float | str | bool
+ParameterValue = int | float | str | bool
 
 
 class Indicator(Section):

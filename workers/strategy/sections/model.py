@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from workers.strategy.sections.base import Section
 
-type Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 
 LayerWidth = Annotated[int, Field(ge=1, le=4096)]
 Dropout = Annotated[float, Field(ge=0.0, le=0.9)]
@@ -42,7 +42,9 @@ class RecurrentArchitecture(_Architecture):
     @model_validator(mode="after")
     def _dropout_has_a_place(self) -> Self:
         if self.dropout and self.num_layers == 1:
-            raise ValueError("dropout of a recurrent model lies between its layers: num_layers must be 2 or more")
+            raise ValueError(
+                "dropout of a recurrent model lies between its layers: num_layers must be 2 or more"
+            )
         return self
 
 
@@ -73,7 +75,9 @@ class _RecurrentModel(_Model):
     @model_validator(mode="after")
     def _no_second_lookback(self) -> Self:
         if self.features.lookback_periods:
-            raise ValueError("lookback_periods is for models without memory; a sequence model has sequence_length")
+            raise ValueError(
+                "lookback_periods is for models without memory; a sequence model has sequence_length"
+            )
         return self
 
 

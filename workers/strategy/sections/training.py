@@ -51,7 +51,7 @@ class CosineSchedule(Section):
     final_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
 
 
-type Schedule = StepSchedule | ExponentialSchedule | PlateauSchedule | CosineSchedule
+Schedule = StepSchedule | ExponentialSchedule | PlateauSchedule | CosineSchedule
 
 
 def _schedule_shorthand(value: Any) -> Any:
@@ -62,7 +62,9 @@ def _schedule_shorthand(value: Any) -> Any:
 
 
 LearningRateSchedule = Annotated[
-    Annotated[StepSchedule | ExponentialSchedule | PlateauSchedule | CosineSchedule, Field(discriminator="type")]
+    Annotated[
+        StepSchedule | ExponentialSchedule | PlateauSchedule | CosineSchedule, Field(discriminator="type")
+    ]
     | None,
     BeforeValidator(_schedule_shorthand),
 ]
@@ -112,16 +114,3 @@ class Training(Section):
     epochs: int = Field(default=100, ge=1, le=100_000)
     early_stopping: EarlyStopping | None = None
     data_split: DataSplit = DataSplit()
-
-    @model_validator(mode="after")
-    def _nothing_without_effect(self) -> Self:
-        for key, owner, wanted in (
-            ("focal_gamma", "loss", "focal"),
-            ("huber_delta", "loss", "huber"),
-            ("label_smoothing", "loss", "cross_entropy"),
-            ("momentum", "optimizer", "sgd"),
-        ):
-            given = getattr(self, owner)
-            if getattr(self, key) is not None and given is not None and given != wanted:
-                raise ValueError(f"{key} has no effect with {owner} {given}; it belongs to {wanted}")
-        return self

@@ -1,0 +1,177 @@
+"""Strict YAML: text to plain values, each with its place in the text.
+
+Sequences become tuples. Scalars follow YAML 1.2's core schema (1e-3 is a number, `yes` and 2010-01-31 are texts).
+Refused: duplicate keys, tags, merge keys, keys that are no text, several documents, deep nesting, and aliases
+that would expand without end.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
+
+from workers.strategy.problems import Place, StrategyError, StrategyProblem, pointer
+
+MAX_CHARACTERS = 262_144
+MAX_DEPTH = 24
+MAX_VALUES = 20_000
+
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
+    spelling: word == "true" for word in ("true", "false") for spelling in (word, word.title(), word.upper())
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """`places` has the position of every value by its pointer; of a mapping's value, that of its key."""
+
+    data: Any
+    places: dict[str, Place]
+
+    def place(self, at: str) -> Place:
+        """Position of `at`, or of the nearest thing around it that the text has."""
+        while at and at not in self.places:
+            at = at.rpartition("/")[0]
+        return self.places.get(at, Place(1, 1))
+
+
+def read_document(text: str) -> Document:
+    """Parse `text`. Raises `StrategyError` with the place of the first thing that cannot be read."""
+    if len(text) > MAX_CHARACTERS:
+        raise _error(
+            "", Place(1, 1), f"the file has {len(text)} characters; at most {MAX_CHARACTERS} are read"
+        )
+    builder = _Builder(_events(text))
+    try:
+        return builder.build()
+    except yaml.MarkedYAMLError as error:
+        raise _error("", _mark(error.problem_mark), _sentence(error)) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise _error("", Place(line, 1), "a character that YAML does not allow stands here") from error
+
+
+def _events(text: str) -> Iterator[Event]:
+    return iter(yaml.parse(text, Loader=yaml.SafeLoader))
+
+
+def _mark(mark: Any) -> Place:
+    return Place(mark.line + 1, mark.column + 1) if mark is not None else Place(1, 1)
+
+
+def _sentence(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or "not YAML"
+    if "'\\t'" in problem:
+        return "a tab stands where YAML wants spaces; indent with spaces"
+    return f"not valid YAML: {problem}" + (f" ({error.context})" if error.context else "")
+
+
+def _error(at: str, place: Place, message: str) -> StrategyError:
+    return StrategyError([StrategyProblem(at, place.line, place.column, message)])
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Builds values from YAML events, so that depth and size are bounded before anything is expanded."""
+
+    events: Iterator[Event]
+    places: dict[str, Place] = field(default_factory=dict)
+    values: int = 0
+
+    def build(self) -> Document:
+        self._take(StreamStartEvent)
+        start = next(self.events)
+        if isinstance(start, StreamEndEvent):
+            raise _error("", Place(1, 1), "the file is empty")
+        assert isinstance(start, DocumentStartEvent)
+        data = self._value(next(self.events), (), 0)
+        self._take(DocumentEndEvent)
+        after = next(self.events)
+        if not isinstance(after, StreamEndEvent):
+            raise _error(
+                "", _mark(after.start_mark), "a second document begins here; a file holds one strategy"
+            )
+        return Document(data, self.places)
+
+    def _take(self, kind: type[Event]) -> None:
+        event = next(self.events)
+        assert isinstance(event, kind)
+
+    def _value(self, event: Event, path: tuple[str | int, ...], depth: int) -> Any:
+        at, place = pointer(*path), _mark(event.start_mark)
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise _error(at, place, f"the file holds more than {MAX_VALUES} values")
+        if depth > MAX_DEPTH:
+            raise _error(at, place, f"nested deeper than {MAX_DEPTH} levels")
+        if isinstance(event, AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise _error(at, place, "anchors and aliases (& and *) are not read; write the value out")
+        if getattr(event, "tag", None) is not None:
+            raise _error(at, place, f"the tag {event.tag} is not read; write the value alone")
+        self.places.setdefault(at, place)
+        match event:
+            case ScalarEvent():
+                return _scalar(event, at, place)
+            case SequenceStartEvent():
+                return self._sequence(path, depth)
+            case MappingStartEvent():
+                return self._mapping(path, depth)
+        raise AssertionError(f"unexpected {event!r}")
+
+    def _sequence(self, path: tuple[str | int, ...], depth: int) -> tuple[Any, ...]:
+        items: list[Any] = []
+        while not isinstance(event := next(self.events), SequenceEndEvent):
+            items.append(self._value(event, (*path, len(items)), depth + 1))
+        return tuple(items)
+
+    def _mapping(self, path: tuple[str | int, ...], depth: int) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), MappingEndEvent):
+            key = self._key(event, path)
+            at, place = pointer(*path, key), _mark(event.start_mark)
+            if key in mapping:
+                first = self.places[at].line
+                raise _error(at, place, f"{key!r} stands twice in this section, first in line {first}")
+            self.places[at] = place
+            mapping[key] = self._value(next(self.events), (*path, key), depth + 1)
+        return mapping
+
+    def _key(self, event: Event, path: tuple[str | int, ...]) -> str:
+        place = _mark(event.start_mark)
+        if not isinstance(event, ScalarEvent) or event.anchor is not None or event.tag is not None:
+            raise _error(pointer(*path), place, "a key must be a plain word")
+        if event.value == "<<" and event.style is None:
+            raise _error(pointer(*path), place, "merge keys (<<) are not read; write the values out")
+        return str(event.value)
+
+
+def _scalar(event: ScalarEvent, at: str, place: Place) -> Any:
+    text = str(event.value)
+    if event.style is not None:
+        return text
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INTEGER.fullmatch(text):
+        if len(text) > 18:
+            raise _error(at, place, "this number is too large")
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text

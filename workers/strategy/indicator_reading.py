@@ -1,0 +1,97 @@
+"""The `indicators` section against the catalog: types, parameters, bounds, outputs."""
+
+from typing import Any
+
+from workers.strategy.catalog import NOT_INPUTS, IndicatorEntry, Value, nearest
+from workers.strategy.indicator_catalog import INDICATORS, find_indicator
+from workers.strategy.older_files import Problem
+from workers.strategy.problems import pointer
+from workers.strategy.sections.inputs import Indicator
+
+_ELSEWHERE = {
+    "timeframe": "an indicator has no timeframe; nn_inputs says on which timeframes it is used",
+    "data_source": "other data providers are not implemented; an indicator reads the bars of its symbol",
+    "name": "the key of this entry is its name",
+    "include_oscillator": "the oscillator is always there as the output oscillator",
+    "include_middle": "the middle line is always there as the output middle",
+    "displacement": "spans are given as known at the bar, without a shift forward",
+    "adjust": "the average starts with a simple average of the first period, as in TA-Lib",
+}
+
+
+def read_indicators(data: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """`data` with its indicators as `Indicator` values; those that are refused are left out and named."""
+    section = data.get("indicators")
+    if not isinstance(section, dict):
+        return data, []
+    problems: list[Problem] = []
+    indicators: dict[str, Indicator] = {}
+    for name, spec in section.items():
+        indicator, found = _read(spec, pointer("indicators", name))
+        problems += found
+        if indicator is not None:
+            indicators[name] = indicator
+    return data | {"indicators": indicators or section}, problems
+
+
+def _read(spec: Any, at: str) -> tuple[Indicator | None, list[Problem]]:
+    if not isinstance(spec, dict):
+        return None, [(at, "an indicator is a section such as {type: rsi, period: 14}")]
+    kind = spec.get("type")
+    if not isinstance(kind, str):
+        return None, [(at, "type is missing: the name of an indicator, such as rsi")]
+    entry = find_indicator(kind)
+    if entry is None:
+        return None, [(at + "/type", _unknown_type(kind))]
+    parameters, problems = _parameters(entry, {k: v for k, v in spec.items() if k != "type"}, at)
+    if problems:
+        return None, problems
+    return Indicator(type=entry.name, parameters=parameters), []
+
+
+def _unknown_type(kind: str) -> str:
+    if kind.lower() in NOT_INPUTS:
+        return NOT_INPUTS[kind.lower()]
+    near = nearest(kind, list(INDICATORS))
+    hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(INDICATORS))}"
+    return f"no indicator is called {kind!r}; {hint}"
+
+
+def _parameters(
+    entry: IndicatorEntry, given: dict[str, Any], at: str
+) -> tuple[dict[str, Value], list[Problem]]:
+    values: dict[str, Value] = {parameter.name: parameter.default for parameter in entry.parameters}
+    problems: list[Problem] = []
+    seen: dict[str, str] = {}
+    for key, value in given.items():
+        parameter = entry.parameter(key)
+        if parameter is None:
+            problems.append((f"{at}{pointer(key)}", _unknown_parameter(entry, key)))
+            continue
+        if parameter.kind == "choice" and isinstance(value, str):
+            value = value.lower()
+        if parameter.name in seen:
+            problems.append(
+                (f"{at}{pointer(key)}", f"{key} says the same as {seen[parameter.name]}; keep one of them")
+            )
+        elif sentence := parameter.check(value):
+            problems.append((f"{at}{pointer(key)}", f"{key} of {entry.name}: {sentence}; here is {value!r}"))
+        else:
+            values[parameter.name] = float(value) if parameter.kind == "float" else value
+        seen[parameter.name] = key
+    if not problems and entry.needs_order:
+        small, large = entry.needs_order
+        if not values[small] < values[large]:  # type: ignore[operator]  # both are numbers by their kind
+            problems.append((at, f"{small} {values[small]} must be less than {large} {values[large]}"))
+    return values, problems
+
+
+def _unknown_parameter(entry: IndicatorEntry, key: str) -> str:
+    if key in _ELSEWHERE:
+        return _ELSEWHERE[key]
+    valid = [parameter.name for parameter in entry.parameters]
+    if not valid:
+        return f"{entry.name} has no parameters"
+    near = nearest(key, valid)
+    hint = f"did you mean {near}?" if near else f"it has {', '.join(valid)}"
+    return f"{entry.name} has no parameter {key!r}; {hint}"

@@ -1,0 +1,96 @@
+"""Spellings of KTRDR files that mean what the sections here mean, and sections that nobody here carries out."""
+
+from typing import Any
+
+from workers.strategy.problems import pointer
+
+Problem = tuple[str, str]
+"""Pointer and message."""
+
+_NOT_CARRIED_OUT = {
+    "context_data": "other data providers are not implemented: every input is computed from the bars of its symbol",
+    "deployment": "there is no live deployment; symbols and dates are chosen when a backtest is submitted",
+    "scope": "there is no live deployment; remove scope",
+    "orchestrator": "there is no orchestrator; sizes and limits are parameters of the backtest",
+    "risk_management": "stops, targets and sizes are parameters of the backtest",
+    "backtesting": "costs, capital and dates are parameters of the backtest",
+    "ensemble": "ensembles are not implemented; submit one strategy for each model",
+    "models": "ensembles are not implemented; submit one strategy for each model",
+    "composition": "ensembles are not implemented; submit one strategy for each model",
+    "feature_version": "this belongs to version 2 files; inputs are listed under nn_inputs",
+}
+_UNKNOWN_LABELS = {
+    "context": "the label source context is not implemented; forward_return with a threshold asks the same",
+}
+
+
+def modernise(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str], list[Problem]]:
+    """The file in one spelling, where each moved value came from (new pointer to old), and what is refused."""
+    problems = [(pointer(key), _NOT_CARRIED_OUT[key]) for key in data if key in _NOT_CARRIED_OUT]
+    problems += _version_problems(data)
+    problems += _label_problems(data)
+    moved: dict[str, str] = {}
+    data = _version_as_text(data)
+    data = _lists_in_one_spelling(data, moved)
+    data, conflicts = _training_in_one_place(data, moved)
+    return data, moved, problems + conflicts
+
+
+def _version_as_text(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"version": "3.0"} if data.get("version") in (3, 3.0) else data
+
+
+def _version_problems(data: dict[str, Any]) -> list[Problem]:
+    if isinstance(data.get("indicators"), tuple):
+        return [
+            (
+                "/indicators",
+                "a list of indicators is version 2; in version 3 each has a name: rsi_14: {type: rsi}",
+            )
+        ]
+    return []
+
+
+def _label_problems(data: dict[str, Any]) -> list[Problem]:
+    training = data.get("training")
+    labels = training.get("labels") if isinstance(training, dict) else None
+    source = labels.get("source") if isinstance(labels, dict) else None
+    if isinstance(source, str) and source in _UNKNOWN_LABELS:
+        return [("/training/labels/source", _UNKNOWN_LABELS[source])]
+    return []
+
+
+def _lists_in_one_spelling(data: dict[str, Any], moved: dict[str, str]) -> dict[str, Any]:
+    """`symbols: {symbols: [...]}` and `timeframes: {timeframes: [...]}` are other names of `list`."""
+    section = data.get("training_data")
+    if not isinstance(section, dict):
+        return data
+    section = dict(section)
+    for name in ("symbols", "timeframes"):
+        part = section.get(name)
+        if isinstance(part, dict) and name in part and "list" not in part:
+            section[name] = {("list" if key == name else key): value for key, value in part.items()}
+            moved[pointer("training_data", name, "list")] = pointer("training_data", name, name)
+    return data | {"training_data": section}
+
+
+def _training_in_one_place(
+    data: dict[str, Any], moved: dict[str, str]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """`model.training` is the other place for the keys of `training`; a key may stand in one of them."""
+    model, training = data.get("model"), data.get("training", {})
+    if (
+        not isinstance(model, dict)
+        or not isinstance(model.get("training"), dict)
+        or not isinstance(training, dict)
+    ):
+        return data, []
+    inner: dict[str, Any] = model["training"]
+    problems = [
+        (pointer("model", "training", key), f"{key} stands in training as well; keep one of them")
+        for key in inner
+        if key in training
+    ]
+    moved.update({pointer("training", key): pointer("model", "training", key) for key in inner})
+    outer = {key: value for key, value in model.items() if key != "training"}
+    return data | {"model": outer, "training": inner | training}, problems

@@ -42,8 +42,10 @@ def training(asked: TrainingRequest) -> Order:
     if not symbols:
         raise invalid("/symbols", "The strategy names no symbols: say here which.")
     timeframes = asked.timeframes or needs.timeframes
-    base = needs.base if needs.base in timeframes else timeframes[0]
-    inputs = _bars(symbols, timeframes, base, asked, "/symbols" if asked.symbols else "/strategy_yaml")
+    if lacking := sorted(needs.used_timeframes - set(timeframes)):
+        raise invalid("/timeframes", f"The strategy's inputs need {', '.join(lacking)} as well.")
+    at = "/symbols" if asked.symbols else "/strategy_yaml"
+    inputs = _bars(symbols, timeframes, needs.base, asked, at)
     parameters = {
         "strategy_yaml": asked.strategy_yaml,
         "symbols": list(symbols),
@@ -61,16 +63,19 @@ def backtest(asked: BacktestRequest) -> Order:
     if text is None and trained is not None:
         text, at = str(trained.parameters.get("strategy_yaml", "")), "/model"
     if text is None:
-        raise invalid("/model", "Say which training's model is to be tested, or send a strategy.")
+        raise invalid("/model", "Say which training's model is to be tested.")
     needs = strategies.read(text, at)
-    if trained is None and needs.has_model:
-        raise invalid("/model", "This strategy decides by a model: say which training made it.")
-    base = asked.timeframe or needs.base
-    inputs = _bars([asked.symbol], (base, *needs.timeframes), base, asked, "/symbol")
+    if trained is None:
+        raise invalid("/model", "A strategy decides by a model: say which training made it.")
+    if asked.timeframe not in (None, needs.base):
+        raise invalid(
+            "/timeframe", f"The model's inputs are built on {needs.base} bars, not on {asked.timeframe}."
+        )
+    inputs = _bars([asked.symbol], needs.timeframes, needs.base, asked, "/symbol")
     settings = asked.model_dump(
         mode="json", exclude_none=True, exclude={*Queueing.model_fields, *Dates.model_fields}
     )
-    parameters = {**settings, "timeframe": base, **_dates(asked)}
+    parameters = {**settings, "timeframe": needs.base, **_dates(asked)}
     return Order(BACKTESTING, parameters, asked, inputs=inputs)
 
 

@@ -1,0 +1,55 @@
+"""What the backend needs to know of a strategy file, and its errors as the API says them."""
+
+from dataclasses import dataclass
+
+from registry.rest import Invalid, invalid
+from workers.strategy.grammar import StrategyError, parse_strategy
+
+MAX_LENGTH = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    name: str
+    symbols: tuple[str, ...]
+    timeframes: tuple[str, ...]
+    used_timeframes: frozenset[str]
+    """Those that an input of the model comes from, and the base."""
+    base: str
+    inputs: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def read(text: str, at: str) -> Needs:
+    """Raises Invalid with pointer, line and column of each error; `at` points to the field that has the text."""
+    if not text.strip():
+        raise invalid(at, "There is no strategy in it.")
+    if len(text) > MAX_LENGTH:
+        raise invalid(at, f"A strategy has at most {MAX_LENGTH} characters.")
+    try:
+        strategy = parse_strategy(text)
+    except StrategyError as error:
+        errors = [
+            {
+                "pointer": f"{at}{problem.pointer}",
+                "detail": problem.message,
+                "line": problem.line,
+                "column": problem.column,
+            }
+            for problem in error.errors
+        ]
+        count = len(errors)
+        raise Invalid(f"The strategy has {count} error{'s' if count > 1 else ''}.", errors=errors) from error
+    return Needs(
+        name=strategy.name,
+        symbols=strategy.symbols,
+        timeframes=strategy.timeframes,
+        used_timeframes=frozenset(feature.timeframe for feature in strategy.features)
+        | {strategy.base_timeframe},
+        base=strategy.base_timeframe,
+        inputs=strategy.input_names,
+        warnings=tuple(
+            f"line {warning.line}: {warning.message}" if warning.line else warning.message
+            for warning in strategy.warnings
+        ),
+    )

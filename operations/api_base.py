@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from rest_framework import status
 from rest_framework.exceptions import NotFound
@@ -26,9 +27,11 @@ def person(request: Request) -> Actor:
 
 def submitter(request: Request, body: Any) -> Submitter:
     """`body` is what the idempotency key stands for, together with the path."""
+    user = request.user
+    assert isinstance(user, User), "the permission lets only people in"
     path = request.path.removeprefix("/api/v1")
     return Submitter(
-        user=request.user,
+        user=user,
         actor=person(request),
         idempotency_key=request.headers.get("Idempotency-Key", ""),
         request_sha256=digest_of(path, body),

@@ -75,7 +75,7 @@ class ArtifactOfOperation(APIView):
 
 
 class BySymbol(CursorPagination):
-    ordering = ("symbol", "timeframe")
+    ordering = ("symbol", "timeframe")  # type: ignore[assignment]  # DRF takes several
 
 
 class MarketDataList(ListAPIView[MarketData]):
@@ -100,7 +100,7 @@ class MarketDataList(ListAPIView[MarketData]):
                 f"A file may have at most {MAX_UPLOAD} bytes.",
                 status=status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
             )
-        fields = {name: value for name, value in request.data.items() if name in ImportRequest.model_fields}
+        fields = {name: value for name, value in request.POST.items() if name in ImportRequest.model_fields}
         asked = checked(ImportRequest, fields)
         stored = artifacts.put(upload.chunks())
         by = submitter(request, {**fields, "file": stored.sha256})

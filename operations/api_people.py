@@ -62,7 +62,7 @@ class StartBacktest(APIView):
 
 
 class NewestFirst(CursorPagination):
-    ordering = ("-created_at", "-operation_id")
+    ordering = ("-created_at", "-operation_id")  # type: ignore[assignment]  # DRF takes several
 
 
 class OperationList(ListAPIView[Operation]):
@@ -186,7 +186,7 @@ class ValidateStrategy(APIView):
     )
     def post(self, request: Request) -> Response:
         """YAML text, or `{"strategy_yaml"}`: what the strategy needs, or 422 with line and column of each error."""
-        data = request.data
+        data: object = request.data
         text = data if isinstance(data, str) else body(request).get("strategy_yaml")
         needs = strategies.read(text if isinstance(text, str) else "", "/strategy_yaml")
         return Response(

@@ -75,9 +75,15 @@ def verdict_response(verdict: reports.Verdict) -> Response:
     return Response({"status": verdict})
 
 
+def worker_or_none(request: Request) -> str | None:
+    who: object = request.user
+    return who.worker.worker_id if isinstance(who, Incarnation) else None
+
+
 def worker_of(request: Request) -> str:
-    assert isinstance(request.user, Incarnation), "the permission lets only workers in"
-    return request.user.worker.worker_id
+    worker_id = worker_or_none(request)
+    assert worker_id is not None, "the permission lets only workers in"
+    return worker_id
 
 
 class Reports(WorkerView):
@@ -112,13 +118,14 @@ def _missing(error: reports.MissingFiles) -> list[dict[str, str]]:
 class File(APIView):
     """Put by workers that have an attempt; read by them as far as it concerns them, and by people."""
 
-    authentication_classes = (WorkerAuthentication, *api_settings.DEFAULT_AUTHENTICATION_CLASSES)
+    authentication_classes = [WorkerAuthentication, *api_settings.DEFAULT_AUTHENTICATION_CLASSES]  # type: ignore[list-item]  # the stubs have the setting's text
     permission_classes = (IsAuthenticated,)
     parser_classes = (RawParser,)
 
     @extend_schema(request={"application/octet-stream": bytes}, responses={201: {"type": "object"}})
     def put(self, request: Request, sha256: str) -> Response:
-        if not isinstance(request.user, Incarnation) or not artifacts.writable_by_worker(worker_of(request)):
+        worker_id = worker_or_none(request)
+        if worker_id is None or not artifacts.writable_by_worker(worker_id):
             self.permission_denied(request, "Only a worker that has an attempt may put files.")
         _check_hash(sha256)
         try:
@@ -132,9 +139,8 @@ class File(APIView):
     @extend_schema(responses={(200, "application/octet-stream"): bytes})
     def get(self, request: Request, sha256: str) -> FileResponse:
         _check_hash(sha256)
-        if isinstance(request.user, Incarnation) and not artifacts.readable_by_worker(
-            worker_of(request), sha256
-        ):
+        worker_id = worker_or_none(request)
+        if worker_id is not None and not artifacts.readable_by_worker(worker_id, sha256):
             self.permission_denied(request, "The worker's current operation does not name this file.")
         if not StoredFile.objects.filter(pk=sha256).exists():
             raise NotFound("There is no such file.")

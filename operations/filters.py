@@ -11,7 +11,7 @@ from registry.rest import invalid
 MAX_SEARCH = 200
 
 
-class OperationFilter(django_filters.FilterSet):
+class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the library has no types
     """`?status=&operation_type=&worker_id=&created_by=&active=true&search=`"""
 
     status = django_filters.CharFilter(method="by_status", label="one or more statuses, separated by commas")
@@ -29,7 +29,8 @@ class OperationFilter(django_filters.FilterSet):
         for name, value in self.data.items():
             if "\x00" in str(value):
                 raise invalid(f"/{name}", "A text may not contain NUL characters.")
-        return super().filter_queryset(queryset)
+        narrowed: QuerySet[Operation] = super().filter_queryset(queryset)
+        return narrowed
 
     def by_status(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
         wanted = {part.strip().upper() for part in value.split(",")}

@@ -3,13 +3,11 @@
 The session says something in every round, so that one whose process hangs is told from one that works.
 """
 
-from datetime import timedelta
-
 from django.db import connection
 
 LOCK_KEY = 0x6B74_7264_7264_6973
 """Of the advisory lock: the bytes of `ktrdrdis`."""
-SILENT_AFTER = timedelta(seconds=15)
+SILENT_AFTER_S = 15
 
 _ALIVE = """
     SELECT count(*)
@@ -17,13 +15,13 @@ _ALIVE = """
     WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted
       AND classid::bigint = %s AND objid::bigint = %s AND pg_locks.database = (
           SELECT oid FROM pg_database WHERE datname = current_database())
-      AND state_change > clock_timestamp() - %s
+      AND state_change > clock_timestamp() - make_interval(secs => %s)
 """
 
 
 def dispatchers_alive() -> int:
     """How many dispatchers have made a round lately, by the database's clock."""
     with connection.cursor() as cursor:
-        cursor.execute(_ALIVE, [LOCK_KEY >> 32, LOCK_KEY & 0xFFFFFFFF, SILENT_AFTER])
+        cursor.execute(_ALIVE, [LOCK_KEY >> 32, LOCK_KEY & 0xFFFFFFFF, SILENT_AFTER_S])
         (alive,) = cursor.fetchone()
     return int(alive)

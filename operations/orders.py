@@ -137,7 +137,8 @@ def _bars(
 ) -> dict[str, str]:
     """Input name -> SHA-256. The base timeframe has to be there; a higher one that is not is resampled from it."""
     found = market_data.find(symbols)
-    errors, inputs = [], {}
+    errors: list[dict[str, str]] = []
+    inputs: dict[str, str] = {}
     for position, symbol in enumerate(symbols):
         at = f"/symbols/{position}" if pointer == "/symbols" else pointer
         rows = found.get(symbol, {})

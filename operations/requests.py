@@ -3,12 +3,29 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
 from worker_agent.protocol import Identifier
+from workers.strategy.catalog import TIMEFRAMES
 
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9^][A-Za-z0-9^=_.-]{0,63}$")]
-Timeframe = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,2}[mhdw]$")]
+
+
+def _known(timeframe: str) -> str:
+    if timeframe not in TIMEFRAMES:
+        raise ValueError(f"{timeframe!r} is not a timeframe; choose from {', '.join(TIMEFRAMES)}")
+    return timeframe
+
+
+Timeframe = Annotated[str, AfterValidator(_known)]
 StrategyText = Annotated[str, StringConstraints(min_length=1, max_length=200_000, pattern=r"^[^\x00]*$")]
 Share = Annotated[float, Field(ge=0, lt=1)]
 SMALLEST, LARGEST = -32_768, 32_767

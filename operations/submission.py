@@ -94,7 +94,7 @@ def _store(order: Order, by: Submitter) -> Operation:
         notify.dispatcher()
     elif claims.claim_for(operation, by.actor, push=False, wait=True) is None:
         reason = selection.explain(order.operation_type, asked.requirements)
-        counts = selection.counts(order.operation_type, asked.requirements)
+        counts: dict[str, Any] = {**selection.counts(order.operation_type, asked.requirements)}
         raise Unavailable(f"No worker can take it now: {reason}.", **counts)
     return operation
 

@@ -1,0 +1,370 @@
+"""The API for people, over HTTP as far as the view."""
+
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from pytest_django import DjangoAssertNumQueries
+from rest_framework.test import APIClient
+
+from operations import artifacts, claims, lifecycle, reports
+from operations.actors import Actor
+from operations.models import Artifact, Event, LogLine, MarketData, MetricPoint, Operation
+from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
+from worker_agent.protocol import Outcome, Report
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.operations.urls")]
+ME = Actor("user:test")
+ECHO = {"operation_type": "echo", "parameters": {"seconds": 1}}
+SCHEMA = {"type": "object", "properties": {"seconds": {"type": "number"}}, "additionalProperties": False}
+
+
+@pytest.fixture
+def echo() -> None:
+    CapabilityFactory(parameters_schema=SCHEMA)
+
+
+def completed(**fields: Any) -> Operation:
+    operation = OperationFactory(**fields)
+    WorkerFactory()
+    claim = claims.claim_next([], ME)
+    assert claim is not None
+    lifecycle.accept(operation.pk, 1, ME)
+    file = artifacts.put([b'{"rows": 3}'])
+    report = Report(
+        attempt=1,
+        instance_id="any",
+        outcome=Outcome.COMPLETED,
+        result={"answer": 42},
+        artifacts=[{"name": "report.json", "sha256": file.sha256, "size": file.size}],
+    )
+    reports.apply(operation.pk, claim.endpoint.worker_id, report)
+    operation.refresh_from_db()
+    return operation
+
+
+def test_a_submitted_operation_is_answered_with_where_to_follow_it(api: APIClient, echo: None) -> None:
+    answer = api.post("/operations", ECHO)
+    assert answer.status_code == 202
+    operation_id = answer.json()["operation_id"]
+    assert answer.json() == {
+        "operation_id": operation_id,
+        "task_id": operation_id,
+        "status": "PENDING",
+        "url": f"http://testserver/operations/{operation_id}",
+    }
+    assert answer["Location"] == answer.json()["url"]
+    assert Operation.objects.get().created_by is not None
+    assert Event.objects.get().actor == "user:researcher"
+
+
+def test_an_operation_is_shown_whole(api: APIClient) -> None:
+    operation = completed(parameters={"seconds": 1})
+    answer = api.get(f"/operations/{operation.pk}").json()
+    assert set(answer) >= {
+        "operation_id", "operation_type", "status", "created_at", "started_at", "completed_at", "created_by", "priority",
+        "worker_id", "attempt", "max_attempts", "waiting_reason", "after", "progress", "parameters", "result", "error",
+        "resumable", "artifacts", "attempts",
+    }  # fmt: skip
+    assert set(answer["progress"]) == {
+        "percentage", "current_step", "steps_completed", "steps_total", "eta_seconds", "updated_at", "stale",
+    }  # fmt: skip
+    assert (answer["status"], answer["result"], answer["error"]) == ("COMPLETED", {"answer": 42}, None)
+    assert answer["progress"]["percentage"] == 100
+    assert answer["progress"]["stale"] is False
+    (artifact,) = answer["artifacts"]
+    assert artifact["url"] == f"http://testserver/operations/{operation.pk}/artifacts/report.json"
+    (attempt,) = answer["attempts"]
+    assert (attempt["attempt"], attempt["outcome"]) == (1, "completed")
+    assert answer["created_at"].endswith("Z")
+
+
+def test_a_failed_operation_says_why(api: APIClient) -> None:
+    operation = OperationFactory()
+    WorkerFactory()
+    claims.claim_next([], ME)
+    lifecycle.refuse(operation.pk, 1, ME, "seconds is not a number")
+    answer = api.get(f"/operations/{operation.pk}").json()
+    assert answer["error"] == {"class": "invalid", "message": "seconds is not a number", "traceback": ""}
+    assert answer["resumable"] is False
+
+
+def test_an_unchanged_operation_is_answered_with_304(api: APIClient) -> None:
+    address = f"/operations/{completed().pk}"
+    etag = api.get(address)["ETag"]
+    assert api.get(address, headers={"If-None-Match": etag}).status_code == 304
+    assert api.get(address, headers={"If-None-Match": '"else"'}).status_code == 200
+
+
+def test_parameters_are_held_against_the_announced_schema(api: APIClient, echo: None) -> None:
+    answer = api.post("/operations", {"operation_type": "echo", "parameters": {"seconds": "x", "more": 1}})
+    assert answer.status_code == 422
+    assert answer["Content-Type"] == "application/problem+json"
+    assert {error["pointer"] for error in answer.json()["errors"]} == {"/parameters", "/parameters/seconds"}
+    assert not Operation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "schema", [{"$ref": "http://127.0.0.1:1/schema.json"}, {"type": "nonsense"}, {"$ref": "#"}], ids=str
+)
+def test_a_schema_that_makes_no_sense_is_said_and_fetches_nothing(api: APIClient, schema: Any) -> None:
+    CapabilityFactory(parameters_schema=schema)
+    answer = api.post("/operations", ECHO)
+    assert answer.status_code == 422
+    assert "not usable" in answer.json()["detail"]
+
+
+def test_a_type_that_no_worker_announced_is_refused(api: APIClient) -> None:
+    answer = api.post("/operations", {"operation_type": "dream", "parameters": {}})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/operation_type"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({**ECHO, "priority": "high"}, "/priority"),
+        ({**ECHO, "priority": 10**12}, "/priority"),
+        ({**ECHO, "colour": "red"}, "/colour"),
+        ({**ECHO, "after": ["nobody"]}, "/after/0"),
+        ({**ECHO, "after": ["\x00"]}, "/after/0"),
+        ({"parameters": {}}, "/operation_type"),
+        ({"operation_type": "free", "parameters": {"a": ["b", {"c": "\x00"}]}}, "/parameters/a/1/c"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_refused_with_a_pointer(api: APIClient, echo: None, body: Any, pointer: str) -> None:
+    CapabilityFactory(operation_type="free", worker_type="free")
+    answer = api.post("/operations", body)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_what_is_not_json_is_a_400(api: APIClient) -> None:
+    answer = api.post("/operations", "{", content_type="application/json")
+    assert (answer.status_code, answer.json()["status"]) == (400, 400)
+
+
+def test_without_credentials_everything_is_401() -> None:
+    for address in ("/operations", "/operations/x", "/operations/x/logs", "/market-data", "/artifacts/" + "a" * 64):
+        answer = APIClient().get(address)
+        assert answer.status_code == 401, address
+    assert APIClient().post("/operations/x/report", {}).status_code == 401
+
+
+def test_the_same_key_and_body_have_the_same_answer(api: APIClient, echo: None) -> None:
+    first = api.post("/operations", ECHO, headers={"Idempotency-Key": "k1"})
+    again = api.post("/api/v1/operations", dict(reversed(ECHO.items())), headers={"Idempotency-Key": "k1"})
+    assert again.json() == first.json()
+    assert again.status_code == 202
+    other = api.post("/operations", {**ECHO, "priority": 1}, headers={"Idempotency-Key": "k1"})
+    assert other.status_code == 422
+    assert Operation.objects.count() == 1
+
+
+def test_two_people_may_use_the_same_key(api: APIClient, staff_api: APIClient, echo: None) -> None:
+    answers = [one.post("/operations", ECHO, headers={"Idempotency-Key": "k1"}) for one in (api, staff_api)]
+    assert answers[0].json()["operation_id"] != answers[1].json()["operation_id"]
+
+
+def test_not_to_wait_without_a_worker_is_503_with_counts_and_nothing_stored(api: APIClient, echo: None) -> None:
+    WorkerFactory(status="BUSY")
+    WorkerFactory(cordoned=True)
+    answer = api.post("/operations", {**ECHO, "queue": False})
+    assert answer.status_code == 503
+    body = answer.json()
+    assert [body[name] for name in ("registered", "busy", "unavailable", "cordoned")] == [2, 1, 0, 1]
+    assert "2 echo workers: 1 busy, 1 cordoned" in body["detail"]
+    assert not Operation.objects.exists()
+    assert not Event.objects.exists()
+
+
+def test_not_to_wait_with_a_worker_claims_it_before_the_answer(api: APIClient, echo: None) -> None:
+    worker = WorkerFactory()
+    answer = api.post("/operations", {**ECHO, "queue": False})
+    assert (answer.status_code, answer.json()["status"]) == (202, "DISPATCHING")
+    worker.refresh_from_db()
+    assert worker.status == "BUSY"
+    assert api.post("/operations", {**ECHO, "queue": False}).status_code == 503
+
+
+def test_what_waits_for_an_operation_that_failed_fails_with_the_reason(api: APIClient, echo: None) -> None:
+    first = api.post("/operations", ECHO).json()["operation_id"]
+    second = api.post("/operations", {**ECHO, "after": [first]}).json()["operation_id"]
+    third = api.post("/operations", {**ECHO, "after": [second]}).json()["operation_id"]
+    assert api.get(f"/operations/{second}").json()["waiting_reason"] == f"waits for {first}"
+    assert api.delete(f"/operations/{first}/cancel?reason=wrong").status_code == 202
+    assert [api.get(f"/operations/{one}").json()["status"] for one in (second, third)] == ["CANCELLED"] * 2
+    answer = api.post("/operations", {**ECHO, "after": [first]})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/after/0")
+
+
+def test_cancel_ends_what_waits_and_refuses_what_has_ended(api: APIClient) -> None:
+    operation = OperationFactory()
+    answer = api.delete(f"/operations/{operation.pk}?reason=a%20typo")
+    assert (answer.status_code, answer.json()["status"]) == (202, "CANCELLED")
+    assert operation.events.get().reason == "a typo"
+    again = api.delete(f"/operations/{operation.pk}/cancel")
+    assert (again.status_code, again.json()["status"]) == (409, 409)
+    assert api.delete("/operations/unknown/cancel").status_code == 404
+
+
+def test_retry_begins_anew_and_resume_needs_a_checkpoint(api: APIClient) -> None:
+    operation = OperationFactory()
+    assert api.post(f"/operations/{operation.pk}/retry").status_code == 409
+    lifecycle.cancel(operation.pk, ME)
+    assert api.post(f"/operations/{operation.pk}/resume").status_code == 409
+    answer = api.post(f"/operations/{operation.pk}/retry")
+    assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
+
+
+def test_cursors_bring_what_is_newer_and_nothing_twice(api: APIClient) -> None:
+    operation = OperationFactory()
+    LogLine.objects.bulk_create(
+        LogLine(operation=operation, attempt=1, seq=seq, time="2026-01-01T00:00Z", level="info", message=str(seq))
+        for seq in range(1, 8)
+    )
+    seen, cursor = [], 0
+    while page := (answer := api.get(f"/operations/{operation.pk}/logs?cursor={cursor}&limit=3").json())["results"]:
+        seen += [row["message"] for row in page]
+        cursor = answer["next_cursor"]
+    assert seen == [str(seq) for seq in range(1, 8)]
+    for bad in ("-1", "x", "9" * 30, "%00"):
+        assert api.get(f"/operations/{operation.pk}/logs?cursor={bad}").status_code == 422
+
+
+def test_metrics_and_events_have_their_pages(api: APIClient) -> None:
+    operation = completed()
+    MetricPoint.objects.create(
+        operation=operation, attempt=1, seq=1, time="2026-01-01T00:00Z", name="loss", step=1, value=0.5
+    )
+    point = api.get(f"/operations/{operation.pk}/metrics").json()["results"][0]
+    assert (point["name"], point["step"], point["value"], point["attempt"]) == ("loss", 1, 0.5, 1)
+    events = api.get(f"/operations/{operation.pk}/events").json()["results"]
+    assert [event["to_status"] for event in events] == ["DISPATCHING", "RUNNING", "COMPLETED"]
+
+
+def test_the_list_is_newest_first_in_pages_with_a_fixed_number_of_queries(
+    api: APIClient, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    made = [OperationFactory().pk for _ in range(7)]
+    completed()
+    first = api.get("/operations?limit=5").json()
+    second = api.get(first["next"]).json()
+    assert [row["operation_id"] for row in first["results"] + second["results"]][1:] == made[::-1]
+    assert second["next"] is None
+    with django_assert_num_queries(5):  # token, page, after, attempts, artifacts
+        api.get("/operations?limit=200")
+
+
+def test_one_operation_costs_a_fixed_number_of_queries(
+    api: APIClient, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    operation = completed()
+    api.get(f"/operations/{operation.pk}")
+    with django_assert_num_queries(6):  # token, row, row with annotations, after, attempts, artifacts
+        api.get(f"/operations/{operation.pk}")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("status=pending", {"a"}),
+        ("status=PENDING,CANCELLED", {"a", "b"}),
+        ("active=true", {"a"}),
+        ("operation_type=other", {"b"}),
+        ("search=needle", {"b"}),
+        ("search=aaaa", {"a"}),
+        ("created_by=nobody", set()),
+        ("worker_id=w9", set()),
+        ("search=100%25", set()),
+    ],
+)
+def test_the_list_can_be_narrowed(api: APIClient, query: str, found: set[str]) -> None:
+    OperationFactory(operation_id="aaaa1")
+    other = OperationFactory(operation_id="bbbb1", operation_type="other", parameters={"x": "needle"})
+    lifecycle.cancel(other.pk, ME)
+    rows = api.get(f"/operations?{query}").json()["results"]
+    assert {row["operation_id"][0] for row in rows} == found
+
+
+@pytest.mark.parametrize("query", ["status=NEW", "limit=0", "limit=201", "limit=x", "search=%00", "cursor=zzz"])
+def test_a_filter_that_makes_no_sense_is_refused(api: APIClient, query: str) -> None:
+    assert api.get(f"/operations?{query}").status_code in (404, 422)
+
+
+def test_files_are_listed_and_sent_as_downloads(api: APIClient) -> None:
+    operation = completed()
+    (listed,) = api.get(f"/operations/{operation.pk}/artifacts").json()["results"]
+    answer = api.get(f"/operations/{operation.pk}/artifacts/report.json")
+    assert b"".join(answer.streaming_content) == b'{"rows": 3}'
+    assert answer["ETag"] == f'"{listed["sha256"]}"'
+    assert answer["Content-Disposition"].startswith("attachment")
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    for close in answer._resource_closers:  # `answer.close()` would end the test's own connection as well
+        close()
+    assert api.get(f"/operations/{operation.pk}/artifacts/nothing").status_code == 404
+    artifacts.path_of(listed["sha256"]).unlink()
+    assert api.get(f"/operations/{operation.pk}/artifacts/report.json").status_code == 404
+
+
+def test_an_upload_is_stored_and_its_import_submitted(api: APIClient) -> None:
+    upload = SimpleUploadedFile("aapl.csv", b"Date,Close\n2020-01-01,1\n", content_type="text/csv")
+    form = {"file": upload, "symbol": "AAPL", "timeframe": "1d", "adjust": "true", "timezone": ""}
+    answer = api.post("/market-data", form, format="multipart")
+    assert answer.status_code == 202
+    operation = Operation.objects.get(pk=answer.json()["operation_id"])
+    assert operation.operation_type == "data_import"
+    assert operation.parameters == {"symbol": "AAPL", "timeframe": "1d", "adjust": True, "filename": "aapl.csv"}
+    raw = operation.artifacts.get(role=Artifact.Role.INPUT, name="raw")
+    assert artifacts.path_of(raw.file_id).read_bytes() == b"Date,Close\n2020-01-01,1\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "pointer"),
+    [
+        ({"symbol": "AAPL", "timeframe": "1d"}, "/file"),
+        ({"file": "text", "symbol": "AAPL", "timeframe": "1d"}, "/file"),
+        ({"symbol": "../x", "timeframe": "1d"}, "/symbol"),
+        ({"symbol": "AAPL", "timeframe": "3w"}, "/timeframe"),
+        ({"symbol": "AAPL", "timeframe": "1d", "adjust": "perhaps"}, "/adjust"),
+    ],
+    ids=str,
+)
+def test_a_broken_import_form_is_refused(api: APIClient, form: Any, pointer: str) -> None:
+    if pointer != "/file":
+        form = {**form, "file": SimpleUploadedFile("x.csv", b"1")}
+    answer = api.post("/market-data", form, format="multipart")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+def imported(symbol: str = "AAPL") -> MarketData:
+    operation = OperationFactory(
+        operation_type="data_import", parameters={"symbol": symbol, "timeframe": "1d", "filename": "x.csv"}
+    )
+    worker = WorkerFactory(worker_type="backtesting", announced=["data_import"])
+    claims.claim_next([], ME)
+    file = artifacts.put([symbol.encode()])
+    result = {"symbol": symbol, "timeframe": "1d", "rows": 2, "start": "2000-01-03T00:00Z", "end": "2013-01-02T00:00Z"}
+    report = Report(
+        attempt=1,
+        instance_id="any",
+        outcome=Outcome.COMPLETED,
+        result={**result, "quality": {"gaps": 0}},
+        artifacts=[{"name": "bars.parquet", "sha256": file.sha256, "size": file.size}],
+    )
+    reports.apply(operation.pk, worker.worker_id, report)
+    return MarketData.objects.get(symbol=symbol)
+
+
+def test_a_completed_import_is_listed_and_can_be_removed_unless_it_is_in_use(api: APIClient) -> None:
+    row = imported()
+    (shown,) = api.get("/market-data").json()["results"]
+    assert (shown["symbol"], shown["rows"], shown["start"]) == ("AAPL", 2, "2000-01-03T00:00:00Z")
+    reader = OperationFactory()
+    Artifact.objects.create(operation=reader, role="input", name="bars/AAPL/1d.parquet", file=row.file)
+    assert api.delete("/market-data/AAPL/1d").status_code == 409
+    lifecycle.cancel(reader.pk, ME)
+    assert api.delete("/market-data/AAPL/1d").status_code == 204
+    assert api.delete("/market-data/AAPL/1d").status_code == 404

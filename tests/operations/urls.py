@@ -1,0 +1,5 @@
+"""The API's addresses of this room alone."""
+
+from django.urls import include, path
+
+urlpatterns = [path("", include("operations.api")), path("api/v1/", include("operations.api"))]

@@ -1,0 +1,68 @@
+"""Bars: the one shape of market data, and its Parquet file.
+
+A `DataFrame` with float64 columns `open high low close volume` (and `spread`, in price, where the source had it),
+indexed by `time`: the bar's open, UTC, strictly increasing. `attrs["calendar"]` names the market's sessions.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workers.market_data.errors import MarketDataError
+from workers.market_data.sessions import unix_nanoseconds
+
+PRICES = ("open", "high", "low", "close")
+COLUMNS = (*PRICES, "volume")
+OPTIONAL_COLUMNS = ("spread",)
+
+_CALENDAR_KEY = b"ktrdr.calendar"
+
+
+def check_shape(bars: pd.DataFrame) -> pd.DataFrame:
+    """`bars` itself. Raises `MarketDataError` where it has not the shape above or no rows."""
+    missing = [name for name in COLUMNS if name not in bars.columns]
+    if missing:
+        raise MarketDataError(f"bars lack the columns {', '.join(missing)}")
+    if not isinstance(bars.index, pd.DatetimeIndex) or str(bars.index.tz) != "UTC":
+        raise MarketDataError("bars must be indexed by UTC times")
+    if not len(bars):
+        raise MarketDataError("there are no bars")
+    if not (np.diff(unix_nanoseconds(bars.index)) > 0).all():
+        raise MarketDataError("the times of the bars are not strictly increasing")
+    return bars
+
+
+def write_bars(bars: pd.DataFrame, path: Path, calendar: str | None = None) -> None:
+    """Store `bars` as Parquet; the same bars make the same bytes."""
+    check_shape(bars)
+    calendar = calendar or bars.attrs.get("calendar")
+    names = [*COLUMNS, *(name for name in OPTIONAL_COLUMNS if name in bars.columns)]
+    arrays = [pa.array(unix_nanoseconds(pd.DatetimeIndex(bars.index)), pa.timestamp("ns", tz="UTC"))]
+    arrays += [pa.array(bars[name].to_numpy(np.float64)) for name in names]
+    table = pa.table(arrays, names=["time", *names])
+    if calendar:
+        table = table.replace_schema_metadata({_CALENDAR_KEY: calendar.encode()})
+    pq.write_table(table, path, compression="zstd")
+
+
+def read_bars(path: Path) -> pd.DataFrame:
+    """The bars that `write_bars` stored. Raises `MarketDataError` for another file."""
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise MarketDataError(f"{path.name} is no Parquet file of bars: {error}") from error
+    if "time" not in table.column_names:
+        raise MarketDataError(f"{path.name} has no column time")
+    columns = {
+        name: table[name].to_numpy().astype(np.float64)
+        for name in (*COLUMNS, *OPTIONAL_COLUMNS)
+        if name in table.column_names
+    }
+    time = pd.DatetimeIndex(table["time"].to_numpy(), name="time")
+    bars = pd.DataFrame(columns, index=time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC"))
+    if calendar := (table.schema.metadata or {}).get(_CALENDAR_KEY):
+        bars.attrs["calendar"] = calendar.decode()
+    return check_shape(bars)

@@ -82,7 +82,7 @@ class Endpoint:
 class WorkerClient:
     """`async with WorkerClient() as client:` one pool of connections for many calls.
 
-    With `fresh` connections each call opens its own: no stale connection turns a restart into a broken answer.
+    Each call opens its own connection: no stale one turns a worker's restart into a broken answer.
     """
 
     def __init__(self, timeout_s: float | None = None, connections: int = 100) -> None:
@@ -149,6 +149,12 @@ class WorkerClient:
             raise WorkerConflict(_shown(content))
         if not HTTPStatus(status).is_success:
             raise WorkerMisbehaved(f"it answered {status} to a cancel")
+
+    async def drain(self, worker: Endpoint) -> None:
+        """The worker finishes what it runs, takes nothing new, and goes."""
+        status, content = await self._call(worker, "POST", "/drain")
+        if not HTTPStatus(status).is_success:
+            raise WorkerMisbehaved(f"it answered {status} to a drain: {_shown(content)}")
 
     async def _call(
         self, worker: Endpoint, method: str, path: str, body: Any = None, most: int = MAX_BYTES

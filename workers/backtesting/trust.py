@@ -38,13 +38,11 @@ def warnings(
     found: list[tuple[str, str]] = []
     closed = result.trades[result.trades["exit_index"] >= 0]
     if trained is not None and result.index[0] <= trained[1] and result.index[-1] >= trained[0]:
-        found.append(
-            (
-                "overlap",
-                f"The test period begins {result.index[0]:%Y-%m-%d}, but the model has learned from bars up to "
-                f"{trained[1]:%Y-%m-%d}: this is not a test.",
-            )
+        message = (
+            f"The test period begins {result.index[0]:%Y-%m-%d}, but the model has learned from bars up to "
+            f"{trained[1]:%Y-%m-%d}: this is not a test."
         )
+        found.append(("overlap", message))
     if result.ruined:
         found.append(("ruin", "The equity reached zero; everything was closed and trading ended."))
     if len(closed) < FEW_TRADES:

@@ -1,0 +1,54 @@
+"""What a backtest is asked for."""
+
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workers.backtesting.rules import Fill, Rules, Sizing, StopUnit
+
+
+class BacktestParameters(BaseModel):
+    """Costs and sizes as in `Rules`; dates are UTC days, both included."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    symbol: str = Field(min_length=1, max_length=64)
+    timeframe: str | None = None
+    """The strategy's base timeframe; given only to be sure of it."""
+    strategy_yaml: str | None = Field(default=None, max_length=1_000_000)
+    """The model's own strategy where absent. Where given, only its decisions may differ from the model's."""
+    model: str | None = None
+    """The training operation, for information: its files come as inputs."""
+    start_date: date | None = None
+    end_date: date | None = None
+    initial_capital: float = Field(default=100_000.0, gt=0)
+    commission: float = Field(default=0.001, ge=0, le=0.5)
+    slippage: float = Field(default=0.0005, ge=0, le=0.5)
+    spread: float = Field(default=0.0, ge=0, le=0.5)
+    fill: Fill = "next_open"
+    sizing: Sizing = "fraction"
+    size: float = Field(default=1.0, gt=0)
+    allow_short: bool | None = None
+    """The strategy decides where absent; it cannot be given what the strategy forbids."""
+    stop_loss: float | None = Field(default=None, gt=0)
+    take_profit: float | None = Field(default=None, gt=0)
+    trailing_stop: float | None = Field(default=None, gt=0)
+    stop_unit: StopUnit = "fraction"
+    quantity_step: float = Field(default=0.0, ge=0)
+    minimum_quantity: float = Field(default=0.0, ge=0)
+    max_leverage: float = Field(default=1.0, gt=0)
+    seed: int = Field(default=42, ge=0, le=2**63 - 1)
+    """Of the bootstrap."""
+    trials: int = Field(default=1, ge=1)
+    """Backtests run on this data so far, for the deflated Sharpe ratio."""
+
+    def rules(self, *, allow_short: bool) -> Rules:
+        """Raises BadRules."""
+        same = {
+            name: getattr(self, name)
+            for name in (
+                "initial_capital", "commission", "slippage", "spread", "fill", "sizing", "size", "stop_loss",
+                "take_profit", "trailing_stop", "stop_unit", "quantity_step", "minimum_quantity", "max_leverage",
+            )
+        }  # fmt: skip
+        return Rules(**same, allow_short=allow_short)

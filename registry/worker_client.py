@@ -147,13 +147,13 @@ class WorkerClient:
             raise WorkerUnknownOperation(_shown(content))
         if status == HTTPStatus.CONFLICT:
             raise WorkerConflict(_shown(content))
-        if not HTTPStatus(status).is_success:
+        if not 200 <= status < 300:
             raise WorkerMisbehaved(f"it answered {status} to a cancel")
 
     async def drain(self, worker: Endpoint) -> None:
         """The worker finishes what it runs, takes nothing new, and goes."""
         status, content = await self._call(worker, "POST", "/drain")
-        if not HTTPStatus(status).is_success:
+        if not 200 <= status < 300:
             raise WorkerMisbehaved(f"it answered {status} to a drain: {_shown(content)}")
 
     async def _call(

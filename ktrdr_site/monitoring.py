@@ -15,6 +15,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 
 from ktrdr_site.metrics import figures
+from operations.heartbeat import dispatchers_alive
 from registry.models import Sweep
 
 STALE_AFTER_SWEEPS = 3
@@ -34,6 +35,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
             "database": None,
             "migrations": _unapplied_migrations(),
             "schedules": _stale_sweep(),
+            "dispatcher": _no_dispatcher(),
         }
     except OperationalError as error:
         checks = {"database": " ".join(str(error).split())}
@@ -60,6 +62,10 @@ def _stale_sweep() -> str | None:
         age = (oldest_allowed + limit - completed).total_seconds()
         return f"the last health sweep completed {age:.0f} s ago; is manage.py run_schedules running?"
     return None
+
+
+def _no_dispatcher() -> str | None:
+    return None if dispatchers_alive() else "none is alive; is manage.py run_dispatcher running?"
 
 
 @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})

@@ -21,7 +21,7 @@ PROBLEM_JSON = "application/problem+json"
 class Problem(exceptions.APIException):
     """An answer other than success; `errors` point into the input."""
 
-    status_code = HTTPStatus.BAD_REQUEST
+    status_code: int = HTTPStatus.BAD_REQUEST
 
     def __init__(
         self,

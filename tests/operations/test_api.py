@@ -146,7 +146,13 @@ def test_what_is_not_json_is_a_400(api: APIClient) -> None:
 
 
 def test_without_credentials_everything_is_401() -> None:
-    for address in ("/operations", "/operations/x", "/operations/x/logs", "/market-data", "/artifacts/" + "a" * 64):
+    for address in (
+        "/operations",
+        "/operations/x",
+        "/operations/x/logs",
+        "/market-data",
+        "/artifacts/" + "a" * 64,
+    ):
         answer = APIClient().get(address)
         assert answer.status_code == 401, address
     assert APIClient().post("/operations/x/report", {}).status_code == 401
@@ -167,7 +173,9 @@ def test_two_people_may_use_the_same_key(api: APIClient, staff_api: APIClient, e
     assert answers[0].json()["operation_id"] != answers[1].json()["operation_id"]
 
 
-def test_not_to_wait_without_a_worker_is_503_with_counts_and_nothing_stored(api: APIClient, echo: None) -> None:
+def test_not_to_wait_without_a_worker_is_503_with_counts_and_nothing_stored(
+    api: APIClient, echo: None
+) -> None:
     WorkerFactory(status="BUSY")
     WorkerFactory(cordoned=True)
     answer = api.post("/operations", {**ECHO, "queue": False})
@@ -221,11 +229,15 @@ def test_retry_begins_anew_and_resume_needs_a_checkpoint(api: APIClient) -> None
 def test_cursors_bring_what_is_newer_and_nothing_twice(api: APIClient) -> None:
     operation = OperationFactory()
     LogLine.objects.bulk_create(
-        LogLine(operation=operation, attempt=1, seq=seq, time="2026-01-01T00:00Z", level="info", message=str(seq))
+        LogLine(
+            operation=operation, attempt=1, seq=seq, time="2026-01-01T00:00Z", level="info", message=str(seq)
+        )
         for seq in range(1, 8)
     )
     seen, cursor = [], 0
-    while page := (answer := api.get(f"/operations/{operation.pk}/logs?cursor={cursor}&limit=3").json())["results"]:
+    while page := (answer := api.get(f"/operations/{operation.pk}/logs?cursor={cursor}&limit=3").json())[
+        "results"
+    ]:
         seen += [row["message"] for row in page]
         cursor = answer["next_cursor"]
     assert seen == [str(seq) for seq in range(1, 8)]
@@ -253,7 +265,7 @@ def test_the_list_is_newest_first_in_pages_with_a_fixed_number_of_queries(
     second = api.get(first["next"]).json()
     assert [row["operation_id"] for row in first["results"] + second["results"]][1:] == made[::-1]
     assert second["next"] is None
-    with django_assert_num_queries(5):  # token, page, after, attempts, artifacts
+    with django_assert_num_queries(6):  # token and its use, page, after, attempts, artifacts
         api.get("/operations?limit=200")
 
 
@@ -262,7 +274,9 @@ def test_one_operation_costs_a_fixed_number_of_queries(
 ) -> None:
     operation = completed()
     api.get(f"/operations/{operation.pk}")
-    with django_assert_num_queries(6):  # token, row, row with annotations, after, attempts, artifacts
+    with django_assert_num_queries(
+        7
+    ):  # token and its use, row, row with annotations, after, attempts, artifacts
         api.get(f"/operations/{operation.pk}")
 
 
@@ -288,7 +302,9 @@ def test_the_list_can_be_narrowed(api: APIClient, query: str, found: set[str]) -
     assert {row["operation_id"][0] for row in rows} == found
 
 
-@pytest.mark.parametrize("query", ["status=NEW", "limit=0", "limit=201", "limit=x", "search=%00", "cursor=zzz"])
+@pytest.mark.parametrize(
+    "query", ["status=NEW", "limit=0", "limit=201", "limit=x", "search=%00", "cursor=zzz"]
+)
 def test_a_filter_that_makes_no_sense_is_refused(api: APIClient, query: str) -> None:
     assert api.get(f"/operations?{query}").status_code in (404, 422)
 
@@ -315,7 +331,12 @@ def test_an_upload_is_stored_and_its_import_submitted(api: APIClient) -> None:
     assert answer.status_code == 202
     operation = Operation.objects.get(pk=answer.json()["operation_id"])
     assert operation.operation_type == "data_import"
-    assert operation.parameters == {"symbol": "AAPL", "timeframe": "1d", "adjust": True, "filename": "aapl.csv"}
+    assert operation.parameters == {
+        "symbol": "AAPL",
+        "timeframe": "1d",
+        "adjust": True,
+        "filename": "aapl.csv",
+    }
     raw = operation.artifacts.get(role=Artifact.Role.INPUT, name="raw")
     assert artifacts.path_of(raw.file_id).read_bytes() == b"Date,Close\n2020-01-01,1\n"
 
@@ -346,7 +367,13 @@ def imported(symbol: str = "AAPL") -> MarketData:
     worker = WorkerFactory(worker_type="backtesting", announced=["data_import"])
     claims.claim_next([], ME)
     file = artifacts.put([symbol.encode()])
-    result = {"symbol": symbol, "timeframe": "1d", "rows": 2, "start": "2000-01-03T00:00Z", "end": "2013-01-02T00:00Z"}
+    result = {
+        "symbol": symbol,
+        "timeframe": "1d",
+        "rows": 2,
+        "start": "2000-01-03T00:00Z",
+        "end": "2013-01-02T00:00Z",
+    }
     report = Report(
         attempt=1,
         instance_id="any",

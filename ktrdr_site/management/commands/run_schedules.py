@@ -1,0 +1,43 @@
+"""Runs the schedules (health sweep, cleanup), for ever. Any number may run; one leads."""
+
+import signal
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+import structlog
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, connection
+
+from ktrdr_site.schedules import TICK_S, Leader
+
+log = structlog.get_logger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Runs the schedules: the health sweep, the cleanup and the task cluster that carries them out."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--once", action="store_true", help="one tick of the scheduler, and no more")
+
+    def handle(self, *args: Any, once: bool, **options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        leader = Leader()
+        try:
+            while not stop.is_set():
+                self._tick(leader)
+                if once:
+                    return
+                stop.wait(TICK_S)
+        finally:
+            leader.cluster.stop()
+
+    def _tick(self, leader: Leader) -> None:
+        """The database may be away for an hour; whatever counts stands in it."""
+        try:
+            leader.tick()
+        except DatabaseError as error:
+            log.warning("the database does not answer; trying again", reason=" ".join(str(error).split()))
+            connection.close()

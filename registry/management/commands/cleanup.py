@@ -1,0 +1,26 @@
+"""One cleanup, now."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from registry.cleanup import cleanup
+
+
+class Command(BaseCommand):
+    help = "Removes workers that are gone and files that nothing refers to (one cleanup)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", dest="as_json", help="print the summary as JSON")
+
+    def handle(self, *args: Any, as_json: bool, **options: Any) -> None:
+        summary = cleanup()
+        if as_json:
+            self.stdout.write(json.dumps(summary))
+        elif summary is None:
+            self.stdout.write("another process is cleaning up at this moment")
+        else:
+            removed = ", ".join(summary["removed_workers"]) or "none"
+            self.stdout.write(f"removed workers: {removed}; files: {summary.get('removed_files', 0)}")

@@ -1,0 +1,31 @@
+"""The workers, as a table or as JSON."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from registry.models import Worker
+from registry.serializers import shown
+
+
+class Command(BaseCommand):
+    help = "Lists the registered workers."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", dest="as_json", help="print a JSON list")
+
+    def handle(self, *args: Any, as_json: bool, **options: Any) -> None:
+        rows = shown(list(Worker.objects.prefetch_related("announced")))
+        if as_json:
+            self.stdout.write(json.dumps(rows, default=str))
+            return
+        if not rows:
+            self.stdout.write("no worker is registered; start one: python -m workers backtest --api-url URL")
+            return
+        width = max(len(row["worker_id"]) for row in rows)
+        for row in rows:
+            status = row["status"] + (" (cordoned)" if row["cordoned"] else "")
+            current = row["current_operation_id"] or "-"
+            self.stdout.write(f"{row['worker_id']:{width}}  {row['worker_type']:12}  {status:36}  {current}")

@@ -18,8 +18,8 @@ OLDEST_PROTOCOL_VERSION = 1
 MAX_TEXT = 8_000
 """Characters kept of an error message or log line; longer texts are cut where they arise."""
 MAX_TRACEBACK = 32_000
-MAX_REPORTED_POINTS = 10_000
-"""Metric points, and log lines, that one report or page may carry."""
+MAX_REPORTED_POINTS = 100_000
+"""Metric points, and log lines, that one report may carry: all that an agent keeps of one operation."""
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

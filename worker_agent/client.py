@@ -1,0 +1,207 @@
+"""The agent's calls to the backend. Every call has a total timeout; no redirects; answers are checked."""
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from pydantic import ValidationError
+
+from worker_agent.protocol import (
+    CheckpointReport,
+    Deregistration,
+    Registration,
+    RegistrationAnswer,
+    Report,
+)
+
+CALL_TIMEOUT_S = 15.0
+FILE_TIMEOUT_S = 600.0
+STALL_TIMEOUT_S = 30.0
+"""A file transfer that moves nothing for so long is broken."""
+CHUNK = 256 * 1024
+MAX_ANSWER = 1024**2
+MAX_SHOWN = 300
+
+
+class BackendError(Exception):
+    """The backend cannot be reached, or its answer is not one of the protocol: worth another try."""
+
+
+class Unauthorized(BackendError):
+    """The token is not valid (any more): register again."""
+
+
+class TooBusy(BackendError):
+    """The backend asks to come again later."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"the backend asks to come again in {retry_after_s:g} s")
+        self.retry_after_s = retry_after_s
+
+
+class Refused(BackendError):
+    """The backend will not take this, now or later."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status}: {reason}")
+        self.status = status
+
+
+class NoSuchFile(BackendError):
+    """The backend does not have the file, or does not give it to this worker."""
+
+
+class Corrupt(BackendError):
+    """The bytes that came do not have the SHA-256 that was asked for."""
+
+
+@dataclass(slots=True)
+class BackendClient:
+    url: str
+    enrolment_token: str
+    worker_token: str = ""
+    _session: aiohttp.ClientSession | None = field(default=None, repr=False)
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S), connector=aiohttp.TCPConnector(force_close=True)
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def register(self, message: Registration) -> RegistrationAnswer:
+        content = await self._post("/workers/register", message.model_dump_json(), self.enrolment_token)
+        try:
+            return RegistrationAnswer.model_validate_json(content)
+        except ValidationError as error:
+            raise BackendError(f"the answer to the registration is not one: {_shown(content)}") from error
+
+    async def deregister(self, message: Deregistration) -> None:
+        await self._post("/workers/deregister", message.model_dump_json(), self.worker_token)
+
+    async def report(self, operation_id: str, report: Report) -> None:
+        await self._post(f"/operations/{operation_id}/report", report.model_dump_json(), self.worker_token)
+
+    async def checkpoint(self, operation_id: str, report: CheckpointReport) -> None:
+        await self._post(f"/operations/{operation_id}/checkpoints", report.model_dump_json(), self.worker_token)
+
+    async def put_file(self, sha256: str, path: Path) -> None:
+        async def chunks() -> AsyncIterator[bytes]:
+            with path.open("rb") as file:
+                while chunk := await asyncio.to_thread(file.read, CHUNK):
+                    yield chunk
+
+        headers = {"Content-Length": str(path.stat().st_size), "Content-Type": "application/octet-stream"}
+        timeout = aiohttp.ClientTimeout(total=FILE_TIMEOUT_S, sock_read=STALL_TIMEOUT_S, sock_connect=CALL_TIMEOUT_S)
+        await self._call("PUT", f"/artifacts/{sha256}", self.worker_token, data=chunks(), headers=headers, timeout=timeout)
+
+    async def get_file(self, sha256: str, target: Path, size: int) -> None:
+        """Into `target`, complete or not at all. Raises NoSuchFile, Corrupt, OSError (a full disk)."""
+        timeout = aiohttp.ClientTimeout(total=FILE_TIMEOUT_S, sock_read=STALL_TIMEOUT_S, sock_connect=CALL_TIMEOUT_S)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        digest, got = hashlib.sha256(), 0
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
+        incoming = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                async with self._request("GET", f"/artifacts/{sha256}", self.worker_token, timeout=timeout) as response:
+                    if response.status in (403, 404, 410):
+                        raise NoSuchFile(f"the backend has no file {sha256[:12]} for this worker ({response.status})")
+                    await _raise_for(response)
+                    async for chunk in response.content.iter_chunked(CHUNK):
+                        got += len(chunk)
+                        if got > size:
+                            raise Corrupt(f"the file {sha256[:12]} is longer than the {size} bytes announced")
+                        digest.update(chunk)
+                        file.write(chunk)
+            if digest.hexdigest() != sha256:
+                raise Corrupt(f"the file {sha256[:12]} came with another content")
+            incoming.replace(target)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise BackendError(f"the file {sha256[:12]} did not come: {_sentence(error)}") from error
+        finally:
+            incoming.unlink(missing_ok=True)
+
+    async def _post(self, path: str, body: str, token: str) -> bytes:
+        return await self._call("POST", path, token, data=body.encode(), headers={"Content-Type": "application/json"})
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        *,
+        data: bytes | AsyncIterator[bytes],
+        headers: dict[str, str],
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> bytes:
+        try:
+            async with self._request(method, path, token, data=data, headers=headers, timeout=timeout) as response:
+                await _raise_for(response)
+                content = await response.content.read(MAX_ANSWER + 1)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise BackendError(f"{method} {path}: {_sentence(error)}") from error
+        if len(content) > MAX_ANSWER:
+            raise BackendError(f"{method} {path}: the answer is longer than {MAX_ANSWER} bytes")
+        return content
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        *,
+        data: bytes | AsyncIterator[bytes] | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> "aiohttp.client._RequestContextManager":
+        assert self._session is not None, "use the client as a context manager"
+        return self._session.request(
+            method,
+            self.url.rstrip("/") + path,
+            data=data,
+            headers={**(headers or {}), "Authorization": f"Bearer {token}"},
+            allow_redirects=False,
+            timeout=timeout or aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
+        )
+
+
+async def _raise_for(response: aiohttp.ClientResponse) -> None:
+    status = response.status
+    if 200 <= status < 300:
+        return
+    reason = _shown(await response.content.read(4096))
+    if status == 401:
+        raise Unauthorized(reason)
+    if status == 429:
+        raise TooBusy(_seconds(response.headers.get("Retry-After")))
+    if 400 <= status < 500 and status != 408:
+        raise Refused(status, reason)
+    raise BackendError(f"the backend answered {status}: {reason}")
+
+
+def _seconds(header: str | None) -> float:
+    try:
+        return min(300.0, max(0.1, float(header or 1)))
+    except ValueError:
+        return 1.0
+
+
+def _shown(content: bytes) -> str:
+    return " ".join(content[:MAX_SHOWN].decode("utf-8", "replace").split())
+
+
+def _sentence(error: BaseException) -> str:
+    return str(error) or type(error).__name__

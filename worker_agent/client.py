@@ -71,7 +71,8 @@ class BackendClient:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S), connector=aiohttp.TCPConnector(force_close=True)
+            timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
+            connector=aiohttp.TCPConnector(force_close=True),
         )
         return self
 
@@ -95,7 +96,9 @@ class BackendClient:
         await self._post(f"/operations/{operation_id}/report", report.model_dump_json(), self.worker_token)
 
     async def checkpoint(self, operation_id: str, report: CheckpointReport) -> None:
-        await self._post(f"/operations/{operation_id}/checkpoints", report.model_dump_json(), self.worker_token)
+        await self._post(
+            f"/operations/{operation_id}/checkpoints", report.model_dump_json(), self.worker_token
+        )
 
     async def put_file(self, sha256: str, path: Path) -> None:
         async def chunks() -> AsyncIterator[bytes]:
@@ -104,21 +107,31 @@ class BackendClient:
                     yield chunk
 
         headers = {"Content-Length": str(path.stat().st_size), "Content-Type": "application/octet-stream"}
-        timeout = aiohttp.ClientTimeout(total=FILE_TIMEOUT_S, sock_read=STALL_TIMEOUT_S, sock_connect=CALL_TIMEOUT_S)
-        await self._call("PUT", f"/artifacts/{sha256}", self.worker_token, data=chunks(), headers=headers, timeout=timeout)
+        timeout = aiohttp.ClientTimeout(
+            total=FILE_TIMEOUT_S, sock_read=STALL_TIMEOUT_S, sock_connect=CALL_TIMEOUT_S
+        )
+        await self._call(
+            "PUT", f"/artifacts/{sha256}", self.worker_token, data=chunks(), headers=headers, timeout=timeout
+        )
 
     async def get_file(self, sha256: str, target: Path, size: int) -> None:
         """Into `target`, complete or not at all. Raises NoSuchFile, Corrupt, OSError (a full disk)."""
-        timeout = aiohttp.ClientTimeout(total=FILE_TIMEOUT_S, sock_read=STALL_TIMEOUT_S, sock_connect=CALL_TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(
+            total=FILE_TIMEOUT_S, sock_read=STALL_TIMEOUT_S, sock_connect=CALL_TIMEOUT_S
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         digest, got = hashlib.sha256(), 0
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
         incoming = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                async with self._request("GET", f"/artifacts/{sha256}", self.worker_token, timeout=timeout) as response:
+                async with self._request(
+                    "GET", f"/artifacts/{sha256}", self.worker_token, timeout=timeout
+                ) as response:
                     if response.status in (403, 404, 410):
-                        raise NoSuchFile(f"the backend has no file {sha256[:12]} for this worker ({response.status})")
+                        raise NoSuchFile(
+                            f"the backend has no file {sha256[:12]} for this worker ({response.status})"
+                        )
                     await _raise_for(response)
                     async for chunk in response.content.iter_chunked(CHUNK):
                         got += len(chunk)
@@ -135,7 +148,9 @@ class BackendClient:
             incoming.unlink(missing_ok=True)
 
     async def _post(self, path: str, body: str, token: str) -> bytes:
-        return await self._call("POST", path, token, data=body.encode(), headers={"Content-Type": "application/json"})
+        return await self._call(
+            "POST", path, token, data=body.encode(), headers={"Content-Type": "application/json"}
+        )
 
     async def _call(
         self,
@@ -148,7 +163,9 @@ class BackendClient:
         timeout: aiohttp.ClientTimeout | None = None,
     ) -> bytes:
         try:
-            async with self._request(method, path, token, data=data, headers=headers, timeout=timeout) as response:
+            async with self._request(
+                method, path, token, data=data, headers=headers, timeout=timeout
+            ) as response:
                 await _raise_for(response)
                 content = await response.content.read(MAX_ANSWER + 1)
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -84,7 +84,11 @@ class Job:
         self.cancel_observed = False
 
     def progress(
-        self, percentage: float, step: str | None = None, completed: int | None = None, total: int | None = None
+        self,
+        percentage: float,
+        step: str | None = None,
+        completed: int | None = None,
+        total: int | None = None,
     ) -> None:
         """At most 20 a second are sent on; the last one always is."""
         with self._lock:
@@ -102,7 +106,15 @@ class Job:
         """NaN and infinities are kept as null."""
         number = float(value)
         finite = number if math.isfinite(number) else None
-        self._send({"kind": "metric", "name": str(name)[:100], "step": int(step), "value": finite, "time": time.time()})
+        self._send(
+            {
+                "kind": "metric",
+                "name": str(name)[:100],
+                "step": int(step),
+                "value": finite,
+                "time": time.time(),
+            }
+        )
 
     def log(self, line: str, level: str = "info") -> None:
         text = str(line)
@@ -170,13 +182,15 @@ class LogToJob(logging.Handler):
         self._job = job
 
     def emit(self, record: logging.LogRecord) -> None:
-        level = {logging.WARNING: "warning", logging.ERROR: "error", logging.CRITICAL: "error"}.get(record.levelno, "info")
+        level = {logging.WARNING: "warning", logging.ERROR: "error", logging.CRITICAL: "error"}.get(
+            record.levelno, "info"
+        )
         self._job.log(f"{record.name}: {record.getMessage()}", level)
 
 
 def run_job(
     run: Callable[[Any, Any, Job], dict[str, Any]],
-    worker_class: type,
+    worker_class: Callable[[], Any],
     parameters_model: type[BaseModel],
     pipe: Connection,
     assignment: Assignment,
@@ -192,9 +206,9 @@ def run_job(
     os.chdir(assignment.directory)
     try:
         parameters = parameters_model.model_validate(assignment.parameters)
-        result = run(worker_class.__new__(worker_class), parameters, job)
+        result = run(worker_class(), parameters, job)
         job.end({"outcome": "completed", "result": _json_object(result)})
-    except BaseException as error:  # noqa: BLE001  (whatever ends the work is what is reported)
+    except BaseException as error:
         job.end({"outcome": "failed", "error": describe(error)})
     sys.stdout.flush()
     sys.stderr.flush()
@@ -222,10 +236,16 @@ def _json_object(result: Any) -> dict[str, Any]:
 def describe(error: BaseException) -> dict[str, Any]:
     """`{class, message, traceback}`, each within the protocol's bounds."""
     if isinstance(error, InvalidInput):
-        return {"class": ErrorClass.INVALID, "message": _cut(str(error) or "invalid input", MAX_TEXT), "traceback": None}
+        return {
+            "class": ErrorClass.INVALID,
+            "message": _cut(str(error) or "invalid input", MAX_TEXT),
+            "traceback": None,
+        }
     text = "".join(traceback.format_exception(error, limit=-50))
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's own, for a GPU
+    memory = (
+        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    )  # torch's own, for a GPU
     return {
         "class": ErrorClass.OUT_OF_MEMORY if memory else ErrorClass.JOB,
         "message": _cut(message, MAX_TEXT),

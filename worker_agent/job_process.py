@@ -12,10 +12,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -25,7 +27,13 @@ from worker_agent.job import Assignment, run_job
 from worker_agent.protocol import ErrorClass, LogLevel
 from worker_agent.running import RunningOperation
 
-ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
+ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 TERM_GRACE_S = 2.0
 """Between SIGTERM and SIGKILL."""
 EXIT_GRACE_S = 5.0
@@ -100,11 +108,16 @@ class JobProcess:
     _kills_before: int = 0
     _threads: list[threading.Thread] = field(default_factory=list)
 
-    def start(self, of: Context, run: Callable[..., Any], worker: type, model: type, assignment: Assignment) -> None:
+    def start(
+        self, of: Context, run: Callable[..., Any], worker: type, model: type, assignment: Assignment
+    ) -> None:
         ours, theirs = of.Pipe(duplex=True)
         self._kills_before = kernel.out_of_memory_kills()
-        self._process = of.Process(  # type: ignore[attr-defined]  # both contexts have it
-            target=run_job, args=(run, worker, model, theirs, assignment), name=f"job {assignment.operation_id}", daemon=False
+        self._process = of.Process(
+            target=run_job,
+            args=(run, worker, model, theirs, assignment),
+            name=f"job {assignment.operation_id}",
+            daemon=False,
         )
         self._process.start()
         theirs.close()
@@ -136,6 +149,11 @@ class JobProcess:
         self._signal(signal.SIGKILL)
         await self.wait()
 
+    def kill(self) -> None:
+        """Without asking."""
+        self._killed = True
+        self._signal(signal.SIGKILL)
+
     def _ask(self, reason: str) -> None:
         assert self._pipe is not None
         try:
@@ -153,17 +171,11 @@ class JobProcess:
         if self.pid is None:
             return
         family = _descendants(self.pid)
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass
-        except PermissionError:
-            self._process.kill() if self._process else None
         for process in family:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-            except psutil.NoSuchProcess:
-                continue
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self._pipe is not None
@@ -206,8 +218,6 @@ class JobProcess:
             case "log":
                 self.operation.add_log(message["message"], LogLevel(message["level"]), message["time"])
             case "artifact":
-                from pathlib import Path
-
                 self.operation.artifacts[message["name"]] = Path(message["path"])
             case "checkpoint":
                 self.on_checkpoint(message["step"], message["files"])

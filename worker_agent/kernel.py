@@ -12,7 +12,8 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 def _prctl(option: int, value: int) -> bool:
     if sys.platform != "linux":
         return False
-    return ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0
+    answer: int = ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+    return answer == 0
 
 
 def die_with_parent(parent: int) -> None:

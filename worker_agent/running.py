@@ -70,7 +70,9 @@ class RunningOperation:
                 return
             cut, self._cut_metrics = not self._cut_metrics, True
         if cut:
-            self.add_log(f"Metrics are cut here: {MAX_METRIC_POINTS} points are kept per operation.", LogLevel.WARNING)
+            self.add_log(
+                f"Metrics are cut here: {MAX_METRIC_POINTS} points are kept per operation.", LogLevel.WARNING
+            )
 
     def add_log(self, message: str, level: LogLevel = LogLevel.INFO, at: float | None = None) -> None:
         with self._lock:

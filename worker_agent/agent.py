@@ -1,0 +1,473 @@
+"""The agent at run time: one operation at a time, its report, and the way out."""
+
+import asyncio
+import logging
+import shutil
+import time
+from collections import OrderedDict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from pydantic import JsonValue, ValidationError
+
+from worker_agent import job_process, resources
+from worker_agent.client import BackendClient, BackendError, Corrupt, NoSuchFile, Unauthorized
+from worker_agent.files import FileCache, sha256_of
+from worker_agent.job import Assignment, FilesOnDisk, Resume
+from worker_agent.job_process import Ending, JobProcess
+from worker_agent.protocol import (
+    AgentState,
+    ArtifactRef,
+    CheckpointReport,
+    Deregistration,
+    ErrorClass,
+    FinishedOperation,
+    Health,
+    LogLevel,
+    OperationError,
+    Outcome,
+    Progress,
+    Registration,
+    RegistrationAnswer,
+    Report,
+    StartRequest,
+)
+from worker_agent.protocol import (
+    RunningOperation as Fence,
+)
+from worker_agent.registration import Registrar
+from worker_agent.reports import Kept, Outbox
+from worker_agent.running import RunningOperation
+
+if TYPE_CHECKING:
+    from worker_agent.base import OperationSpec, Options, WorkerAPIBase
+
+log = logging.getLogger(__name__)
+
+REMEMBERED = 1000
+"""Operations whose newest attempt is remembered, to refuse older ones."""
+FETCH_TRIES = 3
+FETCH_PAUSE_S = 1.0
+LAST_WORDS_S = 2.0
+"""At shutdown, for the last report to be taken."""
+LOAD_EVERY_S = 5.0
+
+
+class Busy(Exception):
+    """It runs something else."""
+
+    def __init__(self, operation_id: str | None) -> None:
+        super().__init__(operation_id or "leaving")
+        self.operation_id = operation_id
+
+
+class OlderAttempt(Exception):
+    """A newer attempt of the operation was here already."""
+
+
+class Agent:
+    def __init__(self, worker: "WorkerAPIBase", options: "Options", instance_id: str) -> None:
+        self.worker = worker
+        self.options = options
+        self.instance_id = instance_id
+        self.capabilities: dict[str, JsonValue] = {**resources.capabilities(), **worker.capabilities()}
+        self.context = job_process.context(worker.preload)
+        self.client = BackendClient(options.api_url, options.token)
+        self.registrar = Registrar(self.client, self.registration, self._registered)
+        self.outbox = Outbox(options.data_dir / "reports", self.client, self.registrar.again)
+        self.cache = FileCache(options.data_dir / "cache", options.cache_bytes)
+        self.backend_token = ""
+        self.cancel_grace_s = 10.0
+        self.current: RunningOperation | None = None
+        self.last: RunningOperation | None = None
+        """Kept until the next one, so that its final progress, metrics and logs can still be pulled."""
+        self.draining = False
+        self.leaving = asyncio.Event()
+        self.load: dict[str, JsonValue] = {}
+        self.loop_lag_s = 0.0
+        self._newest: OrderedDict[str, int] = OrderedDict()
+        self._process: JobProcess | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._cancel_reason: str | None = None
+        self._interrupting = False
+        self._side_tasks: set[asyncio.Task[None]] = set()
+
+    # What it says of itself ----------------------------------------------------------------------------
+
+    def registration(self) -> Registration:
+        return Registration(
+            worker_id=self.options.worker_id,
+            worker_type=self.worker.worker_type,
+            endpoint_url=self.options.public_url,
+            capabilities=self.capabilities,
+            instance_id=self.instance_id,
+            version=self.worker.version,
+            operation_types=tuple(spec.announced() for spec in self.worker.specs()),
+            current_operation=self.fence,
+            completed_operations=self.outbox.finished()[:100],
+        )
+
+    @property
+    def fence(self) -> Fence | None:
+        return (
+            Fence(operation_id=self.current.operation_id, attempt=self.current.attempt)
+            if self.current
+            else None
+        )
+
+    def health(self) -> Health:
+        return Health(
+            status=AgentState.BUSY if self.current or self.draining else AgentState.IDLE,
+            worker_id=self.options.worker_id,
+            instance_id=self.instance_id,
+            current_operation=self.current.operation_id if self.current else None,
+            current_attempt=self.current.attempt if self.current else None,
+            unacknowledged=tuple(f.operation_id for f in self.outbox.finished())[:1000],
+            draining=self.draining,
+            resources=self.load,
+        )
+
+    def find(self, operation_id: str) -> RunningOperation | None:
+        for operation in (self.current, self.last):
+            if operation is not None and operation.operation_id == operation_id:
+                return operation
+        return None
+
+    def known(self) -> list[RunningOperation]:
+        return [operation for operation in (self.current, self.last) if operation is not None]
+
+    def _registered(self, answer: RegistrationAnswer) -> None:
+        self.backend_token = answer.backend_token
+        self.cancel_grace_s = answer.cancel_grace_s
+        for operation_id in answer.acknowledged:
+            self.outbox.forget(operation_id)
+        for stop in answer.stop_operations:
+            if self.fence == stop:
+                self.cancel(stop.operation_id, stop.attempt, "this attempt does not count any more")
+
+    # Starting ------------------------------------------------------------------------------------------
+
+    def start(self, spec: "OperationSpec", request: StartRequest, operation_id: str) -> None:
+        """Accepts the work, or the repetition of what was accepted. Raises Busy, OlderAttempt, ValidationError.
+
+        Nothing is awaited between the look at `current` and its change: of two starts at once one is refused.
+        """
+        newest = self._newest.get(operation_id, 0)
+        if request.attempt < newest:
+            raise OlderAttempt(f"attempt {newest} of this operation was here already")
+        if request.attempt == newest:
+            return
+        if self.current is not None or self.draining or self.leaving.is_set():
+            raise Busy(self.current.operation_id if self.current else None)
+        parameters = spec.Parameters.model_validate(dict(request.parameters)).model_dump(mode="json")
+        directory = self.options.data_dir / "jobs" / f"{operation_id}.{request.attempt}"
+        operation = RunningOperation(operation_id, spec.operation_type, request.attempt, directory)
+        self._remember(operation_id, request.attempt)
+        self.current = operation
+        self._cancel_reason, self._interrupting, self._process = None, False, None
+        self._task = asyncio.create_task(self._work(spec, request, operation, parameters), name=operation_id)
+
+    def _remember(self, operation_id: str, attempt: int) -> None:
+        self._newest[operation_id] = attempt
+        self._newest.move_to_end(operation_id)
+        while len(self._newest) > REMEMBERED:
+            self._newest.popitem(last=False)
+
+    async def _work(
+        self,
+        spec: "OperationSpec",
+        request: StartRequest,
+        operation: RunningOperation,
+        parameters: dict[str, Any],
+    ) -> None:
+        """From acceptance to a report that is safe on disk; whatever goes wrong ends in a report too."""
+        try:
+            report = await self._attempt(spec, request, operation, parameters)
+        except Exception as error:
+            log.exception("the agent could not run %s", operation.operation_id)
+            report = self._failed(operation, ErrorClass.JOB, f"The worker could not run it: {error}")
+        await asyncio.gather(*self._side_tasks, return_exceptions=True)
+        await self._finish(operation, report)
+
+    async def _attempt(
+        self,
+        spec: "OperationSpec",
+        request: StartRequest,
+        operation: RunningOperation,
+        parameters: dict[str, Any],
+    ) -> Report:
+        shutil.rmtree(operation.directory, ignore_errors=True)
+        operation.directory.mkdir(parents=True)
+        try:
+            inputs, resume = await self._fetch(request, operation)
+        except (NoSuchFile, Corrupt) as error:
+            return self._failed(operation, ErrorClass.JOB, f"An input cannot be had: {error}.")
+        except (BackendError, OSError) as error:
+            return self._ended(operation, Outcome.INTERRUPTED, error=f"an input cannot be fetched: {error}")
+        if self._cancel_reason is not None:
+            return self._ended(operation, self._cancelled_outcome(), error=self._cancel_reason)
+        process = JobProcess(operation, self._checkpoint_callback(operation))
+        assignment = Assignment(
+            operation.operation_id, operation.attempt, parameters, operation.directory, inputs, resume
+        )
+        await asyncio.to_thread(job_process.warm_up, self.context)
+        helpers = {child.pid for child in psutil.Process().children(recursive=True)}
+        process.start(self.context, spec.run, type(self.worker), spec.Parameters, assignment)
+        self._process = process
+        if self._cancel_was_asked():  # while the process was being made
+            await process.end(self._cancel_reason or "", self._grace())
+        ending = await process.wait()
+        orphans = await asyncio.to_thread(job_process.end_orphans, helpers)
+        if orphans:
+            operation.add_log(f"{orphans} processes that the job left behind were ended.", LogLevel.WARNING)
+        return await asyncio.to_thread(self._judge, operation, ending)
+
+    async def _fetch(
+        self, request: StartRequest, operation: RunningOperation
+    ) -> tuple[dict[str, Path], Resume | None]:
+        checkpoint = request.resume_from
+        if not request.inputs and checkpoint is None:
+            return {}, None
+        operation.progress = Progress(current_step="fetching inputs")
+        kept = checkpoint.files if checkpoint else ()
+        paths = await self._fetch_patiently((*request.inputs, *kept), operation)
+        inputs = {ref.name: paths[ref.sha256] for ref in request.inputs}
+        if checkpoint is None:
+            return inputs, None
+        files = FilesOnDisk({ref.name: paths[ref.sha256] for ref in checkpoint.files})
+        return inputs, Resume(checkpoint.attempt, checkpoint.step, files)
+
+    async def _fetch_patiently(
+        self, refs: tuple[ArtifactRef, ...], operation: RunningOperation
+    ) -> dict[str, Path]:
+        """SHA-256 -> file. Raises NoSuchFile, Corrupt at once, other trouble after some tries."""
+        tries = 0
+        while True:
+            try:
+                return await self.cache.fetch(refs, self.client)
+            except (NoSuchFile, Corrupt):
+                raise
+            except BackendError as error:
+                tries += 1
+                if tries == FETCH_TRIES:
+                    raise
+                if isinstance(error, Unauthorized):
+                    await self.registrar.again()
+                operation.add_log(f"inputs: {error}; trying again", LogLevel.WARNING)
+                await asyncio.sleep(FETCH_PAUSE_S)
+
+    # Checkpoints ---------------------------------------------------------------------------------------
+
+    def _checkpoint_callback(self, operation: RunningOperation) -> Any:
+        loop = asyncio.get_running_loop()
+
+        def taken(step: int, files: dict[str, str]) -> None:
+            loop.call_soon_threadsafe(self._begin_checkpoint, operation, step, files)
+
+        return taken
+
+    def _begin_checkpoint(self, operation: RunningOperation, step: int, files: dict[str, str]) -> None:
+        task = asyncio.create_task(self._send_checkpoint(operation, step, files))
+        self._side_tasks.add(task)
+        task.add_done_callback(self._side_tasks.discard)
+
+    async def _send_checkpoint(self, operation: RunningOperation, step: int, files: dict[str, str]) -> None:
+        """Best effort, twice: the next checkpoint replaces it, and a job does not wait for the backend."""
+        try:
+            refs = [
+                ArtifactRef(
+                    name=name,
+                    sha256=await asyncio.to_thread(sha256_of, Path(path)),
+                    size=Path(path).stat().st_size,
+                )
+                for name, path in files.items()
+            ]
+            message = CheckpointReport(
+                attempt=operation.attempt, instance_id=self.instance_id, step=step, files=tuple(refs)
+            )
+            for last in (False, True):
+                try:
+                    for ref in refs:
+                        await self.client.put_file(ref.sha256, Path(files[ref.name]))
+                    await self.client.checkpoint(operation.operation_id, message)
+                    break
+                except Unauthorized:
+                    await self.registrar.again()
+                except BackendError:
+                    if last:
+                        raise
+                    await asyncio.sleep(0.5)
+        except (BackendError, OSError, ValidationError) as error:
+            operation.add_log(f"The checkpoint at step {step} was not kept: {error}", LogLevel.WARNING)
+        finally:
+            for path in files.values():
+                Path(path).unlink(missing_ok=True)
+
+    # Ending --------------------------------------------------------------------------------------------
+
+    def cancel(self, operation_id: str, attempt: int | None, reason: str) -> bool:
+        """Begins to end what runs; False where this is not it. Repeated, it changes nothing."""
+        current = self.current
+        if current is None or current.operation_id != operation_id or attempt not in (None, current.attempt):
+            return False
+        self._end_job(reason or "cancelled")
+        return True
+
+    def _end_job(self, reason: str) -> None:
+        if self._cancel_reason is not None:
+            return
+        self._cancel_reason = reason
+        if self._process is not None:
+            task = asyncio.create_task(self._process.end(reason, self._grace()))
+            self._side_tasks.add(task)
+            task.add_done_callback(self._side_tasks.discard)
+
+    def _cancel_was_asked(self) -> bool:
+        return self._cancel_reason is not None
+
+    def _grace(self) -> float:
+        return self.options.shutdown_grace_s if self._interrupting else self.cancel_grace_s
+
+    def _cancelled_outcome(self) -> Outcome:
+        return Outcome.INTERRUPTED if self._interrupting else Outcome.CANCELLED
+
+    def _judge(self, operation: RunningOperation, ending: Ending) -> Report:
+        word = ending.message
+        asked = self._cancel_reason is not None
+        if word is None:
+            if asked and ending.killed_by_us:
+                return self._ended(operation, self._cancelled_outcome(), error=self._cancel_reason or "")
+            return self._failure(operation, ending.error())
+        if asked and word["cancel_observed"]:
+            # It saw the wish and ended because of it, whatever it returned or raised on the way out.
+            return self._ended(
+                operation,
+                self._cancelled_outcome(),
+                error=self._cancel_reason or "",
+                result=word.get("result"),
+            )
+        if word["outcome"] == "failed":
+            return self._failure(operation, word["error"])
+        try:
+            return self._ended(operation, Outcome.COMPLETED, result=word["result"])
+        except (ValidationError, OSError) as error:
+            return self._failed(operation, ErrorClass.JOB, f"The result cannot be reported: {error}")
+
+    def _failure(self, operation: RunningOperation, error: dict[str, Any]) -> Report:
+        return self._ended(
+            operation, Outcome.FAILED, failure=OperationError.model_validate(error), artifacts=False
+        )
+
+    def _failed(self, operation: RunningOperation, kind: ErrorClass, message: str) -> Report:
+        failure = OperationError(error_class=kind, message=message[:4000])
+        return self._ended(operation, Outcome.FAILED, failure=failure, artifacts=False)
+
+    def _ended(
+        self,
+        operation: RunningOperation,
+        outcome: Outcome,
+        *,
+        error: str = "",
+        result: dict[str, Any] | None = None,
+        failure: OperationError | None = None,
+        artifacts: bool = True,
+    ) -> Report:
+        if failure is None and error:
+            failure = OperationError(error_class=ErrorClass.JOB, message=error[:4000])
+        refs: tuple[ArtifactRef, ...] = ()
+        if artifacts:
+            refs = tuple(
+                ArtifactRef(name=name, sha256=sha256_of(path), size=path.stat().st_size)
+                for name, path in operation.artifacts.items()
+            )
+        metrics, logs = operation.not_pulled()
+        return Report(
+            attempt=operation.attempt,
+            instance_id=self.instance_id,
+            outcome=outcome,
+            result=result,
+            error=failure,
+            artifacts=refs,
+            progress=operation.progress,
+            metrics=metrics,
+            logs=logs,
+        )
+
+    async def _finish(self, operation: RunningOperation, report: Report) -> None:
+        files = {ref.sha256: str(operation.artifacts[ref.name]) for ref in report.artifacts}
+        kept = Kept(
+            finished=FinishedOperation(operation_id=operation.operation_id, report=report),
+            files=files,
+            directory=str(operation.directory),
+        )
+        try:
+            await asyncio.to_thread(self.outbox.keep, kept)
+        except OSError as error:
+            log.error("the report of %s is in memory alone: %s", operation.operation_id, error)
+        operation.report = report
+        operation.ended_at = datetime.now(UTC)
+        operation.state = report.outcome.value
+        self.last, self.current, self._process = operation, None, None
+        if self.draining:
+            self.leaving.set()
+
+    # The whole life ------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Nothing new; leaves when idle."""
+        self.draining = True
+        if self.current is None:
+            self.leaving.set()
+
+    def shut_down(self) -> None:
+        """SIGTERM. The second one hastens."""
+        if self.leaving.is_set() and self._process is not None:
+            self._process.kill()
+        self._interrupting = True
+        self.leaving.set()
+
+    async def run(self) -> None:
+        """Until it is told to leave: registered, delivering, and then in order out."""
+        self.outbox.load()
+        await asyncio.to_thread(job_process.warm_up, self.context)
+        async with self.client:
+            tasks = [
+                asyncio.create_task(self.registrar.keep(), name="registration"),
+                asyncio.create_task(self.outbox.deliver(), name="reports"),
+                asyncio.create_task(self._watch_load(), name="load"),
+            ]
+            leave = asyncio.create_task(self.leaving.wait())
+            done, _ = await asyncio.wait({leave, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {leave}:
+                log.error("%s ended, and with it the agent", task.get_name(), exc_info=task.exception())
+            await self._leave()
+            for task in (leave, *tasks):
+                task.cancel()
+            await asyncio.gather(leave, *tasks, return_exceptions=True)
+
+    async def _leave(self) -> None:
+        self._interrupting = True
+        if self._task is not None and not self._task.done():
+            self._end_job("shutdown")
+            await self._task
+        if not self.registrar.registered:
+            return
+        await self.outbox.delivered(LAST_WORDS_S)
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self.client.deregister(
+                    Deregistration(worker_id=self.options.worker_id, instance_id=self.instance_id)
+                )
+        except (BackendError, TimeoutError) as error:
+            log.warning("left without the backend knowing: %s", error)
+
+    async def _watch_load(self) -> None:
+        psutil.cpu_percent(interval=None)
+        gpu = self.capabilities.get("gpu") is True
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(LOAD_EVERY_S)
+            self.loop_lag_s = max(0.0, time.monotonic() - before - LOAD_EVERY_S)
+            self.load = await asyncio.to_thread(resources.load, gpu)

@@ -1,0 +1,189 @@
+"""The agent's HTTP endpoints. Only the backend may use them: it alone has the token of this incarnation."""
+
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from worker_agent.agent import Agent, Busy, OlderAttempt
+from worker_agent.base import OperationSpec
+from worker_agent.protocol import BusyAnswer, LogsPage, MetricsPage, StartAnswer, StartRequest
+from worker_agent.running import RunningOperation
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+MAX_START = 16 * 1024**2
+MAX_CURSOR = 2**62
+
+
+def message(model: BaseModel, status: int = HTTPStatus.OK) -> web.Response:
+    return web.Response(text=model.model_dump_json(), status=status, content_type="application/json")
+
+
+def problem(status: HTTPStatus, detail: str, **more: Any) -> web.Response:
+    body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail, **more}
+    return web.json_response(body, status=status, content_type="application/problem+json")
+
+
+def application(agent: Agent) -> web.Application:
+    app = web.Application(middlewares=[_guard(agent)], client_max_size=MAX_START)
+    routes = Endpoints(agent)
+    app.router.add_get("/health", routes.health)
+    app.router.add_get("/", routes.index)
+    app.router.add_get("/metrics", routes.prometheus)
+    app.router.add_post("/drain", routes.drain)
+    app.router.add_get("/api/v1/operations", routes.operations)
+    app.router.add_get("/api/v1/operations/{operation_id}", routes.operation)
+    app.router.add_get("/api/v1/operations/{operation_id}/metrics", routes.metrics)
+    app.router.add_get("/api/v1/operations/{operation_id}/logs", routes.logs)
+    app.router.add_delete("/api/v1/operations/{operation_id}/cancel", routes.cancel)
+    for spec in agent.worker.specs():
+        app.router.add_post(spec.start_path, routes.start(spec))
+    return app
+
+
+def _is_backend(agent: Agent, request: web.Request) -> bool:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    known = agent.backend_token
+    if scheme.lower() != "bearer" or not known:
+        return False
+    return hmac.compare_digest(token.strip().encode(), known.encode())
+
+
+def _guard(agent: Agent) -> Any:
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request["is_backend"] = _is_backend(agent, request)
+        if request["is_backend"]:
+            agent.registrar.heard_from_backend()
+        elif request.path != "/health":
+            return problem(
+                HTTPStatus.UNAUTHORIZED, "Only the backend with which this worker is registered may ask."
+            )
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return problem(HTTPStatus(error.status), error.reason)
+
+    return guard
+
+
+class Endpoints:
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+
+    async def health(self, request: web.Request) -> web.Response:
+        health = self.agent.health()
+        if not request["is_backend"]:
+            return web.json_response({"status": health.status})
+        return message(health)
+
+    async def index(self, request: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "worker_id": self.agent.options.worker_id,
+                "worker_type": self.agent.worker.worker_type,
+                "version": self.agent.worker.version,
+                "operation_types": [spec.operation_type for spec in self.agent.worker.specs()],
+                "capabilities": self.agent.capabilities,
+            }
+        )
+
+    def start(self, spec: OperationSpec) -> Handler:
+        async def handler(request: web.Request) -> web.Response:
+            body = await request.read()
+            try:
+                start = StartRequest.model_validate_json(body)
+            except ValidationError as error:
+                if error.errors()[0]["type"] == "json_invalid":
+                    return problem(HTTPStatus.BAD_REQUEST, "The body is not JSON.")
+                return _invalid(error)
+            operation_id = start.task_id or secrets.token_hex(8)
+            try:
+                self.agent.start(spec, start, operation_id)
+            except Busy as busy:
+                return message(
+                    BusyAnswer(current_operation=busy.operation_id), HTTPStatus.SERVICE_UNAVAILABLE
+                )
+            except OlderAttempt as error:
+                return problem(HTTPStatus.CONFLICT, str(error))
+            except ValidationError as error:
+                return _invalid(error)
+            return message(StartAnswer(operation_id=operation_id))
+
+        return handler
+
+    async def operations(self, request: web.Request) -> web.Response:
+        known = [operation.shown().model_dump(mode="json") for operation in self.agent.known()]
+        return web.json_response({"results": known})
+
+    def _found(self, request: web.Request) -> RunningOperation:
+        operation = self.agent.find(request.match_info["operation_id"])
+        if operation is None:
+            raise web.HTTPNotFound(reason="This worker does not know the operation.")
+        return operation
+
+    async def operation(self, request: web.Request) -> web.Response:
+        return message(self._found(request).shown())
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        page, cursor = self._found(request).metrics_after(_cursor(request))
+        return message(MetricsPage(results=page, next_cursor=cursor))
+
+    async def logs(self, request: web.Request) -> web.Response:
+        page, cursor = self._found(request).logs_after(_cursor(request))
+        return message(LogsPage(results=page, next_cursor=cursor))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        operation = self._found(request)
+        attempt = request.query.get("attempt")
+        if attempt is not None and not (attempt.isascii() and attempt.isdigit() and len(attempt) < 10):
+            return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "attempt is a number.")
+        number = int(attempt) if attempt is not None else None
+        if number not in (None, operation.attempt):
+            return problem(HTTPStatus.CONFLICT, f"Attempt {operation.attempt} of it is here.")
+        self.agent.cancel(operation.operation_id, number, request.query.get("reason", "")[:500])
+        return message(operation.shown(), HTTPStatus.ACCEPTED)
+
+    async def drain(self, request: web.Request) -> web.Response:
+        self.agent.drain()
+        return message(self.agent.health(), HTTPStatus.ACCEPTED)
+
+    async def prometheus(self, request: web.Request) -> web.Response:
+        agent = self.agent
+        figures = {
+            "ktrdr_agent_busy": (1 if agent.current else 0, "1 while an operation runs"),
+            "ktrdr_agent_unacknowledged_reports": (len(agent.outbox.entries), "reports on their way"),
+            "ktrdr_agent_loop_lag_seconds": (
+                round(agent.loop_lag_s, 6),
+                "how late the event loop was at its last look",
+            ),
+        }
+        for name, value in agent.load.items():
+            if isinstance(value, int | float):
+                figures[f"ktrdr_agent_{name}"] = (value, "of this machine")
+        lines = [
+            line
+            for name, (value, meaning) in figures.items()
+            for line in (f"# HELP {name} {meaning}", f"# TYPE {name} gauge", f"{name} {value}")
+        ]
+        return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
+
+
+def _cursor(request: web.Request) -> int:
+    text = request.query.get("cursor", "0")
+    if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > MAX_CURSOR:
+        raise web.HTTPUnprocessableEntity(reason="cursor is a number of at least 0.")
+    return int(text)
+
+
+def _invalid(error: ValidationError) -> web.Response:
+    errors = [
+        {"pointer": "/" + "/".join(str(part) for part in one["loc"]), "detail": one["msg"]}
+        for one in error.errors(include_url=False, include_input=False)[:20]
+    ]
+    first = errors[0]
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{first['pointer']}: {first['detail']}", errors=errors)

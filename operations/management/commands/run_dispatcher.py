@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 from argparse import ArgumentParser
 from typing import Any
 
@@ -16,6 +17,7 @@ from operations.listening import Listener
 
 log = structlog.get_logger(__name__)
 PAUSE_AFTER_FAILURE_S = 1.0
+STOP_LOOK_S = 0.1
 
 
 class Command(BaseCommand):
@@ -27,23 +29,26 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, interval: float, **options: Any) -> None:
-        async_to_sync(self.run)(interval)
-
-    async def run(self, interval: float) -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
+        # Handlers belong to the main thread; the loop runs in another.
+        asked = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            # This runs in the main thread, the loop in another.
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+            signal.signal(number, lambda *_: asked.set())
+        async_to_sync(self.run)(interval, asked)
+
+    async def run(self, interval: float, asked: threading.Event) -> None:
         self.stdout.write("dispatching")
         async with Dispatcher() as dispatcher:
-            stopped = asyncio.create_task(stop.wait())
-            while not stop.is_set():
+            stopped = asyncio.create_task(self._stopped(asked))
+            while not stopped.done():
                 work = asyncio.create_task(self._until_failure(dispatcher, interval))
                 await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
         await db(connection.close)
+
+    async def _stopped(self, asked: threading.Event) -> None:
+        while not asked.is_set():
+            await asyncio.sleep(STOP_LOOK_S)
 
     async def _until_failure(self, dispatcher: Dispatcher, interval: float) -> None:
         """Rounds, until the database fails: it may be away for an hour, and all that counts stands in it."""

@@ -1,0 +1,80 @@
+"""Follows an operation on a terminal until it ends: a bar where there is one, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from operations import progress
+from operations.models import Operation
+from operations.states import Status
+
+POLL_S = 0.5
+EXIT = {Status.COMPLETED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
+
+
+class Display(Protocol):
+    def show(self, operation: Operation) -> None:
+        """The operation as it is now."""
+
+
+class Lines:
+    """One line per change that a log should have."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said = ""
+
+    def show(self, operation: Operation) -> None:
+        percentage = operation.progress.get("percentage") or 0.0
+        if operation.status == Status.RUNNING:
+            text = f"{operation.status} {percentage // 10 * 10:.0f} %"
+        else:
+            text = f"{operation.status} {operation.waiting_reason}".strip()
+        if text != self._said:
+            self._said = text
+            self._console.print(f"{operation.pk}: {text}", highlight=False, soft_wrap=True)
+
+
+class Bar:
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._task = bars.add_task("", total=100, status="")
+
+    def show(self, operation: Operation) -> None:
+        step = operation.progress.get("current_step") or operation.waiting_reason
+        self._bars.update(
+            self._task,
+            completed=operation.progress.get("percentage") or 0.0,
+            status=operation.status,
+            description=f"{operation.operation_type} {operation.pk} {step or ''}".strip(),
+        )
+
+
+@contextmanager
+def display(stream: IO[str]) -> Iterator[Display]:
+    console = Console(file=stream)
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    columns = (TextColumn("{task.fields[status]}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.description}"), console=console) as bars:
+        yield Bar(bars)
+
+
+def follow(operation_id: str, stream: IO[str]) -> int:
+    """Until it ends; returns the exit status: 0 completed, 1 failed, 3 cancelled. Ctrl-C raises KeyboardInterrupt."""
+    with display(stream) as shown:
+        while True:
+            operation = progress.refresh(Operation.objects.get(pk=operation_id))
+            shown.show(operation)
+            if operation.is_final:
+                break
+            time.sleep(POLL_S)
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    if operation.status == Status.FAILED:
+        console.print(f"failed ({operation.error_class}): {operation.error_message}", markup=False)
+    return EXIT[Status(operation.status)]

@@ -1,0 +1,25 @@
+"""Follows an operation until it ends."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from operations.following import follow
+from operations.models import Operation
+
+
+class Command(BaseCommand):
+    help = "Follows an operation until it ends; exit 0 completed, 1 failed, 3 cancelled. Ctrl-C leaves it running."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("operation_id", metavar="ID")
+
+    def handle(self, *args: Any, operation_id: str, **options: Any) -> None:
+        try:
+            sys.exit(follow(operation_id, sys.stderr))
+        except Operation.DoesNotExist as error:
+            raise CommandError(f"There is no operation {operation_id}.") from error
+        except KeyboardInterrupt:
+            sys.exit(130)

@@ -1,0 +1,48 @@
+"""Stores a file and submits its import."""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from django.core.management.base import CommandError
+
+from operations import artifacts, orders
+from operations.management.submitting import SubmittingCommand, refused
+from operations.requests import ImportRequest
+from registry.rest import Problem, checked
+
+CHUNK = 1024 * 1024
+
+
+class Command(SubmittingCommand):
+    help = "Stores a file of bars (CSV or Parquet) and submits its import; a worker checks it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--symbol", required=True)
+        parser.add_argument("--timeframe", required=True)
+        parser.add_argument(
+            "--adjust", action="store_true", help="apply the adjusted close to open, high, low and close"
+        )
+        parser.add_argument("--timezone", help="of the file's times; default UTC")
+        super().add_arguments(parser)
+
+    def handle(self, *args: Any, file: Path, wait: bool, json: bool, **options: Any) -> None:
+        fields = {
+            name: options[name] for name in ("symbol", "timeframe", "adjust", "timezone") if options[name]
+        }
+        try:
+            asked = checked(ImportRequest, fields)
+            with file.open("rb") as source:
+                stored = artifacts.put(chunks(source))
+            self.submit(orders.data_import(asked, stored, file.name), wait=wait, json=json)
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error}") from error
+        except Problem as problem:
+            raise refused(problem) from problem
+
+
+def chunks(source: IO[bytes]) -> Iterator[bytes]:
+    while chunk := source.read(CHUNK):
+        yield chunk

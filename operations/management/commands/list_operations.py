@@ -1,0 +1,38 @@
+"""Lists operations, newest first."""
+
+import json as encoding
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from rest_framework.renderers import JSONRenderer
+
+from operations.serializers import OperationSerializer, operations
+from operations.states import Status
+
+COLUMNS = "{:<18} {:<14} {:<12} {:>4}  {:<20} {}"
+
+
+class Command(BaseCommand):
+    help = "Lists operations, newest first."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--status", type=str.upper, choices=[status.value for status in Status])
+        parser.add_argument("--limit", type=int, default=50)
+        parser.add_argument("--json", action="store_true", help="whole operations, as the API shows them")
+
+    def handle(self, *args: Any, status: str | None, limit: int, json: bool, **options: Any) -> None:
+        rows = operations().order_by("-created_at", "-operation_id")
+        if status:
+            rows = rows.filter(status=status)
+        if json:
+            data = encoding.loads(JSONRenderer().render(OperationSerializer(rows[:limit], many=True).data))
+            self.stdout.write(encoding.dumps(data, indent=2))
+            return
+        self.stdout.write(COLUMNS.format("ID", "TYPE", "STATUS", "%", "WORKER", "WAITS FOR"))
+        for row in rows[:limit]:
+            done = f"{row.progress.get('percentage') or 0:.0f}"
+            line = COLUMNS.format(
+                row.pk, row.operation_type, row.status, done, row.worker_id, row.waiting_reason
+            )
+            self.stdout.write(line.rstrip())

@@ -1,0 +1,28 @@
+"""Runs a failed or cancelled operation once more."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from operations import lifecycle
+from operations.actors import Actor
+from operations.models import Operation
+
+
+class Command(BaseCommand):
+    help = "Runs a FAILED or CANCELLED operation once more, from the start or from its newest checkpoint."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("operation_id", metavar="ID")
+        parser.add_argument("--resume", action="store_true", help="from the newest checkpoint")
+
+    def handle(self, *args: Any, operation_id: str, resume: bool, **options: Any) -> None:
+        again = lifecycle.resume if resume else lifecycle.retry
+        try:
+            operation = again(operation_id, Actor("command:retry_operation"))
+        except Operation.DoesNotExist as error:
+            raise CommandError(f"There is no operation {operation_id}.") from error
+        except lifecycle.WrongState as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{operation.pk} is {operation.status}")

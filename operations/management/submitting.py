@@ -1,0 +1,46 @@
+"""What the commands that submit share: they act through the same services as the API, as user of the system."""
+
+import sys
+from argparse import ArgumentParser
+from typing import NoReturn
+
+from django.core.management.base import BaseCommand, CommandError
+
+from operations.following import follow
+from operations.models import Operation
+from operations.orders import Order
+from operations.submission import Submitter, submit
+from registry.rest import Problem
+
+
+class SubmittingCommand(BaseCommand):
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--wait", action="store_true", help="follow it; exit 0 completed, 1 failed, 3 cancelled"
+        )
+        parser.add_argument("--json", action="store_true", help="print the operation's id as JSON")
+
+    def submit(self, order: Order, *, wait: bool, json: bool) -> None:
+        operation = submit(order, Submitter())
+        self.stdout.write(f'{{"operation_id": "{operation.pk}"}}' if json else operation.pk)
+        if wait:
+            self._follow(operation)
+
+    def _follow(self, operation: Operation) -> NoReturn:
+        try:
+            sys.exit(follow(operation.pk, sys.stderr))
+        except KeyboardInterrupt:
+            self.stderr.write(
+                f"\nDetached; it goes on. Follow it again with: manage.py follow {operation.pk}\n"
+                f"or end it with: manage.py cancel_operation {operation.pk}"
+            )
+            sys.exit(130)
+
+
+def refused(problem: Problem) -> CommandError:
+    """A refusal of the services as a command says it."""
+    lines = [str(problem.detail)]
+    for error in problem.errors:
+        place = f"line {error['line']}: " if error.get("line") else ""
+        lines.append(f"  {error['pointer']}: {place}{error['detail']}")
+    return CommandError("\n".join(lines))

@@ -1,0 +1,58 @@
+"""Scales of the inputs, fitted on the training part alone and saved with the model."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.strategy.grammar import Strategy
+
+Floats = NDArray[np.float64]
+LEAST_SPREAD = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Scaler:
+    """`(x - shift) / scale` for each input; float64[inputs] each."""
+
+    shift: Floats
+    scale: Floats
+
+    def apply(self, features: Floats) -> NDArray[np.float32]:
+        """float32[n, inputs]. A value outside the training part's range is not cut."""
+        return ((features - self.shift) / self.scale).astype(np.float32)
+
+    def as_data(self) -> dict[str, Any]:
+        return {"shift": self.shift.tolist(), "scale": self.scale.tolist()}
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> "Scaler":
+        return cls(np.asarray(data["shift"], dtype=np.float64), np.asarray(data["scale"], dtype=np.float64))
+
+
+def fit_scaler(strategy: Strategy, features: Floats) -> Scaler:
+    """`features`: float64[rows of the training part, inputs].
+
+    `zscore` and `minmax` as the input asks; `scale_features`, and any TSK model, standardise the rest. A constant
+    input is only shifted.
+    """
+    count = features.shape[1]
+    shift, scale = np.zeros(count), np.ones(count)
+    rest = strategy.model.features.scale_features or strategy.model.type == "tsk"
+    for column, wish in enumerate(_normalizations(strategy)):
+        values = features[:, column]
+        if wish == "minmax":
+            shift[column], spread = values.min(), values.max() - values.min()
+        elif wish == "zscore" or rest:
+            shift[column], spread = values.mean(), values.std()
+        else:
+            continue
+        scale[column] = spread if spread > LEAST_SPREAD else 1.0
+    return Scaler(shift, scale)
+
+
+def _normalizations(strategy: Strategy) -> list[str]:
+    """For each input, those of earlier bars included."""
+    own = [feature.normalization for feature in strategy.features]
+    return [wish for _ in range(strategy.model.features.lookback_periods + 1) for wish in own]

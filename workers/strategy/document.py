@@ -123,8 +123,8 @@ class _Builder:
             raise _error(at, place, f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, AliasEvent) or getattr(event, "anchor", None) is not None:
             raise _error(at, place, "anchors and aliases (& and *) are not read; write the value out")
-        if getattr(event, "tag", None) is not None:
-            raise _error(at, place, f"the tag {event.tag} is not read; write the value alone")
+        if (tag := getattr(event, "tag", None)) is not None:
+            raise _error(at, place, f"the tag {tag} is not read; write the value alone")
         self.places.setdefault(at, place)
         match event:
             case ScalarEvent():
@@ -155,7 +155,11 @@ class _Builder:
 
     def _key(self, event: Event, path: tuple[str | int, ...]) -> str:
         place = _mark(event.start_mark)
-        if not isinstance(event, ScalarEvent) or event.anchor is not None or event.tag is not None:
+        if (
+            not isinstance(event, ScalarEvent)
+            or event.anchor is not None
+            or getattr(event, "tag", None) is not None
+        ):
             raise _error(pointer(*path), place, "a key must be a plain word")
         if event.value == "<<" and event.style is None:
             raise _error(pointer(*path), place, "merge keys (<<) are not read; write the values out")

@@ -27,14 +27,15 @@ def read_indicators(data: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]
     problems: list[Problem] = []
     indicators: dict[str, Indicator] = {}
     for name, spec in section.items():
-        indicator, found = _read(spec, pointer("indicators", name))
+        indicator, found = read_indicator(spec, pointer("indicators", name))
         problems += found
         if indicator is not None:
             indicators[name] = indicator
     return data | {"indicators": indicators or section}, problems
 
 
-def _read(spec: Any, at: str) -> tuple[Indicator | None, list[Problem]]:
+def read_indicator(spec: Any, at: str) -> tuple[Indicator | None, list[Problem]]:
+    """One entry, at the pointer `at`: the indicator with every parameter's value, or what is wrong with it."""
     if not isinstance(spec, dict):
         return None, [(at, "an indicator is a section such as {type: rsi, period: 14}")]
     kind = spec.get("type")

@@ -37,7 +37,7 @@ class Membership(Section):
                 )
             return {"type": shape, "parameters": data}
         if not isinstance(data, dict | Membership):
-            raise ValueError("a membership is a list such as [20, 30, 40] or {type: ..., parameters: [...]}")  # noqa: TRY004
+            raise ValueError("a membership is a list such as [20, 30, 40] or {type: ..., parameters: [...]}")
         return data
 
     @model_validator(mode="after")

@@ -1,0 +1,167 @@
+"""The inputs of a model, from bars: the one function that training and backtest use.
+
+A row belongs to a bar of the base timeframe and holds what is known when that bar closes. Of another timeframe it
+sees the newest bar that has closed by then, never one that is still forming.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from workers.market_data.bars import check_shape
+from workers.market_data.calendars import calendar_of
+from workers.market_data.errors import MarketDataError
+from workers.market_data.resampling import resample
+from workers.market_data.sessions import NANOSECONDS_A_DAY, UnixNanoseconds
+from workers.market_data.timeframes import close_times, nanoseconds
+from workers.strategy.definition import Feature, Strategy
+from workers.strategy.fuzzy import degrees
+from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.indicators.columns import Floats
+from workers.strategy.indicators.compute import compute_checked
+
+Frames = Mapping[str, pd.DataFrame]
+"""Timeframe to the bars of one symbol."""
+
+_STALE_LENGTHS = 3
+_STALE_DAYS = 7
+"""A value of another timeframe counts for three of its bars and a week of closed markets; then it is too old."""
+
+
+def build_features(strategy: Strategy, frames: Frames) -> pd.DataFrame:
+    """Unscaled inputs of one symbol: float64, a column for each of `strategy.input_names`, in that order.
+
+    The index has the opens of the base bars that have every input; `attrs["left_out"]` counts the others
+    (`warm_up` at the start, `gaps` later). A timeframe that `frames` lacks is made from the base bars by session.
+    Raises `MarketDataError` where a timeframe cannot be made, volume is needed and missing, or no row is left.
+    """
+    frames = with_calendar(strategy, frames)
+    _check_volume(strategy, frames)
+    inputs = input_matrix(strategy, frames)
+    usable: npt.NDArray[np.bool_] = np.logical_not(np.isnan(inputs).any(axis=1))
+    usable[: strategy.training_data.history_required] = False
+    if not usable.any():
+        raise MarketDataError(_too_short(strategy, len(inputs)))
+    rows = np.flatnonzero(usable)
+    first = int(rows[0])
+    index = pd.DatetimeIndex(frames[strategy.base_timeframe].index)[rows]
+    features = pd.DataFrame(_taken(inputs, rows), index=index, columns=list(strategy.input_names), copy=False)
+    features.attrs["left_out"] = {"warm_up": first, "gaps": int((~usable[first:]).sum())}
+    return features
+
+
+def _taken(matrix: Floats, rows: npt.NDArray[np.intp]) -> Floats:
+    """Those rows of `matrix`, without a copy where they are all of its end."""
+    return matrix[rows[0] :] if len(matrix) - rows[0] == len(rows) else matrix[rows]
+
+
+def with_calendar(strategy: Strategy, frames: Frames) -> dict[str, pd.DataFrame]:
+    """The frames that the strategy reads, each of the right shape and naming the base bars' calendar.
+
+    Raises `MarketDataError` where the base timeframe is missing or a frame has not the shape of bars.
+    """
+    if strategy.base_timeframe not in frames:
+        given = ", ".join(frames) or "none"
+        raise MarketDataError(f"the strategy decides on {strategy.base_timeframe} bars; there are {given}")
+    calendar = calendar_of(check_shape(frames[strategy.base_timeframe]))
+    named = {}
+    for timeframe in strategy.timeframes:
+        if timeframe in frames:
+            named[timeframe] = check_shape(frames[timeframe]).copy(deep=False)
+            named[timeframe].attrs["calendar"] = calendar
+    return named
+
+
+def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
+    """One row for each base bar, one column for each input, NaN where there is no value; float64[n, inputs].
+
+    `frames` come from `with_calendar`.
+    """
+    base = frames[strategy.base_timeframe]
+    now = close_times(pd.DatetimeIndex(base.index), strategy.base_timeframe, calendar_of(base))
+    present = len(strategy.features)
+    lags = strategy.model.features.lookback_periods
+    inputs = np.empty((len(base), present * (lags + 1)), order="F")
+    views = {
+        feature.timeframe: _view(feature.timeframe, strategy, frames, now) for feature in strategy.features
+    }
+    outputs = _indicator_outputs(strategy, views)
+    for column, feature in enumerate(strategy.features):
+        values = outputs[feature.timeframe, feature.indicator][feature.output]
+        inputs[:, column] = views[feature.timeframe].at_base(_encoded(values, feature))
+    for lag in range(1, lags + 1):
+        earlier = inputs[:, lag * present : (lag + 1) * present]
+        earlier[:lag] = np.nan
+        earlier[lag:] = inputs[:-lag, :present]
+    return inputs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """Bars of one timeframe and, for each base bar, the position of the newest closed one (-1: none)."""
+
+    bars: pd.DataFrame
+    position: npt.NDArray[np.intp] | None
+
+    def at_base(self, values: Floats) -> Floats:
+        if self.position is None:
+            return values
+        return np.where(self.position >= 0, values[np.maximum(self.position, 0)], np.nan)
+
+
+def _view(timeframe: str, strategy: Strategy, frames: Frames, now: UnixNanoseconds) -> _View:
+    base = frames[strategy.base_timeframe]
+    if timeframe == strategy.base_timeframe:
+        return _View(base, None)
+    calendar = calendar_of(base)
+    if timeframe in frames:
+        bars = frames[timeframe]
+        closes = close_times(pd.DatetimeIndex(bars.index), timeframe, calendar)
+    else:
+        bars, closes = resample(base, strategy.base_timeframe, timeframe, calendar)
+    position = np.searchsorted(closes, now, side="right") - 1
+    oldest = _STALE_LENGTHS * nanoseconds(timeframe) + _STALE_DAYS * NANOSECONDS_A_DAY
+    stale = now - closes[np.maximum(position, 0)] > oldest
+    return _View(bars, np.where(stale, -1, position))
+
+
+def _indicator_outputs(
+    strategy: Strategy, views: Mapping[str, _View]
+) -> dict[tuple[str, str], dict[str, Floats]]:
+    """Every indicator that an input needs, once for each timeframe it is needed on."""
+    needed = dict.fromkeys((feature.timeframe, feature.indicator) for feature in strategy.features)
+    return {
+        (timeframe, name): compute_checked(
+            strategy.indicators[name].type, views[timeframe].bars, strategy.indicators[name].parameters
+        )
+        for timeframe, name in needed
+    }
+
+
+def _encoded(values: Floats, feature: Feature) -> Floats:
+    return values if feature.membership is None else degrees(values, feature.membership)
+
+
+def _check_volume(strategy: Strategy, frames: Frames) -> None:
+    for feature in strategy.features:
+        spec = strategy.indicators[feature.indicator]
+        needs_volume = "volume" in INDICATORS[spec.type].reads or spec.parameters.get("source") == "volume"
+        bars = frames.get(feature.timeframe, frames[strategy.base_timeframe])
+        if needs_volume and not bars["volume"].to_numpy().any():
+            raise MarketDataError(
+                f"{feature.indicator} ({spec.type}) needs volume, and every volume of the {feature.timeframe} bars is 0"
+            )
+
+
+def _too_short(strategy: Strategy, bars: int) -> str:
+    needed = {
+        f"{f.indicator} on {f.timeframe}": strategy.warm_up_rows(f.indicator) for f in strategy.features
+    }
+    longest = max(needed, key=lambda name: needed[name])
+    return (
+        f"none of the {bars} bars of {strategy.base_timeframe} has all inputs: {longest} alone has no value in its "
+        f"first {needed[longest]} bars, and history_required is {strategy.training_data.history_required}"
+    )

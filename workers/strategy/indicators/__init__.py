@@ -1,0 +1,5 @@
+"""Technical indicators as whole columns."""
+
+from workers.strategy.indicators.compute import compute
+
+__all__ = ["compute"]

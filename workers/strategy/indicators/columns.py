@@ -1,0 +1,44 @@
+"""The arrays that indicators read, and the parameters they are given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from workers.strategy.catalog import Value
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Finite, contiguous columns of one run of bars; float64[n] each. `source` is the price the user chose,
+    `session` numbers the trading session of each bar (int64[n])."""
+
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    source: Floats
+    session: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Values of an indicator's parameters by name, typed on the way out."""
+
+    values: Mapping[str, Value]
+
+    def whole(self, name: str) -> int:
+        return int(self.values[name])
+
+    def number(self, name: str) -> float:
+        return float(self.values[name])
+
+    def flag(self, name: str) -> bool:
+        return bool(self.values[name])
+
+    def choice(self, name: str) -> str:
+        return str(self.values[name])

@@ -1,0 +1,53 @@
+"""Direction and strength of a trend."""
+
+import talib
+
+from workers.strategy.indicators import kernels
+from workers.strategy.indicators.columns import Columns, Floats, Parameters
+
+
+def adx(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+    prices, period = (bars.high, bars.low, bars.close), p.whole("period")
+    return talib.ADX(*prices, period), talib.PLUS_DI(*prices, period), talib.MINUS_DI(*prices, period)
+
+
+def aroon(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+    down, up = talib.AROON(bars.high, bars.low, p.whole("period"))
+    return up, down, up - down
+
+
+def parabolic_sar(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+    """Initial and step acceleration may differ, so the extended function draws it; it writes shorts as negative."""
+    initial, step, largest = p.number("initial_af"), p.number("step_af"), p.number("max_af")
+    if initial == step:
+        return (talib.SAR(bars.high, bars.low, step, largest),)
+    line = talib.SAREXT(
+        bars.high,
+        bars.low,
+        accelerationinitlong=initial,
+        accelerationlong=step,
+        accelerationmaxlong=largest,
+        accelerationinitshort=initial,
+        accelerationshort=step,
+        accelerationmaxshort=largest,
+    )
+    return (abs(line),)
+
+
+def supertrend(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+    atr = talib.ATR(bars.high, bars.low, bars.close, p.whole("period"))
+    trend, direction = kernels.supertrend(bars.high, bars.low, bars.close, atr, p.number("multiplier"))
+    return trend, direction
+
+
+def ichimoku(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+    """Lines as they are known at the bar: nothing is shifted forward or back."""
+    tenkan = _middle(bars, p.whole("tenkan_period"))
+    kijun = _middle(bars, p.whole("kijun_period"))
+    return tenkan, kijun, (tenkan + kijun) / 2.0, _middle(bars, p.whole("senkou_b_period"))
+
+
+def _middle(bars: Columns, period: int) -> Floats:
+    """Of the range of `period` bars; TA-Lib's MIDPRICE is the same and takes time in proportion to the period."""
+    middle: Floats = (talib.MAX(bars.high, period) + talib.MIN(bars.low, period)) / 2.0
+    return middle

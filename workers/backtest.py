@@ -1,0 +1,31 @@
+"""The worker that backtests strategies, and imports and checks market data."""
+
+from typing import Any
+
+from worker_agent.base import Job, OperationSpec, WorkerAPIBase
+from workers.backtesting.parameters import BacktestParameters
+from workers.market_data.parameters import ImportParameters
+
+
+def backtest(worker: "BacktestWorker", parameters: BacktestParameters, job: Job) -> dict[str, Any]:
+    from workers.backtesting.run import run_backtest
+
+    return run_backtest(parameters, job)
+
+
+def import_data(worker: "BacktestWorker", parameters: ImportParameters, job: Job) -> dict[str, Any]:
+    from workers.market_data.importing import run_import
+
+    return run_import(parameters, job)
+
+
+class BacktestWorker(WorkerAPIBase):
+    """Backtests trained strategies, and imports market data."""
+
+    worker_type = "backtesting"
+    operations = (
+        OperationSpec("backtesting", "/backtests/start", BacktestParameters, backtest),
+        OperationSpec("data_import", "/data-imports/start", ImportParameters, import_data),
+    )
+    default_port = 5003
+    preload = ("workers.backtesting.run", "workers.market_data.importing")

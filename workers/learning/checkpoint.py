@@ -1,0 +1,84 @@
+"""The state of a training as two files, from which it goes on bit for bit."""
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from worker_agent.protocol import InvalidInput
+from workers.learning.trainer import Epoch, State
+
+TENSORS, SCALARS = "state.safetensors", "state.json"
+
+
+class OtherTraining(InvalidInput):
+    """The checkpoint belongs to another training than this one."""
+
+
+def pack(state: State, identity: str) -> dict[str, bytes]:
+    """`identity` says which training it is; only the same may go on from it."""
+    tensors: dict[str, Tensor] = {
+        "random/torch": torch.get_rng_state(),
+        "random/order": state.generator.get_state(),
+    }
+    if torch.cuda.is_available():
+        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    for name, tensor in state.network.state_dict().items():
+        tensors[f"network/{name}"] = tensor
+    for name, tensor in state.best_weights.items():
+        tensors[f"best/{name}"] = tensor
+    for number, slots in state.optimizer.state_dict()["state"].items():
+        for name, value in slots.items():
+            if value is not None:
+                tensors[f"optimizer/{number}/{name}"] = torch.as_tensor(value)
+    scalars = {
+        "identity": identity,
+        "epoch": state.epoch,
+        "best_epoch": state.best_epoch,
+        "best_loss": _finite(state.best_loss),
+        "stopping_loss": _finite(state.stopping_loss),
+        "waited": state.waited,
+        "schedule": state.schedule.as_data(),
+        "history": [asdict(epoch) for epoch in state.history],
+    }
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    return {TENSORS: save(plain), SCALARS: json.dumps(scalars).encode()}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def restore(state: State, tensors: bytes, scalars: bytes, identity: str) -> None:
+    """Puts the state back. Raises OtherTraining."""
+    said: dict[str, Any] = json.loads(scalars)
+    if said["identity"] != identity:
+        raise OtherTraining
+    found = load(tensors)
+    groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}, "random": {}}
+    for name, tensor in found.items():
+        group, _, rest = name.partition("/")
+        groups[group][rest] = tensor
+    device = next(state.network.parameters()).device
+    state.network.load_state_dict(groups["network"])
+    state.best_weights = {name: tensor.to(device) for name, tensor in groups["best"].items()}
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in groups["optimizer"].items():
+        number, _, key = name.partition("/")
+        slots.setdefault(int(number), {})[key] = tensor
+    state.optimizer.load_state_dict(
+        {"state": slots, "param_groups": state.optimizer.state_dict()["param_groups"]}
+    )
+    torch.set_rng_state(groups["random"]["torch"])
+    state.generator.set_state(groups["random"]["order"])
+    if "cuda" in groups["random"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(groups["random"]["cuda"])
+    state.epoch, state.best_epoch, state.waited = said["epoch"], said["best_epoch"], said["waited"]
+    state.best_loss = math.inf if said["best_loss"] is None else said["best_loss"]
+    state.stopping_loss = math.inf if said["stopping_loss"] is None else said["stopping_loss"]
+    state.schedule.restore(said["schedule"])
+    state.history = [Epoch(**epoch) for epoch in said["history"]]

@@ -1,0 +1,120 @@
+"""Rows to learn from: inputs and labels of every symbol, each row of one symbol alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from worker_agent.protocol import InvalidInput
+from workers.learning.labels import make_labels
+from workers.learning.networks import sequence_length
+from workers.learning.segments import segment_numbers
+from workers.learning.splits import Split, purged_split
+from workers.market_data.sessions import unix_nanoseconds
+from workers.strategy.features import build_features
+from workers.strategy.grammar import Strategy
+from workers.strategy.sections.labels import label_horizon
+
+Floats = NDArray[np.float64]
+
+
+class NothingToLearn(InvalidInput):
+    """The data give no row that has inputs and a label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    features: Floats
+    """float64[rows, inputs], unscaled, symbol after symbol, each in the order of time."""
+    row: NDArray[np.int64]
+    """int64[n]: positions in `features` of the rows that have a label and, for sequences, a whole window."""
+    label: Floats
+    """float64[n]: -1, 0, 1, or a return."""
+    weight: Floats
+    time: NDArray[np.int64]
+    """int64[n]: open of the row's bar, nanoseconds since 1970."""
+    end: NDArray[np.int64]
+    """int64[n]: open of the last bar that the label looks at, the bar of the entry included."""
+    symbol: NDArray[np.int64]
+    """int64[n]: position in `symbols`."""
+    symbols: tuple[str, ...]
+    left_out: dict[str, dict[str, int]]
+    """By symbol: bars that are no row, and why."""
+
+    def split(self, strategy: Strategy) -> Split:
+        """By time across all symbols, purged by the label's window and embargoed. Raises TooShort."""
+        wish = strategy.training.data_split
+        embargo = label_horizon(strategy.training.labels) if wish.embargo is None else wish.embargo
+        return purged_split(self.time, self.end, (wish.train, wish.validation, wish.test), embargo)
+
+
+def build_dataset(strategy: Strategy, bars: Mapping[str, Mapping[str, pd.DataFrame]]) -> Dataset:
+    """`bars`: symbol -> timeframe -> bars. Raises InvalidInput where a symbol has no row or nothing is left."""
+    parts = [_of_symbol(strategy, symbol, frames) for symbol, frames in bars.items()]
+    offsets = np.cumsum([0, *(len(part.features) for part in parts)])
+    found = Dataset(
+        features=np.concatenate([part.features for part in parts]),
+        row=np.concatenate([part.row + offset for part, offset in zip(parts, offsets[:-1], strict=True)]),
+        label=np.concatenate([part.label for part in parts]),
+        weight=np.concatenate([part.weight for part in parts]),
+        time=np.concatenate([part.time for part in parts]),
+        end=np.concatenate([part.end for part in parts]),
+        symbol=np.concatenate([np.full(len(part.row), i) for i, part in enumerate(parts)]),
+        symbols=tuple(bars),
+        left_out={symbol: part.left_out for symbol, part in zip(bars, parts, strict=True)},
+    )
+    if len(found.row) == 0:
+        raise NothingToLearn
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    features: Floats
+    row: NDArray[np.int64]
+    label: Floats
+    weight: Floats
+    time: NDArray[np.int64]
+    end: NDArray[np.int64]
+    left_out: dict[str, int]
+
+
+def _of_symbol(strategy: Strategy, symbol: str, frames: Mapping[str, pd.DataFrame]) -> _Part:
+    base = frames[strategy.base_timeframe]
+    try:
+        features = build_features(strategy, frames)
+    except InvalidInput as error:
+        raise InvalidInput(f"{symbol}: {error}") from error
+    labels = make_labels(
+        base, strategy.training.labels, strategy.base_timeframe, classification=strategy.is_classification
+    )
+    index = pd.DatetimeIndex(base.index)
+    opens = unix_nanoseconds(index)
+    position = np.searchsorted(opens, unix_nanoseconds(pd.DatetimeIndex(features.index)))
+    whole = run_lengths(position, segment_numbers(index, strategy.base_timeframe)) >= sequence_length(
+        strategy.model
+    )
+    labelled = ~np.isnan(labels.value[position])
+    row = np.flatnonzero(whole & labelled)
+    at = position[row]
+    # One bar more than the label looks at: a decision at the close is filled at the next open.
+    end = np.minimum(np.maximum(labels.end[at], at + 1), len(opens) - 1)
+    left_out = {
+        **{name: int(count) for name, count in features.attrs.get("left_out", {}).items()},
+        "without_window": int((~whole).sum()),
+        "without_label": int((whole & ~labelled).sum()),
+    }
+    return _Part(
+        features.to_numpy(), row, labels.value[at], labels.weight[at], opens[at], opens[end], left_out
+    )
+
+
+def run_lengths(position: NDArray[np.intp], segments: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64[rows]: how many rows up to each one follow each other bar by bar, without a gap between them."""
+    if len(position) == 0:
+        return np.empty(0, dtype=np.int64)
+    broken = np.concatenate(([True], (np.diff(position) != 1) | (np.diff(segments[position]) != 0)))
+    starts = np.flatnonzero(broken)
+    return np.arange(len(position)) - starts[np.cumsum(broken) - 1] + 1

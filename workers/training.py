@@ -1,0 +1,26 @@
+"""The worker that trains models."""
+
+import shutil
+import sys
+from typing import Any
+
+from worker_agent.base import Job, WorkerAPIBase
+from workers.learning.parameters import TrainingParameters
+
+HAS_GPU = shutil.which("nvidia-smi") is not None or sys.platform == "darwin"
+
+
+class TrainingWorker(WorkerAPIBase):
+    """Trains the model of a strategy, on the GPU where there is one."""
+
+    worker_type = "training"
+    operation_type = "training"
+    start_path = "/training/start"
+    Parameters = TrainingParameters
+    default_port = 5002 if HAS_GPU else 5004
+    preload = ("torch", "torch._dynamo", "workers.learning.run")
+
+    def run(self, parameters: TrainingParameters, job: Job) -> dict[str, Any]:
+        from workers.learning.run import run_training
+
+        return run_training(parameters, job)

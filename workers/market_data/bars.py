@@ -4,6 +4,7 @@ A `DataFrame` with float64 columns `open high low close volume` (and `spread`, i
 indexed by `time`: the bar's open, UTC, strictly increasing. `attrs["calendar"]` names the market's sessions.
 """
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -35,17 +36,22 @@ def check_shape(bars: pd.DataFrame) -> pd.DataFrame:
     return bars
 
 
-def write_bars(bars: pd.DataFrame, path: Path, calendar: str | None = None) -> None:
-    """Store `bars` as Parquet; the same bars make the same bytes."""
+def bars_as_bytes(bars: pd.DataFrame) -> bytes:
+    """`bars` as a Parquet file, with their calendar; the same bars make the same bytes."""
     check_shape(bars)
-    calendar = calendar or bars.attrs.get("calendar")
     names = [*COLUMNS, *(name for name in OPTIONAL_COLUMNS if name in bars.columns)]
     arrays = [pa.array(unix_nanoseconds(pd.DatetimeIndex(bars.index)), pa.timestamp("ns", tz="UTC"))]
     arrays += [pa.array(bars[name].to_numpy(np.float64)) for name in names]
     table = pa.table(arrays, names=["time", *names])
-    if calendar:
+    if calendar := bars.attrs.get("calendar"):
         table = table.replace_schema_metadata({_CALENDAR_KEY: calendar.encode()})
-    pq.write_table(table, path, compression="zstd")
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def write_bars(bars: pd.DataFrame, path: Path) -> None:
+    path.write_bytes(bars_as_bytes(bars))
 
 
 def read_bars(path: Path) -> pd.DataFrame:

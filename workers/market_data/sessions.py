@@ -21,7 +21,6 @@ NANOSECONDS_A_DAY = 86_400_000_000_000
 _THURSDAY = 3
 """Weekday (Monday 0) of 1970-01-01."""
 _MARGIN_DAYS = 21
-_LAST_DAY_WITH_MARGIN = 365 - _MARGIN_DAYS
 
 ALWAYS_OPEN = "24/7"
 FOREX = "fx"
@@ -62,7 +61,7 @@ class Sessions:
         """
         start = (first // NANOSECONDS_A_DAY - _MARGIN_DAYS) * NANOSECONDS_A_DAY
         # To the year's end: tables of an exchange take 0.2 s to make, and frames cut off at many bars share one.
-        year = pd.Timestamp(last).year + (pd.Timestamp(last).dayofyear > _LAST_DAY_WITH_MARGIN)
+        year = pd.Timestamp(last).year + (pd.Timestamp(last).day_of_year > _LAST_DAY_WITH_MARGIN)
         end = pd.Timestamp(year=year + 1, month=1, day=1).value
         opens, closes, days = _table(calendar, start, end)
         return cls(calendar, opens, closes, days)

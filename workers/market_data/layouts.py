@@ -1,0 +1,127 @@
+"""CSV files as the sources of market data write them: which column is which, and in what time zone.
+
+* Yahoo: `Date,Open,High,Low,Close,Adj Close,Volume`, also with the three head lines of newer downloads.
+* Stooq: the same without adjustment, or `<TICKER>,<PER>,<DATE>,<TIME>,...,<OPENINT>`.
+* MetaTrader: `<DATE> <TIME> <OPEN> ... <TICKVOL> <VOL> <SPREAD>` (version 5), or no head line and
+  `2012.02.01,00:00,open,high,low,close,volume` (version 4).
+* histdata.com: `20120201 000000;open;high;low;close;volume`, and its MetaTrader files `DAT_MT_*`; both in
+  Eastern Standard Time without daylight saving.
+
+Any other file with a head line that names date or time, open, high, low and close is read as well.
+"""
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from workers.market_data.errors import MarketDataError
+from workers.market_data.refusal import Lines, refuse_where
+
+EASTERN_STANDARD = "Etc/GMT+5"
+
+_NAMES = {
+    "date": "date", "day": "date", "time": "time", "datetime": "date", "timestamp": "date", "date time": "date",
+    "gmt time": "date", "open time": "date", "open": "open", "high": "high", "low": "low", "close": "close",
+    "last": "close", "close/last": "close", "adj close": "adjusted", "adj_close": "adjusted",
+    "adjclose": "adjusted", "adjusted close": "adjusted", "adjusted_close": "adjusted", "volume": "volume",
+    "vol": "volume", "tickvol": "ticks", "tick volume": "ticks", "spread": "spread", "ticker": "ticker",
+    "per": "period", "ticks": "ticks",
+}  # fmt: skip
+_NEEDED = ("open", "high", "low", "close")
+_HEADLESS = ("open", "high", "low", "close", "volume")
+_MT4_DATE = re.compile(r"\d{4}\.\d{2}\.\d{2}")
+_BEYOND = "?beyond"
+_HISTDATA_TIME = re.compile(r"\d{8} \d{6}")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Texts by their meaning (`date time open high low close adjusted volume ticks spread ticker period`), the line
+    of each row in the file, and what the layout says about them."""
+
+    cells: pd.DataFrame
+    lines: Lines
+    layout: str
+    timezone: str
+    """Of times without an offset, unless the user names another."""
+    ignored: tuple[str, ...]
+    """Columns that mean nothing here."""
+
+
+def read_table(content: bytes, filename: str) -> Table:
+    """The rows of a CSV file. Raises `MarketDataError` where it has no layout that is known."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MarketDataError("the file is neither CSV text in UTF-8 nor Parquet") from error
+    blank = text[: len(text) - len(text.lstrip())].count("\n")
+    head = text.lstrip().split("\n", 1)[0].rstrip("\r")
+    delimiter = max("\t;,", key=head.count)
+    first = [cell.strip() for cell in next(csv.reader([head], delimiter=delimiter))]
+    if _HISTDATA_TIME.fullmatch(first[0]):
+        return _table(text, delimiter, ["date", *_HEADLESS], blank, ("histdata", EASTERN_STANDARD))
+    if _MT4_DATE.fullmatch(first[0]) and len(first) >= 6:
+        histdata = filename.upper().startswith("DAT_MT")
+        origin = ("histdata", EASTERN_STANDARD) if histdata else ("metatrader", "UTC")
+        return _table(text, delimiter, ["date", "time", *_HEADLESS], blank, origin)
+    names, head_lines = _columns_of(first)
+    return _table(text, delimiter, names, blank + head_lines, (_layout(first, names), "UTC"))
+
+
+def _columns_of(first: list[str]) -> tuple[list[str], int]:
+    """Meaning of each column of a head line (`?` before those that mean nothing here), and how many lines it has."""
+    plain = [name.strip("<>[] ").lower() for name in first]
+    names = [_NAMES.get(name, f"?{title}") for name, title in zip(plain, first, strict=True)]
+    newer_yahoo = plain[0] == "price" and "close" in plain
+    if newer_yahoo:
+        names[0] = "date"
+    names = _time_alone_is_date(names)
+    missing = [name for name in ("date", *_NEEDED) if name not in names]
+    if missing:
+        raise MarketDataError(f"the head line has no column {', '.join(missing)}; it reads {first}")
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        raise MarketDataError(f"the head line names {', '.join(sorted(doubled))} twice")
+    return names, 3 if newer_yahoo else 1
+
+
+def _time_alone_is_date(names: list[str]) -> list[str]:
+    return names if "date" in names else ["date" if name == "time" else name for name in names]
+
+
+def _layout(first: list[str], names: list[str]) -> str:
+    if "period" in names:
+        return "stooq"
+    if first[0].startswith("<"):
+        return "metatrader"
+    return "yahoo" if "adjusted" in names else "csv"
+
+
+def _table(text: str, delimiter: str, names: list[str], skip: int, origin: tuple[str, str]) -> Table:
+    """Cells as texts, without the rows that are blank."""
+    try:
+        cells = pd.read_csv(
+            io.StringIO(text),
+            sep=delimiter,
+            header=None,
+            skiprows=skip,
+            names=[*names, _BEYOND],
+            dtype=str,
+            na_filter=False,
+            skip_blank_lines=False,
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise MarketDataError(f"the file has no rows that can be read: {error}") from error
+    lines = np.arange(len(cells), dtype=np.int64) + skip + 1
+    filled = (cells != "").to_numpy().any(axis=1)
+    cells, lines = cells[filled].reset_index(drop=True), lines[filled]
+    if cells.empty:
+        raise MarketDataError("the file has no rows")
+    refuse_where((cells[_BEYOND] != "").to_numpy(), lines, "rows have more cells than there are columns")
+    kept = [name for name in names if not name.startswith("?")]
+    ignored = tuple(name[1:] for name in names if name.startswith("?"))
+    return Table(cells[kept], lines, *origin, ignored)

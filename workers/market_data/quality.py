@@ -1,0 +1,108 @@
+"""How good market data is: what is missing or looks odd. Reported with counts, never repaired."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from workers.market_data.sessions import Sessions, UnixNanoseconds, mondays, unix_nanoseconds
+from workers.market_data.timeframes import close_times, is_intraday, nanoseconds
+
+LISTED = 500
+"""Findings of one kind that are listed; all are counted."""
+
+_SPIKE_DEVIATIONS = 15.0
+_SPIKE_LEAST = 0.05
+_SPLITS = (1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 8.0, 10.0, 15.0, 20.0)
+_SPLIT_TOLERANCE = 0.06
+
+Floats = npt.NDArray[np.float64]
+
+
+def examine(bars: pd.DataFrame, timeframe: str, calendar: str) -> dict[str, Any]:
+    """JSON-ready report: counts by name, and under `listed` the first findings of each kind with their times."""
+    index = pd.DatetimeIndex(bars.index)
+    absent = missing_between(index, timeframe, calendar)
+    gaps = np.flatnonzero(absent)
+    steps = np.log(bars["open"].to_numpy()[1:] / bars["close"].to_numpy()[:-1])
+    splits = _suspected_splits(steps)
+    spikes = np.setdiff1d(_spikes(bars), splits)
+    volume = bars["volume"].to_numpy()
+    return {
+        "gaps": len(gaps),
+        "missing": int(absent.sum()),
+        "longest_gap_bars": int(absent.max(initial=0)),
+        "spikes": len(spikes),
+        "suspected_splits": len(splits),
+        "zero_volume": int((volume == 0.0).sum()) if volume.any() else 0,
+        "has_volume": bool(volume.any()),
+        "unmoved_bars": int((bars["high"].to_numpy() == bars["low"].to_numpy()).sum()),
+        "listed": {
+            "gaps": [
+                {"after": _text(index[i]), "before": _text(index[i + 1]), "bars": int(absent[i])}
+                for i in gaps[np.argsort(-absent[gaps], kind="stable")][:LISTED]
+            ],
+            "spikes": [
+                {"time": _text(index[i + 1]), "change": _change(bars, i)} for i in spikes[:LISTED].tolist()
+            ],
+            "suspected_splits": [
+                {"time": _text(index[i + 1]), "ratio": round(float(np.exp(-steps[i])), 4)}
+                for i in splits[:LISTED].tolist()
+            ],
+        },
+    }
+
+
+def missing_between(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> npt.NDArray[np.int64]:
+    """Bars that the market's calendar has room for between each bar and the next; int64[n - 1]."""
+    opens = unix_nanoseconds(index)
+    if len(opens) < 2:
+        return np.zeros(0, dtype=np.int64)
+    sessions = Sessions.covering(calendar, int(opens[0]), int(opens[-1]))
+    if is_intraday(timeframe):
+        closes = close_times(index, timeframe, calendar)
+        idle = traded_until(opens[1:], sessions) - traded_until(closes[:-1], sessions)
+        return np.maximum(idle, 0) // nanoseconds(timeframe)
+    if timeframe == "1d":
+        session, held = sessions.of_daily_bars(opens)
+        return np.where(held[:-1] & held[1:], np.maximum(np.diff(session) - 1, 0), 0).astype(np.int64)
+    weeks = np.unique(mondays(sessions.days))
+    return np.maximum(np.diff(np.searchsorted(weeks, sessions.mondays_of_bars(opens))) - 1, 0).astype(
+        np.int64
+    )
+
+
+def traded_until(instants: UnixNanoseconds, sessions: Sessions) -> UnixNanoseconds:
+    """Nanoseconds that the market was open from the first session until each instant; int64[n]."""
+    lengths = sessions.closes - sessions.opens
+    before = np.concatenate(([0], np.cumsum(lengths)))
+    session = np.minimum(sessions.of_instants(instants), len(lengths) - 1)
+    inside = np.clip(instants - sessions.opens[session], 0, lengths[session])
+    return before[session] + inside
+
+
+def _spikes(bars: pd.DataFrame) -> npt.NDArray[np.intp]:
+    """Positions i whose move from close i to close i + 1 is beyond fifteen robust deviations and 5 percent."""
+    moves = np.diff(np.log(bars["close"].to_numpy()))
+    if not len(moves):
+        return np.zeros(0, dtype=np.intp)
+    deviation = 1.4826 * float(np.median(np.abs(moves - np.median(moves))))
+    return np.flatnonzero(np.abs(moves) > max(_SPIKE_DEVIATIONS * deviation, _SPIKE_LEAST))
+
+
+def _suspected_splits(steps: Floats) -> npt.NDArray[np.intp]:
+    """Positions i where the next open stands at 1/2, 1/3, 2/3 ... or 2, 3 ... times the close (log steps given)."""
+    ratios = np.log(np.asarray(_SPLITS))
+    large = np.flatnonzero(np.abs(steps) > ratios[0] - _SPLIT_TOLERANCE)
+    nearest = np.abs(np.abs(steps[large])[:, None] - ratios[None, :]).min(axis=1, initial=np.inf)
+    return large[nearest < _SPLIT_TOLERANCE]
+
+
+def _change(bars: pd.DataFrame, i: int) -> float:
+    close = bars["close"].to_numpy()
+    return round(float(close[i + 1] / close[i] - 1.0), 6)
+
+
+def _text(time: pd.Timestamp) -> str:
+    return time.isoformat()

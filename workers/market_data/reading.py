@@ -1,0 +1,148 @@
+"""From an uploaded file to bars, or to a sentence that says which rows spoil it."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workers.market_data.bars import COLUMNS, PRICES
+from workers.market_data.checks import check_order, check_prices, check_spacing
+from workers.market_data.errors import MarketDataError
+from workers.market_data.layouts import Table, read_table
+from workers.market_data.parameters import ImportParameters
+from workers.market_data.refusal import Lines, refuse_where
+from workers.market_data.times import read_times
+from workers.market_data.unpacking import PARQUET, unpack
+
+_PERIODS = {"d": "1d", "w": "1w", "1": "1m", "5": "5m", "10": "10m", "15": "15m", "30": "30m", "60": "1h"}
+"""Stooq's names of timeframes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Checked bars and how they were read. `adjustment` is `applied`, `available` or `none`."""
+
+    bars: pd.DataFrame
+    layout: str
+    timezone: str
+    adjustment: str
+    ignored: tuple[str, ...]
+
+
+def read_file(path: Path, asked: ImportParameters) -> Imported:
+    """Bars of the file that the user uploaded. Raises `MarketDataError`; nothing is left out or repaired."""
+    content = unpack(path)
+    table = _parquet_table(content) if content.startswith(PARQUET) else read_table(content, asked.filename)
+    if table.layout == "stooq":
+        _check_stooq(table, asked.timeframe)
+    timezone = asked.timezone or table.timezone
+    index = read_times(_time_texts(table.cells), table.lines, timezone, asked.timeframe)
+    check_order(index, table.lines)
+    check_spacing(index, asked.timeframe)
+    bars = _prices(table, asked.adjust)
+    bars.index = index
+    check_prices(bars, table.lines)
+    available = "available" if "adjusted" in table.cells else "none"
+    adjustment = "applied" if asked.adjust else available
+    return Imported(bars, table.layout, timezone, adjustment, table.ignored)
+
+
+def _parquet_table(content: bytes) -> Table:
+    """Columns of a Parquet file as those of a CSV file; the time may be a column or the pandas index."""
+    try:
+        frame = pq.read_table(io.BytesIO(content)).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise MarketDataError(f"the Parquet file cannot be read: {error}") from error
+    if isinstance(frame.index, pd.DatetimeIndex):
+        frame = frame.reset_index(names="time")
+    names = {str(name): str(name).strip().lower().replace("adj close", "adjusted") for name in frame.columns}
+    frame = frame.rename(columns=names)
+    time = next((name for name in ("time", "date", "datetime", "timestamp") if name in frame.columns), None)
+    missing = [name for name in PRICES if name not in frame.columns]
+    if time is None or missing:
+        raise MarketDataError(
+            f"the Parquet file has no column {', '.join([*missing, *(['time'] if time is None else [])])}"
+        )
+    kept = [name for name in (*COLUMNS, "adjusted", "spread") if name in frame.columns]
+    cells = frame[kept].copy()
+    cells.insert(0, "date", _as_texts(frame[time]))
+    ignored = tuple(name for name in frame.columns if name not in (*kept, time))
+    return Table(cells, np.arange(1, len(cells) + 1, dtype=np.int64), "parquet", "UTC", ignored)
+
+
+def _as_texts(times: pd.Series) -> pd.Series:
+    if pd.api.types.is_datetime64_any_dtype(times):
+        if times.isna().any():
+            raise MarketDataError("the Parquet file has rows without a time")
+        return times.map(lambda time: time.isoformat()).astype(str)
+    return times.astype(str)
+
+
+def _check_stooq(table: Table, timeframe: str) -> None:
+    for name in ("ticker", "period"):
+        values = table.cells[name].unique() if name in table.cells else []
+        if len(values) > 1:
+            raise MarketDataError(f"the file mixes several values of {name}: {', '.join(values[:5])}")
+        if name == "period" and len(values) and _PERIODS.get(str(values[0]).lower(), timeframe) != timeframe:
+            raise MarketDataError(f"the file says that its bars are {values[0]}, not {timeframe}")
+
+
+def _time_texts(cells: pd.DataFrame) -> pd.Series:
+    if "time" in cells.columns:
+        return cells["date"].str.strip() + " " + cells["time"].str.strip()
+    return cells["date"]
+
+
+def _prices(table: Table, adjust: bool) -> pd.DataFrame:
+    """float64 columns `open high low close volume` and, where the file has it, `spread` in price."""
+    cells, lines = table.cells, table.lines
+    bars = pd.DataFrame({name: _numbers(cells[name], lines, name) for name in PRICES})
+    bars["volume"] = _volume(table)
+    if "spread" in cells:
+        spread = _numbers(cells["spread"], lines, "spread")
+        refuse_where(~(spread >= 0.0), lines, "spread is missing or negative")
+        bars["spread"] = spread * (_point(cells) if table.layout == "metatrader" else 1.0)
+    if adjust:
+        _adjust(bars, table)
+    return bars
+
+
+def _numbers(cells: pd.Series, lines: Lines, name: str) -> np.ndarray:
+    if pd.api.types.is_numeric_dtype(cells):
+        return cells.to_numpy(np.float64)
+    numbers = pd.to_numeric(cells.str.strip(), errors="coerce").to_numpy(np.float64)
+    refuse_where(np.isnan(numbers), lines, f"{name} is missing or no number", cells)
+    return numbers
+
+
+def _volume(table: Table) -> np.ndarray:
+    """The traded volume or, where a broker has none, the number of ticks; zeros where the file has neither."""
+    for name in ("volume", "ticks"):
+        if name in table.cells:
+            values = _numbers(table.cells[name], table.lines, name)
+            if values.any():
+                return values
+    return np.zeros(len(table.cells))
+
+
+def _point(cells: pd.DataFrame) -> float:
+    """MetaTrader writes the spread in points: one unit of the last decimal of its prices."""
+    decimals = cells["close"].str.strip().str.partition(".")[2].str.len().max()
+    return float(10.0 ** -int(decimals))
+
+
+def _adjust(bars: pd.DataFrame, table: Table) -> None:
+    """Scale the prices of each bar so that its close becomes the adjusted close."""
+    if "adjusted" not in table.cells:
+        raise MarketDataError("adjust needs a column with the adjusted close, and the file has none")
+    adjusted = _numbers(table.cells["adjusted"], table.lines, "adjusted close")
+    refuse_where(~(adjusted > 0.0), table.lines, "the adjusted close is zero or negative", adjusted)
+    close = bars["close"].to_numpy().copy()
+    refuse_where(~(close > 0.0), table.lines, "close is zero or negative", close)
+    factor = adjusted / close
+    for name in (*PRICES, *(("spread",) if "spread" in bars else ())):
+        bars[name] = bars[name].to_numpy() * factor

@@ -1,0 +1,104 @@
+"""Times as files write them, to UTC."""
+
+import re
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pandas as pd
+
+from workers.market_data.errors import MarketDataError
+from workers.market_data.refusal import Lines, refuse_where
+from workers.market_data.sessions import NANOSECONDS_A_DAY, unix_nanoseconds
+from workers.market_data.timeframes import is_intraday
+
+_DATES = ("%Y-%m-%d", "%Y.%m.%d", "%Y%m%d", "%Y/%m/%d", "%d.%m.%Y", "%d-%b-%Y", "%b %d, %Y")
+_SLASHED = ("%m/%d/%Y", "%d/%m/%Y")
+_CLOCKS = ("", " %H:%M:%S", " %H:%M", " %H%M%S", " %H%M", " %H:%M:%S.%f")
+_OFFSET = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")
+_EPOCH = re.compile(r"\d{9,10}|\d{12,13}")
+
+
+def read_times(texts: pd.Series, lines: Lines, timezone: str, timeframe: str) -> pd.DatetimeIndex:
+    """UTC instants of the rows. A daily or longer bar is stamped with its date at midnight UTC, whatever the zone.
+
+    Raises `MarketDataError` naming the rows that cannot be read, or the local times that do not exist or happen
+    twice where the clocks change.
+    """
+    zone = _zone(timezone)
+    texts = texts.str.strip()
+    first = str(texts.iloc[0])
+    if _EPOCH.fullmatch(first):
+        return _of_epoch(texts, lines)
+    offsets = bool(_OFFSET.search(first)) and ":" in first
+    local = texts.str.replace(_OFFSET, "", regex=True) if offsets else texts
+    naive = _parsed(local.str.replace("T", " ", n=1, regex=False), texts, lines)
+    days_only = bool((unix_nanoseconds(naive) % NANOSECONDS_A_DAY == 0).all())
+    if not is_intraday(timeframe) and days_only:
+        return naive.tz_localize("UTC")
+    if offsets:
+        return _with_offsets(texts, lines)
+    return _localized(naive, zone, timezone)
+
+
+def _zone(timezone: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise MarketDataError(f"{timezone!r} is no time zone; write one as Europe/Berlin or UTC") from error
+
+
+def _of_epoch(texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
+    unit = "s" if len(str(texts.iloc[0])) <= 10 else "ms"
+    numbers = pd.to_numeric(texts, errors="coerce")
+    refuse_where(numbers.isna().to_numpy(), lines, "these times cannot be read", texts)
+    return pd.DatetimeIndex(pd.to_datetime(numbers.astype(np.int64), unit=unit, utc=True), name="time")
+
+
+def _with_offsets(texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
+    instants = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+    refuse_where(instants.isna().to_numpy(), lines, "these times cannot be read", texts)
+    return pd.DatetimeIndex(instants, name="time")
+
+
+def _parsed(local: pd.Series, texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
+    """Local times by the first format that reads the first row; it must read all of them."""
+    first = str(local.iloc[0])
+    for date in _DATES:
+        for clock in _CLOCKS:
+            if _fits(first, date + clock):
+                times = pd.to_datetime(local, format=date + clock, errors="coerce")
+                refuse_where(times.isna().to_numpy(), lines, "these times cannot be read", texts)
+                return pd.DatetimeIndex(times, name="time")
+    return _slashed(local, texts, lines)
+
+
+def _fits(text: str, pattern: str) -> bool:
+    return not pd.isna(pd.to_datetime(text, format=pattern, errors="coerce"))
+
+
+def _slashed(local: pd.Series, texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
+    """01/02/2010 is January or February: only a whole column can tell, and not always."""
+    readings = []
+    for date in _SLASHED:
+        for clock in _CLOCKS:
+            times = pd.to_datetime(local, format=date + clock, errors="coerce")
+            if not times.isna().any():
+                readings.append(pd.DatetimeIndex(times, name="time"))
+    if len(readings) == 2 and not readings[0].equals(readings[1]):
+        raise MarketDataError(
+            f"the date {texts.iloc[0]} may be day or month first; write dates as YYYY-MM-DD"
+        )
+    if not readings:
+        refuse_where(np.ones(1, dtype=bool), lines, "this time cannot be read", texts)
+    return readings[0]
+
+
+def _localized(naive: pd.DatetimeIndex, zone: ZoneInfo, timezone: str) -> pd.DatetimeIndex:
+    """Local times to UTC. The hour that happens twice in autumn is told apart by its order."""
+    try:
+        return naive.tz_localize(zone, ambiguous="infer", nonexistent="raise").tz_convert("UTC")
+    except ValueError as error:
+        raise MarketDataError(
+            f"the times are no clean sequence of local times of {timezone} ({error}); name the right timezone, "
+            "or export the file in UTC"
+        ) from error

@@ -1,0 +1,50 @@
+"""From an uploaded file to its content: plain, gzip, or a zip archive with one file in it."""
+
+import gzip
+import io
+import zipfile
+import zlib
+from pathlib import Path
+
+from workers.market_data.errors import MarketDataError
+
+MAX_BYTES = 2 * 1024**3
+"""Of the unpacked content: a file of a few kilobytes can claim to hold petabytes."""
+
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+PARQUET = b"PAR1"
+
+
+def unpack(path: Path) -> bytes:
+    """The content of the file, decompressed where its first bytes say that it is compressed.
+
+    Raises `MarketDataError` for an empty or damaged file, a zip archive with several files, or too much content.
+    """
+    content = path.read_bytes()
+    try:
+        if content.startswith(_GZIP):
+            content = _bounded(gzip.GzipFile(fileobj=io.BytesIO(content)))
+        elif content.startswith(_ZIP):
+            content = _only_member(zipfile.ZipFile(io.BytesIO(content)))
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        raise MarketDataError(f"the file cannot be unpacked: {error}") from error
+    if not content.strip():
+        raise MarketDataError("the file is empty")
+    return content
+
+
+def _bounded(stream: io.BufferedIOBase | zipfile.ZipExtFile) -> bytes:
+    content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise MarketDataError(f"the file unpacks to more than {MAX_BYTES:,} bytes")
+    return content
+
+
+def _only_member(archive: zipfile.ZipFile) -> bytes:
+    """The data file of the archive; histdata.com puts a status report (.txt) beside it."""
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    data = [member for member in members if not member.filename.lower().endswith(".txt")] or members
+    if len(data) != 1:
+        raise MarketDataError(f"the archive has {len(data)} data files; pack one file")
+    with archive.open(data[0]) as stream:
+        return _bounded(stream)

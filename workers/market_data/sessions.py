@@ -61,8 +61,8 @@ class Sessions:
         """
         start = (first // NANOSECONDS_A_DAY - _MARGIN_DAYS) * NANOSECONDS_A_DAY
         # To the year's end: tables of an exchange take 0.2 s to make, and frames cut off at many bars share one.
-        year = pd.Timestamp(last).year + (pd.Timestamp(last).day_of_year > _LAST_DAY_WITH_MARGIN)
-        end = pd.Timestamp(year=year + 1, month=1, day=1).value
+        margin_ends = pd.Timestamp(last) + pd.Timedelta(days=_MARGIN_DAYS)
+        end = pd.Timestamp(year=margin_ends.year + 1, month=1, day=1).value
         opens, closes, days = _table(calendar, start, end)
         return cls(calendar, opens, closes, days)
 

@@ -28,7 +28,8 @@ _NAMES = {
     "gmt time": "date", "open time": "date", "open": "open", "high": "high", "low": "low", "close": "close",
     "last": "close", "close/last": "close", "adj close": "adjusted", "adj_close": "adjusted",
     "adjclose": "adjusted", "adjusted close": "adjusted", "adjusted_close": "adjusted", "volume": "volume",
-    "vol": "volume", "tickvol": "ticks", "tick volume": "ticks", "spread": "spread", "ticker": "ticker",
+    "vol": "volume", "tickvol": "ticks", "tick volume": "ticks", "spread": "spread", "spread_close": "spread",
+    "ticker": "ticker",
     "per": "period", "ticks": "ticks",
 }  # fmt: skip
 _NEEDED = ("open", "high", "low", "close")

@@ -4,6 +4,7 @@ A calendar is named `24/7`, `fx` (Sunday 17:00 to Friday 17:00 New York, a day e
 (Monday to Friday by UTC days), or by an exchange's MIC as `exchange_calendars` knows it (`XNYS`).
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
@@ -123,9 +124,11 @@ def _exchange_table(
     calendar: str, start: int, end: int
 ) -> tuple[UnixNanoseconds, UnixNanoseconds, UnixNanoseconds]:
     try:
-        schedule = exchange_calendars.get_calendar(
-            calendar, start=pd.Timestamp(start), end=pd.Timestamp(end)
-        ).schedule
+        # exchange_calendars 4.13 reads Series.values in a way that pandas 3.1 announces to change.
+        with warnings.catch_warnings(action="ignore", category=pd.errors.Pandas4Warning):
+            schedule = exchange_calendars.get_calendar(
+                calendar, start=pd.Timestamp(start), end=pd.Timestamp(end)
+            ).schedule
     except exchange_calendars.errors.InvalidCalendarName as error:
         raise MarketDataError(f"no calendar is called {calendar!r}") from error
     except ValueError as error:

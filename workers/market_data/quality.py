@@ -17,6 +17,7 @@ _SPIKE_LEAST = 0.05
 _SPLITS = (1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 8.0, 10.0, 15.0, 20.0)
 _SPLIT_TOLERANCE = 0.06
 
+Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
@@ -54,7 +55,7 @@ def examine(bars: pd.DataFrame, timeframe: str, calendar: str) -> dict[str, Any]
     }
 
 
-def missing_between(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> npt.NDArray[np.int64]:
+def missing_between(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> Counts:
     """Bars that the market's calendar has room for between each bar and the next; int64[n - 1]."""
     opens = unix_nanoseconds(index)
     if len(opens) < 2:
@@ -62,15 +63,16 @@ def missing_between(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> n
     sessions = Sessions.covering(calendar, int(opens[0]), int(opens[-1]))
     if is_intraday(timeframe):
         closes = close_times(index, timeframe, calendar)
-        idle = traded_until(opens[1:], sessions) - traded_until(closes[:-1], sessions)
-        return np.maximum(idle, 0) // nanoseconds(timeframe)
+        idle: Counts = traded_until(opens[1:], sessions) - traded_until(closes[:-1], sessions)
+        rooms: Counts = np.maximum(idle, 0) // nanoseconds(timeframe)
+        return rooms
     if timeframe == "1d":
         session, held = sessions.of_daily_bars(opens)
-        return np.where(held[:-1] & held[1:], np.maximum(np.diff(session) - 1, 0), 0).astype(np.int64)
+        known = held[:-1] & held[1:]
+        return np.asarray(np.where(known, np.maximum(np.diff(session) - 1, 0), 0), dtype=np.int64)
     weeks = np.unique(mondays(sessions.days))
-    return np.maximum(np.diff(np.searchsorted(weeks, sessions.mondays_of_bars(opens))) - 1, 0).astype(
-        np.int64
-    )
+    week = np.searchsorted(weeks, sessions.mondays_of_bars(opens))
+    return np.asarray(np.maximum(np.diff(week) - 1, 0), dtype=np.int64)
 
 
 def traded_until(instants: UnixNanoseconds, sessions: Sessions) -> UnixNanoseconds:
@@ -79,7 +81,7 @@ def traded_until(instants: UnixNanoseconds, sessions: Sessions) -> UnixNanosecon
     before = np.concatenate(([0], np.cumsum(lengths)))
     session = np.minimum(sessions.of_instants(instants), len(lengths) - 1)
     inside = np.clip(instants - sessions.opens[session], 0, lengths[session])
-    return before[session] + inside
+    return np.asarray(before[session] + inside, dtype=np.int64)
 
 
 def _spikes(bars: pd.DataFrame) -> npt.NDArray[np.intp]:
@@ -96,7 +98,7 @@ def _suspected_splits(steps: Floats) -> npt.NDArray[np.intp]:
     ratios = np.log(np.asarray(_SPLITS))
     large = np.flatnonzero(np.abs(steps) > ratios[0] - _SPLIT_TOLERANCE)
     nearest = np.abs(np.abs(steps[large])[:, None] - ratios[None, :]).min(axis=1, initial=np.inf)
-    return large[nearest < _SPLIT_TOLERANCE]
+    return np.asarray(large[nearest < _SPLIT_TOLERANCE], dtype=np.intp)
 
 
 def _change(bars: pd.DataFrame, i: int) -> float:

@@ -84,10 +84,10 @@ def _as_texts(times: pd.Series) -> pd.Series:
 
 def _check_stooq(table: Table, timeframe: str) -> None:
     for name in ("ticker", "period"):
-        values = table.cells[name].unique() if name in table.cells else []
+        values = [str(value) for value in table.cells[name].unique()] if name in table.cells else []
         if len(values) > 1:
             raise MarketDataError(f"the file mixes several values of {name}: {', '.join(values[:5])}")
-        if name == "period" and len(values) and _PERIODS.get(str(values[0]).lower(), timeframe) != timeframe:
+        if name == "period" and values and _PERIODS.get(values[0].lower(), timeframe) != timeframe:
             raise MarketDataError(f"the file says that its bars are {values[0]}, not {timeframe}")
 
 

@@ -1,6 +1,7 @@
 """Times as files write them, to UTC."""
 
 import re
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -48,10 +49,11 @@ def _zone(timezone: str) -> ZoneInfo:
 
 
 def _of_epoch(texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
-    unit = "s" if len(str(texts.iloc[0])) <= 10 else "ms"
+    unit: Literal["s", "ms"] = "s" if len(str(texts.iloc[0])) <= 10 else "ms"
     numbers = pd.to_numeric(texts, errors="coerce")
     refuse_where(numbers.isna().to_numpy(), lines, "these times cannot be read", texts)
-    return pd.DatetimeIndex(pd.to_datetime(numbers.astype(np.int64), unit=unit, utc=True), name="time")
+    instants = pd.to_datetime(numbers.to_numpy(np.int64), unit=unit, utc=True)
+    return pd.DatetimeIndex(instants, name="time")
 
 
 def _with_offsets(texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:

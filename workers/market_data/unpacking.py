@@ -5,6 +5,7 @@ import io
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 from workers.market_data.errors import MarketDataError
 
@@ -33,7 +34,7 @@ def unpack(path: Path) -> bytes:
     return content
 
 
-def _bounded(stream: io.BufferedIOBase | zipfile.ZipExtFile) -> bytes:
+def _bounded(stream: IO[bytes] | gzip.GzipFile) -> bytes:
     content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise MarketDataError(f"the file unpacks to more than {MAX_BYTES:,} bytes")

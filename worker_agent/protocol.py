@@ -33,7 +33,11 @@ Path = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_-]+)+$", max_len
 
 
 class InvalidInput(Exception):
-    """The operation's parameters or data cannot be used. The message is shown to the user as it stands."""
+    """The operation's parameters or data cannot be used."""
+
+    def __init__(self, message: str = "") -> None:
+        """`message` is shown to the user as it stands; without one it is the class's own sentence."""
+        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
 
 
 class AgentState(StrEnum):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from workers.backtesting import decisions
 from workers.backtesting.parameters import BacktestParameters
+from workers.strategy.audit import audit_features, cut_off
 
 if TYPE_CHECKING:
     from workers.backtesting.run import Prepared
@@ -32,42 +33,31 @@ def decisions_see_no_future(
     run_s: float,
 ) -> dict[str, Any]:
     """Raises LookAhead naming the bar and the feature or prediction that changed."""
-    from workers.backtesting.run import predict
-    from workers.strategy.audit import audit_features
+    from workers.backtesting.run import predict, values
 
     begun = time.monotonic()
     features = audit_features(prepared.strategy, prepared.frames, budget_s=SHARE_OF_RUN * run_s)
-    cuts = _cuts(len(predictions))
+    base = prepared.frames[prepared.strategy.base_timeframe]
     made = 0
-    for cut in cuts:
+    for cut in _cuts(len(predictions)):
         if made and time.monotonic() - begun > SHARE_OF_RUN * run_s:
             break
         last = predictions.index[cut]
-        base = prepared.strategy.base_timeframe
-        # Higher timeframes are cut at the same instant: a bar that opened before it may still be forming.
-        frames = {
-            timeframe: bars[bars.index <= last] if timeframe == base else bars[bars.index <= last]
-            for timeframe, bars in prepared.frames.items()
-        }
-        again = predict(prepared, frames)
+        position = int(base.index.searchsorted(last))
+        again = predict(prepared, cut_off(prepared.strategy, prepared.frames, position))
         _compare(predictions.iloc[: cut + 1], again, last)
         target = decisions.targets(
-            prepared.strategy.decisions, _values(again), allow_short=parameters.allow_short
+            prepared.strategy.decisions, values(again), allow_short=parameters.allow_short
         )
         if not np.array_equal(target, wanted[: cut + 1]):
             raise LookAhead(f"The direction wanted up to {last} changes when the bars after it are cut off.")
         made += 1
-    return {"passed": True, "cuts": made, "features": features.cuts if hasattr(features, "cuts") else made}
+    return {"passed": True, "cuts": made, "features": features.as_data()}
 
 
 def _cuts(n: int) -> list[int]:
     generator = np.random.default_rng(SEED)
     return sorted(int(cut) for cut in generator.choice(n, size=min(CUTS, n), replace=False))[::-1]
-
-
-def _values(predictions: pd.DataFrame) -> NDArray[np.float64]:
-    values = predictions.to_numpy(dtype=np.float64)
-    return values[:, 0] if values.shape[1] == 1 else values
 
 
 def _compare(before: pd.DataFrame, again: pd.DataFrame, last: pd.Timestamp) -> None:
@@ -76,4 +66,6 @@ def _compare(before: pd.DataFrame, again: pd.DataFrame, last: pd.Timestamp) -> N
     same = np.isclose(before.to_numpy(), again.to_numpy(), rtol=RELATIVE, atol=1e-12, equal_nan=True)
     if not same.all():
         row = int((~same).any(axis=1).argmax())
-        raise LookAhead(f"The prediction at {before.index[row]} changes when the bars after {last} are cut off.")
+        raise LookAhead(
+            f"The prediction at {before.index[row]} changes when the bars after {last} are cut off."
+        )

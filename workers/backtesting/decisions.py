@@ -36,7 +36,7 @@ def _by_class(decisions: ClassificationDecisions, predictions: Floats) -> NDArra
         raise BadPredictions(
             f"The strategy classifies into 3 classes; the model predicts {predictions.shape}."
         )
-    known = ~np.isnan(predictions).any(axis=1)
+    known: NDArray[np.bool_] = np.logical_not(np.isnan(predictions).any(axis=1))
     filled = np.where(known[:, None], predictions, 0.0)
     best = filled.argmax(axis=1)
     clear = (best == 1) | (filled.max(axis=1) >= decisions.confidence_threshold)

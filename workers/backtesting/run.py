@@ -56,11 +56,17 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
 
     job.progress(10, step="features and inference")
     predictions = predict(prepared)
-    wanted = decisions.targets(strategy.decisions, predictions.to_numpy(), allow_short=parameters.allow_short)
-    target = pd.Series(wanted, index=predictions.index).reindex(prepared.test.index, fill_value=0).to_numpy(np.int8)
+    wanted = decisions.targets(strategy.decisions, values(predictions), allow_short=parameters.allow_short)
+    target = (
+        pd.Series(wanted, index=predictions.index)
+        .reindex(prepared.test.index, fill_value=0)
+        .to_numpy(np.int8)
+    )
     known = int(predictions.index.isin(prepared.test.index).sum())
     if known == 0:
-        raise InvalidInput("No bar of the test period has all inputs: the indicators' warm-up is longer than the data.")
+        raise InvalidInput(
+            "No bar of the test period has all inputs: the indicators' warm-up is longer than the data."
+        )
 
     job.progress(50, step="simulation")
     short = strategy.decisions.allow_short if parameters.allow_short is None else parameters.allow_short
@@ -71,11 +77,13 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
 
     job.progress(70, step="audits")
     stressed = trust.stress(prepared.test, target, rules)
-    audited = audit.decisions_see_no_future(prepared, parameters, predictions, wanted, time.monotonic() - begun)
+    audited = audit.decisions_see_no_future(
+        prepared, parameters, predictions, wanted, time.monotonic() - begun
+    )
     returns, a_year = daily_returns(result.equity, rules.initial_capital, result.index)
 
     job.progress(90, step="report")
-    answer = {
+    answer: dict[str, Any] = {
         "metrics": own,
         "settings": settings(parameters, rules, prepared),
         "benchmark": hold,
@@ -91,7 +99,7 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
             device="cpu",
         ),
     }
-    _artifacts(job, result, benchmark, prepared)
+    answer["warnings"] += _artifacts(job, result, benchmark, prepared)
     job.progress(100, step="done")
     return answer
 
@@ -104,7 +112,9 @@ def load(parameters: BacktestParameters, inputs: Mapping[str, Path]) -> Prepared
     strategy = _strategy(parameters, model)
     base = strategy.base_timeframe
     if parameters.timeframe not in (None, base):
-        raise InvalidInput(f"The strategy's bars are {base}; a backtest on {parameters.timeframe} would be another strategy.")
+        raise InvalidInput(
+            f"The strategy's bars are {base}; a backtest on {parameters.timeframe} would be another strategy."
+        )
     frames = {}
     for timeframe in strategy.timeframes:
         path = inputs.get(f"bars/{parameters.symbol}/{timeframe}.parquet")
@@ -146,15 +156,28 @@ def _from(bars: pd.DataFrame, parameters: BacktestParameters) -> pd.DataFrame:
 
 def predict(prepared: Prepared, frames: dict[str, pd.DataFrame] | None = None) -> pd.DataFrame:
     """One row per bar that has all inputs, from the test's start on. An inference error fails the backtest."""
-    features = build_features(prepared.strategy, frames or prepared.frames)
-    predictions = prepared.model.predict(features)
+    frames = prepared.frames if frames is None else frames
+    features = build_features(prepared.strategy, frames)
+    bars = pd.DatetimeIndex(frames[prepared.strategy.base_timeframe].index)
+    predictions = prepared.model.predict(features, bars)
     return pd.DataFrame(predictions, index=features.index).loc[prepared.test.index[0] :]
+
+
+def values(predictions: pd.DataFrame) -> NDArray[np.float64]:
+    """float64[n, 3] probabilities or float64[n] forecasts, as `decisions` wants them."""
+    found: NDArray[np.float64] = predictions.to_numpy(dtype=np.float64)
+    return found[:, 0] if found.shape[1] == 1 else found
 
 
 def buy_and_hold(bars: pd.DataFrame, rules: Rules) -> Result:
     """The benchmark: bought with everything at the first fill, through the same engine and costs."""
     plain = replace(
-        rules, sizing="fraction", size=min(1.0, rules.max_leverage), stop_loss=None, take_profit=None, trailing_stop=None
+        rules,
+        sizing="fraction",
+        size=min(1.0, rules.max_leverage),
+        stop_loss=None,
+        take_profit=None,
+        trailing_stop=None,
     )
     return simulate(bars, np.ones(len(bars), np.int8), plain)
 
@@ -185,21 +208,25 @@ def settings(parameters: BacktestParameters, rules: Rules, prepared: Prepared) -
     }
 
 
-def _artifacts(job: Job, result: Result, benchmark: Result, prepared: Prepared) -> None:
-    close: NDArray[np.float64] = prepared.test["close"].to_numpy(dtype=np.float64)
-    try:
-        drawn = report.build(result, benchmark, close, result.rules.initial_capital)
-        job.artifact("report.json", json.dumps(drawn, allow_nan=False).encode())
-    except Exception:
-        # A report that cannot be drawn must not cost the result; the log says why there is none.
-        job.log("The report could not be drawn; the result stands.", level="error")
-        raise
+def _artifacts(job: Job, result: Result, benchmark: Result, prepared: Prepared) -> list[dict[str, str]]:
+    """Stores the files of the result; a report that cannot be drawn costs no result, but a warning."""
     job.artifact("trades.csv", result.trades.to_csv(index=False).encode())
     job.artifact("trades.parquet", _parquet(result.trades))
     equity = pd.DataFrame(
-        {"equity": result.equity, "benchmark": benchmark.equity, "position": result.position}, index=result.index
+        {"equity": result.equity, "benchmark": benchmark.equity, "position": result.position},
+        index=result.index,
     )
     job.artifact("equity.parquet", _parquet(equity.rename_axis("time").reset_index()))
+    close: NDArray[np.float64] = np.asarray(prepared.test["close"], dtype=np.float64)
+    try:
+        drawn = report.build(result, benchmark, close, result.rules.initial_capital)
+        job.artifact("report.json", json.dumps(drawn, allow_nan=False).encode())
+    except Exception as error:
+        job.log(f"The report could not be drawn: {type(error).__name__}: {error}", level="error")
+        return [
+            {"code": "no_report", "message": f"The report could not be drawn ({error}); the figures stand."}
+        ]
+    return []
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

@@ -117,4 +117,5 @@ def run_lengths(position: NDArray[np.intp], segments: NDArray[np.int64]) -> NDAr
         return np.empty(0, dtype=np.int64)
     broken = np.concatenate(([True], (np.diff(position) != 1) | (np.diff(segments[position]) != 0)))
     starts = np.flatnonzero(broken)
-    return np.arange(len(position)) - starts[np.cumsum(broken) - 1] + 1
+    lengths: NDArray[np.int64] = np.arange(len(position)) - starts[np.cumsum(broken) - 1] + 1
+    return lengths

@@ -114,11 +114,11 @@ class TSK(nn.Module):
             + (self.centres**2 * precision).sum(1)
         )  # [batch, rules]
         # The mean over inputs keeps the softmax from saturating as inputs grow in number (Cui, Wu, Huang 2021).
-        return torch.softmax(-0.5 * distance / math.sqrt(x.shape[1]), dim=1)
+        return torch.softmax(-0.5 * distance / x.shape[1], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         share = self.dropout(self.firing(x))  # [batch, rules]
-        out = share @ self.constant  # [batch, outputs]
+        out: Tensor = share @ self.constant  # [batch, outputs]
         if self.slope is not None:
             rules, inputs, outputs = self.slope.shape
             conclusions = x @ self.slope.permute(1, 0, 2).reshape(inputs, rules * outputs)

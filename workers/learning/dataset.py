@@ -99,8 +99,8 @@ def _of_symbol(strategy: Strategy, symbol: str, frames: Mapping[str, pd.DataFram
     labelled = ~np.isnan(labels.value[position])
     row = np.flatnonzero(whole & labelled)
     at = position[row]
-    # One bar more than the label looks at: a decision at the close is filled at the next open.
-    end = np.minimum(np.maximum(labels.end[at], at + 1), len(opens) - 1)
+    # One bar more than the label looks at: what is decided at the close is filled at the next open.
+    end = np.minimum(labels.end[at] + 1, len(opens) - 1)
     left_out = {
         **{name: int(count) for name, count in features.attrs.get("left_out", {}).items()},
         "without_window": int((~whole).sum()),

@@ -150,8 +150,8 @@ def load_bars(
 ) -> dict[str, dict[str, pd.DataFrame]]:
     """symbol -> timeframe -> bars inside the dates asked for. Raises InvalidInput."""
     own = strategy.training_data
-    start = parameters.start_date or own.start_date
-    end = parameters.end_date or own.end_date
+    start = parameters.start_date or own.start
+    end = parameters.end_date or own.end
     found: dict[str, dict[str, pd.DataFrame]] = {}
     for symbol in parameters.symbols or strategy.symbols:
         frames = {}

@@ -20,6 +20,11 @@ PAUSE_AFTER_FAILURE_S = 1.0
 STOP_LOOK_S = 0.1
 
 
+def disconnect() -> None:
+    """`connection` means the calling thread's own: it is looked up here, not where the call is made."""
+    connection.close()
+
+
 class Command(BaseCommand):
     help = "Sends operations to workers: at once when one is submitted or a worker becomes free, and every few seconds anyway."
 
@@ -44,7 +49,7 @@ class Command(BaseCommand):
                 await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
-        await db(connection.close)
+        await db(disconnect)
 
     async def _stopped(self, asked: threading.Event) -> None:
         while not asked.is_set():
@@ -59,5 +64,5 @@ class Command(BaseCommand):
                     await listener.wait(interval)
         except (DatabaseError, psycopg.Error, OSError, TimeoutError) as error:
             log.warning("the database does not answer; trying again", reason=str(error))
-            await db(connection.close)
+            await db(disconnect)
             await asyncio.sleep(PAUSE_AFTER_FAILURE_S)

@@ -118,8 +118,8 @@ def _table(text: str, delimiter: str, names: list[str], skip: int, origin: tuple
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise MarketDataError(f"the file has no rows that can be read: {error}") from error
     lines = np.arange(len(cells), dtype=np.int64) + skip + 1
-    filled = (cells != "").to_numpy().any(axis=1)
-    cells, lines = cells.loc[filled].reset_index(drop=True), lines[filled]
+    filled = np.flatnonzero((cells != "").to_numpy().any(axis=1))
+    cells, lines = cells.iloc[filled].reset_index(drop=True), lines[filled]
     if cells.empty:
         raise MarketDataError("the file has no rows")
     refuse_where((cells[_BEYOND] != "").to_numpy(), lines, "rows have more cells than there are columns")

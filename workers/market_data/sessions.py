@@ -31,7 +31,7 @@ GENERIC_CALENDARS = (ALWAYS_OPEN, FOREX, WEEKDAYS)
 
 def unix_nanoseconds(index: pd.DatetimeIndex) -> UnixNanoseconds:
     """Instants of a UTC index as int64[n]."""
-    return np.asarray(index.as_unit("ns").asi8, dtype=np.int64)
+    return np.asarray(index.as_unit("ns").astype("int64"), dtype=np.int64)
 
 
 def midnights(instants: UnixNanoseconds) -> UnixNanoseconds:

@@ -1,0 +1,145 @@
+"""Files as their sources write them."""
+
+import io
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.quant.market_data.conftest import Import, compressed, yahoo
+from workers.market_data.errors import MarketDataError
+
+DAYS = pd.bdate_range("2010-03-01", periods=6)
+YAHOO = yahoo(DAYS, np.arange(10.0, 16.0))
+
+
+def test_a_yahoo_file_gives_its_prices_at_midnight_utc(import_file: Import) -> None:
+    done = import_file(YAHOO)
+    assert list(done.bars.index) == [pd.Timestamp(day, tz="UTC") for day in DAYS]
+    assert done.bars["close"].tolist() == [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]
+    assert done.bars["high"].iloc[0] == 10.1
+    assert done.result["quality"]["layout"] == "yahoo"
+    assert done.result["quality"]["adjustment"] == "available"
+    assert done.result["rows"] == 6
+    assert done.result["start"] == "2010-03-01T00:00:00+00:00"
+
+
+def test_adjusting_scales_all_four_prices(import_file: Import) -> None:
+    close = np.array([100.0, 100.0, 50.0, 50.0])
+    adjusted = np.array([50.0, 50.0, 50.0, 50.0])
+    done = import_file(yahoo(DAYS[:4], close, adjusted), adjust=True)
+    assert done.bars["close"].tolist() == [50.0] * 4
+    assert done.bars["high"].to_numpy() == pytest.approx([50.5] * 4)
+    assert done.bars["open"].to_numpy() == pytest.approx([50.0] * 4)
+    assert done.result["quality"]["suspected_splits"] == 0
+    assert import_file(yahoo(DAYS[:4], close, adjusted)).result["quality"]["suspected_splits"] == 1
+
+
+def test_adjusting_without_an_adjusted_close_is_refused(import_file: Import) -> None:
+    with pytest.raises(MarketDataError, match="adjusted close, and the file has none"):
+        import_file("Date,Open,High,Low,Close,Volume\n2010-03-01,1,1,1,1,5\n", adjust=True)
+
+
+def test_the_three_head_lines_of_newer_yahoo_files_are_read(import_file: Import) -> None:
+    text = (
+        "Price,Close,High,Low,Open,Volume\nTicker,XY,XY,XY,XY,XY\nDate,,,,,\n"
+        "2024-01-02,10,11,9,9.5,100\n2024-01-03,11,12,10,10.5,200\n"
+    )
+    bars = import_file(text).bars
+    assert bars["open"].tolist() == [9.5, 10.5]
+    assert bars["close"].tolist() == [10.0, 11.0]
+
+
+def test_a_stooq_ascii_file_is_read_and_its_period_believed(import_file: Import) -> None:
+    text = (
+        "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\n"
+        "XY.US,60,20240102,160000,1,2,0.5,1.5,10,0\nXY.US,60,20240102,170000,1.5,2,1,1.2,20,0\n"
+    )
+    done = import_file(text, "1h")
+    assert done.result["quality"]["layout"] == "stooq"
+    assert done.result["quality"]["ignored_columns"] == ["<OPENINT>"]
+    assert done.bars.index[0] == pd.Timestamp("2024-01-02 16:00", tz="UTC")
+    with pytest.raises(MarketDataError, match="its bars are 60, not 1d"):
+        import_file(text, "1d")
+
+
+def test_a_metatrader_5_file_gives_ticks_as_volume_and_the_spread_in_price(import_file: Import) -> None:
+    text = (
+        "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n"
+        "2024.01.02\t00:00:00\t1.10000\t1.10100\t1.09900\t1.10050\t55\t0\t12\n"
+        "2024.01.02\t01:00:00\t1.10050\t1.10150\t1.09950\t1.10000\t66\t0\t9\n"
+    )
+    done = import_file(text, "1h")
+    assert done.bars["volume"].tolist() == [55.0, 66.0]
+    assert done.bars["spread"].to_numpy() == pytest.approx([0.00012, 0.00009])
+
+
+def test_a_metatrader_4_file_without_a_head_line_is_read(import_file: Import) -> None:
+    text = "2012.02.01,00:00,1.3,1.4,1.2,1.35,7\n2012.02.01,00:01,1.35,1.4,1.3,1.36,8\n"
+    done = import_file(text, "1m")
+    assert done.result["quality"]["layout"] == "metatrader"
+    assert done.bars.index[1] == pd.Timestamp("2012-02-01 00:01", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    ("filename", "text"),
+    [
+        ("DAT_ASCII_EURUSD_M1_201207.csv", "20120702 000000;1.3;1.4;1.2;1.35;0\n20120702 000100;1.35;1.4;1.3;1.36;0\n"),
+        ("DAT_MT_EURUSD_M1_201207.csv", "2012.07.02,00:00,1.3,1.4,1.2,1.35,0\n2012.07.02,00:01,1.35,1.4,1.3,1.36,0\n"),
+    ],
+)  # fmt: skip
+def test_histdata_files_are_eastern_standard_time_all_year(
+    import_file: Import, filename: str, text: str
+) -> None:
+    done = import_file(text, "1m", filename=filename)
+    assert done.bars.index[0] == pd.Timestamp("2012-07-02 05:00", tz="UTC")
+    assert done.result["quality"]["layout"] == "histdata"
+    assert done.result["quality"]["has_volume"] is False
+
+
+def test_gzip_and_zip_and_byte_order_marks_are_unpacked(import_file: Import) -> None:
+    plain = import_file(YAHOO)
+    assert import_file(compressed(YAHOO)).content == plain.content
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("XY.csv", YAHOO)
+        file.writestr("XY_status.txt", "complete")
+    assert import_file(archive.getvalue()).content == plain.content
+    assert import_file("\ufeff" + YAHOO.replace("\n", "\r\n")).content == plain.content
+
+
+def test_parquet_with_times_as_index_or_column_is_read(import_file: Import) -> None:
+    bars = import_file(YAHOO).bars
+    for frame in (bars, bars.reset_index(names="Date"), bars.tz_convert("America/New_York")):
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer)
+        again = import_file(buffer.getvalue(), filename="x.parquet")
+        assert np.array_equal(again.bars["close"], bars["close"])
+        assert again.result["quality"]["layout"] == "parquet"
+
+
+def test_the_same_file_makes_the_same_bytes(import_file: Import) -> None:
+    first, second = import_file(YAHOO), import_file(YAHOO)
+    assert first.content == second.content
+    assert first.result["sha256"] == second.result["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"\xff\xfe\x00bad", "neither CSV text in UTF-8 nor Parquet"),
+        ("", "the file is empty"),
+        ("hello\nworld\n", "no column date, open"),
+        ("Date,Open,High,Low,Close\n", "no rows"),
+        ("Date,Open,High,Low,Close,Close\n2010-01-04,1,1,1,1,1\n", "names close twice"),
+        ("Date,Open,High,Low,Close\n2010-01-04,1,1,1,1,7,8\n", "cells|Expected"),
+        (b"\x1f\x8b\x08\x00broken", "cannot be unpacked"),
+        (b"PAR1 nothing", "Parquet file cannot be read"),
+    ],
+)
+def test_what_is_no_file_of_bars_is_refused_with_a_sentence(
+    import_file: Import, text: str | bytes, sentence: str
+) -> None:
+    with pytest.raises(MarketDataError, match=sentence):
+        import_file(text)

@@ -1,0 +1,107 @@
+"""What is missing or odd is counted, by the market's own calendar, and never refused or repaired."""
+
+import numpy as np
+import pandas as pd
+
+from tests.quant.market_data.conftest import Import, yahoo
+from workers.market_data.calendars import infer_calendar
+from workers.market_data.quality import examine, missing_between
+from workers.market_data.sessions import Sessions
+
+WIDE = (pd.Timestamp("2010-01-01").value, pd.Timestamp("2010-12-31").value)
+
+
+def sessions_of_new_york() -> pd.DatetimeIndex:
+    table = Sessions.covering("XNYS", *WIDE)
+    days = pd.DatetimeIndex(table.days).tz_localize("UTC")
+    return days[(days >= "2010-01-01") & (days < "2011-01-01")]
+
+
+def fx_hours(start: str, end: str) -> pd.DatetimeIndex:
+    """Hours of the FX week in winter: Sunday 22:00 to Friday 22:00 UTC."""
+    hours = pd.date_range(start, end, freq="1h", tz="UTC")
+    hour_of_week = hours.dayofweek * 24 + hours.hour
+    return hours[(hour_of_week < 4 * 24 + 22) | (hour_of_week >= 6 * 24 + 22)]
+
+
+def bars_at(index: pd.DatetimeIndex, close: np.ndarray | None = None) -> pd.DataFrame:
+    close = np.full(len(index), 10.0) if close is None else close
+    columns = {name: close for name in ("open", "high", "low", "close")}
+    return pd.DataFrame(columns | {"volume": np.ones(len(index))}, index=index.rename("time"))
+
+
+def test_a_year_of_new_york_sessions_has_no_gap() -> None:
+    """Lesson Q23: holidays and weekends are no gaps."""
+    days = sessions_of_new_york()
+    assert len(days) == 252
+    assert infer_calendar(days) == "XNYS"
+    assert examine(bars_at(days), "1d", "XNYS")["gaps"] == 0
+
+
+def test_missing_sessions_are_counted_and_placed() -> None:
+    days = sessions_of_new_york()
+    report = examine(bars_at(days.delete([50, 51, 120])), "1d", "XNYS")
+    assert (report["gaps"], report["missing"], report["longest_gap_bars"]) == (2, 3, 2)
+    assert report["listed"]["gaps"][0] == {
+        "after": days[49].isoformat(),
+        "before": days[52].isoformat(),
+        "bars": 2,
+    }
+
+
+def test_the_weekend_of_the_fx_week_is_no_gap() -> None:
+    """Lesson Q23."""
+    hours = fx_hours("2010-01-10", "2010-02-26")
+    assert infer_calendar(hours) == "fx"
+    assert missing_between(hours, "1h", "fx").sum() == 0
+    assert missing_between(hours.delete(range(30, 35)), "1h", "fx").tolist().count(5) == 1
+
+
+def test_bars_of_saturdays_mean_a_market_that_never_closes() -> None:
+    hours = pd.date_range("2020-01-01", periods=24 * 30, freq="1h", tz="UTC")
+    assert infer_calendar(hours) == "24/7"
+    assert missing_between(hours.delete([5]), "1h", "24/7").sum() == 1
+
+
+def test_missing_weeks_are_counted() -> None:
+    weeks = pd.date_range("2010-01-04", periods=30, freq="7D", tz="UTC")
+    assert missing_between(weeks, "1w", "weekdays").sum() == 0
+    assert missing_between(weeks.delete([10, 11]), "1w", "weekdays").max() == 2
+
+
+def test_an_early_close_is_no_gap() -> None:
+    table = Sessions.covering("XNYS", *WIDE)
+    hours = [
+        time
+        for opens, closes in zip(table.opens, table.closes, strict=True)
+        for time in pd.date_range(pd.Timestamp(opens), pd.Timestamp(closes - 1), freq="1h")
+    ]
+    index = pd.DatetimeIndex(hours).tz_localize("UTC")
+    assert (table.closes - table.opens).min() < (table.closes - table.opens).max()
+    assert missing_between(index, "1h", "XNYS").sum() == 0
+
+
+def test_spikes_and_splits_are_reported_with_their_times(import_file: Import) -> None:
+    rng = np.random.default_rng(7)
+    close = 100.0 * np.exp(np.cumsum(rng.normal(0, 0.005, 300)))
+    close[100] *= 1.25
+    close[200:] /= 2.0
+    days = sessions_of_new_york().tz_localize(None)
+    days = days.append(pd.bdate_range("2011-01-03", periods=48))
+    done = import_file(yahoo(days, close))
+    assert done.result["quality"]["spikes"] == 2
+    assert done.result["quality"]["suspected_splits"] == 1
+    assert done.quality["listed"]["suspected_splits"][0]["time"].startswith(f"{days[200]:%Y-%m-%d}")
+    assert [spike["time"][:10] for spike in done.quality["listed"]["spikes"]] == [
+        f"{days[100]:%Y-%m-%d}",
+        f"{days[101]:%Y-%m-%d}",
+    ]
+    assert done.bars["close"].iloc[100] == float(f"{close[100]:.4f}")
+
+
+def test_the_result_says_the_calendar_and_keeps_it_in_the_file(import_file: Import) -> None:
+    days = sessions_of_new_york().tz_localize(None)
+    done = import_file(yahoo(days, np.linspace(10, 20, len(days))))
+    assert done.result["calendar"] == "XNYS"
+    assert done.bars.attrs["calendar"] == "XNYS"
+    assert "listed" not in done.result["quality"]

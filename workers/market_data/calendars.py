@@ -20,8 +20,10 @@ EXCHANGES = ("XNYS", "XLON", "XETR", "XPAR", "XTKS", "XHKG", "XTSE", "XASX", "XS
 """Tried in this order where the bars have sessions of a day."""
 
 _MUST_AGREE = 0.985
-"""Share of days that bars and calendar must have in common to be told from plain weekdays (about 0.965)."""
+"""Share of days that the bars and an exchange must have in common."""
 _FEWEST_DAYS = 15
+_EARLY = NANOSECONDS_A_DAY // 24
+"""The bar in which a session opens may have begun an hour before (14:00 to 15:00 where New York opens at 14:30)."""
 _SATURDAY = 5
 
 
@@ -43,8 +45,11 @@ def infer_calendar(index: pd.DatetimeIndex) -> str:
         return FOREX
     if len(days) < _FEWEST_DAYS or _is_weekly(days):
         return WEEKDAYS
-    best = max(EXCHANGES, key=lambda name: _agreement(name, opens, intraday))
-    return best if _agreement(best, opens, intraday) >= _MUST_AGREE else WEEKDAYS
+    # Of equals the first wins: dates alone are no evidence of an exchange, hours of trading are.
+    candidates = (*EXCHANGES, WEEKDAYS) if intraday else (WEEKDAYS, *EXCHANGES)
+    agreement = {name: _agreement(name, opens, intraday) for name in candidates}
+    best = max(candidates, key=lambda name: agreement[name])
+    return best if agreement[best] >= _MUST_AGREE else WEEKDAYS
 
 
 def _is_weekly(days: UnixNanoseconds) -> bool:
@@ -52,12 +57,15 @@ def _is_weekly(days: UnixNanoseconds) -> bool:
 
 
 def _agreement(calendar: str, opens: UnixNanoseconds, intraday: bool) -> float:
-    """Days that the bars and the calendar share, as a fraction of the days that either has."""
+    """Days that the bars and the calendar share, as a fraction of the days that either has; of intraday bars,
+    times the share of them that lies in the hours of trading."""
     try:
         sessions = Sessions.covering(calendar, int(opens[0]), int(opens[-1]))
     except MarketDataError:
         return 0.0
-    present = np.unique(sessions.days[sessions.of_instants(opens)] if intraday else midnights(opens))
+    session = sessions.of_instants(opens)
+    inside = float(np.mean(opens >= sessions.opens[session] - _EARLY)) if intraday else 1.0
+    present = np.unique(sessions.days[session] if intraday else midnights(opens))
     expected = sessions.days[(sessions.days >= present[0]) & (sessions.days <= present[-1])]
     shared = np.isin(present, expected).sum()
-    return float(shared / (len(present) + len(expected) - shared))
+    return inside * float(shared / (len(present) + len(expected) - shared))

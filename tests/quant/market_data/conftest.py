@@ -22,7 +22,11 @@ class RecordingJob:
         self.lines: list[str] = []
 
     def progress(
-        self, percentage: float, step: str | None = None, completed: int | None = None, total: int | None = None
+        self,
+        percentage: float,
+        step: str | None = None,
+        completed: int | None = None,
+        total: int | None = None,
     ) -> None:
         assert 0 <= percentage <= 100
 

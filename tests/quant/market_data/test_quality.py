@@ -105,3 +105,22 @@ def test_the_result_says_the_calendar_and_keeps_it_in_the_file(import_file: Impo
     assert done.result["calendar"] == "XNYS"
     assert done.bars.attrs["calendar"] == "XNYS"
     assert "listed" not in done.result["quality"]
+
+
+def test_plain_weekdays_are_no_exchange() -> None:
+    assert infer_calendar(pd.bdate_range("2010-01-04", periods=600, tz="UTC")) == "weekdays"
+
+
+def test_hours_of_trading_tell_london_from_new_york() -> None:
+    """Twenty days without a holiday: only the hours differ."""
+    for calendar in ("XLON", "XNYS"):
+        table = Sessions.covering(calendar, *WIDE)
+        chosen = (table.days >= pd.Timestamp("2010-01-19").value) & (
+            table.days < pd.Timestamp("2010-02-13").value
+        )
+        hours = [
+            time
+            for opens, closes in zip(table.opens[chosen], table.closes[chosen], strict=True)
+            for time in pd.date_range(pd.Timestamp(opens), pd.Timestamp(closes - 1), freq="1h")
+        ]
+        assert infer_calendar(pd.DatetimeIndex(hours).tz_localize("UTC")) == calendar

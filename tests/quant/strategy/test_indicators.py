@@ -1,0 +1,211 @@
+"""The catalog's promises, held against the code: names, outputs, ranges, warm-up, causality."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import talib
+
+from tests.quant.strategy.conftest import random_bars
+from workers.strategy.catalog import MEMBERSHIPS, PRICE_SOURCES, catalog_as_data
+from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.indicators import compute
+from workers.strategy.indicators.compute import FUNCTIONS
+from workers.strategy.sections.inputs import Membership
+
+NAMES = sorted(INDICATORS)
+
+
+def defaults(name: str) -> dict[str, int | float | str | bool]:
+    return {parameter.name: parameter.default for parameter in INDICATORS[name].parameters}
+
+
+def test_every_indicator_of_the_catalog_is_computed_and_no_other() -> None:
+    assert set(INDICATORS) == set(FUNCTIONS)
+
+
+def test_every_membership_of_the_catalog_can_be_written() -> None:
+    assert set(MEMBERSHIPS) == set(Membership.model_json_schema()["properties"]["type"]["enum"])
+
+
+def test_the_catalog_is_plain_data() -> None:
+    data = catalog_as_data(INDICATORS)
+    assert {entry["name"] for entry in data["indicators"]} == set(INDICATORS)
+    rsi = next(entry for entry in data["indicators"] if entry["name"] == "rsi")
+    assert rsi["outputs"] == ({"name": "value", "low": 0, "high": 100},)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs_and_warm_up_are_as_the_catalog_says(name: str, bars: pd.DataFrame) -> None:
+    entry = INDICATORS[name]
+    warm_up = entry.warm_up_rows(defaults(name))
+    results = compute(name, bars)
+    assert list(results) == [output.name for output in entry.outputs]
+    for values in results.values():
+        assert len(values) == len(bars)
+        assert np.isnan(values[:warm_up]).all()
+        assert np.isfinite(values[warm_up:]).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_stay_in_the_range_of_the_catalog(name: str, bars: pd.DataFrame) -> None:
+    for output in INDICATORS[name].outputs:
+        values = compute(name, bars)[output.name]
+        known = values[~np.isnan(values)]
+        assert output.low is None or known.min() >= output.low - 1e-9
+        assert output.high is None or known.max() <= output.high + 1e-9
+        assert np.ptp(known) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("cut", [97, 251, 599])
+def test_no_value_changes_when_the_future_is_missing(name: str, cut: int, bars: pd.DataFrame) -> None:
+    """Lesson Q7."""
+    whole, known = compute(name, bars), compute(name, bars.iloc[:cut])
+    for output, values in known.items():
+        np.testing.assert_allclose(values, whole[output][:cut], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_missing_value_costs_a_warm_up_and_nothing_more(name: str, bars: pd.DataFrame) -> None:
+    spoiled = bars.copy()
+    spoiled.iloc[300] = np.nan
+    warm_up = INDICATORS[name].warm_up_rows(defaults(name))
+    fresh = compute(name, bars.iloc[301:])
+    for output, values in compute(name, spoiled).items():
+        assert np.isnan(values[300 : 301 + warm_up]).all()
+        np.testing.assert_array_equal(values[301:], fresh[output])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fewer_bars_than_the_warm_up_give_no_value_and_no_error(name: str, bars: pd.DataFrame) -> None:
+    warm_up = INDICATORS[name].warm_up_rows(defaults(name))
+    for values in compute(name, bars.iloc[: max(warm_up, 1)]).values():
+        assert np.isnan(values[:warm_up]).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_constant_prices_and_no_volume_give_numbers_without_a_warning(name: str) -> None:
+    flat = random_bars(150)
+    flat[["open", "high", "low", "close"]] = 50.0
+    flat["volume"] = 0.0
+    warm_up = INDICATORS[name].warm_up_rows(defaults(name))
+    for values in compute(name, flat).values():
+        assert np.isfinite(values[warm_up:]).all()
+
+
+def test_values_equal_ta_lib(bars: pd.DataFrame) -> None:
+    high, low, close, volume = (bars[name].to_numpy() for name in ("high", "low", "close", "volume"))
+    macd, signal, histogram = talib.MACD(close, 8, 21, 5)
+    k, d = talib.STOCH(high, low, close, fastk_period=10, slowk_period=3, slowd_period=4)
+    upper, middle, lower = talib.BBANDS(close, 15, 2.5, 2.5)
+    down, up = talib.AROON(high, low, 25)
+    expected = [
+        (compute("rsi", bars, period=9)["value"], talib.RSI(close, 9)),
+        (compute("sma", bars, period=9, source="hl2")["value"], talib.SMA((high + low) / 2, 9)),
+        (compute("ema", bars, period=9)["value"], talib.EMA(close, 9)),
+        (compute("wma", bars, period=9)["value"], talib.WMA(close, 9)),
+        (compute("dema", bars, period=9)["value"], talib.DEMA(close, 9)),
+        (compute("tema", bars, period=9)["value"], talib.TEMA(close, 9)),
+        (compute("kama", bars, period=9)["value"], talib.KAMA(close, 9)),
+        (compute("macd", bars, fast=8, slow=21, signal=5)["line"], macd),
+        (compute("macd", bars, fast=8, slow=21, signal=5)["signal"], signal),
+        (compute("macd", bars, fast=8, slow=21, signal=5)["histogram"], histogram),
+        (compute("stochastic", bars, k_period=10, d_period=4)["k"], k),
+        (compute("stochastic", bars, k_period=10, d_period=4)["d"], d),
+        (compute("bbands", bars, period=15, multiplier=2.5)["upper"], upper),
+        (compute("bbands", bars, period=15, multiplier=2.5)["middle"], middle),
+        (compute("bbands", bars, period=15, multiplier=2.5)["lower"], lower),
+        (compute("aroon", bars, period=25)["up"], up),
+        (compute("aroon", bars, period=25)["down"], down),
+        (compute("atr", bars)["value"], talib.ATR(high, low, close, 14)),
+        (compute("natr", bars)["value"], talib.NATR(high, low, close, 14)),
+        (compute("adx", bars)["adx"], talib.ADX(high, low, close, 14)),
+        (compute("adx", bars)["plus_di"], talib.PLUS_DI(high, low, close, 14)),
+        (compute("cci", bars)["value"], talib.CCI(high, low, close, 20)),
+        (compute("williamsr", bars)["value"], talib.WILLR(high, low, close, 14)),
+        (compute("roc", bars)["value"], talib.ROC(close, 10)),
+        (compute("momentum", bars)["value"], talib.MOM(close, 10)),
+        (compute("obv", bars)["value"], talib.OBV(close, volume)),
+        (compute("adline", bars)["value"], talib.AD(high, low, close, volume)),
+        (compute("mfi", bars)["value"], talib.MFI(high, low, close, volume, 14)),
+        (compute("parabolicsar", bars)["value"], talib.SAR(high, low, 0.02, 0.2)),
+    ]
+    for ours, theirs in expected:
+        known = ~np.isnan(ours) & ~np.isnan(theirs)
+        assert known.sum() > 500
+        np.testing.assert_allclose(ours[known], theirs[known], rtol=1e-9, atol=1e-9)
+
+
+def test_the_extended_parabolic_sar_agrees_with_the_plain_one_to_the_last_flip(bars: pd.DataFrame) -> None:
+    plain = compute("parabolicsar", bars)["value"]
+    nearly = compute("parabolicsar", bars, initial_af=0.02 + 1e-12)["value"]
+    np.testing.assert_allclose(nearly[50:], plain[50:], rtol=1e-6)
+
+
+def by_hand(values: np.ndarray, period: int, what: str) -> np.ndarray:
+    return getattr(pd.Series(values).rolling(period), what)().to_numpy()
+
+
+def test_what_ta_lib_has_not_equals_its_definition(bars: pd.DataFrame) -> None:
+    high, low, close, volume = (bars[name].to_numpy() for name in ("high", "low", "close", "volume"))
+    returns = np.append(np.nan, np.diff(np.log(close)))
+    place = (2 * close - high - low) / (high - low)
+    mean = by_hand(close, 20, "mean")
+    pairs = {
+        "donchianchannels.upper": by_hand(high, 20, "max"),
+        "donchianchannels.lower": by_hand(low, 20, "min"),
+        "realizedvolatility.value": by_hand(returns, 20, "std") * 100,
+        "volumeratio.value": volume / by_hand(volume, 20, "mean"),
+        "cmf.value": by_hand(place * volume, 21, "sum") / by_hand(volume, 21, "sum"),
+        "distancefromma.value": (close / mean - 1) * 100,
+        "bollingerbandwidth.value": 4 * close_deviation(close, 20) / mean,
+        "ichimoku.kijun": (by_hand(high, 26, "max") + by_hand(low, 26, "min")) / 2,
+    }
+    for name, expected in pairs.items():
+        indicator, output = name.split(".")
+        ours = compute(indicator, bars)[output]
+        np.testing.assert_allclose(ours[60:], expected[60:], rtol=1e-9, atol=1e-9)
+
+
+def close_deviation(close: np.ndarray, period: int) -> np.ndarray:
+    return np.asarray(pd.Series(close).rolling(period).std(ddof=0))
+
+
+def test_the_session_average_price_starts_anew_each_session() -> None:
+    hours = random_bars(48, start="2024-01-01", freq="1h")
+    values = compute("vwap", hours)["value"]
+    typical = (hours["high"] + hours["low"] + hours["close"]) / 3
+    assert values[0] == pytest.approx(typical.iloc[0])
+    assert values[24] == pytest.approx(typical.iloc[24])
+    traded = hours["volume"].iloc[24:30]
+    assert values[29] == pytest.approx((typical.iloc[24:30] * traded).sum() / traded.sum())
+
+
+def test_supertrend_follows_the_price_and_turns_when_a_close_passes_it() -> None:
+    close = np.concatenate((np.linspace(100, 140, 60), np.linspace(140, 90, 60)))
+    bars = pd.DataFrame(
+        {"open": close, "high": close + 1, "low": close - 1, "close": close, "volume": 1.0},
+        index=pd.date_range("2020-01-01", periods=120, freq="D", tz="UTC", name="time"),
+    )
+    result = compute("supertrend", bars)
+    assert result["direction"][59] == 1.0
+    assert result["direction"][119] == -1.0
+    up = result["direction"] == 1.0
+    assert (result["trend"][up] < close[up]).all()
+    assert (np.diff(result["trend"][10:60]) >= 0).all()
+
+
+def test_an_unknown_name_or_parameter_is_named_with_its_neighbour(bars: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match="did you mean macd"):
+        compute("macdd", bars)
+    with pytest.raises(ValueError, match="did you mean period"):
+        compute("rsi", bars, perod=3)
+    with pytest.raises(ValueError, match="must be at least 2"):
+        compute("rsi", bars, period=1)
+
+
+@pytest.mark.parametrize("source", PRICE_SOURCES)
+def test_every_price_source_is_read(source: str, bars: pd.DataFrame) -> None:
+    values = compute("sma", bars, period=2, source=source)["value"]
+    assert np.isfinite(values[1:]).all()
+    assert source == "close" or not np.array_equal(values[1:], compute("sma", bars, period=2)["value"][1:])

@@ -25,8 +25,11 @@ def pack(state: State, identity: str) -> dict[str, bytes]:
         "random/torch": torch.get_rng_state(),
         "random/order": state.generator.get_state(),
     }
-    if torch.cuda.is_available():
-        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    device = next(state.network.parameters()).device
+    if device.type == "cuda":
+        tensors["random/cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        tensors["random/mps"] = torch.mps.get_rng_state()
     for name, tensor in state.network.state_dict().items():
         tensors[f"network/{name}"] = tensor
     for name, tensor in state.best_weights.items():
@@ -75,8 +78,10 @@ def restore(state: State, tensors: bytes, scalars: bytes, identity: str) -> None
     )
     torch.set_rng_state(groups["random"]["torch"])
     state.generator.set_state(groups["random"]["order"])
-    if "cuda" in groups["random"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state(groups["random"]["cuda"])
+    if device.type == "cuda" and "cuda" in groups["random"]:
+        torch.cuda.set_rng_state(groups["random"]["cuda"], device)
+    elif device.type == "mps" and "mps" in groups["random"]:
+        torch.mps.set_rng_state(groups["random"]["mps"])
     state.epoch, state.best_epoch, state.waited = said["epoch"], said["best_epoch"], said["waited"]
     state.best_loss = math.inf if said["best_loss"] is None else said["best_loss"]
     state.stopping_loss = math.inf if said["stopping_loss"] is None else said["stopping_loss"]

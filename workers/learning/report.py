@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from workers.learning.dataset import Dataset
 from workers.learning.evaluation import CLASS_NAMES, Scored, calibration, confusion, per_class
-from workers.learning.networks import TSK
 from workers.learning.scaling import Scaler
 from workers.learning.splits import PARTS, Split
 from workers.learning.trainer import Trained
+from workers.learning.tsk import TSK
 from workers.strategy.fuzzy import degrees
 from workers.strategy.grammar import Strategy
 

@@ -1,10 +1,11 @@
 """Trains a network: plain torch, one loop, the data on the device, metrics once an epoch.
 
-Rows are sliced from a permuted tensor; a DataLoader is many times slower on networks of this size. On the CPU the
+Batches are slices of a permuted tensor; a DataLoader is many times slower on networks of this size. On the CPU the
 same data, config and seed give the same bits, whether or not the training was interrupted and resumed.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,28 +16,55 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from worker_agent.protocol import InvalidInput
-from workers.learning.networks import TSK, Loss, ModelSpec, build_network, loss_function, sequence_length
+from workers.learning.losses import CLASSES, Loss, make_loss
+from workers.learning.networks import ModelSpec, Recurrent, build_network, sequence_length
 from workers.learning.schedule import Schedule
+from workers.learning.tsk import TSK
 from workers.strategy.sections.model import TSKModel
 from workers.strategy.sections.training import Training
 
-EVALUATION_BATCH = 65_536
-CLASSES = 3
+EVALUATION_BATCH = 8192
+"""Rows that are predicted at once: large enough for speed, small enough for the processor's cache."""
 
 
 class Diverged(InvalidInput):
     """The loss is not a number in the first epoch; a lower learning_rate or scaled inputs may help."""
 
 
+class NoSuchDevice(InvalidInput):
+    """The device asked for is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One part of the split. `x` is shared by all parts; `row` says which of its rows are this part's."""
+    """One part of the split, as positions in the one matrix of inputs."""
 
     row: NDArray[np.int64]
-    """int64[n], positions in the matrix of inputs. A sequence ends at its row and holds those before it."""
+    """int64[n]. A sequence ends at its row and holds those before it."""
     y: NDArray[np.float32] | NDArray[np.int64]
     """int64[n] classes 0, 1, 2 (short, flat, long), or float32[n] standardised values."""
     weight: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows on the device."""
+
+    row: Tensor
+    y: Tensor
+    weight: Tensor | None
+    """None where all rows count the same."""
+
+    @classmethod
+    def of(cls, rows: Rows, device: torch.device) -> "Part":
+        equal = bool((rows.weight == 1.0).all())
+        weight = None if equal else torch.from_numpy(rows.weight).to(device)
+        return cls(torch.from_numpy(rows.row).to(device), torch.from_numpy(rows.y).to(device), weight)
+
+    def shuffled(self, generator: torch.Generator) -> "Part":
+        order = torch.randperm(len(self.row), generator=generator).to(self.row.device)
+        weight = None if self.weight is None else self.weight[order]
+        return Part(self.row[order], self.y[order], weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +72,10 @@ class Epoch:
     epoch: int
     learning_rate: float
     train_loss: float
+    """Mean over the epoch's batches, while the weights changed."""
     validation_loss: float
     train_score: float
-    """Accuracy, or the mean absolute error in the label's units."""
+    """Accuracy, or the mean absolute error in the label's units; of the same moment as the loss."""
     validation_score: float
     best: bool
 
@@ -64,7 +93,7 @@ class State:
     best_epoch: int = 0
     best_loss: float = math.inf
     stopping_loss: float = math.inf
-    """What the loss has to fall below for patience to begin anew: the best one, less min_delta."""
+    """What the loss has to fall below, by min_delta, for patience to begin anew."""
     waited: int = 0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     history: list[Epoch] = field(default_factory=list)
@@ -86,34 +115,38 @@ class Trained:
 
 
 def choose_device(wish: str) -> torch.device:
-    """`auto`: CUDA, else MPS, else the CPU."""
-    if wish != "auto":
-        return torch.device(wish)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    """`auto`: CUDA, else MPS, else the CPU. Raises NoSuchDevice."""
+    if wish == "auto":
+        wish = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=wish)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise NoSuchDevice(f"This worker has no device {wish}.") from error
+    return torch.device(wish)
 
 
-def make_deterministic(seed: int) -> torch.Generator:
-    """Seeds torch; refuses algorithms whose result depends on the order of threads where there is another."""
+def make_deterministic(seed: int, device: torch.device) -> torch.Generator:
+    """Seeds torch; refuses algorithms whose result depends on the order of threads. A GPU that has no other warns."""
+    # cuBLAS reads it when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
     generator = torch.Generator()
     generator.manual_seed(seed)
     return generator
 
 
 class Batches:
-    """Inputs of rows, from one matrix on the device: [n, inputs], or [n, length, inputs] for sequences."""
+    """Inputs of rows, from one matrix on the device."""
 
     def __init__(self, x: Tensor, length: int) -> None:
         self.x = x
-        self.offsets = torch.arange(1 - length, 1, device=x.device) if length > 1 else None
+        self.length = length
+        self.offsets = torch.arange(1 - length, 1, device=x.device)
 
     def take(self, row: Tensor) -> Tensor:
-        if self.offsets is None:
+        """[n, inputs], or [n, length, inputs] for sequences."""
+        if self.length == 1:
             return self.x[row]
         return self.x[row.unsqueeze(1) + self.offsets]
 
@@ -135,47 +168,46 @@ def train(
     `begin` may put an earlier state back; `on_epoch` is called after each epoch and ends the training by
     returning False. Raises Diverged.
     """
-    generator = make_deterministic(seed)
+    generator = make_deterministic(seed, device)
     classification = parts["train"].y.dtype.kind == "i"
     network = build_network(spec, x.shape[1], CLASSES if classification else 1)
-    data = Batches(torch.from_numpy(x).to(device), sequence_length(spec))
-    row, y, weight = _tensors(parts["train"], device)
     if isinstance(network, TSK) and isinstance(spec, TSKModel):
         cluster = spec.architecture.initialization == "kmeans"
         network.place_centres(torch.from_numpy(x[parts["train"].row]), generator, cluster=cluster)
+    before = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     network.to(device)
-    before = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-    loss = make_loss(config, parts["train"], classification, label_scale).to(device)
+    data = Batches(torch.from_numpy(x).to(device), sequence_length(spec))
+    learned, held_out = (Part.of(parts[name], device) for name in ("train", "validation"))
+    loss = make_loss(config, parts["train"].y, label_scale).to(device)
     state = State(1, network, make_optimizer(config, network), Schedule.of(config), generator)
     begin(state)
 
-    begun, samples, stopped = time.monotonic(), 0, "epochs"
+    begun, first, stopped = time.monotonic(), state.epoch, "epochs"
     while state.epoch <= config.epochs:
+        if _patience_is_over(state, config):
+            stopped = "early_stopping"
+            break
         rate = state.schedule.rate(state.epoch)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        train_loss = _one_epoch(state, config, data, row, y, weight, loss)
-        samples += len(row)
-        epoch = _evaluate_epoch(state, rate, train_loss, data, parts, loss, device, label_scale)
-        if not math.isfinite(epoch.train_loss) or not math.isfinite(epoch.validation_loss):
+        train_loss, train_score = _one_epoch(state, config, data, learned, loss)
+        validation_loss, validation_score = evaluate(network, data, held_out, loss)
+        if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
             if state.best_epoch == 0:
                 raise Diverged
             stopped = "diverged"
             break
+        unit = 1.0 if classification else label_scale
+        best = validation_loss < state.best_loss
+        epoch = Epoch(
+            state.epoch, rate, train_loss, validation_loss, train_score * unit, validation_score * unit, best
+        )
         _remember(state, config, epoch)
-        state.schedule.seen(epoch.validation_loss)
-        state.epoch += 1
         if not on_epoch(state, epoch):
             stopped = "cancelled"
             break
-        if (
-            config.early_stopping
-            and config.early_stopping.enabled
-            and state.waited >= config.early_stopping.patience
-        ):
-            stopped = "early_stopping"
-            break
     seconds = time.monotonic() - begun
+    samples = (state.epoch - first) * len(learned.row)
     network.load_state_dict(state.best_weights)
     network.eval()
     speed = samples / seconds if seconds > 0 else 0.0
@@ -184,53 +216,35 @@ def train(
     )
 
 
-def _tensors(part: Rows, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    return (
-        torch.from_numpy(part.row).to(device),
-        torch.from_numpy(part.y).to(device),
-        torch.from_numpy(part.weight).to(device),
-    )
-
-
-def _one_epoch(
-    state: State, config: Training, data: Batches, row: Tensor, y: Tensor, weight: Tensor, loss: Loss
-) -> float:
-    """Mean loss over the epoch's batches, as the weights changed."""
+def _one_epoch(state: State, config: Training, data: Batches, part: Part, loss: Loss) -> tuple[float, float]:
+    """(loss, score) over the epoch's batches, while the weights change."""
     state.network.train()
-    order = torch.randperm(len(row), generator=state.generator).to(row.device)
-    row, y, weight = row[order], y[order], weight[order]
-    total = torch.zeros((), device=row.device)
-    for first in range(0, len(row), config.batch_size):
-        chosen = slice(first, first + config.batch_size)
-        value = loss(state.network(data.take(row[chosen])), y[chosen], weight[chosen])
-        state.optimizer.zero_grad(set_to_none=True)
+    part = part.shuffled(state.generator)
+    n, size = len(part.row), config.batch_size
+    # Rows without a past are gathered once; windows would be `length` times the data.
+    inputs = data.take(part.row) if data.length == 1 else None  # [n, inputs]
+    said: list[Tensor] = []
+    losses: list[Tensor] = []
+    for first in range(0, n, size):
+        chosen = slice(first, first + size)
+        x = data.take(part.row[chosen]) if inputs is None else inputs[chosen]
+        out = state.network(x)  # [batch, outputs]
+        value = loss(out, part.y[chosen], None if part.weight is None else part.weight[chosen])
+        state.optimizer.zero_grad(set_to_none=False)
         value.backward()
         if config.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(state.network.parameters(), config.gradient_clip)
+            nn.utils.clip_grad_norm_(state.optimizer.param_groups[0]["params"], config.gradient_clip)
         state.optimizer.step()
-        total += value.detach() * len(row[chosen])
-    return float(total) / len(row)
-
-
-def _evaluate_epoch(
-    state: State,
-    rate: float,
-    train_loss: float,
-    data: Batches,
-    parts: dict[str, Rows],
-    loss: Loss,
-    device: torch.device,
-    label_scale: float,
-) -> Epoch:
-    _, train_score = evaluate(state.network, data, parts["train"], loss, device, label_scale)
-    validation_loss, validation_score = evaluate(
-        state.network, data, parts["validation"], loss, device, label_scale
-    )
-    best = validation_loss < state.best_loss
-    return Epoch(state.epoch, rate, train_loss, validation_loss, train_score, validation_score, best)
+        said.append(out.detach())
+        losses.append(value.detach())
+    rows_of_batch = torch.full((len(losses),), float(size), device=part.row.device)
+    rows_of_batch[-1] = n - (len(losses) - 1) * size
+    mean = (torch.stack(losses) * rows_of_batch).sum() / n
+    return float(mean), score(torch.cat(said), part.y)
 
 
 def _remember(state: State, config: Training, epoch: Epoch) -> None:
+    """Takes the epoch into the state; the next one begins where this ended."""
     state.history.append(epoch)
     if epoch.best:
         state.best_epoch, state.best_loss = epoch.epoch, epoch.validation_loss
@@ -242,69 +256,68 @@ def _remember(state: State, config: Training, epoch: Epoch) -> None:
         state.stopping_loss, state.waited = epoch.validation_loss, 0
     else:
         state.waited += 1
+    state.schedule.seen(epoch.validation_loss)
+    state.epoch += 1
+
+
+def _patience_is_over(state: State, config: Training) -> bool:
+    """Asked before an epoch, not after one: a training resumed just then must not train on."""
+    stopping = config.early_stopping
+    return stopping is not None and stopping.enabled and state.waited >= stopping.patience
 
 
 @torch.no_grad()
 def outputs(network: nn.Module, data: Batches, row: Tensor) -> Tensor:
     """float32[n, outputs] logits, in evaluation mode."""
     network.eval()
-    batches = [
-        network(data.take(row[i : i + EVALUATION_BATCH])) for i in range(0, len(row), EVALUATION_BATCH)
-    ]
-    return torch.cat(batches) if batches else torch.zeros(0, 1, device=row.device)
+    # Windows repeat their rows: as many numbers at once as without.
+    size = max(1, EVALUATION_BATCH // data.length) if len(row) else 1
+    batches = [network(data.take(row[first : first + size])) for first in range(0, len(row), size)]
+    return torch.cat(batches) if batches else network(data.take(row))
 
 
-def evaluate(
-    network: nn.Module, data: Batches, part: Rows, loss: Loss, device: torch.device, label_scale: float
-) -> tuple[float, float]:
-    """(loss, accuracy or mean absolute error in the label's units)."""
-    row, y, weight = _tensors(part, device)
-    out = outputs(network, data, row)
-    value = float(loss(out, y, weight))
+def evaluate(network: nn.Module, data: Batches, part: Part, loss: Loss) -> tuple[float, float]:
+    """(loss, score)."""
+    out = outputs(network, data, part.row)
+    return float(loss(out, part.y, part.weight)), score(out, part.y)
+
+
+def score(out: Tensor, y: Tensor) -> float:
+    """Accuracy, or the mean absolute error in standard deviations of the label."""
     if out.shape[1] > 1:
-        return value, float((out.argmax(1) == y).double().mean())
-    return value, float((out.squeeze(1) - y).abs().double().mean()) * label_scale
-
-
-def make_loss(config: Training, part: Rows, classification: bool, label_scale: float) -> Loss:
-    name = config.loss or ("cross_entropy" if classification else "huber")
-    weights = None
-    if classification and config.class_weights != "none":
-        weights = class_weights(config, part.y)
-    return loss_function(
-        name,
-        class_weights=weights,
-        label_smoothing=config.label_smoothing or 0.0,
-        focal_gamma=2.0 if config.focal_gamma is None else config.focal_gamma,
-        # The label is standardised, so its unit is too.
-        huber_delta=(0.01 if config.huber_delta is None else config.huber_delta) / label_scale,
-    )
-
-
-def class_weights(config: Training, y: NDArray[np.float32] | NDArray[np.int64]) -> Tensor:
-    """By hand, or inverse to the class counts with mean 1 over the rows; a class without rows weighs 0."""
-    if not isinstance(config.class_weights, str):
-        return torch.tensor(config.class_weights, dtype=torch.float32)
-    counts = np.bincount(y.astype(np.int64), minlength=CLASSES).astype(np.float64)
-    present = counts > 0
-    weights = np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1.0)), 0.0)
-    return torch.tensor(weights, dtype=torch.float32)
+        return float((out.argmax(1) == y).float().mean())
+    return float((out.squeeze(1) - y).abs().mean())
 
 
 def make_optimizer(config: Training, network: nn.Module) -> torch.optim.Optimizer:
-    parameters = list(network.parameters())
+    parameters = trainable(network)
+    rate, decay = config.learning_rate, config.weight_decay
     # Fused: one kernel for all parameters, on the CPU too.
     match config.optimizer:
         case "adam":
-            return torch.optim.Adam(
-                parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True
-            )
+            return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
         case "adamw":
-            return torch.optim.AdamW(
-                parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True
-            )
+            return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
         case "sgd":
             momentum = 0.9 if config.momentum is None else config.momentum
-            return torch.optim.SGD(
-                parameters, config.learning_rate, momentum, weight_decay=config.weight_decay
-            )
+            return torch.optim.SGD(parameters, rate, momentum, weight_decay=decay, fused=True)
+
+
+def trainable(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters as the optimiser sees them: one vector, of which the network's own become views.
+
+    A step then costs the same for any number of layers. cuDNN lays a recurrent network's weights out itself, so
+    those stay as they are.
+    """
+    own = list(network.parameters())
+    if isinstance(network, Recurrent):
+        return own
+    vector = nn.Parameter(nn.utils.parameters_to_vector(own).detach().clone())
+    vector.grad = torch.zeros_like(vector)
+    at = 0
+    for parameter in own:
+        here = slice(at, at + parameter.numel())
+        parameter.data = vector.data[here].view_as(parameter)
+        parameter.grad = vector.grad[here].view_as(parameter)
+        at = here.stop
+    return [vector]

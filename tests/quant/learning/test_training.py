@@ -16,9 +16,9 @@ from tests.quant.learning.conftest import STRATEGY, RecordedJob, synthetic
 from worker_agent.protocol import InvalidInput
 from workers.learning.dataset import build_dataset, run_lengths
 from workers.learning.model_files import BadModel, load_model
-from workers.learning.networks import TSK
 from workers.learning.parameters import TrainingParameters
 from workers.learning.run import prepare, run_training
+from workers.learning.tsk import TSK
 from workers.market_data.bars import write_bars
 from workers.strategy.features import build_features
 from workers.strategy.grammar import parse_strategy

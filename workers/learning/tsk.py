@@ -1,0 +1,74 @@
+"""The trainable neuro-fuzzy layer: Takagi-Sugeno-Kang rules with Gaussian sets."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+NARROWEST, WIDEST = 0.05, 20.0
+"""Bounds of a set's standard deviation, in standard deviations of the input."""
+CLUSTERED_ROWS = 20_000
+CLUSTERING_ROUNDS = 10
+
+
+class TSK(nn.Module):
+    """Rules `IF every input is near its centre THEN y = a x + b`, weighed by how far each fires (Takagi, Sugeno 1985).
+
+    A rule fires by the geometric mean of its Gaussian memberships (Cui, Wu, Huang 2021). The firing strengths stay
+    in log space and softmax normalises them: a product of 40 memberships is zero in float32 for most rows.
+    """
+
+    def __init__(
+        self, inputs: int, rules: int, outputs: int, *, linear: bool, width: float, dropout: float
+    ) -> None:
+        super().__init__()
+        self.centres = nn.Parameter(torch.randn(rules, inputs))
+        self.log_widths = nn.Parameter(torch.full((rules, inputs), math.log(width)))
+        self.constant = nn.Parameter(torch.zeros(rules, outputs))
+        slope = torch.randn(rules, inputs, outputs) * 0.1 / math.sqrt(inputs)
+        self.slope = nn.Parameter(slope) if linear else None
+        self.dropout = nn.Dropout(dropout)
+
+    def widths(self) -> Tensor:
+        """Standard deviations of the sets, float32[rules, inputs]."""
+        return self.log_widths.clamp(math.log(NARROWEST), math.log(WIDEST)).exp()
+
+    def firing(self, x: Tensor) -> Tensor:
+        """Share of each rule, float32[batch, rules], adding up to one."""
+        precision = self.widths() ** -2  # [rules, inputs]
+        # sum_i (x_i - c_ri)^2 p_ri, expanded, so that no [batch, rules, inputs] is made
+        distance = (
+            (x * x) @ precision.T
+            - 2.0 * x @ (self.centres * precision).T
+            + (self.centres**2 * precision).sum(1)
+        )  # [batch, rules]
+        return torch.softmax(-0.5 * distance / x.shape[1], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        share = self.dropout(self.firing(x))  # [batch, rules]
+        out: Tensor = share @ self.constant  # [batch, outputs]
+        if self.slope is not None:
+            rules, inputs, outputs = self.slope.shape
+            conclusions = x @ self.slope.permute(1, 0, 2).reshape(inputs, rules * outputs)
+            out = out + (share.unsqueeze(2) * conclusions.view(-1, rules, outputs)).sum(1)
+        return out
+
+    @torch.no_grad()
+    def conclusions(self) -> Tensor:
+        """What each rule says at its own centre, float32[rules, outputs]."""
+        if self.slope is None:
+            return self.constant.clone()
+        return self.constant + (self.centres.unsqueeze(2) * self.slope).sum(1)
+
+    @torch.no_grad()
+    def place_centres(self, x: Tensor, generator: torch.Generator, *, cluster: bool) -> None:
+        """At rows of the training part, or at centres of a few rounds of Lloyd's k-means (1982) that start there."""
+        rules = self.centres.shape[0]
+        sample = x[torch.randperm(x.shape[0], generator=generator)[:CLUSTERED_ROWS]]
+        centres = sample[torch.arange(rules) % len(sample)].clone()
+        for _ in range(CLUSTERING_ROUNDS if cluster else 0):
+            nearest = torch.cdist(sample, centres).argmin(1)  # [rows]
+            sums = torch.zeros_like(centres).index_add_(0, nearest, sample)
+            counts = torch.bincount(nearest, minlength=rules).unsqueeze(1)
+            centres = torch.where(counts > 0, sums / counts.clamp(min=1), centres)
+        self.centres.copy_(centres)

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from worker_agent.protocol import InvalidInput
 from workers.learning.losses import CLASSES, Loss, make_loss
-from workers.learning.networks import ModelSpec, Recurrent, build_network, sequence_length
+from workers.learning.networks import ModelSpec, build_network, sequence_length
+from workers.learning.optimizers import make_optimizer
 from workers.learning.schedule import Schedule
 from workers.learning.tsk import TSK
 from workers.strategy.sections.model import TSKModel
@@ -151,6 +152,19 @@ class Batches:
         return self.x[row.unsqueeze(1) + self.offsets]
 
 
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What does not change during a training."""
+
+    config: Training
+    data: Batches
+    learned: Part
+    held_out: Part
+    loss: Loss
+    unit: float
+    """What a score is multiplied by to be told to people."""
+
+
 def train(
     spec: ModelSpec,
     config: Training,
@@ -176,44 +190,56 @@ def train(
         network.place_centres(torch.from_numpy(x[parts["train"].row]), generator, cluster=cluster)
     before = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     network.to(device)
-    data = Batches(torch.from_numpy(x).to(device), sequence_length(spec))
-    learned, held_out = (Part.of(parts[name], device) for name in ("train", "validation"))
-    loss = make_loss(config, parts["train"].y, label_scale).to(device)
+    lesson = Lesson(
+        config,
+        Batches(torch.from_numpy(x).to(device), sequence_length(spec)),
+        Part.of(parts["train"], device),
+        Part.of(parts["validation"], device),
+        make_loss(config, parts["train"].y, label_scale).to(device),
+        1.0 if classification else label_scale,
+    )
     state = State(1, network, make_optimizer(config, network), Schedule.of(config), generator)
     begin(state)
-
-    begun, first, stopped = time.monotonic(), state.epoch, "epochs"
-    while state.epoch <= config.epochs:
-        if _patience_is_over(state, config):
-            stopped = "early_stopping"
-            break
-        rate = state.schedule.rate(state.epoch)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        train_loss, train_score = _one_epoch(state, config, data, learned, loss)
-        validation_loss, validation_score = evaluate(network, data, held_out, loss)
-        if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
-            if state.best_epoch == 0:
-                raise Diverged
-            stopped = "diverged"
-            break
-        unit = 1.0 if classification else label_scale
-        best = validation_loss < state.best_loss
-        epoch = Epoch(
-            state.epoch, rate, train_loss, validation_loss, train_score * unit, validation_score * unit, best
-        )
-        _remember(state, config, epoch)
-        if not on_epoch(state, epoch):
-            stopped = "cancelled"
-            break
+    begun, first = time.monotonic(), state.epoch
+    stopped = _epochs(state, lesson, on_epoch)
     seconds = time.monotonic() - begun
-    samples = (state.epoch - first) * len(learned.row)
+    samples = (state.epoch - first) * len(lesson.learned.row)
     network.load_state_dict(state.best_weights)
     network.eval()
     speed = samples / seconds if seconds > 0 else 0.0
     return Trained(
         network, state.best_epoch, len(state.history), state.history, seconds, speed, stopped, before
     )
+
+
+def _epochs(state: State, lesson: Lesson, on_epoch: Callable[[State, Epoch], bool]) -> str:
+    """Epoch after epoch; why it stopped. Raises Diverged."""
+    config = lesson.config
+    while state.epoch <= config.epochs:
+        if _patience_is_over(state, config):
+            return "early_stopping"
+        rate = state.schedule.rate(state.epoch)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        train_loss, train_score = _one_epoch(state, lesson)
+        validation_loss, validation_score = evaluate(state.network, lesson.data, lesson.held_out, lesson.loss)
+        if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+            if state.best_epoch == 0:
+                raise Diverged
+            return "diverged"
+        epoch = Epoch(
+            state.epoch,
+            rate,
+            train_loss,
+            validation_loss,
+            train_score * lesson.unit,
+            validation_score * lesson.unit,
+            validation_loss < state.best_loss,
+        )
+        _remember(state, config, epoch)
+        if not on_epoch(state, epoch):
+            return "cancelled"
+    return "epochs"
 
 
 def _one_epoch(state: State, config: Training, data: Batches, part: Part, loss: Loss) -> tuple[float, float]:
@@ -229,7 +255,8 @@ def _one_epoch(state: State, config: Training, data: Batches, part: Part, loss: 
         chosen = slice(first, first + size)
         x = data.take(part.row[chosen]) if inputs is None else inputs[chosen]
         out = state.network(x)  # [batch, outputs]
-        value = loss(out, part.y[chosen], None if part.weight is None else part.weight[chosen])
+        weight = None if part.weight is None else part.weight[chosen]
+        value = lesson.loss(out, part.y[chosen], weight)
         state.optimizer.zero_grad(set_to_none=False)
         value.backward()
         if config.gradient_clip is not None:
@@ -287,37 +314,3 @@ def score(out: Tensor, y: Tensor) -> float:
     if out.shape[1] > 1:
         return float((out.argmax(1) == y).float().mean())
     return float((out.squeeze(1) - y).abs().mean())
-
-
-def make_optimizer(config: Training, network: nn.Module) -> torch.optim.Optimizer:
-    parameters = trainable(network)
-    rate, decay = config.learning_rate, config.weight_decay
-    # Fused: one kernel for all parameters, on the CPU too.
-    match config.optimizer:
-        case "adam":
-            return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
-        case "sgd":
-            momentum = 0.9 if config.momentum is None else config.momentum
-            return torch.optim.SGD(parameters, rate, momentum, weight_decay=decay, fused=True)
-
-
-def trainable(network: nn.Module) -> list[nn.Parameter]:
-    """The parameters as the optimiser sees them: one vector, of which the network's own become views.
-
-    A step then costs the same for any number of layers. cuDNN lays a recurrent network's weights out itself, so
-    those stay as they are.
-    """
-    own = list(network.parameters())
-    if isinstance(network, Recurrent):
-        return own
-    vector = nn.Parameter(nn.utils.parameters_to_vector(own).detach().clone())
-    vector.grad = torch.zeros_like(vector)
-    at = 0
-    for parameter in own:
-        here = slice(at, at + parameter.numel())
-        parameter.data = vector.data[here].view_as(parameter)
-        parameter.grad = vector.grad[here].view_as(parameter)
-        at = here.stop
-    return [vector]

@@ -1,0 +1,41 @@
+"""The optimisers of the grammar, over all of a network's weights at once."""
+
+import torch
+from torch import nn
+
+from workers.learning.networks import Recurrent
+from workers.strategy.sections.training import Training
+
+
+def make_optimizer(config: Training, network: nn.Module) -> torch.optim.Optimizer:
+    parameters = trainable(network)
+    rate, decay = config.learning_rate, config.weight_decay
+    # Fused: one kernel for all parameters, on the CPU too.
+    match config.optimizer:
+        case "adam":
+            return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
+        case "sgd":
+            momentum = 0.9 if config.momentum is None else config.momentum
+            return torch.optim.SGD(parameters, rate, momentum, weight_decay=decay, fused=True)
+
+
+def trainable(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters as the optimiser sees them: one vector, of which the network's own become views.
+
+    A step then costs the same for any number of layers. cuDNN lays a recurrent network's weights out itself, so
+    those stay as they are.
+    """
+    own = list(network.parameters())
+    if isinstance(network, Recurrent):
+        return own
+    vector = nn.Parameter(nn.utils.parameters_to_vector(own).detach().clone())
+    vector.grad = torch.zeros_like(vector)
+    at = 0
+    for parameter in own:
+        here = slice(at, at + parameter.numel())
+        parameter.data = vector.data[here].view_as(parameter)
+        parameter.grad = vector.grad[here].view_as(parameter)
+        at = here.stop
+    return [vector]

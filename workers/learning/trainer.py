@@ -242,10 +242,11 @@ def _epochs(state: State, lesson: Lesson, on_epoch: Callable[[State, Epoch], boo
     return "epochs"
 
 
-def _one_epoch(state: State, config: Training, data: Batches, part: Part, loss: Loss) -> tuple[float, float]:
+def _one_epoch(state: State, lesson: Lesson) -> tuple[float, float]:
     """(loss, score) over the epoch's batches, while the weights change."""
+    config, data = lesson.config, lesson.data
     state.network.train()
-    part = part.shuffled(state.generator)
+    part = lesson.learned.shuffled(state.generator)
     n, size = len(part.row), config.batch_size
     # Rows without a past are gathered once; windows would be `length` times the data.
     inputs = data.take(part.row) if data.length == 1 else None  # [n, inputs]

@@ -325,6 +325,9 @@ def resume(operation_id: str, actor: Actor) -> Operation:
 
 @transaction.atomic
 def _again(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
+    # What it waits for is locked before it, as it is where that ends and takes this one with it.
+    waits_for = Operation.objects.select_for_update(of=("self",)).filter(followers=operation_id)
+    gone = [one for one in waits_for.order_by("pk") if one.status in (Status.FAILED, Status.CANCELLED)]
     operation = lock(operation_id)
     if operation.status not in (Status.FAILED, Status.CANCELLED):
         verb = "resumed" if resume else "retried"
@@ -333,6 +336,8 @@ def _again(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
         )
     if resume and not operation.checkpoints.exists():
         raise WrongState("There is no checkpoint to resume from; retry starts it anew.")
+    if gone:
+        raise WrongState(f"It waits for {gone[0].pk}, which is {gone[0].status}; retry that one first.")
     move(
         operation,
         Status.PENDING,

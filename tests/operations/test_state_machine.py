@@ -107,7 +107,9 @@ class Operations(RuleBasedStateMachine):
             (lifecycle.resume if resume else lifecycle.retry)(operation_id, ME)
         except lifecycle.WrongState:
             has_checkpoint = Checkpoint.objects.filter(operation=operation_id).exists()
-            assert before.status not in ("FAILED", "CANCELLED") or (resume and not has_checkpoint)
+            waits_in_vain = before.after.filter(status__in=["FAILED", "CANCELLED"]).exists()
+            has_ended = before.status in ("FAILED", "CANCELLED")
+            assert not has_ended or waits_in_vain or (resume and not has_checkpoint)
         else:
             self.ended.pop(operation_id, None)
 

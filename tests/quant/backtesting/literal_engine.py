@@ -106,7 +106,7 @@ def _order(book: Book, rules: Rules, bar: int, wish: int, base: float, pay: Any,
     book.cash -= wish * quantity * price + fee
 
     def away(fraction: float | None, direction: int) -> float | None:
-        return None if fraction is None else price * (1 + direction * fraction)
+        return None if fraction is None else price + direction * (fraction * price)
 
     book.position = Position(
         side=wish,

@@ -37,6 +37,9 @@ def parse_strategy(text: str) -> Strategy:
         raise _refusal(places, problems)
     data, problems = read_indicators(data)
     strategy, further = _validate(data)
+    if problems:
+        # What is left of the section is not what the author wrote.
+        further = [problem for problem in further if problem[0] != "/indicators"]
     if strategy is None or problems or further:
         raise _refusal(places, problems + further)
     if found := contradictions(strategy):

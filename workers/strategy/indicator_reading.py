@@ -31,7 +31,7 @@ def read_indicators(data: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]
         problems += found
         if indicator is not None:
             indicators[name] = indicator
-    return data | {"indicators": indicators or section}, problems
+    return data | {"indicators": indicators}, problems
 
 
 def read_indicator(spec: Any, at: str) -> tuple[Indicator | None, list[Problem]]:

@@ -104,12 +104,18 @@ def _keys_at(path: tuple[str | int, ...], data: Any, schema: dict[str, Any]) -> 
     for part in path:
         node = _member(node, data, schema)
         data = data[part]
-        node = (
-            node["items"]
-            if isinstance(part, int)
-            else node["properties"].get(part) or node["additionalProperties"]
-        )
+        node = node["items"] if isinstance(part, int) else _value_of(part, node)
     return list(_member(node, data, schema).get("properties", {}))
+
+
+def _value_of(key: str, node: dict[str, Any]) -> dict[str, Any]:
+    """Schema of the value of `key`: of a named key, or of names that the author chooses (beside `indicator` too)."""
+    properties: dict[str, Any] = node.get("properties", {})
+    chosen = properties.get(key) or properties.get("memberships", node)
+    if key in properties:
+        return dict(chosen)
+    values = chosen.get("patternProperties") or {"": chosen["additionalProperties"]}
+    return dict(next(iter(values.values())))
 
 
 def _member(node: dict[str, Any], data: Any, schema: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def fx_hours(start: str, end: str) -> pd.DatetimeIndex:
 
 def bars_at(index: pd.DatetimeIndex, close: np.ndarray | None = None) -> pd.DataFrame:
     close = np.full(len(index), 10.0) if close is None else close
-    columns = {name: close for name in ("open", "high", "low", "close")}
+    columns = dict.fromkeys(("open", "high", "low", "close"), close)
     return pd.DataFrame(columns | {"volume": np.ones(len(index))}, index=index.rename("time"))
 
 

@@ -1,0 +1,265 @@
+"""Everything that a strategy file can get wrong is refused with its place and what would be right."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.quant.strategy.conftest import strategy_text, strategy_with
+from workers.strategy.definition import Strategy
+from workers.strategy.grammar import StrategyError, parse_strategy
+from workers.strategy.sections.labels import ForwardReturnLabels
+
+EXAMPLES = sorted(Path(__file__).parents[3].glob("examples/strategies/*.yaml"))
+Data = dict[str, Any]
+
+
+def errors_of(text: str) -> list[tuple[str, str]]:
+    with pytest.raises(StrategyError) as refused:
+        parse_strategy(text)
+    return [(error.pointer, error.message) for error in refused.value.errors]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_read_without_a_warning(path: Path) -> None:
+    strategy = parse_strategy(path.read_text())
+    assert strategy.name == path.stem
+    assert strategy.warnings == ()
+    assert strategy.text == path.read_text()
+
+
+def test_there_are_examples_of_each_kind() -> None:
+    strategies = [parse_strategy(path.read_text()) for path in EXAMPLES]
+    assert {len(strategy.timeframes) for strategy in strategies} == {1, 2}
+    assert {strategy.decisions.output_format for strategy in strategies} == {"classification", "regression"}
+    assert len({strategy.model.type for strategy in strategies}) >= 3
+
+
+def test_an_error_has_line_column_pointer_and_the_nearest_key() -> None:
+    text = strategy_text().replace("model:\n  type: mlp", "model:\n  typ: mlp\n  type: mlp")
+    line = text.splitlines().index("  typ: mlp") + 1
+    with pytest.raises(StrategyError) as refused:
+        parse_strategy(text)
+    error = refused.value.errors[0]
+    assert (error.pointer, error.line, error.column) == ("/model/typ", line, 3)
+    assert "did you mean type?" in error.message
+    assert f"line {line}, column 3" in str(error)
+
+
+def put(*path: str | int, value: Any) -> Callable[[Data], None]:
+    def change(data: Any) -> None:
+        for part in path[:-1]:
+            data = data[part]
+        data[path[-1]] = value
+
+    return change
+
+
+def drop(key: str) -> Callable[[Data], None]:
+    return lambda data: data.pop(key)
+
+
+WRONG: list[tuple[Callable[[Data], None], str, str]] = [
+    (drop("model"), "", "model is missing"),
+    (drop("training"), "", "training is missing"),
+    (put("version", value="2.0"), "/version", "3.0"),
+    (put("name", value=""), "/name", "at least 1 character"),
+    (put("modle", value={}), "/modle", "did you mean model?"),
+    (put("context_data", value={}), "/context_data", "other data providers are not implemented"),
+    (put("deployment", value={}), "/deployment", "no live deployment"),
+    (put("ensemble", value={}), "/ensemble", "ensembles are not implemented"),
+    (put("indicators", value=[{"name": "rsi"}]), "/indicators", "version 2"),
+    (put("indicators", "rsi_14", value={"type": "rsj"}), "/indicators/rsi_14/type", "did you mean rsi?"),
+    (put("indicators", "rsi_14", value={"period": 14}), "/indicators/rsi_14", "type is missing"),
+    (put("indicators", "rsi_14", "peroid", value=3), "/indicators/rsi_14/peroid", "did you mean period?"),
+    (put("indicators", "rsi_14", "period", value=1), "/indicators/rsi_14/period", "at least 2"),
+    (put("indicators", "rsi_14", "period", value=2.5), "/indicators/rsi_14/period", "whole number"),
+    (put("indicators", "rsi_14", "period", value="14"), "/indicators/rsi_14/period", "write a number"),
+    (put("indicators", "rsi_14", "period", value=True), "/indicators/rsi_14/period", "write a number"),
+    (put("indicators", "rsi_14", "source", value="clsoe"), "/indicators/rsi_14/source", "choose from close"),
+    (put("indicators", "rsi_14", "timeframe", value="1d"), "/indicators/rsi_14/timeframe", "nn_inputs says"),
+    (put("indicators", "z", value={"type": "zigzag"}), "/indicators/z/type", "repaints"),
+    (put("indicators", "m", value={"type": "macd", "fast": 30, "slow": 20}), "/indicators/m", "less than"),
+    (put("indicators", "m", value={"type": "macd", "fast": 3, "fast_period": 3}), "/indicators/m/fast_period", "says the same"),
+    (put("indicators", "no-dash", value={"type": "rsi"}), "/indicators/no-dash", "letters, digits and _"),
+    (put("fuzzy_sets", "momentum", "indicator", value="rsi_41"), "/fuzzy_sets/momentum/indicator", "did you mean rsi_14?"),
+    (put("fuzzy_sets", "momentum", "indicator", value="rsi_14.upper"), "/fuzzy_sets/momentum/indicator", "no output of rsi"),
+    (put("fuzzy_sets", "momentum", "low", value=[50, 30, 10]), "/fuzzy_sets/momentum/low", "a <= b <= c"),
+    (put("fuzzy_sets", "momentum", "low", value=[1, 2]), "/fuzzy_sets/momentum/low", "list of 2 numbers"),
+    (put("fuzzy_sets", "momentum", "low", value=[5, 5, 5]), "/fuzzy_sets/momentum/low", "a < c"),
+    (put("fuzzy_sets", "momentum", "low", value=5), "/fuzzy_sets/momentum/low", "a membership is a list"),
+    (put("fuzzy_sets", "momentum", "low", value={"type": "gaussian", "parameters": [1, 0]}), "/fuzzy_sets/momentum/low", "sigma > 0"),
+    (put("fuzzy_sets", "momentum", "low", value={"type": "sigmoid", "parameters": [1, 0]}), "/fuzzy_sets/momentum/low/type", "'triangular'"),
+    (put("fuzzy_sets", "momentum", "low", value={"type": "triangular", "parameters": [0, 1, 2], "parms": 1}), "/fuzzy_sets/momentum/low/parms", "did you mean parameters?"),
+    (put("nn_inputs", 0, "timeframe", value="1d"), "/nn_inputs/0/timeframe", "did you mean timeframes?"),
+    (put("indicators", value={}), "/indicators", "at least 1 item"),
+    (put("indicators", value=None), "/indicators", "a section belongs here, not nothing"),
+    (put("model", value=[1]), "/model", "section belongs here"),
+    (put("training", "early_stopping", value={"patiense": 3}), "/training/early_stopping/patiense", "did you mean patience?"),
+    (put("fuzzy_sets", "empty", value={"indicator": "rsi_14"}), "/fuzzy_sets/empty", "at least one membership"),
+    (put("nn_inputs", value=[]), "/nn_inputs", "at least 1 item"),
+    (put("nn_inputs", 0, "fuzzy_set", value="momentun"), "/nn_inputs/0/fuzzy_set", "did you mean momentum?"),
+    (put("nn_inputs", 0, "timeframes", value=["1h"]), "/nn_inputs/0/timeframes", "not a timeframe of training_data"),
+    (put("nn_inputs", 0, "timeframes", value=["7h"]), "/nn_inputs/0/timeframes/0", "not a timeframe; choose"),
+    (put("nn_inputs", 0, "normalization", value="zscore"), "/nn_inputs/0", "between 0 and 1 already"),
+    (put("nn_inputs", 0, "raw_indicator", value="rsi_14"), "/nn_inputs/0", "either a fuzzy_set or a raw_indicator"),
+    (put("nn_inputs", value=[{"fuzzy_set": "momentum"}, {"fuzzy_set": "momentum"}]), "/nn_inputs", "arises 2 times"),
+    (put("training_data", "symbols", value={"mode": "multi_symbol", "list": ["A", "A"]}), "/training_data/symbols", "A stands here twice"),
+    (put("training_data", "symbols", "mode", value="many"), "/training_data/symbols/mode", "choose from single, multi_symbol"),
+    (put("training_data", "timeframes", value={"mode": "multi_timeframe", "list": ["1d"], "base_timeframe": "1h"}), "/training_data/timeframes", "is not in list"),
+    (put("training_data", "start_date", value="01.02.2010"), "/training_data/start_date", "YYYY-MM-DD"),
+    (put("training_data", "date_range", value={"start": "2011-01-01", "end": "2010-01-01"}), "/training_data", "is not before end"),
+    (put("model", "type", value="transformer"), "/model/type", "choose from mlp"),
+    (put("model", "architecture", value={"hidden_layers": [0]}), "/model/architecture/hidden_layers/0", "greater than or equal to 1"),
+    (put("model", "architecture", value={"rules": 5}), "/model/architecture/rules", "not known here"),
+    (put("model", "architecture", value={"output_activation": "linear"}), "/model/architecture/output_activation", "ends in softmax"),
+    (put("decisions", "output_format", value="regresion"), "/decisions/output_format", "did you mean regression?"),
+    (put("decisions", "cost_model", value={}), "/decisions/cost_model", "belongs to output_format regression"),
+    (put("decisions", "filters", value={"volume_filter": True}), "/decisions/filters/volume_filter", "False"),
+    (put("training", "labels", "source", value="triple"), "/training/labels/source", "did you mean triple_barrier?"),
+    (put("training", "labels", "horizon", value=0), "/training/labels/horizon", "greater than or equal to 1"),
+    (put("training", "labels", "zigzag_threshold", value=0.1), "/training/labels/zigzag_threshold", "not known here"),
+    (put("training", "loss", value="huber"), "/training/loss", "does not fit output_format classification"),
+    (put("training", "huber_delta", value=0.1), "/training/huber_delta", "belongs to huber"),
+    (put("training", "momentum", value=0.9), "/training/momentum", "belongs to sgd"),
+    (put("training", "learning_rate", value="fast"), "/training/learning_rate", "valid number"),
+    (put("training", "data_split", value={"train": 0.5, "validation": 0.1, "test": 0.1}), "/training/data_split", "add up to 0.7"),
+    (put("training", "lr_scheduler", value={"type": "cosin"}), "/training/lr_scheduler/type", "did you mean cosine?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "at", "sentence"), WRONG, ids=[f"{at} {s}" for _, at, s in WRONG])
+def test_what_is_wrong_is_refused_where_it_stands(
+    change: Callable[[Data], None], at: str, sentence: str
+) -> None:
+    """Lesson Q30: no key is ignored in silence."""
+    found = errors_of(strategy_text(change))
+    assert any(pointer == at and sentence in message for pointer, message in found), found
+
+
+def test_all_problems_are_named_at_once() -> None:
+    def change(data: Data) -> None:
+        data["model"]["typ"] = 1
+        data["training"]["epoch"] = 3
+        data["indicators"]["rsi_14"]["period"] = 0
+
+    assert [at for at, _ in errors_of(strategy_text(change))] == [
+        "/indicators/rsi_14/period", "/model/typ", "/training/epoch",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "the file is empty"),
+        ("- a\n- b\n", "list of sections"),
+        ("name: a\nname: b\n", "'name' stands twice in this section, first in line 1"),
+        ("a: &x [1]\nb: *x\n", "anchors and aliases"),
+        ("a: {<<: {b: 1}}\n", "merge keys"),
+        ("a:\n\tb: 1\n", "a tab stands where YAML wants spaces"),
+        ("a: !!python/object:os.system x\n", "the tag"),
+        ("a: 1\n---\nb: 2\n", "a second document"),
+        ("a: [1, 2\n", "not valid YAML"),
+        ("a: " + "[" * 40 + "]" * 40, "nested deeper"),
+        ("a: [" + "1," * 21_000 + "]", "more than 20000 values"),
+        ("a: " + "9" * 30, "too large"),
+        ("? [1, 2]\n: 3\n", "a key must be a plain word"),
+        ("a: \x00\n", "a character that YAML does not allow"),
+        ("x" * 300_000, "300000 characters"),
+    ],
+    ids=str,
+)
+def test_yaml_that_is_dangerous_or_ambiguous_is_refused(text: str, sentence: str) -> None:
+    assert sentence in errors_of(text)[0][1]
+
+
+def test_every_section_of_the_schema_refuses_unknown_keys() -> None:
+    schema = Strategy.model_json_schema()
+    open_sections = [
+        name
+        for name, node in [*schema["$defs"].items(), ("Strategy", schema)]
+        if node.get("type") == "object" and node.get("additionalProperties") is not False
+    ]
+    assert open_sections == []
+
+
+def test_memberships_that_leave_a_hole_are_a_warning_with_its_place() -> None:
+    """Lesson Q26."""
+    strategy = strategy_with(put("fuzzy_sets", "momentum", "low", value=[0, 0, 10, 30]))
+    [warning] = strategy.warnings
+    assert warning.pointer == "/fuzzy_sets/momentum"
+    assert "no membership covers rsi_14 between 30 and 40" in warning.message
+    assert warning.line > 1
+
+
+def test_what_no_input_uses_is_a_warning() -> None:
+    strategy = strategy_with(put("indicators", "spare", value={"type": "sma"}))
+    assert [(w.pointer, w.message) for w in strategy.warnings] == [
+        ("/indicators/spare", "spare is not computed: no input uses it")
+    ]
+
+
+def test_older_spellings_mean_the_same() -> None:
+    """`model.training`, `{symbols: [...]}`, `3.0` as a number and aliases of indicators are read."""
+
+    def older(data: Data) -> None:
+        data["version"] = 3.0
+        data["model"]["training"] = {"learning_rate": 0.01, "epochs": 7}
+        data["training_data"]["symbols"] = {"mode": "multi_symbol", "symbols": ["A", "B"]}
+        data["indicators"]["rsi_14"]["type"] = "RSI"
+
+    strategy = strategy_with(older)
+    assert strategy.training.learning_rate == 0.01
+    assert strategy.training.epochs == 7
+    assert strategy.symbols == ("A", "B")
+
+
+def test_a_key_in_both_places_of_training_is_refused_in_one() -> None:
+    def twice(data: Data) -> None:
+        data["model"]["training"] = {"epochs": 7}
+        data["training"]["epochs"] = 9
+
+    assert errors_of(strategy_text(twice)) == [
+        ("/model/training/epochs", "epochs stands in training as well; keep one of them")
+    ]
+
+
+def test_defaults_that_depend_on_other_keys_are_filled_in() -> None:
+    strategy = strategy_with(lambda data: None)
+    assert strategy.training.loss == "cross_entropy"
+    assert strategy.training.label_smoothing == 0.0
+    assert strategy.training.focal_gamma is None
+    assert isinstance(strategy.training.labels, ForwardReturnLabels)
+    assert strategy.training.labels.threshold == 0.0
+    assert strategy.label_horizon == 5
+
+
+def test_dotted_outputs_and_bare_names_resolve() -> None:
+    def macd(data: Data) -> None:
+        data["indicators"]["m"] = {"type": "macd"}
+        data["fuzzy_sets"]["trend"] = {"indicator": "m.histogram", "up": [0, 1, 2]}
+        data["nn_inputs"].append({"fuzzy_set": "trend", "timeframes": ["1d"]})
+        data["nn_inputs"].append({"raw_indicator": "m", "normalization": "minmax"})
+
+    features = strategy_with(macd).features
+    assert (features[2].name, features[2].indicator, features[2].output) == ("1d_trend_up", "m", "histogram")
+    assert (features[3].name, features[3].output) == ("1d_m_raw", "line")
+    assert features[3].normalization == "minmax"
+
+
+def test_a_strategy_cannot_be_changed() -> None:
+    strategy = strategy_with(lambda data: None)
+    with pytest.raises(ValueError, match="frozen"):
+        strategy.name = "other"
+
+
+def test_the_grammar_needs_pydantic_and_yaml_only() -> None:
+    code = (
+        "import sys, workers.strategy.grammar, workers.strategy.indicator_catalog;"
+        "print([m for m in ('numpy', 'pandas', 'torch', 'numba', 'talib', 'aiohttp') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

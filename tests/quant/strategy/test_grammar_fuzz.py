@@ -1,0 +1,73 @@
+"""Whatever stands in the file, the answer is a strategy or a refusal with places, never a crash."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.quant.strategy.conftest import strategy_text
+from workers.strategy.grammar import StrategyError, parse_strategy
+
+EXAMPLES = sorted(Path(__file__).parents[3].glob("examples/strategies/*.yaml"))
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 5), st.floats(-2, 2), st.sampled_from(["all", "1d", "rsi", "", "x"])
+)  # fmt: skip
+anything = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["type", "mode", "source", "list", "zz"]), inner, max_size=3),
+    ),
+    max_leaves=5,
+)
+
+
+def paths(node: Any, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [at, *(path for key, value in inner for path in paths(value, (*at, key)))]
+
+
+class PlainDumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def changed(text: str, path: tuple[str | int, ...], value: Any, key: str | None) -> str:
+    data = yaml.safe_load(text)
+    node = data
+    for part in path[:-1]:
+        node = node[part]
+    if key is not None and isinstance(node[path[-1]], dict):
+        node[path[-1]][key] = value
+    else:
+        node[path[-1]] = value
+    return yaml.dump(data, Dumper=PlainDumper)
+
+
+@pytest.mark.parametrize("base", [strategy_text(), *(path.read_text() for path in EXAMPLES)])
+def test_one_value_changed_anywhere_is_read_or_refused_with_a_place(base: str) -> None:
+    everywhere = [path for path in paths(yaml.safe_load(base)) if path]
+
+    @settings(max_examples=120, deadline=None)
+    @given(path=st.sampled_from(everywhere), value=anything, key=st.sampled_from([None, "type", "zz"]))
+    def check(path: tuple[str | int, ...], value: Any, key: str | None) -> None:
+        text = changed(base, path, value, key)
+        try:
+            parse_strategy(text)
+        except StrategyError as refused:
+            assert refused.errors
+            assert all(1 <= error.line <= text.count("\n") + 1 for error in refused.errors)
+            assert all(error.message for error in refused.errors)
+
+    check()
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(alphabet="ab:- \n\t[]{}&*!'\"|>#%@,?0\x00\x85é", max_size=60))
+def test_any_text_at_all_is_refused_in_order(text: str) -> None:
+    with pytest.raises(StrategyError):
+        parse_strategy(text)

@@ -13,6 +13,8 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Scored:
+    """A part's predictions beside the truth."""
+
     metrics: dict[str, float | None]
     predictions: Floats
     """float64[n, 3] probabilities, or float64[n] forecasts."""
@@ -95,3 +97,14 @@ def calibration(probability: Floats, truth: NDArray[np.int64]) -> dict[str, list
             found["observed"].append(float(right[inside].mean()))
             found["rows"].append(int(inside.sum()))
     return found
+
+
+def forecast_bins(forecast: Floats, truth: Floats) -> dict[str, list[float | int]]:
+    """What was forecast and what came, as means over ten equal groups from the lowest forecast to the highest."""
+    order = np.argsort(forecast, kind="stable")
+    groups = [group for group in np.array_split(order, BINS) if len(group)]
+    return {
+        "predicted": [float(forecast[group].mean()) for group in groups],
+        "observed": [float(truth[group].mean()) for group in groups],
+        "rows": [len(group) for group in groups],
+    }

@@ -3,6 +3,7 @@
 The JSON says all that a backtest needs: the strategy's text, the inputs in their order, their scales.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from worker_agent.protocol import InvalidInput
@@ -26,7 +27,7 @@ from workers.learning.scaling import Scaler
 from workers.learning.segments import segment_numbers
 from workers.learning.trainer import Batches, outputs
 from workers.market_data.sessions import unix_nanoseconds
-from workers.strategy.grammar import Strategy, parse_strategy
+from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
 
 FORMAT = 1
 Floats = NDArray[np.float64]
@@ -45,6 +46,8 @@ class Description(BaseModel):
     strategy_name: str
     strategy_text: str
     strategy_sha256: str
+    weights_sha256: str = ""
+    """Of `model.safetensors`; `save_model` knows it."""
     kind: str
     architecture: dict[str, Any]
     parameters_count: int
@@ -133,29 +136,30 @@ class TrainedModel:
 
 
 def save_model(network: nn.Module, description: Description) -> dict[str, bytes]:
-    """`model.safetensors` and `model.json`. The same model gives the same bytes."""
-    weights = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in sorted(network.state_dict().items())
-    }
-    return {
-        "model.safetensors": save(weights),
-        "model.json": json.dumps(description.model_dump(mode="json"), indent=1, sort_keys=True).encode(),
-    }
+    """`model.safetensors` and `model.json`, which names the other's hash. The same model gives the same bytes."""
+    # Cloned: while it is trained, a network's weights are views of one vector.
+    weights = save(
+        {name: tensor.detach().cpu().clone() for name, tensor in sorted(network.state_dict().items())}
+    )
+    whole = description.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
+    said = json.dumps(whole.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
+    return {"model.safetensors": weights, "model.json": said.encode()}
 
 
 def load_model(weights: Path, description: Path) -> TrainedModel:
     """Raises BadModel where the files are damaged, of another format, or do not belong together."""
+    described = _read_description(description)
+    content = weights.read_bytes()
     try:
-        described = Description.model_validate_json(description.read_bytes())
-    except ValidationError as error:
-        raise BadModel(f"model.json is not a description of a model: {error.errors()[0]['msg']}") from error
-    if described.format != FORMAT:
-        raise BadModel(f"model.json has format {described.format}; this version reads {FORMAT}.")
-    try:
-        tensors: dict[str, Tensor] = load_file(weights)
+        tensors: dict[str, Tensor] = load(content)
     except SafetensorError as error:
         raise BadModel(f"model.safetensors cannot be read: {error}") from error
-    strategy = parse_strategy(described.strategy_text)
+    if hashlib.sha256(content).hexdigest() != described.weights_sha256:
+        raise BadModel("model.safetensors and model.json are of two different models.")
+    try:
+        strategy = parse_strategy(described.strategy_text)
+    except StrategyError as error:
+        raise BadModel(f"The model's own strategy is no longer valid: {error}") from error
     if strategy.input_names != described.input_names:
         raise BadModel("model.json contradicts itself: its strategy has other inputs.")
     network = build_network(
@@ -167,6 +171,16 @@ def load_model(weights: Path, description: Path) -> TrainedModel:
         raise BadModel("model.safetensors does not have the network that model.json describes.") from error
     network.eval()
     return TrainedModel(described, network, Scaler.from_data(described.scaler))
+
+
+def _read_description(path: Path) -> Description:
+    try:
+        described = Description.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise BadModel(f"model.json is not a description of a model: {error.errors()[0]['msg']}") from error
+    if described.format != FORMAT:
+        raise BadModel(f"model.json has format {described.format}; this version reads {FORMAT}.")
+    return described
 
 
 def parameters_count(network: nn.Module) -> int:

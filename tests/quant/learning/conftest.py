@@ -70,12 +70,11 @@ class RecordedJob:
         self.checkpoints: list[tuple[int, dict[str, bytes]]] = []
         self.artifacts: dict[str, bytes] = {}
         self.cancel_after: int | None = None
-        self.looked = 0
+        """Epoch after which somebody wants it to end."""
 
     @property
     def cancelled(self) -> bool:
-        self.looked += 1
-        return self.cancel_after is not None and self.looked >= self.cancel_after
+        return self.cancel_after is not None and self.metrics[-1][1] >= self.cancel_after
 
     def progress(
         self,

@@ -1,0 +1,70 @@
+"""The fuzzy sets that the model sees, drawn over the data that it learned from."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workers.learning.material import Bars
+from workers.market_data.calendars import calendar_of
+from workers.market_data.resampling import resample
+from workers.strategy.fuzzy import degrees
+from workers.strategy.grammar import Strategy
+from workers.strategy.indicators.compute import compute_checked
+
+Floats = NDArray[np.float64]
+HISTOGRAM_BINS = 60
+CURVE_POINTS = 121
+CUT = 0.001
+"""Share of the data at either end that is not drawn."""
+
+
+def fuzzy_curves(strategy: Strategy, bars: Bars, until: pd.Timestamp) -> list[dict[str, Any]]:
+    """Each fuzzy set's curves, with the histogram of its indicator over all symbols' bars before `until`."""
+    used = dict.fromkeys(
+        (feature.timeframe, feature.fuzzy_set)
+        for feature in strategy.features
+        if feature.fuzzy_set is not None
+    )
+    drawn = []
+    for timeframe, name in used:
+        values = _values(strategy, bars, timeframe, name, until)
+        if len(values):
+            title = name if len(strategy.timeframes) == 1 else f"{timeframe} {name}"
+            drawn.append({"name": title, **_drawn(strategy, name, values)})
+    return drawn
+
+
+def _drawn(strategy: Strategy, name: str, values: Floats) -> dict[str, Any]:
+    fuzzy_set = strategy.fuzzy_sets[name]
+    low, high = float(np.quantile(values, CUT)), float(np.quantile(values, 1 - CUT))
+    if not high > low:
+        low, high = low - 0.5, high + 0.5
+    x = np.linspace(low, high, CURVE_POINTS)
+    density, edges = np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high), density=True)
+    return {
+        "indicator": fuzzy_set.indicator,
+        "x": x.tolist(),
+        "sets": [
+            {"name": member, "y": degrees(x, membership).tolist()}
+            for member, membership in fuzzy_set.memberships.items()
+        ],
+        "histogram": {"x": ((edges[1:] + edges[:-1]) / 2).tolist(), "density": density.tolist()},
+    }
+
+
+def _values(strategy: Strategy, bars: Bars, timeframe: str, name: str, until: pd.Timestamp) -> Floats:
+    """The indicator of that set on that timeframe, symbol after symbol, where it has a value."""
+    indicator, output = strategy.resolve(strategy.fuzzy_sets[name].indicator)
+    spec = strategy.indicators[indicator]
+    found = []
+    for frames in bars.values():
+        base = frames[strategy.base_timeframe]
+        if timeframe in frames:
+            frame = frames[timeframe]
+        else:
+            frame, _ = resample(base, strategy.base_timeframe, timeframe, calendar_of(base))
+        values = compute_checked(spec.type, frame, spec.parameters)[output][frame.index < until]
+        found.append(values[np.isfinite(values)])
+    return np.concatenate(found)

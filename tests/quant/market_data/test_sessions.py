@@ -1,0 +1,131 @@
+"""When a bar has closed, and what longer bars are made of."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.quant.strategy.conftest import random_bars
+from workers.market_data.bars import read_bars, write_bars
+from workers.market_data.errors import MarketDataError
+from workers.market_data.resampling import resample
+from workers.market_data.sessions import Sessions
+from workers.market_data.timeframes import close_times, parse_timeframe
+
+
+def closes(times: list[str], timeframe: str, calendar: str) -> list[str]:
+    index = pd.DatetimeIndex([pd.Timestamp(time, tz="UTC") for time in times])
+    ends = pd.DatetimeIndex(close_times(index, timeframe, calendar))
+    return [f"{end:%Y-%m-%d %H:%M}" for end in ends]
+
+
+@pytest.mark.parametrize(
+    ("time", "timeframe", "calendar", "close"),
+    [
+        ("2010-07-01 14:00", "1h", "24/7", "2010-07-01 15:00"),
+        ("2010-07-01 19:30", "1h", "XNYS", "2010-07-01 20:00"),  # cut by the session's end, summer
+        ("2010-12-01 20:30", "1h", "XNYS", "2010-12-01 21:00"),  # winter
+        ("2010-11-26 17:30", "4h", "XNYS", "2010-11-26 18:00"),  # the day after Thanksgiving closes at 13:00
+        ("2010-07-01", "1d", "XNYS", "2010-07-01 20:00"),
+        ("2010-12-01", "1d", "XNYS", "2010-12-01 21:00"),
+        ("2010-07-01", "1d", "24/7", "2010-07-02 00:00"),
+        ("2010-06-28", "1w", "XNYS", "2010-07-02 20:00"),
+        ("2010-03-29", "1w", "XNYS", "2010-04-01 20:00"),  # Good Friday: the week ends on Thursday
+        ("2010-07-05", "1w", "weekdays", "2010-07-10 00:00"),
+        ("2010-07-05", "1w", "24/7", "2010-07-12 00:00"),
+        ("2010-07-01 21:00", "4h", "fx", "2010-07-02 01:00"),
+        ("2010-07-02 19:00", "4h", "fx", "2010-07-02 21:00"),  # the FX week ends on Friday, 17:00 in New York
+    ],
+)
+def test_a_bar_closes_with_its_length_or_its_session(
+    time: str, timeframe: str, calendar: str, close: str
+) -> None:
+    assert closes([time], timeframe, calendar) == [close]
+
+
+def test_the_fx_day_ends_at_five_in_new_york_whatever_the_season() -> None:
+    hours = random_bars(24 * 300, start="2010-01-04", freq="1h")
+    days, ends = resample(hours, "1h", "1d", "fx")
+    ends = pd.DatetimeIndex(ends).tz_localize("UTC").tz_convert("America/New_York")
+    assert set(ends[1:-1].hour) == {17}
+    assert set(days.index.tz_convert("America/New_York").hour[1:-1]) == {17}
+
+
+def test_a_longer_bar_has_the_first_open_the_extremes_and_the_last_close() -> None:
+    bars = random_bars(60, start="2010-01-04", freq="B")
+    weeks, _ = resample(bars, "1d", "1w", "weekdays")
+    for monday, week in weeks.iloc[:-1].iterrows():
+        part = bars[monday : monday + pd.Timedelta(days=6)]
+        assert week["open"] == part["open"].iloc[0]
+        assert week["close"] == part["close"].iloc[-1]
+        assert week["high"] == part["high"].max()
+        assert week["low"] == part["low"].min()
+        assert week["volume"] == part["volume"].sum()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(2, 400),
+    seed=st.integers(0, 9),
+    to=st.sampled_from(["4h", "1d", "1w"]),
+    calendar=st.sampled_from(["24/7", "fx", "weekdays"]),
+)
+def test_every_bar_ends_up_in_one_longer_bar_that_closes_no_earlier(
+    n: int, seed: int, to: str, calendar: str
+) -> None:
+    bars = random_bars(n, seed, start="2010-03-10", freq="1h")
+    longer, ends = resample(bars, "1h", to, calendar)
+    assert longer["volume"].sum() == pytest.approx(bars["volume"].sum())
+    assert longer["high"].max() == bars["high"].max()
+    assert longer["low"].min() == bars["low"].min()
+    assert longer.index.is_monotonic_increasing
+    assert longer.index.is_unique
+    assert (np.diff(ends) > 0).all()
+    assert ends[-1] >= close_times(bars.index[-1:], "1h", calendar)[0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    cut=st.integers(1, 399), to=st.sampled_from(["4h", "1d", "1w"]), calendar=st.sampled_from(["24/7", "fx"])
+)
+def test_a_longer_bar_that_has_closed_does_not_change_with_later_bars(
+    cut: int, to: str, calendar: str
+) -> None:
+    """Lesson Q6 and Q8."""
+    bars = random_bars(400, start="2010-03-10", freq="1h")
+    whole, whole_ends = resample(bars, "1h", to, calendar)
+    known, ends = resample(bars.iloc[:cut], "1h", to, calendar)
+    now = close_times(bars.index[cut - 1 : cut], "1h", calendar)[0]
+    done = int((ends <= now).sum())
+    assert done == int((whole_ends <= now).sum())
+    pd.testing.assert_frame_equal(known.iloc[:done], whole.iloc[:done])
+
+
+def test_stored_bars_come_back_as_they_were(tmp_path: Path) -> None:
+    bars = random_bars(50).assign(spread=0.01)
+    write_bars(bars, tmp_path / "a.parquet")
+    again = read_bars(tmp_path / "a.parquet")
+    pd.testing.assert_frame_equal(again, bars, check_freq=False, check_index_type=False)
+    assert again.attrs["calendar"] == "weekdays"
+
+
+def test_what_is_no_file_of_bars_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"not parquet")
+    with pytest.raises(MarketDataError, match=r"a.parquet is no Parquet file of bars"):
+        read_bars(path)
+    random_bars(5).rename(columns={"close": "last"}).to_parquet(path)
+    with pytest.raises(MarketDataError, match="close"):
+        read_bars(path)
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(MarketDataError, match="'7h' is not a timeframe"):
+        parse_timeframe("7h")
+    with pytest.raises(MarketDataError, match="no calendar is called 'XXXX'"):
+        Sessions.covering("XXXX", 0, 10)
+    with pytest.raises(MarketDataError, match="cannot be made"):
+        resample(random_bars(5), "1d", "1h", "weekdays")

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import BooleanField, Case, Exists, OuterRef, Prefetch, Q, QuerySet, Value, When
 from django.db.models.functions import Now
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from operations.models import (
@@ -47,6 +48,7 @@ def operations() -> QuerySet[Operation]:
     )
 
 
+@extend_schema_serializer(component_name="OperationProgress")
 class ProgressSerializer(serializers.Serializer[Operation]):
     percentage = serializers.FloatField()
     current_step = serializers.CharField(allow_null=True)
@@ -176,6 +178,7 @@ class SubmittedSerializer(serializers.Serializer[Operation]):
         return str(request.build_absolute_uri(path)) if request else path
 
 
+@extend_schema_serializer(component_name="OperationMetric")
 class MetricPointSerializer(serializers.ModelSerializer[MetricPoint]):
     seq = serializers.IntegerField(source="pk")
 
@@ -184,6 +187,7 @@ class MetricPointSerializer(serializers.ModelSerializer[MetricPoint]):
         fields = ("seq", "attempt", "name", "step", "value", "time")
 
 
+@extend_schema_serializer(component_name="OperationLogLine")
 class LogLineSerializer(serializers.ModelSerializer[LogLine]):
     seq = serializers.IntegerField(source="pk")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.utils.crypto import constant_time_compare, salted_hmac
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
@@ -126,3 +127,23 @@ class MayEnrol(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return isinstance(request.user, Enrolment)
+
+
+class WorkerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # no types in the library
+    """How the OpenAPI document names a worker's token."""
+
+    target_class = WorkerAuthentication
+    name = "workerToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "The worker token of a registration."}
+
+
+class EnrolmentScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # no types in the library
+    """How the OpenAPI document names the enrolment token."""
+
+    target_class = EnrolmentAuthentication
+    name = "enrolmentToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "The enrolment token, KTRDR_WORKER_TOKEN."}

@@ -90,8 +90,13 @@ def _years(index: pd.DatetimeIndex) -> float:
     """Calendar time from the first bar's open to the last bar's, plus one usual bar."""
     if len(index) < 2:
         return 0.0
-    step = float(np.median(np.diff(index.asi8[-1001:]))) / _per_second(index)
+    step = float(np.median(np.diff(_ticks(index)[-1001:]))) / _per_second(index)
     return float((index[-1] - index[0]).total_seconds() + step) / SECONDS_A_YEAR
+
+
+def _ticks(index: pd.DatetimeIndex) -> NDArray[np.int64]:
+    """Time since 1970 in the index's own unit, UTC."""
+    return index.to_numpy(dtype="datetime64").view(np.int64)
 
 
 def _per_second(index: pd.DatetimeIndex) -> float:
@@ -110,7 +115,7 @@ def cagr(start: float, end: float, years: float) -> float | None:
 
 def daily_returns(values: Floats, start: float, index: pd.DatetimeIndex) -> tuple[Floats, float]:
     """(returns float64[days], days a year): the last equity of each UTC day against the day before it."""
-    day = index.asi8 // int(86400 * _per_second(index))
+    day = _ticks(index) // int(86400 * _per_second(index))
     last = np.append(day[1:] != day[:-1], True)
     days, closes = day[last], values[last]
     returns = _returns(closes, start)

@@ -96,7 +96,7 @@ def _years(index: pd.DatetimeIndex) -> float:
 
 def _ticks(index: pd.DatetimeIndex) -> NDArray[np.int64]:
     """Time since 1970 in the index's own unit, UTC."""
-    return index.to_numpy(dtype="datetime64").view(np.int64)
+    return index.values.view(np.int64)
 
 
 def _per_second(index: pd.DatetimeIndex) -> float:

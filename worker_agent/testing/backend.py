@@ -1,0 +1,180 @@
+"""The backend as a worker sees it."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from pydantic import BaseModel
+
+from worker_agent.protocol import (
+    PROTOCOL_VERSION,
+    ArtifactRef,
+    CheckpointRef,
+    CheckpointReport,
+    Deregistration,
+    Registration,
+    RegistrationAnswer,
+    Report,
+    RunningOperation,
+    StartRequest,
+)
+from worker_agent.testing.served import WAIT_S, Served, message
+
+
+class FakeBackend(Served):
+    """The backend as a worker sees it. Routes: register, deregister, report, checkpoint, put_file, get_file."""
+
+    def __init__(
+        self, enrolment_token: str, health_interval_s: float = 10.0, cancel_grace_s: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.enrolment_token = enrolment_token
+        self.health_interval_s = health_interval_s
+        self.cancel_grace_s = cancel_grace_s
+        self.registrations: list[Registration] = []
+        self.deregistrations: list[Deregistration] = []
+        self.reports: list[tuple[str, Report]] = []
+        self.checkpoints: list[tuple[str, CheckpointReport]] = []
+        self.files: dict[str, bytes] = {}
+        """SHA-256 -> content, of what workers put and may get."""
+        self.stop_at_registration: tuple[RunningOperation, ...] = ()
+        self.tokens: set[str] = set()
+        """The worker tokens that count; empty it and every worker has to register again."""
+
+    def routes(self) -> Iterable[web.AbstractRouteDef]:
+        return (
+            self.route("POST", "/workers/register", self.register),
+            self.route("POST", "/workers/deregister", self.deregister),
+            self.route("POST", "/operations/{operation_id}/report", self.report),
+            self.route("POST", "/operations/{operation_id}/checkpoints", self.checkpoint),
+            self.route("PUT", "/artifacts/{sha256}", self.put_file),
+            self.route("GET", "/artifacts/{sha256}", self.get_file),
+        )
+
+    def keep(self, name: str, content: bytes) -> ArtifactRef:
+        """A file that a start request may name as an input."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.files[sha256] = content
+        return ArtifactRef(name=name, sha256=sha256, size=len(content))
+
+    def reports_of(self, operation_id: str) -> list[Report]:
+        return [report for known, report in self.reports if known == operation_id]
+
+    async def report_of(self, operation_id: str, timeout_s: float = WAIT_S) -> Report:
+        await self.until(lambda: bool(self.reports_of(operation_id)), timeout_s)
+        return self.reports_of(operation_id)[-1]
+
+    async def worker(self, worker_id: str, times: int = 1, timeout_s: float = WAIT_S) -> Registration:
+        """The newest registration of the worker, once it has registered so often."""
+
+        def known() -> list[Registration]:
+            return [said for said in self.registrations if said.worker_id == worker_id]
+
+        await self.until(lambda: len(known()) >= times, timeout_s)
+        return known()[-1]
+
+    async def ask(
+        self, worker: Registration, method: str, path: str, body: BaseModel | None = None
+    ) -> tuple[int, Any]:
+        """(status, JSON) of a request to the worker with the token that it knows us by."""
+        headers = {
+            "Authorization": f"Bearer backend-{worker.instance_id}",
+            "Content-Type": "application/json",
+        }
+        data = None if body is None else body.model_dump_json().encode()
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(
+                method,
+                worker.endpoint_url + path,
+                data=data,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=WAIT_S),
+            ) as response,
+        ):
+            return response.status, await response.json(content_type=None)
+
+    async def start(
+        self,
+        worker: Registration,
+        operation_id: str,
+        parameters: dict[str, Any] | None = None,
+        *,
+        attempt: int = 1,
+        inputs: tuple[ArtifactRef, ...] = (),
+        resume_from: CheckpointRef | None = None,
+        kind: int = 0,
+    ) -> tuple[int, Any]:
+        """Asks for an operation of the worker's `kind`-th type."""
+        request = StartRequest(
+            task_id=operation_id,
+            attempt=attempt,
+            parameters=parameters or {},
+            inputs=inputs,
+            resume_from=resume_from,
+        )
+        return await self.ask(worker, "POST", worker.operation_types[kind].start_path, request)
+
+    async def register(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {self.enrolment_token}":
+            return web.json_response({"detail": "This is not the enrolment token."}, status=401)
+        said = Registration.model_validate_json(await request.read())
+        self.registrations.append(said)
+        token = f"worker-{said.instance_id}"
+        self.tokens.add(token)
+        self.reports += [(done.operation_id, done.report) for done in said.completed_operations]
+        answer = RegistrationAnswer(
+            worker_id=said.worker_id,
+            status="AVAILABLE",
+            protocol_version=PROTOCOL_VERSION,
+            worker_token=token,
+            backend_token=f"backend-{said.instance_id}",
+            health_interval_s=self.health_interval_s,
+            cancel_grace_s=self.cancel_grace_s,
+            stop_operations=self.stop_at_registration,
+            acknowledged=tuple(done.operation_id for done in said.completed_operations),
+        )
+        return message(answer)
+
+    def _is_worker(self, request: web.Request) -> bool:
+        return request.headers.get("Authorization", "").removeprefix("Bearer ") in self.tokens
+
+    async def deregister(self, request: web.Request) -> web.StreamResponse:
+        if not self._is_worker(request):
+            return web.Response(status=401)
+        self.deregistrations.append(Deregistration.model_validate_json(await request.read()))
+        return web.Response(status=204)
+
+    async def report(self, request: web.Request) -> web.StreamResponse:
+        if not self._is_worker(request):
+            return web.Response(status=401)
+        report = Report.model_validate_json(await request.read())
+        missing = [artifact.name for artifact in report.artifacts if artifact.sha256 not in self.files]
+        if missing:
+            return web.json_response({"detail": f"not put: {missing}"}, status=422)
+        self.reports.append((request.match_info["operation_id"], report))
+        return web.json_response({})
+
+    async def checkpoint(self, request: web.Request) -> web.StreamResponse:
+        if not self._is_worker(request):
+            return web.Response(status=401)
+        said = CheckpointReport.model_validate_json(await request.read())
+        self.checkpoints.append((request.match_info["operation_id"], said))
+        return web.json_response({})
+
+    async def put_file(self, request: web.Request) -> web.StreamResponse:
+        if not self._is_worker(request):
+            return web.Response(status=401)
+        content = await request.read()
+        if hashlib.sha256(content).hexdigest() != request.match_info["sha256"]:
+            return web.Response(status=422)
+        self.files[request.match_info["sha256"]] = content
+        return web.Response(status=201)
+
+    async def get_file(self, request: web.Request) -> web.StreamResponse:
+        if not self._is_worker(request):
+            return web.Response(status=401)
+        content = self.files.get(request.match_info["sha256"])
+        return web.Response(status=404) if content is None else web.Response(body=content)

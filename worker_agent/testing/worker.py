@@ -1,0 +1,243 @@
+"""A worker as the backend sees it, without job processes: hundreds of them fit into one process."""
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+from pydantic import JsonValue, ValidationError
+
+from worker_agent.client import BackendClient, BackendError, Refused, Unauthorized
+from worker_agent.protocol import (
+    PROTOCOL_VERSION,
+    AgentOperation,
+    AgentState,
+    BusyAnswer,
+    FinishedOperation,
+    Health,
+    LogsPage,
+    MetricsPage,
+    OperationType,
+    Outcome,
+    Progress,
+    Registration,
+    Report,
+    RunningOperation,
+    StartAnswer,
+    StartRequest,
+)
+from worker_agent.testing.served import Served, message
+
+REMEMBERED = 1000
+REPORT_PAUSE_S = 0.2
+
+
+@dataclass(slots=True)
+class Known:
+    """An operation that the stub took."""
+
+    attempt: int
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    report: Report | None = None
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class StubWorker(Served):
+    """Takes one operation at a time, "works" for `work_s`, reports. Routes: health, start, operation, metrics, logs,
+    cancel, drain.
+
+    `runs` has (operation id, attempt) of everything that it really began.
+    """
+
+    def __init__(
+        self,
+        worker_id: str,
+        api_url: str,
+        enrolment_token: str,
+        *,
+        worker_type: str = "stub",
+        operation_type: str = "noop",
+        capabilities: dict[str, JsonValue] | None = None,
+        work_s: float = 0.0,
+        protocol_version: int = PROTOCOL_VERSION,
+    ) -> None:
+        super().__init__()
+        self.worker_id = worker_id
+        self.worker_type = worker_type
+        self.operation_type = operation_type
+        self.capabilities = capabilities or {}
+        self.work_s = work_s
+        self.protocol_version = protocol_version
+        self.instance_id = secrets.token_hex(8)
+        self.client = BackendClient(api_url, enrolment_token)
+        self.backend_token = ""
+        self.draining = False
+        self.current: RunningOperation | None = None
+        self.runs: list[tuple[str, int]] = []
+        self.known: OrderedDict[str, Known] = OrderedDict()
+        self.undelivered: dict[str, FinishedOperation] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> Iterable[web.AbstractRouteDef]:
+        return (
+            self.route("GET", "/health", self.health),
+            self.route("POST", f"/{self.operation_type}/start", self.start),
+            self.route("POST", "/drain", self.drain),
+            self.route("GET", "/api/v1/operations/{operation_id}", self.operation),
+            self.route("GET", "/api/v1/operations/{operation_id}/metrics", self.metrics),
+            self.route("GET", "/api/v1/operations/{operation_id}/logs", self.logs),
+            self.route("DELETE", "/api/v1/operations/{operation_id}/cancel", self.cancel),
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.client.__aenter__()
+        await super().__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await super().__aexit__(kind, error, trace)
+        await self.client.__aexit__(kind, error, trace)
+
+    async def register(self) -> None:
+        """Once; raises what the backend answers (`BackendError`)."""
+        announced = OperationType(
+            operation_type=self.operation_type,
+            start_path=f"/{self.operation_type}/start",
+            parameters_schema={"type": "object"},
+        )
+        registration = Registration(
+            worker_id=self.worker_id,
+            worker_type=self.worker_type,
+            endpoint_url=self.url,
+            capabilities=self.capabilities,
+            instance_id=self.instance_id,
+            version="stub",
+            protocol_version=self.protocol_version,
+            operation_types=(announced,),
+            current_operation=self.current,
+            completed_operations=tuple(self.undelivered.values()),
+        )
+        answer = await self.client.register(registration)
+        self.client.worker_token = answer.worker_token
+        self.backend_token = answer.backend_token
+
+    async def health(self, _: web.Request) -> web.StreamResponse:
+        return message(
+            Health(
+                status=AgentState.BUSY if self.current or self.draining else AgentState.IDLE,
+                worker_id=self.worker_id,
+                instance_id=self.instance_id,
+                current_operation=self.current.operation_id if self.current else None,
+                current_attempt=self.current.attempt if self.current else None,
+                draining=self.draining,
+            )
+        )
+
+    async def start(self, request: web.Request) -> web.StreamResponse:
+        try:
+            wanted = StartRequest.model_validate_json(await request.read())
+        except ValidationError as error:
+            return web.json_response({"detail": str(error)}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        operation_id = wanted.task_id or secrets.token_hex(8)
+        known = self.known.get(operation_id)
+        if known is not None and wanted.attempt <= known.attempt:
+            if wanted.attempt < known.attempt:
+                return web.json_response({"detail": "a newer attempt was here"}, status=HTTPStatus.CONFLICT)
+            return message(StartAnswer(operation_id=operation_id))
+        if self.current is not None or self.draining:
+            busy = BusyAnswer(current_operation=self.current.operation_id if self.current else None)
+            return message(busy, HTTPStatus.SERVICE_UNAVAILABLE)
+        self._begin(operation_id, wanted.attempt)
+        return message(StartAnswer(operation_id=operation_id))
+
+    def _begin(self, operation_id: str, attempt: int) -> None:
+        self.current = RunningOperation(operation_id=operation_id, attempt=attempt)
+        self.runs.append((operation_id, attempt))
+        self.known[operation_id] = Known(attempt)
+        while len(self.known) > REMEMBERED:
+            self.known.popitem(last=False)
+        task = asyncio.create_task(self._work(operation_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, operation_id: str) -> None:
+        known = self.known[operation_id]
+        outcome = Outcome.COMPLETED
+        if self.work_s > 0:
+            try:
+                await asyncio.wait_for(known.stop.wait(), self.work_s)
+                outcome = Outcome.CANCELLED
+            except TimeoutError:
+                outcome = Outcome.COMPLETED
+        known.report = Report(
+            attempt=known.attempt,
+            instance_id=self.instance_id,
+            outcome=outcome,
+            result={"worker": self.worker_id} if outcome is Outcome.COMPLETED else None,
+        )
+        self.current = None
+        await self._deliver(operation_id, known.report)
+
+    async def _deliver(self, operation_id: str, report: Report) -> None:
+        """Again and again, as an agent does, until it is taken or refused for good."""
+        self.undelivered[operation_id] = FinishedOperation(operation_id=operation_id, report=report)
+        while True:
+            try:
+                await self.client.report(operation_id, report)
+            except Unauthorized:
+                await self.register()
+            except BackendError as error:
+                if not isinstance(error, Refused):
+                    await asyncio.sleep(REPORT_PAUSE_S)
+                    continue
+                break
+            else:
+                break
+        del self.undelivered[operation_id]
+
+    async def operation(self, request: web.Request) -> web.StreamResponse:
+        operation_id = request.match_info["operation_id"]
+        known = self.known.get(operation_id)
+        if known is None:
+            return web.json_response({"detail": "unknown"}, status=HTTPStatus.NOT_FOUND)
+        shown: dict[str, Any] = {"state": "running", "progress": Progress(percentage=50.0)}
+        if known.report is not None:
+            shown = {"state": known.report.outcome.value, "progress": Progress(percentage=100.0)}
+        return message(
+            AgentOperation(
+                operation_id=operation_id,
+                operation_type=self.operation_type,
+                attempt=known.attempt,
+                started_at=known.started_at,
+                report=known.report,
+                **shown,
+            )
+        )
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        return message(MetricsPage(results=(), next_cursor=int(request.query.get("cursor", "0"))))
+
+    async def logs(self, request: web.Request) -> web.StreamResponse:
+        return message(LogsPage(results=(), next_cursor=int(request.query.get("cursor", "0"))))
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        known = self.known.get(request.match_info["operation_id"])
+        if known is None:
+            return web.json_response({"detail": "unknown"}, status=HTTPStatus.NOT_FOUND)
+        known.stop.set()
+        return await self.operation(request)
+
+    async def drain(self, request: web.Request) -> web.StreamResponse:
+        self.draining = True
+        return await self.health(request)

@@ -1,23 +1,29 @@
 """A worker whose job leaves marks that no database can forge.
 
-Each line of $KTRDR_MARKS is one `write` to a file opened with O_APPEND: `start|step|end OPERATION ATTEMPT PID`.
+Each line of $KTRDR_MARKS is one `write` to a file opened with O_APPEND: `WORD OPERATION ATTEMPT PID ...`.
 While it runs, the job holds an exclusive `flock` on a file named after the operation, and one named after the
-worker; the kernel lets go of them when the process dies, however it dies. A lock that is taken already means
-two at once, and is marked `overlap`.
+worker; the kernel lets go of them when the process dies, however it dies. A lock that somebody holds who is not
+stopped means two at once, and is marked `overlap`.
 """
 
 import fcntl
+import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+import psutil
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from worker_agent.base import Job, WorkerAPIBase
+
+STEP_S = 0.02
 
 
 class MarkingParameters(BaseModel):
@@ -25,12 +31,18 @@ class MarkingParameters(BaseModel):
 
     seconds: float = 0.2
     checkpoint_every: int = 0
+    """Steps of 20 ms."""
     stubborn: bool = False
     """Ignores the cooperative cancel and SIGTERM."""
     grandchild: bool = False
     """Starts a process in a session of its own, which would outlive a careless kill."""
     die: str = ""
     """Name of a signal that the job sends to itself half way."""
+    artifact_bytes: int = 0
+    eat_bytes: int = 0
+    """Memory that it touches half way."""
+    limit_bytes: int = 0
+    """Its own RLIMIT_AS."""
 
 
 def mark(*words: object) -> None:
@@ -42,16 +54,40 @@ def mark(*words: object) -> None:
         os.close(descriptor)
 
 
-def hold(name: str) -> int | None:
-    """The descriptor that holds the lock `name` until the process ends, or None when somebody else has it."""
-    path = Path(os.environ["KTRDR_MARKS"]).parent / f"{name}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+@dataclass
+class Hold:
+    """A lock until the process ends. Whoever holds it has written its pid into it."""
+
+    name: str
+    who: tuple[object, ...]
+    held: bool = False
+    told: bool = False
+
+    def __post_init__(self) -> None:
+        path = Path(os.environ["KTRDR_MARKS"]).parent / f"{self.name}.lock"
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def look(self) -> None:
+        """Takes the lock; where a process that is not stopped has it, marks the overlap, once."""
+        if self.held:
+            return
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self.descriptor, 20, 0).decode()
+            if not self.told and not _stopped(holder):
+                self.told = True
+                mark("overlap", *self.who, self.name, holder)
+        else:
+            self.held = True
+            os.pwrite(self.descriptor, f"{os.getpid():<10}".encode(), 0)
+
+
+def _stopped(pid: str) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+        return psutil.Process(int(pid)).status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+    except (ValueError, psutil.NoSuchProcess):
+        return True  # it was there a moment ago
 
 
 class MarkingWorker(WorkerAPIBase):
@@ -60,36 +96,52 @@ class MarkingWorker(WorkerAPIBase):
     start_path = "/marking/start"
     Parameters = MarkingParameters
 
+    def capabilities(self) -> dict[str, JsonValue]:
+        return dict(json.loads(os.environ.get("MARKING_CAPABILITIES", "{}")))
+
     def run(self, parameters: MarkingParameters, job: Job) -> dict[str, Any]:
         who = (job.operation_id, job.attempt, os.getpid())
-        held = [hold(f"operation-{job.operation_id}"), hold(f"worker-{os.environ['WORKER_ID']}")]
-        mark("start", *who)
-        if None in held:
-            mark("overlap", *who)
+        holds = [Hold(f"operation-{job.operation_id}", who), Hold(f"worker-{os.environ['WORKER_ID']}", who)]
+        mark("start", *who, os.environ["WORKER_ID"])
         if parameters.stubborn:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if parameters.limit_bytes:
+            resource.setrlimit(resource.RLIMIT_AS, (parameters.limit_bytes, parameters.limit_bytes))
         if parameters.grandchild:
             child = subprocess.Popen(
                 [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
             )
-            mark("grandchild", job.operation_id, child.pid)
+            mark("grandchild", *who, child.pid)
         first = job.resume.step if job.resume else 0
         if first:
             mark("resumed", *who, first)
-        steps = max(1, round(parameters.seconds / 0.02))
+        return self._steps(parameters, job, holds, first)
+
+    def _steps(
+        self, parameters: MarkingParameters, job: Job, holds: list[Hold], first: int
+    ) -> dict[str, Any]:
+        who = (job.operation_id, job.attempt, os.getpid())
+        steps = max(1, round(parameters.seconds / STEP_S))
+        eaten = b""
         for step in range(first + 1, steps + 1):
-            time.sleep(0.02)
+            for hold in holds:
+                hold.look()
+            time.sleep(STEP_S)
             job.progress(100 * step / steps, step=f"step {step}", completed=step, total=steps)
             job.metric("step", step=step, value=float(step))
             if parameters.checkpoint_every and step % parameters.checkpoint_every == 0:
                 job.checkpoint(step=step, files={"state.json": b"{}"})
-            if parameters.die and step == steps // 2:
-                os.kill(os.getpid(), getattr(signal, parameters.die))
+            if step == steps // 2:
+                if parameters.die:
+                    os.kill(os.getpid(), getattr(signal, parameters.die))
+                eaten = b"x" * parameters.eat_bytes
             if job.cancelled and not parameters.stubborn:
                 mark("cancelled", *who)
                 return {"stopped_at": step}
+        if parameters.artifact_bytes:
+            job.artifact("out.bin", os.urandom(parameters.artifact_bytes))
         mark("end", *who)
-        return {"steps": steps}
+        return {"steps": steps, "eaten": len(eaten)}
 
 
 if __name__ == "__main__":

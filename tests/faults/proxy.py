@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import Callable
 from enum import StrEnum
@@ -9,16 +10,38 @@ from typing import Self
 
 
 class Fault(StrEnum):
+    """What happens to a request that matches."""
+
     NONE = "none"
     REFUSE = "refuse"
-    """Close each connection at once, before a byte is read."""
+    """The connection is closed at once, before anything is read on."""
+    SWALLOW = "swallow"
+    """One direction is cut: the request never arrives, and nobody is told until the fault is lifted."""
+    MUTE = "mute"
+    """The other direction is cut: it arrives, the answer does not, and nobody is told until the fault is lifted."""
     DROP_ANSWER = "drop answer"
-    """The request arrives, the connection breaks before the answer."""
+    """It arrives, and the connection breaks before the answer."""
+    CUT_IN_ANSWER = "cut in answer"
+    """The connection breaks in the middle of the answer."""
     HOLD = "hold"
-    """Nothing passes, in either direction, until the fault is lifted."""
-    DELAY = "delay"
-    """Answers pass late, by `delay_s`."""
-    CUT_IN_ANSWER = "cut in the middle of the answer"
+    """Nothing passes, in either direction, until the fault is lifted; then all of it does."""
+    LATE = "late"
+    """The answer comes when its asker has given up."""
+    TWICE = "twice"
+    """It is delivered twice; the second answer is passed on."""
+
+
+Matcher = Callable[[bytes], bool]
+
+
+def anything(head: bytes) -> bool:
+    return True
+
+
+def request(method: str, path: str) -> Matcher:
+    """Of this method, to a path that this pattern matches from its beginning."""
+    pattern = re.compile(rf"{method} {path}".encode())
+    return lambda head: pattern.match(head) is not None
 
 
 def _closing(head: bytes) -> bytes:
@@ -26,7 +49,7 @@ def _closing(head: bytes) -> bytes:
     lines = [
         line
         for line in head.removesuffix(b"\r\n\r\n").split(b"\r\n")
-        if not line.lower().startswith(b"connection:")
+        if not line.lower().startswith((b"connection:", b"expect:"))
     ]
     return b"\r\n".join([*lines, b"Connection: close", b"", b""])
 
@@ -34,13 +57,14 @@ def _closing(head: bytes) -> bytes:
 class FaultyProxy:
     """Listens on a port of its own and forwards to `target` (host, port), from a thread with its own loop."""
 
-    def __init__(self, target: tuple[str, int], delay_s: float = 0.5) -> None:
+    def __init__(self, target: tuple[str, int], late_s: float = 1.5) -> None:
         self.target = target
-        self.delay_s = delay_s
+        self.late_s = late_s
         self.fault = Fault.NONE
-        self.matches: Callable[[bytes], bool] = lambda head: True
+        self.matches: Matcher = anything
         self.port = 0
         self.hits = 0
+        """Requests that met the present fault."""
         self._loop = asyncio.new_event_loop()
         self._lifted = asyncio.Event()
         self._ready = threading.Event()
@@ -62,19 +86,21 @@ class FaultyProxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def misbehave(self, fault: Fault, matches: Callable[[bytes], bool] = lambda head: True) -> None:
-        """From now on, each connection whose first bytes `matches` meets `fault`."""
+    def misbehave(self, fault: Fault, matches: Matcher = anything) -> None:
+        """From now on, each request whose head `matches` meets `fault`."""
         self.hits = 0
         self.matches = matches
         self.fault = fault
-        if fault is Fault.NONE:
-            self._loop.call_soon_threadsafe(self._lifted.set)
-        else:
-            self._loop.call_soon_threadsafe(self._lifted.clear)
+        self._loop.call_soon_threadsafe(self._lifted.clear)
+
+    def behave(self) -> None:
+        """Lifts the fault, also for those that it holds."""
+        self.fault = Fault.NONE
+        self._loop.call_soon_threadsafe(self._lifted.set)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.create_task(self._serve())
+        self._serving = self._loop.create_task(self._serve())
         self._loop.run_forever()
 
     async def _serve(self) -> None:
@@ -93,23 +119,51 @@ class FaultyProxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, OSError):
-            await self._forward(reader, writer)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, OSError):
+                await self._request(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            return
         writer.close()
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         fault = self.fault if self.matches(head) else Fault.NONE
         if fault is not Fault.NONE:
             self.hits += 1
-        if fault is Fault.REFUSE:
-            return
-        if fault is Fault.HOLD:
-            await self._lifted.wait()
+        match fault:
+            case Fault.REFUSE:
+                return
+            case Fault.SWALLOW:
+                await self._lifted.wait()
+                return
+            case Fault.HOLD:
+                await self._lifted.wait()
+            case Fault.TWICE:
+                body = await _body(head, reader)
+                await self._ask(head, body)
+                writer.write(await self._ask(head, body))
+                await writer.drain()
+                return
+        await self._forward(fault, head, reader, writer)
+
+    async def _ask(self, head: bytes, body: bytes) -> bytes:
+        """The whole answer."""
+        reader, writer = await asyncio.open_connection(*self.target)
+        try:
+            writer.write(_closing(head) + body)
+            return await reader.read()
+        finally:
+            writer.close()
+
+    async def _forward(
+        self, fault: Fault, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection(*self.target)
         try:
             upstream_writer.write(_closing(head))
-            pump = asyncio.create_task(self._pump(reader, upstream_writer))
+            pump = asyncio.create_task(_pump(reader, upstream_writer))
             try:
                 await self._answer(fault, upstream_reader, writer)
             finally:
@@ -121,19 +175,30 @@ class FaultyProxy:
     async def _answer(
         self, fault: Fault, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        if fault is Fault.DROP_ANSWER:
-            await upstream.read(1)
-            return
-        if fault is Fault.CUT_IN_ANSWER:
-            writer.write(await upstream.read(20))
-            await writer.drain()
-            return
-        if fault is Fault.DELAY:
-            await asyncio.sleep(self.delay_s)
-        await self._pump(upstream, writer)
+        match fault:
+            case Fault.DROP_ANSWER:
+                await upstream.read(1)
+                return
+            case Fault.MUTE:
+                await upstream.read(1)
+                await self._lifted.wait()
+                return
+            case Fault.CUT_IN_ANSWER:
+                writer.write(await upstream.read(20))
+                await writer.drain()
+                return
+            case Fault.LATE:
+                await asyncio.sleep(self.late_s)
+        await _pump(upstream, writer)
 
-    @staticmethod
-    async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(65536):
-            writer.write(chunk)
-            await writer.drain()
+
+async def _body(head: bytes, reader: asyncio.StreamReader) -> bytes:
+    """As long as the head says; requests of this product are never chunked here."""
+    found = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+    return await reader.readexactly(int(found[1])) if found else b""
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while chunk := await reader.read(65536):
+        writer.write(chunk)
+        await writer.drain()

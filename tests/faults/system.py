@@ -1,272 +1,226 @@
 """The whole product as processes, each of which a test may kill: web, dispatcher, schedules, agents, database."""
 
-import json
 import os
 import secrets
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import httpx
 import psutil
+import psycopg
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-T = TypeVar("T")
+from tests.faults.api import Api
+from tests.faults.marks import Marks
+from tests.faults.processes import Processes, free_port, tree, until
 
 CLOCKS = {
     "KTRDR_HEALTH_INTERVAL_S": "1",
     "KTRDR_HEALTH_TIMEOUT_S": "1",
     "KTRDR_HEALTH_FAILURES": "2",
-    "KTRDR_LOST_AFTER_S": "3",
+    "KTRDR_LOST_AFTER_S": "2",
     "KTRDR_REMOVAL_AFTER_S": "8",
     "KTRDR_CLEANUP_INTERVAL_S": "3",
     "KTRDR_RETRY_BACKOFF_S": "0.2",
     "KTRDR_CANCEL_GRACE_S": "1",
 }
-"""The waits of the overview, about ten times faster."""
+"""The product's waits, about ten times faster."""
+BACKEND = ("web", "dispatcher", "schedules")
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def until(
-    condition: Callable[[], T], what: str, timeout_s: float = 30.0, explain: Callable[[], object] = lambda: ""
-) -> T:
-    """The first true value of `condition`; polls, since the event is in another process."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"after {timeout_s:g} s still not: {what}. {explain()}")
-        time.sleep(0.02)
+def environment(directory: Path, settings: dict[str, str]) -> dict[str, str]:
+    outer = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("KTRDR_", "DJANGO_", "PYTEST", "WORKER"))
+    }
+    return {
+        **outer,
+        "OMP_NUM_THREADS": "1",
+        "KTRDR_DATA_DIR": str(directory / "var"),
+        "KTRDR_SECRET_KEY": secrets.token_urlsafe(48),
+        "KTRDR_WORKER_TOKEN": secrets.token_urlsafe(24),
+        "KTRDR_MARKS": str(directory / "marks"),
+        "PYTHONUNBUFFERED": "1",
+        **settings,
+    }
 
 
 @dataclass
 class System:
+    """`expected` says which agents there are; `heal` brings back whatever a test took away."""
+
     directory: Path
-    settings: dict[str, str] = field(default_factory=dict)
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=lambda: dict(CLOCKS))
+    expected: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Agent -> arguments of `start_agent`."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.marks_file = self.directory / "marks"
         self.port = free_port()
-        self.environment = {
-            **{
-                key: value
-                for key, value in os.environ.items()
-                if not key.startswith(("KTRDR_", "DJANGO_", "PYTEST"))
-            },
-            **CLOCKS,
-            "KTRDR_DATA_DIR": str(self.directory / "var"),
-            "KTRDR_SECRET_KEY": secrets.token_urlsafe(48),
-            "KTRDR_WORKER_TOKEN": secrets.token_urlsafe(24),
-            "KTRDR_MARKS": str(self.marks_file),
-            "PYTHONPATH": str(ROOT),
-            "PYTHONUNBUFFERED": "1",
-            **self.settings,
-        }
+        self.processes = Processes(self.directory, environment(self.directory, self.settings))
+        self.marks = Marks(self.directory / "marks")
+        self.api = Api(f"http://127.0.0.1:{self.port}", logs=self.logs)
 
-    # Processes ------------------------------------------------------------------------------------------
+    def logs(self) -> str:
+        return "".join(self.processes.log(name) for name in self.processes.running)
+
+    # Starting -------------------------------------------------------------------------------------------
 
     def manage(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, f"manage.py {' '.join(arguments)}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def start(self, name: str, *command: str, **environment: str) -> subprocess.Popen[bytes]:
-        log = (self.directory / f"{name}.log").open("ab")
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=ROOT,
-            env={**self.environment, **environment},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        log.close()
-        self.processes[name] = process
-        return process
+        return self.processes.call("manage.py", *arguments)
 
     def prepare(self) -> None:
         self.manage("migrate", "--noinput", "-v0")
-        self.manage(
-            "shell",
-            "-v0",
-            "-c",
-            "from django.contrib.auth import get_user_model as u; u().objects.create_superuser('tester')",
-        )
-        self.token = self.manage("create_api_token", "tester").strip().split()[-1]
+        user = "from django.contrib.auth import get_user_model as u; u().objects.create_superuser('tester')"
+        self.manage("shell", "-v0", "-c", user)
+        self.api.token = self.manage("create_api_token", "tester").strip().split()[-1]
 
     def start_web(self, name: str = "web") -> None:
-        self.start(
+        self.processes.start(
             name, "-m", "gunicorn", "ktrdr_site.wsgi", f"--bind=127.0.0.1:{self.port}",
             "--worker-class=gthread", "--workers=2", "--threads=4", "--graceful-timeout=5",
         )  # fmt: skip
-        until(self.web_answers, "the web server answers", explain=lambda: self.log(name))
-
-    def web_answers(self) -> bool:
-        try:
-            return self.http().get("/health").status_code == 200
-        except httpx.HTTPError:
-            return False
 
     def start_dispatcher(self, name: str = "dispatcher") -> None:
-        self.start(name, "manage.py", "run_dispatcher")
+        self.processes.start(name, "manage.py", "run_dispatcher")
 
     def start_schedules(self, name: str = "schedules") -> None:
-        self.start(name, "manage.py", "run_schedules")
+        self.processes.start(name, "manage.py", "run_schedules")
+
+    def start_backend(self) -> None:
+        for name in BACKEND:
+            if not self.processes.is_up(name):
+                getattr(self, f"start_{name}")()
 
     def start_agent(
         self,
         name: str,
+        *,
+        process: str = "",
         port: int | None = None,
-        public_url: str | None = None,
-        api_url: str | None = None,
-        wait: bool = True,
+        public_url: str = "",
+        api_url: str = "",
+        **variables: str,
     ) -> int:
+        """An agent whose worker id is `name`, in a process called `process` (the same name unless said otherwise)."""
         port = port or free_port()
-        self.start(
-            name, "-m", "tests.faults.marking_worker", "--port", str(port), "--api-url", api_url or self.url,
+        self.processes.start(
+            process or name,
+            "-m", "tests.faults.marking_worker", "--port", str(port), "--api-url", api_url or self.api.url,
             "--worker-id", name, "--public-url", public_url or f"http://127.0.0.1:{port}",
-            "--data-dir", str(self.directory / f"agent-{name}"), WORKER_ID=name,
+            "--data-dir", str(self.directory / f"agent-{process or name}"),
+            WORKER_ID=name, **variables,
         )  # fmt: skip
-        if wait:
-            until(lambda: self.worker(name), f"{name} is registered", explain=lambda: self.log(name))
         return port
 
-    def kill(self, name: str, signum: int = signal.SIGKILL) -> None:
-        process = self.processes.pop(name)
-        process.send_signal(signum)
-        process.wait(20)
+    def heal(self) -> None:
+        """Everything that is to be there is there again, idle, and nothing else is."""
+        for name in set(self.processes.running) - {*BACKEND, *self.expected}:
+            self.processes.kill(name)
+        self.start_backend()
+        for name, arguments in self.expected.items():
+            if not self.processes.is_up(name):
+                self.start_agent(name, **arguments)
+        until(self.api.ready, "the backend is ready", 40, lambda: f"{self.api.get('/readyz')}{self.logs()}")
+        for name in self.expected:
+            self.until_available(name)
 
-    def descendants(self, name: str) -> list[psutil.Process]:
-        return psutil.Process(self.processes[name].pid).children(recursive=True)
+    # Looking --------------------------------------------------------------------------------------------
 
-    def log(self, name: str) -> str:
-        path = self.directory / f"{name}.log"
-        return (
-            f"\n--- {name}.log\n{path.read_text(errors='replace')[-4000:]}"
-            if path.exists()
-            else f"no log of {name}"
-        )
+    def until_available(self, name: str, timeout_s: float = 40) -> dict[str, Any]:
+        return self.until_worker(name, "AVAILABLE", timeout_s)
 
-    def stop(self) -> None:
-        """Ends what this system started, and what that started."""
-        tree = []
-        for process in self.processes.values():
-            try:
-                tree += [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-            except psutil.NoSuchProcess:
-                continue
-        for process in self.processes.values():
-            process.terminate()
-        _, alive = psutil.wait_procs(tree, timeout=10)
-        for left in alive:
-            left.kill()
-        for process in self.processes.values():
-            process.wait(5)
-        self.processes.clear()
+    def until_worker(self, name: str, status: str, timeout_s: float = 40) -> dict[str, Any]:
+        def is_so() -> dict[str, Any] | None:
+            worker = self.api.worker(name)
+            return worker if worker and worker["status"] == status else None
 
-    # The API, as a user ---------------------------------------------------------------------------------
+        return until(is_so, f"{name} is {status}", timeout_s, lambda: f"{self.api.worker(name)}{self.logs()}")
+
+    def job(self, agent: str, operation_id: str) -> psutil.Process:
+        """The process of the operation's newest attempt, which `agent` runs."""
+        mark = until(lambda: self.marks.all("start", operation_id), f"{operation_id} has begun")[-1]
+        assert mark.rest[0] == agent, f"{operation_id} runs at {mark.rest[0]}"
+        return psutil.Process(mark.pid)
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Read in the database itself."""
+        with psycopg.connect(host=str(self.socket_directory()), user="ktrdr", dbname="ktrdr") as session:
+            return session.execute(statement.encode()).fetchall()
+
+    def sweeps(self) -> int:
+        """Health sweeps completed so far."""
+        statement = "SELECT count(*) FROM registry_sweep WHERE kind = 'health' AND completed_at IS NOT NULL"
+        return int(self.rows(statement)[0][0])
+
+    def until_sweeps(self, more: int = 1, timeout_s: float = 30) -> float:
+        """Until so many more sweeps have completed; returns the seconds that took."""
+        begun, before = time.monotonic(), self.sweeps()
+        until(lambda: self.sweeps() >= before + more, f"{more} more sweeps", timeout_s, self.logs)
+        return time.monotonic() - begun
+
+    def cluster(self) -> dict[str, psutil.Process]:
+        """django-q2's processes. They look alike: told apart by the order in which a fresh cluster starts them."""
+        kinds = ("main", "sentinel", "worker", "second worker", "monitor", "pusher")
+        found: list[psutil.Process] = []
+
+        def complete() -> bool:
+            found[:] = sorted(
+                self.processes.tree("schedules")[1:], key=lambda one: (one.create_time(), one.pid)
+            )
+            return len(found) == len(kinds)
+
+        until(complete, "the cluster has all of its processes", 30, lambda: f"{found}{self.logs()}")
+        return dict(zip(kinds, found, strict=True))
+
+    # The database ---------------------------------------------------------------------------------------
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def _postmaster_file(self) -> Path:
+        return self.directory / "var" / "postgres" / "cluster" / "postmaster.pid"
 
-    def http(self) -> httpx.Client:
-        headers = {"Authorization": f"Bearer {self.token}"} if hasattr(self, "token") else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=10)
+    def socket_directory(self) -> Path:
+        return Path(self._postmaster_file.read_text().splitlines()[4])
 
-    def submit(self, **body: Any) -> str:
-        parameters = body.pop("parameters", {})
-        with self.http() as http:
-            answer = http.post(
-                "/operations", json={"operation_type": "marking", "parameters": parameters, **body}
-            )
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["operation_id"])
+    def postmaster(self) -> psutil.Process:
+        return psutil.Process(int(self._postmaster_file.read_text().splitlines()[0]))
 
-    def operation(self, operation_id: str) -> dict[str, Any]:
-        with self.http() as http:
-            answer = http.get(f"/operations/{operation_id}")
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
+    def everything(self) -> list[psutil.Process]:
+        """Every process of the system, the database and its watcher included."""
+        ours = [one for name in self.processes.running for one in self.processes.tree(name)]
+        return [
+            *ours,
+            *([watcher] if (watcher := self.postmaster().parent()) else []),
+            *tree(self.postmaster().pid),
+        ]
 
-    def cancel(self, operation_id: str) -> int:
-        with self.http() as http:
-            return http.delete(f"/operations/{operation_id}/cancel").status_code
+    def stop(self) -> None:
+        self.processes.stop()
 
-    def worker(self, name: str) -> dict[str, Any] | None:
-        with self.http() as http:
-            answer = http.get(f"/workers/{name}")
-        return dict(answer.json()) if answer.status_code == 200 else None
-
-    def until_status(self, operation_id: str, *statuses: str, timeout_s: float = 30.0) -> dict[str, Any]:
-        def reached() -> dict[str, Any] | None:
+    def kill_everything(self) -> None:
+        """The power fails: every process at once, no word said."""
+        for process in self.everything():
             try:
-                operation = self.operation(operation_id)
-            except httpx.HTTPError:
-                return None
-            return operation if operation["status"] in statuses else None
-
-        return until(
-            reached, f"{operation_id} is {' or '.join(statuses)}", timeout_s, lambda: self.story(operation_id)
-        )
-
-    def story(self, operation_id: str) -> str:
-        with self.http() as http:
-            operation = http.get(f"/operations/{operation_id}").json()
-            events = http.get(f"/operations/{operation_id}/events").json()
-        logs = "".join(self.log(name) for name in self.processes)
-        return json.dumps({"operation": operation, "events": events}, indent=1)[:6000] + logs
-
-    # What really ran ------------------------------------------------------------------------------------
-
-    def marks(self, word: str | None = None, operation_id: str | None = None) -> list[list[str]]:
-        if not self.marks_file.exists():
-            return []
-        rows = [line.split() for line in self.marks_file.read_text().splitlines()]
-        return [row for row in rows if word in (None, row[0]) and operation_id in (None, row[1])]
+                process.send_signal(signal.SIGKILL)
+            except psutil.NoSuchProcess:
+                continue
+        for process in self.processes.running.values():
+            process.wait(10)
+        self.processes.running.clear()
 
 
 @contextmanager
-def running(directory: Path, agents: int = 2, **settings: str) -> Iterator[System]:
+def running(directory: Path, agents: int = 2, clocks: dict[str, str] | None = None) -> Iterator[System]:
     """A system with everything started and `agents` agents named agent-1, agent-2, ..."""
-    system = System(directory, settings)
+    system = System(directory, dict(CLOCKS if clocks is None else clocks))
+    system.expected = {f"agent-{number}": {} for number in range(1, agents + 1)}
     try:
         system.prepare()
-        system.start_web()
-        system.start_dispatcher()
-        system.start_schedules()
-        for number in range(1, agents + 1):
-            system.start_agent(f"agent-{number}", wait=False)
-        for number in range(1, agents + 1):
-            until(
-                lambda n=number: system.worker(f"agent-{n}"),
-                f"agent-{number} is registered",
-                explain=lambda: system.log("agent-1"),
-            )
+        system.heal()
         yield system
     finally:
         system.stop()

@@ -1,0 +1,135 @@
+"""Processes that a test starts, may kill, and leaves none of behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LOG_SHOWN = 4000
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def until(
+    condition: Callable[[], T], what: str, timeout_s: float = 30.0, explain: Callable[[], object] = lambda: ""
+) -> T:
+    """The first true value of `condition`; polls, since the event is in another process."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {timeout_s:g} s still not: {what}. {explain()}")
+        time.sleep(0.03)
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """The process and all of its descendants; empty where it is gone."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def signal_all(processes: list[psutil.Process], signum: int) -> None:
+    for process in processes:
+        try:
+            process.send_signal(signum)
+        except psutil.NoSuchProcess:
+            continue
+
+
+@dataclass
+class Processes:
+    directory: Path
+    environment: dict[str, str]
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _ever: list[psutil.Process] = field(default_factory=list)
+    """Descendants seen when their ancestor was killed: they outlive it where the product has a bug."""
+
+    def call(self, *command: str, timeout_s: float = 60) -> str:
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def start(self, name: str, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+        """In a session of its own, with its output in `NAME.log`."""
+        with (self.directory / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env={**self.environment, **environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.running[name] = process
+        return process
+
+    def is_up(self, name: str) -> bool:
+        process = self.running.get(name)
+        return process is not None and process.poll() is None
+
+    def pid(self, name: str) -> int:
+        return self.running[name].pid
+
+    def tree(self, name: str) -> list[psutil.Process]:
+        return tree(self.pid(name))
+
+    def kill(self, name: str, signum: int = signal.SIGKILL, wait_s: float = 20) -> list[psutil.Process]:
+        """Signals the one process and waits for its end; returns what had been its descendants."""
+        below = self.tree(name)[1:]
+        self._ever += below
+        process = self.running.pop(name)
+        process.send_signal(signum)
+        process.wait(wait_s)
+        return below
+
+    def signal_group(self, name: str, signum: int, wait_s: float = 20) -> None:
+        """As a shell or an init does it: the whole group at once."""
+        self._ever += self.tree(name)
+        process = self.running.pop(name)
+        os.killpg(process.pid, signum)
+        process.wait(wait_s)
+
+    def log(self, name: str) -> str:
+        path = self.directory / f"{name}.log"
+        if not path.exists():
+            return f"no log of {name}"
+        return f"\n--- {name}.log\n{path.read_text(errors='replace')[-LOG_SHOWN:]}"
+
+    def stop(self) -> None:
+        """Ends what was started, and what that started."""
+        left = [process for one in self.running.values() for process in tree(one.pid)] + self._ever
+        signal_all(left, signal.SIGCONT)
+        for process in self.running.values():
+            process.terminate()
+        _, alive = psutil.wait_procs(left, timeout=8)
+        signal_all(alive, signal.SIGKILL)
+        for process in self.running.values():
+            process.wait(5)
+        self.running.clear()

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import shutil
+import signal
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +55,8 @@ FETCH_PAUSE_S = 1.0
 LAST_WORDS_S = 2.0
 """At shutdown, for the last report to be taken."""
 LOAD_EVERY_S = 5.0
+SIGNALS_APART_S = 0.5
+"""Between a SIGTERM to the job and the one to the agent, where a service manager sends them to each process."""
 
 
 class Busy(Exception):
@@ -222,7 +226,19 @@ class Agent:
         orphans = await asyncio.to_thread(job_process.end_orphans, helpers)
         if orphans:
             operation.add_log(f"{orphans} processes that the job left behind were ended.", LogLevel.WARNING)
+        if await self._ended_with_us(ending, helpers):
+            return self._ended(operation, Outcome.INTERRUPTED, error="the worker's processes were ended")
         return await asyncio.to_thread(self._judge, operation, ending)
+
+    async def _ended_with_us(self, ending: Ending, helpers: set[int]) -> bool:
+        """Whether the job died wordless of what ends the whole worker: the service's SIGTERM to each of its
+        processes, of which the agent's own may come a moment later, or the end of the fork server."""
+        if ending.message is not None or ending.killed_by_us:
+            return False
+        if ending.exit_code == -signal.SIGTERM and not self.leaving.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.leaving.wait(), SIGNALS_APART_S)
+        return self._interrupting or not await asyncio.to_thread(job_process.all_live, helpers)
 
     async def _fetch(
         self, request: StartRequest, operation: RunningOperation

@@ -53,7 +53,7 @@ def context(preload: tuple[str, ...]) -> Context:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["worker_agent.job", *preload])
+    server.set_forkserver_preload(["worker_agent.fork_server", "worker_agent.job", *preload])
     return server
 
 
@@ -240,6 +240,14 @@ def _end_group(pid: int | None) -> None:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         return
+
+
+def all_live(pids: set[int]) -> bool:
+    """Whether none of these has ended; a child that nobody has waited for yet has."""
+    try:
+        return all(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def end_orphans(keep: set[int]) -> int:

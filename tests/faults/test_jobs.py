@@ -47,7 +47,7 @@ def test_a_cancel_ends_a_job_that_ignores_it_and_what_it_started_in_another_sess
     grandchild = psutil.Process(int(mark.rest[0]))
     assert system.api.cancel(operation) == 202
     system.api.until_status(operation, "CANCELLED")
-    gone, alive = psutil.wait_procs([job, grandchild], timeout=5)
+    _, alive = psutil.wait_procs([job, grandchild], timeout=5)
     assert not alive, f"{alive} outlived the cancel"
     system.until_available(worker_id)
 

@@ -94,15 +94,19 @@ class Served:
                     return await self.instead[name].popleft()(request, lambda: handler(request))
                 return await handler(request)
             finally:
-                async with self._changed:
-                    self._changed.notify_all()
+                await self.tell()
 
         return web.route(method, path, served)
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
-        """Waits for a request after which `condition()` holds. Raises TimeoutError."""
+        """Waits until `condition()` holds. Raises TimeoutError."""
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(condition)
+
+    async def tell(self) -> None:
+        """Something has changed: whoever waits looks again."""
+        async with self._changed:
+            self._changed.notify_all()
 
     def count(self, name: str) -> int:
         return sum(asked == name for asked, _ in self.asked)

@@ -1,6 +1,7 @@
 """A worker as the backend sees it, without job processes: hundreds of them fit into one process."""
 
 import asyncio
+import random
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from typing import Any, Self
 from aiohttp import web
 from pydantic import JsonValue, ValidationError
 
-from worker_agent.client import BackendClient, BackendError, Refused, Unauthorized
+from worker_agent.client import BackendClient, BackendError, Refused, TooBusy, Unauthorized
 from worker_agent.protocol import (
     PROTOCOL_VERSION,
     AgentOperation,
@@ -110,7 +111,7 @@ class StubWorker(Served):
         await self.client.__aexit__(kind, error, trace)
 
     async def register(self) -> None:
-        """Once; raises what the backend answers (`BackendError`)."""
+        """Once accepted it returns; told to come again, it does. Raises what else the backend answers (`BackendError`)."""
         announced = OperationType(
             operation_type=self.operation_type,
             start_path=f"/{self.operation_type}/start",
@@ -128,7 +129,12 @@ class StubWorker(Served):
             current_operation=self.current,
             completed_operations=tuple(self.undelivered.values()),
         )
-        answer = await self.client.register(registration)
+        while True:
+            try:
+                answer = await self.client.register(registration)
+                break
+            except TooBusy as busy:
+                await asyncio.sleep(random.uniform(0, busy.retry_after_s))  # noqa: S311  (no secret)
         self.client.worker_token = answer.worker_token
         self.backend_token = answer.backend_token
 
@@ -205,6 +211,7 @@ class StubWorker(Served):
             else:
                 break
         del self.undelivered[operation_id]
+        await self.tell()
 
     async def operation(self, request: web.Request) -> web.StreamResponse:
         operation_id = request.match_info["operation_id"]

@@ -5,6 +5,7 @@ from django.urls import path
 from operations.api_files import ArtifactOfOperation, ArtifactsOfOperation, MarketDataList, MarketDataOf
 from operations.api_people import (
     Cancel,
+    Catalog,
     Events,
     Logs,
     Metrics,
@@ -22,6 +23,7 @@ urlpatterns = [
     path("training/start", StartTraining.as_view(), name="start-training"),
     path("backtests/start", StartBacktest.as_view(), name="start-backtest"),
     path("strategies/validate", ValidateStrategy.as_view(), name="validate-strategy"),
+    path("strategies/catalog", Catalog.as_view(), name="strategy-catalog"),
     path("operations", OperationList.as_view(), name="operations"),
     path("operations/<str:operation_id>", OperationDetail.as_view(), name="operation"),
     path("operations/<str:operation_id>/cancel", Cancel.as_view(), name="cancel-operation"),

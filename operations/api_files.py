@@ -102,7 +102,10 @@ class MarketDataList(ListAPIView[MarketData]):
             )
         fields = {name: value for name, value in request.POST.items() if name in ImportRequest.model_fields}
         asked = checked(ImportRequest, fields)
-        stored = artifacts.put(upload.chunks())
+        try:
+            stored = artifacts.put(upload.chunks())
+        except artifacts.NoSpace as error:
+            raise Problem(str(error), status=status.HTTP_507_INSUFFICIENT_STORAGE) from error
         by = submitter(request, {**fields, "file": stored.sha256})
         if (before := repeated(by)) is not None:
             return accepted(request, before)

@@ -27,6 +27,8 @@ from operations.serializers import (
 )
 from operations.submission import repeated
 from registry.rest import Conflict, CursorPagination, body, checked
+from workers.strategy.catalog import catalog_as_data
+from workers.strategy.indicator_catalog import INDICATORS
 
 JSON = JSONRenderer()
 CURSOR = [
@@ -175,6 +177,13 @@ class TextParser(BaseParser):
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         return stream.read().decode("utf-8", "replace")
+
+
+class Catalog(APIView):
+    @extend_schema(responses={(200, "application/json"): {"type": "object"}})
+    def get(self, request: Request) -> Response:
+        """What a strategy may name: timeframes, price sources, indicators with their parameters, fuzzy sets."""
+        return Response(catalog_as_data(INDICATORS))
 
 
 class ValidateStrategy(APIView):

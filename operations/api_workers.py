@@ -134,6 +134,8 @@ class File(APIView):
             raise Invalid(str(error)) from error
         except artifacts.TooLarge as error:
             raise Problem(str(error), status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from error
+        except artifacts.NoSpace as error:
+            raise Problem(str(error), status=HTTPStatus.INSUFFICIENT_STORAGE) from error
         return Response({"sha256": stored.sha256, "size": stored.size}, status=HTTPStatus.CREATED)
 
     @extend_schema(responses={(200, "application/octet-stream"): bytes})

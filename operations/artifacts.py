@@ -4,6 +4,7 @@ On disk: DATA_DIR/artifacts/ab/abcdef... A file is complete or absent: it is wri
 checked and renamed. The row follows the file, so a row without a file cannot be.
 """
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -31,12 +32,33 @@ class TooLarge(Exception):
     """A file may have at most 4 GiB."""
 
 
+class NoSpace(Exception):
+    """There is no room for the file on the backend's disk."""
+
+
 def path_of(sha256: str) -> Path:
     return Path(settings.DATA_DIR) / "artifacts" / sha256[:2] / sha256
 
 
 def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MAX_SIZE) -> StoredFile:
-    """Stores the file that `chunks` make. Raises Corrupt where its hash is not `expected`, TooLarge, OSError."""
+    """Stores the file that `chunks` make. Raises Corrupt where its hash is not `expected`, TooLarge, NoSpace, OSError."""
+    try:
+        sha256, size = _write(chunks, expected, max_size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpace("The backend's disk is full; nothing was stored.") from error
+        raise
+    stored, created = StoredFile.objects.get_or_create(sha256=sha256, defaults={"size": size})
+    if not created:
+        touched = StoredFile.objects.filter(sha256=sha256).update(touched_at=Now())
+        if not touched or not path_of(sha256).exists():
+            # The cleanup removed it between our rename and the row's touch: the row is gone too, or soon.
+            raise OSError(f"{sha256} was removed while it was written again")
+    return stored
+
+
+def _write(chunks: Iterable[bytes], expected: str | None, max_size: int) -> tuple[str, int]:
+    """(SHA-256, size) of the file, which is in its place, or there is none."""
     root = Path(settings.DATA_DIR) / "artifacts"
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     digest, size = hashlib.sha256(), 0
@@ -59,13 +81,7 @@ def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MA
             incoming.replace(target)
         finally:
             incoming.unlink(missing_ok=True)
-    stored, created = StoredFile.objects.get_or_create(sha256=sha256, defaults={"size": size})
-    if not created:
-        touched = StoredFile.objects.filter(sha256=sha256).update(touched_at=Now())
-        if not touched or not target.exists():
-            # The cleanup removed it between our rename and the row's touch: the row is gone too, or soon.
-            raise OSError(f"{sha256} was removed while it was written again")
-    return stored
+    return sha256, size
 
 
 def readable_by_worker(worker_id: str, sha256: str) -> bool:

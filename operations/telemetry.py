@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from django.db.models.functions import Greatest
 
+from operations import lifecycle
+from operations.actors import Actor
 from operations.models import Attempt, LogLine, MetricPoint, Operation
 from worker_agent import protocol
 
@@ -54,28 +56,42 @@ def append(
         "metrics_cursor": max((p.seq for p in points), default=attempt.metrics_cursor),
         "logs_cursor": max((line.seq for line in lines), default=attempt.logs_cursor),
     }
-    _store_points(operation, points)
-    _store_lines(operation, attempt, lines)
+    cut = _store_points(operation, points)
+    _store_lines(operation, lines)
+    if cut is not None:
+        # In the place of a worker's own line it would be lost: it has no number of the worker's.
+        lifecycle.record(
+            operation,
+            "metrics_cut",
+            Actor.worker(attempt.worker_id),
+            f"{MAX_METRIC_POINTS} metric points are kept per operation; {cut.name} is cut at step {cut.step}.",
+            attempt=attempt.number,
+        )
     Attempt.objects.filter(pk=attempt.pk).update(
         **{name: Greatest(name, value) for name, value in cursors.items()}
     )
     attempt.metrics_cursor, attempt.logs_cursor = cursors["metrics_cursor"], cursors["logs_cursor"]
 
 
-def _store_points(operation: Operation, points: list[MetricPoint]) -> None:
+def _store_points(operation: Operation, points: list[MetricPoint]) -> MetricPoint | None:
+    """The first one for which there was no room, once per operation."""
     if not points:
-        return
+        return None
     room = MAX_METRIC_POINTS - operation.metric_points.count()
     MetricPoint.objects.bulk_create(points[: max(0, room)], ignore_conflicts=True, batch_size=2000)
+    if room >= len(points) or operation.events.filter(kind="metrics_cut").exists():
+        return None
+    return points[max(0, room)]
 
 
-def _store_lines(operation: Operation, attempt: Attempt, lines: list[LogLine]) -> None:
+def _store_lines(operation: Operation, lines: list[LogLine]) -> None:
     if not lines:
         return
     room = MAX_LOG_LINES - operation.log_lines.count()
     if room <= 0:
         return
-    if len(lines) > room:
+    if len(lines) >= room:
+        # The last place is the notice's, so that no later line is left out in silence.
         lines = lines[:room]
         lines[-1].level = protocol.LogLevel.WARNING
         lines[-1].message = f"The log is cut here: {MAX_LOG_LINES} lines are kept per operation."

@@ -226,6 +226,15 @@ def test_retry_begins_anew_and_resume_needs_a_checkpoint(api: APIClient) -> None
     assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
 
 
+def test_the_catalog_says_what_a_strategy_may_name(api: APIClient) -> None:
+    shown = api.get("/strategies/catalog").json()
+    assert "1d" in shown["timeframes"]
+    assert "close" in shown["sources"]
+    rsi = next(one for one in shown["indicators"] if one["name"] == "rsi")
+    assert "period" in [parameter["name"] for parameter in rsi["parameters"]]
+    assert {"triangular", "trapezoidal", "gaussian"} == {one["name"] for one in shown["memberships"]}
+
+
 def test_cursors_bring_what_is_newer_and_nothing_twice(api: APIClient) -> None:
     operation = OperationFactory()
     LogLine.objects.bulk_create(

@@ -37,6 +37,8 @@ class Command(SubmittingCommand):
             with file.open("rb") as source:
                 stored = artifacts.put(chunks(source))
             self.submit(orders.data_import(asked, stored, file.name), wait=wait, json=json)
+        except artifacts.NoSpace as error:
+            raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error}") from error
         except Problem as problem:

@@ -1,0 +1,196 @@
+"""What many threads do at the same moment, each with a connection of its own, on a real PostgreSQL."""
+
+import asyncio
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections
+
+from operations import claims, lifecycle, orders, progress, reports, submission
+from operations.actors import Actor
+from operations.models import Attempt, Event, Operation
+from operations.requests import Queueing
+from registry.models import Worker
+from tests.factories import OperationFactory, WorkerFactory
+from tests.operations.scripted_worker import ScriptedWorker, row_of, serving
+from worker_agent.protocol import Outcome, Report
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ME = Actor("user:test")
+THREADS = 8
+RACES = int(os.environ.get("KTRDR_TEST_RACES", "100"))
+"""Of a cancel with a finish; more in a soak."""
+T = TypeVar("T")
+
+
+def at_once(*acts: Callable[[], T]) -> list[T]:
+    """Each in a thread of its own, begun together; connections are closed."""
+    together = threading.Barrier(len(acts))
+
+    def begin(act: Callable[[], T]) -> T:
+        together.wait(10)
+        try:
+            return act()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return [future.result(30) for future in [pool.submit(begin, act) for act in acts]]
+
+
+def test_one_idempotency_key_from_eight_threads_makes_one_operation() -> None:
+    user = User.objects.create_user("researcher")
+    by = submission.Submitter(user, ME, "key-1", "a" * 64)
+
+    def submit() -> str:
+        return submission.submit(orders.Order("echo", {}), by).pk
+
+    assert len(set(at_once(*[submit] * THREADS))) == 1
+    assert Operation.objects.count() == Event.objects.count() == 1
+
+
+def test_two_dispatchers_and_eight_submitters_give_each_worker_and_operation_one_attempt() -> None:
+    """lessons W1, W29: 40 operations, 12 workers, all claimed in the thick of the submissions"""
+    for _ in range(12):
+        WorkerFactory()
+    submitted = threading.Semaphore(0)
+
+    def submit() -> list[str]:
+        made = [submission.submit(orders.Order("echo", {}), submission.Submitter()).pk for _ in range(5)]
+        submitted.release()
+        return made
+
+    def dispatch() -> list[str]:
+        claimed, over = [], False
+        while True:
+            claim = claims.claim_next([], ME)
+            if claim is not None:
+                claimed.append(claim.operation_id)
+            elif over:
+                return claimed
+            else:
+                over = submitted.acquire(timeout=10)
+
+    results = at_once(*[submit] * THREADS, dispatch, dispatch)
+    claimed = results[-1] + results[-2]
+    # A claim passes over rows that the other one holds at that moment; the next round takes them.
+    while claim := claims.claim_next([], ME):
+        claimed.append(claim.operation_id)
+    assert len(claimed) == len(set(claimed)) == 12
+    assert Attempt.objects.filter(ended_at=None).count() == 12
+    assert set(Worker.objects.values_list("status", flat=True)) == {"BUSY"}
+    assert Operation.objects.filter(status="PENDING").count() == 28
+
+
+def test_not_to_wait_from_eight_threads_gives_the_last_worker_to_one_of_them() -> None:
+    WorkerFactory()
+
+    def submit() -> str:
+        try:
+            order = orders.Order("echo", {}, Queueing(queue=False))
+            return submission.submit(order, submission.Submitter()).status
+        except submission.Unavailable:
+            return "503"
+
+    assert Counter(at_once(*[submit] * THREADS)) == {"DISPATCHING": 1, "503": THREADS - 1}
+    assert Operation.objects.count() == 1
+
+
+def test_a_cancel_and_a_finish_that_race_have_one_winner_and_one_end() -> None:
+    """lessons W8, W10, W24"""
+    report = Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={})
+    WorkerFactory()
+    for _ in range(RACES):
+        operation = OperationFactory()
+        claim = claims.claim_next([], ME)
+        assert claim is not None
+        lifecycle.accept(operation.pk, 1, ME)
+
+        def cancel(operation_id: str = operation.pk) -> str:
+            try:
+                return lifecycle.cancel(operation_id, ME).status
+            except lifecycle.WrongState:
+                return "too late"
+
+        def finish(operation_id: str = operation.pk, worker: str = claim.endpoint.worker_id) -> str:
+            return reports.apply(operation_id, worker, report)
+
+        said, verdict = at_once(cancel, finish)
+        operation.refresh_from_db()
+        assert verdict == "applied"
+        assert (said, operation.status) in {("CANCELLING", "CANCELLED"), ("too late", "COMPLETED")}
+        assert operation.events.filter(to_status__in=["COMPLETED", "CANCELLED"]).count() == 1
+        assert operation.attempts.get().ended_at is not None
+    assert Worker.objects.get().status == "AVAILABLE"
+
+
+def test_a_loss_and_a_finish_that_race_never_end_an_attempt_twice() -> None:
+    """lessons W7, W8, W9"""
+    report = Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={})
+    for _ in range(RACES // 5):
+        WorkerFactory()
+        operation = OperationFactory()
+        claim = claims.claim_next([], ME)
+        assert claim is not None
+
+        def lose(operation_id: str = operation.pk) -> object:
+            return lifecycle.lose(operation_id, 1, ME, "gone")
+
+        def finish(operation_id: str = operation.pk, worker: str = claim.endpoint.worker_id) -> object:
+            return reports.apply(operation_id, worker, report)
+
+        lost, verdict = at_once(lose, finish)
+        operation.refresh_from_db()
+        assert (lost, verdict, operation.status) in {
+            (True, "refused", "PENDING"),
+            (False, "applied", "COMPLETED"),
+        }
+        if not operation.is_final:
+            lifecycle.cancel(operation.pk, ME)
+
+
+@contextmanager
+def worker_at_work() -> Iterator[ScriptedWorker]:
+    """A scripted worker with an event loop of its own, so that threads of the test may wait for it."""
+    worker, ready, stop = ScriptedWorker(), threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with serving(worker):
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield worker
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+
+
+def test_many_who_ask_for_the_progress_of_one_operation_cost_its_worker_one_request(settings: Any) -> None:
+    """lesson W31: the others answer from the row, at once"""
+    settings.PROGRESS_CACHE_S = 60
+    with worker_at_work() as worker:
+        row_of(worker)
+        operation = OperationFactory()
+        assert claims.claim_next([], ME) is not None
+        worker.runs[operation.pk] = 1
+        lifecycle.accept(operation.pk, 1, ME)
+
+        def ask() -> str:
+            return progress.refresh(Operation.objects.get(pk=operation.pk)).status
+
+        answers = [status for _ in range(3) for status in at_once(*[ask] * THREADS)]
+    assert set(answers) == {"RUNNING"}
+    assert worker.count("GET") == 1

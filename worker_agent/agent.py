@@ -216,7 +216,7 @@ class Agent:
         assignment = Assignment(
             operation.operation_id, operation.attempt, parameters, operation.directory, inputs, resume
         )
-        await asyncio.to_thread(job_process.warm_up, self.context)
+        job_process.warm_up(self.context)
         helpers = {child.pid for child in psutil.Process().children(recursive=True)}
         process.start(self.context, spec.run, type(self.worker), spec.Parameters, assignment)
         self._process = process
@@ -447,7 +447,7 @@ class Agent:
     async def run(self) -> None:
         """Until it is told to leave: registered, delivering, and then in order out."""
         self.outbox.load()
-        await asyncio.to_thread(job_process.warm_up, self.context)
+        job_process.warm_up(self.context)
         async with self.client:
             tasks = [
                 asyncio.create_task(self.registrar.keep(), name="registration"),

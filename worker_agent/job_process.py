@@ -58,7 +58,10 @@ def context(preload: tuple[str, ...]) -> Context:
 
 
 def warm_up(of: Context) -> None:
-    """Starts the fork server now, so that the first job finds it with its modules imported."""
+    """Starts the fork server now, so that the first job finds it with its modules imported; does not wait for them.
+
+    In a thread that lives as long as the agent: the kernel ends the server with the thread that started it.
+    """
     if isinstance(of, ForkServerContext):
         from multiprocessing.forkserver import ensure_running
 

@@ -1,0 +1,88 @@
+"""A real agent in its own process, and a backend on a real socket to which it belongs."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from worker_agent.protocol import Registration
+from worker_agent.testing import FakeBackend
+
+TOKEN = "enrolment-token-of-the-tests"
+ENDS_WITHIN_S = 15.0
+
+
+@dataclass
+class Running:
+    """The agent `tester`; `start` again after its end is a restart on the same files."""
+
+    backend: FakeBackend
+    directory: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+    registered: int = 0
+
+    @property
+    def marks(self) -> list[list[str]]:
+        path = self.directory / "marks"
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "log").read_text()
+
+    def launch(self, **environment: str) -> None:
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "tests.agent.working_worker", "--port", "0", "--worker-id", "tester",
+                    "--api-url", self.backend.url, "--data-dir", str(self.directory / "data"),
+                ],
+                env={
+                    **os.environ, "KTRDR_WORKER_TOKEN": TOKEN, "MARKS": str(self.directory / "marks"),
+                    "KTRDR_SHUTDOWN_GRACE_S": "3", **self.environment, **environment,
+                },
+                stdout=log,
+                stderr=log,
+            )  # fmt: skip
+
+    async def start(self, **environment: str) -> Registration:
+        self.registered = len(self.backend.registrations)
+        self.launch(**environment)
+        return await self.backend.worker("tester", times=self.registered + 1)
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return await asyncio.to_thread(self.process.wait, ENDS_WITHIN_S)
+
+    async def has_begun(self, times: int = 1) -> None:
+        await self.marked("begun", times)
+
+    async def marked(self, word: str, times: int = 1) -> list[str]:
+        """The mark's words. The event is in another process, so this looks again and again."""
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            while len(found := [mark for mark in self.marks if mark[0] == word]) < times:
+                await asyncio.sleep(0.01)
+        return found[-1]
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[FakeBackend]:
+    async with FakeBackend(TOKEN, health_interval_s=1.0, cancel_grace_s=0.3) as served:
+        yield served
+
+
+@pytest.fixture
+async def agent(backend: FakeBackend, tmp_path: Path) -> AsyncIterator[Running]:
+    running = Running(backend, tmp_path)
+    yield running
+    if running.process is not None and running.process.poll() is None:
+        running.process.kill()
+        await asyncio.to_thread(running.process.wait, ENDS_WITHIN_S)

@@ -1,0 +1,95 @@
+"""A worker whose job does what a test tells it, in its own process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from worker_agent.base import OperationSpec, WorkerAPIBase
+from worker_agent.job import Job
+from worker_agent.protocol import InvalidInput
+
+
+class Parameters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    until_cancelled: bool = False
+    deaf: bool = False
+    """Sees no wish to end and ignores SIGTERM."""
+    grandchild: bool = False
+    """Leaves a process in a session of its own."""
+    fail: str = ""
+    """invalid, crash, long, exit, memory, nan"""
+    die: str = ""
+    """A signal's name, sent to itself."""
+    points: int = 0
+    artifact: str = ""
+
+
+class WorkingWorker(WorkerAPIBase):
+    worker_type = "working"
+
+    def capabilities(self) -> dict[str, Any]:
+        return {"speciality": "tests"}
+
+    def run(self, parameters: Parameters, job: Job) -> dict[str, Any]:
+        mark("begun", job.attempt, os.getpid())
+        if parameters.grandchild:
+            child = subprocess.Popen(
+                [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
+            )
+            mark("grandchild", child.pid)
+        for number in range(parameters.points):
+            job.metric("loss", number, 1.0 / (number + 1))
+            job.log(f"line {number}")
+        if parameters.artifact:
+            job.artifact("out.txt", parameters.artifact.encode())
+        job.progress(40.0, "working", 4, 10)
+        if parameters.die:
+            os.kill(os.getpid(), signal.Signals[parameters.die])
+        fail(parameters.fail)
+        if parameters.deaf:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            while True:
+                time.sleep(1)
+        while parameters.until_cancelled and not job.cancelled:
+            time.sleep(0.01)
+        if job.cancelled:
+            job.checkpoint(7, {"state.txt": b"seven"})
+        resumed = job.resume.files["state.txt"].decode() if job.resume else None
+        inputs = {name: path.read_text() for name, path in job.inputs.items()}
+        mark("ended", job.attempt)
+        return {"attempt": job.attempt, "inputs": inputs, "resumed": resumed}
+
+
+WorkingWorker.operations = (OperationSpec("working", "/work/start", Parameters, WorkingWorker.run),)
+
+
+def mark(*words: object) -> None:
+    with Path(os.environ["MARKS"]).open("a") as file:
+        file.write(" ".join(str(word) for word in words) + "\n")
+
+
+def fail(how: str) -> None:
+    match how:
+        case "invalid":
+            raise InvalidInput("There are no bars of AAPL in 1903.")
+        case "crash":
+            raise RuntimeError("it broke")
+        case "long":
+            raise RuntimeError("x" * 1_000_000)
+        case "exit":
+            os._exit(5)
+        case "memory":
+            raise MemoryError
+        case _:
+            return
+
+
+if __name__ == "__main__":
+    WorkingWorker.main()

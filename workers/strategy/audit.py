@@ -20,6 +20,8 @@ TOLERANCE = 1e-9
 """Largest relative difference that rounding explains."""
 _FLOOR = 1e-12
 _CUTS = 12
+AT_LEAST = 2
+"""Cuts that are made however short the time is."""
 _SEED = 20_240_229
 
 Build = Callable[[Strategy, Frames], pd.DataFrame]
@@ -45,7 +47,7 @@ class FeatureAudit:
 def audit_features(
     strategy: Strategy, frames: Frames, budget_s: float, build: Build = build_features
 ) -> FeatureAudit:
-    """Recompute the inputs at up to twelve cuts, cheapest first, at least one, within about `budget_s` seconds.
+    """Recompute the inputs at up to twelve cuts, at least two, within about `budget_s` seconds.
 
     Raises `LookAheadError` naming the first input that changes by more than 1e-9, relative, or a row that
     appears or vanishes.
@@ -56,7 +58,7 @@ def audit_features(
     base = pd.DatetimeIndex(frames[strategy.base_timeframe].index)
     audited, rows, largest = 0, 0, 0.0
     for last in _cut_points(base.get_indexer(full.index)):
-        if audited and time.monotonic() - started > budget_s:
+        if audited >= AT_LEAST and time.monotonic() - started > budget_s:
             break
         known = cut_off(strategy, frames, last)
         expected = full[full.index <= base[last]]
@@ -79,11 +81,16 @@ def cut_off(strategy: Strategy, frames: Frames, last: int) -> dict[str, pd.DataF
 
 
 def _cut_points(positions: np.ndarray) -> list[int]:
-    """Base positions to cut after, ascending: the first rows with inputs, and a seeded sample of the rest."""
+    """Base positions to cut after: two neighbours a third of the way, then the first row and a seeded sample.
+
+    Neighbours, because a leak through a higher timeframe does not show at the cut where its bar closes together
+    with the base bar. The first rows alone would prove little: nothing has happened yet.
+    """
     random = np.random.default_rng(_SEED)
-    first = positions[: max(1, min(3, len(positions)))]
-    sample = random.choice(positions, size=min(_CUTS - len(first), len(positions)), replace=False)
-    return sorted({int(position) for position in (*first, *sample)})
+    third = len(positions) // 3
+    sample = random.choice(positions, size=min(_CUTS, len(positions)), replace=False)
+    ordered = (*positions[third : third + AT_LEAST], positions[0], *sample)
+    return list(dict.fromkeys(int(position) for position in ordered))[:_CUTS]
 
 
 def _compare(again: pd.DataFrame, expected: pd.DataFrame) -> float:

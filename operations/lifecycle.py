@@ -95,6 +95,9 @@ def _end_followers(operation: Operation) -> None:
         after=operation.pk, status=Status.PENDING
     )
     for follower in waiting.order_by("pk"):
+        follower.refresh_from_db(fields=["status"])
+        if follower.status != Status.PENDING:
+            continue  # it waits for an earlier follower too, and has ended with that one
         reason = f"waits for {operation.pk}, which is {operation.status}"
         if operation.status == Status.CANCELLED:
             move(follower, Status.CANCELLED, SYSTEM, reason)

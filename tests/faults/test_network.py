@@ -1,0 +1,109 @@
+"""Each message of the protocol meets each fault of the network, once, on the way between backend and agent.
+
+Every kind of fault has an agent of its own, all at the same time. Whatever was lost on the way, the operation
+completes, its job runs to its end once, and nobody has to help.
+"""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.faults.lanes import Lane, lanes
+from tests.faults.processes import until
+from tests.faults.proxy import Fault, Matcher, request
+from tests.faults.system import System
+
+FAULTS = [fault for fault in Fault if fault not in (Fault.NONE, Fault.TWICE)]
+LASTS_S = 1.2
+"""Longer than the health timeout, shorter than two health checks."""
+
+
+@pytest.fixture(scope="module")
+def all_lanes(shared_system: System) -> Iterator[list[Lane]]:
+    with lanes(shared_system, *FAULTS) as found:
+        yield found
+
+
+MESSAGES: dict[str, tuple[Matcher, bool]] = {
+    "start": (request("POST", "/marking/start"), False),
+    "health": (request("GET", "/health"), False),
+    "operation": (request("GET", "/api/v1/operations/"), False),
+    "report": (request("POST", "/operations/[a-z0-9]+/report"), True),
+    "checkpoint": (request("POST", "/operations/[a-z0-9]+/checkpoints"), True),
+    "artifact": (request("PUT", "/artifacts/"), True),
+}
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_an_operation_completes_whatever_the_network_does_to_one_of_its_messages(
+    all_lanes: list[Lane], system: System, message: str
+) -> None:
+    """Lessons W8, W18, W31."""
+    matches, to_backend = MESSAGES[message]
+    for lane in all_lanes:
+        lane.misbehave(matches, to_backend=to_backend)
+    operations = {
+        lane.submit(system, seconds=1.2, checkpoint_every=10, artifact_bytes=100_000): lane
+        for lane in all_lanes
+    }
+    with ThreadPoolExecutor(len(operations)) as people:  # whose looking makes the backend ask the worker
+        until(
+            lambda: (
+                list(people.map(system.api.operation, operations)) and all(lane.hits for lane in all_lanes)
+            ),
+            "every fault was met",
+            20,
+            lambda: {lane.fault: lane.hits for lane in all_lanes},
+        )
+    time.sleep(LASTS_S)
+    for lane in all_lanes:
+        lane.behave()
+    for operation_id in operations:
+        system.api.until_status(operation_id, "COMPLETED")
+        assert system.marks.count("end", operation_id) == 1
+
+
+def test_a_cancel_reaches_its_worker_whatever_the_network_does_to_it(
+    all_lanes: list[Lane], system: System
+) -> None:
+    """Lesson W10."""
+    operations = {lane.submit(system, seconds=30): lane for lane in all_lanes}
+    for operation_id in operations:
+        system.api.until_running(operation_id)
+    for lane in all_lanes:
+        lane.misbehave(request("DELETE", "/api/v1/operations/"), to_backend=False)
+    for operation_id in operations:
+        assert system.api.cancel(operation_id) == 202
+    for lane in all_lanes:
+        until(lambda one=lane: one.hits > 0, f"{lane.fault}: the fault was met", 20)
+    time.sleep(LASTS_S)
+    for lane in all_lanes:
+        lane.behave()
+    for operation_id in operations:
+        system.api.until_status(operation_id, "CANCELLED")
+        assert not system.marks.count("end", operation_id)
+
+
+def test_an_agent_registers_whatever_the_network_does_to_its_registration(
+    all_lanes: list[Lane], system: System
+) -> None:
+    """Killed with an operation, it comes back through a bad line, and the operation is taken up again."""
+    operations = {lane.submit(system, seconds=1): lane for lane in all_lanes}
+    for operation_id in operations:
+        system.api.until_running(operation_id)
+    for lane in all_lanes:
+        lane.misbehave(request("POST", "/workers/register"), to_backend=True)
+        system.processes.kill(lane.agent)
+        system.start_agent(lane.agent, **system.expected[lane.agent])
+    for lane in all_lanes:
+        until(lambda one=lane: one.hits > 0, f"{lane.fault}: the fault was met", 30)
+    time.sleep(LASTS_S)
+    for lane in all_lanes:
+        lane.behave()
+    for operation_id in operations:
+        ended = system.api.until_status(operation_id, "COMPLETED")
+        # Claimed in between, where its registration was heard and the answer was not, it cannot take the work yet.
+        counted = [one["outcome"] for one in ended["attempts"] if one["outcome"] != "rejected"]
+        assert counted == ["lost", "completed"]

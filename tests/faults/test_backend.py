@@ -1,0 +1,119 @@
+"""Processes of the backend die while operations are submitted and run: nothing is lost, and somebody takes over."""
+
+import signal
+
+import psutil
+import pytest
+
+from tests.faults.processes import until
+from tests.faults.system import System
+
+
+def begin(system: System, number: int = 6, seconds: float = 0.6) -> list[str]:
+    """More than there are workers, so that some are waiting and some run."""
+    return [system.api.submit(seconds=seconds) for _ in range(number)]
+
+
+def until_completed(system: System, operations: list[str]) -> None:
+    for operation_id in operations:
+        system.api.until_status(operation_id, "COMPLETED")
+        assert system.marks.count("start", operation_id) == 1, "it was tried again without need"
+
+
+def test_killed_web_processes_are_replaced_and_no_operation_notices(system: System) -> None:
+    operations = begin(system)
+    for child in system.processes.tree("web")[1:]:
+        child.kill()
+    until(system.api.answers, "the web server answers again", 20)
+    until_completed(system, operations)
+
+
+def test_a_web_server_that_is_away_for_a_while_gets_the_reports_afterwards(system: System) -> None:
+    """Lesson W16: jobs end while nobody listens; the agents keep what they have to say."""
+    operations = begin(system, 4, 0.5)
+    for operation_id in operations:
+        system.api.until_running(operation_id)
+    below = system.processes.kill("web")
+    psutil.wait_procs(below, timeout=5)
+    until(lambda: all(system.marks.count("end", one) for one in operations), "every job ended")
+    system.start_web()
+    until_completed(system, operations)
+
+
+def test_a_killed_dispatcher_leaves_nothing_half_done_for_the_next_one(system: System) -> None:
+    operations = begin(system, 8)
+    until(lambda: len(system.marks.all("start")) > 0, "something has begun")
+    system.processes.kill("dispatcher")
+    operations += begin(system, 2)
+    system.start_dispatcher()
+    until_completed(system, operations)
+
+
+def test_two_dispatchers_of_which_one_is_killed_start_nothing_twice(system: System) -> None:
+    system.start_dispatcher("second dispatcher")
+    operations = begin(system, 10, 0.3)
+    system.processes.kill("dispatcher")
+    until_completed(system, operations)
+
+
+def test_a_cancel_while_no_dispatcher_lives_is_carried_out_by_the_next_one(system: System) -> None:
+    operation = system.api.submit(seconds=30)
+    worker_id = system.api.until_running(operation)["worker_id"]
+    job = system.job(worker_id, operation)
+    system.processes.kill("dispatcher")
+    assert system.api.cancel(operation) == 202
+    system.start_dispatcher()
+    system.api.until_status(operation, "CANCELLED")
+    assert not psutil.wait_procs([job], timeout=5)[1]
+
+
+def test_the_schedules_second_process_takes_over_when_the_leader_is_killed(system: System) -> None:
+    """Lesson W12."""
+    system.start_schedules("schedules in waiting")
+    cluster = system.cluster()
+    system.processes.kill("schedules")
+    assert not psutil.wait_procs(list(cluster.values()), timeout=10)[1], "the leader's cluster outlives it"
+    operations = begin(system)
+    assert system.until_sweeps(2) < 20
+    until_completed(system, operations)
+
+
+@pytest.mark.parametrize("kind", ["worker", "monitor", "pusher", "sentinel", "main"])
+def test_sweeps_go_on_after_a_process_of_the_task_cluster_is_killed(system: System, kind: str) -> None:
+    """Lessons W3, W4: some of them leave a cluster that lives and does nothing; the newest sweep tells."""
+    fresh_cluster(system)
+    operations = begin(system)
+    system.cluster()[kind].kill()
+    assert system.until_sweeps(3, 40) < 25
+    until_completed(system, operations)
+
+
+def fresh_cluster(system: System) -> None:
+    """The order of its processes' starts tells what they are; whoever was replaced came later."""
+    family = system.cluster()
+    began = [one.create_time() for one in family.values()]
+    if max(began) - min(began) > 5:
+        family["main"].kill()
+        until(lambda: not family["main"].is_running(), "the old cluster is gone")
+        system.cluster()
+        system.until_sweeps(1)
+
+
+def test_a_cluster_told_to_end_all_at_once_is_replaced(system: System) -> None:
+    """Lesson W5: SIGTERM to each of its processes may hang it; sweeps go on all the same."""
+    operations = begin(system)
+    for process in system.cluster().values():
+        process.send_signal(signal.SIGTERM)
+    assert system.until_sweeps(3, 40) < 25
+    until_completed(system, operations)
+
+
+def test_a_frozen_cluster_is_replaced(system: System) -> None:
+    """Lesson W3: every process alive, no sweep."""
+    operations = begin(system)
+    cluster = system.cluster()
+    for process in cluster.values():
+        process.send_signal(signal.SIGSTOP)
+    until(lambda: not cluster["main"].is_running(), "the frozen cluster is gone", 30, system.logs)
+    assert system.until_sweeps(2, 30) < 20
+    until_completed(system, operations)

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from worker_agent.protocol import InvalidInput
-from workers.backtesting import audit, decisions, report, significance, trust
+from workers.backtesting import audit, decisions, report, significance, tear_sheet, trust
 from workers.backtesting.engine import Result, Rules, simulate
 from workers.backtesting.metrics import Metrics, compute, daily_returns
 from workers.backtesting.parameters import BacktestParameters
@@ -48,7 +48,7 @@ class Prepared:
 
 
 def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
-    """The operation's result; artifacts report.json, trades.csv, trades.parquet, equity.parquet. Raises InvalidInput."""
+    """The operation's result; artifacts report.json, report.html, trades.csv, trades.parquet, equity.parquet. Raises InvalidInput."""
     job.progress(1, step="loading model and bars")
     prepared = load(parameters, job.inputs)
     strategy = prepared.strategy
@@ -99,7 +99,7 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
             device="cpu",
         ),
     }
-    answer["warnings"] += _artifacts(job, result, benchmark, prepared)
+    answer["warnings"] += _artifacts(job, answer, result, benchmark, prepared)
     job.progress(100, step="done")
     return answer
 
@@ -208,7 +208,9 @@ def settings(parameters: BacktestParameters, rules: Rules, prepared: Prepared) -
     }
 
 
-def _artifacts(job: Job, result: Result, benchmark: Result, prepared: Prepared) -> list[dict[str, str]]:
+def _artifacts(
+    job: Job, answer: dict[str, Any], result: Result, benchmark: Result, prepared: Prepared
+) -> list[dict[str, str]]:
     """Stores the files of the result; a report that cannot be drawn costs no result, but a warning."""
     job.artifact("trades.csv", result.trades.to_csv(index=False).encode())
     job.artifact("trades.parquet", _parquet(result.trades))
@@ -221,6 +223,7 @@ def _artifacts(job: Job, result: Result, benchmark: Result, prepared: Prepared) 
     try:
         drawn = report.build(result, benchmark, close, result.rules.initial_capital)
         job.artifact("report.json", json.dumps(drawn, allow_nan=False).encode())
+        job.artifact("report.html", tear_sheet.render(answer, drawn).encode())
     except Exception as error:
         job.log(f"The report could not be drawn: {type(error).__name__}: {error}", level="error")
         return [

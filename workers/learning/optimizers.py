@@ -39,3 +39,10 @@ def trainable(network: nn.Module) -> list[nn.Parameter]:
         parameter.grad = vector.grad[here].view_as(parameter)
         at = here.stop
     return [vector]
+
+
+def clear(parameters: list[nn.Parameter]) -> None:
+    """Sets the gradients to zero in place: the network's own are views of them."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.zero_()

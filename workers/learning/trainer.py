@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from worker_agent.protocol import InvalidInput
 from workers.learning.losses import CLASSES, Loss, make_loss
 from workers.learning.networks import ModelSpec, build_network, sequence_length
-from workers.learning.optimizers import make_optimizer
+from workers.learning.optimizers import clear, make_optimizer
 from workers.learning.schedule import Schedule
 from workers.learning.tsk import TSK
 from workers.strategy.sections.model import TSKModel
@@ -250,6 +250,7 @@ def _one_epoch(state: State, lesson: Lesson) -> tuple[float, float]:
     n, size = len(part.row), config.batch_size
     # Rows without a past are gathered once; windows would be `length` times the data.
     inputs = data.take(part.row) if data.length == 1 else None  # [n, inputs]
+    weights = state.optimizer.param_groups[0]["params"]
     said: list[Tensor] = []
     losses: list[Tensor] = []
     for first in range(0, n, size):
@@ -258,10 +259,10 @@ def _one_epoch(state: State, lesson: Lesson) -> tuple[float, float]:
         out = state.network(x)  # [batch, outputs]
         weight = None if part.weight is None else part.weight[chosen]
         value = lesson.loss(out, part.y[chosen], weight)
-        state.optimizer.zero_grad(set_to_none=False)
+        clear(weights)
         value.backward()
         if config.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(state.optimizer.param_groups[0]["params"], config.gradient_clip)
+            nn.utils.clip_grad_norm_(weights, config.gradient_clip)
         state.optimizer.step()
         said.append(out.detach())
         losses.append(value.detach())

@@ -27,7 +27,7 @@ class TSK(nn.Module):
         self.constant = nn.Parameter(torch.zeros(rules, outputs))
         slope = torch.randn(rules, inputs, outputs) * 0.1 / math.sqrt(inputs)
         self.slope = nn.Parameter(slope) if linear else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def widths(self) -> Tensor:
         """Standard deviations of the sets, float32[rules, inputs]."""
@@ -35,22 +35,25 @@ class TSK(nn.Module):
 
     def firing(self, x: Tensor) -> Tensor:
         """Share of each rule, float32[batch, rules], adding up to one."""
-        precision = self.widths() ** -2  # [rules, inputs]
-        # sum_i (x_i - c_ri)^2 p_ri, expanded, so that no [batch, rules, inputs] is made
-        distance = (
-            (x * x) @ precision.T
-            - 2.0 * x @ (self.centres * precision).T
-            + (self.centres**2 * precision).sum(1)
-        )  # [batch, rules]
-        return torch.softmax(-0.5 * distance / x.shape[1], dim=1)
+        log_widths = self.log_widths.clamp(math.log(NARROWEST), math.log(WIDEST))
+        # -1/2 sum_i (x_i - c_ri)^2 / w_ri^2 / inputs, expanded, so that no [batch, rules, inputs] is made; the
+        # factors are put on the rules, of which there are fewer than rows.
+        factor = torch.exp(-2.0 * log_widths) * (-0.5 / x.shape[1])  # [rules, inputs]
+        moved = self.centres * factor
+        log_strength = torch.addmm((self.centres * moved).sum(1), x * x, factor.T)
+        log_strength = torch.addmm(log_strength, x, moved.T, alpha=-2.0)  # [batch, rules]
+        return torch.softmax(log_strength, dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         share = self.dropout(self.firing(x))  # [batch, rules]
-        out: Tensor = share @ self.constant  # [batch, outputs]
-        if self.slope is not None:
-            rules, inputs, outputs = self.slope.shape
-            conclusions = x @ self.slope.permute(1, 0, 2).reshape(inputs, rules * outputs)
-            out = out + (share.unsqueeze(2) * conclusions.view(-1, rules, outputs)).sum(1)
+        out: Tensor  # [batch, outputs]
+        if self.slope is None:
+            out = share @ self.constant
+            return out
+        rules, inputs, outputs = self.slope.shape
+        slopes = self.slope.permute(1, 0, 2).reshape(inputs, rules * outputs)
+        conclusions = torch.addmm(self.constant.view(-1), x, slopes).view(-1, rules, outputs)
+        out = (share.unsqueeze(2) * conclusions).sum(1)
         return out
 
     @torch.no_grad()

@@ -1,0 +1,252 @@
+"""The sweep: suspect before lost, set-based writes, and no worker that harms another by its answer."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+
+from operations import claims
+from operations.actors import SYSTEM
+from operations.models import Operation
+from registry import health, sweeps
+from registry.models import Sweep, Worker, WorkerStatus
+from tests.factories import OperationFactory, WorkerFactory
+from tests.registry.conftest import Neighbour, row
+from worker_agent.testing import Answer, hang, lose_answer, lose_request, status
+
+Honest = Callable[[], Awaitable[web.StreamResponse]]
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _short(settings) -> None:
+    settings.HEALTH_TIMEOUT_S = 0.5
+
+
+def says(text: str) -> Answer:
+    async def answer(_: web.Request, __: Honest) -> web.StreamResponse:
+        return web.Response(text=text, content_type="application/json")
+
+    return answer
+
+
+async def drips(request: web.Request, _: Honest) -> web.StreamResponse:
+    """A body that never ends, a byte at a time."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b" ")
+        await asyncio.sleep(0.05)
+
+
+async def floods(request: web.Request, _: Honest) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for _ in range(400):
+        await response.write(b"x" * 250_000)
+    return response
+
+
+def swept() -> None:
+    """Just now, a sweep has completed: we were not away."""
+    Sweep.objects.create(kind="health", completed_at=Now())
+
+
+def test_an_answer_makes_a_worker_available_and_keeps_its_load(neighbour: Neighbour) -> None:
+    neighbour(
+        "w", status=WorkerStatus.TEMPORARILY_UNAVAILABLE, unavailable_since=Now(), health_check_failures=3
+    )
+    assert health.sweep() is not None
+    worker = row("w")
+    assert (worker.status, worker.health_check_failures, worker.unavailable_since) == ("AVAILABLE", 0, None)
+    assert worker.last_healthy_at is not None
+
+
+def test_the_third_failure_makes_a_worker_suspect_and_an_answer_clears_it(neighbour: Neighbour) -> None:
+    stub = neighbour("w")
+    stub.instead["health"].extend([status(500)] * 3)
+    for failures, state in ((1, "AVAILABLE"), (2, "AVAILABLE"), (3, "TEMPORARILY_UNAVAILABLE")):
+        health.sweep()
+        assert (row("w").health_check_failures, row("w").status) == (failures, state)
+    since = row("w").unavailable_since
+    assert since is not None
+    health.sweep()
+    assert (row("w").status, row("w").unavailable_since) == ("AVAILABLE", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (says("<html>"), "not a Health"),
+        (says("[]"), "not a Health"),
+        (says('{"status": "idle", "worker_id": "w", "instance_id": NaN}'), "not a Health"),
+        (says('{"status": "idle", "worker_id": "another", "instance_id": "x"}'), "it says it is another"),
+        (
+            says(json.dumps({"status": "idle", "worker_id": "w", "instance_id": "old"})),
+            "it says it is w (old)",
+        ),
+        (status(302), "it answered 302"),
+        (status(500, "x" * 10_000), "it answered 500"),
+        (status(401), "does not know this backend"),
+        (floods, "longer than"),
+        (drips, "no answer within"),
+        (hang, "no answer within"),
+        (lose_request, "connection broke"),
+        (lose_answer, "connection broke"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_hostile_answer_is_that_workers_failure_with_its_reason(
+    neighbour: Neighbour, answer: Answer, why: str
+) -> None:
+    hostile = neighbour("w")
+    neighbour("beside")
+    hostile.instead["health"].append(answer)
+    begun = time.monotonic()
+    summary = health.sweep()
+    assert time.monotonic() - begun < 3
+    assert summary is not None
+    assert (summary["healthy"], summary["failed"]) == (1, 1)
+    assert row("w").health_check_failures == 1
+    assert why in row("w").health_problem
+    assert row("beside").health_check_failures == 0
+
+
+def test_many_workers_are_written_in_a_handful_of_statements(neighbour: Neighbour) -> None:
+    for number in range(12):
+        stub = neighbour(f"w{number}")
+        if number < 4:
+            stub.instead["health"].append(status(500))
+    swept()
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        health.sweep()
+    writing = [q["sql"] for q in queries if q["sql"].lstrip().startswith(("UPDATE", "INSERT", "DELETE"))]
+    assert len(writing) <= 5, writing
+    assert Worker.objects.filter(health_check_failures=1).count() == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_is_claimed_while_it_is_asked_stays_busy(neighbour: Neighbour) -> None:
+    stub = neighbour("w")
+
+    async def claimed_meanwhile(_: web.Request, honest: Honest) -> web.StreamResponse:
+        def claim() -> None:
+            Worker.objects.filter(pk="w").update(status=WorkerStatus.BUSY, last_selected_at=Now())
+            connection.close()
+
+        await asyncio.to_thread(claim)
+        return await honest()
+
+    stub.instead["health"].append(claimed_meanwhile)
+    health.sweep()
+    assert row("w").status == "BUSY"
+    Worker.objects.update(last_selected_at=Now() - timedelta(minutes=1))
+    health.sweep()
+    assert row("w").status == "AVAILABLE", "the next answer is newer than the claim"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_sweeps_at_once_one_does_nothing() -> None:
+    """lesson W2"""
+    held, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with sweeps.alone(Sweep.Kind.HEALTH) as mine:
+            assert mine
+            held.set()
+            done.wait(10)
+        connection.close()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert held.wait(10)
+    assert health.sweep() is None
+    done.set()
+    thread.join(10)
+    assert health.sweep() is not None
+    assert Sweep.objects.count() == 1
+
+
+def unavailable(worker_id: str, for_s: float, *, works: bool = True) -> None:
+    """A worker that has been suspect for so long, in the middle of an operation."""
+    WorkerFactory(worker_id=worker_id, endpoint_url="http://127.0.0.1:1")
+    if works:
+        OperationFactory()
+        assert claims.claim_next([], SYSTEM) is not None
+    Worker.objects.filter(pk=worker_id).update(
+        status=WorkerStatus.TEMPORARILY_UNAVAILABLE,
+        unavailable_since=Now() - timedelta(seconds=for_s),
+        health_check_failures=9,
+    )
+
+
+def statuses() -> list[str]:
+    return sorted(Operation.objects.values_list("status", flat=True))
+
+
+def test_an_operation_is_lost_only_after_its_worker_was_suspect_for_long(neighbour: Neighbour) -> None:
+    """lesson W15"""
+    neighbour("beside", announced=())
+    neighbour("beside too", announced=())
+    swept()
+    unavailable("w", for_s=30)
+    assert health.sweep()["lost"] == 0
+    assert statuses() == ["DISPATCHING"]
+    Worker.objects.filter(pk="w").update(unavailable_since=Now() - timedelta(seconds=61))
+    assert health.sweep()["lost"] == 1
+    assert statuses() == ["PENDING"]
+
+
+def test_nobody_is_lost_in_the_first_round_after_our_own_outage(neighbour: Neighbour) -> None:
+    """lessons W7 and W12"""
+    neighbour("beside", announced=())
+    neighbour("beside too", announced=())
+    unavailable("w", for_s=4000)
+    first, second = health.sweep(), health.sweep()
+    assert (first["away"], first["lost"], first["held_back"]) == (True, 0, ["w"])
+    assert (second["away"], second["lost"]) == (False, 1)
+
+
+def test_half_of_the_workers_gone_at_once_get_the_time_again() -> None:
+    swept()
+    for number in range(3):
+        unavailable(f"w{number}", for_s=61)
+    summary = health.sweep()
+    assert (summary["lost"], summary["held_back"]) == (0, ["w0", "w1", "w2"])
+    Worker.objects.update(unavailable_since=Now() - timedelta(seconds=121))
+    assert health.sweep()["lost"] == 3
+    assert statuses() == ["PENDING"] * 3
+
+
+def test_a_wall_clock_that_jumps_changes_nothing(
+    neighbour: Neighbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lesson W21"""
+    neighbour("beside", announced=())
+    neighbour("beside too", announced=())
+    swept()
+    unavailable("w", for_s=30)
+    for hours in (-1, 1):
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda real=real, hours=hours: real() + 3600 * hours)
+        summary = health.sweep()
+        assert (summary["away"], summary["lost"]) == (False, 0)
+    assert statuses() == ["DISPATCHING"]
+
+
+def test_the_age_of_the_newest_sweep_is_the_databases(neighbour: Neighbour) -> None:
+    assert health.age_s() is None
+    Sweep.objects.create(kind="health", completed_at=Now() - timedelta(seconds=42))
+    age = health.age_s()
+    assert age is not None
+    assert 42 <= age < 45

@@ -259,34 +259,3 @@ def test_data_that_teach_nothing_are_a_sentence(
 def test_a_symbol_without_bars_is_named(new_job: NewJob) -> None:
     with pytest.raises(InvalidInput, match="ZZZ"):
         run(new_job(), symbols=("AAA", "ZZZ"))
-
-
-TRAINING_KEYS: list[dict[str, Any]] = [
-    {"loss": "focal"},
-    {"loss": "focal", "focal_gamma": 4.0},
-    {"label_smoothing": 0.2},
-    {"class_weights": "balanced"},
-    {"class_weights": [1.0, 2.0, 3.0]},
-    {"optimizer": "adamw", "weight_decay": 0.1},
-    {"optimizer": "sgd"},
-    {"optimizer": "sgd", "momentum": 0.1},
-    {"learning_rate": 0.02},
-    {"weight_decay": 0.05},
-    {"lr_scheduler": {"type": "step", "step_size": 1}},
-    {"lr_scheduler": {"type": "exponential", "gamma": 0.5}},
-    {"lr_scheduler": {"type": "cosine"}},
-    {"gradient_clip": 0.01},
-    {"batch_size": 32},
-    {"epochs": 3},
-    {"data_split": {"train": 0.6, "validation": 0.2, "test": 0.2}},
-    {"data_split": {"train": 0.7, "validation": 0.15, "test": 0.15, "embargo": 40}},
-]
-
-
-@pytest.mark.parametrize("keys", TRAINING_KEYS, ids=str)
-def test_every_training_key_changes_something(keys: dict[str, Any], new_job: NewJob) -> None:
-    """Lesson Q30."""
-    plain, other = new_job(), new_job()
-    run(plain)
-    run(other, changed(training=keys))
-    assert plain.metrics != other.metrics

@@ -33,6 +33,7 @@ class Dataset:
     label: Floats
     """float64[n]: -1, 0, 1, or a return."""
     weight: Floats
+    """float64[n]: how much the row counts beside others."""
     time: NDArray[np.int64]
     """int64[n]: open of the row's bar, nanoseconds since 1970."""
     end: NDArray[np.int64]

@@ -28,7 +28,7 @@ class Labels:
     end: NDArray[np.int64]
     """int64[n]: position of the last bar that the label looked at."""
     weight: Floats
-    """float64[n]: how much the row counts, mean 1 over the labelled rows."""
+    """float64[n], above 0 and at most 1: how much the row counts."""
 
 
 def make_labels(
@@ -146,13 +146,14 @@ def _barriers(
             if met != 0.0:
                 end[t] = i
                 break
-        if met != 0.0 or t + longest <= last[t]:
+        # A window cut short would keep only those rows whose barrier was met early.
+        if t + longest <= last[t]:
             value[t] = met
     return value, end
 
 
 def uniqueness(value: Floats, end: NDArray[np.int64]) -> Floats:
-    """Average over a label's window of 1 / (labels alive at that bar), scaled to mean 1 (2018, ch. 4)."""
+    """Average over a label's window of 1 / (labels alive at that bar) (2018, ch. 4); above 0, at most 1."""
     n = len(value)
     labelled = np.flatnonzero(~np.isnan(value))
     if len(labelled) == 0:
@@ -165,7 +166,6 @@ def uniqueness(value: Floats, end: NDArray[np.int64]) -> Floats:
     length = np.maximum(end[labelled] - labelled, 1)
     weight = np.ones(n)
     weight[labelled] = (share[end[labelled] + 1] - share[labelled + 1]) / length
-    weight[labelled] /= weight[labelled].mean()
     return weight
 
 
@@ -189,7 +189,8 @@ def _zigzag(
             if down or up:
                 end[t] = i
                 break
-        if end[t] < until or t + ahead <= last[t]:
+        # A window cut short would keep only those rows whose swing came early.
+        if t + ahead <= last[t]:
             value[t] = met
     return value, end
 

@@ -87,13 +87,14 @@ def prepare(strategy: Strategy, bars: Bars) -> Material:
             "Every row of the training part has the same label: there is nothing to tell apart."
         )
     mean, scale = _label_scale(strategy, dataset.label[split.train])
+    weight = dataset.weight / dataset.weight[split.train].mean()
     parts = {}
     for name in PARTS:
         chosen = getattr(split, name)
         label = dataset.label[chosen]
         classes, standardised = (label + 1).astype(np.int64), ((label - mean) / scale).astype(np.float32)
         y = classes if strategy.is_classification else standardised
-        parts[name] = Rows(dataset.row[chosen], y, dataset.weight[chosen].astype(np.float32))
+        parts[name] = Rows(dataset.row[chosen], y, weight[chosen].astype(np.float32))
     return Material(dataset, split, scaler, scaler.apply(dataset.features), parts, mean, scale)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.learning.labels import make_labels
+from workers.learning.labels import LabelSpec, make_labels
 from workers.strategy.sections.labels import (
     ForwardReturnLabels,
     RegimeLabels,
@@ -92,11 +92,23 @@ def test_time_running_out_is_flat_and_a_window_cut_short_has_no_label() -> None:
     assert np.isnan(labels.value[8])
 
 
+@pytest.mark.parametrize(
+    "spec", [barrier(), ZigzagLabels(source="zigzag", zigzag_threshold=0.01, label_lookahead=3)]
+)
+def test_a_window_cut_short_has_no_label_even_where_the_price_moved_first(spec: LabelSpec) -> None:
+    """Else the last rows before the end, or before a gap, would be those alone that moved early."""
+    close = [100.0] * 6 + [103.0, 106.0, 109.0, 112.0]
+    labels = make_labels(bars(close, reach=0.005), spec, "1h")
+    assert labels.value[6] == 1
+    assert np.isnan(labels.value[7:]).all()
+
+
 def test_uniqueness_weighs_overlapping_windows_less() -> None:
     close = list(100 + np.cumsum(np.random.default_rng(1).normal(0, 0.2, 60)))
     labels = make_labels(bars(close, reach=0.001), barrier(compute_weights=True, max_holding_period=10), "1h")
     known = ~np.isnan(labels.value)
-    assert labels.weight[known].mean() == pytest.approx(1.0)
+    assert labels.weight[known].min() > 0
+    assert labels.weight[known].max() <= 1.0
     assert labels.weight[known].std() > 0
 
 

@@ -1,0 +1,36 @@
+"""Every parameter of every indicator of the catalog changes what is computed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workers.strategy.catalog import Parameter, Value
+from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.indicators import compute
+
+PARAMETERS = [(name, parameter) for name, entry in INDICATORS.items() for parameter in entry.parameters]
+
+
+def another(parameter: Parameter) -> Value:
+    """A valid value that is not the default."""
+    default = parameter.default
+    match parameter.kind:
+        case "choice":
+            return next(choice for choice in parameter.choices if choice != default)
+        case "bool":
+            return not default
+    assert isinstance(default, int | float)
+    larger = default + 3 if parameter.kind == "int" else default * 1.5
+    found = larger if parameter.check(larger) is None else default - 1
+    assert parameter.check(found) is None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"), PARAMETERS, ids=[f"{name} {parameter.name}" for name, parameter in PARAMETERS]
+)
+def test_a_parameter_changes_what_is_computed(name: str, parameter: Parameter, bars: pd.DataFrame) -> None:
+    """Lesson Q30."""
+    plain = compute(name, bars)
+    other = compute(name, bars, **{parameter.name: another(parameter)})
+    assert any(not np.array_equal(plain[output], other[output], equal_nan=True) for output in plain)

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from operations.pages.charts import Chart, Table
-from operations.pages.report_charts import Points, bars, chart, pane, points, records, series
+from operations.pages.report_charts import Points, bars, chart, day, pane, points, records, series
+from operations.templatetags.figures import decimal, percent, signed_percent, whole
 
 TIME = {"type": "time", "name": "time"}
 HISTOGRAM_BINS = 24
@@ -36,6 +37,12 @@ GROUP_COLUMNS = {
     "win_rate": "Won",
     "pnl": "P&L",
     "average_return": "Average",
+}
+DRAWDOWN_FORMATS = {"start": day, "trough": day, "end": day, "depth": percent, "bars": whole, "days": whole}
+GROUP_FORMATS = {
+    "win_rate": lambda value: percent(value, 0),
+    "pnl": decimal,
+    "average_return": lambda value: signed_percent(value, 2),
 }
 
 
@@ -101,11 +108,11 @@ def read(report: dict[str, Any]) -> BacktestReport:
         linked=_linked(data, trades),
         charts=[one for one in charts if one],
         years=_years(report.get("monthly_returns") or []),
-        drawdowns=records(report.get("drawdowns"), DRAWDOWN_COLUMNS),
+        drawdowns=records(report.get("drawdowns"), DRAWDOWN_COLUMNS, DRAWDOWN_FORMATS),
         groups=[
             (title, table)
             for key, title in GROUPS.items()
-            if (table := records(_listed(report.get(key)), GROUP_COLUMNS))
+            if (table := records(_listed(report.get(key)), GROUP_COLUMNS, GROUP_FORMATS))
         ],
         trades=trades[:SHOWN_TRADES],
         trades_in_all=len(trades),

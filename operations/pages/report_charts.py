@@ -1,9 +1,11 @@
 """Pieces that both reports are drawn from: panes, series and tables over the data of a `report.json`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from operations.pages.charts import Chart, Table, side_by_side, thinned
+from operations.templatetags.figures import DASH
 
 Points = list[tuple[Any, float | None]]
 
@@ -59,9 +61,27 @@ def bars(key: str, title: str, labels: Sequence[Any], values: Sequence[float], *
     )
 
 
-def records(rows: Sequence[dict[str, Any]] | None, columns: dict[str, str]) -> Table | None:
-    """Rows of a report as a table with these columns (key -> heading); columns that no row has are left out."""
+def records(
+    rows: Sequence[dict[str, Any]] | None,
+    columns: dict[str, str],
+    formats: Mapping[str, Callable[[Any], str]] = MappingProxyType({}),
+) -> Table | None:
+    """Rows of a report as a table with these columns (key -> heading); columns that no row has are left out.
+
+    `formats` says how the values of a column read; without one they are shown as they are.
+    """
     if not rows:
         return None
     present = {key: name for key, name in columns.items() if any(key in row for row in rows)}
-    return Table(list(present.values()), [[row.get(key) for key in present] for row in rows])
+    return Table(
+        list(present.values()), [[_cell(row.get(key), formats.get(key)) for key in present] for row in rows]
+    )
+
+
+def _cell(value: Any, reads: Callable[[Any], str] | None) -> Any:
+    return value if reads is None else reads(value)
+
+
+def day(value: Any) -> str:
+    """The date of an ISO time; a dash where there is none."""
+    return str(value)[:10] if value else DASH

@@ -8,7 +8,8 @@ from typing import Any
 
 from operations.pages.charts import Chart, Table, metric_charts, side_by_side
 from operations.pages.operation_detail import Curve
-from operations.pages.report_charts import bars, chart, pane, points, records, series
+from operations.pages.report_charts import bars, chart, day, pane, points, records, series
+from operations.templatetags.figures import whole
 
 CLASS_COLUMNS = {
     "class": "Class",
@@ -19,6 +20,7 @@ CLASS_COLUMNS = {
     "support": "Rows",
 }
 SPLIT_COLUMNS = {"part": "Part", "start": "From", "end": "To", "rows": "Rows"}
+SPLIT_FORMATS = {"start": day, "end": day, "rows": whole}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def read(report: dict[str, Any], result: dict[str, Any], curves: dict[str, Curve
         fuzzy=[one for one in map(_fuzzy, report.get("fuzzy_sets") or []) if one],
         confusion=_confusion(report.get("confusion_matrix") or report.get("confusion") or {}),
         classes=records(report.get("classes") or report.get("per_class"), CLASS_COLUMNS),
-        splits=records(report.get("splits"), SPLIT_COLUMNS),
+        splits=records(report.get("splits"), SPLIT_COLUMNS, SPLIT_FORMATS),
         rules=[str(rule) for rule in report.get("rules") or []],
     )
 

@@ -13,6 +13,8 @@ from operations.pages import backtest_report, training_report
 from operations.pages import operation_detail as reading
 from operations.pages.charts import metric_charts
 from operations.pages.headline import subject
+from operations.pages.metric_rows import metric_rows
+from operations.pages.model_card import architecture
 from operations.pages.trust import audit_lines, warnings_of
 from operations.states import Status
 from operations.views.report_file import ReportUnavailableError, load_report
@@ -148,6 +150,7 @@ def _summary_context(request: PageRequest, operation: Operation) -> dict[str, An
         "checkpoint": reading.newest_checkpoint(operation),
         "model_operation": model if isinstance(model, str) else None,
         "result_facts": _flat(operation.result or {}),
+        "architecture": architecture(operation.result or {}),
         **_trust(operation),
     }
 
@@ -229,6 +232,8 @@ def _report_context(request: PageRequest, operation: Operation) -> dict[str, Any
     context = {
         **_trust(operation),
         "provenance": _flat(result.get("provenance") or {}),
+        "architecture": architecture(result),
+        "metric_rows": metric_rows(result.get("metrics") or {}),
         "month_names": MONTHS,
     }
     try:

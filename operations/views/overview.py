@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import conditional_page
 
+from operations.heartbeat import dispatchers_alive
 from operations.pages import overview as reading
 from operations.pages.headline import described
 from operations.templatetags.figures import duration
@@ -59,11 +60,18 @@ def _live() -> str:
 
 def _parts(health: reading.Health) -> list[Part]:
     version = str(connection.cursor().connection.info.server_version)
+    dispatchers = dispatchers_alive()
     limit = STALE_AFTER_SWEEPS * settings.HEALTH_INTERVAL_S
     is_fresh = health.sweep_age is not None and health.sweep_age < limit
     age = "never" if health.sweep_age is None else f"{duration(round(health.sweep_age))} ago"
     return [
         Part("Database", True, "Ready", f"PostgreSQL {version[:2]}"),
+        Part(
+            "Dispatcher",
+            dispatchers > 0,
+            "Running" if dispatchers else "Silent",
+            "gives out work" if dispatchers else "is manage.py run_dispatcher running?",
+        ),
         Part(
             "Last health sweep",
             is_fresh,

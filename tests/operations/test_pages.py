@@ -29,7 +29,7 @@ def browser(client: Client, staff: Any) -> Client:
 
 
 QUERIES = {
-    "": 11,
+    "": 12,
     "operations": 4,
     "operations?status=FAILED": 4,
     "operations/{running}": 5,

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -37,6 +37,15 @@ class BadModel(InvalidInput):
     """The files are not a model of this format, or do not fit what is asked of them."""
 
 
+class Scales(BaseModel):
+    """One number for each input."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    shift: tuple[float, ...]
+    scale: tuple[PositiveFloat, ...]
+
+
 class Description(BaseModel):
     """`model.json`."""
 
@@ -53,7 +62,7 @@ class Description(BaseModel):
     parameters_count: int
     input_names: tuple[str, ...]
     classification: bool
-    scaler: dict[str, Any]
+    scaler: Scales
     label_mean: float
     label_scale: float
     symbols: tuple[str, ...]
@@ -169,15 +178,26 @@ def load_model(weights: Path, description: Path) -> TrainedModel:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise BadModel("model.safetensors does not have the network that model.json describes.") from error
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+        raise BadModel("model.safetensors has weights that are no numbers.")
     network.eval()
-    return TrainedModel(described, network, Scaler.from_data(described.scaler))
+    return TrainedModel(described, network, _scaler(described))
+
+
+def _scaler(described: Description) -> Scaler:
+    scales, inputs = described.scaler, len(described.input_names)
+    if (len(scales.shift), len(scales.scale)) != (inputs, inputs):
+        raise BadModel(f"model.json contradicts itself: it has not one scale for each of {inputs} inputs.")
+    return Scaler(np.array(scales.shift), np.array(scales.scale))
 
 
 def _read_description(path: Path) -> Description:
     try:
         described = Description.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise BadModel(f"model.json is not a description of a model: {error.errors()[0]['msg']}") from error
+        first = error.errors()[0]
+        what = " ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+        raise BadModel(f"model.json is not a description of a model: {what}") from error
     if described.format != FORMAT:
         raise BadModel(f"model.json has format {described.format}; this version reads {FORMAT}.")
     return described

@@ -16,7 +16,7 @@ from worker_agent.protocol import InvalidInput
 from workers.learning import checkpoint, report, trust
 from workers.learning.evaluation import Scored, classification_scores, regression_scores
 from workers.learning.material import Bars, Material, load_bars, prepare
-from workers.learning.model_files import FORMAT, Description, parameters_count, save_model
+from workers.learning.model_files import FORMAT, Description, Scales, parameters_count, save_model
 from workers.learning.networks import sequence_length
 from workers.learning.parameters import TrainingParameters
 from workers.learning.splits import PARTS
@@ -241,7 +241,9 @@ def _description(
         parameters_count=parameters_count(trained.network),
         input_names=strategy.input_names,
         classification=strategy.is_classification,
-        scaler=material.scaler.as_data(),
+        scaler=Scales(
+            shift=tuple(material.scaler.shift.tolist()), scale=tuple(material.scaler.scale.tolist())
+        ),
         label_mean=material.label_mean,
         label_scale=material.label_scale,
         symbols=material.dataset.symbols,

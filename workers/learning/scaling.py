@@ -1,7 +1,6 @@
 """Scales of the inputs, fitted on the training part alone and saved with the model."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +21,6 @@ class Scaler:
     def apply(self, features: Floats) -> NDArray[np.float32]:
         """float32[n, inputs]. A value outside the training part's range is not cut."""
         return ((features - self.shift) / self.scale).astype(np.float32)
-
-    def as_data(self) -> dict[str, Any]:
-        return {"shift": self.shift.tolist(), "scale": self.scale.tolist()}
-
-    @classmethod
-    def from_data(cls, data: dict[str, Any]) -> "Scaler":
-        return cls(np.asarray(data["shift"], dtype=np.float64), np.asarray(data["scale"], dtype=np.float64))
 
 
 def fit_scaler(strategy: Strategy, features: Floats) -> Scaler:

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -15,12 +14,10 @@ import yaml
 from tests.quant.learning.conftest import STRATEGY, RecordedJob, synthetic
 from worker_agent.protocol import InvalidInput
 from workers.learning.dataset import build_dataset, run_lengths
-from workers.learning.model_files import BadModel, load_model
 from workers.learning.parameters import TrainingParameters
 from workers.learning.run import prepare, run_training
 from workers.learning.tsk import TSK
 from workers.market_data.bars import write_bars
-from workers.strategy.features import build_features
 from workers.strategy.grammar import parse_strategy
 
 NewJob = Callable[[], RecordedJob]
@@ -115,41 +112,6 @@ def test_the_best_epoch_is_really_restored(new_job: NewJob, tmp_path: Path) -> N
     assert best < result["epochs"]
     accuracy = {step: value for name, step, value in job.metrics if name == "validation_accuracy"}
     assert result["metrics"]["validation"]["accuracy"] == pytest.approx(accuracy[best])
-
-
-def test_a_model_on_disk_predicts_what_the_trained_one_did(new_job: NewJob, tmp_path: Path) -> None:
-    for kind, text in KINDS.items():
-        job = new_job()
-        result = run(job, text)
-        for name in ("model.safetensors", "model.json"):
-            (tmp_path / name).write_bytes(job.artifacts[name])
-        model = load_model(tmp_path / "model.safetensors", tmp_path / "model.json")
-        assert model.description.input_names == tuple(result["model"]["input_names"])
-        frames = {"1d": synthetic(0, persistence=0.35)}
-        features = build_features(parse_strategy(text), frames)
-        batch = model.predict(features, pd.DatetimeIndex(frames["1d"].index))
-        if kind in ("lstm", "gru"):
-            assert np.isnan(batch[:4]).all()
-            one = model.predict(features.iloc[100:105], pd.DatetimeIndex(frames["1d"].index))[-1]
-        else:
-            one = model.predict(features.iloc[104:105])[0]
-        np.testing.assert_allclose(one, batch[104], rtol=1e-5, atol=1e-7)
-
-
-def test_features_that_are_not_the_models_inputs_are_refused(new_job: NewJob, tmp_path: Path) -> None:
-    job = new_job()
-    run(job)
-    for name in ("model.safetensors", "model.json"):
-        (tmp_path / name).write_bytes(job.artifacts[name])
-    model = load_model(tmp_path / "model.safetensors", tmp_path / "model.json")
-    features = build_features(model.strategy, {"1d": synthetic(0)})
-    with pytest.raises(BadModel, match="inputs"):
-        model.predict(features[features.columns[::-1]])
-    with pytest.raises(BadModel, match="indicators"):
-        model.fits(parse_strategy(STRATEGY.replace("period: 7", "period: 8")))
-    (tmp_path / "model.safetensors").write_bytes(b"not a model")
-    with pytest.raises(BadModel, match=r"model\.safetensors"):
-        load_model(tmp_path / "model.safetensors", tmp_path / "model.json")
 
 
 def test_shuffled_labels_come_out_at_chance(tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ def test_a_worker_frozen_beyond_the_lost_time_is_replaced_and_what_it_says_after
     assert system.api.operation(operation)["attempt"] == 2
 
 
+@pytest.mark.slow
 def test_a_worker_that_thaws_beside_its_successor_is_stopped_and_changes_nothing(system: System) -> None:
     """Lesson W9. The two run side by side until the first health check reaches the thawed one: not longer."""
     operation = system.api.submit(seconds=6)

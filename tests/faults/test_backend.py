@@ -78,7 +78,14 @@ def test_the_schedules_second_process_takes_over_when_the_leader_is_killed(syste
     until_completed(system, operations)
 
 
-@pytest.mark.parametrize("kind", ["worker", "monitor", "pusher", "sentinel", "main"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "worker",
+        "main",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("monitor", "pusher", "sentinel")),
+    ],
+)
 def test_sweeps_go_on_after_a_process_of_the_task_cluster_is_killed(system: System, kind: str) -> None:
     """Lessons W3, W4: some of them leave a cluster that lives and does nothing; the newest sweep tells."""
     fresh_cluster(system)
@@ -99,6 +106,7 @@ def fresh_cluster(system: System) -> None:
         system.until_sweeps(1)
 
 
+@pytest.mark.slow
 def test_a_cluster_told_to_end_all_at_once_is_replaced(system: System) -> None:
     """Lesson W5: SIGTERM to each of its processes may hang it; sweeps go on all the same."""
     operations = begin(system)
@@ -108,6 +116,7 @@ def test_a_cluster_told_to_end_all_at_once_is_replaced(system: System) -> None:
     until_completed(system, operations)
 
 
+@pytest.mark.slow
 def test_a_frozen_cluster_is_replaced(system: System) -> None:
     """Lesson W3: every process alive, no sweep."""
     operations = begin(system)

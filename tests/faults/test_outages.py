@@ -1,0 +1,34 @@
+"""The database goes away under load, or everything does at once; nobody helps but by starting it again."""
+
+import signal
+
+import psutil
+
+from tests.faults.processes import until
+from tests.faults.system import System
+
+
+def test_a_database_that_is_stopped_at_once_under_load_loses_nothing(system: System) -> None:
+    """Lesson W16: `immediate` is a crash for PostgreSQL. Jobs go on, end, and are reported when it is back."""
+    operations = [system.api.submit(seconds=1.0) for _ in range(8)]
+    system.api.until_running(operations[0])
+    postmaster = system.postmaster()
+    postmaster.send_signal(signal.SIGQUIT)
+    psutil.wait_procs([postmaster], timeout=20)
+    begun = {mark.operation_id for mark in system.marks.all("start")} & set(operations)
+    assert begun
+    until(lambda: all(system.marks.count("end", one) for one in begun), "what had begun has ended", 20)
+    system.manage("check", "--database", "default")  # whoever uses the embedded database first starts it
+    for operation_id in operations:
+        system.api.until_status(operation_id, "COMPLETED")
+
+
+def test_a_system_that_is_killed_as_a_whole_goes_on_where_it_was(system: System) -> None:
+    """Lessons W27 and W28: what there is to know lies in the database and on the agents' disks."""
+    operations = [system.api.submit(seconds=1.5, checkpoint_every=10) for _ in range(6)]
+    for operation_id in operations[:2]:
+        system.api.until_running(operation_id)
+    system.kill_everything()
+    system.heal()
+    for operation_id in operations:
+        system.api.until_status(operation_id, "COMPLETED")

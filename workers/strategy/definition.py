@@ -37,7 +37,9 @@ class Strategy(Section):
     """A whole strategy. `text` is what it was read from and `warnings` what its author should look at."""
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+    """Shown to people and stored with the model."""
     version: Literal["3.0"]
+    """Of the grammar."""
     description: Annotated[str, StringConstraints(max_length=10_000)] | None = None
     training_data: TrainingData
     indicators: dict[Identifier, Indicator] = Field(min_length=1, max_length=200)

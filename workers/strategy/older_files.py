@@ -7,7 +7,7 @@ from workers.strategy.problems import pointer
 Problem = tuple[str, str]
 """Pointer and message."""
 
-_NOT_CARRIED_OUT = {
+NOT_CARRIED_OUT = {
     "context_data": "other data providers are not implemented: every input is computed from the bars of its symbol",
     "deployment": "there is no live deployment; symbols and dates are chosen when a backtest is submitted",
     "scope": "there is no live deployment; remove scope",
@@ -19,6 +19,7 @@ _NOT_CARRIED_OUT = {
     "composition": "ensembles are not implemented; submit one strategy for each model",
     "feature_version": "this belongs to version 2 files; inputs are listed under nn_inputs",
 }
+"""Sections of KTRDR files that are refused, and why."""
 _UNKNOWN_LABELS = {
     "context": "the label source context is not implemented; forward_return with a threshold asks the same",
 }
@@ -26,7 +27,7 @@ _UNKNOWN_LABELS = {
 
 def modernise(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str], list[Problem]]:
     """The file in one spelling, where each moved value came from (new pointer to old), and what is refused."""
-    problems = [(pointer(key), _NOT_CARRIED_OUT[key]) for key in data if key in _NOT_CARRIED_OUT]
+    problems = [(pointer(key), NOT_CARRIED_OUT[key]) for key in data if key in NOT_CARRIED_OUT]
     problems += _version_problems(data)
     problems += _label_problems(data)
     moved: dict[str, str] = {}

@@ -9,7 +9,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 class Section(BaseModel):
     """A frozen part of a strategy. Unknown keys are refused and nothing is coerced ("14" is no number)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        # What stands below a key in the code is its description in the schema and in docs/strategy-grammar.md.
+        use_attribute_docstrings=True,
+    )
 
 
 def _iso_date(value: object) -> object:

@@ -86,7 +86,9 @@ class SeveralTimeframes(Section):
 
 class DateRange(Section):
     start: IsoDate | None = None
+    """First day whose bars are used (UTC)."""
     end: IsoDate | None = None
+    """Last day, inclusive."""
 
 
 def _one_way_to_say_dates(data: Any) -> Any:
@@ -107,6 +109,7 @@ class TrainingData(Section):
     comes on its own and the longer of the two counts."""
     date_range: DateRange | None = None
     start_date: IsoDate | None = None
+    """The same as `start` of `date_range`; one of the two."""
     end_date: IsoDate | None = None
 
     _dates = model_validator(mode="before")(_one_way_to_say_dates)

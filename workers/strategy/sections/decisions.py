@@ -11,6 +11,7 @@ class Filters(Section):
     min_signal_separation: int = Field(default=0, ge=0, le=100_000)
     """Bars that must pass after a change of the wanted direction before the next one."""
     volume_filter: Literal[False] = False
+    """Not carried out."""
 
 
 class CostModel(Section):
@@ -25,6 +26,7 @@ class _Decisions(Section):
     position_awareness: bool = True
     """True: a prediction without a clear signal keeps the position held. False: it asks for no position."""
     allow_short: bool = True
+    """False: a short signal asks for no position."""
     filters: Filters = Filters()
 
 

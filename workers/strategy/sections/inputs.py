@@ -67,8 +67,11 @@ class NNInput(Section):
     """One line of `nn_inputs`: all memberships of a fuzzy set, or an indicator's own values."""
 
     fuzzy_set: str | None = None
+    """Each of its memberships is an input."""
     raw_indicator: str | None = None
+    """Its value itself is the input."""
     timeframes: Literal["all"] | tuple[Timeframe, ...] = "all"
+    """On which of the strategy's timeframes the indicator is computed; each gives inputs of its own."""
     normalization: Literal["none", "minmax", "zscore"] | None = None
     """Of a raw indicator; fitted on the training part only and saved with the model."""
 

@@ -13,6 +13,7 @@ class ForwardReturnLabels(Section):
 
     source: Literal["forward_return"]
     horizon: int = Field(default=20, ge=1, le=10_000)
+    """Bars."""
     threshold: float | None = Field(default=None, ge=0.0, lt=1.0)
     """Classification only (0 where absent)."""
 
@@ -23,8 +24,11 @@ class TripleBarrierLabels(Section):
 
     source: Literal["triple_barrier"]
     pt_multiplier: float = Field(default=2.0, gt=0.0, le=100.0)
+    """Distance of the profit target, in volatilities."""
     sl_multiplier: float = Field(default=1.5, gt=0.0, le=100.0)
+    """Distance of the stop, in volatilities."""
     max_holding_period: int = Field(default=50, ge=1, le=10_000)
+    """Bars; a row whose window is cut short by the end of the data or a gap has no label."""
     vol_span: int = Field(default=50, ge=2, le=10_000)
     vol_method: Literal["atr", "ewma"] = "atr"
     """`atr`: average true range over `vol_span`; `ewma`: exponentially weighted deviation of log returns."""
@@ -37,7 +41,9 @@ class ZigzagLabels(Section):
 
     source: Literal["zigzag"]
     zigzag_threshold: float = Field(default=0.05, gt=0.0, lt=1.0)
+    """A fraction of the price."""
     label_lookahead: int = Field(default=20, ge=1, le=10_000)
+    """Bars."""
 
 
 class RegimeLabels(Section):

@@ -20,16 +20,19 @@ class InputFeatures(Section):
     scale_features: bool = False
     """Standardise every input that has no `normalization` of its own (mean and deviation of the training part)."""
     include_price_context: Literal[False] = False
+    """Not carried out."""
 
 
 class _Architecture(Section):
     dropout: Dropout = 0.0
+    """After each hidden layer, between recurrent layers, or of rules."""
     output_activation: Literal["softmax", "linear"] | None = None
     """Only a statement: softmax for classification, linear for regression; anything else is refused."""
 
 
 class MLPArchitecture(_Architecture):
     hidden_layers: tuple[LayerWidth, ...] = Field(default=(64, 32), min_length=1, max_length=16)
+    """Widths, from the inputs on."""
     activation: Activation = "relu"
 
 

@@ -100,17 +100,23 @@ class Training(Section):
     huber_delta: float | None = Field(default=None, gt=0.0, le=1000.0)
     """In units of the label (a return); 0.01 where absent and the loss is huber."""
     label_smoothing: float | None = Field(default=None, ge=0.0, le=0.5)
+    """Of cross_entropy; 0 where absent."""
     class_weights: Literal["none", "balanced"] | tuple[ClassWeight, ClassWeight, ClassWeight] = "none"
     """`balanced`: inverse to the class counts of the training part; or short, flat, long by hand."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = Field(default=0.001, gt=0.0, le=10.0)
+    """Of the first epoch."""
     momentum: float | None = Field(default=None, ge=0.0, lt=1.0)
     """Of sgd; 0.9 where absent."""
     weight_decay: float = Field(default=0.0, ge=0.0, le=10.0)
+    """Added to the gradient (adam, sgd) or taken off the weights (adamw)."""
     lr_scheduler: LearningRateSchedule = None
+    """`true` is reduce_on_plateau with its defaults; without it the learning rate stays."""
     gradient_clip: float | None = Field(default=None, gt=0.0, le=1e6)
     """Largest norm of the whole gradient."""
     batch_size: int = Field(default=256, ge=1, le=1_000_000)
+    """Rows a step."""
     epochs: int = Field(default=100, ge=1, le=100_000)
+    """At most; the weights of the epoch with the lowest validation loss are kept."""
     early_stopping: EarlyStopping | None = None
     data_split: DataSplit = DataSplit()

@@ -1,0 +1,47 @@
+"""The page about the grammar says what the code does."""
+
+from pathlib import Path
+
+import pytest
+
+from workers.strategy.catalog import MEMBERSHIPS, TIMEFRAMES
+from workers.strategy.definition import Strategy
+from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.reference import IN_THE_FILE, render
+from workers.strategy.schema_sections import sections_of
+
+PAGE = Path(__file__).parents[3] / "docs" / "strategy-grammar.md"
+
+
+def test_the_page_is_current() -> None:
+    made = render() + "\n"
+    assert PAGE.read_text(encoding="utf-8") == made, (
+        "run: python -m workers.strategy.reference docs/strategy-grammar.md"
+    )
+
+
+def test_every_key_and_name_is_on_the_page() -> None:
+    page = render()
+    schema = Strategy.model_json_schema()
+    sections = sections_of(schema)
+    assert {section.name for section in sections} == {"Strategy", *schema["$defs"]}
+    for section in sections:
+        for key in section.keys:
+            assert f"| `{key}` |" in page or (f"| *{key}* |" in page and (section.name, key) in IN_THE_FILE)
+    for name in (*INDICATORS, *MEMBERSHIPS, *TIMEFRAMES):
+        assert f"`{name}`" in page
+    assert len({section.title for section in sections}) == len(sections)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| `learning_rate` | number above 0 to 10 | `0.001` | Of the first epoch. |",
+        "| `rules` | whole number from 2 to 512 | `16` |  |",
+        "| `embargo` | whole number from 0 to 100 000 |  | Bars left out after each boundary on top of the purge;",
+        "| `gaussian` | `[centre, sigma]` | `sigma > 0` |",
+        "| `rsi` | Relative strength index (Wilder) | `period` = `14` (2 to 5000)<br>`source` = `close` (a price) | `value` 0 to 100 | `period` |",
+    ],
+)
+def test_a_row_is_written_as_people_read_it(row: str) -> None:
+    assert row in render()

@@ -1,0 +1,190 @@
+"""`docs/strategy-grammar.md` from the schema and the catalog: `python -m workers.strategy.reference docs/strategy-grammar.md`."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from workers.strategy.catalog import (
+    MEMBERSHIPS,
+    NOT_INPUTS,
+    PRICE_SOURCES,
+    TIMEFRAMES,
+    IndicatorEntry,
+    Parameter,
+)
+from workers.strategy.definition import Strategy
+from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.older_files import NOT_CARRIED_OUT
+from workers.strategy.schema_sections import SchemaSection, sections_of
+
+Node = Mapping[str, Any]
+
+INTRODUCTION = """\
+# The grammar of strategy files
+
+Made from the code by `python -m workers.strategy.reference docs/strategy-grammar.md`; a test compares the two.
+
+A strategy is one YAML document. It is read strictly: a key that is not listed here, a value of another type or out of
+its range, a name that nothing defines and a combination that has no effect are refused with line, column and the
+nearest valid name. Every key that is accepted has an effect. `examples/strategies/` has complete files with comments.
+
+The chain: bars → `indicators` → `fuzzy_sets` (degrees from 0 to 1) → `nn_inputs` → `model` → `decisions`.
+
+* Scalars follow YAML 1.2: `1e-3` is a number, `yes` and `2010-01-31` are texts. Duplicate keys, tags, anchors and merge
+  keys are refused.
+* An input is named `TIMEFRAME_SET_MEMBERSHIP` (`1d_momentum_low`) or `TIMEFRAME_INDICATOR_raw`; with
+  `lookback_periods` the inputs of earlier bars follow, `1d_momentum_low@-1` for one bar ago.
+* An indicator with several outputs is named with the output, `macd_12.histogram`; the bare name is its first output.
+* `timeframes: {timeframes: [...]}` and `symbols: {symbols: [...]}` mean `list`, and the keys of `training` may stand
+  under `model.training` instead: each key in one of the places.
+"""
+
+IN_THE_FILE = {
+    ("Indicator", "parameters"): "each parameter of the [indicator](#indicators) is a key beside `type`",
+    ("FuzzySet", "memberships"): "each membership is a key beside `indicator`, in the order of the inputs",
+}
+"""Keys that the file spells without their own name."""
+
+
+def render() -> str:
+    """The whole page, in Markdown."""
+    parts = [INTRODUCTION, "## Sections\n"]
+    parts += ["\n".join(_section(section)) for section in sections_of(Strategy.model_json_schema())]
+    parts += ["\n".join(lines) for lines in (_timeframes(), _memberships(), _indicators(), _refused())]
+    return "\n".join(parts)
+
+
+def _section(section: SchemaSection) -> Iterator[str]:
+    yield f"### {section.title.replace('.memberships.', '.')}\n"
+    if section.place and section.description:
+        yield f"{section.description}\n"
+    yield from _table("key", "value", "default", "meaning")
+    for key, node in section.keys.items():
+        spelled = IN_THE_FILE.get((section.name, key))
+        name = f"*{key}*" if spelled else f"`{key}`"
+        default = "required" if key in section.required else _default(node.get("default"))
+        yield _row(name, spelled or _value(node), default, str(node.get("description", "")))
+    yield ""
+
+
+def _value(node: Node) -> str:
+    """What may stand there, in words."""
+    match node:
+        case {"$ref": _} | {"oneOf": _} | {"patternProperties": _} | {"items": {"$ref": _}}:
+            return "a section, below" if "items" not in node else "a list of sections, below"
+        case {"anyOf": choices}:
+            return " or ".join(_value(choice) for choice in choices if choice.get("type") != "null")
+        case {"const": only}:
+            return _code(only)
+        case {"enum": choices}:
+            return ", ".join(map(_code, choices))
+        case {"type": "array", "prefixItems": items}:
+            return f"a list of {len(items)}: {_value(items[0])}"
+        case {"type": "array", "items": item}:
+            return f"a list of: {_value(item)}"
+        case {"type": "boolean"}:
+            return "`true`, `false`"
+        case {"type": "integer" | "number" as kind}:
+            return ("whole number" if kind == "integer" else "number") + _bounds(node)
+        case {"format": "date"}:
+            return "a day, YYYY-MM-DD"
+    return "text"
+
+
+def _bounds(node: Node) -> str:
+    words = (
+        ("minimum", "from"),
+        ("exclusiveMinimum", "above"),
+        ("maximum", "to"),
+        ("exclusiveMaximum", "below"),
+    )
+    return "".join(f" {word} {_number(node[bound])}" for bound, word in words if bound in node)
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return ""
+    return "its own" if isinstance(value, dict) and value else "none" if value == {} else _code(value)
+
+
+def _code(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "`[" + ", ".join(map(str, value)) + "]`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{_number(value) if isinstance(value, int | float) else value}`"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ") if value == int(value) and abs(value) >= 10_000 else f"{value:g}"
+
+
+def _timeframes() -> Iterator[str]:
+    yield "## Timeframes and prices\n"
+    yield f"Timeframes: {', '.join(f'`{name}`' for name in TIMEFRAMES)}.\n"
+    yield f"`source` of an indicator: {', '.join(f'`{name}`' for name in PRICE_SOURCES)}.\n"
+
+
+def _memberships() -> Iterator[str]:
+    yield "## Membership functions\n"
+    yield "A list of three numbers is triangular, one of four trapezoidal.\n"
+    yield from _table("type", "parameters", "must hold")
+    for entry in MEMBERSHIPS.values():
+        yield _row(f"`{entry.name}`", f"`[{', '.join(entry.parameters)}]`", f"`{entry.rule}`")
+    yield ""
+
+
+def _indicators() -> Iterator[str]:
+    yield "## Indicators\n"
+    yield "The warm-up is the number of bars at the start that have no value.\n"
+    yield from _table("type", "what it is", "parameters", "outputs", "warm-up")
+    for entry in INDICATORS.values():
+        also = "".join(f", `{alias}`" for alias in entry.aliases)
+        parameters = "<br>".join(map(_parameter, entry.parameters))
+        yield _row(f"`{entry.name}`{also}", entry.title, parameters, _outputs(entry), f"`{entry.warm_up}`")
+    yield ""
+
+
+def _parameter(parameter: Parameter) -> str:
+    also = "".join(f", `{alias}`" for alias in parameter.aliases)
+    match parameter.kind:
+        case "choice":
+            values = ", ".join(parameter.choices) if parameter.choices != PRICE_SOURCES else "a price"
+        case "bool":
+            values = "true, false"
+        case _:
+            values = f"{parameter.minimum:g} to {parameter.maximum:g}"
+    return f"`{parameter.name}`{also} = {_code(parameter.default)} ({values})"
+
+
+def _outputs(entry: IndicatorEntry) -> str:
+    said = []
+    for output in entry.outputs:
+        ends = (output.low, output.high)
+        low, high = ("" if end is None else f"{end:g}" for end in ends)
+        span = (
+            f" {low} to {high}" if low and high else f" from {low}" if low else f" to {high}" if high else ""
+        )
+        said.append(f"`{output.name}`{span}")
+    return ", ".join(said)
+
+
+def _refused() -> Iterator[str]:
+    yield "## Refused\n"
+    yield "What other KTRDR files have and nothing here carries out:\n"
+    yield from _table("key or type", "why")
+    for name, sentence in {**NOT_CARRIED_OUT, **NOT_INPUTS}.items():
+        yield _row(f"`{name}`", sentence)
+
+
+def _table(*names: str) -> tuple[str, str]:
+    return _row(*names), _row(*("---" for _ in names))
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(render() + "\n", encoding="utf-8")

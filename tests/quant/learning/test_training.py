@@ -7,12 +7,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.quant.learning.conftest import STRATEGY, RecordedJob, synthetic
 from worker_agent.protocol import InvalidInput
+from workers.learning import report
 from workers.learning.dataset import build_dataset, run_lengths
 from workers.learning.parameters import TrainingParameters
 from workers.learning.run import prepare, run_training
@@ -221,3 +224,71 @@ def test_data_that_teach_nothing_are_a_sentence(
 def test_a_symbol_without_bars_is_named(new_job: NewJob) -> None:
     with pytest.raises(InvalidInput, match="ZZZ"):
         run(new_job(), symbols=("AAA", "ZZZ"))
+
+
+def test_a_report_that_cannot_be_drawn_costs_no_model(
+    new_job: NewJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lesson Q16."""
+
+    def broken(*_: object) -> None:
+        raise ArithmeticError("no ink")
+
+    plain, job = new_job(), new_job()
+    expected = run(plain)
+    monkeypatch.setattr(report, "build", broken)
+    result = run(job)
+    assert result["metrics"] == expected["metrics"]
+    assert job.artifacts["model.safetensors"] == plain.artifacts["model.safetensors"]
+    assert "report.json" not in job.artifacts
+    assert [warning["message"] for warning in result["warnings"] if warning["code"] == "no_report"] == [
+        "The report could not be drawn (no ink); the model stands."
+    ]
+
+
+@pytest.mark.parametrize("kind", ["mlp", "gru"])
+def test_every_bar_is_a_row_or_counted_with_its_reason(kind: str, tmp_path: Path) -> None:
+    """Lesson Q24: nothing is dropped in silence, whether for warm-up, gaps, windows, labels or the purge."""
+    bars = synthetic(2)
+    bars = pd.concat([bars.iloc[:500], bars.iloc[540:]])
+    bars.iloc[300, :5] = np.nan
+    write_bars(bars, tmp_path / "AAA.parquet")
+    job = RecordedJob({"bars/AAA/1d.parquet": tmp_path / "AAA.parquet"})
+    result = run(job, KINDS[kind], symbols=("AAA",))
+    left_out = result["left_out"]
+    assert left_out["AAA"]["gaps"] > 0
+    counted = sum(result["rows"].values()) + left_out["purged"] + sum(left_out["AAA"].values())
+    assert counted == len(bars)
+
+
+def test_other_data_give_another_model(tmp_path: Path, new_job: NewJob) -> None:
+    """Lesson Q9, Q10: one changed price, and neither the model nor the hash of its data is the same."""
+    bars = synthetic(0, persistence=0.35)
+    bars.iloc[200, 1:4] *= 1.01
+    write_bars(bars, tmp_path / "AAA.parquet")
+    job = new_job()
+    job.inputs = {**job.inputs, "bars/AAA/1d.parquet": tmp_path / "AAA.parquet"}
+    one, other = run(new_job()), run(job)
+    assert one["model"]["sha256"] != other["model"]["sha256"]
+    assert one["provenance"]["data_sha256"] != other["provenance"]["data_sha256"]
+
+
+def test_many_rules_over_many_rows_take_moments_and_little_memory() -> None:
+    """Lesson Q26: 512 rules over 40 inputs; a pass that makes [rows, rules, inputs] would need 1.3 GB at once."""
+    torch.manual_seed(0)
+    network = TSK(40, 512, 3, linear=True, width=1.0, dropout=0.0)
+    rows = torch.randn(16_384, 40)
+    largest = 0
+
+    class Largest(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal largest
+            out = func(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor):
+                largest = max(largest, out.numel())
+            return out
+
+    with torch.no_grad(), Largest():
+        said = network(rows)
+    assert torch.isfinite(said).all()
+    assert largest <= 16_384 * 512 * 3

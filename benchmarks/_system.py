@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker_agent import kernel
+
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_S = 90.0
 ENDS_WITHIN_S = 20.0
@@ -45,6 +47,7 @@ def running(*arguments: str, **environment: str) -> Iterator[System]:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=lambda parent=os.getpid(): kernel.die_with_parent(parent),
             )  # fmt: skip
         try:
             url = _ready(process, output)

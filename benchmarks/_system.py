@@ -36,6 +36,7 @@ def running(*arguments: str, **environment: str) -> Iterator[System]:
         output = Path(directory) / "output"
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("KTRDR_", "DJANGO_"))}
         chosen = arguments or ("--workers", "")
+        parent = os.getpid()
         with output.open("wb") as log:
             process = subprocess.Popen(
                 [
@@ -47,7 +48,7 @@ def running(*arguments: str, **environment: str) -> Iterator[System]:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=lambda parent=os.getpid(): kernel.die_with_parent(parent),
+                preexec_fn=lambda: kernel.die_with_parent(parent),
             )  # fmt: skip
         try:
             url = _ready(process, output)

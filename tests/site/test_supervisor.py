@@ -88,7 +88,10 @@ async def test_who_ignores_the_signal_is_killed_with_all_its_descendants() -> No
     started = time.monotonic()
     await watch.stop_all(0.5)
     assert time.monotonic() - started < 5
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    # The signal is sent when stop_all returns; the kernel ends a grandchild of ours in its own time.
+    async with asyncio.timeout(5):
+        while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.01)
 
 
 PARENT = """

@@ -419,7 +419,7 @@ class Agent:
             directory=str(operation.directory),
         )
         try:
-            await asyncio.to_thread(self.outbox.keep, kept)
+            await self.outbox.keep(kept)
         except OSError as error:
             log.error("the report of %s is in memory alone: %s", operation.operation_id, error)
         operation.report = report

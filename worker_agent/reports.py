@@ -59,12 +59,20 @@ class Outbox:
                 path.rename(path.with_suffix(".broken"))
         self._changed()
 
-    def keep(self, kept: Kept) -> None:
-        """On disk when it returns. Raises OSError; the report then lives in memory alone."""
-        report = kept.finished.report
-        name = f"{kept.finished.operation_id}.{report.attempt}.json"
-        self.entries[name] = kept
-        self._changed()
+    async def keep(self, kept: Kept) -> None:
+        """On disk, and then to be sent. Raises OSError; the report then lives in memory alone.
+
+        The sending begins with the event loop's next step, never before the caller's own next line: whoever hears
+        of the report may rely on what the caller does there.
+        """
+        name = f"{kept.finished.operation_id}.{kept.finished.report.attempt}.json"
+        try:
+            await asyncio.to_thread(self._write, name, kept)
+        finally:
+            self.entries[name] = kept
+            self._changed()
+
+    def _write(self, name: str, kept: Kept) -> None:
         incoming = self.directory / f".{name}"
         with incoming.open("w") as file:
             file.write(kept.model_dump_json())

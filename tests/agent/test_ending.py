@@ -77,7 +77,7 @@ async def test_a_failure_is_told_as_what_it_was_and_the_agent_goes_on(
     assert report.error.error_class is kind
     assert says in report.error.message
     assert len(report.error.message) <= MAX_TEXT
-    await backend.start(worker, "next")
+    assert (await backend.start(worker, "next"))[0] == 200, "who has reported is idle"
     assert (await backend.report_of("next")).outcome is Outcome.COMPLETED
 
 

@@ -8,29 +8,26 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from worker_agent import job_process, resources
-from worker_agent.client import BackendClient, BackendError, Corrupt, NoSuchFile, Unauthorized
-from worker_agent.files import FileCache, sha256_of
-from worker_agent.job import Assignment, FilesOnDisk, Resume
+from worker_agent.checkpoints import send_checkpoint
+from worker_agent.client import BackendClient, BackendError, Corrupt, NoSuchFile
+from worker_agent.files import FileCache
+from worker_agent.inputs import fetch_inputs
+from worker_agent.job import Assignment
 from worker_agent.job_process import Ending, JobProcess
+from worker_agent.options import Options
 from worker_agent.protocol import (
     AgentState,
-    ArtifactRef,
-    CheckpointReport,
     Deregistration,
-    ErrorClass,
     FinishedOperation,
     Health,
     LogLevel,
-    OperationError,
     Outcome,
-    Progress,
     Registration,
     RegistrationAnswer,
     Report,
@@ -42,16 +39,13 @@ from worker_agent.protocol import (
 from worker_agent.registration import Registrar
 from worker_agent.reports import Kept, Outbox
 from worker_agent.running import RunningOperation
-
-if TYPE_CHECKING:
-    from worker_agent.base import OperationSpec, Options, WorkerAPIBase
+from worker_agent.verdict import Stop, failed, judge, stopped
+from worker_agent.work import OperationSpec, Worker
 
 log = logging.getLogger(__name__)
 
 REMEMBERED = 1000
 """Operations whose newest attempt is remembered, to refuse older ones."""
-FETCH_TRIES = 3
-FETCH_PAUSE_S = 1.0
 LAST_WORDS_S = 2.0
 """At shutdown, for the last report to be taken."""
 LOAD_EVERY_S = 5.0
@@ -72,7 +66,7 @@ class OlderAttempt(Exception):
 
 
 class Agent:
-    def __init__(self, worker: "WorkerAPIBase", options: "Options", instance_id: str) -> None:
+    def __init__(self, worker: Worker, options: Options, instance_id: str) -> None:
         self.worker = worker
         self.options = options
         self.instance_id = instance_id
@@ -153,7 +147,7 @@ class Agent:
 
     # Starting ------------------------------------------------------------------------------------------
 
-    def start(self, spec: "OperationSpec", request: StartRequest, operation_id: str) -> None:
+    def start(self, spec: OperationSpec, request: StartRequest, operation_id: str) -> None:
         """Accepts the work, or the repetition of what was accepted. Raises Busy, OlderAttempt, ValidationError.
 
         Nothing is awaited between the look at `current` and its change: of two starts at once one is refused.
@@ -181,7 +175,7 @@ class Agent:
 
     async def _work(
         self,
-        spec: "OperationSpec",
+        spec: OperationSpec,
         request: StartRequest,
         operation: RunningOperation,
         parameters: dict[str, Any],
@@ -191,13 +185,13 @@ class Agent:
             report = await self._attempt(spec, request, operation, parameters)
         except Exception as error:
             log.exception("the agent could not run %s", operation.operation_id)
-            report = self._failed(operation, ErrorClass.JOB, f"The worker could not run it: {error}")
+            report = failed(operation, self.instance_id, f"The worker could not run it: {error}")
         await asyncio.gather(*self._side_tasks, return_exceptions=True)
         await self._finish(operation, report)
 
     async def _attempt(
         self,
-        spec: "OperationSpec",
+        spec: OperationSpec,
         request: StartRequest,
         operation: RunningOperation,
         parameters: dict[str, Any],
@@ -205,13 +199,13 @@ class Agent:
         shutil.rmtree(operation.directory, ignore_errors=True)
         operation.directory.mkdir(parents=True)
         try:
-            inputs, resume = await self._fetch(request, operation)
+            inputs, resume = await fetch_inputs(request, operation, self.cache, self.client, self.registrar)
         except (NoSuchFile, Corrupt) as error:
-            return self._failed(operation, ErrorClass.JOB, f"An input cannot be had: {error}.")
+            return failed(operation, self.instance_id, f"An input cannot be had: {error}.")
         except (BackendError, OSError) as error:
-            return self._ended(operation, Outcome.INTERRUPTED, error=f"an input cannot be fetched: {error}")
-        if self._cancel_reason is not None:
-            return self._ended(operation, self._cancelled_outcome(), error=self._cancel_reason)
+            return self._interrupted(operation, f"an input cannot be fetched: {error}")
+        if (stop := self._stop()) is not None:
+            return stopped(operation, self.instance_id, stop)
         process = JobProcess(operation, self._checkpoint_callback(operation))
         assignment = Assignment(
             operation.operation_id, operation.attempt, parameters, operation.directory, inputs, resume
@@ -220,15 +214,18 @@ class Agent:
         helpers = {child.pid for child in psutil.Process().children(recursive=True)}
         process.start(self.context, spec.run, type(self.worker), spec.Parameters, assignment)
         self._process = process
-        if self._cancel_was_asked():  # while the process was being made
-            await process.end(self._cancel_reason or "", self._grace())
+        if (stop := self._stop()) is not None:  # while the process was being made
+            await process.end(stop.reason, self._grace())
         ending = await process.wait()
         orphans = await asyncio.to_thread(job_process.end_orphans, helpers)
         if orphans:
             operation.add_log(f"{orphans} processes that the job left behind were ended.", LogLevel.WARNING)
         if await self._ended_with_us(ending, helpers):
-            return self._ended(operation, Outcome.INTERRUPTED, error="the worker's processes were ended")
-        return await asyncio.to_thread(self._judge, operation, ending)
+            return self._interrupted(operation, "the worker's processes were ended")
+        return await asyncio.to_thread(judge, operation, self.instance_id, ending, self._stop())
+
+    def _interrupted(self, operation: RunningOperation, reason: str) -> Report:
+        return stopped(operation, self.instance_id, Stop(reason, Outcome.INTERRUPTED))
 
     async def _ended_with_us(self, ending: Ending, helpers: set[int]) -> bool:
         """Whether the job died wordless of what ends the whole worker: the service's SIGTERM to each of its
@@ -239,40 +236,6 @@ class Agent:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.leaving.wait(), SIGNALS_APART_S)
         return self._interrupting or not await asyncio.to_thread(job_process.all_live, helpers)
-
-    async def _fetch(
-        self, request: StartRequest, operation: RunningOperation
-    ) -> tuple[dict[str, Path], Resume | None]:
-        checkpoint = request.resume_from
-        if not request.inputs and checkpoint is None:
-            return {}, None
-        operation.progress = Progress(current_step="fetching inputs")
-        kept = checkpoint.files if checkpoint else ()
-        paths = await self._fetch_patiently((*request.inputs, *kept), operation)
-        inputs = {ref.name: paths[ref.sha256] for ref in request.inputs}
-        if checkpoint is None:
-            return inputs, None
-        files = FilesOnDisk({ref.name: paths[ref.sha256] for ref in checkpoint.files})
-        return inputs, Resume(checkpoint.attempt, checkpoint.step, files)
-
-    async def _fetch_patiently(
-        self, refs: tuple[ArtifactRef, ...], operation: RunningOperation
-    ) -> dict[str, Path]:
-        """SHA-256 -> file. Raises NoSuchFile, Corrupt at once, other trouble after some tries."""
-        tries = 0
-        while True:
-            try:
-                return await self.cache.fetch(refs, self.client)
-            except (NoSuchFile, Corrupt):
-                raise
-            except BackendError as error:
-                tries += 1
-                if tries == FETCH_TRIES:
-                    raise
-                if isinstance(error, Unauthorized):
-                    await self.registrar.again()
-                operation.add_log(f"inputs: {error}; trying again", LogLevel.WARNING)
-                await asyncio.sleep(FETCH_PAUSE_S)
 
     # Checkpoints ---------------------------------------------------------------------------------------
 
@@ -285,41 +248,11 @@ class Agent:
         return taken
 
     def _begin_checkpoint(self, operation: RunningOperation, step: int, files: dict[str, str]) -> None:
-        task = asyncio.create_task(self._send_checkpoint(operation, step, files))
+        task = asyncio.create_task(
+            send_checkpoint(operation, self.instance_id, step, files, self.client, self.registrar)
+        )
         self._side_tasks.add(task)
         task.add_done_callback(self._side_tasks.discard)
-
-    async def _send_checkpoint(self, operation: RunningOperation, step: int, files: dict[str, str]) -> None:
-        """Best effort, twice: the next checkpoint replaces it, and a job does not wait for the backend."""
-        try:
-            refs = [
-                ArtifactRef(
-                    name=name,
-                    sha256=await asyncio.to_thread(sha256_of, Path(path)),
-                    size=Path(path).stat().st_size,
-                )
-                for name, path in files.items()
-            ]
-            message = CheckpointReport(
-                attempt=operation.attempt, instance_id=self.instance_id, step=step, files=tuple(refs)
-            )
-            for last in (False, True):
-                try:
-                    for ref in refs:
-                        await self.client.put_file(ref.sha256, Path(files[ref.name]))
-                    await self.client.checkpoint(operation.operation_id, message)
-                    break
-                except Unauthorized:
-                    await self.registrar.again()
-                except BackendError:
-                    if last:
-                        raise
-                    await asyncio.sleep(0.5)
-        except (BackendError, OSError, ValidationError) as error:
-            operation.add_log(f"The checkpoint at step {step} was not kept: {error}", LogLevel.WARNING)
-        finally:
-            for path in files.values():
-                Path(path).unlink(missing_ok=True)
 
     # Ending --------------------------------------------------------------------------------------------
 
@@ -340,76 +273,13 @@ class Agent:
             self._side_tasks.add(task)
             task.add_done_callback(self._side_tasks.discard)
 
-    def _cancel_was_asked(self) -> bool:
-        return self._cancel_reason is not None
+    def _stop(self) -> Stop | None:
+        if self._cancel_reason is None:
+            return None
+        return Stop(self._cancel_reason, Outcome.INTERRUPTED if self._interrupting else Outcome.CANCELLED)
 
     def _grace(self) -> float:
         return self.options.shutdown_grace_s if self._interrupting else self.cancel_grace_s
-
-    def _cancelled_outcome(self) -> Outcome:
-        return Outcome.INTERRUPTED if self._interrupting else Outcome.CANCELLED
-
-    def _judge(self, operation: RunningOperation, ending: Ending) -> Report:
-        word = ending.message
-        asked = self._cancel_reason is not None
-        if word is None:
-            if asked and ending.killed_by_us:
-                return self._ended(operation, self._cancelled_outcome(), error=self._cancel_reason or "")
-            return self._failure(operation, ending.error())
-        if asked and word["cancel_observed"]:
-            # It saw the wish and ended because of it, whatever it returned or raised on the way out.
-            return self._ended(
-                operation,
-                self._cancelled_outcome(),
-                error=self._cancel_reason or "",
-                result=word.get("result"),
-            )
-        if word["outcome"] == "failed":
-            return self._failure(operation, word["error"])
-        try:
-            return self._ended(operation, Outcome.COMPLETED, result=word["result"])
-        except (ValidationError, OSError) as error:
-            return self._failed(operation, ErrorClass.JOB, f"The result cannot be reported: {error}")
-
-    def _failure(self, operation: RunningOperation, error: dict[str, Any]) -> Report:
-        return self._ended(
-            operation, Outcome.FAILED, failure=OperationError.model_validate(error), artifacts=False
-        )
-
-    def _failed(self, operation: RunningOperation, kind: ErrorClass, message: str) -> Report:
-        failure = OperationError(error_class=kind, message=message[:4000])
-        return self._ended(operation, Outcome.FAILED, failure=failure, artifacts=False)
-
-    def _ended(
-        self,
-        operation: RunningOperation,
-        outcome: Outcome,
-        *,
-        error: str = "",
-        result: dict[str, Any] | None = None,
-        failure: OperationError | None = None,
-        artifacts: bool = True,
-    ) -> Report:
-        if failure is None and error:
-            failure = OperationError(error_class=ErrorClass.JOB, message=error[:4000])
-        refs: tuple[ArtifactRef, ...] = ()
-        if artifacts:
-            refs = tuple(
-                ArtifactRef(name=name, sha256=sha256_of(path), size=path.stat().st_size)
-                for name, path in operation.artifacts.items()
-            )
-        metrics, logs = operation.not_pulled()
-        return Report(
-            attempt=operation.attempt,
-            instance_id=self.instance_id,
-            outcome=outcome,
-            result=result,
-            error=failure,
-            artifacts=refs,
-            progress=operation.progress,
-            metrics=metrics,
-            logs=logs,
-        )
 
     async def _finish(self, operation: RunningOperation, report: Report) -> None:
         files = {ref.sha256: str(operation.artifacts[ref.name]) for ref in report.artifacts}

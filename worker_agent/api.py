@@ -10,9 +10,9 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from worker_agent.agent import Agent, Busy, OlderAttempt
-from worker_agent.base import OperationSpec
 from worker_agent.protocol import BusyAnswer, LogsPage, MetricsPage, StartAnswer, StartRequest
 from worker_agent.running import RunningOperation
+from worker_agent.work import OperationSpec
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_START = 16 * 1024**2

@@ -82,7 +82,7 @@ class System:
     def start_web(self, name: str = "web") -> None:
         self.processes.start(
             name, "-m", "gunicorn", "ktrdr_site.wsgi", f"--bind=127.0.0.1:{self.port}",
-            "--worker-class=gthread", "--workers=2", "--threads=4", "--graceful-timeout=5",
+            "--worker-class=gthread", "--workers=2", "--threads=8", "--graceful-timeout=5",
         )  # fmt: skip
 
     def start_dispatcher(self, name: str = "dispatcher") -> None:

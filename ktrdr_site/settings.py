@@ -48,7 +48,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "ktrdr_site.correlation.CorrelationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -181,6 +181,7 @@ SPECTACULAR_SETTINGS = {
 LOGGING_CONFIG = "ktrdr_site.logs.configure"
 LOGGING = logging_settings(environment.one_of("KTRDR_LOG_FORMAT", "console", ("console", "json")))
 DJANGO_STRUCTLOG_USER_ID_FIELD = "pk"
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # the middleware has checked it
 
 WORKER_TOKEN = environment.worker_token("KTRDR_WORKER_TOKEN", DATA_DIR / "worker-token")
 TRUST_NETWORK = environment.flag("KTRDR_TRUST_NETWORK")

@@ -22,6 +22,7 @@ from registry import selection
 from registry.models import Worker
 from registry.worker_client import Endpoint
 from worker_agent.protocol import ArtifactRef, CheckpointRef, StartRequest
+from worker_agent.trace import Trace
 
 MAX_OTHERS = 3
 """Workers that are asked at once after the first one did not take it."""
@@ -36,6 +37,7 @@ class Claim:
     endpoint: Endpoint
     start_path: str
     request: StartRequest
+    trace: Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def claim_for(operation: Operation, actor: Actor, *, push: bool = True, wait: bo
 
 def of_attempt(operation: Operation, attempt: Attempt, checkpoint: Checkpoint | None) -> Claim:
     worker = Worker(worker_id=attempt.worker_id)
+    trace = operation.trace
     return Claim(
         operation_id=operation.pk,
         attempt=attempt.number,
@@ -107,7 +110,10 @@ def of_attempt(operation: Operation, attempt: Attempt, checkpoint: Checkpoint | 
             parameters=operation.parameters,
             inputs=_refs(operation.artifacts.filter(role=Artifact.Role.INPUT)),
             resume_from=_resume_from(checkpoint),
+            request_id=trace.request_id,
+            traceparent=trace.traceparent,
         ),
+        trace=trace,
     )
 
 

@@ -16,14 +16,14 @@ No transaction is open while a worker is spoken to, and one slow worker delays n
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 import structlog
 from asgiref.sync import sync_to_async
 
-from operations import claims, doubts, lifecycle, reports
+from operations import claims, doubts, journal, lifecycle, reports
 from operations.actors import DISPATCHER
 from operations.claims import MAX_OTHERS, Claim, Demand
 from operations.doubts import Doubt
@@ -75,11 +75,11 @@ class Dispatcher:
         """Takes all there is to do now and begins it; returns how much that was."""
         begun = 0
         for doubt in await db(doubts.take):
-            self._begin(self._resolve(doubt))
+            self._begin(doubt.operation_id, self._resolve(doubt))
             begun += 1
         unmet: list[Demand] = []
         while claim := await db(claims.claim_next, unmet, DISPATCHER):
-            self._begin(self._push(claim))
+            self._begin(claim.operation_id, self._push(claim))
             begun += 1
         if unmet:
             await db(claims.explain_waiting, unmet)
@@ -90,8 +90,8 @@ class Dispatcher:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _begin(self, operation_id: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=operation_id)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -99,9 +99,13 @@ class Dispatcher:
         # Whatever went wrong, the attempt stands in the database with the moment when it is to be asked about.
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("speaking to a worker failed", exc_info=error)
+            log.error("speaking to a worker failed", exc_info=error, operation_id=task.get_name())
 
     async def _push(self, claim: Claim, others: int = MAX_OTHERS) -> None:
+        with _speaking_of(claim):
+            await self._start(claim, others)
+
+    async def _start(self, claim: Claim, others: int) -> None:
         try:
             await self._client.start(claim.endpoint, claim.start_path, claim.request)
         except (
@@ -116,13 +120,13 @@ class Dispatcher:
             message = f"The worker refuses the parameters: {error}"
             await db(lifecycle.refuse, claim.operation_id, claim.attempt, DISPATCHER, message)
         except (WorkerUncertain, WorkerMisbehaved) as error:
-            _say("the outcome of a start is not known", claim, error)
+            log.info("the outcome of a start is not known", reason=str(error))
             await db(doubts.ask_again, claim.operation_id, claim.attempt)
         else:
             await db(lifecycle.accept, claim.operation_id, claim.attempt, DISPATCHER)
 
     async def _push_elsewhere(self, claim: Claim, reason: str, others: int) -> None:
-        _say("the worker did not take it", claim, reason)
+        log.info("the worker did not take it", reason=reason)
         back = await db(lifecycle.reject, claim.operation_id, claim.attempt, DISPATCHER, reason)
         if not back:
             return
@@ -133,6 +137,10 @@ class Dispatcher:
             await db(lifecycle.refuse_to_wait, claim.operation_id, reason)
 
     async def _resolve(self, doubt: Doubt) -> None:
+        with _speaking_of(doubt):
+            await self._settle(doubt)
+
+    async def _settle(self, doubt: Doubt) -> None:
         if doubt.status == Status.CANCELLING:
             await self._cancel(doubt)
         elif doubt.start is not None and not doubt.was_pushed:
@@ -150,7 +158,7 @@ class Dispatcher:
                 lifecycle.lose, doubt.operation_id, doubt.attempt, DISPATCHER, f"worker misbehaved: {error}"
             )
         except WorkerError as error:
-            _say("the worker cannot be asked", doubt, error)
+            log.info("the worker cannot be asked", reason=str(error))
             await db(doubts.ask_again, doubt.operation_id, doubt.attempt)
         else:
             await self._answered(doubt, answer)
@@ -182,7 +190,7 @@ class Dispatcher:
         except (WorkerUnknownOperation, WorkerConflict) as error:
             await db(lifecycle.lose, doubt.operation_id, doubt.attempt, DISPATCHER, str(error))
         except WorkerError as error:
-            _say("the worker could not be told to cancel", doubt, error)
+            log.info("the worker could not be told to cancel", reason=str(error))
             await db(doubts.ask_again, doubt.operation_id, doubt.attempt)
         else:
             await db(doubts.ask_again, doubt.operation_id, doubt.attempt)
@@ -194,17 +202,11 @@ def apply_found_report(doubt: Doubt, answer: AgentOperation) -> None:
     try:
         reports.apply(doubt.operation_id, doubt.endpoint.worker_id, answer.report)
     except reports.MissingFiles as error:
-        _say("the report waits for its files", doubt, error)
+        log.info("the report waits for its files", reason=str(error))
         doubts.ask_again(doubt.operation_id, doubt.attempt)
     except Operation.DoesNotExist:
         return
 
 
-def _say(event: str, about: Claim | Doubt, reason: object) -> None:
-    log.info(
-        event,
-        operation_id=about.operation_id,
-        attempt=about.attempt,
-        worker_id=about.endpoint.worker_id,
-        reason=str(reason),
-    )
+def _speaking_of(about: Claim | Doubt) -> AbstractContextManager[None]:
+    return journal.speaking_of(about.operation_id, about.attempt, about.endpoint.worker_id, about.trace)

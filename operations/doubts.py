@@ -11,6 +11,7 @@ from operations.models import Attempt
 from operations.states import Status
 from registry.models import Capability
 from registry.worker_client import Endpoint
+from worker_agent.trace import Trace
 
 BATCH = 500
 
@@ -22,6 +23,7 @@ class Doubt:
     status: Status
     endpoint: Endpoint
     was_pushed: bool
+    trace: Trace
     start: Claim | None
     """What to send where the operation is DISPATCHING and the worker does not have it."""
     reason: str = "cancelled"
@@ -63,6 +65,7 @@ def _doubt(attempt: Attempt) -> Doubt | None:
         status=Status(operation.status),
         endpoint=claims.endpoint_of(attempt),
         was_pushed=attempt.pushed_at is not None,
+        trace=operation.trace,
         start=start,
     )
 

@@ -14,12 +14,14 @@ from django.db import transaction
 from django.db.models import Max, Q, QuerySet
 from django.db.models.functions import Now
 
+from operations import journal
 from operations.actors import SYSTEM, Actor
 from operations.models import Attempt, Event, Operation
 from operations.models.attempt import AttemptOutcome
 from operations.states import FINAL, TRANSITIONS, Status
 from registry import notify
 from registry.models import Worker, WorkerStatus
+from worker_agent import trace
 from worker_agent.protocol import ErrorClass, OperationError
 
 MAX_REASON = 1000
@@ -43,7 +45,7 @@ def lock(operation_id: str) -> Operation:
 
 
 def record(operation: Operation, kind: str, actor: Actor, reason: str = "", **fields: Any) -> Event:
-    return Event.objects.create(
+    event = Event.objects.create(
         operation=operation,
         kind=kind,
         actor=actor.label,
@@ -52,6 +54,8 @@ def record(operation: Operation, kind: str, actor: Actor, reason: str = "", **fi
         reason=reason[:MAX_REASON],
         **fields,
     )
+    journal.announce(operation, event)
+    return event
 
 
 def record_created(operation: Operation, actor: Actor) -> None:
@@ -341,11 +345,14 @@ def _again(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
         raise WrongState("There is no checkpoint to resume from; retry starts it anew.")
     if gone:
         raise WrongState(f"It waits for {gone[0].pk}, which is {gone[0].status}; retry that one first.")
+    origin = trace.current()
     move(
         operation,
         Status.PENDING,
         actor,
         "resumed from the newest checkpoint" if resume else "retried from the start",
+        request_id=origin.request_id,
+        traceparent=origin.traceparent,
         resume=resume,
         queue=True,
         attempts_from=operation.attempt,

@@ -37,7 +37,11 @@ def refresh(operation: Operation) -> Operation:
         answer, metrics, logs = async_to_sync(_ask)(attempt)
     except WorkerError as error:
         log.info(
-            "progress is stale", operation_id=operation.pk, worker_id=attempt.worker_id, reason=str(error)
+            "progress is stale",
+            operation_id=operation.pk,
+            attempt=attempt.number,
+            worker_id=attempt.worker_id,
+            reason=str(error),
         )
         return operation
     store(attempt, answer, metrics, logs)
@@ -87,4 +91,10 @@ def store(
         try:
             reports.apply(attempt.operation_id, attempt.worker_id, answer.report)
         except reports.MissingFiles as error:
-            log.info("its files are still on their way", operation_id=attempt.operation_id, reason=str(error))
+            log.info(
+                "its files are still on their way",
+                operation_id=attempt.operation_id,
+                attempt=attempt.number,
+                worker_id=attempt.worker_id,
+                reason=str(error),
+            )

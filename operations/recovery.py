@@ -177,14 +177,15 @@ def _running(health: Health) -> RunningOperation | None:
 
 def _take_over(worker_id: str, finished: FinishedOperation) -> bool:
     """Whether the worker may forget it: applied, refused for ever, or of an operation that is not known."""
+    said = log.bind(operation_id=finished.operation_id, attempt=finished.report.attempt, worker_id=worker_id)
     try:
         verdict = reports.apply(finished.operation_id, worker_id, finished.report)
     except Operation.DoesNotExist:
         verdict = reports.Verdict.REFUSED
     except reports.MissingFiles as error:
-        log.info("a kept report waits for its files", operation_id=finished.operation_id, reason=str(error))
+        said.info("a kept report waits for its files", reason=str(error))
         return False
-    log.info("a kept report was delivered", operation_id=finished.operation_id, verdict=verdict)
+    said.info("a kept report was delivered", verdict=verdict)
     return True
 
 

@@ -16,6 +16,7 @@ from operations.orders import Order
 from operations.states import Status
 from registry import notify, selection
 from registry.rest import Invalid, Unavailable, invalid, pointer
+from worker_agent import trace
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -74,6 +75,7 @@ def _store(order: Order, by: Submitter) -> Operation:
     unfinished = [one.pk for one in awaited if one.status != Status.COMPLETED]
     if unfinished and not asked.queue:
         raise invalid("/queue", f"It is to wait for {', '.join(unfinished)}, and not to wait.")
+    origin = trace.current()
     operation = Operation.objects.create(
         operation_type=order.operation_type,
         parameters=order.parameters,
@@ -85,6 +87,8 @@ def _store(order: Order, by: Submitter) -> Operation:
         created_by=by.user,
         idempotency_key=by.idempotency_key,
         request_sha256=by.request_sha256 if by.idempotency_key else "",
+        request_id=origin.request_id,
+        traceparent=origin.traceparent,
         waiting_reason=f"waits for {', '.join(unfinished)}"[:500] if unfinished else "",
     )
     operation.after.set(awaited)

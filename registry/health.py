@@ -151,7 +151,11 @@ async def tell(
             )
         except WorkerError as error:
             log.info(
-                "could not stop a superseded attempt yet", worker_id=endpoint.worker_id, reason=str(error)
+                "could not stop a superseded attempt yet",
+                worker_id=endpoint.worker_id,
+                operation_id=running.operation_id,
+                attempt=running.attempt,
+                reason=str(error),
             )
 
     async def go(client: WorkerClient, endpoint: Endpoint) -> None:

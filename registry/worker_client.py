@@ -15,6 +15,7 @@ from django.conf import settings
 from pydantic import ValidationError
 
 from registry.auth import backend_token
+from worker_agent import trace
 from worker_agent.protocol import (
     AgentOperation,
     BusyAnswer,
@@ -160,7 +161,8 @@ class WorkerClient:
         self, worker: Endpoint, method: str, path: str, body: Any = None, most: int = MAX_BYTES
     ) -> tuple[int, bytes]:
         """(status, body). The timeout counts for the whole call: httpx's own starts anew with each byte."""
-        headers = {"Authorization": f"Bearer {backend_token(worker.worker_id, worker.instance_id)}"}
+        token = backend_token(worker.worker_id, worker.instance_id)
+        headers = {"Authorization": f"Bearer {token}", **trace.current_headers()}
         try:
             async with asyncio.timeout(self.timeout_s):
                 request = self._http.build_request(

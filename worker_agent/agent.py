@@ -39,6 +39,7 @@ from worker_agent.protocol import (
 from worker_agent.registration import Registrar
 from worker_agent.reports import Kept, Outbox
 from worker_agent.running import RunningOperation
+from worker_agent.trace import Trace
 from worker_agent.verdict import Stop, failed, judge, stopped
 from worker_agent.work import OperationSpec, Worker
 
@@ -161,7 +162,8 @@ class Agent:
             raise Busy(self.current.operation_id if self.current else None)
         parameters = spec.Parameters.model_validate(dict(request.parameters)).model_dump(mode="json")
         directory = self.options.data_dir / "jobs" / f"{operation_id}.{request.attempt}"
-        operation = RunningOperation(operation_id, spec.operation_type, request.attempt, directory)
+        trace = Trace.of(request.request_id, request.traceparent)
+        operation = RunningOperation(operation_id, spec.operation_type, request.attempt, directory, trace)
         self._remember(operation_id, request.attempt)
         self.current = operation
         self._cancel_reason, self._interrupting, self._process = None, False, None
@@ -181,13 +183,16 @@ class Agent:
         parameters: dict[str, Any],
     ) -> None:
         """From acceptance to a report that is safe on disk; whatever goes wrong ends in a report too."""
-        try:
-            report = await self._attempt(spec, request, operation, parameters)
-        except Exception as error:
-            log.exception("the agent could not run %s", operation.operation_id)
-            report = failed(operation, self.instance_id, f"The worker could not run it: {error}")
-        await asyncio.gather(*self._side_tasks, return_exceptions=True)
-        await self._finish(operation, report)
+        with operation.spoken_of():
+            log.info("%s begins", operation.operation_id)
+            try:
+                report = await self._attempt(spec, request, operation, parameters)
+            except Exception as error:
+                log.exception("the agent could not run %s", operation.operation_id)
+                report = failed(operation, self.instance_id, f"The worker could not run it: {error}")
+            await asyncio.gather(*self._side_tasks, return_exceptions=True)
+            log.info("%s has ended: %s", operation.operation_id, report.outcome)
+            await self._finish(operation, report)
 
     async def _attempt(
         self,
@@ -208,7 +213,13 @@ class Agent:
             return stopped(operation, self.instance_id, stop)
         process = JobProcess(operation, self._checkpoint_callback(operation))
         assignment = Assignment(
-            operation.operation_id, operation.attempt, parameters, operation.directory, inputs, resume
+            operation.operation_id,
+            operation.attempt,
+            parameters,
+            operation.directory,
+            inputs,
+            resume,
+            operation.trace.traceparent,
         )
         job_process.warm_up(self.context)
         helpers = {child.pid for child in psutil.Process().children(recursive=True)}
@@ -248,9 +259,10 @@ class Agent:
         return taken
 
     def _begin_checkpoint(self, operation: RunningOperation, step: int, files: dict[str, str]) -> None:
-        task = asyncio.create_task(
-            send_checkpoint(operation, self.instance_id, step, files, self.client, self.registrar)
-        )
+        with operation.spoken_of():  # a task keeps the context in which it was made
+            task = asyncio.create_task(
+                send_checkpoint(operation, self.instance_id, step, files, self.client, self.registrar)
+            )
         self._side_tasks.add(task)
         task.add_done_callback(self._side_tasks.discard)
 
@@ -287,6 +299,8 @@ class Agent:
             finished=FinishedOperation(operation_id=operation.operation_id, report=report),
             files=files,
             directory=str(operation.directory),
+            request_id=operation.trace.request_id,
+            traceparent=operation.trace.traceparent,
         )
         try:
             await self.outbox.keep(kept)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from worker_agent.agent import Agent, Busy, OlderAttempt
 from worker_agent.protocol import BusyAnswer, LogsPage, MetricsPage, StartAnswer, StartRequest
 from worker_agent.running import RunningOperation
+from worker_agent.trace import REQUEST_ID_HEADER, TRACEPARENT_HEADER
 from worker_agent.work import OperationSpec
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -102,6 +103,11 @@ class Endpoints:
                     return problem(HTTPStatus.BAD_REQUEST, "The body is not JSON.")
                 return _invalid(error)
             operation_id = start.task_id or secrets.token_hex(8)
+            asked = {
+                "request_id": start.request_id or request.headers.get(REQUEST_ID_HEADER),
+                "traceparent": start.traceparent or request.headers.get(TRACEPARENT_HEADER),
+            }
+            start = start.model_copy(update=asked)
             try:
                 self.agent.start(spec, start, operation_id)
             except Busy as busy:

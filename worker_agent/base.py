@@ -16,7 +16,6 @@ import asyncio
 import logging
 import secrets
 import signal
-import sys
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any, ClassVar
@@ -24,7 +23,7 @@ from typing import Any, ClassVar
 from aiohttp import web
 from pydantic import BaseModel, JsonValue
 
-from worker_agent import kernel
+from worker_agent import kernel, logs
 from worker_agent.agent import Agent
 from worker_agent.api import application
 from worker_agent.job import Job
@@ -71,10 +70,8 @@ class WorkerAPIBase:
     @classmethod
     def main(cls, arguments: Sequence[str] | None = None) -> None:
         """Runs the agent until it is told to leave."""
-        logging.basicConfig(
-            level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
         options = read_options(cls.__doc__, cls.default_port, arguments)
+        logs.configure(options.worker_id)
         kernel.adopt_orphans()
         try:
             asyncio.run(cls().serve(options))

@@ -13,6 +13,7 @@ from typing import Self
 import aiohttp
 from pydantic import ValidationError
 
+from worker_agent import trace
 from worker_agent.protocol import (
     CheckpointReport,
     Deregistration,
@@ -189,7 +190,7 @@ class BackendClient:
             method,
             self.url.rstrip("/") + path,
             data=data,
-            headers={**(headers or {}), "Authorization": f"Bearer {token}"},
+            headers={**(headers or {}), **trace.current_headers(), "Authorization": f"Bearer {token}"},
             allow_redirects=False,
             timeout=timeout or aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
         )

@@ -63,6 +63,7 @@ class Assignment:
     directory: Path
     inputs: dict[str, Path]
     resume: Resume | None
+    traceparent: str = ""
 
 
 class Job:
@@ -73,6 +74,8 @@ class Job:
         self.attempt = assignment.attempt
         self.inputs: Mapping[str, Path] = assignment.inputs
         self.resume = assignment.resume
+        self.traceparent = assignment.traceparent
+        """W3C Trace Context, for a job that calls others."""
         self.cancel_reason = ""
         self._directory = assignment.directory
         self._pipe = pipe

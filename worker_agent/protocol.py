@@ -10,7 +10,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from worker_agent.trace import usable_request_id, usable_traceparent
 
 PROTOCOL_VERSION = 1
 OLDEST_PROTOCOL_VERSION = 1
@@ -238,7 +248,10 @@ class StartRequest(Message):
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     inputs: tuple[ArtifactRef, ...] = Field(default=(), max_length=1000)
     resume_from: CheckpointRef | None = None
-    traceparent: str | None = Field(default=None, max_length=100)
+    request_id: str | None = None
+    """Of the request that asked for the operation."""
+    traceparent: str | None = None
+    """W3C Trace Context. An unusable one is as good as none, and so is an unusable `request_id`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -247,6 +260,16 @@ class StartRequest(Message):
             return data
         own = {key: data[key] for key in cls.model_fields if key in data}
         return {**own, "parameters": {key: value for key, value in data.items() if key not in own}}
+
+    @field_validator("request_id", mode="before")
+    @classmethod
+    def _usable_request_id(cls, value: Any) -> str | None:
+        return usable_request_id(value)
+
+    @field_validator("traceparent", mode="before")
+    @classmethod
+    def _usable_traceparent(cls, value: Any) -> str | None:
+        return usable_traceparent(value)
 
 
 class StartAnswer(Message):

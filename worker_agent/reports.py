@@ -6,13 +6,16 @@ import os
 import random
 import shutil
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from worker_agent import logs
 from worker_agent.client import BackendClient, BackendError, Refused, Unauthorized
 from worker_agent.protocol import ErrorClass, FinishedOperation, Message, OperationError, Outcome, Report
+from worker_agent.trace import Trace
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,13 @@ class Kept(Message):
     """SHA-256 -> path."""
     directory: str
     """The job's, removed with the entry."""
+    request_id: str = ""
+    traceparent: str = ""
+
+    def spoken_of(self) -> AbstractContextManager[None]:
+        report = self.finished
+        trace = Trace.of(self.request_id, self.traceparent)
+        return logs.speaking_of(report.operation_id, report.report.attempt, trace)
 
 
 def jitter(attempt: int, first_s: float = FIRST_PAUSE_S, longest_s: float = LONGEST_PAUSE_S) -> float:
@@ -108,25 +118,31 @@ class Outbox:
         while True:
             await self._news.wait()
             name, kept = next(iter(self.entries.items()))
-            try:
-                await self._send(kept)
-            except Unauthorized:
-                await self.on_unauthorized()
-            except Refused as error:
-                if error.status in GONE:
-                    log.info("%s is over for the backend: %s", kept.finished.operation_id, error)
+            with kept.spoken_of():
+                if await self._is_settled(name, kept):
                     self._remove(name)
                     tries = 0
                     continue
-                self._replace(name, kept, error)
-            except (BackendError, OSError) as error:
-                log.warning("the report of %s waits: %s", kept.finished.operation_id, error)
-            else:
-                self._remove(name)
-                tries = 0
-                continue
             await asyncio.sleep(jitter(tries))
             tries += 1
+
+    async def _is_settled(self, name: str, kept: Kept) -> bool:
+        """Whether nothing is left to say: the backend has taken it, or wants it no more."""
+        try:
+            await self._send(kept)
+        except Unauthorized:
+            await self.on_unauthorized()
+        except Refused as error:
+            if error.status in GONE:
+                log.info("%s is over for the backend: %s", kept.finished.operation_id, error)
+                return True
+            self._replace(name, kept, error)
+        except (BackendError, OSError) as error:
+            log.warning("the report of %s waits: %s", kept.finished.operation_id, error)
+        else:
+            log.info("the report of %s is delivered", kept.finished.operation_id)
+            return True
+        return False
 
     async def _send(self, kept: Kept) -> None:
         for sha256, path in kept.files.items():
@@ -158,7 +174,7 @@ class Outbox:
             logs=report.logs,
         )
         finished = FinishedOperation(operation_id=kept.finished.operation_id, report=failure)
-        self.entries[name] = Kept(finished=finished, files={}, directory=kept.directory)
+        self.entries[name] = kept.model_copy(update={"finished": finished, "files": {}})
 
     def _remove(self, name: str) -> None:
         kept = self.entries.pop(name, None)

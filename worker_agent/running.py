@@ -1,14 +1,20 @@
 """One operation as the agent keeps it: progress, metrics and logs, bounded in number and bytes."""
 
+import logging
 import threading
 import time
 from collections import deque
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from worker_agent.logs import names_of, speaking_of
 from worker_agent.protocol import AgentOperation, LogLevel, LogLine, MetricPoint, Progress, Report
+from worker_agent.trace import Trace
+
+job_log = logging.getLogger("job")
 
 MAX_METRIC_POINTS = 100_000
 MAX_LOG_LINES = 50_000
@@ -31,6 +37,7 @@ class RunningOperation:
     operation_type: str
     attempt: int
     directory: Path
+    trace: Trace = field(default_factory=Trace.of)
     state: State = "running"
     progress: Progress = field(default_factory=Progress)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -47,6 +54,10 @@ class RunningOperation:
     _cut_metrics: bool = False
     _cut_logs: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def spoken_of(self) -> AbstractContextManager[None]:
+        """Every line and call inside belongs to this operation."""
+        return speaking_of(self.operation_id, self.attempt, self.trace)
 
     def set_progress(self, message: dict[str, Any]) -> None:
         percentage = float(message["percentage"])
@@ -85,6 +96,9 @@ class RunningOperation:
             self._log_seq += 1
             line = LogLine(seq=self._log_seq, level=level, message=message, time=moment(at or time.time()))
             self._logs.append(line)
+        # The listening thread has no context of its own, so the line is told what it is about.
+        names = names_of(self.operation_id, self.attempt, self.trace)
+        job_log.log(logging.getLevelNamesMapping()[level.upper()], "%s", message, extra=names)
 
     def metrics_after(self, cursor: int) -> tuple[tuple[MetricPoint, ...], int]:
         """The next page; what lies at or before the cursor has been stored by the backend and is dropped."""

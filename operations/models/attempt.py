@@ -62,6 +62,9 @@ class Attempt(models.Model):
         ]
         indexes = [
             models.Index(fields=["worker_id", "-claimed_at"], name="attempt_by_worker"),
+            # What began or ended since the figures were last read.
+            models.Index(fields=["started_at"], name="attempt_begun", condition=Q(started_at__isnull=False)),
+            models.Index(fields=["ended_at"], name="attempt_ended", condition=Q(ended_at__isnull=False)),
             models.Index(
                 fields=["contact_after"], name="attempt_to_contact", condition=Q(contact_after__isnull=False)
             ),

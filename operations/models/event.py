@@ -1,5 +1,6 @@
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from operations.models.operation import Operation
@@ -23,7 +24,10 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["operation", "id"], name="event_of_operation")]
+        indexes = [
+            models.Index(fields=["operation", "id"], name="event_of_operation"),
+            models.Index(fields=["at"], name="event_refused_report", condition=Q(kind="refused_report")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.from_status} -> {self.to_status}"

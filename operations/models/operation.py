@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from operations.states import ACTIVE, FINAL, Status
 from worker_agent.protocol import ErrorClass
+from worker_agent.trace import MAX_REQUEST_ID, MAX_TRACEPARENT, Trace
 
 
 def new_operation_id() -> str:
@@ -61,6 +62,15 @@ class Operation(models.Model):
     request_sha256 = models.CharField(
         max_length=64, blank=True, help_text="of the request that the key stands for"
     )
+    request_id = models.CharField(
+        max_length=MAX_REQUEST_ID,
+        blank=True,
+        db_default="",
+        help_text="of the request that last asked for it",
+    )
+    traceparent = models.CharField(
+        max_length=MAX_TRACEPARENT, blank=True, db_default="", help_text="W3C Trace Context of that request"
+    )
     cloned_from = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="clones"
     )
@@ -106,6 +116,10 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation_type} {self.operation_id}"
+
+    @property
+    def trace(self) -> Trace:
+        return Trace.of(self.request_id, self.traceparent)
 
     @property
     def is_final(self) -> bool:

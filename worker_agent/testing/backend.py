@@ -105,6 +105,8 @@ class FakeBackend(Served):
         attempt: int = 1,
         inputs: tuple[ArtifactRef, ...] = (),
         resume_from: CheckpointRef | None = None,
+        request_id: str | None = None,
+        traceparent: str | None = None,
         kind: int = 0,
     ) -> tuple[int, Any]:
         """Asks for an operation of the worker's `kind`-th type."""
@@ -114,6 +116,8 @@ class FakeBackend(Served):
             parameters=parameters or {},
             inputs=inputs,
             resume_from=resume_from,
+            request_id=request_id,
+            traceparent=traceparent,
         )
         return await self.ask(worker, "POST", worker.operation_types[kind].start_path, request)
 

@@ -11,6 +11,8 @@ from typing import Self
 from aiohttp import web
 from pydantic import BaseModel
 
+from worker_agent.trace import REQUEST_ID_HEADER, TRACEPARENT_HEADER
+
 Answer = Callable[[web.Request, Callable[[], Awaitable[web.StreamResponse]]], Awaitable[web.StreamResponse]]
 """Instead of the honest answer, which the second argument would give."""
 WAIT_S = 20.0
@@ -76,6 +78,8 @@ class Served:
         """Route name -> answers for its next requests."""
         self.asked: list[tuple[str, str]] = []
         """(route name, path) of every request, in order."""
+        self.traces: list[tuple[str, str | None, str | None]] = []
+        """(route name, request id, traceparent) of every request, as its headers say."""
         self._runner: web.AppRunner | None = None
         self._changed = asyncio.Condition()
 
@@ -89,6 +93,10 @@ class Served:
 
         async def served(request: web.Request) -> web.StreamResponse:
             self.asked.append((name, request.path))
+            request_id, traceparent = (
+                request.headers.get(h) for h in (REQUEST_ID_HEADER, TRACEPARENT_HEADER)
+            )
+            self.traces.append((name, request_id, traceparent))
             try:
                 if self.instead[name]:
                     return await self.instead[name].popleft()(request, lambda: handler(request))

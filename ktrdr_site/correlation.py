@@ -1,0 +1,23 @@
+"""Gives each request the two names under which it is found in every log: `request_id` and `trace_id`."""
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from django_structlog.middlewares import RequestMiddleware
+
+from worker_agent.trace import CURRENT, REQUEST_ID_HEADER, Trace
+
+
+class CorrelationMiddleware(RequestMiddleware):
+    """django-structlog's own, after the caller's names were checked: whatever they hold, they are logged and stored."""
+
+    def prepare(self, request: HttpRequest) -> None:
+        trace = Trace.of(request.META.get("HTTP_X_REQUEST_ID"), request.META.get("HTTP_TRACEPARENT"))
+        request.META["HTTP_X_REQUEST_ID"] = trace.request_id
+        CURRENT.set(trace)
+        structlog.contextvars.bind_contextvars(trace_id=trace.trace_id)
+        super().prepare(request)
+
+    def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
+        response[REQUEST_ID_HEADER] = request.META["HTTP_X_REQUEST_ID"]
+        super().handle_response(request, response)
+        CURRENT.set(None)

@@ -1,26 +1,59 @@
-"""The figures of `/metrics`, from the rows themselves: no counter in a process that may be one of several."""
+"""The figures of `/metrics`, from the rows themselves: every web process says the same."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 
-from django.db.models import Count, Max, Min, Sum
+from django.conf import settings
+from django.db.models import Count, F, Max, Sum
 from django.db.models.functions import Coalesce, Extract, Now
+from django_q.models import Task
 from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
-from operations.models import Attempt, Operation, StoredFile
-from operations.states import Status
+from operations import figures as rows
+from operations import heartbeat
+from operations.models import Operation, StoredFile
 from registry.models import Sweep, Worker
+
+HISTOGRAMS = (
+    (
+        "ktrdr_submit_to_start_seconds",
+        "From submission to the first start, without operations that were to wait for others",
+        ("operation_type",),
+        rows.start_delays(),
+    ),
+    (
+        "ktrdr_dispatch_duration_seconds",
+        "From the claim of a worker to its acceptance",
+        ("operation_type",),
+        rows.dispatch_durations(),
+    ),
+    (
+        "ktrdr_attempt_duration_seconds",
+        "From a worker's acceptance of an attempt to its end",
+        ("operation_type", "outcome"),
+        rows.attempt_durations(),
+    ),
+)
 
 
 class _Rows(Collector):
     def collect(self) -> Iterator[Metric]:
         yield _workers()
         yield _operations()
-        yield _attempts()
-        yield _oldest_pending()
-        yield _sweep_ages()
-        yield _stored_bytes()
+        yield from _queue()
+        yield from _histograms()
+        yield _refused_reports()
+        yield from _sweeps()
+        yield from _dispatchers()
+        yield from _task_cluster()
+        yield from _storage()
 
 
 def figures() -> CollectorRegistry:
@@ -29,50 +62,128 @@ def figures() -> CollectorRegistry:
     return registry
 
 
-def _workers() -> Metric:
-    metric = GaugeMetricFamily(
-        "ktrdr_workers", "Registered workers", labels=["worker_type", "status", "cordoned"]
-    )
-    rows = Worker.objects.order_by().values_list("worker_type", "status", "cordoned")
-    for worker_type, status, cordoned, number in rows.annotate(number=Count("*")):
-        metric.add_metric([worker_type, status, str(cordoned).lower()], number)
+def _gauge(
+    name: str, meaning: str, labels: Iterable[str], values: Iterable[tuple[list[str], float]]
+) -> Metric:
+    metric = GaugeMetricFamily(name, meaning, labels=tuple(labels))
+    for names, value in values:
+        metric.add_metric(names, value)
     return metric
+
+
+def _workers() -> Metric:
+    found = Worker.objects.order_by().values_list("worker_type", "status", "cordoned")
+    return _gauge(
+        "ktrdr_workers",
+        "Registered workers",
+        ["worker_type", "status", "cordoned"],
+        (
+            ([worker_type, status, str(cordoned).lower()], number)
+            for worker_type, status, cordoned, number in found.annotate(number=Count("*"))
+        ),
+    )
 
 
 def _operations() -> Metric:
-    metric = GaugeMetricFamily(
-        "ktrdr_operations", "Operations by status", labels=["operation_type", "status"]
-    )
-    rows = Operation.objects.order_by().values_list("operation_type", "status").annotate(number=Count("*"))
-    for operation_type, status, number in rows:
-        metric.add_metric([operation_type, status], number)
-    return metric
-
-
-def _attempts() -> Metric:
-    metric = CounterMetricFamily("ktrdr_attempts", "Attempts that ended", labels=["outcome"])
-    rows = Attempt.objects.order_by().exclude(outcome="").values_list("outcome").annotate(number=Count("*"))
-    for outcome, number in rows:
-        metric.add_metric([outcome], number)
-    return metric
-
-
-def _oldest_pending() -> Metric:
-    pending = Operation.objects.filter(status=Status.PENDING)
-    oldest = pending.aggregate(age=Extract(Now() - Min("created_at"), "epoch"))["age"]
-    return GaugeMetricFamily(
-        "ktrdr_oldest_pending_seconds", "How long the oldest operation has waited", value=float(oldest or 0)
+    found = Operation.objects.order_by().values_list("operation_type", "status").annotate(number=Count("*"))
+    return _gauge(
+        "ktrdr_operations",
+        "Operations there are",
+        ["operation_type", "status"],
+        (([operation_type, status], number) for operation_type, status, number in found),
     )
 
 
-def _sweep_ages() -> Metric:
-    metric = GaugeMetricFamily("ktrdr_sweep_age_seconds", "Since the last completed sweep", labels=["kind"])
-    rows = Sweep.objects.filter(completed_at__isnull=False).order_by().values_list("kind")
-    for kind, age in rows.annotate(age=Extract(Now() - Max("completed_at"), "epoch")):
-        metric.add_metric([kind], float(age))
+def _queue() -> Iterator[Metric]:
+    waiting = rows.queue()
+    yield _gauge(
+        "ktrdr_queue_operations",
+        "Operations that wait: ready for a worker, or held by what they wait for or by their backoff",
+        ["operation_type", "state"],
+        (([one.operation_type, "ready" if one.ready else "held"], one.operations) for one in waiting),
+    )
+    yield _gauge(
+        "ktrdr_queue_oldest_seconds",
+        "How long the first ready operation has waited for a worker",
+        ["operation_type"],
+        (([one.operation_type], one.longest_s) for one in waiting if one.ready),
+    )
+
+
+def _histograms() -> Iterator[Metric]:
+    for name, meaning, labels, histogram in HISTOGRAMS:
+        metric = HistogramMetricFamily(name, meaning, labels=labels)
+        bounds = [*(str(float(bound)) for bound in histogram.bounds), "+Inf"]
+        for values, distribution in sorted(histogram.read().items()):
+            buckets = list(zip(bounds, map(float, distribution.cumulative()), strict=True))
+            metric.add_metric(values, buckets=buckets, sum_value=distribution.total_s)
+        yield metric
+
+
+def _refused_reports() -> Metric:
+    metric = CounterMetricFamily(
+        "ktrdr_refused_reports", "Reports and checkpoints of attempts that count no more", labels=["reason"]
+    )
+    for reason, number in sorted(rows.refused_reports().items()):
+        metric.add_metric([reason], number)
     return metric
 
 
-def _stored_bytes() -> Metric:
+def _sweeps() -> Iterator[Metric]:
+    newest = (
+        Sweep.objects.filter(completed_at__isnull=False)
+        .order_by("kind", "-completed_at")
+        .distinct("kind")
+        .annotate(
+            age=Extract(Now() - F("completed_at"), "epoch"),
+            took=Extract(F("completed_at") - F("started_at"), "epoch"),
+        )
+        .values_list("kind", "age", "took")
+    )
+    found = [(kind, max(0.0, float(age)), max(0.0, float(took))) for kind, age, took in newest]
+    yield _gauge(
+        "ktrdr_sweep_age_seconds",
+        "Since the last completed sweep",
+        ["kind"],
+        (([kind], age) for kind, age, _ in found),
+    )
+    yield _gauge(
+        "ktrdr_sweep_duration_seconds",
+        "How long the last completed sweep took",
+        ["kind"],
+        (([kind], took) for kind, _, took in found),
+    )
+
+
+def _dispatchers() -> Iterator[Metric]:
+    silences = heartbeat.silences_s()
+    alive = sum(silence < heartbeat.SILENT_AFTER_S for silence in silences)
+    yield _gauge("ktrdr_dispatchers", "Dispatchers that made a round lately", [], [([], alive)])
+    yield _gauge(
+        "ktrdr_dispatcher_heartbeat_age_seconds",
+        "Since the liveliest dispatcher's last sign of life",
+        [],
+        (([], silence) for silence in silences[:1]),
+    )
+
+
+def _task_cluster() -> Iterator[Metric]:
+    age = Task.objects.filter(success=True).aggregate(age=Extract(Now() - Max("stopped"), "epoch"))["age"]
+    yield _gauge(
+        "ktrdr_task_cluster_age_seconds",
+        "Since the task cluster last finished a task",
+        [],
+        [] if age is None else [([], max(0.0, float(age)))],
+    )
+
+
+def _storage() -> Iterator[Metric]:
     total = StoredFile.objects.aggregate(total=Coalesce(Sum("size"), 0))["total"]
-    return GaugeMetricFamily("ktrdr_stored_bytes", "Files kept as artifacts", value=float(total))
+    yield _gauge("ktrdr_stored_bytes", "Files kept as artifacts", [], [([], float(total))])
+    disk = shutil.disk_usage(settings.DATA_DIR)
+    yield _gauge(
+        "ktrdr_data_directory_free_bytes", "Room left where artifacts are kept", [], [([], disk.free)]
+    )
+    yield _gauge(
+        "ktrdr_data_directory_size_bytes", "Size of the disk where artifacts are kept", [], [([], disk.total)]
+    )

@@ -9,19 +9,23 @@ LOCK_KEY = 0x6B74_7264_7264_6973
 """Of the advisory lock: the bytes of `ktrdrdis`."""
 SILENT_AFTER_S = 15
 
-_ALIVE = """
-    SELECT count(*)
+_SESSIONS = """
+    SELECT extract(epoch FROM clock_timestamp() - state_change)
     FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted
       AND classid::bigint = %s AND objid::bigint = %s AND pg_locks.database = (
           SELECT oid FROM pg_database WHERE datname = current_database())
-      AND state_change > clock_timestamp() - make_interval(secs => %s)
+    ORDER BY 1
 """
 
 
-def dispatchers_alive() -> int:
-    """How many dispatchers have made a round lately, by the database's clock."""
+def silences_s() -> list[float]:
+    """Since when each dispatcher has said nothing, the liveliest first, by the database's clock."""
     with connection.cursor() as cursor:
-        cursor.execute(_ALIVE, [LOCK_KEY >> 32, LOCK_KEY & 0xFFFFFFFF, SILENT_AFTER_S])
-        (alive,) = cursor.fetchone()
-    return int(alive)
+        cursor.execute(_SESSIONS, [LOCK_KEY >> 32, LOCK_KEY & 0xFFFFFFFF])
+        return [max(0.0, float(silence)) for (silence,) in cursor.fetchall()]
+
+
+def dispatchers_alive() -> int:
+    """How many dispatchers have made a round lately."""
+    return sum(silence < SILENT_AFTER_S for silence in silences_s())

@@ -1,7 +1,6 @@
 """Takes a worker's report of an attempt's end, once, under its fence."""
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
 
 from django.db import transaction
@@ -23,19 +22,23 @@ class Verdict(StrEnum):
     """Its fence is not the current one: nothing changed."""
 
 
+class Refusal(StrEnum):
+    """Why a fence is not the current one: the first word of the event's reason."""
+
+    SUPERSEDED = "superseded"
+    """A newer attempt counts."""
+    ENDED = "ended"
+    """The attempt has ended already, otherwise."""
+    FOREIGN = "foreign"
+    """The worker never had that attempt."""
+
+
 class MissingFiles(Exception):
     """The report names files that were not put before it."""
 
     def __init__(self, names: list[str]) -> None:
         super().__init__(f"not stored: {', '.join(names)}")
         self.names = names
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    operation: Operation
-    attempt: Attempt | None
-    reason: str = ""
 
 
 def apply(operation_id: str, worker_id: str, report: Report) -> Verdict:
@@ -51,13 +54,20 @@ def apply(operation_id: str, worker_id: str, report: Report) -> Verdict:
         if attempt is not None and attempt.ended_at is not None and attempt.report_sha256 == digest:
             return Verdict.REPEATED
         if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
-            reason = f"{report.outcome} of attempt {report.attempt}, while attempt {operation.attempt} counts"
-            lifecycle.record(
-                operation, "refused_report", Actor.worker(worker_id), reason, attempt=report.attempt
-            )
+            _refuse(operation, attempt, worker_id, f"{report.outcome} of attempt {report.attempt}")
             return Verdict.REFUSED
         _apply(operation, attempt, report, digest)
     return Verdict.APPLIED
+
+
+def _refuse(operation: Operation, attempt: Attempt | None, worker_id: str, what: str) -> None:
+    if attempt is None:
+        why = Refusal.FOREIGN
+    else:
+        why = Refusal.SUPERSEDED if attempt.number != operation.attempt else Refusal.ENDED
+    reason = f"{why}: {what}, while attempt {operation.attempt} counts"
+    number = attempt.number if attempt else None
+    lifecycle.record(operation, "refused_report", Actor.worker(worker_id), reason, attempt=number)
 
 
 def _digest(report: Report) -> str:
@@ -159,12 +169,9 @@ def add_checkpoint(operation_id: str, worker_id: str, report: CheckpointReport) 
     """Keeps a checkpoint of the current attempt; the one before is dropped. Raises Operation.DoesNotExist, MissingFiles."""
     with transaction.atomic():
         operation = lifecycle.lock(operation_id)
-        attempt = lifecycle.current_attempt(operation, report.attempt)
-        if attempt is None or attempt.worker_id != worker_id:
-            reason = f"checkpoint of attempt {report.attempt}, while attempt {operation.attempt} counts"
-            lifecycle.record(
-                operation, "refused_report", Actor.worker(worker_id), reason, attempt=report.attempt
-            )
+        attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
+        if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
+            _refuse(operation, attempt, worker_id, f"checkpoint of attempt {report.attempt}")
             return Verdict.REFUSED
         files = _stored(report.files)
         checkpoint, created = Checkpoint.objects.get_or_create(

@@ -44,7 +44,6 @@ def test_metrics_are_prometheus_text_from_the_rows(api: APIClient) -> None:
     assert 'ktrdr_workers{cordoned="false",status="AVAILABLE",worker_type="training"} 1.0' in lines
     age = next(line for line in lines if line.startswith("ktrdr_sweep_age_seconds"))
     assert 7 <= float(age.split()[-1]) < 10
-    assert "ktrdr_oldest_pending_seconds 0.0" in lines
 
 
 class Inline(HTMLParser):

@@ -1,0 +1,251 @@
+"""`/metrics` of the backend: every figure is true, comes from the rows, and stays cheap."""
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+from django_q.models import Task
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from pytest_django import DjangoAssertNumQueries
+from rest_framework.test import APIClient
+
+from ktrdr_site import metrics
+from operations import claims, figures, lifecycle, reports
+from operations.actors import Actor
+from operations.models import Attempt, Event, Operation
+from registry.models import Sweep
+from tests.factories import OperationFactory, StoredFileFactory, WorkerFactory
+from worker_agent.protocol import Outcome, Report
+
+pytestmark = pytest.mark.django_db
+ME = Actor("user:test")
+QUERIES = 13
+"""Of a scrape, the caller's token included, whatever there is."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_summed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The sums belong to a process and its database; each test has rows of its own."""
+    fresh = (figures.start_delays, figures.dispatch_durations, figures.attempt_durations)
+    histograms = tuple((*entry[:3], make()) for entry, make in zip(metrics.HISTOGRAMS, fresh, strict=True))
+    monkeypatch.setattr(metrics, "HISTOGRAMS", histograms)
+    return
+
+
+def scraped(api: APIClient) -> dict[str, Metric]:
+    answer = api.get("/metrics")
+    assert answer.status_code == 200
+    return {family.name: family for family in text_string_to_metric_families(answer.content.decode())}
+
+
+def value(families: dict[str, Metric], sample: str, **labels: str) -> float:
+    found = [
+        one.value
+        for family in families.values()
+        for one in family.samples
+        if one.name == sample and one.labels == labels
+    ]
+    assert len(found) == 1, (sample, labels, found)
+    return found[0]
+
+
+def running(**fields: object) -> Operation:
+    operation = OperationFactory(**fields)
+    WorkerFactory()
+    assert claims.claim_next([], ME) is not None
+    lifecycle.accept(operation.pk, 1, ME)
+    operation.refresh_from_db()
+    return operation
+
+
+def completed(seconds: float, ago: float = 0.0) -> None:
+    """Ended so many seconds ago, after so many seconds."""
+    operation = running()
+    report = Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={})
+    reports.apply(operation.pk, operation.worker_id, report)
+    ended = Now() - timedelta(seconds=ago)
+    Attempt.objects.filter(operation=operation).update(
+        ended_at=ended,
+        started_at=ended - timedelta(seconds=seconds),
+        claimed_at=ended - timedelta(seconds=seconds + 0.2),
+    )
+    Operation.objects.filter(pk=operation.pk).update(created_at=ended - timedelta(seconds=seconds + 3))
+
+
+def test_workers_and_operations_are_counted_by_type_and_status(api: APIClient) -> None:
+    running()
+    OperationFactory(operation_type="other")
+    WorkerFactory(cordoned=True)
+    families = scraped(api)
+    assert value(families, "ktrdr_workers", worker_type="echo", status="BUSY", cordoned="false") == 1
+    assert value(families, "ktrdr_workers", worker_type="echo", status="AVAILABLE", cordoned="true") == 1
+    assert value(families, "ktrdr_operations", operation_type="echo", status="RUNNING") == 1
+    assert value(families, "ktrdr_operations", operation_type="other", status="PENDING") == 1
+
+
+def test_the_queue_tells_who_lacks_a_worker_from_who_waits_for_something_else(api: APIClient) -> None:
+    hour = timezone.now() - timedelta(hours=1)
+    first = OperationFactory(created_at=hour)
+    OperationFactory(created_at=hour).after.set([first])
+    OperationFactory(created_at=hour, not_before=timezone.now() + timedelta(hours=1))
+    families = scraped(api)
+    assert value(families, "ktrdr_queue_operations", operation_type="echo", state="ready") == 1
+    assert value(families, "ktrdr_queue_operations", operation_type="echo", state="held") == 2
+    assert 3600 <= value(families, "ktrdr_queue_oldest_seconds", operation_type="echo") < 3700
+
+
+def test_who_came_into_the_queue_late_has_not_waited_since_its_submission(api: APIClient) -> None:
+    hour = timezone.now() - timedelta(hours=1)
+    awaited = running(created_at=hour)
+    OperationFactory(created_at=hour).after.set([awaited])
+    reports.apply(
+        awaited.pk, awaited.worker_id,
+        Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={}),
+    )  # fmt: skip
+    assert value(scraped(api), "ktrdr_queue_oldest_seconds", operation_type="echo") < 60
+    lost = running(created_at=hour, operation_type="echo")
+    lifecycle.lose(lost.pk, 1, ME, "gone")
+    Operation.objects.filter(pk=lost.pk).update(not_before=None, operation_type="lost")
+    assert value(scraped(api), "ktrdr_queue_oldest_seconds", operation_type="lost") < 60
+
+
+def test_durations_are_histograms_by_type_and_outcome(api: APIClient) -> None:
+    completed(0.5)
+    completed(20)
+    completed(100_000)
+    families = scraped(api)
+    labels = {"operation_type": "echo", "outcome": "completed"}
+    assert families["ktrdr_attempt_duration_seconds"].type == "histogram"
+    buckets = {
+        le: value(families, "ktrdr_attempt_duration_seconds_bucket", le=le, **labels)
+        for le in ("0.1", "1.0", "15.0", "60.0", "43200.0", "+Inf")
+    }
+    assert buckets == {"0.1": 0, "1.0": 1, "15.0": 1, "60.0": 2, "43200.0": 2, "+Inf": 3}
+    assert value(families, "ktrdr_attempt_duration_seconds_count", **labels) == 3
+    assert value(families, "ktrdr_attempt_duration_seconds_sum", **labels) == pytest.approx(
+        100_020.5, abs=0.1
+    )
+
+
+def test_the_way_from_submission_to_start_is_measured_whole_and_from_the_claim_on(api: APIClient) -> None:
+    completed(10)
+    families = scraped(api)
+    whole = value(families, "ktrdr_submit_to_start_seconds_sum", operation_type="echo")
+    claimed = value(families, "ktrdr_dispatch_duration_seconds_sum", operation_type="echo")
+    assert (whole, claimed) == (pytest.approx(3, abs=0.1), pytest.approx(0.2, abs=0.1))
+
+
+def test_a_second_start_and_a_wait_for_others_are_no_delay_of_ours(api: APIClient) -> None:
+    operation = running()
+    lifecycle.lose(operation.pk, 1, ME, "gone")
+    Operation.objects.filter(pk=operation.pk).update(not_before=None)
+    WorkerFactory()
+    claims.claim_next([], ME)
+    lifecycle.accept(operation.pk, 2, ME)
+    waits = running()
+    waits.after.set([operation])
+    assert value(scraped(api), "ktrdr_submit_to_start_seconds_count", operation_type="echo") == 1
+
+
+def test_what_has_settled_is_read_once_and_counts_for_ever(
+    api: APIClient, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    labels = {"operation_type": "echo", "outcome": "completed"}
+    completed(1, ago=1000)
+    completed(1, ago=5)
+    assert value(scraped(api), "ktrdr_attempt_duration_seconds_count", **labels) == 2
+    assert value(scraped(api), "ktrdr_attempt_duration_seconds_count", **labels) == 2, "no row counts twice"
+    Attempt.objects.filter(ended_at__lt=Now() - timedelta(seconds=900)).update(
+        ended_at=F("ended_at") - timedelta(days=1)
+    )
+    completed(1)
+    assert value(scraped(api), "ktrdr_attempt_duration_seconds_count", **labels) == 3
+    fresh = figures.attempt_durations()
+    assert sum(fresh.read()["echo", "completed"].buckets) == 3, "as one that reads all of it"
+
+
+def test_refused_reports_are_counted_by_their_reason(api: APIClient) -> None:
+    operation = running()
+    report = Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={})
+    reports.apply(operation.pk, "somebody-else", report)
+    reports.apply(operation.pk, operation.worker_id, report)
+    reports.apply(operation.pk, operation.worker_id, report.model_copy(update={"result": {"other": 1}}))
+    families = scraped(api)
+    assert value(families, "ktrdr_refused_reports_total", reason="foreign") == 1
+    assert value(families, "ktrdr_refused_reports_total", reason="ended") == 1
+    assert Event.objects.filter(kind="refused_report").count() == 2
+    lost = running()
+    lifecycle.lose(lost.pk, 1, ME, "gone")
+    Operation.objects.filter(pk=lost.pk).update(not_before=None)
+    WorkerFactory()
+    claims.claim_next([], ME)
+    reports.apply(lost.pk, lost.worker_id, report)
+    assert value(scraped(api), "ktrdr_refused_reports_total", reason="superseded") == 1
+
+
+def test_the_schedules_the_dispatcher_and_the_disk_are_seen(api: APIClient) -> None:
+    families = scraped(api)
+    assert value(families, "ktrdr_dispatchers") == 0
+    assert families["ktrdr_dispatcher_heartbeat_age_seconds"].samples == [], "unknown, not nought"
+    assert families["ktrdr_task_cluster_age_seconds"].samples == []
+    now = timezone.now()
+    Sweep.objects.create(kind=Sweep.Kind.HEALTH, completed_at=Now() - timedelta(seconds=300))
+    Sweep.objects.create(
+        kind=Sweep.Kind.HEALTH,
+        started_at=Now() - timedelta(seconds=9),
+        completed_at=Now() - timedelta(seconds=7),
+    )
+    Task.objects.create(
+        id="a" * 32, name="sweep", func="f", started=now, stopped=now - timedelta(seconds=4), success=True
+    )
+    StoredFileFactory(size=123)
+    families = scraped(api)
+    assert 7 <= value(families, "ktrdr_sweep_age_seconds", kind="health") < 20
+    assert value(families, "ktrdr_sweep_duration_seconds", kind="health") == pytest.approx(2, abs=0.1)
+    assert 4 <= value(families, "ktrdr_task_cluster_age_seconds") < 20
+    assert value(families, "ktrdr_stored_bytes") == 123
+    free, size = (value(families, f"ktrdr_data_directory_{name}_bytes") for name in ("free", "size"))
+    assert 0 < free < size
+
+
+def test_ten_thousand_operations_and_two_hundred_workers_cost_as_many_queries_and_little_time(
+    api: APIClient, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    WorkerFactory.create_batch(200)
+    operations = Operation.objects.bulk_create(
+        OperationFactory.build(
+            operation_type=f"type-{number % 4}",
+            status="COMPLETED" if number % 10 else "PENDING",
+            completed_at=timezone.now() if number % 10 else None,
+        )
+        for number in range(10_000)
+    )
+    now = timezone.now()
+    Attempt.objects.bulk_create(
+        Attempt(
+            operation=operation, number=1, worker_id="w", instance_id="i", endpoint_url="http://127.0.0.1:1",
+            started_at=now, ended_at=now, outcome="completed",
+        )
+        for operation in operations
+        if operation.status == "COMPLETED"
+    )  # fmt: skip
+    Event.objects.bulk_create(
+        Event(operation=operation, kind="status", to_status="PENDING", actor="user:test")
+        for operation in operations
+    )
+    with django_assert_num_queries(QUERIES):
+        api.get("/metrics")
+    best = min(_seconds(api) for _ in range(3))
+    print(f"a scrape of 10,000 operations and 200 workers: {best:.3f} s")
+    assert best < 1.0
+
+
+def _seconds(api: APIClient) -> float:
+    begun = time.perf_counter()
+    assert api.get("/metrics").status_code == 200
+    return time.perf_counter() - begun

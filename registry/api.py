@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from registry import registration, workforce
+from registry.api_metrics import ScrapeTargets, WorkerMetrics
 from registry.auth import EnrolmentAuthentication, Incarnation, IsWorker, MayEnrol, WorkerAuthentication
 from registry.endpoints import BadEndpoint
 from registry.models import Worker, WorkerStatus
@@ -166,6 +167,8 @@ urlpatterns = [
     path("workers", Workers.as_view(), name="workers"),
     path("workers/register", Register.as_view(), name="register-worker"),
     path("workers/deregister", Deregister.as_view(), name="deregister-worker"),
+    path("metrics/workers", ScrapeTargets.as_view(), name="scrape-targets"),
+    path("workers/<str:worker_id>/metrics", WorkerMetrics.as_view(), name="worker-metrics"),
     path("workers/<str:worker_id>", WorkerDetail.as_view(), name="worker"),
     path("workers/<str:worker_id>/cordon", Cordon.as_view(), name="cordon-worker"),
     path("workers/<str:worker_id>/uncordon", Uncordon.as_view(), name="uncordon-worker"),

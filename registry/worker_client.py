@@ -151,6 +151,13 @@ class WorkerClient:
         if not 200 <= status < 300:
             raise WorkerMisbehaved(f"it answered {status} to a cancel")
 
+    async def figures(self, worker: Endpoint) -> bytes:
+        """What the worker's own `/metrics` prints."""
+        status, content = await self._call(worker, "GET", "/metrics", most=MAX_HEALTH_BYTES)
+        if status != HTTPStatus.OK:
+            raise WorkerMisbehaved(f"it answered {status}: {_shown(content)}")
+        return content
+
     async def drain(self, worker: Endpoint) -> None:
         """The worker finishes what it runs, takes nothing new, and goes."""
         status, content = await self._call(worker, "POST", "/drain")

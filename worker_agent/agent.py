@@ -4,8 +4,7 @@ import asyncio
 import logging
 import shutil
 import signal
-import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +19,7 @@ from worker_agent.files import FileCache
 from worker_agent.inputs import fetch_inputs
 from worker_agent.job import Assignment
 from worker_agent.job_process import Ending, JobProcess
+from worker_agent.lag import LoopLag
 from worker_agent.options import Options
 from worker_agent.protocol import (
     AgentState,
@@ -40,6 +40,7 @@ from worker_agent.registration import Registrar
 from worker_agent.reports import Kept, Outbox
 from worker_agent.running import RunningOperation
 from worker_agent.trace import Trace
+from worker_agent.usage import Usage, gpu_bytes_by_process, of_tree
 from worker_agent.verdict import Stop, failed, judge, stopped
 from worker_agent.work import OperationSpec, Worker
 
@@ -85,7 +86,9 @@ class Agent:
         self.draining = False
         self.leaving = asyncio.Event()
         self.load: dict[str, JsonValue] = {}
-        self.loop_lag_s = 0.0
+        self.lag = LoopLag()
+        self.ended: Counter[Outcome] = Counter()
+        self._gpu_bytes: dict[int, int] | None = None
         self._newest: OrderedDict[str, int] = OrderedDict()
         self._process: JobProcess | None = None
         self._task: asyncio.Task[None] | None = None
@@ -127,6 +130,10 @@ class Agent:
             draining=self.draining,
             resources=self.load,
         )
+
+    def usage(self) -> Usage | None:
+        """Of the present job. Reads every process of it, so it is not for the event loop."""
+        return of_tree(self._process.pid if self._process else None, self._gpu_bytes)
 
     def find(self, operation_id: str) -> RunningOperation | None:
         for operation in (self.current, self.last):
@@ -309,6 +316,7 @@ class Agent:
         operation.report = report
         operation.ended_at = datetime.now(UTC)
         operation.state = report.outcome.value
+        self.ended[report.outcome] += 1
         self.last, self.current, self._process = operation, None, None
         if self.draining:
             self.leaving.set()
@@ -337,6 +345,7 @@ class Agent:
                 asyncio.create_task(self.registrar.keep(), name="registration"),
                 asyncio.create_task(self.outbox.deliver(), name="reports"),
                 asyncio.create_task(self._watch_load(), name="load"),
+                asyncio.create_task(self.lag.watch(), name="lag"),
             ]
             leave = asyncio.create_task(self.leaving.wait())
             done, _ = await asyncio.wait({leave, *tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -367,7 +376,7 @@ class Agent:
         psutil.cpu_percent(interval=None)
         gpu = self.capabilities.get("gpu") is True
         while True:
-            before = time.monotonic()
             await asyncio.sleep(LOAD_EVERY_S)
-            self.loop_lag_s = max(0.0, time.monotonic() - before - LOAD_EVERY_S)
             self.load = await asyncio.to_thread(resources.load, gpu)
+            if gpu and self.current is not None:
+                self._gpu_bytes = await asyncio.to_thread(gpu_bytes_by_process)

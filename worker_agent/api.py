@@ -1,5 +1,6 @@
 """The agent's HTTP endpoints. Only the backend may use them: it alone has the token of this incarnation."""
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable
@@ -9,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from worker_agent import metrics
 from worker_agent.agent import Agent, Busy, OlderAttempt
 from worker_agent.protocol import BusyAnswer, LogsPage, MetricsPage, StartAnswer, StartRequest
 from worker_agent.running import RunningOperation
@@ -159,24 +161,9 @@ class Endpoints:
         return message(self.agent.health(), HTTPStatus.ACCEPTED)
 
     async def prometheus(self, request: web.Request) -> web.Response:
-        agent = self.agent
-        figures = {
-            "ktrdr_agent_busy": (1 if agent.current else 0, "1 while an operation runs"),
-            "ktrdr_agent_unacknowledged_reports": (len(agent.outbox.entries), "reports on their way"),
-            "ktrdr_agent_loop_lag_seconds": (
-                round(agent.loop_lag_s, 6),
-                "how late the event loop was at its last look",
-            ),
-        }
-        for name, value in agent.load.items():
-            if isinstance(value, int | float):
-                figures[f"ktrdr_agent_{name}"] = (value, "of this machine")
-        lines = [
-            line
-            for name, (value, meaning) in figures.items()
-            for line in (f"# HELP {name} {meaning}", f"# TYPE {name} gauge", f"{name} {value}")
-        ]
-        return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
+        usage = await asyncio.to_thread(self.agent.usage)
+        body = metrics.text(metrics.of_agent(self.agent, usage)).encode()
+        return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
 def _cursor(request: web.Request) -> int:

@@ -34,6 +34,10 @@ class Registrar:
     def heard_from_backend(self) -> None:
         self.heard = time.monotonic()
 
+    @property
+    def silence_s(self) -> float:
+        return time.monotonic() - self.heard
+
     async def again(self) -> None:
         """A token was refused: registers anew, and returns when that is done."""
         self._done.clear()
@@ -52,7 +56,7 @@ class Registrar:
                     continue
 
     def _silent(self) -> bool:
-        return time.monotonic() - self.heard > SILENCE * self.health_interval_s
+        return self.silence_s > SILENCE * self.health_interval_s
 
     async def _register(self) -> None:
         tries = 0

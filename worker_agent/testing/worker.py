@@ -51,7 +51,7 @@ class Known:
 
 class StubWorker(Served):
     """Takes one operation at a time, "works" for `work_s`, reports. Routes: health, start, operation, metrics, logs,
-    cancel, drain.
+    cancel, drain, figures.
 
     `runs` has (operation id, attempt) of everything that it really began.
     """
@@ -90,6 +90,7 @@ class StubWorker(Served):
             self.route("GET", "/health", self.health),
             self.route("POST", f"/{self.operation_type}/start", self.start),
             self.route("POST", "/drain", self.drain),
+            self.route("GET", "/metrics", self.figures),
             self.route("GET", "/api/v1/operations/{operation_id}", self.operation),
             self.route("GET", "/api/v1/operations/{operation_id}/metrics", self.metrics),
             self.route("GET", "/api/v1/operations/{operation_id}/logs", self.logs),
@@ -149,6 +150,9 @@ class StubWorker(Served):
                 draining=self.draining,
             )
         )
+
+    async def figures(self, _: web.Request) -> web.StreamResponse:
+        return web.Response(text=f"ktrdr_agent_busy {int(self.current is not None)}\n")
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         try:

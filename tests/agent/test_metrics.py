@@ -1,0 +1,147 @@
+"""`/metrics` of an agent: valid, true, and known by its names."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.agent.conftest import Running
+from worker_agent import usage
+from worker_agent.lag import EVERY_S, LoopLag
+from worker_agent.metrics import CONTENT_TYPE, Family, text
+from worker_agent.protocol import Registration
+from worker_agent.testing import FakeBackend
+from worker_agent.usage import Usage, gpu_bytes_by_process, of_tree
+
+
+async def scraped(worker: Registration) -> dict[str, Metric]:
+    headers = {"Authorization": f"Bearer backend-{worker.instance_id}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.get(f"{worker.endpoint_url}/metrics") as answer,
+    ):
+        assert (answer.status, answer.headers["Content-Type"]) == (200, CONTENT_TYPE)
+        return {family.name: family for family in text_string_to_metric_families(await answer.text())}
+
+
+def value(families: dict[str, Metric], name: str, **labels: str) -> float:
+    (found,) = [s.value for s in families[name].samples if s.labels == labels]
+    return found
+
+
+async def test_an_idle_agent_is_registered_and_has_no_job(agent: Running, backend: FakeBackend):
+    families = await scraped(await agent.start())
+    (info,) = families["ktrdr_agent_info"].samples
+    assert (info.labels["worker_id"], info.labels["worker_type"]) == ("tester", "working")
+    assert value(families, "ktrdr_agent_registered") == 1
+    assert value(families, "ktrdr_agent_busy") == 0
+    assert value(families, "ktrdr_agent_outbox_reports") == 0
+    assert 0 <= value(families, "ktrdr_agent_backend_silence_seconds") < 10
+    assert value(families, "ktrdr_agent_loop_lag_seconds") >= 0
+    assert families["ktrdr_agent_job_cpu_seconds"].samples == []
+    assert families["ktrdr_agent_operations"].type == "counter"
+    assert {s.labels["outcome"]: s.value for s in families["ktrdr_agent_operations"].samples} == {
+        "completed": 0, "failed": 0, "cancelled": 0, "interrupted": 0,
+    }  # fmt: skip
+
+
+async def test_a_job_and_what_it_started_are_measured_and_its_end_is_counted(
+    agent: Running, backend: FakeBackend
+):
+    worker = await agent.start()
+    await backend.start(worker, "op", {"until_cancelled": True, "grandchild": True})
+    await agent.has_begun()
+    await agent.marked("grandchild")
+    families = await scraped(worker)
+    assert value(families, "ktrdr_agent_busy") == 1
+    assert value(families, "ktrdr_agent_job_processes") == 2
+    assert value(families, "ktrdr_agent_job_cpu_seconds") > 0
+    assert value(families, "ktrdr_agent_job_resident_bytes") > 5_000_000
+    await backend.ask(worker, "DELETE", "/api/v1/operations/op/cancel")
+    await backend.report_of("op")
+    await backend.until(lambda: backend.count("report") == 1)
+    families = await scraped(worker)
+    assert families["ktrdr_agent_job_processes"].samples == []
+    (ended,) = [s for s in families["ktrdr_agent_operations"].samples if s.labels["outcome"] == "cancelled"]
+    assert (ended.name, ended.value) == ("ktrdr_agent_operations_total", 1)
+
+
+async def test_a_report_that_waits_is_seen(agent: Running, backend: FakeBackend):
+    worker = await agent.start()
+    backend.enrolment_token, backend.tokens = "another", set()
+    await backend.start(worker, "op")
+    await backend.until(lambda: backend.count("report") > 0)
+    families = await scraped(worker)
+    assert value(families, "ktrdr_agent_outbox_reports") == 1
+
+
+def test_names_with_every_odd_character_survive_the_format():
+    odd = 'back\\slash "quote" new\nline é {}'
+    printed = text([Family("a", "gauge", odd, (({"label": odd}, 1.5), ({"label": "b"}, 1e-9)))])
+    (family,) = text_string_to_metric_families(printed)
+    assert [(s.labels["label"], s.value) for s in family.samples] == [(odd, 1.5), ("b", 1e-9)]
+    assert family.documentation == odd
+
+
+def test_processor_time_of_children_that_have_ended_counts():
+    work = "import time\nwhile time.process_time() < 0.3: pass\n"
+    script = (
+        f"import subprocess as s, sys; s.run([sys.executable, '-c', {work!r}]); print('done', flush=True)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"{script}; sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    with parent:
+        assert parent.stdout.readline() == b"done\n"
+        found = of_tree(parent.pid)
+        parent.stdin.close()
+    assert found is not None
+    assert found.cpu_s > 0.3
+    assert found.processes == 1
+    assert of_tree(parent.pid) is None
+    assert of_tree(None) is None
+
+
+def test_gpu_memory_is_that_of_the_jobs_own_processes(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(
+        f"#!/bin/sh\necho '{os.getpid()}, 100'\necho '{os.getpid()}, 28'\necho '1, 500'\necho 'x, [N/A]'\n"
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    told = gpu_bytes_by_process()
+    assert told == {os.getpid(): 128 * 1024**2, 1: 500 * 1024**2}
+    found = of_tree(os.getpid(), told)
+    assert isinstance(found, Usage)
+    assert found.gpu_bytes == 128 * 1024**2
+    assert of_tree(os.getpid(), None).gpu_bytes is None, "unknown, not nought"
+
+
+@pytest.mark.parametrize("script", ["exit 9", "sleep 5"])
+def test_a_tool_that_fails_or_hangs_says_nothing(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, script: str):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\nexec {script}\n" if script.startswith("sleep") else f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(usage, "NVIDIA_SMI_TIMEOUT_S", 0.2)
+    assert gpu_bytes_by_process() is None
+
+
+async def test_a_loop_that_was_held_up_is_late():
+    lag = LoopLag()
+    watching = asyncio.create_task(lag.watch())
+    await asyncio.sleep(0)
+    time.sleep(EVERY_S + 0.3)  # what nobody may do in the loop
+    while lag.worst_s == 0:
+        await asyncio.sleep(0.01)
+    watching.cancel()
+    assert lag.worst_s >= 0.3

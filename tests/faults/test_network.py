@@ -90,12 +90,12 @@ def test_an_agent_registers_whatever_the_network_does_to_its_registration(
     all_lanes: list[Lane], system: System
 ) -> None:
     """Killed with an operation, it comes back through a bad line, and the operation is taken up again."""
-    operations = {lane.submit(system, seconds=3): lane for lane in all_lanes}
-    for operation_id in operations:
+    operations = {lane.submit(system, seconds=5): lane for lane in all_lanes}
+    for operation_id, lane in operations.items():  # each at once, before the others' time is over
         system.api.until_running(operation_id)
+        system.processes.kill(lane.agent)
     for lane in all_lanes:
         lane.misbehave(request("POST", "/workers/register"), to_backend=True)
-        system.processes.kill(lane.agent)
         system.start_agent(lane.agent, **system.expected[lane.agent])
     for lane in all_lanes:
         until(lambda one=lane: one.hits > 0, f"{lane.fault}: the fault was met", 30)

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from workers.backtesting.parameters import BacktestParameters
-from workers.backtesting.run import MODEL_DESCRIPTION, MODEL_WEIGHTS, run_backtest
+from workers.backtesting.prediction import MODEL_DESCRIPTION, MODEL_WEIGHTS
+from workers.backtesting.run import run_backtest
 from workers.learning.parameters import TrainingParameters
 from workers.learning.run import run_training
 from workers.market_data.bars import write_bars

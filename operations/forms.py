@@ -89,7 +89,12 @@ BACKTEST = Form(
     more=(
         Field("commission", "number", "Commission", "0.001", "Fraction of the notional, each way."),
         Field("slippage", "number", "Slippage", "0.0005", "Fraction of the price, against us."),
-        Field("spread", "number", "Spread", "0", "Fraction of the price; half of it is paid each way."),
+        Field(
+            "spread",
+            "number",
+            "Spread",
+            help="Fraction of the price; half of it is paid each way. Empty: the data's own, where they have one.",
+        ),
         Field(
             "fill",
             "choice",

@@ -70,7 +70,7 @@ class BacktestRequest(Queueing, Dates):
     initial_capital: float = Field(default=100_000, gt=0)
     commission: Share = 0.001
     slippage: Share = 0.0005
-    spread: Share = 0.0
+    spread: Share | None = None
     fill: Literal["next_open", "next_close", "same_close"] = "next_open"
     sizing: Literal["fraction", "units"] = "fraction"
     size: float = Field(default=1.0, gt=0)

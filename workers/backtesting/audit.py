@@ -1,73 +1,62 @@
 """Proof on every run that decisions do not look ahead: cut the end off, decide again, compare."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from workers.backtesting import decisions
-from workers.backtesting.parameters import BacktestParameters
-from workers.strategy.audit import audit_features, cut_off
+from workers.backtesting.prediction import Prepared, predict, values
+from workers.strategy.audit import AT_LEAST, LookAheadError, audit_features, cut_points, fits
 
-if TYPE_CHECKING:
-    from workers.backtesting.run import Prepared
-
-CUTS = 5
 SHARE_OF_RUN = 0.1
-"""The audit takes at most about this part of the time that the run itself took."""
-AT_LEAST = 2
-"""Cuts that are made however quick the run was."""
-RELATIVE = 1e-9
-SEED = 7
-
-
-class LookAhead(Exception):
-    """A decision changes when only later bars change: the backtest looks into the future."""
+"""The audit takes about this part of the time that the run itself took, half of it for the inputs."""
+LEAST_S = 0.05
+ROUNDING = 1e-6
+"""Largest difference of a prediction, relative to the largest, that float32 explains: another number of rows is
+multiplied in another order."""
 
 
 def decisions_see_no_future(
-    prepared: "Prepared",
-    parameters: BacktestParameters,
+    prepared: Prepared,
+    features: pd.DataFrame,
     predictions: pd.DataFrame,
     wanted: NDArray[np.int8],
+    *,
+    allow_short: bool | None,
     run_s: float,
 ) -> dict[str, Any]:
-    """Raises LookAhead naming the bar and the feature or prediction that changed."""
-    from workers.backtesting.run import predict, values
+    """Raises LookAheadError naming the bar and the input, prediction or direction that changed.
 
-    begun = time.monotonic()
-    features = audit_features(prepared.strategy, prepared.frames, budget_s=SHARE_OF_RUN * run_s)
-    base = prepared.frames[prepared.strategy.base_timeframe]
-    made = 0
-    for cut in _cuts(len(predictions)):
-        if made >= AT_LEAST and time.monotonic() - begun > SHARE_OF_RUN * run_s:
+    `features`: `build_features` of all bars; `predictions` and `wanted`: what the run made of them.
+    """
+    budget = max(LEAST_S, SHARE_OF_RUN * run_s)
+    inputs = audit_features(prepared.strategy, prepared.frames, budget / 2, full=features)
+    begun, made, rows = time.monotonic(), 0, 0
+    for cut in cut_points(np.arange(len(predictions))):
+        if made >= AT_LEAST and not fits(time.monotonic() - begun, rows, cut + 1, budget / 2):
             break
-        last = predictions.index[cut]
-        position = int(base.index.searchsorted(last))
-        again = predict(prepared, cut_off(prepared.strategy, prepared.frames, position))
-        _compare(predictions.iloc[: cut + 1], again, last)
-        target = decisions.targets(
-            prepared.strategy.decisions, values(again), allow_short=parameters.allow_short
-        )
-        if not np.array_equal(target, wanted[: cut + 1]):
-            raise LookAhead(f"The direction wanted up to {last} changes when the bars after it are cut off.")
-        made += 1
-    return {"passed": True, "cuts": made, "features": features.as_data()}
+        before = predictions.iloc[: cut + 1]
+        _compare(before, predict(prepared, features[features.index <= before.index[-1]]))
+        again = decisions.targets(prepared.strategy.decisions, values(before), allow_short=allow_short)
+        if not np.array_equal(again, wanted[: cut + 1]):
+            raise LookAheadError(
+                f"the direction wanted up to {before.index[-1]} changes when the bars after it are cut off"
+            )
+        made, rows = made + 1, rows + cut + 1
+    return {"passed": True, "cuts": made, "features": inputs.as_data()}
 
 
-def _cuts(n: int) -> list[int]:
-    generator = np.random.default_rng(SEED)
-    return sorted(int(cut) for cut in generator.choice(n, size=min(CUTS, n), replace=False))[::-1]
-
-
-def _compare(before: pd.DataFrame, again: pd.DataFrame, last: pd.Timestamp) -> None:
+def _compare(before: pd.DataFrame, again: pd.DataFrame) -> None:
+    last = before.index[-1]
     if not before.index.equals(again.index):
-        raise LookAhead(f"The rows up to {last} change when the bars after it are cut off.")
-    same = np.isclose(before.to_numpy(), again.to_numpy(), rtol=RELATIVE, atol=1e-12, equal_nan=True)
+        raise LookAheadError(f"the rows up to {last} change when the bars after it are cut off")
+    largest = float(np.nanmax(np.abs(before.to_numpy()), initial=0.0))
+    same = np.isclose(before.to_numpy(), again.to_numpy(), rtol=0.0, atol=ROUNDING * largest, equal_nan=True)
     if not same.all():
         row = int((~same).any(axis=1).argmax())
-        raise LookAhead(
-            f"The prediction at {before.index[row]} changes when the bars after {last} are cut off."
+        raise LookAheadError(
+            f"the prediction at {before.index[row]} changes when the bars after {last} are cut off"
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import talib
 from numpy.typing import ArrayLike, NDArray
 
 from worker_agent.protocol import InvalidInput
@@ -73,8 +74,11 @@ class Prepared:
     index: pd.DatetimeIndex
 
 
-def prepare(bars: pd.DataFrame, rules: Rules, spread: Floats | None = None) -> Prepared:
+def prepare(
+    bars: pd.DataFrame, rules: Rules, spread: Floats | None = None, before: pd.DataFrame | None = None
+) -> Prepared:
     """`spread`: float64[n], the whole distance between bid and ask as a fraction of the price, instead of the rules'.
+    `before`: the bars that precede the first, by which the range that stops are measured in is known from the start.
 
     Raises BadBars.
     """
@@ -113,25 +117,20 @@ def prepare(bars: pd.DataFrame, rules: Rules, spread: Floats | None = None) -> P
         low,
         close,
         np.ascontiguousarray(half + rules.slippage),
-        _atr(high, low, close, rules),
+        _atr(bars, before, rules),
         index,
     )
 
 
-def _atr(high: Floats, low: Floats, close: Floats, rules: Rules) -> Floats:
+def _atr(bars: pd.DataFrame, before: pd.DataFrame | None, rules: Rules) -> Floats:
     """Average true range (Wilder 1978), NaN before the first whole window; empty where no stop needs it."""
     if rules.stop_unit != "atr":
         return np.empty(0)
-    n, period = close.size, rules.atr_period
-    before = np.concatenate(([close[0]], close[:-1]))
-    true_range = np.maximum(high, before) - np.minimum(low, before)
-    atr = np.full(n, np.nan)
-    if n > period:
-        # The first bar has no close before it, so the first window is bars 1..period.
-        atr[period] = true_range[1 : period + 1].mean()
-        for t in range(period + 1, n):
-            atr[t] = (atr[t - 1] * (period - 1) + true_range[t]) / period
-    return atr
+    known = bars if before is None else pd.concat([before, bars])
+    high, low, close = (
+        np.ascontiguousarray(known[name].to_numpy(np.float64)) for name in ("high", "low", "close")
+    )
+    return np.ascontiguousarray(talib.ATR(high, low, close, rules.atr_period)[len(known) - len(bars) :])
 
 
 def _target(target: ArrayLike, n: int) -> NDArray[np.int8]:
@@ -201,11 +200,16 @@ def _run(p: Prepared, target: NDArray[np.int8], arguments: tuple[Any, ...], into
 
 
 def simulate(
-    bars: pd.DataFrame, target: ArrayLike, rules: Rules | None = None, spread: Floats | None = None
+    bars: pd.DataFrame,
+    target: ArrayLike,
+    rules: Rules | None = None,
+    spread: Floats | None = None,
+    before: pd.DataFrame | None = None,
 ) -> Result:
-    """Runs `target` (int[n] in {-1, 0, 1}, known at the close of each bar) on `bars`. Raises BadBars, BadRules."""
+    """Runs `target` (int[n] in {-1, 0, 1}, known at the close of each bar) on `bars`; `spread` and `before` as in
+    `prepare`. Raises BadBars, BadRules."""
     rules = rules or Rules()
-    prepared = prepare(bars, rules, spread)
+    prepared = prepare(bars, rules, spread, before)
     buffers = Buffers.of(prepared.close.size)
     count = _run(prepared, _target(target, prepared.close.size), _arguments(prepared, rules), buffers)
     return Result(
@@ -260,10 +264,16 @@ class Search:
     fees: Floats
 
 
-def search(bars: pd.DataFrame, targets: NDArray[np.int8], rules: Rules | None = None) -> Search:
+def search(
+    bars: pd.DataFrame,
+    targets: NDArray[np.int8],
+    rules: Rules | None = None,
+    spread: Floats | None = None,
+    before: pd.DataFrame | None = None,
+) -> Search:
     """Runs each row of `targets` (int8[k, n]) through the kernel that a single run uses; memory does not grow with k."""
     rules = rules or Rules()
-    prepared = prepare(bars, rules)
+    prepared = prepare(bars, rules, spread, before)
     n = prepared.close.size
     arguments, buffers = _arguments(prepared, rules), Buffers.of(n)
     k = len(targets)

@@ -24,7 +24,8 @@ class BacktestParameters(BaseModel):
     initial_capital: float = Field(default=100_000.0, gt=0)
     commission: float = Field(default=0.001, ge=0, le=0.5)
     slippage: float = Field(default=0.0005, ge=0, le=0.5)
-    spread: float = Field(default=0.0, ge=0, le=0.5)
+    spread: float | None = Field(default=None, ge=0, le=0.5)
+    """Where absent, the data's own column `spread`, bar by bar, or none where the data have no such column."""
     fill: Fill = "next_open"
     sizing: Sizing = "fraction"
     size: float = Field(default=1.0, gt=0)
@@ -34,6 +35,7 @@ class BacktestParameters(BaseModel):
     take_profit: float | None = Field(default=None, gt=0)
     trailing_stop: float | None = Field(default=None, gt=0)
     stop_unit: StopUnit = "fraction"
+    atr_period: int = Field(default=14, ge=1, le=5000)
     quantity_step: float = Field(default=0.0, ge=0)
     minimum_quantity: float = Field(default=0.0, ge=0)
     max_leverage: float = Field(default=1.0, gt=0)
@@ -47,8 +49,8 @@ class BacktestParameters(BaseModel):
         same = {
             name: getattr(self, name)
             for name in (
-                "initial_capital", "commission", "slippage", "spread", "fill", "sizing", "size", "stop_loss",
-                "take_profit", "trailing_stop", "stop_unit", "quantity_step", "minimum_quantity", "max_leverage",
+                "initial_capital", "commission", "slippage", "fill", "sizing", "size", "stop_loss", "take_profit",
+                "trailing_stop", "stop_unit", "atr_period", "quantity_step", "minimum_quantity", "max_leverage",
             )
         }  # fmt: skip
-        return Rules(**same, allow_short=allow_short)
+        return Rules(**same, spread=self.spread or 0.0, allow_short=allow_short)

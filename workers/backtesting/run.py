@@ -4,7 +4,7 @@ import io
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,14 +17,12 @@ from workers.backtesting import audit, decisions, report, significance, tear_she
 from workers.backtesting.engine import Result, Rules, simulate
 from workers.backtesting.metrics import Metrics, compute, daily_returns
 from workers.backtesting.parameters import BacktestParameters
+from workers.backtesting.prediction import MODEL_WEIGHTS, Prepared, load, predict, spread_of, values
 from workers.backtesting.rules import ENGINE_SEMANTICS
-from workers.learning.model_files import TrainedModel, load_model
-from workers.market_data.bars import read_bars
 from workers.provenance import data_hashes, file_sha256, provenance
 from workers.strategy.features import build_features
-from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
 
-MODEL_WEIGHTS, MODEL_DESCRIPTION = "model/model.safetensors", "model/model.json"
+Floats = NDArray[np.float64]
 
 
 class Job(Protocol):
@@ -37,16 +35,6 @@ class Job(Protocol):
     def artifact(self, name: str, content: bytes) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    strategy: Strategy
-    model: TrainedModel
-    frames: dict[str, pd.DataFrame]
-    """Bars by timeframe, up to the end of the test; what lies before its start warms the indicators up."""
-    test: pd.DataFrame
-    """Bars of the base timeframe inside the test period."""
-
-
 def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
     """The operation's result; artifacts report.json, report.html, trades.csv, trades.parquet, equity.parquet. Raises InvalidInput."""
     job.progress(1, step="loading model and bars")
@@ -55,37 +43,40 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
     begun = time.monotonic()
 
     job.progress(10, step="features and inference")
-    predictions = predict(prepared)
+    features = build_features(strategy, prepared.frames)
+    known = int((features.index >= prepared.test.index[0]).sum())
+    if known == 0:
+        raise InvalidInput(
+            "No bar of the test period has all inputs: the indicators' warm-up is longer than the data."
+        )
+    predictions = predict(prepared, features)
     wanted = decisions.targets(strategy.decisions, values(predictions), allow_short=parameters.allow_short)
     target = (
         pd.Series(wanted, index=predictions.index)
         .reindex(prepared.test.index, fill_value=0)
         .to_numpy(np.int8)
     )
-    known = int(predictions.index.isin(prepared.test.index).sum())
-    if known == 0:
-        raise InvalidInput(
-            "No bar of the test period has all inputs: the indicators' warm-up is longer than the data."
-        )
 
     job.progress(50, step="simulation")
     short = strategy.decisions.allow_short if parameters.allow_short is None else parameters.allow_short
     rules = parameters.rules(allow_short=short)
-    result = simulate(prepared.test, target, rules)
-    benchmark = buy_and_hold(prepared.test, rules)
+    spread = spread_of(parameters, prepared.test)
+    result = simulate(prepared.test, target, rules, spread, prepared.before)
+    benchmark = buy_and_hold(prepared.test, rules, spread)
     own, hold = figures(result, parameters.trials), figures(benchmark, 1)
 
     job.progress(70, step="audits")
-    stressed = trust.stress(prepared.test, target, rules)
+    run_s = time.monotonic() - begun
+    stressed = trust.stress(prepared.test, target, rules, spread, prepared.before)
     audited = audit.decisions_see_no_future(
-        prepared, parameters, predictions, wanted, time.monotonic() - begun
+        prepared, features, predictions, wanted, allow_short=parameters.allow_short, run_s=run_s
     )
     returns, a_year = daily_returns(result.equity, rules.initial_capital, result.index)
 
     job.progress(90, step="report")
     answer: dict[str, Any] = {
         "metrics": own,
-        "settings": settings(parameters, rules, prepared),
+        "settings": settings(parameters, rules, prepared, spread),
         "benchmark": hold,
         "audit": {"look_ahead": audited, "sensitivity": stressed},
         "warnings": trust.warnings(result, own, stressed, prepared.model.trained),
@@ -104,72 +95,7 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
     return answer
 
 
-def load(parameters: BacktestParameters, inputs: Mapping[str, Path]) -> Prepared:
-    missing = [name for name in (MODEL_WEIGHTS, MODEL_DESCRIPTION) if name not in inputs]
-    if missing:
-        raise InvalidInput("A backtest needs a trained model: name a COMPLETED training as `model`.")
-    model = load_model(inputs[MODEL_WEIGHTS], inputs[MODEL_DESCRIPTION])
-    strategy = _strategy(parameters, model)
-    base = strategy.base_timeframe
-    if parameters.timeframe not in (None, base):
-        raise InvalidInput(
-            f"The strategy's bars are {base}; a backtest on {parameters.timeframe} would be another strategy."
-        )
-    frames = {}
-    for timeframe in strategy.timeframes:
-        path = inputs.get(f"bars/{parameters.symbol}/{timeframe}.parquet")
-        if path is not None:
-            frames[timeframe] = _until(read_bars(path), parameters)
-    if base not in frames:
-        raise InvalidInput(f"There are no {base} bars of {parameters.symbol}.")
-    test = _from(frames[base], parameters)
-    if len(test) == 0:
-        raise InvalidInput(
-            f"There are no {base} bars of {parameters.symbol} between {parameters.start_date or 'the beginning'} "
-            f"and {parameters.end_date or 'the end'}."
-        )
-    return Prepared(strategy, model, frames, test)
-
-
-def _strategy(parameters: BacktestParameters, model: TrainedModel) -> Strategy:
-    if parameters.strategy_yaml is None:
-        return parse_strategy(model.description.strategy_text)
-    try:
-        strategy = parse_strategy(parameters.strategy_yaml)
-    except StrategyError as error:
-        raise InvalidInput(str(error)) from error
-    model.fits(strategy)
-    return strategy
-
-
-def _until(bars: pd.DataFrame, parameters: BacktestParameters) -> pd.DataFrame:
-    if parameters.end_date is None:
-        return bars
-    return bars[bars.index < pd.Timestamp(parameters.end_date, tz="UTC") + pd.Timedelta(days=1)]
-
-
-def _from(bars: pd.DataFrame, parameters: BacktestParameters) -> pd.DataFrame:
-    if parameters.start_date is None:
-        return bars
-    return bars[bars.index >= pd.Timestamp(parameters.start_date, tz="UTC")]
-
-
-def predict(prepared: Prepared, frames: dict[str, pd.DataFrame] | None = None) -> pd.DataFrame:
-    """One row per bar that has all inputs, from the test's start on. An inference error fails the backtest."""
-    frames = prepared.frames if frames is None else frames
-    features = build_features(prepared.strategy, frames)
-    bars = pd.DatetimeIndex(frames[prepared.strategy.base_timeframe].index)
-    predictions = prepared.model.predict(features, bars)
-    return pd.DataFrame(predictions, index=features.index).loc[prepared.test.index[0] :]
-
-
-def values(predictions: pd.DataFrame) -> NDArray[np.float64]:
-    """float64[n, 3] probabilities or float64[n] forecasts, as `decisions` wants them."""
-    found: NDArray[np.float64] = predictions.to_numpy(dtype=np.float64)
-    return found[:, 0] if found.shape[1] == 1 else found
-
-
-def buy_and_hold(bars: pd.DataFrame, rules: Rules) -> Result:
+def buy_and_hold(bars: pd.DataFrame, rules: Rules, spread: Floats | None = None) -> Result:
     """The benchmark: bought with everything at the first fill, through the same engine and costs."""
     plain = replace(
         rules,
@@ -178,8 +104,9 @@ def buy_and_hold(bars: pd.DataFrame, rules: Rules) -> Result:
         stop_loss=None,
         take_profit=None,
         trailing_stop=None,
+        stop_unit="fraction",
     )
-    return simulate(bars, np.ones(len(bars), np.int8), plain)
+    return simulate(bars, np.ones(len(bars), np.int8), plain, spread)
 
 
 def figures(result: Result, trials: int) -> Metrics:
@@ -195,11 +122,15 @@ def figures(result: Result, trials: int) -> Metrics:
     )
 
 
-def settings(parameters: BacktestParameters, rules: Rules, prepared: Prepared) -> dict[str, Any]:
-    """Every rule in force."""
+def settings(
+    parameters: BacktestParameters, rules: Rules, prepared: Prepared, spread: Floats | None
+) -> dict[str, Any]:
+    """Every rule in force; where the spread is the data's own, `spread` is its mean."""
     return {
         "engine_semantics": ENGINE_SEMANTICS,
         **asdict(rules),
+        "spread": rules.spread if spread is None else float(spread.mean()),
+        "spread_source": "constant" if spread is None else "data",
         "symbol": parameters.symbol,
         "timeframe": prepared.strategy.base_timeframe,
         "start": prepared.test.index[0].isoformat(),

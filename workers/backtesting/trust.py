@@ -15,13 +15,25 @@ IMPLAUSIBLE_SHARPE = 5.0
 IMPLAUSIBLE_CAGR = 10.0
 
 
-def stress(bars: pd.DataFrame, target: NDArray[np.int8], rules: Rules) -> dict[str, dict[str, Any]]:
-    """Total return with doubled costs, and with every decision one bar later."""
+def stress(
+    bars: pd.DataFrame,
+    target: NDArray[np.int8],
+    rules: Rules,
+    spread: NDArray[np.float64] | None = None,
+    before: pd.DataFrame | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Total return with doubled costs, and with every decision one bar later; `spread` and `before` as in `simulate`."""
     dearer = replace(
-        rules, commission=2 * rules.commission, slippage=2 * rules.slippage, spread=2 * rules.spread
+        rules,
+        commission=min(0.5, 2 * rules.commission),
+        slippage=min(0.5, 2 * rules.slippage),
+        spread=min(0.5, 2 * rules.spread),
     )
     late = np.concatenate((np.zeros(1, np.int8), target[:-1]))
-    runs = {"doubled_costs": simulate(bars, target, dearer), "one_bar_later": simulate(bars, late, rules)}
+    runs = {
+        "doubled_costs": simulate(bars, target, dearer, None if spread is None else 2 * spread, before),
+        "one_bar_later": simulate(bars, late, rules, spread, before),
+    }
     return {
         name: {"total_return": run.final_equity / rules.initial_capital - 1.0, "trades": run.entries}
         for name, run in runs.items()

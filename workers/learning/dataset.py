@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -51,9 +52,14 @@ class Dataset:
         return purged_split(self.time, self.end, (wish.train, wish.validation, wish.test), embargo)
 
 
-def build_dataset(strategy: Strategy, bars: Mapping[str, Mapping[str, pd.DataFrame]]) -> Dataset:
-    """`bars`: symbol -> timeframe -> bars. Raises InvalidInput where a symbol has no row or nothing is left."""
-    parts = [_of_symbol(strategy, symbol, frames) for symbol, frames in bars.items()]
+def build_dataset(
+    strategy: Strategy, bars: Mapping[str, Mapping[str, pd.DataFrame]], start: date | None = None
+) -> Dataset:
+    """`bars`: symbol -> timeframe -> bars; those before `start` (UTC) warm up and are no rows.
+
+    Raises InvalidInput where a symbol has no row or nothing is left.
+    """
+    parts = [_of_symbol(strategy, symbol, frames, start) for symbol, frames in bars.items()]
     offsets = np.cumsum([0, *(len(part.features) for part in parts)])
     found = Dataset(
         features=np.concatenate([part.features for part in parts]),
@@ -82,7 +88,9 @@ class _Part:
     left_out: dict[str, int]
 
 
-def _of_symbol(strategy: Strategy, symbol: str, frames: Mapping[str, pd.DataFrame]) -> _Part:
+def _of_symbol(
+    strategy: Strategy, symbol: str, frames: Mapping[str, pd.DataFrame], start: date | None
+) -> _Part:
     base = frames[strategy.base_timeframe]
     try:
         features = build_features(strategy, frames)
@@ -98,14 +106,19 @@ def _of_symbol(strategy: Strategy, symbol: str, frames: Mapping[str, pd.DataFram
         strategy.model
     )
     labelled = ~np.isnan(labels.value[position])
-    row = np.flatnonzero(whole & labelled)
+    first = 0 if start is None else int(index.searchsorted(pd.Timestamp(start, tz="UTC")))
+    inside = position >= first
+    row = np.flatnonzero(inside & whole & labelled)
     at = position[row]
     # One bar more than the label looks at: what is decided at the close is filled at the next open.
     end = np.minimum(labels.end[at] + 1, len(opens) - 1)
+    warm = max(first, int(position[0]))
     left_out = {
-        **{name: int(count) for name, count in features.attrs.get("left_out", {}).items()},
-        "without_window": int((~whole).sum()),
-        "without_label": int((whole & ~labelled).sum()),
+        "before_start": first,
+        "warm_up": warm - first,
+        "gaps": len(opens) - warm - int(inside.sum()),
+        "without_window": int((inside & ~whole).sum()),
+        "without_label": int((inside & whole & ~labelled).sum()),
     }
     return _Part(
         features.to_numpy(), row, labels.value[at], labels.weight[at], opens[at], opens[end], left_out

@@ -20,8 +20,10 @@ CUT = 0.001
 """Share of the data at either end that is not drawn."""
 
 
-def fuzzy_curves(strategy: Strategy, bars: Bars, until: pd.Timestamp) -> list[dict[str, Any]]:
-    """Each fuzzy set's curves, with the histogram of its indicator over all symbols' bars before `until`."""
+def fuzzy_curves(
+    strategy: Strategy, bars: Bars, since: pd.Timestamp, until: pd.Timestamp
+) -> list[dict[str, Any]]:
+    """Each fuzzy set's curves, with the histogram of its indicator over all symbols' bars from `since` to `until`."""
     used = dict.fromkeys(
         (feature.timeframe, feature.fuzzy_set)
         for feature in strategy.features
@@ -29,7 +31,7 @@ def fuzzy_curves(strategy: Strategy, bars: Bars, until: pd.Timestamp) -> list[di
     )
     drawn = []
     for timeframe, name in used:
-        values = _values(strategy, bars, timeframe, name, until)
+        values = _values(strategy, bars, (timeframe, name), since, until)
         if len(values):
             title = name if len(strategy.timeframes) == 1 else f"{timeframe} {name}"
             drawn.append({"name": title, **_drawn(strategy, name, values)})
@@ -54,8 +56,11 @@ def _drawn(strategy: Strategy, name: str, values: Floats) -> dict[str, Any]:
     }
 
 
-def _values(strategy: Strategy, bars: Bars, timeframe: str, name: str, until: pd.Timestamp) -> Floats:
-    """The indicator of that set on that timeframe, symbol after symbol, where it has a value."""
+def _values(
+    strategy: Strategy, bars: Bars, used: tuple[str, str], since: pd.Timestamp, until: pd.Timestamp
+) -> Floats:
+    """The indicator of that timeframe and set, symbol after symbol, where it has a value."""
+    timeframe, name = used
     indicator, output = strategy.resolve(strategy.fuzzy_sets[name].indicator)
     spec = strategy.indicators[indicator]
     found = []
@@ -65,6 +70,7 @@ def _values(strategy: Strategy, bars: Bars, timeframe: str, name: str, until: pd
             frame = frames[timeframe]
         else:
             frame, _ = resample(base, strategy.base_timeframe, timeframe, calendar_of(base))
-        values = compute_checked(spec.type, frame, spec.parameters)[output][frame.index < until]
+        values = compute_checked(spec.type, frame, spec.parameters)[output]
+        values = values[(frame.index >= since) & (frame.index < until)]
         found.append(values[np.isfinite(values)])
     return np.concatenate(found)

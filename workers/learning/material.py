@@ -45,10 +45,13 @@ class Material:
 def load_bars(
     strategy: Strategy, parameters: TrainingParameters, inputs: Mapping[str, Path]
 ) -> dict[str, dict[str, pd.DataFrame]]:
-    """Symbol -> timeframe -> bars inside the dates asked for. Raises InvalidInput."""
-    own = strategy.training_data
-    start = parameters.start_date or own.start
-    end = parameters.end_date or own.end
+    """Symbol -> timeframe -> bars up to the end asked for. Raises InvalidInput.
+
+    What lies before the start warms the indicators up, as it does in a backtest: with fewer bars before it, the same
+    bar would have other inputs there than it had here.
+    """
+    start = first_day(strategy, parameters)
+    end = parameters.end_date or strategy.training_data.end
     found: dict[str, dict[str, pd.DataFrame]] = {}
     for symbol in parameters.symbols or strategy.symbols:
         paths = {
@@ -57,11 +60,10 @@ def load_bars(
         if paths[strategy.base_timeframe] is None:
             raise InvalidInput(f"There are no {strategy.base_timeframe} bars of {symbol}.")
         frames = {
-            timeframe: _between(read_bars(path), start, end)
-            for timeframe, path in paths.items()
-            if path is not None
+            timeframe: _until(read_bars(path), end) for timeframe, path in paths.items() if path is not None
         }
-        if frames[strategy.base_timeframe].empty:
+        base = frames[strategy.base_timeframe]
+        if base.empty or (start is not None and base.index[-1] < pd.Timestamp(start, tz="UTC")):
             raise InvalidInput(
                 f"There are no bars of {symbol} between {start or 'the beginning'} and {end or 'the end'}."
             )
@@ -69,17 +71,18 @@ def load_bars(
     return found
 
 
-def _between(bars: pd.DataFrame, start: date | None, end: date | None) -> pd.DataFrame:
-    if start is not None:
-        bars = bars[bars.index >= pd.Timestamp(start, tz="UTC")]
-    if end is not None:
-        bars = bars[bars.index < pd.Timestamp(end, tz="UTC") + pd.Timedelta(days=1)]
-    return bars
+def first_day(strategy: Strategy, parameters: TrainingParameters) -> date | None:
+    """First day (UTC) whose bars are rows; None where all of them may be."""
+    return parameters.start_date or strategy.training_data.start
 
 
-def prepare(strategy: Strategy, bars: Bars) -> Material:
-    """Raises InvalidInput where the data leave nothing to learn."""
-    dataset = build_dataset(strategy, bars)
+def _until(bars: pd.DataFrame, end: date | None) -> pd.DataFrame:
+    return bars if end is None else bars[bars.index < pd.Timestamp(end, tz="UTC") + pd.Timedelta(days=1)]
+
+
+def prepare(strategy: Strategy, bars: Bars, start: date | None = None) -> Material:
+    """Rows are bars from `start` on. Raises InvalidInput where the data leave nothing to learn."""
+    dataset = build_dataset(strategy, bars, start)
     split = dataset.split(strategy)
     scaler = fit_scaler(strategy, dataset.features[dataset.row[split.train]])
     if strategy.is_classification and len(np.unique(dataset.label[split.train])) < 2:

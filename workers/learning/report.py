@@ -50,7 +50,7 @@ def build(
         "boundaries": [moment.isoformat() for moment in _moments(split)],
         "purged": split.purged,
         "left_out": dataset.left_out,
-        "fuzzy_sets": fuzzy_curves(strategy, bars, _moments(split)[1]),
+        "fuzzy_sets": fuzzy_curves(strategy, bars, *_moments(split)[:2]),
     }
     if strategy.is_classification:
         truth = scored[part].truth.astype(np.int64)

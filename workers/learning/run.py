@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from worker_agent.protocol import InvalidInput
 from workers.learning import checkpoint, report, trust
 from workers.learning.evaluation import Scored, classification_scores, regression_scores
-from workers.learning.material import Bars, Material, load_bars, prepare
+from workers.learning.material import Bars, Material, first_day, load_bars, prepare
 from workers.learning.model_files import FORMAT, Description, Scales, parameters_count, save_model
 from workers.learning.networks import sequence_length
 from workers.learning.parameters import TrainingParameters
@@ -66,7 +66,7 @@ def run_training(parameters: TrainingParameters, job: Job) -> dict[str, Any]:
     job.progress(1, step="loading bars")
     bars = load_bars(strategy, parameters, job.inputs)
     job.progress(2, step="features and labels")
-    material = prepare(strategy, bars)
+    material = prepare(strategy, bars, first_day(strategy, parameters))
     job.log(material.described())
     job.progress(4, step="audit of the features")
     audited = _audit(strategy, bars, time.monotonic() - begun)

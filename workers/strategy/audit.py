@@ -22,6 +22,7 @@ _FLOOR = 1e-12
 _CUTS = 12
 AT_LEAST = 2
 """Cuts that are made however short the time is."""
+_ENOUGH_ROWS = 500
 _SEED = 20_240_229
 
 Build = Callable[[Strategy, Frames], pd.DataFrame]
@@ -45,26 +46,34 @@ class FeatureAudit:
 
 
 def audit_features(
-    strategy: Strategy, frames: Frames, budget_s: float, build: Build = build_features
+    strategy: Strategy,
+    frames: Frames,
+    budget_s: float,
+    build: Build = build_features,
+    full: pd.DataFrame | None = None,
 ) -> FeatureAudit:
     """Recompute the inputs at up to twelve cuts, at least two, within about `budget_s` seconds.
 
-    Raises `LookAheadError` naming the first input that changes by more than 1e-9, relative, or a row that
-    appears or vanishes.
+    `full`: what `build` makes of all bars, where that is known already. Raises `LookAheadError` naming the first
+    input that changes by more than 1e-9, relative, or a row that appears or vanishes.
     """
-    started = time.monotonic()
     frames = with_calendar(strategy, frames)
-    full = build(strategy, frames)
+    full = build(strategy, frames) if full is None else full
     base = pd.DatetimeIndex(frames[strategy.base_timeframe].index)
-    audited, rows, largest = 0, 0, 0.0
-    for last in _cut_points(base.get_indexer(full.index)):
-        if audited >= AT_LEAST and time.monotonic() - started > budget_s:
+    started, audited, bars, rows, largest = time.monotonic(), 0, 0, 0, 0.0
+    for last in cut_points(base.get_indexer(full.index)):
+        if audited >= AT_LEAST and not fits(time.monotonic() - started, bars, last + 1, budget_s):
             break
         known = cut_off(strategy, frames, last)
         expected = full[full.index <= base[last]]
         largest = max(largest, _compare(build(strategy, known), expected))
-        audited, rows = audited + 1, rows + len(expected)
+        audited, bars, rows = audited + 1, bars + last + 1, rows + len(expected)
     return FeatureAudit(audited, rows, largest, time.monotonic() - started)
+
+
+def fits(spent_s: float, done: int, more: int, budget_s: float) -> bool:
+    """Whether `more` bars are likely to stay in the budget, when `done` bars took `spent_s`."""
+    return spent_s * (1.0 + more / done) <= budget_s
 
 
 def cut_off(strategy: Strategy, frames: Frames, last: int) -> dict[str, pd.DataFrame]:
@@ -74,22 +83,27 @@ def cut_off(strategy: Strategy, frames: Frames, last: int) -> dict[str, pd.DataF
     now = close_times(pd.DatetimeIndex(base.index[last : last + 1]), strategy.base_timeframe, calendar)[0]
     known = {}
     for timeframe, bars in frames.items():
-        closed = close_times(pd.DatetimeIndex(bars.index), timeframe, calendar) <= now
-        known[timeframe] = base.iloc[: last + 1] if timeframe == strategy.base_timeframe else bars[closed]
+        if timeframe == strategy.base_timeframe:
+            known[timeframe] = base.iloc[: last + 1]
+        else:
+            known[timeframe] = bars[close_times(pd.DatetimeIndex(bars.index), timeframe, calendar) <= now]
         known[timeframe].attrs["calendar"] = calendar
     return {timeframe: bars for timeframe, bars in known.items() if len(bars)}
 
 
-def _cut_points(positions: np.ndarray) -> list[int]:
-    """Base positions to cut after: two neighbours a third of the way, then the first row and a seeded sample.
+def cut_points(positions: np.ndarray) -> list[int]:
+    """Of the rows' `positions`, those to cut after: two neighbours, then the first row and a seeded sample, the
+    cheapest first.
 
     Neighbours, because a leak through a higher timeframe does not show at the cut where its bar closes together
-    with the base bar. The first rows alone would prove little: nothing has happened yet.
+    with the base bar. The first rows alone would prove little: nothing has happened yet. So the neighbours lie a
+    third of the way into short data, and where enough has happened in long data.
     """
+    n = len(positions)
+    inside = min(n // 3, max(_ENOUGH_ROWS, n // 50))
     random = np.random.default_rng(_SEED)
-    third = len(positions) // 3
-    sample = random.choice(positions, size=min(_CUTS, len(positions)), replace=False)
-    ordered = (*positions[third : third + AT_LEAST], positions[0], *sample)
+    sample = np.sort(random.choice(positions, size=min(_CUTS, n), replace=False))
+    ordered = (*positions[inside : inside + AT_LEAST], positions[0], *sample)
     return list(dict.fromkeys(int(position) for position in ordered))[:_CUTS]
 
 

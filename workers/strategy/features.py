@@ -85,9 +85,8 @@ def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
     present = len(strategy.features)
     lags = strategy.model.features.lookback_periods
     inputs = np.empty((len(base), present * (lags + 1)), order="F")
-    views = {
-        feature.timeframe: _view(feature.timeframe, strategy, frames, now) for feature in strategy.features
-    }
+    read = dict.fromkeys(feature.timeframe for feature in strategy.features)
+    views = {timeframe: _view(timeframe, strategy, frames, now) for timeframe in read}
     outputs = _indicator_outputs(strategy, views)
     for column, feature in enumerate(strategy.features):
         values = outputs[feature.timeframe, feature.indicator][feature.output]

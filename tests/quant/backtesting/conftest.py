@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.quant.learning.conftest import STRATEGY, RecordedJob, synthetic
-from workers.backtesting.run import MODEL_DESCRIPTION, MODEL_WEIGHTS
+from workers.backtesting.prediction import MODEL_DESCRIPTION, MODEL_WEIGHTS
 from workers.learning.parameters import TrainingParameters
 from workers.learning.run import run_training
 from workers.market_data.bars import write_bars

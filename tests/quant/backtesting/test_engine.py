@@ -145,6 +145,21 @@ def test_stops_in_multiples_of_the_true_range_use_what_was_known_at_the_decision
     assert (trade.entry_index, trade.exit_index, trade.exit_price) == (4, 6, 8.0)
 
 
+def test_bars_before_the_first_give_the_range_that_stops_are_measured_in() -> None:
+    earlier = bars(*[(10.0, 11.0, 9.0, 10.0)] * 4)
+    data = bars((10, 11, 9, 10), (10, 11, 9, 10), (10, 10, 7.9, 8))
+    data.index = earlier.index[-1] + pd.to_timedelta([1, 2, 3], unit="D")
+    rules = Rules(
+        initial_capital=1000.0, commission=0.0, slippage=0.0, stop_loss=1.0, stop_unit="atr", atr_period=3
+    )
+    unknown = simulate(data, [1, 1, 1], rules)
+    assert (unknown.entries, unknown.refused) == (0, 2)
+    trade = only_trade(simulate(data, [1, 1, 1], rules, before=earlier))
+    assert (trade.entry_index, trade.exit_index, trade.exit_price) == (1, 2, 8.0)
+    found = search(data, np.ones((1, 3), np.int8), rules, before=earlier)
+    assert (found.trades[0], found.final_equity[0]) == (1, 800.0)
+
+
 def test_when_equity_reaches_zero_everything_is_closed_and_trading_ends() -> None:
     data = bars((10, 10, 10, 10), (10, 10, 10, 10), (10, 40, 10, 40), (10, 10, 10, 10), (10, 10, 10, 10))
     result = simulate(data, [-1, -1, -1, 1, 1], FREE)

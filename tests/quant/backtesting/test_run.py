@@ -10,7 +10,7 @@ import pytest
 from tests.quant.backtesting.conftest import TRAINED_UNTIL, NewJob
 from tests.quant.learning.conftest import STRATEGY, synthetic
 from worker_agent.protocol import InvalidInput
-from workers.backtesting import report
+from workers.backtesting import decisions, report
 from workers.backtesting.metrics import KEYS
 from workers.backtesting.parameters import BacktestParameters
 from workers.backtesting.run import run_backtest
@@ -100,6 +100,58 @@ def test_a_planted_leak_fails_the_backtest_and_is_named(
     monkeypatch.setattr(features, "compute_checked", of_tomorrow)
     with pytest.raises(LookAheadError, match=r"the input 1d_.* sees the future"):
         run_backtest(AFTER, new_job())
+
+
+def test_rounding_in_the_network_is_no_leak(new_job: NewJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32 a row's prediction depends on how many rows are predicted with it: by up to 4e-8, measured."""
+    honest = TrainedModel.predict
+
+    def rounded(self: TrainedModel, features: pd.DataFrame, bars: pd.DatetimeIndex) -> np.ndarray:
+        return honest(self, features, bars) * (1.0 + 4e-8 * (len(features) % 3 - 1))
+
+    monkeypatch.setattr(TrainedModel, "predict", rounded)
+    assert run_backtest(AFTER, new_job())["audit"]["look_ahead"]["cuts"] >= 2
+
+
+def test_a_model_that_looks_at_later_rows_fails_the_backtest(
+    new_job: NewJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its predictions are measured against the largest of the whole test."""
+    honest = TrainedModel.predict
+
+    def peeking(self: TrainedModel, features: pd.DataFrame, bars: pd.DatetimeIndex) -> np.ndarray:
+        found = honest(self, features, bars)
+        return found / found.max(axis=0)
+
+    monkeypatch.setattr(TrainedModel, "predict", peeking)
+    with pytest.raises(LookAheadError, match=r"the prediction at .* changes when the bars after"):
+        run_backtest(AFTER, new_job())
+
+
+def test_directions_that_look_at_later_rows_fail_the_backtest(
+    new_job: NewJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        decisions, "targets", lambda asked, found, allow_short: np.sign(found - found.mean(axis=0))[:, 2]
+    )
+    with pytest.raises(LookAheadError, match=r"the direction wanted up to .* changes"):
+        run_backtest(AFTER, new_job())
+
+
+def test_a_spread_in_the_data_is_paid_unless_the_request_names_one(new_job: NewJob) -> None:
+    bars = synthetic(0, persistence=0.35)
+    bars["spread"] = 0.004 * bars["close"]
+    own = run_backtest(AFTER, new_job(bars))
+    assert (own["settings"]["spread"], own["settings"]["spread_source"]) == (pytest.approx(0.004), "data")
+    same = run_backtest(AFTER.model_copy(update={"spread": 0.004}), new_job(bars))
+    assert own["metrics"]["final_equity"] == pytest.approx(same["metrics"]["final_equity"], rel=1e-12)
+    assert own["benchmark"]["final_equity"] == pytest.approx(same["benchmark"]["final_equity"], rel=1e-12)
+    assert own["audit"]["sensitivity"]["doubled_costs"]["total_return"] == pytest.approx(
+        same["audit"]["sensitivity"]["doubled_costs"]["total_return"], rel=1e-12
+    )
+    free = run_backtest(AFTER.model_copy(update={"spread": 0.0}), new_job(bars))
+    assert free["settings"]["spread_source"] == "constant"
+    assert free["metrics"]["final_equity"] > own["metrics"]["final_equity"]
 
 
 def test_a_model_that_cannot_predict_fails_the_backtest(

@@ -15,8 +15,9 @@ import yaml
 
 from tests.quant.learning.conftest import STRATEGY, synthetic
 from workers.backtesting.decisions import targets
+from workers.learning.dataset import build_dataset
 from workers.learning.labels import make_labels
-from workers.learning.material import load_bars, prepare
+from workers.learning.material import first_day, load_bars, prepare
 from workers.learning.parameters import TrainingParameters
 from workers.learning.trainer import train
 from workers.market_data.bars import write_bars
@@ -37,18 +38,20 @@ def frames() -> dict[str, pd.DataFrame]:
 
 
 def bars(strategy: Strategy, directory: Path) -> object:
-    """Which bars are read."""
+    """Which bars are read, and which of them are rows."""
     inputs = {}
     for symbol in ("AAA", "BBB"):
         for timeframe, frame in frames().items():
             path = directory / f"{symbol}-{timeframe}.parquet"
             write_bars(frame, path)
             inputs[f"bars/{symbol}/{timeframe}.parquet"] = path
-    found = load_bars(strategy, TrainingParameters(strategy_yaml=strategy.text), inputs)
-    return {
-        symbol: {timeframe: list(frame.index[[0, -1]]) for timeframe, frame in read.items()}
-        for symbol, read in found.items()
+    asked = TrainingParameters(strategy_yaml=strategy.text)
+    found = load_bars(strategy, asked, inputs)
+    read = {
+        symbol: {timeframe: list(frame.index[[0, -1]]) for timeframe, frame in frames.items()}
+        for symbol, frames in found.items()
     }
+    return read, build_dataset(strategy, found, first_day(strategy, asked)).time.tolist()
 
 
 def features(strategy: Strategy, _: Path) -> object:

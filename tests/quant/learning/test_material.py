@@ -11,7 +11,8 @@ from tests.quant.learning.conftest import RecordedJob, synthetic
 from tests.quant.learning.test_training import LSTM, REGRESSION, TSK_MODEL, changed, run
 from worker_agent.protocol import InvalidInput
 from workers.learning.dataset import build_dataset
-from workers.learning.material import Material, prepare
+from workers.learning.material import Material, first_day, load_bars, prepare
+from workers.learning.parameters import TrainingParameters
 from workers.market_data.bars import write_bars
 from workers.strategy.features import build_features
 from workers.strategy.grammar import parse_strategy
@@ -102,6 +103,23 @@ def test_a_symbol_that_starts_later_is_only_in_the_later_parts(tmp_path: Path) -
     symbols = {part: set(balance.dataset.symbol[getattr(balance.split, part)]) for part in result["rows"]}
     assert symbols == {"train": {0}, "validation": {0, 1}, "test": {0, 1}}
     assert result["metrics"]["test"]["accuracy"] is not None
+
+
+def test_a_bar_has_the_inputs_that_a_backtest_gives_it(tmp_path: Path) -> None:
+    """A training that starts late is warmed up by what lies before, as a backtest is: a line that adds up from the
+    first bar (on balance volume) would else stand elsewhere for the same bar."""
+    text = changed(
+        indicators={"mom_5": {"type": "obv"}}, training_data={"date_range": {"start": "2016-05-02"}}
+    )
+    strategy, asked = parse_strategy(text), TrainingParameters(strategy_yaml=text, symbols=("AAA",))
+    job = job_of(tmp_path, AAA=synthetic(0))
+    read = load_bars(strategy, asked, job.inputs)
+    dataset = build_dataset(strategy, read, first_day(strategy, asked))
+    opens = pd.DatetimeIndex(dataset.time, tz="UTC")
+    backtested = build_features(strategy, {"1d": synthetic(0)})
+    assert opens[0] == pd.Timestamp("2016-05-02", tz="UTC")
+    np.testing.assert_array_equal(dataset.features[dataset.row], backtested.loc[opens].to_numpy())
+    assert dataset.left_out["AAA"]["before_start"] == (synthetic(0).index < opens[0]).sum()
 
 
 @pytest.mark.parametrize(

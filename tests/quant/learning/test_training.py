@@ -246,15 +246,16 @@ def test_a_report_that_cannot_be_drawn_costs_no_model(
     ]
 
 
+@pytest.mark.parametrize("start", [None, "2015-01-05", "2015-08-03"])
 @pytest.mark.parametrize("kind", ["mlp", "gru"])
-def test_every_bar_is_a_row_or_counted_with_its_reason(kind: str, tmp_path: Path) -> None:
+def test_every_bar_is_a_row_or_counted_with_its_reason(kind: str, start: str | None, tmp_path: Path) -> None:
     """Lesson Q24: nothing is dropped in silence, whether for warm-up, gaps, windows, labels or the purge."""
     bars = synthetic(2)
     bars = pd.concat([bars.iloc[:500], bars.iloc[540:]])
     bars.iloc[300, :5] = np.nan
     write_bars(bars, tmp_path / "AAA.parquet")
     job = RecordedJob({"bars/AAA/1d.parquet": tmp_path / "AAA.parquet"})
-    result = run(job, KINDS[kind], symbols=("AAA",))
+    result = run(job, KINDS[kind], symbols=("AAA",), start_date=start)
     left_out = result["left_out"]
     assert left_out["AAA"]["gaps"] > 0
     counted = sum(result["rows"].values()) + left_out["purged"] + sum(left_out["AAA"].values())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.quant.strategy.conftest import random_bars, strategy_with
 from workers.market_data.errors import MarketDataError
 from workers.market_data.resampling import resample
-from workers.strategy.audit import LookAheadError, audit_features
+from workers.strategy.audit import LookAheadError, audit_features, cut_points
 from workers.strategy.features import Frames, build_features
 from workers.strategy.fuzzy import degrees
 from workers.strategy.grammar import Strategy
@@ -125,6 +125,13 @@ def test_without_time_the_audit_still_looks_twice_and_well_inside_the_data(bars:
     audit = audit_features(WEEKLY, {"1d": bars}, budget_s=0.0)
     assert audit.cuts == 2
     assert audit.rows_compared > len(bars) // 3
+
+
+def test_on_long_data_the_first_two_cuts_cost_little() -> None:
+    """The audit's share of a run is a tenth; its two cuts that are always made are neighbours well inside."""
+    assert cut_points(np.arange(300))[:2] == [100, 101]
+    assert cut_points(np.arange(60_000))[:2] == [1200, 1201]
+    assert cut_points(np.arange(1)) == [0]
 
 
 def leaking(strategy: Strategy, frames: Frames) -> pd.DataFrame:

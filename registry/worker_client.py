@@ -6,6 +6,8 @@ ends with a message of the protocol or with one of the exceptions below.
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -105,11 +107,16 @@ class WorkerClient:
         await self._http.__aexit__(kind, error, trace)
 
     async def health(self, worker: Endpoint) -> Health:
-        status, content = await self._call(worker, "GET", "/health", most=MAX_HEALTH_BYTES)
-        health = _parsed(Health, status, content)
+        health, _ = await self.health_and_clock(worker)
+        return health
+
+    async def health_and_clock(self, worker: Endpoint) -> tuple[Health, datetime | None]:
+        """With the time by the worker's clock, in whole seconds, where its answer says it."""
+        response, content = await self._exchange(worker, "GET", "/health", most=MAX_HEALTH_BYTES)
+        health = _parsed(Health, response.status_code, content)
         if (health.worker_id, health.instance_id) != (worker.worker_id, worker.instance_id):
             raise WorkerMisbehaved(f"it says it is {health.worker_id} ({health.instance_id})")
-        return health
+        return health, _date(response.headers.get("Date"))
 
     async def start(self, worker: Endpoint, start_path: str, request: StartRequest) -> None:
         status, content = await self._call(worker, "POST", start_path, request.model_dump(mode="json"))
@@ -167,7 +174,13 @@ class WorkerClient:
     async def _call(
         self, worker: Endpoint, method: str, path: str, body: Any = None, most: int = MAX_BYTES
     ) -> tuple[int, bytes]:
-        """(status, body). The timeout counts for the whole call: httpx's own starts anew with each byte."""
+        response, content = await self._exchange(worker, method, path, body, most)
+        return response.status_code, content
+
+    async def _exchange(
+        self, worker: Endpoint, method: str, path: str, body: Any = None, most: int = MAX_BYTES
+    ) -> tuple[httpx.Response, bytes]:
+        """(answer, body). The timeout counts for the whole call: httpx's own starts anew with each byte."""
         token = backend_token(worker.worker_id, worker.instance_id)
         headers = {"Authorization": f"Bearer {token}", **trace.current_headers()}
         try:
@@ -193,7 +206,7 @@ class WorkerClient:
             raise WorkerUncertain(f"the connection broke: {_sentence(error)}") from error
         if response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise WorkerUnauthorized("it does not know this backend; it will register again")
-        return response.status_code, content
+        return response, content
 
 
 async def _read(response: httpx.Response, most: int) -> bytes:
@@ -218,6 +231,13 @@ def _parsed(model: type[Answer], status: int, content: bytes) -> Answer:
         raise WorkerMisbehaved(
             f"its answer is not a {model.__name__}: {place}: {first['msg']}"[:500]
         ) from error
+
+
+def _date(header: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header) if header else None
+    except ValueError:
+        return None
 
 
 def _shown(content: bytes) -> str:

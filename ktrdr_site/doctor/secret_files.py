@@ -1,0 +1,45 @@
+"""Secrets that others can read, or that are missing."""
+
+import stat
+from collections.abc import Iterator
+
+from django.conf import settings
+
+from ktrdr_site.doctor.finding import Finding, problem, warning
+
+NAMES = ("secret-key", "worker-token", "admin-password", "api-token")
+FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+SHORT = 16
+
+
+def modes() -> Iterator[Finding]:
+    for path in (*(settings.DATA_DIR / name for name in NAMES), settings.BASE_DIR / ".env"):
+        if path.exists() and (mode := stat.S_IMODE(path.stat().st_mode)) & FOR_OTHERS:
+            yield problem(
+                "secret files",
+                f"{path} has mode {mode:04o}: other users of this machine can read it.",
+                f"chmod 600 {path}; make a new secret if somebody may have read it.",
+            )
+    mode = stat.S_IMODE(settings.DATA_DIR.stat().st_mode)
+    if mode & stat.S_IWOTH:
+        yield problem(
+            "secret files",
+            f"{settings.DATA_DIR} has mode {mode:04o}: any user of this machine can replace what lies in it.",
+            f"chmod o-w {settings.DATA_DIR}",
+        )
+
+
+def enrolment() -> Iterator[Finding]:
+    token = settings.WORKER_TOKEN
+    if settings.TRUST_NETWORK:
+        yield warning(
+            "enrolment token",
+            "KTRDR_TRUST_NETWORK is on: whoever reaches this site can register a worker and be given work.",
+            "Turn it off and give the workers KTRDR_WORKER_TOKEN, unless the network is entirely yours.",
+        )
+    elif token and len(token) < SHORT:
+        yield problem(
+            "enrolment token",
+            f"KTRDR_WORKER_TOKEN has {len(token)} characters: it can be guessed.",
+            "Make a new one: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )

@@ -1,12 +1,16 @@
 """The submit forms: which fields, how they are typed, and the JSON body that the API is sent.
 
-A form keeps what was typed as text and validates nothing itself: the API's answer, with its pointers, is what stands
+Kinds, defaults and choices are those of the models that the API checks its input with; only labels are written here. A form keeps what was typed as text and validates nothing itself: the API's answer, with its pointers, is what stands
 beside the fields. So the form can never allow what the API refuses, or refuse what it allows.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from operations.requests import BacktestRequest, ImportRequest, TrainingRequest
 
 Kind = Literal["text", "number", "date", "choice", "check", "list", "strategy", "file"]
 
@@ -23,7 +27,8 @@ class Field:
     choices: tuple[str, ...] = ()
     is_required: bool = False
     errors: tuple[str, ...] = ()
-    suggestions: tuple[str, ...] = ()
+    suggestions: tuple[tuple[str, str], ...] = ()
+    """value, and what stands beside it"""
 
     @property
     def is_checked(self) -> bool:
@@ -41,19 +46,57 @@ class Form:
     main: tuple[Field, ...]
     more: tuple[Field, ...] = ()
     more_title: str = ""
-    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fields(self) -> tuple[Field, ...]:
         return (*self.main, *self.more)
 
 
-QUEUEING = (
-    Field("priority", "number", "Priority", "0", "Higher goes first."),
-    Field("queue", "check", "Wait in the queue if no worker is free", "true"),
-    Field("after", "list", "After", help="Ids of operations that must complete first."),
-)
-DATES = (Field("start_date", "date", "From"), Field("end_date", "date", "To"))
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _field(model: type[BaseModel], name: str, label: str, hint: str = "", kind: Kind | None = None) -> Field:
+    """As the model has it: kind, default, choices, and whether it must be there."""
+    schema = model.model_json_schema()
+    found = schema["properties"][name]
+    shape = next(one for one in found.get("anyOf", [found]) if one.get("type") != "null")
+    default = found.get("default")
+    return Field(
+        name=name,
+        kind=kind or _kind(shape),
+        label=label,
+        value="" if default is None else _text(default),
+        help=hint,
+        choices=tuple(shape.get("enum", ())),
+        is_required=name in schema.get("required", ()),
+    )
+
+
+def _kind(shape: Mapping[str, Any]) -> Kind:
+    if "enum" in shape:
+        return "choice"
+    if shape.get("format") == "date":
+        return "date"
+    kinds: dict[Any, Kind] = {"boolean": "check", "array": "list", "integer": "number", "number": "number"}
+    return kinds.get(shape.get("type"), "text")
+
+
+def _queueing(model: type[BaseModel]) -> tuple[Field, ...]:
+    return (
+        _field(model, "priority", "Priority", "Higher goes first."),
+        _field(model, "queue", "Wait in the queue if no worker is free"),
+        _field(model, "after", "After", "Ids of operations that must complete first."),
+    )
+
+
+def _dates(model: type[BaseModel]) -> tuple[Field, ...]:
+    return _field(model, "start_date", "From"), _field(model, "end_date", "To")
+
 
 TRAINING = Form(
     title="New training",
@@ -61,17 +104,20 @@ TRAINING = Form(
     api_path="/training/start",
     submit_text="Start training",
     main=(
-        Field("strategy_yaml", "strategy", "Strategy", is_required=True),
-        Field("symbols", "list", "Symbols", help="Separated by spaces. Empty: those of the strategy."),
-        Field("timeframes", "list", "Timeframes", help="Separated by spaces. Empty: those of the strategy."),
-        *DATES,
+        _field(TrainingRequest, "strategy_yaml", "Strategy", kind="strategy"),
+        _field(TrainingRequest, "symbols", "Symbols", "Separated by spaces. Empty: those of the strategy."),
+        _field(
+            TrainingRequest, "timeframes", "Timeframes", "Separated by spaces. Empty: those of the strategy."
+        ),
+        *_dates(TrainingRequest),
     ),
     more=(
-        Field("seed", "number", "Seed", "42", "The same seed gives the same model."),
-        Field("prefer_gpu", "check", "Prefer a GPU", "true"),
-        *QUEUEING,
+        _field(TrainingRequest, "seed", "Seed", "The same seed gives the same model."),
+        _field(TrainingRequest, "device", "Device", "auto: the best that the worker has."),
+        _field(TrainingRequest, "prefer_gpu", "Prefer a GPU"),
+        *_queueing(TrainingRequest),
     ),
-    more_title="Seed, GPU and queue",
+    more_title="Seed, device and queue",
 )
 BACKTEST = Form(
     title="New backtest",
@@ -79,37 +125,32 @@ BACKTEST = Form(
     api_path="/backtests/start",
     submit_text="Start backtest",
     main=(
-        Field("model", "text", "Trained model", help="Id of a completed training; its strategy is used."),
-        Field("strategy_yaml", "strategy", "Strategy"),
-        Field("symbol", "text", "Symbol", is_required=True),
-        Field("timeframe", "text", "Timeframe", help="Empty: that of the strategy."),
-        *DATES,
-        Field("initial_capital", "number", "Initial capital", "100000"),
+        _field(
+            BacktestRequest, "model", "Trained model", "Id of a completed training; its strategy is used."
+        ),
+        _field(BacktestRequest, "strategy_yaml", "Strategy", kind="strategy"),
+        _field(BacktestRequest, "symbol", "Symbol"),
+        _field(BacktestRequest, "timeframe", "Timeframe", "Empty: that of the strategy."),
+        *_dates(BacktestRequest),
+        _field(BacktestRequest, "initial_capital", "Initial capital"),
     ),
     more=(
-        Field("commission", "number", "Commission", "0.001", "Fraction of the notional, each way."),
-        Field("slippage", "number", "Slippage", "0.0005", "Fraction of the price, against us."),
-        Field(
+        _field(BacktestRequest, "commission", "Commission", "Fraction of the notional, each way."),
+        _field(BacktestRequest, "slippage", "Slippage", "Fraction of the price, against us."),
+        _field(
+            BacktestRequest,
             "spread",
-            "number",
             "Spread",
-            help="Fraction of the price; half of it is paid each way. Empty: the data's own, where they have one.",
+            "Fraction of the price; half of it is paid each way. Empty: the data's own, where they have one.",
         ),
-        Field(
-            "fill",
-            "choice",
-            "Fill",
-            "next_open",
-            "Decided at a bar's close; filled then or at the next bar.",
-            ("next_open", "next_close", "same_close"),
-        ),
-        Field("sizing", "choice", "Sizing", "fraction", choices=("fraction", "units")),
-        Field("size", "number", "Size", "1.0", "Fraction of the equity, or units."),
-        Field("stop_loss", "number", "Stop loss", help="Fraction of the entry price; 0.05 is 5 %."),
-        Field("take_profit", "number", "Take profit", help="Fraction of the entry price."),
-        Field("trailing_stop", "number", "Trailing stop", help="Fraction of the best price since entry."),
-        Field("allow_short", "check", "Allow short positions", ""),
-        *QUEUEING,
+        _field(BacktestRequest, "fill", "Fill", "Decided at a bar's close; filled then or at the next bar."),
+        _field(BacktestRequest, "sizing", "Sizing"),
+        _field(BacktestRequest, "size", "Size", "Fraction of the equity, or units."),
+        _field(BacktestRequest, "stop_loss", "Stop loss", "Fraction of the entry price; 0.05 is 5 %."),
+        _field(BacktestRequest, "take_profit", "Take profit", "Fraction of the entry price."),
+        _field(BacktestRequest, "trailing_stop", "Trailing stop", "Fraction of the best price since entry."),
+        _field(BacktestRequest, "allow_short", "Allow short positions"),
+        *_queueing(BacktestRequest),
     ),
     more_title="Costs, fills, stops and queue",
 )
@@ -120,20 +161,35 @@ IMPORT = Form(
     submit_text="Import",
     main=(
         Field("file", "file", "File", help="CSV (Yahoo, MetaTrader, Stooq, histdata) or Parquet.", is_required=True),
-        Field("symbol", "text", "Symbol", is_required=True),
-        Field("timeframe", "text", "Timeframe", "1d", "1m, 5m, 15m, 30m, 1h, 4h, 1d or 1w.", is_required=True),
-        Field("adjust", "check", "Apply the adjusted close to open, high, low and close", ""),
-        Field("timezone", "text", "Time zone", help="Of the file's times; empty: UTC. Example: America/New_York"),
+        _field(ImportRequest, "symbol", "Symbol"),
+        _field(ImportRequest, "timeframe", "Timeframe"),
+        _field(ImportRequest, "timezone", "Time zone", "Of the file's times; empty: UTC. Example: America/New_York"),
+        _field(ImportRequest, "adjust", "Apply the adjusted close to open, high, low and close"),
     ),
+    more=(_field(ImportRequest, "priority", "Priority", "Higher goes first."),),
+    more_title="Queue",
 )  # fmt: skip
+MODELS: dict[str, tuple[Form, type[BaseModel]]] = {
+    "training": (TRAINING, TrainingRequest),
+    "backtest": (BACKTEST, BacktestRequest),
+    "import": (IMPORT, ImportRequest),
+}
 
 
 def filled(
-    fields: Iterable[Field], typed: Mapping[str, str], problems: Mapping[str, list[str]]
+    fields: Iterable[Field],
+    typed: Mapping[str, str],
+    problems: Mapping[str, list[str]],
+    suggestions: Mapping[str, list[tuple[str, str]]],
 ) -> list[Field]:
-    """The fields with what was typed, and what is wrong with it."""
+    """The fields with what was typed, what is wrong with it, and what one could type."""
     return [
-        replace(one, value=typed.get(one.name, one.value), errors=tuple(problems.get(one.name, ())))
+        replace(
+            one,
+            value=typed.get(one.name, one.value),
+            errors=tuple(problems.get(one.name, ())),
+            suggestions=tuple(suggestions.get(one.name, ())),
+        )
         for one in fields
     ]
 
@@ -155,12 +211,6 @@ def body_of(form: Form, typed: Mapping[str, str]) -> dict[str, Any]:
 def typed_of(form: Form, body: Mapping[str, Any]) -> dict[str, str]:
     """The reverse of `body_of`: parameters of an earlier operation as they would have been typed."""
     return {one.name: _text(body[one.name]) for one in form.fields if body.get(one.name) is not None}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else ""
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _value(kind: Kind, text: str) -> Any:

@@ -112,7 +112,7 @@ def read(report: dict[str, Any]) -> BacktestReport:
         groups=[
             (title, table)
             for key, title in GROUPS.items()
-            if (table := records(_listed(report.get(key)), GROUP_COLUMNS, GROUP_FORMATS))
+            if (table := records(_telling(key, _listed(report.get(key))), GROUP_COLUMNS, GROUP_FORMATS))
         ],
         trades=trades[:SHOWN_TRADES],
         trades_in_all=len(trades),
@@ -193,6 +193,11 @@ def _listed(groups: Any) -> list[dict[str, Any]] | None:
     if isinstance(groups, dict):
         return [{"key": key, **value} for key, value in groups.items()]
     return groups if isinstance(groups, list) else None
+
+
+def _telling(key: str, groups: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+    """Bars of a day all begin in one hour, of which nothing can be learned."""
+    return None if key == "by_hour" and groups is not None and len(groups) < 2 else groups
 
 
 def _years(monthly: Sequence[dict[str, Any]]) -> list[Year]:

@@ -26,6 +26,8 @@ class Chart:
     size: str = ""
     """CSS class of its height"""
     note: str = ""
+    wide: bool = False
+    """over all columns"""
 
 
 def readable(name: str) -> str:
@@ -65,7 +67,9 @@ def _metric_chart(title: str, curves: dict[str, Curve]) -> Chart:
 def side_by_side(first: str, curves: dict[str, Any]) -> Table:
     """Curves of (x, y) as columns; thinned evenly where there are more rows than anybody reads."""
     columns = {name: dict(curve) for name, curve in curves.items()}
-    steps = sorted({step for column in columns.values() for step in column})
+    steps = list(dict.fromkeys(step for column in columns.values() for step in column))
+    if not any(isinstance(step, str) for step in steps):
+        steps.sort()
     return Table(
         [first, *columns],
         [[step, *(column.get(step) for column in columns.values())] for step in thinned(steps)],

@@ -46,6 +46,8 @@ class Finding:
     name: str
     value: Any
     is_trouble: bool
+    is_check: bool
+    """a count that should be zero"""
 
 
 # Counts that are worth a look when they are not zero.
@@ -57,7 +59,6 @@ def quality(data: MarketData) -> list[Finding]:
     found = []
     for name, value in data.quality.items():
         figure = len(value) if isinstance(value, list) else value
-        if isinstance(figure, dict):
-            figure = ", ".join(f"{key} {inner}" for key, inner in figure.items())
-        found.append(Finding(name.replace("_", " "), figure, name in TROUBLES and bool(figure)))
+        is_check = name in TROUBLES
+        found.append(Finding(name, figure, is_check and bool(figure), is_check))
     return found

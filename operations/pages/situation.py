@@ -7,9 +7,12 @@ from typing import Any
 
 from django.db.models import Count, Q
 
-from operations.models import MarketData
+from operations.models import MarketData, Operation
+from operations.pages.headline import subject
 from operations.pages.market_data import Span, coverage
+from operations.states import Status
 from registry.models import Worker, WorkerStatus
+from workers.strategy.catalog import TIMEFRAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,18 @@ def worker_situation(operation_type: str) -> WorkerSituation:
         gpus=Count("pk", distinct=True, filter=Q(capabilities__gpu=True)),
     )
     return WorkerSituation(**counts, operation_type=operation_type)
+
+
+def suggestions(models: int = 20) -> dict[str, list[tuple[str, str]]]:
+    """What can be typed into a field, and what it means: symbols there are bars of, timeframes, trained models."""
+    symbols = MarketData.objects.order_by("symbol").values_list("symbol", flat=True).distinct()
+    trained = Operation.objects.filter(operation_type="training", status=Status.COMPLETED)
+    newest = trained.order_by("-created_at").only("parameters", "created_at")[:models]
+    return {
+        "symbol": [(symbol, "") for symbol in symbols],
+        "timeframe": [(timeframe, "") for timeframe in TIMEFRAMES],
+        "model": [(one.pk, f"{subject(one)}, {one.created_at:%Y-%m-%d %H:%M}") for one in newest],
+    }
 
 
 @dataclass(frozen=True, slots=True)

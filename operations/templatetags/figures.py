@@ -11,6 +11,8 @@ from django.utils.safestring import SafeString
 register = template.Library()
 
 DASH = "–"
+ACRONYMS = {"gpu": "GPU", "cpu": "CPU", "gb": "GB", "sha256": "SHA-256", "id": "id", "var": "VaR", "f1": "F1"}
+KINDS = {"training": "Training", "backtesting": "Backtest", "data_import": "Data import"}
 
 
 def _number(value: Any) -> float | None:
@@ -54,6 +56,37 @@ def short(value: Any) -> str:
     if number == int(number) and abs(number) < 1e9:
         return decimal(number, 0)
     return f"{number:.4g}".replace("-", "−")
+
+
+@register.filter
+def kind(operation_type: str) -> str:
+    """A type of operation as people call it; one that a worker of somebody else's announced, by its own name."""
+    return KINDS.get(operation_type, operation_type)
+
+
+@register.filter
+def words(name: str) -> str:
+    """The name of a field as words: `quality.longest_gap_bars` -> `Quality, longest gap bars`."""
+    text = " ".join(ACRONYMS.get(word, word) for word in name.replace(".", " , ").replace("_", " ").split())
+    return text[:1].upper() + text[1:].replace(" ,", ",")
+
+
+@register.filter
+def plain(value: Any) -> str:
+    """Any value of a parameter or a result, without the punctuation of a program."""
+    match value:
+        case None | "" | [] | {}:
+            return DASH
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return short(value)
+        case list() | tuple():
+            return ", ".join(plain(one) for one in value)
+        case dict():
+            return ", ".join(f"{key} {plain(one)}" for key, one in value.items())
+        case _:
+            return str(value).removesuffix("T00:00:00+00:00")
 
 
 @register.filter

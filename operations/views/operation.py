@@ -12,9 +12,10 @@ from operations.models import Operation
 from operations.pages import backtest_report, training_report
 from operations.pages import operation_detail as reading
 from operations.pages.charts import metric_charts
-from operations.pages.headline import subject
+from operations.pages.headline import CLONABLE, strategies_of_models, subject
 from operations.pages.metric_rows import metric_rows
 from operations.pages.model_card import architecture
+from operations.pages.scores import headlines, scores
 from operations.pages.trust import audit_lines, warnings_of
 from operations.states import Status
 from operations.views.report_file import ReportUnavailableError, load_report
@@ -33,7 +34,6 @@ TABS = {
     "artifacts": "Artifacts",
 }
 REPORTED = {"training", "backtesting"}
-CLONABLE = {"training", "backtesting"}
 
 
 @page
@@ -58,7 +58,7 @@ def _tab_names(operation: Operation) -> dict[str, str]:
 
 
 def _live_context(operation: Operation, tab: str) -> dict[str, Any]:
-    about = subject(operation)
+    about = subject(operation, strategies_of_models([operation]))
     actions = reading.actions(operation)
     return {
         "operation": operation,
@@ -150,9 +150,16 @@ def _summary_context(request: PageRequest, operation: Operation) -> dict[str, An
         "checkpoint": reading.newest_checkpoint(operation),
         "model_operation": model if isinstance(model, str) else None,
         "result_facts": _flat(operation.result or {}),
-        "architecture": architecture(operation.result or {}),
+        **_model(operation),
         **_trust(operation),
     }
+
+
+def _model(operation: Operation) -> dict[str, Any]:
+    """What stands on top of a training's result."""
+    result = (operation.result or {}) if operation.operation_type == "training" else {}
+    found = scores(result)
+    return {"architecture": architecture(result), "scores": found, "headline_scores": headlines(found)}
 
 
 def _trust(operation: Operation) -> dict[str, Any]:
@@ -169,7 +176,7 @@ def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         if isinstance(value, dict):
             found += _flat(value, f"{name}.")
         else:
-            found.append((name, value if isinstance(value, int | float | str) else json.dumps(value)))
+            found.append((name, value))
     return found
 
 
@@ -232,7 +239,7 @@ def _report_context(request: PageRequest, operation: Operation) -> dict[str, Any
     context = {
         **_trust(operation),
         "provenance": _flat(result.get("provenance") or {}),
-        "architecture": architecture(result),
+        **_model(operation),
         "metric_rows": metric_rows(result.get("metrics") or {}),
         "month_names": MONTHS,
     }

@@ -12,16 +12,16 @@ from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from operations.forms import BACKTEST, IMPORT, TRAINING, Form, body_of, filled, typed_of
-from operations.models import MarketData, Operation
+from operations.forms import IMPORT, MODELS, Form, body_of, filled, typed_of
+from operations.models import Operation
 from operations.pages import situation as reading
 from operations.pages.strategies import runs_of, used
 from operations.views.request import PageRequest, page
 from operations.views.through_api import Answer, send, send_upload
 from registry.models import Capability
 
-FORMS = {"training": TRAINING, "backtest": BACKTEST, "import": IMPORT}
-BY_TYPE = {"training": ("training", TRAINING), "backtesting": ("backtest", BACKTEST)}
+FORMS = {kind: form for kind, (form, _) in MODELS.items()}
+CLONED_BY = {"training": "training", "backtesting": "backtest"}
 EXAMPLES = settings.BASE_DIR / "examples" / "strategies"
 TEXTS = {
     "training": "Fit a model to a strategy's features and labels. You get curves, scores and the model itself.",
@@ -95,11 +95,12 @@ def _form_page(request: PageRequest, form: Form, typed: Mapping[str, str], answe
         place = f"line {problem.line}: " if problem.line else ""
         by_field.setdefault(problem.name, []).append(place + problem.text)
     labels = {one.name: one.label for one in form.fields}
+    suggestions = reading.suggestions()
     context = {
         "title": form.title,
         "submit_text": form.submit_text,
-        "main_fields": filled(form.main, typed, by_field),
-        "more_fields": filled(form.more, typed, by_field),
+        "main_fields": filled(form.main, typed, by_field, suggestions),
+        "more_fields": filled(form.more, typed, by_field, suggestions),
         "more_title": form.more_title,
         "more_open": any(one.name in by_field for one in form.more),
         "problems": [
@@ -115,7 +116,6 @@ def _form_page(request: PageRequest, form: Form, typed: Mapping[str, str], answe
         "cloned_from": typed.get("cloned_from", ""),
         "examples": [path.stem for path in sorted(EXAMPLES.glob("*.yaml"))],
         "earlier": used(20),
-        "symbols": MarketData.objects.values_list("symbol", flat=True).distinct(),
         **_preview_context(request, form, typed),
     }
     return render(request, "submit/form.html", context, status=200 if answer.is_good else 422)
@@ -167,9 +167,10 @@ def _preview_context(request: PageRequest, form: Form, typed: Mapping[str, str])
 def clone(request: PageRequest, operation_id: str) -> HttpResponse:
     """The form of its kind, filled with what it was submitted with."""
     original = get_object_or_404(Operation, pk=operation_id)
-    if original.operation_type not in BY_TYPE:
+    if original.operation_type not in CLONED_BY:
         raise Http404("Operations of this type are submitted through the API.")
-    kind, form = BY_TYPE[original.operation_type]
+    kind = CLONED_BY[original.operation_type]
+    form = FORMS[kind]
     typed = {**typed_of(form, original.parameters), "cloned_from": original.pk}
     request.path = f"/dashboard/new/{kind}"  # where the form is sent to
     return _form_page(request, form, typed, Answer(200))

@@ -1,7 +1,7 @@
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 
-from operations.pages.headline import subject
+from operations.pages.headline import strategies_of_models, subject
 from operations.pages.overview import worker_counts
 from operations.pages.workers import history, load, worker_rows
 from operations.views.request import PageRequest, page
@@ -30,13 +30,14 @@ def worker(request: PageRequest, worker_id: str) -> HttpResponse:
     attempts = history(worker_id)
     if known is None and not attempts:
         raise Http404(f"No worker {worker_id} is known.")
+    strategies = strategies_of_models([attempt.operation for attempt in attempts])
     for attempt in attempts:
-        attempt.about = subject(attempt.operation)  # type: ignore[attr-defined]  # for the template alone
+        attempt.about = subject(attempt.operation, strategies)  # type: ignore[attr-defined]  # for the template alone
         if attempt.ended_at:
             attempt.took = attempt.ended_at - attempt.claimed_at  # type: ignore[attr-defined]  # likewise
     return render(
         request,
-        "workers/detail.html",
+        "workers/detail_live.html" if request.htmx else "workers/detail.html",
         {
             "worker_id": worker_id,
             "worker": known,

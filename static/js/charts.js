@@ -1,7 +1,7 @@
 // Turns chart descriptions (json_script) into ECharts with the colours of our theme.
 //
 // <div class="chart" data-chart="ID-OF-JSON-SCRIPT"></div>, where the JSON is
-// {x: {type: value|time|category, name, categories}, zoom, panes: [{name, format, log, share, series, marks, bands, levels}]}
+// {x: {type: value|time|category, name, categories}, zoom, lying, panes: [{name, format, log, share, series, marks, bands, levels}]}
 // series: {name, type: line|bar|scatter, data: [[x, y]...], tone: 1..6|good|bad|muted, dashed, area, step, symbol}
 // marks: [{x, name}] vertical lines, bands: [{from, to, name}] spans, levels: [{y, name}] horizontal lines.
 "use strict";
@@ -49,13 +49,16 @@
       const type = series.type || "line";
       const base = {
         name: series.name, type, data: series.data, xAxisIndex: index, yAxisIndex: index,
-        color: paint, animation: false, showSymbol: series.data.length === 1, symbolSize: type === "scatter" ? 9 : 4,
+        color: paint, animation: false, showSymbol: series.data.length === 1, symbolSize: type === "scatter" ? 11 : 4,
         lineStyle: { width: series.dashed ? 1.25 : 1.75, type: series.dashed ? "dashed" : "solid", color: paint },
         step: series.step || false, connectNulls: false,
       };
       if (type === "line" && series.data.length > 1500) base.sampling = "lttb";
       if (series.area) base.areaStyle = { color: faint(paint, 0.18) };
-      if (type === "bar") base.barMaxWidth = 28;
+      if (type === "bar") {
+        base.barMaxWidth = 28;
+        base.data = series.data.map(([x, y]) => (y < 0 ? { value: [x, y], itemStyle: { color: colour("bad") } } : [x, y]));
+      }
       if (series.symbol) Object.assign(base, { symbol: series.symbol, symbolRotate: series.rotate || 0 });
       if (settings.smooth > 0 && type === "line" && pane.smooth) {
         made.push({ ...base, lineStyle: { width: 1, color: faint(paint, 0.3) }, tooltip: { show: false }, silent: true });
@@ -87,7 +90,8 @@
     const total = spec.panes.reduce((sum, pane) => sum + (pane.share || 1), 0);
     const between = spec.panes.length > 1 ? 26 : 0;
     const bottom = (spec.zoom ? 34 : 14) + 20;
-    let top = 34 + (between ? 14 : 0);
+    const named = new Set(spec.panes.flatMap((pane) => pane.series.map((series) => series.name))).size > 1;
+    let top = (named ? 34 : 14) + (between ? 14 : 0);
     const room = pixels - top - bottom - between * (spec.panes.length - 1);
     const grids = spec.panes.map((pane) => {
       const height = (room * (pane.share || 1)) / total;
@@ -99,7 +103,7 @@
       animation: false,
       aria: { enabled: true },
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: muted },
-      legend: { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: muted }, pageIconColor: muted, pageTextStyle: { color: muted } },
+      legend: { show: named, type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: muted }, pageIconColor: muted, pageTextStyle: { color: muted } },
       tooltip: {
         renderMode: "richText", trigger: spec.panes.some((pane) => pane.series.some((series) => series.type !== "scatter")) ? "axis" : "item", confine: true,
         backgroundColor: colour("raised"), borderColor: colour("line-strong"), textStyle: { color: colour("text"), fontSize: 12 },
@@ -111,7 +115,7 @@
         type: spec.x.type, gridIndex: index, data: spec.x.categories, scale: true, boundaryGap: spec.x.type === "category",
         min: spec.x.type === "category" ? undefined : "dataMin", max: spec.x.type === "category" ? undefined : "dataMax",
         name: index === spec.panes.length - 1 && !spec.zoom ? spec.x.name : "", nameLocation: "middle", nameGap: 22, nameTextStyle: { color: muted },
-        axisLabel: { show: index === spec.panes.length - 1, color: muted, hideOverlap: true },
+        axisLabel: { show: index === spec.panes.length - 1, color: muted, hideOverlap: true, ...(spec.x.type === "value" && { formatter: shown("number") }) },
         axisLine: { lineStyle: { color: line } }, axisTick: { show: false }, splitLine: { show: false },
       })),
       yAxis: spec.panes.map((pane, index) => ({
@@ -126,6 +130,18 @@
       ] : [],
       series: spec.panes.flatMap((pane, index) => seriesOf(pane, index, settings).map((series) => ({ ...series, tooltip: { ...series.tooltip, valueFormatter: shown(pane.format) } }))),
     };
+  }
+
+  // Bars that lie, the first on top: names of any length can be read beside them.
+  function lying(made) {
+    const [names, values] = [made.xAxis[0], made.yAxis[0]];
+    made.xAxis = [{ ...values, name: "" }];
+    made.yAxis = [{ ...names, name: "", inverse: true, axisLabel: { color: colour("muted"), width: 170, overflow: "truncate" } }];
+    made.grid[0] = { ...made.grid[0], left: 4, containLabel: true };
+    for (const series of made.series) {
+      series.data = series.data.map((bar) => (Array.isArray(bar) ? bar[1] : { ...bar, value: bar.value[1] }));
+    }
+    return made;
   }
 
   function settingsOf(element) {
@@ -146,7 +162,9 @@
       new ResizeObserver(() => chart.resize()).observe(element);
     }
     const zoom = chart.getOption()?.dataZoom;
-    const made = option(JSON.parse(source.textContent), settingsOf(element), element.clientHeight);
+    const spec = JSON.parse(source.textContent);
+    const drawn = option(spec, settingsOf(element), element.clientHeight);
+    const made = spec.lying ? lying(drawn) : drawn;
     if (zoom?.length) made.dataZoom.forEach((part, index) => { part.start = zoom[index].start; part.end = zoom[index].end; });
     chart.setOption(made, { notMerge: true });
     element.dataset.drawn = "yes";

@@ -12,7 +12,8 @@
     if (root.dataset.times !== "local") return;
     for (const time of scope.querySelectorAll("time[data-moment]")) {
       const moment = new Date(time.dateTime);
-      time.textContent = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium" }).format(moment);
+      const day = time.dataset.moment === "time" ? {} : { dateStyle: "short" };
+      time.textContent = new Intl.DateTimeFormat("sv-SE", { ...day, timeStyle: "medium" }).format(moment);
       time.title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
     }
     const zone = document.querySelector("[data-zone]");
@@ -33,7 +34,8 @@
   // A form is sent once; it wakes again when the page comes back from history.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.dataset.confirm && !window.confirm(form.dataset.confirm)) {
+    const question = event.submitter?.dataset.confirm || form.dataset.confirm;
+    if (question && !window.confirm(question)) {
       event.preventDefault();
       return;
     }
@@ -82,6 +84,12 @@
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
     button.textContent = "Copied";
   });
+
+  // On a narrow screen the chosen one of a row of tabs may lie out of sight.
+  for (const chosen of document.querySelectorAll(".nav [aria-current], .tabs [aria-current]")) {
+    const row = chosen.parentElement;
+    row.scrollLeft = chosen.offsetLeft - row.offsetLeft - (row.clientWidth - chosen.offsetWidth) / 2;
+  }
 
   showTimes(document);
   document.addEventListener("htmx:afterSwap", (event) => showTimes(event.target));

@@ -15,7 +15,7 @@ SHARED: list[Processor] = [
 ]
 
 
-def logging_settings(form: str) -> dict[str, Any]:
+def formatter(form: str) -> logging.Formatter:
     renderer: list[Processor]
     if form == "json":
         renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -25,16 +25,17 @@ def logging_settings(form: str) -> dict[str, Any]:
                 colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
             )
         ]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=SHARED,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+    )
+
+
+def logging_settings(form: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {
-            "line": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": SHARED,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
-            }
-        },
+        "formatters": {"line": {"()": formatter, "form": form}},
         "handlers": {"standard-error": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["standard-error"], "level": "INFO"},
         "loggers": {

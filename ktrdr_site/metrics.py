@@ -2,10 +2,11 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import Count, F, Max, Sum
-from django.db.models.functions import Coalesce, Extract, Now
+from django.db.models.functions import Coalesce, Now
 from django_q.models import Task
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import (
@@ -134,13 +135,10 @@ def _sweeps() -> Iterator[Metric]:
         Sweep.objects.filter(completed_at__isnull=False)
         .order_by("kind", "-completed_at")
         .distinct("kind")
-        .annotate(
-            age=Extract(Now() - F("completed_at"), "epoch"),
-            took=Extract(F("completed_at") - F("started_at"), "epoch"),
-        )
+        .annotate(age=Now() - F("completed_at"), took=F("completed_at") - F("started_at"))
         .values_list("kind", "age", "took")
     )
-    found = [(kind, max(0.0, float(age)), max(0.0, float(took))) for kind, age, took in newest]
+    found = [(kind, _seconds(age), _seconds(took)) for kind, age, took in newest]
     yield _gauge(
         "ktrdr_sweep_age_seconds",
         "Since the last completed sweep",
@@ -153,6 +151,11 @@ def _sweeps() -> Iterator[Metric]:
         ["kind"],
         (([kind], took) for kind, _, took in found),
     )
+
+
+def _seconds(span: timedelta) -> float:
+    """An age; another clock may have been ahead."""
+    return max(0.0, span.total_seconds())
 
 
 def _dispatchers() -> Iterator[Metric]:
@@ -168,12 +171,12 @@ def _dispatchers() -> Iterator[Metric]:
 
 
 def _task_cluster() -> Iterator[Metric]:
-    age = Task.objects.filter(success=True).aggregate(age=Extract(Now() - Max("stopped"), "epoch"))["age"]
+    age = Task.objects.filter(success=True).aggregate(age=Now() - Max("stopped"))["age"]
     yield _gauge(
         "ktrdr_task_cluster_age_seconds",
         "Since the task cluster last finished a task",
         [],
-        [] if age is None else [([], max(0.0, float(age)))],
+        [] if age is None else [([], _seconds(age))],
     )
 
 

@@ -97,6 +97,7 @@ def web_command(descriptor: int) -> list[str]:
         f"--bind=fd://{descriptor}",
         "--worker-class=gthread", f"--workers={WEB_PROCESSES}", f"--threads={WEB_THREADS}",
         "--graceful-timeout=3", "--timeout=60", "--keep-alive=15", "--log-level=warning",
+        "--logger-class=ktrdr_site.gunicorn_log.Logger",
         "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else "--worker-tmp-dir=/tmp",  # noqa: S108
     ]  # fmt: skip
 

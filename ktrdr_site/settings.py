@@ -179,7 +179,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 LOGGING_CONFIG = "ktrdr_site.logs.configure"
-LOGGING = logging_settings(environment.one_of("KTRDR_LOG_FORMAT", "console", ("console", "json")))
+LOG_FORMAT = environment.one_of("KTRDR_LOG_FORMAT", "console", ("console", "json"))
+LOGGING = logging_settings(LOG_FORMAT)
 DJANGO_STRUCTLOG_USER_ID_FIELD = "pk"
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # the middleware has checked it
 

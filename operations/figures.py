@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import BooleanField, Case, Count, Max, Min, OuterRef, Subquery, Value, When
-from django.db.models.functions import Extract, Greatest, Now
+from django.db.models.functions import Greatest, Now
 
 from operations import lifecycle
 from operations.models import Event, Operation
@@ -45,10 +45,12 @@ def queue() -> list[Waiting]:
         .order_by()
         .annotate(is_ready=ready, since=since)
         .values("operation_type", "is_ready")
-        .annotate(number=Count("*"), longest=Extract(Now() - Min("since"), "epoch"))
+        .annotate(number=Count("*"), longest=Now() - Min("since"))
     )
     return [
-        Waiting(row["operation_type"], row["is_ready"], row["number"], max(0.0, float(row["longest"] or 0.0)))
+        Waiting(
+            row["operation_type"], row["is_ready"], row["number"], max(0.0, row["longest"].total_seconds())
+        )
         for row in rows
     ]
 

@@ -102,13 +102,15 @@ def test_the_queue_tells_who_lacks_a_worker_from_who_waits_for_something_else(ap
 def test_who_came_into_the_queue_late_has_not_waited_since_its_submission(api: APIClient) -> None:
     hour = timezone.now() - timedelta(hours=1)
     awaited = running(created_at=hour)
-    OperationFactory(created_at=hour).after.set([awaited])
+    follower = OperationFactory(created_at=hour)
+    follower.after.set([awaited])
     reports.apply(
         awaited.pk, awaited.worker_id,
         Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={}),
     )  # fmt: skip
     assert value(scraped(api), "ktrdr_queue_oldest_seconds", operation_type="echo") < 60
-    lost = running(created_at=hour, operation_type="echo")
+    lifecycle.cancel(follower.pk, ME)
+    lost = running(created_at=hour)
     lifecycle.lose(lost.pk, 1, ME, "gone")
     Operation.objects.filter(pk=lost.pk).update(not_before=None, operation_type="lost")
     assert value(scraped(api), "ktrdr_queue_oldest_seconds", operation_type="lost") < 60

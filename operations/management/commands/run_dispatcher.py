@@ -41,7 +41,7 @@ class Command(BaseCommand):
         async_to_sync(self.run)(interval, asked)
 
     async def run(self, interval: float, asked: threading.Event) -> None:
-        self.stdout.write("dispatching")
+        log.info("dispatching")
         async with Dispatcher() as dispatcher:
             stopped = asyncio.create_task(self._stopped(asked))
             while not stopped.done():

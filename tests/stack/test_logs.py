@@ -1,0 +1,53 @@
+"""One operation, followed through the logs of every process of a running system."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stack.system import Up, until, up
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+ASKED = {"X-Request-ID": "req-42", "traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01"}
+BARS = "Date,Open,High,Low,Close,Volume\n" + "".join(
+    f"2020-01-{day:02},10,11,9,10.5,100\n" for day in (2, 3, 6, 7, 8, 9, 10)
+)
+
+
+def lines(system: Up) -> list[tuple[str, dict[str, Any]]]:
+    """(who said it, the line), of all that any process but `up` itself has said."""
+    said = [line.partition(" | ") for line in system.lines if " | " in line]
+    return [(name.strip(), json.loads(text)) for name, _, text in said]
+
+
+def test_an_operation_is_followed_by_its_id_and_by_its_requests_id_through_every_process(
+    tmp_path: Path,
+) -> None:
+    with up(tmp_path, "--no-demo", "--workers", "backtesting=1", KTRDR_LOG_FORMAT="json") as system:
+        system.wait_until_ready(120)
+        until(lambda: system.get("/workers")["results"], "a worker", 60, lambda: system.output)
+        with system.http() as http:
+            fields = {"symbol": "ABC", "timeframe": "1d"}
+            answer = http.post("/market-data", files={"file": ("a.csv", BARS)}, data=fields, headers=ASKED)
+        assert answer.headers["X-Request-ID"] == "req-42"
+        operation_id = answer.json()["operation_id"]
+        until(
+            lambda: any(line["event"] == f"the report of {operation_id} is delivered" for _, line in lines(system)),
+            "the report is delivered", 60, lambda: system.output,
+        )  # fmt: skip
+        said = lines(system)
+    by_operation = [(who, line) for who, line in said if line.get("operation_id") == operation_id]
+    by_request = [(who, line) for who, line in said if line.get("request_id") == "req-42"]
+    steps = [(who, line["event"]) for who, line in by_request if line["event"].startswith("operation ")]
+    assert steps == [
+        ("web", "operation PENDING"), ("dispatcher", "operation DISPATCHING"), ("dispatcher", "operation RUNNING"),
+        ("web", "operation COMPLETED"),
+    ]  # fmt: skip
+    assert [pair for pair in by_operation if pair in by_request] == by_request
+    assert {who for who, _ in by_request} == {"web", "dispatcher", "backtesting-1"}
+    assert {line["trace_id"] for _, line in by_request} == {TRACE_ID}
+    assert any(line["logger"] == "job" for _, line in by_request), "what the job itself said"
+    worked_on = [line for _, line in by_operation if line["event"] != "operation PENDING"]
+    assert {(line["attempt"], line["worker_id"]) for line in worked_on} == {(1, "backtesting-1")}

@@ -43,8 +43,6 @@ class Register(APIView):
             raise invalid("/endpoint_url", str(error)) from error
         except registration.Taken as error:
             raise Conflict(str(error)) from error
-        except registration.TooOld as error:
-            raise invalid("/protocol_version", str(error)) from error
         finally:
             AT_ONCE.release()
         return Response(answer.model_dump(mode="json"))

@@ -4,6 +4,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from registry import versions
+
 
 class WorkerStatus(models.TextChoices):
     AVAILABLE = "AVAILABLE"
@@ -82,6 +84,11 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.worker_id
+
+    @property
+    def protocol_problem(self) -> str:
+        """Why it gets no new work although it answers; empty where its protocol is one of ours."""
+        return versions.problem(self.protocol_version)
 
 
 class Sweep(models.Model):

@@ -5,15 +5,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from registry import auth, endpoints, hooks, notify
+from registry import auth, endpoints, hooks, notify, versions
 from registry.models import Capability, Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
-from worker_agent.protocol import (
-    OLDEST_PROTOCOL_VERSION,
-    PROTOCOL_VERSION,
-    Registration,
-    RegistrationAnswer,
-)
+from worker_agent.protocol import Registration, RegistrationAnswer
 
 CLAIM_CHECK_TIMEOUT_S = 2.0
 
@@ -22,21 +17,12 @@ class Taken(Exception):
     """Another live agent has this worker id."""
 
 
-class TooOld(Exception):
-    """The agent speaks a version of the protocol that this backend does not."""
-
-
 def register(registration: Registration) -> RegistrationAnswer:
     """Enters the worker, settles what both sides believe about its work, and answers with its tokens.
 
     Until that is settled the worker is BUSY, so that nothing is dispatched in between; should this process die
-    there, the next health answer sets it right. Raises BadEndpoint, Taken, TooOld.
+    there, the next health answer sets it right. Raises BadEndpoint, Taken.
     """
-    if registration.protocol_version < OLDEST_PROTOCOL_VERSION:
-        raise TooOld(
-            f"Protocol version {registration.protocol_version} is too old: this backend speaks "
-            f"{OLDEST_PROTOCOL_VERSION} to {PROTOCOL_VERSION}. Update the worker."
-        )
     url = endpoints.checked(registration.endpoint_url)
     _refuse_second_claimant(registration, url)
     worker = _enter(registration, url)
@@ -46,7 +32,8 @@ def register(registration: Registration) -> RegistrationAnswer:
     return RegistrationAnswer(
         worker_id=worker.worker_id,
         status=settled.status,
-        protocol_version=min(PROTOCOL_VERSION, registration.protocol_version),
+        protocol_version=versions.spoken_with(registration.protocol_version),
+        warning=versions.problem(registration.protocol_version),
         worker_token=auth.worker_token(worker.worker_id, registration.instance_id),
         backend_token=auth.backend_token(worker.worker_id, registration.instance_id),
         health_interval_s=settings.HEALTH_INTERVAL_S,

@@ -1,10 +1,12 @@
 """Which worker may take an operation, and why none can."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
+from registry import versions
 from registry.models import Capability, Worker, WorkerStatus
 
 
@@ -28,7 +30,9 @@ def candidates(
     operation_type: str, requirements: Mapping[str, Any], prefer_gpu: bool = False
 ) -> QuerySet[Worker]:
     """Those that may take it now: GPU first where preferred, then the least recently selected."""
-    free = able(operation_type, requirements).filter(status=WorkerStatus.AVAILABLE, cordoned=False)
+    free = able(operation_type, requirements).filter(
+        versions.fitting(), status=WorkerStatus.AVAILABLE, cordoned=False
+    )
     order: list[Any] = [F("last_selected_at").asc(nulls_first=True), "worker_id"]
     if prefer_gpu:
         gpu = Case(
@@ -46,13 +50,18 @@ def start_path(worker: Worker, operation_type: str) -> str:
 
 
 def counts(operation_type: str, requirements: Mapping[str, Any]) -> dict[str, int]:
-    """`registered, busy, unavailable, cordoned` among the workers that could do it; each counted once, in that order."""
-    rows = able(operation_type, requirements).values_list("status", "cordoned")
+    """`registered, busy, unavailable, cordoned` among the workers that could do it; each counted once, in that order.
+
+    `other_protocol` is there where workers are too old or too new for this backend.
+    """
+    rows = able(operation_type, requirements).values_list("status", "cordoned", "protocol_version")
     tally = {"registered": 0, "busy": 0, "unavailable": 0, "cordoned": 0}
-    for status, cordoned in rows:
+    for status, cordoned, version in rows:
         tally["registered"] += 1
         if status == WorkerStatus.TEMPORARILY_UNAVAILABLE:
             tally["unavailable"] += 1
+        elif versions.problem(version):
+            tally["other_protocol"] = tally.get("other_protocol", 0) + 1
         elif cordoned:
             tally["cordoned"] += 1
         elif status == WorkerStatus.BUSY:
@@ -78,6 +87,8 @@ def explain(operation_type: str, requirements: Mapping[str, Any]) -> str:
     number = tally.pop("registered")
     having = f" with {_wanted(requirements)}" if requirements else ""
     subject = f"{number} {kind} worker{'s' if number > 1 else ''}{having}"
+    if tally.pop("other_protocol", 0):
+        tally |= _other_protocols(operation_type, requirements)
     states = {name: count for name, count in tally.items() if count}
     free = number - sum(states.values())
     if free:
@@ -85,6 +96,13 @@ def explain(operation_type: str, requirements: Mapping[str, Any]) -> str:
     if len(states) == 1:
         return f"{subject}, {'all ' if number > 1 else ''}{next(iter(states))}"
     return f"{subject}: " + ", ".join(f"{count} {name}" for name, count in states.items())
+
+
+def _other_protocols(operation_type: str, requirements: Mapping[str, Any]) -> dict[str, int]:
+    """What is wrong with them -> how many, without those that do not answer at all."""
+    rows = able(operation_type, requirements).exclude(status=WorkerStatus.TEMPORARILY_UNAVAILABLE)
+    spoken = rows.exclude(versions.fitting()).values_list("protocol_version", flat=True)
+    return Counter(versions.problem(version) for version in sorted(spoken))
 
 
 def _wanted(requirements: Mapping[str, Any]) -> str:

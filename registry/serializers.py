@@ -16,6 +16,7 @@ NOTHING = WorkerHistory()
 class WorkerSerializer(serializers.ModelSerializer[Worker]):
     """Give `histories` in the context, for as many workers as are shown: one query then serves them all."""
 
+    protocol_problem = serializers.CharField(read_only=True)
     current_operation_id = serializers.SerializerMethodField()
     operation_types = serializers.SerializerMethodField()
     completed = serializers.SerializerMethodField()
@@ -38,6 +39,7 @@ class WorkerSerializer(serializers.ModelSerializer[Worker]):
             "instance_id",
             "version",
             "protocol_version",
+            "protocol_problem",
             "registered_at",
             "last_health_check",
             "last_healthy_at",

@@ -23,7 +23,7 @@ from pydantic import (
 from worker_agent.trace import usable_request_id, usable_traceparent
 
 PROTOCOL_VERSION = 1
-OLDEST_PROTOCOL_VERSION = 1
+"""Raised when a message changes its meaning or loses a field; a new field that may be missing does not."""
 
 MAX_TEXT = 8_000
 """Characters kept of an error message or log line; longer texts are cut where they arise."""
@@ -219,6 +219,8 @@ class RegistrationAnswer(Message):
     """Attempts that the worker runs and must end: superseded or cancelled."""
     acknowledged: tuple[Identifier, ...] = ()
     """Of `completed_operations`, those that need not be sent again."""
+    warning: str = Field(default="", max_length=500)
+    """Why the worker gets no new work although it is registered; for its log."""
 
 
 class CheckpointReport(Message):

@@ -30,6 +30,7 @@ class Registrar:
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _done: asyncio.Event = field(default_factory=asyncio.Event)
     _said: str = ""
+    _warned: str = ""
 
     def heard_from_backend(self) -> None:
         self.heard = time.monotonic()
@@ -80,6 +81,9 @@ class Registrar:
             tries += 1
         if not self.registered or self._said:
             log.info("registered with %s as %s", self.client.url, answer.worker_id)
+        if answer.warning and answer.warning != self._warned:
+            log.warning("no new work will come from %s: %s", self.client.url, answer.warning)
+        self._warned = answer.warning
         self._said = ""
         self.registered = True
         self.client.worker_token = answer.worker_token

@@ -85,3 +85,10 @@ async def test_a_call_that_hangs_has_an_end(monkeypatch: pytest.MonkeyPatch, bac
     async with BackendClient(backend.url, "token") as client:
         with pytest.raises(BackendError, match="deregister"):
             await client.deregister(Deregistration(worker_id="a", instance_id="b"))
+
+
+async def test_why_it_will_get_no_new_work_is_said_once(agent: Running, backend: FakeBackend):
+    backend.warning = "protocol 1 is too old, upgrade the worker"
+    await agent.start()
+    await backend.worker("tester", times=3)
+    assert agent.log.count(backend.warning) == 1

@@ -173,9 +173,9 @@ def test_half_of_the_workers_gone_at_once_is_taken_for_our_own_trouble_first_and
 
 
 @pytest.mark.parametrize(
-    ("version", "answer"), [(0, 422), (1, 200), (99, 200)], ids=["too old", "ours", "newer"]
+    ("version", "answer"), [(0, 422), (1, 200), (99, 200)], ids=["none", "ours", "newer"]
 )
-def test_agents_of_other_versions_of_the_protocol_are_spoken_to_in_ours_or_refused_with_a_sentence(
+def test_agents_of_other_versions_of_the_protocol_register_and_a_version_that_is_none_is_refused_with_a_sentence(
     system: System, version: int, answer: int
 ) -> None:
     token = system.processes.environment["KTRDR_WORKER_TOKEN"]

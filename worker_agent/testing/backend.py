@@ -40,6 +40,7 @@ class FakeBackend(Served):
         self.files: dict[str, bytes] = {}
         """SHA-256 -> content, of what workers put and may get."""
         self.stop_at_registration: tuple[RunningOperation, ...] = ()
+        self.warning = ""
         self.tokens: set[str] = set()
         """The worker tokens that count; empty it and every worker has to register again."""
 
@@ -138,6 +139,7 @@ class FakeBackend(Served):
             health_interval_s=self.health_interval_s,
             cancel_grace_s=self.cancel_grace_s,
             stop_operations=self.stop_at_registration,
+            warning=self.warning,
             acknowledged=tuple(done.operation_id for done in said.completed_operations),
         )
         return message(answer)

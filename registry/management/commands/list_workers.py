@@ -28,4 +28,5 @@ class Command(BaseCommand):
         for row in rows:
             status = row["status"] + (" (cordoned)" if row["cordoned"] else "")
             current = row["current_operation_id"] or "-"
-            self.stdout.write(f"{row['worker_id']:{width}}  {row['worker_type']:12}  {status:36}  {current}")
+            line = f"{row['worker_id']:{width}}  {row['worker_type']:12}  {status:36}  {current}"
+            self.stdout.write(f"{line}  {row['protocol_problem']}".rstrip())

@@ -1,6 +1,13 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class SiteConfig(AppConfig):
     name = "ktrdr_site"
     verbose_name = "Site"
+
+    def ready(self) -> None:
+        from ktrdr_site.groups import create_groups
+
+        # The last app that is installed: the permissions of all of them are there by then.
+        post_migrate.connect(create_groups, sender=self)

@@ -7,10 +7,12 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
 from ktrdr_site.models import TOKEN_PREFIX, ApiToken, token_digest
+from registry import failures
+from registry.client_address import client_address
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -31,6 +33,7 @@ class TokenAuthentication(BaseAuthentication):
             .first()
         )
         if found is None:
+            self._count_failure(request)
             raise AuthenticationFailed("This API token is unknown or was revoked.")
         if not found.user.is_active:
             raise AuthenticationFailed("The user of this API token is not active.")
@@ -39,6 +42,13 @@ class TokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="KTRDR"'
+
+    def _count_failure(self, request: Request) -> None:
+        """A token is 256 random bits: nobody guesses one, and a valid one is never slowed; whoever tries is told to wait."""
+        address = client_address(request._request) or ""
+        if wait := failures.wait_s(failures.TOKEN_BY_ADDRESS, address):
+            raise Throttled(wait, "Too many unknown API tokens came from this address.")
+        failures.count(failures.TOKEN_BY_ADDRESS, address)
 
     def _note_use(self, token: ApiToken) -> None:
         """Once a minute is enough to see which tokens are dead, and spares a write per request."""

@@ -18,7 +18,7 @@ ALLOWED_HOSTS = environment.words("KTRDR_ALLOWED_HOSTS", ["localhost", "127.0.0.
 CSRF_TRUSTED_ORIGINS = environment.origins("KTRDR_CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "ktrdr_site.admin_app.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -64,6 +64,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "registry.permissions.refused",
             ]
         },
     }
@@ -156,7 +157,7 @@ REST_FRAMEWORK = {
         "ktrdr_site.rest.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["registry.permissions.ByRole"],
     "DEFAULT_PAGINATION_CLASS": "registry.rest.CursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_RENDERER_CLASSES": [
@@ -190,6 +191,7 @@ WORKER_NETWORKS = environment.networks(
     "KTRDR_WORKER_NETWORKS",
     ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
 )
+TRUSTED_PROXIES = environment.networks("KTRDR_TRUSTED_PROXIES", [])
 HEALTH_INTERVAL_S = environment.seconds("KTRDR_HEALTH_INTERVAL_S", 10)
 HEALTH_TIMEOUT_S = environment.seconds("KTRDR_HEALTH_TIMEOUT_S", 5)
 HEALTH_FAILURES = environment.count("KTRDR_HEALTH_FAILURES", 3)

@@ -1,27 +1,34 @@
 """Pages under `/dashboard/`; the API at the root and, the same, under `/api/v1/`."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from ktrdr_site import monitoring
+from ktrdr_site.sign_in import SignIn
+from ktrdr_site.views import create_token, revoke_token, tokens
 
 api: list[URLPattern | URLResolver] = [
     path("health", monitoring.health),
     path("readyz", monitoring.readyz),
     path("metrics", monitoring.metrics),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("", include("ktrdr_site.api_tokens")),
     path("", include("registry.api")),
+    path("", include("registry.api_enrolment")),
     path("", include("operations.api")),
 ]
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="/dashboard/")),
+    path("", RedirectView.as_view(url="/dashboard/", http_method_names=["get", "head"])),
     path("admin/", admin.site.urls),
-    path("dashboard/login", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("dashboard/login", SignIn.as_view(), name="login"),
     path("dashboard/logout", LogoutView.as_view(), name="logout"),
+    path("dashboard/tokens", tokens, name="tokens"),
+    path("dashboard/tokens/create", create_token, name="create_token"),
+    path("dashboard/tokens/<str:kind>/<int:token_id>/revoke", revoke_token, name="revoke_token"),
     path("dashboard/", include("operations.urls")),
     path(
         "schema/browse",

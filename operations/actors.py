@@ -1,23 +1,8 @@
-"""Who did it: every event names one."""
+"""Who did it, of this room: every event names one."""
 
-from dataclasses import dataclass
+from registry.actors import Actor
 
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    label: str
-    user_id: int | None = None
-    address: str | None = None
-    """Where a person's request came from."""
-
-    @classmethod
-    def person(cls, username: str, user_id: int | None, address: str | None = None) -> "Actor":
-        return cls(f"user:{username}"[:200], user_id, address)
-
-    @classmethod
-    def worker(cls, worker_id: str) -> "Actor":
-        return cls(f"worker:{worker_id}")
-
+__all__ = ["DISPATCHER", "REGISTRATION", "SWEEP", "SYSTEM", "Actor"]
 
 DISPATCHER = Actor("dispatcher")
 SWEEP = Actor("sweep")

@@ -22,7 +22,8 @@ PAGE, MAX_PAGE = 1000, 10_000
 
 
 def person(request: Request) -> Actor:
-    return Actor.person(request.user.get_username(), request.user.pk, request.META.get("REMOTE_ADDR") or None)
+    assert isinstance(request.user, User), "the permission lets only people in"
+    return Actor.asking(request, request.user)
 
 
 def submitter(request: Request, body: Any) -> Submitter:

@@ -1,7 +1,7 @@
 """Files and market data, for people."""
 
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.files.uploadedfile import UploadedFile
 from django.http import FileResponse
@@ -16,12 +16,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from operations import artifacts, market_data, orders
-from operations.api_base import accepted, found, submitted, submitter
+from operations.api_base import accepted, found, person, submitted, submitter
 from operations.models import Artifact, MarketData, Operation
 from operations.requests import ImportRequest
 from operations.serializers import ArtifactSerializer, MarketDataSerializer, SubmittedSerializer
 from operations.submission import repeated
 from registry.rest import Conflict, CursorPagination, Problem, checked, invalid
+from registry.roles import Role
 
 MAX_UPLOAD = 1024**3
 """Bytes of a market-data file."""
@@ -113,6 +114,8 @@ class MarketDataList(ListAPIView[MarketData]):
 
 
 class MarketDataOf(APIView):
+    roles: ClassVar = {"DELETE": Role.STAFF}
+
     @extend_schema(responses=MarketDataSerializer)
     def get(self, request: Request, symbol: str, timeframe: str) -> Response:
         rows = MarketData.objects.select_related("file")
@@ -125,7 +128,7 @@ class MarketDataOf(APIView):
     def delete(self, request: Request, symbol: str, timeframe: str) -> Response:
         """Forgets the bars. 409 while an operation that has not ended reads them."""
         try:
-            market_data.remove(symbol.replace("\x00", ""), timeframe.replace("\x00", ""))
+            market_data.remove(symbol.replace("\x00", ""), timeframe.replace("\x00", ""), person(request))
         except MarketData.DoesNotExist as error:
             raise NotFound(f"There are no bars of {symbol} {timeframe}.") from error
         except market_data.MarketDataInUse as error:

@@ -1,7 +1,7 @@
 """The API for people and their programs: submit, follow, cancel, try again."""
 
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers, status
@@ -27,6 +27,7 @@ from operations.serializers import (
 )
 from operations.submission import repeated
 from registry.rest import Conflict, CursorPagination, body, checked
+from registry.roles import Role
 from workers.strategy.catalog import catalog_as_data
 from workers.strategy.indicator_catalog import INDICATORS
 
@@ -187,6 +188,7 @@ class Catalog(APIView):
 
 
 class ValidateStrategy(APIView):
+    roles: ClassVar = {"POST": Role.VIEWER}
     parser_classes = (JSONParser, FormParser, MultiPartParser, TextParser)
 
     @extend_schema(

@@ -10,7 +10,6 @@ from drf_spectacular.utils import extend_schema
 from pydantic import BaseModel, ValidationError
 from rest_framework.exceptions import NotFound
 from rest_framework.parsers import BaseParser
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -20,6 +19,7 @@ from operations import artifacts, reports
 from operations.api_files import file_response
 from operations.models import Operation, StoredFile
 from registry.auth import Incarnation, IsWorker, WorkerAuthentication
+from registry.permissions import ByRole
 from registry.rest import Conflict, Invalid, Problem, pointer
 from worker_agent.protocol import CheckpointReport, Report
 
@@ -119,7 +119,7 @@ class File(APIView):
     """Put by workers that have an attempt; read by them as far as it concerns them, and by people."""
 
     authentication_classes = [WorkerAuthentication, *api_settings.DEFAULT_AUTHENTICATION_CLASSES]  # type: ignore[list-item]  # the stubs have the setting's text
-    permission_classes = (IsAuthenticated,)
+    permission_classes = (IsWorker | ByRole,)
     parser_classes = (RawParser,)
 
     @extend_schema(request={"application/octet-stream": bytes}, responses={201: {"type": "object"}})

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue, ValidationError
 
+from operations.actors import Actor
 from operations.models import Artifact, MarketData, Operation
 from operations.states import FINAL
+from registry import audit
+from registry.models import AuditEntry
 from worker_agent.protocol import Report
 
 OPERATION_TYPE = "data_import"
@@ -76,7 +80,8 @@ def find(symbols: Iterable[str]) -> dict[str, dict[str, MarketData]]:
     return found
 
 
-def remove(symbol: str, timeframe: str) -> None:
+@transaction.atomic
+def remove(symbol: str, timeframe: str, by: Actor) -> None:
     """Forgets these bars; results that used them keep their file. Raises MarketData.DoesNotExist, MarketDataInUse."""
     reads = Artifact.objects.filter(file=OuterRef("file"), role=Artifact.Role.INPUT).exclude(
         operation__status__in=FINAL
@@ -85,3 +90,4 @@ def remove(symbol: str, timeframe: str) -> None:
     if row.in_use:
         raise MarketDataInUse(f"An operation that has not ended reads {symbol} {timeframe}.")
     row.delete()
+    audit.record(AuditEntry.Act.MARKET_DATA_DELETED, f"{symbol} {timeframe}", by)

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from registry.models import Capability, Sweep, Worker
+from registry.models import AuditEntry, Capability, EnrolmentToken, Sweep, Worker
 
 
 class ReadOnly:
@@ -56,3 +56,17 @@ class SweepAdmin(ReadOnlyAdmin):
     list_display = ("kind", "started_at", "completed_at", "summary")
     list_filter = ("kind",)
     date_hierarchy = "started_at"
+
+
+@admin.register(EnrolmentToken)
+class EnrolmentTokenAdmin(ReadOnlyAdmin):
+    list_display = ("name", "worker_types", "created_by", "created_at", "last_used_at", "revoked_at")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ("at", "act", "subject", "actor", "address", "reason")
+    list_filter = ("act",)
+    search_fields = ("subject", "actor", "reason")
+    date_hierarchy = "at"
+    show_full_result_count = False

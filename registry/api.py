@@ -2,23 +2,32 @@
 
 import threading
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.exceptions import NotFound
-from rest_framework.permissions import BasePermission, IsAdminUser, IsAuthenticated
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from registry import registration, workforce
+from registry import enrolment, registration, workforce
+from registry.actors import Actor
 from registry.api_metrics import ScrapeTargets, WorkerMetrics
-from registry.auth import EnrolmentAuthentication, Incarnation, IsWorker, MayEnrol, WorkerAuthentication
+from registry.auth import (
+    Enrolment,
+    EnrolmentAuthentication,
+    Incarnation,
+    IsWorker,
+    MayEnrol,
+    WorkerAuthentication,
+)
 from registry.endpoints import BadEndpoint
 from registry.models import Worker, WorkerStatus
 from registry.rest import Busy, Conflict, CursorPagination, Invalid, body, checked, invalid
+from registry.roles import Role
 from registry.serializers import CordonSerializer, WorkerSerializer, shown
 from worker_agent.protocol import Deregistration, Registration, RegistrationAnswer
 
@@ -35,12 +44,16 @@ class Register(APIView):
     def post(self, request: Request) -> Response:
         """A worker announces itself. Idempotent."""
         message = checked(Registration, body(request))
+        who: object = request.user
+        assert isinstance(who, Enrolment), "the permission lets only workers-to-be in"
         if not AT_ONCE.acquire(blocking=False):
             raise Busy("Many workers register at this moment.", retry_after_s=1)
         try:
-            answer = registration.register(message)
+            answer = registration.register(message, who.token)
         except BadEndpoint as error:
             raise invalid("/endpoint_url", str(error)) from error
+        except (enrolment.WrongPool, enrolment.Revoked) as error:
+            raise PermissionDenied(str(error)) from error
         except registration.Taken as error:
             raise Conflict(str(error)) from error
         finally:
@@ -73,6 +86,11 @@ def known(worker_id: str) -> Worker:
     return worker
 
 
+def person(request: Request) -> Actor:
+    assert isinstance(request.user, User), "the permission lets only people in"
+    return Actor.asking(request, request.user)
+
+
 class ByName(CursorPagination):
     ordering = "worker_id"
 
@@ -87,8 +105,6 @@ FILTERS = [
 
 
 class Workers(APIView):
-    permission_classes = (IsAuthenticated,)
-
     @extend_schema(parameters=FILTERS, responses=WorkerSerializer(many=True))
     def get(self, request: Request) -> Response:
         pages = ByName()
@@ -114,8 +130,7 @@ class Workers(APIView):
 
 
 class WorkerDetail(APIView):
-    def get_permissions(self) -> list[BasePermission]:
-        return [IsAdminUser() if self.request.method == "DELETE" else IsAuthenticated()]
+    roles: ClassVar = {"DELETE": Role.STAFF}
 
     @extend_schema(responses=WorkerSerializer)
     def get(self, request: Request, worker_id: str) -> Response:
@@ -126,7 +141,7 @@ class WorkerDetail(APIView):
         """Takes the worker off the registry. 409 while it works."""
         worker = known(worker_id)
         try:
-            workforce.remove(worker.worker_id)
+            workforce.remove(worker.worker_id, person(request))
         except workforce.StillWorks as error:
             raise Conflict(str(error)) from error
         except Worker.DoesNotExist as error:
@@ -135,7 +150,7 @@ class WorkerDetail(APIView):
 
 
 class Cordon(APIView):
-    permission_classes = (IsAdminUser,)
+    roles: ClassVar = {"POST": Role.STAFF}
 
     @extend_schema(request=CordonSerializer, responses=WorkerSerializer)
     def post(self, request: Request, worker_id: str) -> Response:
@@ -148,16 +163,16 @@ class Cordon(APIView):
             )
         worker = known(worker_id)
         data: dict[str, Any] = wish.validated_data
-        workforce.cordon(worker.worker_id, data["reason"], drain=data["drain"])
+        workforce.cordon(worker.worker_id, person(request), data["reason"], drain=data["drain"])
         return Response(shown([known(worker_id)])[0])
 
 
 class Uncordon(APIView):
-    permission_classes = (IsAdminUser,)
+    roles: ClassVar = {"POST": Role.STAFF}
 
     @extend_schema(request=None, responses=WorkerSerializer)
     def post(self, request: Request, worker_id: str) -> Response:
-        workforce.uncordon(known(worker_id).worker_id)
+        workforce.uncordon(known(worker_id).worker_id, person(request))
         return Response(shown([known(worker_id)])[0])
 
 

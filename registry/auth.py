@@ -14,11 +14,13 @@ from django.conf import settings
 from django.utils.crypto import constant_time_compare, salted_hmac
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from registry.models import Worker
+from registry import enrolment, failures
+from registry.client_address import client_address
+from registry.models import EnrolmentToken, Worker
 
 PREFIX = "ktw_"
 
@@ -90,26 +92,39 @@ class WorkerAuthentication(BaseAuthentication):
         return "Bearer"
 
 
+@dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Who shows the enrolment token: a worker-to-be."""
+    """Who shows an enrolment token: a worker-to-be."""
 
-    is_authenticated = True
-    is_active = True
-    pk = None
+    token: EnrolmentToken | None
+    """None: KTRDR_WORKER_TOKEN, or anybody where the network is trusted."""
+    is_authenticated: bool = True
+    is_active: bool = True
+    pk: None = None
 
 
 class EnrolmentAuthentication(BaseAuthentication):
-    """`Authorization: Bearer KTRDR_WORKER_TOKEN`; with KTRDR_TRUST_NETWORK any caller may enrol."""
+    """`Authorization: Bearer` and a pool's token or KTRDR_WORKER_TOKEN; with KTRDR_TRUST_NETWORK any caller may enrol.
+
+    KTRDR_WORKER_TOKEN is chosen by people and could be guessed, so it is not even looked at while the address is
+    slowed down. A pool's token is 256 random bits and always passes.
+    """
 
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
         if settings.TRUST_NETWORK:
-            return Enrolment(), None
+            return Enrolment(None), None
         token = _bearer(request)
         if token is None:
             return None
+        if token.startswith(enrolment.PREFIX) and (pool := enrolment.recognised(token)) is not None:
+            return Enrolment(pool), None
+        address = client_address(request._request) or ""
+        if wait := failures.wait_s(failures.ENROLMENT_BY_ADDRESS, address):
+            raise Throttled(wait, "Too many wrong enrolment tokens came from this address.")
         if not settings.WORKER_TOKEN or not constant_time_compare(token, settings.WORKER_TOKEN):
-            raise AuthenticationFailed("This is not the enrolment token.")
-        return Enrolment(), None
+            failures.count(failures.ENROLMENT_BY_ADDRESS, address)
+            raise AuthenticationFailed("This is not an enrolment token, or it was revoked.")
+        return Enrolment(None), None
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

@@ -7,7 +7,7 @@ import structlog
 from django.conf import settings
 from django.db.models.functions import Now
 
-from registry import hooks, sweeps
+from registry import failures, hooks, sweeps
 from registry.models import Sweep, Worker, WorkerStatus
 
 log = structlog.get_logger(__name__)
@@ -25,6 +25,7 @@ def cleanup() -> dict[str, Any] | None:
             "held_back": held,
             **hooks.operations().cleanup(),
             "removed_sweeps": sweeps.prune(),
+            "removed_failures": failures.cleanup(),
         }
         Sweep.objects.filter(pk=row.pk).update(completed_at=Now(), summary=summary)
     return summary

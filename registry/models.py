@@ -1,5 +1,7 @@
 """Who can work: workers, and what they have announced that they can do."""
 
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -35,6 +37,28 @@ class Capability(models.Model):
         return f"{self.operation_type} by {self.worker_type} workers"
 
 
+class EnrolmentToken(models.Model):
+    """What workers of a pool enrol with, beside KTRDR_WORKER_TOKEN. Only its hash is kept."""
+
+    name = models.CharField(max_length=100, help_text="of the pool, or the machine")
+    worker_types = ArrayField(
+        models.CharField(max_length=128), default=list, blank=True, help_text="that it may enrol; none: any"
+    )
+    sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, editable=False
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Worker(models.Model):
     """One agent, under the name it keeps across restarts; `instance_id` is its present incarnation."""
 
@@ -48,6 +72,9 @@ class Worker(models.Model):
         default=dict, blank=True, help_text="cores, memory_gb, gpu, gpu_memory_gb, ..."
     )
     resources = models.JSONField(default=dict, blank=True, help_text="load at the last health answer")
+    enrolled_with = models.ForeignKey(
+        EnrolmentToken, null=True, blank=True, on_delete=models.SET_NULL, related_name="workers"
+    )
     announced = models.ManyToManyField(Capability, related_name="workers", blank=True)
 
     status = models.CharField(max_length=32, choices=WorkerStatus.choices, default=WorkerStatus.AVAILABLE)
@@ -111,3 +138,47 @@ class Sweep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} sweep of {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+class AuditEntry(models.Model):
+    """What a person did to a worker, a token or data. Append-only; an operation has its own events."""
+
+    class Act(models.TextChoices):
+        WORKER_CORDONED = "worker_cordoned", "cordoned"
+        WORKER_DRAINED = "worker_drained", "drained"
+        WORKER_UNCORDONED = "worker_uncordoned", "uncordoned"
+        WORKER_REMOVED = "worker_removed", "removed"
+        API_TOKEN_CREATED = "api_token_created", "API token created"
+        API_TOKEN_REVOKED = "api_token_revoked", "API token revoked"
+        ENROLMENT_TOKEN_CREATED = "enrolment_token_created", "enrolment token created"
+        ENROLMENT_TOKEN_REVOKED = "enrolment_token_revoked", "enrolment token revoked"
+        MARKET_DATA_DELETED = "market_data_deleted", "market data deleted"
+
+    at = models.DateTimeField(db_default=Now())
+    act = models.CharField(max_length=32, choices=Act.choices)
+    subject = models.CharField(max_length=200, help_text="the worker's id, the token's name and owner, ...")
+    actor = models.CharField(max_length=200, help_text="user:NAME, command")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    address = models.GenericIPAddressField(null=True, blank=True, help_text="where the request came from")
+    reason = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [models.Index(fields=["subject", "-id"], name="audit_of_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.get_act_display()} {self.subject} by {self.actor}"
+
+
+class Failures(models.Model):
+    """How many failed attempts at a password or token count against an address or a name: a bucket that leaks."""
+
+    key = models.CharField(primary_key=True, max_length=250)
+    level = models.FloatField(help_text="at `updated_at`")
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "failures"
+
+    def __str__(self) -> str:
+        return self.key

@@ -5,8 +5,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from registry import auth, endpoints, hooks, notify, versions
-from registry.models import Capability, Worker, WorkerStatus
+from registry import auth, endpoints, enrolment, hooks, notify, versions
+from registry.models import Capability, EnrolmentToken, Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
 from worker_agent.protocol import Registration, RegistrationAnswer
 
@@ -17,15 +17,21 @@ class Taken(Exception):
     """Another live agent has this worker id."""
 
 
-def register(registration: Registration) -> RegistrationAnswer:
+def register(registration: Registration, enrolled_with: EnrolmentToken | None = None) -> RegistrationAnswer:
     """Enters the worker, settles what both sides believe about its work, and answers with its tokens.
 
     Until that is settled the worker is BUSY, so that nothing is dispatched in between; should this process die
-    there, the next health answer sets it right. Raises BadEndpoint, Taken.
+    there, the next health answer sets it right. Raises BadEndpoint, Taken, WrongPool, Revoked.
     """
+    enrolment.check_pool(enrolled_with, registration.worker_type)
     url = endpoints.checked(registration.endpoint_url)
     _refuse_second_claimant(registration, url)
-    worker = _enter(registration, url)
+    worker = _enter(registration, url, enrolled_with)
+    try:
+        enrolment.check_not_revoked(enrolled_with)
+    except enrolment.Revoked:
+        deregister(worker.worker_id, registration.instance_id)
+        raise
     settled = hooks.operations().reconcile_registration(worker, registration)
     Worker.objects.filter(pk=worker.pk, instance_id=registration.instance_id).update(status=settled.status)
     notify.dispatcher()
@@ -65,12 +71,13 @@ async def _answers(endpoint: Endpoint) -> bool:
 
 
 @transaction.atomic
-def _enter(registration: Registration, url: str) -> Worker:
+def _enter(registration: Registration, url: str, enrolled_with: EnrolmentToken | None) -> Worker:
     worker, _ = Worker.objects.update_or_create(
         worker_id=registration.worker_id,
         defaults={
             "worker_type": registration.worker_type,
             "endpoint_url": url,
+            "enrolled_with": enrolled_with,
             "instance_id": registration.instance_id,
             "version": registration.version,
             "protocol_version": registration.protocol_version,

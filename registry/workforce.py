@@ -2,33 +2,39 @@
 
 from django.db import transaction
 
-from registry import hooks, notify
-from registry.models import Worker
+from registry import audit, hooks, notify
+from registry.actors import Actor
+from registry.models import AuditEntry, Worker
+
+Act = AuditEntry.Act
 
 
 class StillWorks(Exception):
     """The worker has an operation; drain it, or cancel that first."""
 
 
-def cordon(worker_id: str, reason: str = "", *, drain: bool = False) -> bool:
+@transaction.atomic
+def cordon(worker_id: str, by: Actor, reason: str = "", *, drain: bool = False) -> bool:
     """No new work for it; drained, it also leaves when idle. False where there is no such worker."""
-    return (
-        Worker.objects.filter(pk=worker_id).update(cordoned=True, cordon_reason=reason[:500], draining=drain)
-        == 1
-    )
+    workers = Worker.objects.filter(pk=worker_id)
+    if workers.update(cordoned=True, cordon_reason=reason[:500], draining=drain) != 1:
+        return False
+    audit.record(Act.WORKER_DRAINED if drain else Act.WORKER_CORDONED, worker_id, by, reason)
+    return True
 
 
 @transaction.atomic
-def uncordon(worker_id: str) -> bool:
-    changed = (
-        Worker.objects.filter(pk=worker_id).update(cordoned=False, cordon_reason="", draining=False) == 1
-    )
+def uncordon(worker_id: str, by: Actor) -> bool:
+    workers = Worker.objects.filter(pk=worker_id)
+    if workers.update(cordoned=False, cordon_reason="", draining=False) != 1:
+        return False
+    audit.record(Act.WORKER_UNCORDONED, worker_id, by)
     notify.dispatcher()
-    return changed
+    return True
 
 
 @transaction.atomic
-def remove(worker_id: str) -> None:
+def remove(worker_id: str, by: Actor) -> None:
     """Takes the worker off the registry; its history stays. Raises Worker.DoesNotExist, StillWorks.
 
     An agent that still lives registers anew by itself.
@@ -37,3 +43,4 @@ def remove(worker_id: str) -> None:
     if hooks.operations().works(worker_id):
         raise StillWorks(f"{worker_id} has an operation; drain it, or cancel that operation first.")
     worker.delete()
+    audit.record(Act.WORKER_REMOVED, worker_id, by)

@@ -23,9 +23,12 @@ def _own_files(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> None:
 
 @pytest.fixture
 def person(db: None) -> "User":
-    from django.contrib.auth.models import User
+    """An operator."""
+    from django.contrib.auth.models import Group, User
 
-    return User.objects.create_user("researcher", password="a-long-enough-password")
+    user = User.objects.create_user("researcher", password="a-long-enough-password")
+    user.groups.add(Group.objects.get(name="operator"))
+    return user
 
 
 @pytest.fixture

@@ -23,14 +23,18 @@ class Action:
     refusal: str
 
 
-def actions(operation: Operation) -> dict[str, Action]:
-    """Those that make sense in its state, by name; a refused one is shown with its reason."""
+def actions(operation: Operation, not_permitted: str) -> dict[str, Action]:
+    """Those that make sense in its state, by name; a refused one is shown with its reason.
+
+    `not_permitted` says why this person may do none of them, empty where they may.
+    """
     if operation.is_final:
+        why_not_again = not_permitted or _why_not_again(operation)
         return {
-            "retry": Action("Retry", _why_not_again(operation)),
-            "resume": Action("Resume", _why_not_again(operation) or _why_not_resume(operation)),
+            "retry": Action("Retry", why_not_again),
+            "resume": Action("Resume", why_not_again or _why_not_resume(operation)),
         }
-    return {"cancel": Action("Cancel", _why_not_cancel(operation))}
+    return {"cancel": Action("Cancel", not_permitted or _why_not_cancel(operation))}
 
 
 def _why_not_cancel(operation: Operation) -> str:

@@ -1,9 +1,11 @@
 """Buttons: cancel, retry, resume; cordon, drain, uncordon, remove a worker; delete market data."""
 
+from http import HTTPStatus
 from urllib.parse import quote, urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -18,6 +20,13 @@ OPERATION_ACTS = {
     "resume": ("POST", "/operations/{}/resume", "It is queued again, from its newest checkpoint."),
 }
 MOST_AT_ONCE = 200
+
+
+def permitted(answer: Answer) -> Answer:
+    """The API's answer, or the page that says why this person may not."""
+    if answer.status == HTTPStatus.FORBIDDEN:
+        raise PermissionDenied(answer.detail)
+    return answer
 
 
 def act_on_operation(request: HttpRequest, operation_id: str, act: str) -> Answer:
@@ -45,7 +54,7 @@ def act_on_many(request: PageRequest) -> HttpResponse:
     if not chosen:
         messages.warning(request, "No operation was chosen.")
     elif act in OPERATION_ACTS:
-        answers = [(pk, act_on_operation(request, quote(pk, safe=""), act)) for pk in chosen]
+        answers = [(pk, permitted(act_on_operation(request, quote(pk, safe=""), act))) for pk in chosen]
         done = sum(answer.is_good for _, answer in answers)
         if done:
             messages.success(request, f"{act.capitalize()}: {done} of {len(chosen)} operations.")
@@ -89,7 +98,7 @@ def market_data_delete(request: PageRequest, symbol: str, timeframe: str) -> Htt
 
 
 def _tell(request: PageRequest, answer: Answer, success: str) -> None:
-    if answer.is_good:
+    if permitted(answer).is_good:
         messages.success(request, success)
     else:
         messages.error(request, answer.detail)

@@ -21,6 +21,7 @@ from operations.states import Status
 from operations.views.report_file import ReportUnavailableError, load_report
 from operations.views.request import PageRequest, page
 from operations.views.through_api import send
+from registry.roles import Role, refusal
 
 logger = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ def operation(request: PageRequest, operation_id: str) -> HttpResponse:
     if tab not in names:
         raise Http404("There is no such tab.")
     context = {
-        **_live_context(shown, tab),
+        **_live_context(request, shown, tab),
         "tab_names": names.items(),
         "tab_template": f"operations/tabs/{tab}.html",
         **TAB_CONTEXTS[tab](request, shown),
@@ -57,9 +58,9 @@ def _tab_names(operation: Operation) -> dict[str, str]:
     return {key: name for key, name in TABS.items() if key != "report" or has_report}
 
 
-def _live_context(operation: Operation, tab: str) -> dict[str, Any]:
+def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[str, Any]:
     about = subject(operation, strategies_of_models([operation]))
-    actions = reading.actions(operation)
+    actions = reading.actions(operation, refusal(request.user, Role.OPERATOR))
     return {
         "operation": operation,
         "tab": tab,
@@ -90,7 +91,7 @@ def operation_live(request: PageRequest, operation_id: str) -> HttpResponse:
     """Header and progress alone; 304 where nothing changed. The last one tells that it has ended."""
     send(request, "GET", f"/operations/{operation_id}")  # asks the worker where the row is too old
     shown = get_object_or_404(Operation, pk=operation_id)
-    context = _live_context(shown, request.GET.get("tab", "summary"))
+    context = _live_context(request, shown, request.GET.get("tab", "summary"))
     if request.headers.get("If-None-Match") == context["etag"]:
         return HttpResponseNotModified()
     response = render(request, "operations/detail_live.html", {**context, "refreshed": True})

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from operations.forms import IMPORT, MODELS, Form, body_of, filled, typed_of
 from operations.models import Operation
@@ -46,6 +47,7 @@ def new(request: PageRequest) -> HttpResponse:
     return render(request, "submit/new.html", {"kinds": kinds, "others": others.distinct()})
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def submit(request: PageRequest, kind: str) -> HttpResponse:
     """The form; posted, it is sent to the API, and comes back with its text and the API's errors when refused."""
@@ -118,7 +120,14 @@ def _form_page(request: PageRequest, form: Form, typed: Mapping[str, str], answe
         "earlier": used(20),
         **_preview_context(request, form, typed),
     }
-    return render(request, "submit/form.html", context, status=200 if answer.is_good else 422)
+    return render(request, "submit/form.html", context, status=_page_status(answer))
+
+
+def _page_status(answer: Answer) -> int:
+    if answer.is_good:
+        return HTTPStatus.OK
+    refused = answer.status == HTTPStatus.FORBIDDEN
+    return HTTPStatus.FORBIDDEN if refused else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 @require_POST

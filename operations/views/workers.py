@@ -5,6 +5,7 @@ from operations.pages.headline import strategies_of_models, subject
 from operations.pages.overview import worker_counts
 from operations.pages.workers import history, load, worker_rows
 from operations.views.request import PageRequest, page
+from registry.audit import of_worker
 from registry.models import Worker, WorkerStatus
 
 
@@ -27,8 +28,8 @@ def workers(request: PageRequest) -> HttpResponse:
 def worker(request: PageRequest, worker_id: str) -> HttpResponse:
     """One worker; of a removed one only its history is left, and that is shown."""
     known = Worker.objects.prefetch_related("announced").filter(pk=worker_id).first()
-    attempts = history(worker_id)
-    if known is None and not attempts:
+    attempts, acts = history(worker_id), list(of_worker(worker_id))
+    if known is None and not attempts and not acts:
         raise Http404(f"No worker {worker_id} is known.")
     strategies = strategies_of_models([attempt.operation for attempt in attempts])
     for attempt in attempts:
@@ -44,5 +45,6 @@ def worker(request: PageRequest, worker_id: str) -> HttpResponse:
             "row": worker_rows([known])[0] if known else None,
             "load": load(known) if known else [],
             "attempts": attempts,
+            "acts": acts,
         },
     )

@@ -36,6 +36,7 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/dashboard/market-data",
         "/dashboard/market-data/AAPL/1d",
         "/dashboard/strategies",
+        "/dashboard/tokens",
         f"/dashboard/compare?operation={trained}&operation={ids['trained_again']}",
         f"/dashboard/compare?operation={backtested}&operation={ids['backtested_again']}",
     ]

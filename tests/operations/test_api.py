@@ -394,13 +394,15 @@ def imported(symbol: str = "AAPL") -> MarketData:
     return MarketData.objects.get(symbol=symbol)
 
 
-def test_a_completed_import_is_listed_and_can_be_removed_unless_it_is_in_use(api: APIClient) -> None:
+def test_a_completed_import_is_listed_and_can_be_removed_unless_it_is_in_use(
+    api: APIClient, staff_api: APIClient
+) -> None:
     row = imported()
     (shown,) = api.get("/market-data").json()["results"]
     assert (shown["symbol"], shown["rows"], shown["start"]) == ("AAPL", 2, "2000-01-03T00:00:00Z")
     reader = OperationFactory()
     Artifact.objects.create(operation=reader, role="input", name="bars/AAPL/1d.parquet", file=row.file)
-    assert api.delete("/market-data/AAPL/1d").status_code == 409
+    assert staff_api.delete("/market-data/AAPL/1d").status_code == 409
     lifecycle.cancel(reader.pk, ME)
-    assert api.delete("/market-data/AAPL/1d").status_code == 204
-    assert api.delete("/market-data/AAPL/1d").status_code == 404
+    assert staff_api.delete("/market-data/AAPL/1d").status_code == 204
+    assert staff_api.delete("/market-data/AAPL/1d").status_code == 404

@@ -39,7 +39,7 @@ QUERIES = {
     "operations/{trained}?tab=events": 2,
     "operations/{trained}?tab=artifacts": 2,
     "workers": 6,
-    "workers/training-01": 5,
+    "workers/training-01": 6,
     "market-data": 2,
     "strategies": 2,
     "strategies/{strategy}": 1,

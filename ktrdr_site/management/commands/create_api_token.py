@@ -3,8 +3,12 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from ktrdr_site.models import ApiToken
+from registry import audit
+from registry.actors import Actor
+from registry.models import AuditEntry
 
 
 class Command(BaseCommand):
@@ -18,4 +22,8 @@ class Command(BaseCommand):
         found = get_user_model().objects.filter(username=user).first()
         if found is None:
             raise CommandError(f"there is no user {user}")
-        self.stdout.write(ApiToken.issue(found, name))
+        by = Actor("command:create_api_token")
+        with transaction.atomic():
+            token = ApiToken.issue(found, name)
+            audit.record(AuditEntry.Act.API_TOKEN_CREATED, f"{name or 'token'} of {found}"[:200], by)
+        self.stdout.write(token)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from registry.actors import Actor
 from registry.workforce import cordon
 
 
@@ -17,6 +18,6 @@ class Command(BaseCommand):
         parser.add_argument("--drain", action="store_true")
 
     def handle(self, *args: Any, worker_id: str, reason: str, drain: bool, **options: Any) -> None:
-        if not cordon(worker_id, reason, drain=drain):
+        if not cordon(worker_id, Actor("command:cordon"), reason, drain=drain):
             raise CommandError(f"there is no worker {worker_id}")
         self.stdout.write(f"{worker_id} is {'draining' if drain else 'cordoned'}")

@@ -1,0 +1,27 @@
+"""The administration: for staff, behind the one sign-in page of the site."""
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.auth.models import User
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from registry.roles import Role, role_of
+
+
+class Administration(AdminSite):
+    site_header = "KTRDR"
+    site_title = "KTRDR"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        user = request.user
+        return isinstance(user, User) and user.is_active and role_of(user) >= Role.STAFF
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """No second page that takes passwords: only one slows those who guess."""
+        if request.user.is_authenticated:
+            raise PermissionDenied
+        return redirect_to_login(request.GET.get("next") or reverse("admin:index"))

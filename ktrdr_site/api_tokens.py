@@ -1,0 +1,113 @@
+"""API tokens over the API: everybody's own, and all of them for staff."""
+
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.urls import path
+from drf_spectacular.utils import extend_schema, inline_serializer
+from pydantic import BaseModel, ConfigDict
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ktrdr_site.models import ApiToken
+from registry import audit
+from registry.actors import Actor
+from registry.api_enrolment import TokenName
+from registry.models import AuditEntry
+from registry.rest import CursorPagination, body, checked
+from registry.roles import Role, role_of
+
+Act = AuditEntry.Act
+
+
+class TokenRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: TokenName
+
+
+class TokenSerializer(serializers.ModelSerializer[ApiToken]):
+    user = serializers.CharField(source="user.username", read_only=True)
+
+    class Meta:
+        model = ApiToken
+        fields = ("id", "user", "name", "created_at", "last_used_at", "revoked_at")
+        read_only_fields = fields
+
+
+def person(request: Request) -> User:
+    assert isinstance(request.user, User), "the permission lets only people in"
+    return request.user
+
+
+def visible(request: Request) -> QuerySet[ApiToken]:
+    """The person's own; for staff everybody's."""
+    user = person(request)
+    rows = ApiToken.objects.select_related("user")
+    return rows if role_of(user) >= Role.STAFF else rows.filter(user=user)
+
+
+class Tokens(ListAPIView[ApiToken]):
+    roles: ClassVar = {"POST": Role.VIEWER}
+    queryset = ApiToken.objects.none()  # tells the API document the model
+    serializer_class = TokenSerializer
+    pagination_class = CursorPagination
+
+    def get_queryset(self) -> Any:
+        return visible(self.request)
+
+    @extend_schema(
+        request=TokenRequest,
+        responses={
+            201: inline_serializer(
+                "NewApiToken",
+                {
+                    "id": serializers.IntegerField(),
+                    "name": serializers.CharField(),
+                    "token": serializers.CharField(),
+                },
+            )
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """A new token of the person who is signed in. It is in this answer and nowhere else."""
+        if isinstance(request.auth, ApiToken):
+            raise PermissionDenied(
+                "An API token cannot make another one, or it would outlive its revocation: sign in."
+            )
+        name = checked(TokenRequest, body(request)).name
+        user = person(request)
+        with transaction.atomic():
+            token = ApiToken.issue(user, name)
+            audit.record(Act.API_TOKEN_CREATED, f"{name} of {user}"[:200], Actor.asking(request, user))
+        row = ApiToken.objects.filter(user=user).latest("pk")
+        return Response({"id": row.pk, "name": name, "token": token}, status=HTTPStatus.CREATED)
+
+
+class TokenDetail(APIView):
+    roles: ClassVar = {"DELETE": Role.VIEWER}
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, token_id: int) -> Response:
+        """Revokes it at once. One's own; staff may revoke everybody's."""
+        row = visible(request).filter(pk=token_id).first()
+        if row is None:
+            raise NotFound("There is no such token.")
+        with transaction.atomic():
+            if ApiToken.objects.filter(pk=row.pk, revoked_at=None).update(revoked_at=Now()):
+                audit.record(Act.API_TOKEN_REVOKED, str(row)[:200], Actor.asking(request, person(request)))
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+
+urlpatterns = [
+    path("tokens", Tokens.as_view(), name="api-tokens"),
+    path("tokens/<int:token_id>", TokenDetail.as_view(), name="api-token"),
+]

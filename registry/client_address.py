@@ -1,0 +1,38 @@
+"""Where a request came from, also behind a proxy."""
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+
+def client_address(request: "HttpRequest") -> str | None:
+    """The address of the caller; None over a unix socket.
+
+    X-Forwarded-For counts only where a proxy of KTRDR_TRUSTED_PROXIES says it, and only as far as such proxies wrote
+    it: it is read from its right end, since whatever stands on the left may be the caller's own invention.
+    """
+    address = _ip(request.META.get("REMOTE_ADDR", ""))
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    while address is not None and _is_proxy(address) and forwarded:
+        before = _ip(forwarded.pop().strip())
+        if before is None:
+            break
+        address = before
+    return None if address is None else str(address)
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        ip = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return mapped or ip
+
+
+def _is_proxy(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return any(address in ipaddress.ip_network(network) for network in settings.TRUSTED_PROXIES)

@@ -1,0 +1,21 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from registry import enrolment
+from registry.actors import Actor
+
+
+class Command(BaseCommand):
+    help = "Print a new enrolment token for the workers of a pool. It is shown once: only its hash is kept."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help="of the pool, or the machine")
+        parser.add_argument(
+            "--worker-type", action="append", default=[], help="that it may enrol; may be repeated; none: any"
+        )
+
+    def handle(self, *args: Any, name: str, worker_type: list[str], **options: Any) -> None:
+        by = Actor("command:create_enrolment_token")
+        self.stdout.write(enrolment.issue(name[:100], worker_type, by)[1])

@@ -1,0 +1,33 @@
+"""The one place that decides what a person may do. Pages act through the API, so it decides for them as well."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from registry.roles import Refusals, Role, refusal
+
+
+class ByRole(BasePermission):
+    """Reading needs a viewer, everything else an operator; a view's `roles` says by method where it is otherwise."""
+
+    message = ""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not isinstance(request.user, User):
+            return False  # nobody, or a worker
+        self.message = refusal(request.user, needed(request.method or "", view))
+        return not self.message
+
+
+def needed(method: str, view: Any) -> Role:
+    roles: Mapping[str, Role] = getattr(view, "roles", {})
+    return roles.get(method, Role.VIEWER if method in SAFE_METHODS else Role.OPERATOR)
+
+
+def refused(request: HttpRequest) -> dict[str, Refusals]:
+    """Context processor: why a button of this page is disabled for this person."""
+    return {"refused": Refusals(request.user)}

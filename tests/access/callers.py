@@ -1,0 +1,136 @@
+"""Who asks: a client each for everybody that the access table names, and the rows that their requests are about."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+from django.test import Client
+
+from ktrdr_site.models import ApiToken
+from operations import artifacts
+from operations.models import Artifact, MarketData, Operation
+from operations.pages.strategies import used
+from registry import enrolment
+from registry.actors import Actor
+from registry.auth import worker_token
+from registry.models import EnrolmentToken
+from tests.access.routes import Route
+from tests.browser.population import populate
+from tests.factories import WorkerFactory
+
+QUERIES = {
+    "dashboard/operations/<id:operation_id>/log": "after=0",
+    "dashboard/strategies/text": "of={digest}",
+}
+FORMS = {
+    "dashboard/tokens/create": {"kind": "api", "name": "of a test"},
+    "dashboard/act": {"act": "cancel", "operation": "{operation_id}"},
+}
+"""What a request has to say for its answer to depend on who asks."""
+COLUMNS = ("anonymous", "viewer", "operator", "staff", "worker", "old worker", "enrolment")
+SIGN_IN = ("/dashboard/login", "/admin/login/")
+
+
+def member(name: str) -> User:
+    user = User.objects.create_user(f"a-{name}", password="a-long-enough-password")
+    user.groups.add(Group.objects.get(name=name))
+    return user
+
+
+def bearer(token: str) -> Client:
+    return Client(headers={"Authorization": f"Bearer {token}"})
+
+
+@dataclass
+class Callers:
+    """People come with a session, which both pages and API take; `old worker` is another incarnation of `worker`."""
+
+    clients: dict[str, Client]
+    tokens: dict[str, Client]
+    """The same people with an API token."""
+    values: dict[str, Any]
+
+    @classmethod
+    def made(cls) -> "Callers":
+        people = {name: member(name) for name in ("viewer", "operator", "staff")}
+        ids = populate(people["operator"])
+        worker = WorkerFactory(worker_id="its-worker", instance_id="new")
+        pool, enrolment_token = enrolment.issue("pool", [], Actor("test"))
+        clients = {"anonymous": Client(), **{name: Client() for name in people}}
+        for name, user in people.items():
+            clients[name].force_login(user)
+        clients["worker"] = bearer(worker_token(worker.pk, "new"))
+        clients["old worker"] = bearer(worker_token(worker.pk, "old"))
+        clients["enrolment"] = bearer(enrolment_token)
+        tokens = {name: bearer(ApiToken.issue(user, "of a test")) for name, user in people.items()}
+        return cls(clients, tokens, cls._values(ids, worker.pk, pool, people))
+
+    @staticmethod
+    def _values(
+        ids: dict[str, str], worker_id: str, pool: EnrolmentToken, people: dict[str, User]
+    ) -> dict[str, Any]:
+        operation = Operation.objects.get(pk=ids["running"])
+        stored = artifacts.put([b"{}"])
+        Artifact.objects.create(operation=operation, role="output", name="out.json", file_id=stored.sha256)
+        bars = MarketData.objects.all()[0]
+        return {
+            "operation_id": operation.pk,
+            "trained": ids["trained"],
+            "worker_id": worker_id,
+            "name": "out.json",
+            "sha256": stored.sha256,
+            "symbol": bars.symbol,
+            "timeframe": bars.timeframe,
+            "digest": used()[0].digest,
+            "pool": pool.pk,
+            "people": people,
+        }
+
+    def address(self, route: Route, caller: str) -> str:
+        people: dict[str, User] = self.values["people"]
+        owner = people.get(caller, people["staff"])
+        values = {
+            **self.values,
+            "kind": "training" if route.pattern.startswith("dashboard/new") else "api",
+            "act": "cordon" if "workers" in route.pattern else "cancel",
+            "token_id": self.values["pool"]
+            if route.pattern.startswith("enrolment")
+            else ApiToken.objects.filter(user=owner)[0].pk,
+        }
+        if route.pattern.endswith(("clone",)):
+            values["operation_id"] = self.values["trained"]
+        return route.address(values)
+
+    def ask(self, client: Client, method: str, route: Route, caller: str) -> str:
+        """`yes`, `login` (sent to the sign-in page), or the status by which it was refused."""
+        form = {name: value.format(**self.values) for name, value in FORMS.get(route.pattern, {}).items()}
+        query = QUERIES.get(route.pattern, "").format(**self.values)
+        return verdict(asked(client, method, f"{self.address(route, caller)}?{query}", form))
+
+
+def asked(client: Client, method: str, address: str, form: dict[str, str]) -> Any:
+    """The answer to a request that leaves nothing behind."""
+    cookies = copy.deepcopy(client.cookies)
+    with transaction.atomic():
+        point = transaction.savepoint()
+        if form:
+            answer = client.post(address, form)
+        else:
+            answer = client.generic(method, address, content_type="application/json")
+        if answer.streaming:
+            b"".join(answer.streaming_content)  # type: ignore[arg-type]  # closes the file
+        transaction.savepoint_rollback(point)
+    client.cookies = cookies
+    return answer
+
+
+def verdict(answer: Any) -> str:
+    status = answer.status_code
+    if status in (301, 302) and answer["Location"].startswith(SIGN_IN):
+        return "login"
+    # Let in, and then told that an empty request makes no sense, is let in.
+    if status in (200, 201, 202, 204, 301, 302, 400, 409, 415, 422, 503):
+        return "yes"
+    return str(status)

@@ -1,0 +1,137 @@
+"""Guessing is slowed, by address and by name, for all web processes together; whoever knows their secret is not."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models import F
+from django.db.models.functions import Now
+from django.test import Client
+
+from ktrdr_site.models import ApiToken
+from registry import enrolment, failures
+from registry.actors import Actor
+from registry.models import Failures, Worker
+from tests.access.callers import bearer
+from tests.registry.test_registration import MESSAGE
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "a-long-enough-password"
+PAGE = "/dashboard/login"
+
+
+def sign_in(name: str, password: str, address: str = "10.0.0.1") -> Any:
+    return Client().post(PAGE, {"username": name, "password": password}, REMOTE_ADDR=address)
+
+
+def pass_time(seconds: float) -> None:
+    from datetime import timedelta
+
+    Failures.objects.update(updated_at=F("updated_at") - timedelta(seconds=seconds))
+
+
+def test_after_ten_wrong_passwords_for_a_name_not_even_the_right_one_is_looked_at(person: User) -> None:
+    statuses = {sign_in(person.username, f"wrong-{number}").status_code for number in range(10)}
+    assert statuses == {200}
+    blocked = sign_in(person.username, PASSWORD, address="10.0.0.2")
+    assert blocked.status_code == 429
+    assert 25 <= int(blocked["Retry-After"]) <= 30
+    assert (
+        f"Too many failed attempts. Try again in {blocked['Retry-After']} seconds."
+        in blocked.content.decode()
+    )
+    pass_time(31)
+    assert sign_in(person.username, PASSWORD).status_code == 302
+
+
+def test_ten_thousand_guesses_would_take_days(person: User) -> None:
+    """By hurry nothing is gained: of a hundred tries right after another only the first ten are looked at."""
+    looked_at = sum(sign_in(person.username, f"wrong-{number}").status_code == 200 for number in range(100))
+    assert looked_at == failures.SIGN_IN_BY_NAME.burst
+
+
+def test_an_address_that_tries_many_names_is_slowed_and_another_one_is_not(person: User) -> None:
+    for number in range(20):
+        sign_in(f"name-{number}", "wrong")
+    assert sign_in(person.username, PASSWORD).status_code == 429
+    assert sign_in(person.username, PASSWORD, address="10.0.0.2").status_code == 302
+
+
+def test_signing_in_forgets_the_failures_of_the_name(person: User) -> None:
+    for _ in range(9):
+        sign_in(person.username, "wrong")
+    assert sign_in(person.username, PASSWORD).status_code == 302
+    assert failures.wait_s(failures.SIGN_IN_BY_NAME, person.username) == 0
+
+
+def test_the_administration_has_no_sign_in_page_of_its_own(person: User) -> None:
+    answer = Client().post("/admin/login/", {"username": person.username, "password": PASSWORD})
+    assert answer.status_code == 302
+    assert answer["Location"].startswith(PAGE)
+    assert "_auth_user_id" not in Client().session
+
+
+def test_unknown_api_tokens_are_answered_429_after_a_while_and_valid_ones_never(person: User) -> None:
+    statuses = [bearer(f"ktp_{number}").get("/operations").status_code for number in range(31)]
+    assert statuses == [401] * 30 + [429]
+    answer = bearer("ktp_x").get("/operations")
+    assert answer["Content-Type"] == "application/problem+json"
+    assert int(answer["Retry-After"]) >= 1
+    assert bearer(ApiToken.issue(person)).get("/operations").status_code == 200
+
+
+def register(token: str, worker_id: str) -> Any:
+    body = {**MESSAGE, "worker_id": worker_id}
+    return bearer(token).post("/workers/register", body, content_type="application/json")
+
+
+def test_guessing_the_enrolment_token_ends_in_429_and_then_the_right_one_is_not_looked_at(
+    settings: Any,
+) -> None:
+    settings.WORKER_TOKEN = "short"
+    assert [register(f"guess-{number}", "w").status_code for number in range(31)] == [401] * 30 + [429]
+    answer = register("short", "w")
+    assert answer.status_code == 429
+    assert int(answer["Retry-After"]) >= 1
+    _, token = enrolment.issue("pool", [], Actor("test"))
+    assert register(token, "w").status_code == 200
+    pass_time(3)
+    assert register("short", "w2").status_code == 200
+
+
+def test_two_hundred_workers_with_the_right_token_register_from_one_address_unslowed(settings: Any) -> None:
+    settings.WORKER_TOKEN = "the-enrolment-token"
+    statuses = {register("the-enrolment-token", f"w-{number}").status_code for number in range(200)}
+    assert statuses == {200}
+    assert Worker.objects.count() == 200
+    assert not Failures.objects.exists()
+
+
+def test_agents_whose_backend_changed_its_secret_are_all_told_to_enrol_again() -> None:
+    answers = [bearer(f"ktw_{number}.x").post("/workers/deregister").status_code for number in range(100)]
+    assert set(answers) == {401}
+
+
+def test_a_forwarded_address_counts_only_from_a_proxy_that_was_named(settings: Any) -> None:
+    from django.test import RequestFactory
+
+    from registry.client_address import client_address
+
+    def seen(remote: str, forwarded: str) -> str | None:
+        return client_address(RequestFactory().get("/", REMOTE_ADDR=remote, HTTP_X_FORWARDED_FOR=forwarded))
+
+    assert seen("10.0.0.9", "1.1.1.1") == "10.0.0.9"
+    settings.TRUSTED_PROXIES = ["10.0.0.0/24"]
+    assert seen("10.0.0.9", "6.6.6.6, 1.1.1.1") == "1.1.1.1"
+    assert seen("10.0.0.9", "6.6.6.6, 1.1.1.1, 10.0.0.8") == "1.1.1.1"
+    assert seen("10.0.0.9", "nonsense") == "10.0.0.9"
+    assert seen("192.0.2.1", "1.1.1.1") == "192.0.2.1"
+    assert seen("::ffff:10.0.0.9", "2001:db8::1") == "2001:db8::1"
+    assert seen("", "") is None
+
+
+def test_empty_buckets_are_cleaned_up() -> None:
+    failures.count(failures.SIGN_IN_BY_NAME, "a")
+    assert failures.cleanup() == 0
+    Failures.objects.update(updated_at=Now(), level=-1)
+    assert failures.cleanup() == 1

@@ -61,7 +61,8 @@ def _guard(agent: Agent) -> Any:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         request["is_backend"] = _is_backend(agent, request)
         if request["is_backend"]:
-            agent.registrar.heard_from_backend()
+            if request.path != "/metrics":  # who only reads figures has not asked for our health
+                agent.registrar.heard_from_backend()
         elif request.path != "/health":
             return problem(
                 HTTPStatus.UNAUTHORIZED, "Only the backend with which this worker is registered may ask."

@@ -73,6 +73,16 @@ async def test_a_job_and_what_it_started_are_measured_and_its_end_is_counted(
     assert (ended.name, ended.value) == ("ktrdr_agent_operations_total", 1)
 
 
+async def test_reading_the_figures_does_not_count_as_hearing_from_the_backend(
+    agent: Running, backend: FakeBackend
+):
+    worker = await agent.start()
+    await backend.ask(worker, "GET", "/health")
+    before = value(await scraped(worker), "ktrdr_agent_backend_silence_seconds")
+    after = value(await scraped(worker), "ktrdr_agent_backend_silence_seconds")
+    assert 0 < before < after
+
+
 async def test_a_report_that_waits_is_seen(agent: Running, backend: FakeBackend):
     worker = await agent.start()
     backend.enrolment_token, backend.tokens = "another", set()

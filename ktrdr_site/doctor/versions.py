@@ -8,7 +8,7 @@ from django.db import connection
 
 from ktrdr_site.doctor.finding import Finding, problem, warning
 from registry.models import Worker
-from worker_agent.protocol import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
+from worker_agent.protocol import PROTOCOL_VERSION
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_POSTGRESQL = 14
@@ -41,12 +41,12 @@ def workers() -> Iterator[Finding]:
     by_version: defaultdict[str, list[str]] = defaultdict(list)
     for worker in Worker.objects.order_by("worker_id"):
         by_version[worker.version].append(worker.worker_id)
-        if worker.protocol_version < OLDEST_PROTOCOL_VERSION:
+        if worker.protocol_problem:
             yield problem(
                 "worker versions",
-                f"{worker.worker_id} speaks protocol version {worker.protocol_version}; this site speaks "
-                f"{OLDEST_PROTOCOL_VERSION} to {PROTOCOL_VERSION}.",
-                f"Update the worker {worker.worker_id}.",
+                f"{worker.worker_id} speaks protocol version {worker.protocol_version} and gets no new work; "
+                f"this site speaks {PROTOCOL_VERSION}, and works with one version before and after it.",
+                f"Of {worker.worker_id}: {worker.protocol_problem}.",
             )
     if len(by_version) > 1:
         said = "; ".join(

@@ -44,7 +44,7 @@ def compute(
 
     `position` (float64[n]) gives exposure; `turnover` is the notional traded, reported as a multiple of the mean
     equity. `trials`, and the per-day Sharpe ratios of those trials where they are known, deflate the Sharpe ratio.
-    Raises ValueError where the index is no strictly increasing time.
+    Raises ValueError where the index is no strictly increasing time or a value no number.
     """
     _check(equity)
     values: Floats = np.asarray(equity, dtype=np.float64)
@@ -80,6 +80,9 @@ def _check(equity: "pd.Series[float]") -> None:
         raise ValueError("equity needs at least one value and an index of times")
     if not (equity.index.is_monotonic_increasing and equity.index.is_unique):
         raise ValueError("equity's times have to be strictly increasing")
+    bad = ~np.isfinite(np.asarray(equity, dtype=np.float64))
+    if bad.any():
+        raise ValueError(f"equity is no number at {equity.index[int(bad.argmax())]}")
 
 
 def _finite(value: float | int | str | None) -> float | int | str | None:

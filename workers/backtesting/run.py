@@ -79,7 +79,9 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
         "settings": settings(parameters, rules, prepared, spread),
         "benchmark": hold,
         "audit": {"look_ahead": audited, "sensitivity": stressed},
-        "warnings": trust.warnings(result, own, stressed, prepared.model.trained),
+        "warnings": trust.warnings(
+            result, own, stressed, prepared.model.trained, benchmark=hold, bars=prepared.test
+        ),
         "confidence": significance.bootstrap(returns, a_year, parameters.seed),
         "bars": {"test": len(prepared.test), "with_all_inputs": known},
         "provenance": provenance(

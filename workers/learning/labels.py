@@ -84,8 +84,8 @@ def _cut(value: Floats, threshold: float) -> Floats:
 
 def volatility(high: Floats, low: Floats, close: Floats, spec: TripleBarrierLabels) -> Floats:
     """float64[n], a fraction of the price, known at each bar; NaN before the first whole span."""
-    before = np.concatenate((close[:1], close[:-1]))
     if spec.vol_method == "atr":
+        before = np.concatenate((close[:1], close[:-1]))
         true_range = np.maximum(high, before) - np.minimum(low, before)
         mean = (
             pd.Series(true_range)
@@ -93,7 +93,7 @@ def volatility(high: Floats, low: Floats, close: Floats, spec: TripleBarrierLabe
             .mean()
         )
         return mean.to_numpy() / close
-    returns = pd.Series(np.log(close / before))
+    returns = pd.Series(np.log(close)).diff()
     return returns.ewm(span=spec.vol_span, min_periods=spec.vol_span).std().to_numpy()
 
 
@@ -190,7 +190,7 @@ def _zigzag(
                 end[t] = i
                 break
         # A window cut short would keep only those rows whose swing came early.
-        if t + ahead <= last[t]:
+        if t + ahead <= last[t] and close[t] > 0.0:
             value[t] = met
     return value, end
 

@@ -87,7 +87,7 @@ def run_training(parameters: TrainingParameters, job: Job) -> dict[str, Any]:
     for name, content in files.items():
         job.artifact(name, content)
     job.progress(95, step="report")
-    warnings = trust.warnings(strategy, material, trained, scored, description.parameters_count)
+    warnings = trust.warnings(strategy, bars, material, trained, scored, description.parameters_count)
     warnings += _report(strategy, bars, material, trained, scored, job)
     model_sha256 = hashlib.sha256(files["model.safetensors"]).hexdigest()
     answer: dict[str, Any] = {

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from workers.strategy.grammar import Strategy
 
 Floats = NDArray[np.float64]
-LEAST_SPREAD = 1e-12
+LEAST_SPREAD = 1e-10
+"""Relative to the input's size: less is the rounding of a constant, which must not be blown up to a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def fit_scaler(strategy: Strategy, features: Floats) -> Scaler:
             shift[column], spread = values.mean(), values.std()
         else:
             continue
-        scale[column] = spread if spread > LEAST_SPREAD else 1.0
+        scale[column] = spread if spread > LEAST_SPREAD * np.abs(values).max() else 1.0
     return Scaler(shift, scale)
 
 

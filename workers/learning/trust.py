@@ -5,9 +5,10 @@ import math
 import numpy as np
 
 from workers.learning.evaluation import CLASS_NAMES, Scored
-from workers.learning.material import Material
+from workers.learning.material import Bars, Material
 from workers.learning.report import held_out
 from workers.learning.trainer import Trained
+from workers.market_data.quality import suspected_splits
 from workers.strategy.grammar import Strategy
 
 ROWS_PER_WEIGHT = 3
@@ -15,7 +16,12 @@ STANDARD_ERRORS = 2.0
 
 
 def warnings(
-    strategy: Strategy, material: Material, trained: Trained, scored: dict[str, Scored], weights: int
+    strategy: Strategy,
+    bars: Bars,
+    material: Material,
+    trained: Trained,
+    scored: dict[str, Scored],
+    weights: int,
 ) -> list[dict[str, str]]:
     """`[{code, message}]`, the plainest first. `weights`: trainable numbers of the network."""
     part = held_out(material.split)
@@ -30,6 +36,7 @@ def warnings(
         message = "There is no test part: the figures are of the part by which the epoch was chosen."
         found.append(("no_test", message))
     found += _stopping(trained)
+    found += _splits(bars, strategy.base_timeframe)
     return [{"code": code, "message": message} for code, message in found]
 
 
@@ -66,6 +73,18 @@ def _missing_classes(material: Material) -> list[tuple[str, str]]:
     return [
         ("missing_class", f"No row of the training part is {' or '.join(missing)}: it cannot be learned.")
     ]
+
+
+def _splits(bars: Bars, timeframe: str) -> list[tuple[str, str]]:
+    jumps = {symbol: suspected_splits(frames[timeframe]) for symbol, frames in bars.items()}
+    named = [f"{symbol} on {found[0]:%Y-%m-%d}" for symbol, found in jumps.items() if len(found)]
+    if not named:
+        return []
+    message = (
+        f"Prices jump as by a split ({', '.join(named)}): "
+        "where they are not adjusted, such a jump is learned as a return."
+    )
+    return [("splits", message)]
 
 
 def _stopping(trained: Trained) -> list[tuple[str, str]]:

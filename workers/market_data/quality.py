@@ -26,7 +26,7 @@ def examine(bars: pd.DataFrame, timeframe: str, calendar: str) -> dict[str, Any]
     index = pd.DatetimeIndex(bars.index)
     absent = missing_between(index, timeframe, calendar)
     gaps = np.flatnonzero(absent)
-    steps = np.log(bars["open"].to_numpy()[1:] / bars["close"].to_numpy()[:-1])
+    steps = _overnight(bars)
     splits = _suspected_splits(steps)
     spikes = np.setdiff1d(_spikes(bars), splits)
     volume = bars["volume"].to_numpy()
@@ -53,6 +53,16 @@ def examine(bars: pd.DataFrame, timeframe: str, calendar: str) -> dict[str, Any]
             ],
         },
     }
+
+
+def suspected_splits(bars: pd.DataFrame) -> pd.DatetimeIndex:
+    """Opens of the bars before which the price jumped as by a split of the shares."""
+    return pd.DatetimeIndex(bars.index[_suspected_splits(_overnight(bars)) + 1])
+
+
+def _overnight(bars: pd.DataFrame) -> Floats:
+    """Log steps from each close to the next open; float64[n - 1]."""
+    return np.asarray(np.log(bars["open"].to_numpy()[1:] / bars["close"].to_numpy()[:-1]))
 
 
 def missing_between(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> Counts:

@@ -163,3 +163,10 @@ def test_the_bootstrap_holds_the_estimate_and_repeats_itself(walk: "pd.Series[fl
 def test_times_out_of_order_are_refused() -> None:
     with pytest.raises(ValueError, match="strictly increasing"):
         compute(series([1.0, 2.0, 3.0]).iloc[[1, 0, 2]])
+
+
+def test_an_equity_that_is_no_number_is_refused() -> None:
+    """It would else have a total return, and no drawdown."""
+    index = pd.date_range("2020-01-01", periods=3, tz="UTC")
+    with pytest.raises(ValueError, match="equity is no number at 2020-01-02"):
+        compute(pd.Series([1.0, np.nan, 3.0], index))

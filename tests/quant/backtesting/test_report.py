@@ -1,6 +1,7 @@
 """What a page draws: bounded, true to the series, and the tables of the trades."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from workers.backtesting import report, trust
 from workers.backtesting.downsample import MOST_POINTS, keep
 from workers.backtesting.engine import Result, Rules, simulate
-from workers.backtesting.metrics import compute
+from workers.backtesting.metrics import Metrics, compute
 
 FREE = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0)
 
@@ -138,6 +139,54 @@ def test_warnings_say_what_a_sceptic_would_ask() -> None:
     tiny = simulate(bars, np.ones(400, np.int8), Rules(initial_capital=1000.0, minimum_quantity=1e6))
     codes = {warning["code"]: warning["message"] for warning in trust.warnings(tiny, metrics, {}, None)}
     assert "orders were refused" in codes["refused"]
+
+
+def warned(bars: pd.DataFrame, target: np.ndarray, rules: Rules) -> dict[str, str]:
+    """Messages by code of a simulation beside holding."""
+
+    def figures(result: Result) -> Metrics:
+        return compute(
+            pd.Series(result.equity, result.index),
+            result.trades,
+            initial_capital=rules.initial_capital,
+            fees=result.fees,
+            slippage_cost=result.slippage_cost,
+        )
+
+    result, hold = simulate(bars, target, rules), simulate(bars, np.ones(len(bars), np.int8), rules)
+    found = trust.warnings(result, figures(result), {}, None, benchmark=figures(hold), bars=bars)
+    return {warning["code"]: warning["message"] for warning in found}
+
+
+def test_a_loss_that_costs_made_and_holding_would_have_spared_is_said() -> None:
+    bars = hourly(2000)
+    for name in ("open", "high", "low", "close"):
+        bars[name] *= np.exp(np.linspace(0, 1, 2000))
+    target = (np.arange(2000) % 3 > 0).astype(np.int8)
+    found = warned(bars, target, Rules(initial_capital=1000.0, commission=0.001, slippage=0.0))
+    assert found["costs"].startswith("The costs (")
+    assert found["worse_than_holding"].startswith("Buying and holding made +")
+    assert not {"no_costs", "same_close", "luck", "splits"} & set(found)
+
+
+def test_a_gain_that_luck_explains_is_said() -> None:
+    """A seventh in two months, by steps of one percent that cancel out but for a hundredth of one."""
+    bars = hourly(1500)
+    steps = np.random.default_rng(8).normal(0.0, 0.01, 1500)
+    close = 100.0 * np.exp(np.cumsum(steps - steps.mean() + 0.0001))
+    for name, factor in (("open", 1.0), ("high", 1.02), ("low", 0.98), ("close", 1.0)):
+        bars[name] = close * factor
+    found = warned(bars, np.ones(1500, np.int8), Rules(initial_capital=1000.0))
+    assert "this can be luck" in found["luck"]
+    assert "worse_than_holding" not in found
+
+
+def test_what_nobody_could_trade_is_said() -> None:
+    bars = hourly(400)
+    bars.iloc[200:, :4] /= 4.0
+    found = warned(bars, np.ones(400, np.int8), replace(FREE, fill="same_close"))
+    assert {"no_costs", "same_close"} <= set(found)
+    assert f"before 1 of the bars, first on {bars.index[200]:%Y-%m-%d}" in found["splits"]
 
 
 def test_costs_twice_as_high_and_a_bar_of_delay_are_tried() -> None:

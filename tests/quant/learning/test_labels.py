@@ -142,6 +142,22 @@ SPECS = [
 ]
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ForwardReturnLabels(source="forward_return", horizon=3),
+        TripleBarrierLabels(source="triple_barrier", max_holding_period=5, vol_span=4),
+        ZigzagLabels(source="zigzag", label_lookahead=5),
+        RegimeLabels(source="regime", horizon=4, vol_lookback=4),
+    ],
+    ids=lambda spec: spec.source,
+)
+def test_bars_without_prices_have_no_label(spec: LabelSpec) -> None:
+    index = pd.bdate_range("2020-01-01", periods=40, tz="UTC")
+    nothing = pd.DataFrame({name: np.full(40, np.nan) for name in ("open", "high", "low", "close")}, index)
+    assert np.isnan(make_labels(nothing, spec, "1d").value).all()
+
+
 @given(seed=st.integers(0, 2**32 - 1), cut=st.integers(10, 59), spec=st.sampled_from(SPECS))
 @settings(max_examples=60, deadline=None)
 def test_a_label_depends_on_nothing_after_its_own_end(seed: int, cut: int, spec: object) -> None:

@@ -158,6 +158,14 @@ def test_a_warm_up_longer_than_the_data_names_the_indicator(tmp_path: Path) -> N
         run(job_of(tmp_path, AAA=synthetic(0, n=200), BBB=synthetic(1, n=200)), text)
 
 
+def test_prices_that_jump_as_by_a_split_are_a_warning(tmp_path: Path) -> None:
+    split = synthetic(0)
+    split.iloc[450:, :4] /= 7.0
+    warnings = run(job_of(tmp_path, AAA=split, BBB=synthetic(1)))["warnings"]
+    said = next(warning["message"] for warning in warnings if warning["code"] == "splits")
+    assert f"(AAA on {split.index[450]:%Y-%m-%d})" in said
+
+
 @pytest.mark.parametrize("weights", ["none", "balanced"])
 def test_a_class_that_the_training_part_lacks_is_a_warning(weights: str, tmp_path: Path) -> None:
     """Prices that only rise until the test part: there is no short row to learn from."""

@@ -19,6 +19,7 @@ from workers.learning import report
 from workers.learning.dataset import build_dataset, run_lengths
 from workers.learning.parameters import TrainingParameters
 from workers.learning.run import prepare, run_training
+from workers.learning.scaling import fit_scaler
 from workers.learning.tsk import TSK
 from workers.market_data.bars import write_bars
 from workers.strategy.grammar import parse_strategy
@@ -157,6 +158,16 @@ def test_scales_are_fitted_on_the_training_part_alone() -> None:
     other = prepare(strategy, {"AAA": {"1d": wild}})
     np.testing.assert_array_equal(calm.scaler.shift, other.scaler.shift)
     np.testing.assert_array_equal(calm.scaler.scale, other.scaler.scale)
+
+
+def test_the_rounding_of_a_constant_is_no_signal() -> None:
+    """Averages of a price that never moves differ in their last digits; scaled to deviation one they would be noise."""
+    strategy = parse_strategy(changed())
+    features = np.random.default_rng(0).uniform(0.0, 1.0, (200, len(strategy.input_names)))
+    features[:, -1] = 60_000.0 + 1e-11 * np.arange(200)
+    assert fit_scaler(strategy, features).scale[-1] == 1.0
+    features[:, -1] = 1e-7 * np.arange(200)
+    assert fit_scaler(strategy, features).scale[-1] == pytest.approx(features[:, -1].std())
 
 
 def test_sequences_never_cross_a_gap() -> None:

@@ -33,6 +33,7 @@ def checks(url: str) -> tuple[Check, ...]:
         Check("web", lambda: site.answers(url), needs_database=False),
         Check("schedules", services.schedules),
         Check("dispatcher", services.dispatcher),
+        Check("enrolment", workers.can_enrol),
         Check("workers", workers.reachable),
         Check("worker versions", versions.workers),
     )

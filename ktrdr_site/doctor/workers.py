@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterator
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 
 from ktrdr_site.doctor import clocks
 from ktrdr_site.doctor.finding import Finding, problem, warning
 from registry.health import CONCURRENCY
-from registry.models import Worker
+from registry.models import EnrolmentToken, Worker
 from registry.worker_client import (
     Endpoint,
     WorkerClient,
@@ -37,6 +38,16 @@ REMEDIES: dict[type[WorkerError], str] = {
         "Something else than this worker answers at its address: restart the worker, and look who has the port."
     ),
 }
+
+
+def can_enrol() -> Iterator[Finding]:
+    has_token = settings.WORKER_TOKEN or EnrolmentToken.objects.filter(revoked_at=None).exists()
+    if not has_token and not settings.TRUST_NETWORK:
+        yield problem(
+            "enrolment",
+            "There is no enrolment token: no worker can register.",
+            "Set KTRDR_WORKER_TOKEN for the site and its workers, or make one: manage.py create_enrolment_token NAME",
+        )
 
 
 def reachable() -> Iterator[Finding]:

@@ -25,6 +25,8 @@ from ktrdr_site.doctor import clocks, database, disk, secret_files, services, si
 from ktrdr_site.doctor.examination import checks, examine
 from ktrdr_site.doctor.finding import Finding, Severity
 from operations import heartbeat
+from registry import enrolment
+from registry.actors import Actor
 from registry.models import Sweep
 from registry.schedules import ensure
 from tests.factories import StoredFileFactory, WorkerFactory
@@ -325,6 +327,16 @@ def test_schedules_that_are_dead_deleted_or_failing_are_found(healthy: None) -> 
 @database_needed
 def test_a_dispatcher_that_is_dead_is_found() -> None:
     assert "No dispatcher is alive" in only(services.dispatcher()).problem
+
+
+@database_needed
+def test_a_site_without_any_enrolment_token_is_found(settings: Any) -> None:
+    settings.WORKER_TOKEN = ""
+    assert "no worker can register" in only(workers.can_enrol()).problem
+    token, _ = enrolment.issue("pool", [], Actor("user:test"))
+    assert list(workers.can_enrol()) == []
+    enrolment.revoke(token, Actor("user:test"))
+    assert "create_enrolment_token" in only(workers.can_enrol()).remedy
 
 
 @database_needed

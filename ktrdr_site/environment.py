@@ -4,6 +4,7 @@ import ipaddress
 import math
 import os
 import secrets
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,6 +95,19 @@ def networks(name: str, default: list[str]) -> list[str]:
                 name, ",".join(found), f"comma-separated networks like 10.0.0.0/8 ({error})"
             ) from error
     return found
+
+
+def certificates(name: str) -> Path | None:
+    """A file of CA certificates (PEM) that can be loaded."""
+    path = text(name)
+    if not path:
+        return None
+    must = "a file with the certificate of a CA (PEM)"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        raise _refused(name, path, f"{must} ({error.strerror or error})") from error
+    return Path(path).resolve()
 
 
 def origins(name: str) -> list[str]:

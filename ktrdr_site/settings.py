@@ -191,6 +191,7 @@ WORKER_NETWORKS = environment.networks(
     "KTRDR_WORKER_NETWORKS",
     ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
 )
+WORKER_CA = environment.certificates("KTRDR_WORKER_CA")
 TRUSTED_PROXIES = environment.networks("KTRDR_TRUSTED_PROXIES", [])
 HEALTH_INTERVAL_S = environment.seconds("KTRDR_HEALTH_INTERVAL_S", 10)
 HEALTH_TIMEOUT_S = environment.seconds("KTRDR_HEALTH_TIMEOUT_S", 5)

@@ -30,8 +30,22 @@ def checked(url: str) -> str:
         raise BadEndpoint("endpoint_url is scheme, host and port alone.")
     if port == 0:
         raise BadEndpoint("endpoint_url has port 0.")
+    _as_the_backend_speaks(parts.scheme)
     _inside_networks(parts.hostname)
     return url.rstrip("/")
+
+
+def _as_the_backend_speaks(scheme: str) -> None:
+    if scheme == "https" and settings.WORKER_CA is None:
+        raise BadEndpoint(
+            "endpoint_url is https, and this backend has no KTRDR_WORKER_CA to know the certificate by: name the CA's "
+            "file there, or start the worker without --tls-cert."
+        )
+    if scheme == "http" and settings.WORKER_CA is not None:
+        raise BadEndpoint(
+            "endpoint_url is http, and this backend speaks only TLS to workers since KTRDR_WORKER_CA is set: start the "
+            "worker with --tls-cert and --tls-key."
+        )
 
 
 def _inside_networks(host: str) -> None:

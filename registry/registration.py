@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from registry import auth, endpoints, enrolment, hooks, notify, versions
+from registry import auth, endpoints, enrolment, hooks, notify, tls, versions
 from registry.models import Capability, EnrolmentToken, Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
 from worker_agent.protocol import Registration, RegistrationAnswer
@@ -25,6 +25,10 @@ def register(registration: Registration, enrolled_with: EnrolmentToken | None = 
     """
     enrolment.check_pool(enrolled_with, registration.worker_type)
     url = endpoints.checked(registration.endpoint_url)
+    try:
+        tls.check(url)
+    except tls.Untrusted as error:
+        raise endpoints.BadEndpoint(f"The worker at {url} is not trusted: {error}.") from error
     _refuse_second_claimant(registration, url)
     worker = _enter(registration, url, enrolled_with)
     try:

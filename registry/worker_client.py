@@ -16,6 +16,7 @@ import httpx
 from django.conf import settings
 from pydantic import ValidationError
 
+from registry import tls
 from registry.auth import backend_token
 from worker_agent import trace
 from worker_agent.protocol import (
@@ -94,6 +95,7 @@ class WorkerClient:
             timeout=self.timeout_s,
             trust_env=False,
             follow_redirects=False,
+            verify=tls.context(),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=0),
         )
 
@@ -199,7 +201,7 @@ class WorkerClient:
             httpx.UnsupportedProtocol,
             httpx.InvalidURL,
         ) as error:
-            raise WorkerRefused(f"cannot connect: {_sentence(error)}") from error
+            raise WorkerRefused(f"cannot connect: {tls.explained(error) or _sentence(error)}") from error
         except TimeoutError as error:
             raise WorkerUncertain(f"no answer within {self.timeout_s:g} s") from error
         except (httpx.HTTPError, httpx.StreamError) as error:

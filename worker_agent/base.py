@@ -85,7 +85,7 @@ class WorkerAPIBase:
         runner = web.AppRunner(application(agent), access_log=None, handle_signals=False)
         await runner.setup()
         try:
-            await web.TCPSite(runner, options.host, options.port).start()
+            await web.TCPSite(runner, options.host, options.port, ssl_context=options.tls).start()
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, agent.shut_down)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from worker_agent.files import DEFAULT_BYTES
 from worker_agent.protocol import Identifier
+from worker_agent.tls import UnusableCertificate, server_context
 
 SHUTDOWN_GRACE_S = 4.0
 
@@ -27,6 +29,8 @@ class Options:
     public_url: str
     data_dir: Path
     token: str
+    tls: ssl.SSLContext | None = None
+    """Set where the backend calls it by https."""
     cache_bytes: int = DEFAULT_BYTES
     shutdown_grace_s: float = SHUTDOWN_GRACE_S
 
@@ -52,6 +56,13 @@ def read_options(
     parser.add_argument(
         "--data-dir", type=Path, default=None, help="reports not yet acknowledged, cached files"
     )
+    parser.add_argument(
+        "--tls-cert",
+        type=Path,
+        default=env.get("KTRDR_TLS_CERT") or None,
+        help="serve https with this certificate",
+    )
+    parser.add_argument("--tls-key", type=Path, default=env.get("KTRDR_TLS_KEY") or None, help="and its key")
     found = parser.parse_args(arguments)
     port = found.port or free_port(found.host)
     worker_id = found.worker_id or f"{socket.gethostname()}-{port}"
@@ -61,20 +72,39 @@ def read_options(
         parser.error(f"--worker-id: {worker_id!r} has to be letters, digits, '.', '_', ':' or '-'")
     if urlsplit(found.api_url).scheme not in ("http", "https"):
         parser.error(f"--api-url: {found.api_url!r} does not begin with http:// or https://")
+    tls = _tls(parser, found.tls_cert, found.tls_key)
+    scheme = "https" if tls else "http"
+    public_url = found.public_url or f"{scheme}://{own_address(found.host, found.api_url)}:{port}"
+    if urlsplit(public_url).scheme != scheme:
+        parser.error(
+            f"--public-url: {public_url!r} has to begin with {scheme}://, since this worker serves {scheme}"
+        )
     home = Path(env.get("KTRDR_DATA_DIR", "var")) / "workers" / worker_id.replace(":", "_")
     return Options(
         host=found.host,
         port=port,
         api_url=found.api_url.rstrip("/"),
         worker_id=worker_id,
-        public_url=(found.public_url or f"http://{own_address(found.host, found.api_url)}:{port}").rstrip(
-            "/"
-        ),
+        public_url=public_url.rstrip("/"),
         data_dir=(found.data_dir or home).resolve(),
         token=token_from_environment(),
+        tls=tls,
         cache_bytes=int(env.get("KTRDR_CACHE_BYTES", DEFAULT_BYTES)),
         shutdown_grace_s=float(env.get("KTRDR_SHUTDOWN_GRACE_S", SHUTDOWN_GRACE_S)),
     )
+
+
+def _tls(
+    parser: argparse.ArgumentParser, certificate: Path | None, key: Path | None
+) -> ssl.SSLContext | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        parser.error("--tls-cert and --tls-key (KTRDR_TLS_CERT, KTRDR_TLS_KEY) go together")
+    try:
+        return server_context(certificate, key)
+    except UnusableCertificate as error:
+        parser.error(f"--tls-cert: {error}")
 
 
 def token_from_environment() -> str:

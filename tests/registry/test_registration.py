@@ -106,6 +106,24 @@ def test_without_the_enrolment_token_nobody_enters(enrol: APIClient, token: str 
         ("http://127.0.0.1:99999", "not a URL"),
         ("http://no-such-host.invalid", "cannot be resolved"),
         ("http://[half", "not a URL"),
+        ("file:///etc/passwd", "http://"),
+        ("gopher://127.0.0.1:6379/_x", "http://"),
+        ("https://127.0.0.1:5003", "no KTRDR_WORKER_CA"),
+        ("http://127.0.0.1@8.8.8.8:5003", "credentials"),
+        ("http://@127.0.0.1:5003", "credentials"),
+        ("http://127.0.0.1:-1", "not a URL"),
+        ("http://127.0.0.1:5003:80", "not a URL"),
+        ("http://127.0.0.1:5003#@8.8.8.8", "scheme, host and port"),
+        ("http://127.0.0.1\\@8.8.8.8", "credentials"),
+        ("http://0.0.0.0:5003", "outside KTRDR_WORKER_NETWORKS"),
+        ("http://[::]:5003", "outside KTRDR_WORKER_NETWORKS"),
+        ("http://134744072:5003", "outside KTRDR_WORKER_NETWORKS"),
+        ("http://0x08080808:5003", "outside KTRDR_WORKER_NETWORKS"),
+        ("http://[::8.8.8.8]:5003", "outside KTRDR_WORKER_NETWORKS"),
+        ("http://[64:ff9b::808:808]:5003", "outside KTRDR_WORKER_NETWORKS"),
+        ("http://[2002:808:808::1]:5003", "outside KTRDR_WORKER_NETWORKS"),
+        ("http://[fe80::1]:5003", "outside KTRDR_WORKER_NETWORKS"),
+        ("http://[::ffff:169.254.169.254]", "outside KTRDR_WORKER_NETWORKS"),
     ],
 )
 def test_an_address_that_we_would_not_call_is_refused(enrol: APIClient, url: str, says: str) -> None:
@@ -114,6 +132,18 @@ def test_an_address_that_we_would_not_call_is_refused(enrol: APIClient, url: str
     assert answer.json()["errors"][0]["pointer"] == "/endpoint_url"
     assert says in answer.json()["errors"][0]["detail"]
     assert "secret" not in answer.content.decode()
+
+
+def test_a_name_of_which_one_address_is_public_is_refused(
+    enrol: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolved(*_: object, **__: object) -> list[Any]:
+        return [(2, 1, 6, "", (address, 0)) for address in ("10.0.0.5", "8.8.8.8")]
+
+    monkeypatch.setattr("socket.getaddrinfo", resolved)
+    answer = register(enrol, endpoint_url="http://worker.internal:5003")
+    assert answer.status_code == 422
+    assert "worker.internal is 8.8.8.8" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

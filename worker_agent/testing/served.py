@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
@@ -74,6 +75,8 @@ class Served:
 
     def __init__(self) -> None:
         self.url = ""
+        self.tls: ssl.SSLContext | None = None
+        """Set before it is entered, it serves https."""
         self.instead: defaultdict[str, deque[Answer]] = defaultdict(deque)
         """Route name -> answers for its next requests."""
         self.asked: list[tuple[str, str]] = []
@@ -125,8 +128,9 @@ class Served:
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         listening = socket.create_server(("127.0.0.1", 0), backlog=512)
-        await web.SockSite(self._runner, listening).start()
-        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        await web.SockSite(self._runner, listening, ssl_context=self.tls).start()
+        scheme = "https" if self.tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"
         return self
 
     async def __aexit__(

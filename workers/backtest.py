@@ -28,4 +28,5 @@ class BacktestWorker(WorkerAPIBase):
         OperationSpec("data_import", "/data-imports/start", ImportParameters, import_data),
     )
     default_port = 5003
-    preload = ("workers.backtesting.run", "workers.market_data.importing")
+    # The last needs torch; where that is not installed, the fork server goes on without it.
+    preload = ("workers.backtesting.run", "workers.market_data.importing", "workers.learning.model_files")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 
 from worker_agent.protocol import InvalidInput
 from workers.backtesting.parameters import BacktestParameters
-from workers.learning.model_files import TrainedModel, load_model
-from workers.learning.networks import sequence_length
 from workers.market_data.bars import read_bars
 from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
+
+if TYPE_CHECKING:
+    from workers.learning.model_files import TrainedModel
 
 MODEL_WEIGHTS, MODEL_DESCRIPTION = "model/model.safetensors", "model/model.json"
 
@@ -21,7 +23,7 @@ MODEL_WEIGHTS, MODEL_DESCRIPTION = "model/model.safetensors", "model/model.json"
 @dataclass(frozen=True, slots=True)
 class Prepared:
     strategy: Strategy
-    model: TrainedModel
+    model: "TrainedModel"
     frames: dict[str, pd.DataFrame]
     """Bars by timeframe, up to the end of the test; what lies before its start warms the indicators up."""
     test: pd.DataFrame
@@ -43,7 +45,7 @@ def load(parameters: BacktestParameters, inputs: Mapping[str, Path]) -> Prepared
     missing = [name for name in (MODEL_WEIGHTS, MODEL_DESCRIPTION) if name not in inputs]
     if missing:
         raise InvalidInput("A backtest needs a trained model: name a COMPLETED training as `model`.")
-    model = load_model(inputs[MODEL_WEIGHTS], inputs[MODEL_DESCRIPTION])
+    model = _model(inputs)
     strategy = _strategy(parameters, model)
     base = strategy.base_timeframe
     if parameters.timeframe not in (None, base):
@@ -73,7 +75,21 @@ def spread_of(parameters: BacktestParameters, bars: pd.DataFrame) -> NDArray[np.
     return (bars["spread"] / bars["close"]).to_numpy(np.float64)
 
 
-def _strategy(parameters: BacktestParameters, model: TrainedModel) -> Strategy:
+def _model(inputs: Mapping[str, Path]) -> "TrainedModel":
+    """Imported here: a worker that imports market data needs no torch."""
+    try:
+        from workers.learning.model_files import load_model
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise InvalidInput(
+            "This worker has no torch, which every trained model needs: "
+            "install ktrdr-workers[training] on it, and start it again."
+        ) from error
+    return load_model(inputs[MODEL_WEIGHTS], inputs[MODEL_DESCRIPTION])
+
+
+def _strategy(parameters: BacktestParameters, model: "TrainedModel") -> Strategy:
     if parameters.strategy_yaml is None:
         return parse_strategy(model.description.strategy_text)
     try:
@@ -101,6 +117,8 @@ def predict(prepared: Prepared, features: pd.DataFrame) -> pd.DataFrame:
 
     `features`: from the beginning of the bars up to any bar; what comes after it is not looked at.
     """
+    from workers.learning.networks import sequence_length
+
     start = prepared.test.index[0]
     first = int(features.index.searchsorted(start))
     # A sequence that ends at the first bar under test begins before it.

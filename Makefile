@@ -8,12 +8,13 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser check bench soak lock openapi
+.PHONY: help setup run test browser check tools bench soak lock openapi
 
 help:
 	@echo "make run      start everything on this machine (first start: sample data and a demo); ARGS=... goes to manage.py up"
 	@echo "make test     every test; ARGS=... goes to pytest"
 	@echo "make check    lint, format, types, import walls, migrations, API document, deployment checks"
+	@echo "make tools    linters of deploy/ for make check, which names those that are missing"
 	@echo "make bench    all benchmarks, one table and one JSON line per figure"
 	@echo "make soak     a long run under faults; ARGS=... goes to it"
 	@echo "make lock     pin requirements/*.in anew"
@@ -58,7 +59,13 @@ check: setup
 	step diff -u docs/openapi.yaml "$$KTRDR_DATA_DIR/openapi.yaml"; \
 	step $(BIN)/python manage.py check --deploy --fail-level WARNING; \
 	step env KTRDR_HTTPS=on $(BIN)/python manage.py check --deploy --fail-level WARNING; \
+	step $(BIN)/python deploy/check.py; \
 	exit $$failed
+
+# Apart from the product's packages, since they want other versions of some.
+tools: setup
+	@[ -x $(VENV)/tools/bin/python ] || $(PYTHON) -m venv $(VENV)/tools
+	@$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/tools.txt
 
 openapi: setup
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

@@ -2,12 +2,14 @@
 # Makes a Proxmox LXC template with a KTRDR worker installed. Run on the Proxmox host as root.
 #   make-template.sh CTID WHEEL REQUIREMENTS [STORAGE] [BASE_TEMPLATE]
 # WHEEL: made by `pip wheel --no-deps .` in the repository. REQUIREMENTS: requirements/workers.txt.
+# EXTRA= in the environment leaves torch out: enough to import market data.
 set -eu
 
 [ $# -ge 3 ] || { echo "usage: $0 CTID WHEEL REQUIREMENTS [STORAGE] [BASE_TEMPLATE]" >&2; exit 2; }
 ctid=$1 wheel=$2 requirements=$3
 storage=${4:-local-lvm}
 base=${5:-local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst}
+extra=${EXTRA-training}
 here=$(cd "$(dirname "$0")" && pwd)
 
 command -v pct >/dev/null || { echo "pct is missing: this is not a Proxmox host" >&2; exit 1; }
@@ -35,7 +37,7 @@ pct push "$ctid" "$requirements" /tmp/ktrdr/constraints.txt
 pct push "$ctid" "$here/../systemd/ktrdr-worker@.service" /etc/systemd/system/ktrdr-worker@.service
 pct exec "$ctid" -- python3 -m venv /opt/ktrdr-worker/.venv
 pct exec "$ctid" -- /opt/ktrdr-worker/.venv/bin/pip install --quiet \
-    --constraint /tmp/ktrdr/constraints.txt "/tmp/ktrdr/$(basename "$wheel")[training]"
+    --constraint /tmp/ktrdr/constraints.txt "/tmp/ktrdr/$(basename "$wheel")${extra:+[$extra]}"
 pct exec "$ctid" -- rm -r /tmp/ktrdr
 pct stop "$ctid"
 trap - EXIT

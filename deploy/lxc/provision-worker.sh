@@ -13,6 +13,7 @@ case $type in
     training) port=5004 ;;
     *) echo "$type: the worker type is backtesting or training" >&2; exit 2 ;;
 esac
+command -v pct >/dev/null || { echo "pct is missing: this is not a Proxmox host" >&2; exit 1; }
 [ -r "$token_file" ] || { echo "$token_file: cannot be read" >&2; exit 1; }
 if pct status "$ctid" >/dev/null 2>&1; then echo "container $ctid exists already" >&2; exit 1; fi
 
@@ -31,5 +32,11 @@ pct clone "$template" "$ctid" --hostname "ktrdr-$type-$ctid"
 pct set "$ctid" --net0 "name=eth0,bridge=vmbr0,ip=$address,gw=$gateway" --onboot 1
 pct start "$ctid"
 pct push "$ctid" "$environment" /etc/ktrdr/worker.env --perms 600
-pct exec "$ctid" -- systemctl enable --now ktrdr-worker@1
+tries=0
+# Its systemd is not there at once.
+until pct exec "$ctid" -- systemctl enable --now ktrdr-worker@1; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 30 ] || { echo "container $ctid does not start the worker" >&2; exit 1; }
+    sleep 1
+done
 echo "worker $type-$ctid starts at ${address%/*}:$port and registers with $api_url by itself"

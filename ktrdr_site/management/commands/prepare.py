@@ -1,0 +1,23 @@
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from ktrdr_site import preparation
+from ktrdr_site.preparation import NotReadyError
+
+
+class Command(BaseCommand):
+    help = (
+        "Everything that must be so before the site serves: the schema, static files, the user `admin` with "
+        "DATA_DIR/admin-password and DATA_DIR/api-token. Repeated, it changes nothing."
+    )
+    requires_system_checks = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            preparation.connect()
+        except NotReadyError as error:
+            raise CommandError(f"KTRDR cannot start: {error}") from error
+        preparation.prepare(settings.DATA_DIR)
+        self.stdout.write(f"ready; secrets of the first start are in {settings.DATA_DIR}")

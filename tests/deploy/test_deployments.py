@@ -1,0 +1,205 @@
+"""What the files in deploy/ name exists in the code: commands, variables, ports, times."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import get_commands
+
+from tests.stack.system import ROOT
+from worker_agent.agent import LAST_WORDS_S
+from worker_agent.job_process import EXIT_GRACE_S, TERM_GRACE_S
+from workers.backtest import BacktestWorker
+from workers.training import TrainingWorker
+
+DEPLOY = ROOT / "deploy"
+ROOMS = ("ktrdr_site", "registry", "operations", "worker_agent", "workers")
+OF_COMPOSE = {"KTRDR_BIND", "KTRDR_PORT", "KTRDR_HOSTS"}
+"""Read by compose.yml alone."""
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+GUNICORN_GRACE_S = 30
+LONGEST_GOODBYE_S = TERM_GRACE_S + EXIT_GRACE_S + 2 * LAST_WORDS_S
+"""What an agent needs to leave after the grace that it gives its job."""
+
+
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((DEPLOY / "compose.yml").read_text()))
+
+
+def manifests() -> Iterator[dict[str, Any]]:
+    for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")):
+        yield from yaml.safe_load_all(path.read_text())
+
+
+def pods() -> Iterator[tuple[str, dict[str, Any]]]:
+    for found in manifests():
+        if found["kind"] in {"Deployment", "Job"}:
+            yield found["metadata"]["name"], found["spec"]["template"]["spec"]
+
+
+def unit(path: Path) -> dict[str, list[str]]:
+    """Key -> its values, of all sections."""
+    found: dict[str, list[str]] = {}
+    for line in path.read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """(where, words) of every command line that a deployment starts."""
+    for name, service in compose()["services"].items():
+        if "command" in service:
+            yield f"compose.yml: {name}", service["command"]
+    for name, pod in pods():
+        for container in (*pod.get("initContainers", ()), *pod["containers"]):
+            if "command" in container:
+                yield f"kubernetes: {name}", container["command"]
+    for path in UNITS:
+        for key in ("ExecStartPre", "ExecStart"):
+            for line in unit(path).get(key, ()):
+                yield path.name, shlex.split(line)
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    for line in re.findall(r"(?m)^(?:CMD|ENTRYPOINT) (\[.*\])$", dockerfile):
+        yield "Dockerfile", yaml.safe_load(line)
+
+
+def read_by_the_code() -> set[str]:
+    code = "".join(path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+    return set(re.findall(r'"((?:KTRDR|WORKER)_[A-Z_]+)"', code))
+
+
+def test_every_management_command_exists() -> None:
+    named = [
+        (where, words[words.index("manage.py") + 1]) for where, words in commands() if "manage.py" in words
+    ]
+    assert len(named) > 8
+    assert [pair for pair in named if pair[1] not in get_commands()] == []
+
+
+def test_gunicorn_serves_the_site_with_its_own_logger_everywhere() -> None:
+    lines = [" ".join(words) for _, words in commands() if "gunicorn" in words[0]]
+    assert len(lines) == 2
+    for line in lines:
+        assert "ktrdr_site.wsgi" in line
+        assert "--worker-class=gthread" in line
+        assert "--logger-class=ktrdr_site.gunicorn_log.Logger" in line
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in sorted(DEPLOY.rglob("*"))
+        if path.is_file() and path.suffix not in {".py", ".pyc", ".md"}
+    ],
+    ids=lambda path: path.name,
+)
+def test_every_variable_is_one_that_the_code_reads(path: Path) -> None:
+    named = set(re.findall(r"\b(?:KTRDR|WORKER)_[A-Z][A-Z_]*\b", path.read_text()))
+    assert named - read_by_the_code() - OF_COMPOSE == set()
+
+
+def test_workers_of_compose_may_be_any_number() -> None:
+    for name in ("backtest-worker", "training-worker"):
+        service = compose()["services"][name]
+        assert not {"container_name", "hostname", "ports"} & set(service), name
+        assert "WORKER_ID" not in service["environment"], "each is named by its container"
+
+
+def test_every_worker_has_the_port_of_its_type() -> None:
+    ports = {"backtesting": BacktestWorker.default_port, "training": TrainingWorker.default_port}
+    found = [compose()["services"][name]["environment"] for name in ("backtest-worker", "training-worker")]
+    for _, pod in pods():
+        found += [
+            {entry["name"]: entry.get("value") for entry in container["env"]}
+            for container in pod["containers"]
+            if "env" in container
+        ]
+    assert len(found) == 4
+    assert all(int(env["WORKER_PORT"]) == ports[env["WORKER_TYPE"]] for env in found)
+    assert "--port 5002" in unit(DEPLOY / "systemd" / "ktrdr-gpu-worker.service")["ExecStart"][0]
+
+
+def test_whoever_stops_a_worker_waits_longer_than_the_worker_needs() -> None:
+    graces = []
+    for name in ("backtest-worker", "training-worker"):
+        service = compose()["services"][name]
+        graces.append((service["stop_grace_period"].removesuffix("s"), service["environment"]))
+    for name, pod in pods():
+        if "worker" in name:
+            env = {entry["name"]: entry.get("value") for entry in pod["containers"][0]["env"]}
+            graces.append((pod["terminationGracePeriodSeconds"], env))
+    for path in UNITS:
+        if "worker" in path.name:
+            env = dict(word.split("=", 1) for line in unit(path)["Environment"] for word in line.split())
+            graces.append((unit(path)["TimeoutStopSec"][0], env))
+    assert len(graces) == 6
+    for seconds, env in graces:
+        assert float(seconds) > float(env["KTRDR_SHUTDOWN_GRACE_S"]) + LONGEST_GOODBYE_S
+
+
+def test_whoever_stops_the_web_server_waits_for_its_requests() -> None:
+    (web,) = (pod for name, pod in pods() if name == "ktrdr-web")
+    assert web["terminationGracePeriodSeconds"] > GUNICORN_GRACE_S
+    assert int(unit(DEPLOY / "systemd" / "ktrdr-web.service")["TimeoutStopSec"][0]) > GUNICORN_GRACE_S
+    assert int(compose()["services"]["web"]["stop_grace_period"].removesuffix("s")) > GUNICORN_GRACE_S
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_a_unit_signals_the_main_process_alone_and_runs_confined(path: Path) -> None:
+    keys = unit(path)
+    assert keys["KillMode"] == ["mixed"]
+    assert keys["User"] == ["ktrdr"]
+    assert keys["NoNewPrivileges"] == ["yes"]
+    assert keys["ProtectSystem"] == ["strict"]
+    assert keys["CapabilityBoundingSet"] == [""]
+
+
+def test_a_gpu_unit_keeps_the_devices_that_the_others_lose() -> None:
+    """ProtectClock= too closes /dev/nvidia*: it makes a list of allowed devices."""
+    gpu = unit(DEPLOY / "systemd" / "ktrdr-gpu-worker.service")
+    assert not {"PrivateDevices", "ProtectClock", "DeviceAllow"} & set(gpu)
+    assert unit(DEPLOY / "systemd" / "ktrdr-worker@.service")["PrivateDevices"] == ["yes"]
+
+
+def test_pods_run_without_root_and_workers_learn_neither_database_nor_secret_key() -> None:
+    found = dict(pods())
+    for name, pod in found.items():
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        for container in (*pod.get("initContainers", ()), *pod["containers"]):
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}, name
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True, name
+    workers = [pod for name, pod in found.items() if "worker" in name]
+    assert len(workers) == 2
+    assert "ktrdr-backend" not in str(workers)
+    for name in ("backtest-worker", "training-worker"):
+        assert not {"KTRDR_SECRET_KEY", "KTRDR_DATABASE_URL"} & set(
+            compose()["services"][name]["environment"]
+        )
+
+
+def test_every_deployment_but_none_of_its_neighbours_is_in_a_disruption_budget() -> None:
+    deployments = {found["metadata"]["name"]: found for found in manifests() if found["kind"] == "Deployment"}
+    budgets = {
+        found["metadata"]["name"]: found for found in manifests() if found["kind"] == "PodDisruptionBudget"
+    }
+    assert set(deployments) == set(budgets)
+    for name, budget in budgets.items():
+        labels = deployments[name]["spec"]["template"]["metadata"]["labels"]
+        wanted = budget["spec"]["selector"]["matchLabels"]
+        assert wanted.items() <= labels.items()
+
+
+def test_env_example_names_every_setting_of_the_site_and_none_besides() -> None:
+    settings = (ROOT / "ktrdr_site" / "settings.py").read_text()
+    wanted = set(re.findall(r'"(KTRDR_[A-Z_]+)"', settings))
+    example = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"(?m)^#?(KTRDR_[A-Z_]+)=", example))
+    assert wanted - named == set(), "a setting without its line"
+    assert named <= read_by_the_code()

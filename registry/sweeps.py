@@ -36,6 +36,18 @@ def alone(kind: Sweep.Kind) -> Iterator[bool]:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCKS[kind]])
 
 
+@contextmanager
+def paused(kind: Sweep.Kind) -> Iterator[None]:
+    """Waits for a round that is under way; none begins until this is over."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [LOCKS[kind]])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCKS[kind]])
+
+
 def were_away() -> bool:
     """Whether no health sweep has completed for a minute: it was we who were gone, so nobody is called lost now."""
     away = (

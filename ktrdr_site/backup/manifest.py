@@ -1,0 +1,65 @@
+"""What an archive says of itself; its last member, so an archive that was cut has none."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MANIFEST = "manifest.json"
+TABLES, ARTIFACTS, SECRETS = "tables/", "artifacts/", "secrets/"
+SECRET_FILES = {"secret-key": "KTRDR_SECRET_KEY", "worker-token": "KTRDR_WORKER_TOKEN"}
+"""File -> the variable that stands for it where it is set."""
+CHUNK = 1024 * 1024
+
+
+class BackupError(Exception):
+    """The message is one sentence for people."""
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Table(Part):
+    columns: tuple[str, ...] = Field(min_length=1)
+    rows: int = Field(ge=0)
+
+
+class Member(Part):
+    size: int = Field(ge=0)
+    sha256: str
+
+
+class Manifest(Part):
+    format: Literal[1] = 1
+    created_at: datetime
+    versions: dict[str, str]
+    """python, django, postgresql, protocol"""
+    migrations: tuple[tuple[str, str], ...]
+    """(app, name) of the newest applied one of each branch."""
+    tables: dict[str, Table]
+    members: dict[str, Member]
+    """Every other member of the archive."""
+    missing_artifacts: tuple[str, ...] = ()
+    """SHA-256 of files that a row names and that were not whole on disk when the backup was made."""
+
+    @property
+    def artifacts(self) -> list[str]:
+        return [name.removeprefix(ARTIFACTS) for name in self.members if name.startswith(ARTIFACTS)]
+
+    @property
+    def secrets(self) -> list[str]:
+        return [name.removeprefix(SECRETS) for name in self.members if name.startswith(SECRETS)]
+
+    def summary(self) -> dict[str, object]:
+        artifacts = [member for name, member in self.members.items() if name.startswith(ARTIFACTS)]
+        return {
+            "created_at": self.created_at.isoformat(),
+            "rows": sum(table.rows for table in self.tables.values()),
+            "operations": self.tables["operations_operation"].rows,
+            "artifacts": len(artifacts),
+            "artifact_bytes": sum(member.size for member in artifacts),
+            "missing_artifacts": list(self.missing_artifacts),
+            "secrets": self.secrets,
+            "versions": self.versions,
+        }

@@ -1,0 +1,152 @@
+"""Makes an archive. It is whole or absent: it is written beside its place, synced and renamed."""
+
+import hashlib
+import io
+import os
+import platform
+import secrets
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import django
+from django.conf import settings
+from django.db import connection, transaction
+
+from ktrdr_site.backup import tables
+from ktrdr_site.backup.manifest import (
+    ARTIFACTS,
+    MANIFEST,
+    SECRET_FILES,
+    SECRETS,
+    TABLES,
+    BackupError,
+    Manifest,
+    Member,
+    Table,
+)
+from operations.artifacts import path_of
+from operations.models import StoredFile
+from registry import sweeps
+from registry.models import Sweep
+from worker_agent.protocol import PROTOCOL_VERSION
+
+
+class Writer:
+    """Members of one archive, with their sizes and hashes."""
+
+    def __init__(self, tar: tarfile.TarFile, created_at: datetime) -> None:
+        self._tar = tar
+        self._time = int(created_at.timestamp())
+        self.members: dict[str, Member] = {}
+
+    def add(self, name: str, source: IO[bytes], size: int, sha256: str) -> None:
+        self._write(name, source, size)
+        self.members[name] = Member(size=size, sha256=sha256)
+
+    def add_text(self, name: str, content: bytes) -> None:
+        self.add(name, io.BytesIO(content), len(content), hashlib.sha256(content).hexdigest())
+
+    def close(self, manifest: Manifest) -> None:
+        content = manifest.model_dump_json(indent=1).encode()
+        self._write(MANIFEST, io.BytesIO(content), len(content))
+
+    def _write(self, name: str, source: IO[bytes], size: int) -> None:
+        info = tarfile.TarInfo(name)
+        info.size, info.mtime, info.mode = size, self._time, 0o600
+        self._tar.addfile(info, source)
+
+
+def backup(target: Path, *, with_secrets: bool = True) -> Manifest:
+    """Writes `target`, mode 0600. May run while everything runs. Raises BackupError, OSError."""
+    if target.exists():
+        raise BackupError(f"{target} exists already; choose another name")
+    with _in_place(target) as file, sweeps.paused(Sweep.Kind.CLEANUP):
+        created_at = datetime.now(UTC)
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            writer = Writer(tar, created_at)
+            with transaction.atomic():
+                tables.begin_snapshot()
+                found, hashes = _save_rows(writer, target.parent)
+                migrations = tables.applied()
+            missing = [sha256 for sha256 in hashes if not _save_artifact(writer, sha256)]
+            if with_secrets:
+                _save_secrets(writer)
+            manifest = Manifest(
+                created_at=created_at,
+                versions=_versions(),
+                migrations=migrations,
+                tables=found,
+                members=writer.members,
+                missing_artifacts=tuple(missing),
+            )
+            writer.close(manifest)
+    return manifest
+
+
+@contextmanager
+def _in_place(target: Path) -> Iterator[IO[bytes]]:
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, target)  # fails where somebody else has made it meanwhile
+    except FileExistsError as error:
+        raise BackupError(f"{target} exists already; choose another name") from error
+    finally:
+        draft.unlink()
+
+
+def _save_rows(writer: Writer, beside: Path) -> tuple[dict[str, Table], list[str]]:
+    """(tables, the files that they name)."""
+    found = {}
+    for table in tables.ours():
+        with tempfile.TemporaryFile(dir=beside) as packed:
+            found[table] = tables.save(table, packed)
+            size = packed.tell()
+            packed.seek(0)
+            sha256 = hashlib.file_digest(packed, "sha256").hexdigest()
+            packed.seek(0)
+            writer.add(f"{TABLES}{table}.copy.gz", packed, size, sha256)
+    return found, list(StoredFile.objects.order_by("pk").values_list("pk", flat=True))
+
+
+def _save_artifact(writer: Writer, sha256: str) -> bool:
+    """False where the file is not on disk as it should be: one lost file must not stand in the way of all others."""
+    try:
+        with path_of(sha256).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                return False
+            size = file.tell()
+            file.seek(0)
+            writer.add(f"{ARTIFACTS}{sha256}", file, size, sha256)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _save_secrets(writer: Writer) -> None:
+    """What the next start would otherwise make anew; what the environment gives is the environment's to keep."""
+    for name, variable in SECRET_FILES.items():
+        path = Path(settings.DATA_DIR) / name
+        if path.exists() and not os.environ.get(variable):
+            writer.add_text(f"{SECRETS}{name}", path.read_bytes())
+
+
+def _versions() -> dict[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        (server,) = cursor.fetchone() or ("",)
+    return {
+        "python": platform.python_version(),
+        "django": django.get_version(),
+        "postgresql": server,
+        "protocol": str(PROTOCOL_VERSION),
+    }

@@ -1,0 +1,237 @@
+"""An archive holds everything of one moment, and goes only whole and only into an empty installation."""
+
+import io
+import json
+import tarfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import connections
+
+from ktrdr_site.backup import tables
+from ktrdr_site.backup.manifest import MANIFEST, BackupError
+from ktrdr_site.backup.restoring import check, restore
+from ktrdr_site.backup.saving import backup
+from operations import artifacts
+from operations.models import Artifact, Operation, StoredFile
+from tests.factories import OperationFactory, WorkerFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def archive(tmp_path: Path, settings: Any, person: User) -> Path:
+    """Of an installation with a person, a worker, an operation and its artifact."""
+    (settings.DATA_DIR / "secret-key").write_text("the key\n")
+    WorkerFactory()
+    operation = OperationFactory(created_by=person, parameters={"text": "tab\t, line\n, \\N, é"})
+    stored = artifacts.put([b"bars"])
+    Artifact.objects.create(operation=operation, role="input", name="bars.csv", file=stored)
+    target = tmp_path / "backup.tar"
+    backup(target)
+    return target
+
+
+@pytest.fixture
+def emptied(archive: Path, settings: Any, tmp_path: Path) -> Path:
+    """The archive, with an empty database and data directory to restore it into."""
+    call_command("flush", interactive=False, verbosity=0)
+    settings.DATA_DIR = tmp_path / "new"
+    settings.DATA_DIR.mkdir()
+    return archive
+
+
+def test_rows_files_and_secrets_come_back_as_they_were(emptied: Path, settings: Any, tmp_path: Path) -> None:
+    before = check(emptied)
+    restore(emptied)
+    operation = Operation.objects.get()
+    assert operation.parameters == {"text": "tab\t, line\n, \\N, é"}
+    assert operation.created_by is not None
+    assert operation.created_by.check_password("a-long-enough-password")
+    file = operation.artifacts.get().file
+    assert artifacts.path_of(file.sha256).read_bytes() == b"bars"
+    assert (settings.DATA_DIR / "secret-key").read_text() == "the key\n"
+    assert (settings.DATA_DIR / "secret-key").stat().st_mode & 0o777 == 0o600
+    again = backup(tmp_path / "again.tar")
+    assert again.tables == before.tables
+    assert again.members == before.members
+
+
+def test_new_rows_are_numbered_after_the_restored_ones(emptied: Path) -> None:
+    restore(emptied)
+    newest = Artifact.objects.get()
+    stored = artifacts.put([b"more"])
+    made = Artifact.objects.create(operation=newest.operation, role="output", name="more", file=stored)
+    assert made.pk > newest.pk
+
+
+def test_only_its_owner_may_read_it_and_no_password_or_token_of_people_is_in_it(archive: Path) -> None:
+    assert archive.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(archive) as tar:
+        assert [name for name in tar.getnames() if name.startswith("secrets/")] == ["secrets/secret-key"]
+        assert all(member.mode == 0o600 for member in tar)
+
+
+def test_secrets_stay_where_they_are_when_they_are_not_wanted(archive: Path, tmp_path: Path) -> None:
+    assert backup(tmp_path / "other.tar", with_secrets=False).secrets == []
+
+
+def test_what_is_written_while_it_runs_is_in_it_whole_or_not_at_all(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(table: str, target: Any) -> Any:
+        if table == "operations_artifact":  # the first of operations' tables, in alphabetical order
+            write_elsewhere(lambda: OperationFactory(operation_id="late"))
+        return saved(table, target)
+
+    saved = tables.save
+    monkeypatch.setattr(tables, "save", interrupted)
+    assert backup(tmp_path / "other.tar").tables["operations_operation"].rows == 1
+    assert Operation.objects.count() == 2
+
+
+def write_elsewhere(write: Callable[[], Any]) -> None:
+    """In another connection, committed at once."""
+
+    def run() -> None:
+        write()
+        connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+
+def test_a_lost_file_is_named_and_all_others_are_saved(archive: Path, tmp_path: Path, capsys: Any) -> None:
+    lost = artifacts.put([b"lost"])
+    artifacts.path_of(lost.sha256).unlink()
+    broken = artifacts.put([b"broken"])
+    artifacts.path_of(broken.sha256).write_bytes(b"brokem")
+    call_command("backup", tmp_path / "other.tar")
+    assert sorted(check(tmp_path / "other.tar").missing_artifacts) == sorted([lost.sha256, broken.sha256])
+    assert lost.sha256 in capsys.readouterr().err
+    assert len(check(tmp_path / "other.tar").artifacts) == 1
+
+
+def test_an_existing_file_is_not_written_over(archive: Path) -> None:
+    before = archive.read_bytes()
+    with pytest.raises(CommandError, match="exists already"):
+        call_command("backup", archive)
+    assert archive.read_bytes() == before
+
+
+def test_into_a_database_or_directory_in_use_nothing_is_restored(archive: Path, settings: Any) -> None:
+    with pytest.raises(CommandError, match="it has artifacts"):
+        call_command("restore", archive)
+    settings.DATA_DIR = archive.parent / "new"
+    settings.DATA_DIR.mkdir()
+    with pytest.raises(CommandError, match="there are rows in auth_user"):
+        call_command("restore", archive)
+    assert not (settings.DATA_DIR / "artifacts").exists()
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [lambda whole: 0, lambda whole: 10_000, lambda whole: len(whole) // 2, lambda whole: whole.rindex(b"}")],
+    ids=["to nothing", "in a table", "in the middle", "by the last byte"],
+)
+def test_an_archive_that_was_cut_is_refused_and_nothing_is_changed(
+    emptied: Path, settings: Any, keep: Callable[[bytes], int]
+) -> None:
+    whole = emptied.read_bytes()
+    emptied.write_bytes(whole[: keep(whole)])
+    with pytest.raises(CommandError, match=r"backup\.tar (is not a whole archive|has no manifest)"):
+        call_command("restore", emptied)
+    assert not User.objects.exists()
+    assert not list(settings.DATA_DIR.iterdir())
+
+
+def rewritten(archive: Path, change: Callable[[dict[str, bytes]], None]) -> None:
+    """The archive with other members."""
+    with tarfile.open(archive) as tar:
+        members = {info.name: tar.extractfile(info).read() for info in tar}  # type: ignore[union-attr]
+    change(members)
+    with tarfile.open(archive, "w") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
+def other_bytes(members: dict[str, bytes]) -> None:
+    name = next(name for name in members if name.startswith("artifacts/"))
+    members[name] = b"barz"
+
+
+def one_more(members: dict[str, bytes]) -> None:
+    members["../../outside"] = b"x"
+
+
+def one_less(members: dict[str, bytes]) -> None:
+    del members["tables/operations_operation.copy.gz"]
+
+
+def no_manifest(members: dict[str, bytes]) -> None:
+    del members[MANIFEST]
+
+
+def other_format(members: dict[str, bytes]) -> None:
+    members[MANIFEST] = json.dumps({**json.loads(members[MANIFEST]), "format": 2}).encode()
+
+
+def of_the_future(members: dict[str, bytes]) -> None:
+    said = json.loads(members[MANIFEST])
+    members[MANIFEST] = json.dumps({**said, "migrations": [["operations", "9999_later"]]}).encode()
+
+
+def fewer_rows(members: dict[str, bytes]) -> None:
+    said = json.loads(members[MANIFEST])
+    said["tables"]["operations_operation"]["rows"] = 7
+    members[MANIFEST] = json.dumps(said).encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (other_bytes, "is damaged: artifacts/"),
+        (one_more, "which its manifest does not know"),
+        (one_less, "is not whole: tables/operations_operation"),
+        (no_manifest, "has no manifest"),
+        (other_format, "a manifest of another kind: format"),
+        (of_the_future, "upgrade first"),
+        (fewer_rows, "1 rows in the archive, and its manifest says 7"),
+    ],
+)
+def test_an_archive_that_was_changed_is_refused_and_can_be_tried_again(
+    emptied: Path, settings: Any, change: Callable[[dict[str, bytes]], None], says: str
+) -> None:
+    whole = emptied.read_bytes()
+    rewritten(emptied, change)
+    with pytest.raises(BackupError, match=says):
+        restore(emptied)
+    assert not StoredFile.objects.exists()
+    assert not (settings.DATA_DIR / "artifacts").exists()
+    emptied.write_bytes(whole)
+    restore(emptied)
+    assert Operation.objects.exists()
+
+
+def test_what_is_no_archive_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="No such file"):
+        call_command("restore", tmp_path / "none.tar")
+    (tmp_path / "text.tar").write_text("hello")
+    with pytest.raises(CommandError, match="is not a whole archive"):
+        call_command("restore", tmp_path / "text.tar", "--check")
+    with pytest.raises(CommandError, match="cannot be written: No such file or directory"):
+        call_command("backup", tmp_path / "none" / "backup.tar")
+
+
+def test_the_commands_print_json(archive: Path, capsys: Any) -> None:
+    call_command("restore", archive, "--check", "--json")
+    said = json.loads(capsys.readouterr().out)
+    assert (said["operations"], said["artifacts"], said["secrets"]) == (1, 1, ["secret-key"])

@@ -51,6 +51,7 @@ def sweep() -> dict[str, Any] | None:
         answers = ask_all(list(endpoints.values()))
         _write_healthy(endpoints, answers.healthy, row)
         _write_failed(endpoints, answers.failed)
+        _say_what_changed(workers, answers)
         stop = hooks.operations().reconcile_health(answers.healthy)
         leaving = [endpoints[worker_id] for worker_id in draining & answers.healthy.keys()]
         tell(endpoints, stop, leaving)
@@ -134,6 +135,23 @@ def _write_failed(endpoints: Mapping[str, Endpoint], failed: Mapping[str, str]) 
     with connection.cursor() as cursor:
         instances = [endpoints[worker_id].instance_id for worker_id in ids]
         cursor.execute(FAILED, [limit, limit, ids, instances, [failed[worker_id] for worker_id in ids]])
+
+
+def _say_what_changed(workers: Sequence[Worker], answers: Answers) -> None:
+    """`workers` as they were before this round."""
+    for worker in workers:
+        was_gone = worker.status == WorkerStatus.TEMPORARILY_UNAVAILABLE
+        problem = answers.failed.get(worker.worker_id)
+        if problem is None:
+            if was_gone:
+                log.info("worker answers again", worker_id=worker.worker_id)
+        elif not was_gone:
+            failures = worker.health_check_failures + 1
+            said = log.bind(worker_id=worker.worker_id, failures=failures, reason=problem)
+            if failures >= settings.HEALTH_FAILURES:
+                said.warning("worker is TEMPORARILY_UNAVAILABLE")
+            else:
+                said.info("a health check failed")
 
 
 @async_to_sync

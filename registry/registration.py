@@ -1,5 +1,6 @@
 """Workers announce themselves, again and again without harm, and leave."""
 
+import structlog
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import transaction
@@ -9,6 +10,8 @@ from registry import auth, endpoints, enrolment, hooks, notify, tls, versions
 from registry.models import Capability, EnrolmentToken, Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
 from worker_agent.protocol import Registration, RegistrationAnswer
+
+log = structlog.get_logger(__name__)
 
 CLAIM_CHECK_TIMEOUT_S = 2.0
 
@@ -39,6 +42,15 @@ def register(registration: Registration, enrolled_with: EnrolmentToken | None = 
     settled = hooks.operations().reconcile_registration(worker, registration)
     Worker.objects.filter(pk=worker.pk, instance_id=registration.instance_id).update(status=settled.status)
     notify.dispatcher()
+    log.info(
+        "worker registered",
+        worker_id=worker.worker_id,
+        worker_type=worker.worker_type,
+        instance_id=worker.instance_id,
+        endpoint_url=url,
+        version=worker.version,
+        status=settled.status,
+    )
     return RegistrationAnswer(
         worker_id=worker.worker_id,
         status=settled.status,
@@ -129,4 +141,6 @@ def deregister(worker_id: str, instance_id: str) -> bool:
     """The worker leaves in order: whatever is still its own is lost now rather than after a minute."""
     hooks.operations().lost({worker_id: instance_id}, "it was shut down")
     removed, _ = Worker.objects.filter(pk=worker_id, instance_id=instance_id).delete()
+    if removed:
+        log.info("worker deregistered", worker_id=worker_id, instance_id=instance_id)
     return removed > 0

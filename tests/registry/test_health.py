@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -80,6 +81,21 @@ def test_the_third_failure_makes_a_worker_suspect_and_an_answer_clears_it(neighb
     assert since is not None
     health.sweep()
     assert (row("w").status, row("w").unavailable_since) == ("AVAILABLE", None)
+
+
+def test_the_log_says_once_who_is_gone_and_who_is_back(
+    neighbour: Neighbour, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    stub = neighbour("w-1")
+    stub.instead["health"].extend([status(500)] * 4)
+    for _ in range(6):
+        health.sweep()
+    said = [r.msg for r in caplog.records if isinstance(r.msg, dict) and r.msg.get("worker_id") == "w-1"]
+    assert [line["event"] for line in said] == [
+        "a health check failed", "a health check failed", "worker is TEMPORARILY_UNAVAILABLE", "worker answers again",
+    ]  # fmt: skip
+    assert "it answered 500" in said[2]["reason"]
 
 
 @pytest.mark.parametrize(

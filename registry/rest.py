@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import structlog
-from django.core.exceptions import PermissionDenied
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from pydantic import BaseModel, ValidationError
 from rest_framework import exceptions, pagination
@@ -100,6 +101,11 @@ def problem(exception: Exception, context: Mapping[str, Any]) -> Response | None
         exception = exceptions.NotFound(str(exception) or None)
     elif isinstance(exception, PermissionDenied):
         exception = exceptions.PermissionDenied()
+    elif isinstance(exception, RequestDataTooBig):
+        exception = Problem(
+            f"A body may have at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.",
+            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )
     if not isinstance(exception, exceptions.APIException):
         return None
     set_rollback()

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from ktrdr_site.doctor import clocks
 from ktrdr_site.doctor.finding import Finding, problem, warning
+from registry import tls
 from registry.health import CONCURRENCY
 from registry.models import EnrolmentToken, Worker
 from registry.worker_client import (
@@ -38,6 +39,12 @@ REMEDIES: dict[type[WorkerError], str] = {
         "Something else than this worker answers at its address: restart the worker, and look who has the port."
     ),
 }
+
+
+TLS_REMEDY = (
+    "Give the worker a certificate of the CA in KTRDR_WORKER_CA, for the name or address in its URL (--tls-cert,"
+    " --tls-key), and start it again."
+)
 
 
 def can_enrol() -> Iterator[Finding]:
@@ -79,7 +86,7 @@ async def _ask_all(endpoints: list[Endpoint]) -> list[list[Finding]]:
 
 
 def _unreachable(endpoint: Endpoint, error: WorkerError) -> Finding:
-    remedy = REMEDIES.get(type(error), "Look at the worker's log.")
+    remedy = TLS_REMEDY if tls.explained(error) else REMEDIES.get(type(error), "Look at the worker's log.")
     said = f"{endpoint.worker_id} at {endpoint.url} cannot be used: {_reason(error)}."
     return problem("workers", said, remedy)
 
@@ -88,6 +95,8 @@ def _reason(error: WorkerError) -> str:
     """With what the system says: "connection refused" rather than that all attempts failed."""
     if isinstance(error, WorkerUnauthorized):
         return f"401, {error}"
+    if tls.explained(error):
+        return str(error)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, TimeoutError):

@@ -27,7 +27,7 @@ from ktrdr_site.doctor.finding import Finding, Severity
 from operations import heartbeat
 from registry import enrolment
 from registry.actors import Actor
-from registry.models import Sweep
+from registry.models import Sweep, Worker
 from registry.schedules import ensure
 from tests.factories import StoredFileFactory, WorkerFactory
 from tests.registry.conftest import Neighbour, neighbour
@@ -69,6 +69,7 @@ def test_nothing_is_wrong_with_a_healthy_site(
     healthy: None, dispatching: None, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setattr(disk, "SOON_FULL", 0)
+    monkeypatch.setattr(site, "TIMEOUT_S", 60)  # its first answer loads every view
     assert examine(live_server.url) == []
     call_command("doctor", url=live_server.url)
     assert capsys.readouterr().out == f"Nothing is wrong: {len(checks(live_server.url))} checks.\n"
@@ -371,6 +372,15 @@ def test_a_worker_that_answers_badly_is_found_with_the_reason(
     found = only(workers.reachable())
     assert says in found.problem
     assert remedy in found.remedy
+
+
+@database_needed
+def test_a_worker_whose_tls_does_not_fit_is_found_with_what_is_wrong_with_it(neighbour: Neighbour) -> None:
+    plain = neighbour("w-1")
+    Worker.objects.update(endpoint_url=plain.url.replace("http:", "https:"))
+    found = only(workers.reachable())
+    assert "it does not speak TLS at its https address" in found.problem
+    assert "KTRDR_WORKER_CA" in found.remedy
 
 
 @database_needed

@@ -119,6 +119,31 @@ def origins(name: str) -> list[str]:
     return found
 
 
+def web_address(name: str) -> str:
+    """Without a trailing slash; empty where it is not given."""
+    found = text(name).rstrip("/")
+    parts = urlsplit(found)
+    if found and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment):
+        raise _refused(name, found, "an address like https://ktrdr.example.org")
+    return found
+
+
+def email(name: str) -> dict[str, Any]:
+    """Django's settings of the mail server that the variable names; none where it is not given."""
+    url = text(name)
+    if not url:
+        return {}
+    must = "like smtp+tls://user:password@host:587"
+    if not urlsplit(url).scheme.startswith("smtp"):
+        raise _refused(name, _without_password(url), must)
+    try:
+        found: dict[str, Any] = environ.Env.email_url_config(url)
+    except (KeyError, ValueError, ImproperlyConfigured) as error:
+        raise _refused(name, _without_password(url), must) from error
+    found.pop("EMAIL_FILE_PATH", None)
+    return found
+
+
 def data_directory(name: str, default: Path) -> Path:
     """Made where it is missing; a relative path is taken from the present directory."""
     directory = Path(text(name, str(default))).expanduser().resolve()

@@ -19,6 +19,7 @@ from django.db import connection
 from django_q.scheduler import scheduler
 
 from ktrdr_site.parent_death import die_with_parent
+from operations import tasks
 from registry import health, schedules
 
 log = structlog.get_logger(__name__)
@@ -103,7 +104,7 @@ class Leader:
             return False
         if not self.leads:
             log.info("leading the schedules")
-            schedules.ensure()
+            schedules.ensure(tasks.CHORES)
             self.leads = True
         self._keep_cluster()
         scheduler()

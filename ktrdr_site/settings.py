@@ -192,6 +192,12 @@ WORKER_NETWORKS = environment.networks(
     ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
 )
 WORKER_CA = environment.certificates("KTRDR_WORKER_CA")
+HOOK_NETWORKS = environment.networks("KTRDR_HOOK_NETWORKS", [])
+PUBLIC_URL = environment.web_address("KTRDR_PUBLIC_URL")
+EMAIL_CONFIGURED = bool(environment.text("KTRDR_EMAIL_URL"))
+vars().update(environment.email("KTRDR_EMAIL_URL"))
+DEFAULT_FROM_EMAIL = environment.text("KTRDR_EMAIL_FROM", "ktrdr@localhost")
+EMAIL_TIMEOUT = 5  # seconds
 TRUSTED_PROXIES = environment.networks("KTRDR_TRUSTED_PROXIES", [])
 HEALTH_INTERVAL_S = environment.seconds("KTRDR_HEALTH_INTERVAL_S", 10)
 HEALTH_TIMEOUT_S = environment.seconds("KTRDR_HEALTH_TIMEOUT_S", 5)

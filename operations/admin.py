@@ -4,7 +4,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from operations.models import Artifact, Attempt, Event, MarketData, Operation
+from operations.models import Artifact, Attempt, Delivery, Event, MarketData, Operation, Subscription
+from operations.notifications.form import SubscriptionForm
 from operations.views.actions import OPERATION_ACTS, act_on_operation
 from registry.admin import ReadOnlyAdmin
 
@@ -107,3 +108,23 @@ class MarketDataAdmin(ReadOnlyAdmin):
     list_display = ("symbol", "timeframe", "rows", "start", "end", "imported_at")
     list_filter = ("timeframe",)
     search_fields = ("symbol",)
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """The same form as the page's. The secret of a webhook is shown there alone ("New secret")."""
+
+    form = SubscriptionForm
+    fields = ("name", "channel", "target", "kinds", "operation_type", "active")
+    list_display = ("name", "channel", "target", "active", "created_by")
+    list_filter = ("channel", "active")
+    search_fields = ("name", "target")
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ("delivery_id", "kind", "subscription", "state", "tries", "created_at", "due_at")
+    list_filter = ("state", "kind")
+    list_select_related = ("subscription",)
+    date_hierarchy = "created_at"
+    show_full_result_count = False

@@ -18,6 +18,7 @@ from operations import journal
 from operations.actors import SYSTEM, Actor
 from operations.models import Attempt, Event, Operation
 from operations.models.attempt import AttemptOutcome
+from operations.notifications import announce
 from operations.states import FINAL, TRANSITIONS, Status
 from registry import notify
 from registry.models import Worker, WorkerStatus
@@ -55,6 +56,7 @@ def record(operation: Operation, kind: str, actor: Actor, reason: str = "", **fi
         **fields,
     )
     journal.announce(operation, event)
+    announce.status_changed(operation, event)
     return event
 
 
@@ -255,6 +257,8 @@ def interrupt(
     `operation` is locked. Cancel wins over the requeue.
     """
     end_attempt(attempt, outcome, reason, **changes)
+    if outcome is AttemptOutcome.LOST:
+        announce.worker_lost(attempt.worker_id, attempt.instance_id, reason, operation)
     if operation.status == Status.CANCELLING:
         move(operation, Status.CANCELLED, actor, f"cancelled; {reason}")
         return

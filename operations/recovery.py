@@ -31,6 +31,7 @@ from operations import artifacts, lifecycle, reports
 from operations.actors import REGISTRATION, SWEEP, Actor
 from operations.models import Attempt, Operation
 from operations.models.attempt import AttemptOutcome
+from operations.notifications import announce, chores
 from operations.states import Status
 from registry.hooks import Reconciled, WorkerHistory
 from registry.models import Worker, WorkerStatus
@@ -158,8 +159,11 @@ class OperationsOfWorkers:
             for worker_id in worker_ids
         }
 
+    def removed(self, worker_id: str, instance_id: str, reason: str) -> None:
+        announce.worker_lost(worker_id, instance_id, reason)
+
     def cleanup(self) -> dict[str, int]:
-        return {"removed_files": artifacts.remove_unreferenced()}
+        return {"removed_files": artifacts.remove_unreferenced(), "removed_deliveries": chores.forget()}
 
 
 def _active(worker_ids: Sequence[str]) -> dict[str, Attempt]:

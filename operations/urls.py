@@ -6,6 +6,7 @@ from django.urls.converters import StringConverter
 from operations.views.actions import act, act_on_many, market_data_delete, worker_act
 from operations.views.compare import compare
 from operations.views.market_data import market_data, market_data_of
+from operations.views.notifications import notification, notification_act, notifications
 from operations.views.operation import (
     operation,
     operation_live,
@@ -50,6 +51,9 @@ urlpatterns = [
     path("market-data", market_data, name="market_data"),
     path("market-data/<id:symbol>/<id:timeframe>", market_data_of, name="market_data_of"),
     path("market-data/<id:symbol>/<id:timeframe>/delete", market_data_delete, name="market_data_delete"),
+    path("notifications", notifications, name="notifications"),
+    path("notifications/<int:number>", notification, name="notification"),
+    path("notifications/<int:number>/<id:act>", notification_act, name="notification_act"),
     path("strategies", strategies, name="strategies"),
     path("strategies/text", strategy_text, name="strategy_text"),
     path("strategies/<id:digest>", strategy, name="strategy"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.db.models.functions import Now
 
 from registry import failures, hooks, sweeps
@@ -53,8 +54,12 @@ def _remove_workers() -> tuple[list[str], list[str]]:
             )
     removed = []
     for worker_id in sorted(gone.keys() - held):
-        hooks.operations().lost({worker_id: gone[worker_id]}, "removed after it was unavailable for too long")
-        count, _ = overdue.filter(pk=worker_id, instance_id=gone[worker_id]).delete()
+        reason = "removed after it was unavailable for too long"
+        hooks.operations().lost({worker_id: gone[worker_id]}, reason)
+        with transaction.atomic():
+            count, _ = overdue.filter(pk=worker_id, instance_id=gone[worker_id]).delete()
+            if count:
+                hooks.operations().removed(worker_id, gone[worker_id], reason)
         if count:
             removed.append(worker_id)
             log.info("worker removed", worker_id=worker_id)

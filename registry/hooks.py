@@ -43,6 +43,9 @@ class OperationsSide(Protocol):
     def history(self, worker_ids: Sequence[str]) -> dict[str, WorkerHistory]:
         """Current operation and counts, for lists."""
 
+    def removed(self, worker_id: str, instance_id: str, reason: str) -> None:
+        """The worker was taken off the registry because it did not come back; in that transaction."""
+
     def cleanup(self) -> dict[str, int]:
         """Operations' part of the cleanup; figures for the sweep's summary."""
 

@@ -1,22 +1,33 @@
-"""The two schedules, as rows that the admin shows."""
+"""The schedules, as rows that the admin shows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.utils import timezone
 from django_q.models import Schedule
 
 
-def ensure() -> None:
-    """Creates the rows, or brings their interval up to date with the settings."""
-    for name, function, interval_s in (
-        ("health sweep", "registry.tasks.health_sweep", settings.HEALTH_INTERVAL_S),
-        ("cleanup", "registry.tasks.registry_cleanup", settings.CLEANUP_INTERVAL_S),
-    ):
+@dataclass(frozen=True, slots=True)
+class Chore:
+    name: str
+    function: str
+    interval_s: float
+
+
+def ensure(others: Iterable[Chore] = ()) -> None:
+    """Creates the rows of this room and of others, or brings their interval up to date with the settings."""
+    own = (
+        Chore("health sweep", "registry.tasks.health_sweep", settings.HEALTH_INTERVAL_S),
+        Chore("cleanup", "registry.tasks.registry_cleanup", settings.CLEANUP_INTERVAL_S),
+    )
+    for chore in (*own, *others):
         Schedule.objects.update_or_create(
-            name=name,
+            name=chore.name,
             defaults={
-                "func": function,
+                "func": chore.function,
                 "schedule_type": Schedule.CRON,
-                "cron": cron(interval_s),
+                "cron": cron(chore.interval_s),
                 "repeats": -1,
                 "next_run": timezone.now(),
             },

@@ -2,6 +2,7 @@ from operations.models.artifact import Artifact, StoredFile
 from operations.models.attempt import Attempt, Checkpoint
 from operations.models.event import Event
 from operations.models.market_data import MarketData
+from operations.models.notification import Delivery, Subscription
 from operations.models.operation import Operation
 from operations.models.telemetry import LogLine, MetricPoint
 
@@ -9,10 +10,12 @@ __all__ = [
     "Artifact",
     "Attempt",
     "Checkpoint",
+    "Delivery",
     "Event",
     "LogLine",
     "MarketData",
     "MetricPoint",
     "Operation",
     "StoredFile",
+    "Subscription",
 ]

@@ -51,7 +51,7 @@ async def reaches(stub: StubWorker, system: Up, operation_id: str, status: str) 
             shown: dict[str, Any] = system.get(f"/operations/{operation_id}")
             return shown if shown["status"] == status else None
 
-        return until(there, f"{operation_id} is {status}", 60, lambda: system.output) or {}
+        return until(there, f"{operation_id} is {status}", 120, lambda: system.output) or {}
 
     return await asyncio.to_thread(wait)
 
@@ -59,7 +59,9 @@ async def reaches(stub: StubWorker, system: Up, operation_id: str, status: str) 
 @pytest.mark.timeout(240)
 async def test_what_ran_at_the_backup_is_lost_with_its_worker_and_done_by_another(tmp_path: Path) -> None:
     old, new, archive = tmp_path / "old", tmp_path / "new", tmp_path / "backup.tar"
-    with up(old, "--no-demo", "--workers", "") as system:
+    # A busy machine starts the task cluster in more than the least patience of `run_schedules`.
+    clocks = {"KTRDR_HEALTH_INTERVAL_S": "5"}
+    with up(old, "--no-demo", "--workers", "", **clocks) as system:
         system.wait_until_ready()
         with system.http() as http:
             files = {"file": ("AAPL.csv", BARS.encode())}
@@ -80,7 +82,7 @@ async def test_what_ran_at_the_backup_is_lost_with_its_worker_and_done_by_anothe
     assert after.tables == before.tables
     assert after.members == before.members
     assert before.artifacts
-    with up(new, "--no-demo", "--workers", "") as system:
+    with up(new, "--no-demo", "--workers", "", **clocks) as system:
         system.wait_until_ready()
         assert system.get(f"/operations/{finished}")["result"] == {"worker": "agent-1"}
         async with agent(system, work_s=0.05) as stub:

@@ -1,0 +1,82 @@
+"""What django-q2 runs every few seconds: sends what is due. Twice at once, late or cut short, it does no harm.
+
+A claim moves `due_at` past a lease and counts a try, in one short transaction; the sending holds none. What a chore
+that died has claimed is due again after the lease, with the same id. An outcome counts only while its try is the newest.
+"""
+
+import asyncio
+import random
+from datetime import timedelta
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from operations.models import Delivery
+from operations.notifications.sending import Sent, send
+
+AT_ONCE = 20
+LEASE = timedelta(seconds=60)
+MAX_TRIES = 10
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 20.0, 3600.0
+KEPT = timedelta(days=30)
+"""How long the log of ended deliveries stays."""
+
+
+def deliver() -> dict[str, int]:
+    """One round; figures for the task's result."""
+    claimed = claim()
+    outcomes = _send_all(claimed)
+    for delivery, sent in zip(claimed, outcomes, strict=True):
+        settle(delivery, sent)
+    return {"tried": len(claimed), "arrived": sum(not sent.problem for sent in outcomes)}
+
+
+@transaction.atomic
+def claim() -> list[Delivery]:
+    due = Delivery.objects.filter(
+        state=Delivery.State.PENDING, due_at__lte=Now(), subscription__active=True
+    ).order_by("due_at")
+    chosen = list(
+        due.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)[:AT_ONCE]
+    )
+    Delivery.objects.filter(pk__in=chosen).update(tries=F("tries") + 1, due_at=Now() + LEASE)
+    return list(Delivery.objects.filter(pk__in=chosen).select_related("subscription"))
+
+
+@async_to_sync
+async def _send_all(claimed: list[Delivery]) -> list[Sent]:
+    return await asyncio.gather(*(send(delivery) for delivery in claimed))
+
+
+def settle(delivery: Delivery, sent: Sent) -> bool:
+    """False where a newer try was begun meanwhile, or the subscription is gone: then that is what counts."""
+    entry = {
+        "at": timezone.now().isoformat(timespec="seconds"),
+        "status": sent.status,
+        "problem": sent.problem,
+        "seconds": sent.seconds,
+    }
+    changes: dict[str, Any] = {"log": [*delivery.log, entry]}
+    if not sent.problem:
+        changes |= {"state": Delivery.State.DELIVERED, "ended_at": Now()}
+    elif delivery.tries >= MAX_TRIES:
+        changes |= {"state": Delivery.State.FAILED, "ended_at": Now()}
+    else:
+        changes |= {"due_at": Now() + timedelta(seconds=pause_s(delivery.tries))}
+    current = Delivery.objects.filter(pk=delivery.pk, tries=delivery.tries, state=Delivery.State.PENDING)
+    return current.update(**changes) == 1
+
+
+def pause_s(tries: int) -> float:
+    """Exponential backoff with full jitter: uniform in [0, first * 2^(tries-1)]."""
+    return random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (tries - 1)))  # noqa: S311  (no secret)
+
+
+def forget() -> int:
+    """Removes what has ended long ago."""
+    old = Delivery.objects.filter(ended_at__lt=Now() - KEPT)
+    return old.delete()[0]

@@ -1,0 +1,82 @@
+"""One try of one delivery. Whatever the other side does, it ends in time and comes to a `Sent`."""
+
+import asyncio
+import json
+import smtplib
+import time
+from dataclasses import dataclass
+from email.utils import formatdate
+
+import httpx
+from django.conf import settings
+from django.core.mail import EmailMessage
+
+from operations.models import Delivery, Subscription
+from operations.notifications import receivers, signing
+from operations.notifications.wording import text_of
+
+TIMEOUT_S = 5.0
+"""All of a try, the name's resolution and a body that never ends included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    seconds: float
+    status: int | None = None
+    """of the receiver's answer"""
+    problem: str = ""
+    """Why it did not arrive; empty where it did."""
+
+
+async def send(delivery: Delivery) -> Sent:
+    by_webhook = delivery.subscription.channel == Subscription.Channel.WEBHOOK
+    began = time.monotonic()
+    status, problem = None, ""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            if by_webhook:
+                status = await _post(delivery)
+            else:
+                await asyncio.to_thread(_mail, delivery)
+    except TimeoutError:
+        problem = f"no answer within {TIMEOUT_S:g} s"
+    except (
+        receivers.BadReceiver,
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        smtplib.SMTPException,
+        OSError,
+    ) as error:
+        problem = " ".join(str(error).split())[:300] or type(error).__name__
+    if status is not None and not 200 <= status < 300:
+        problem = f"answered {status}" + (" (redirects are not followed)" if 300 <= status < 400 else "")
+    return Sent(round(time.monotonic() - began, 3), status, problem)
+
+
+async def _post(delivery: Delivery) -> int:
+    """The status of the answer; its body is not read."""
+    url = httpx.URL(delivery.subscription.target)
+    address = await asyncio.to_thread(receivers.resolved, str(url))
+    body = json.dumps(delivery.payload).encode()
+    headers = {
+        "Host": url.netloc.decode(),
+        "Content-Type": "application/json",
+        "User-Agent": "KTRDR",
+        **signing.headers(delivery.subscription, str(delivery.pk), int(time.time()), body),
+    }
+    # The certificate is that of the name, though the address that was checked is called.
+    extensions = {"sni_hostname": url.host}
+    async with (
+        httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=TIMEOUT_S) as http,
+        http.stream(
+            "POST", url.copy_with(host=address), content=body, headers=headers, extensions=extensions
+        ) as answer,
+    ):
+        return answer.status_code
+
+
+def _mail(delivery: Delivery) -> None:
+    subject, body = text_of(delivery)
+    host = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].rstrip(">") or "localhost"
+    headers = {"Message-ID": f"<{delivery.pk}@{host}>", "Date": formatdate()}
+    EmailMessage(subject, body, to=[delivery.subscription.target], headers=headers).send()

@@ -148,7 +148,10 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
             "resumable",
             "artifacts",
             "attempts",
+            "request_id",
+            "traceparent",
         )
+        read_only_fields = ("request_id", "traceparent")
 
     def get_worker_id(self, operation: Operation) -> str | None:
         return operation.worker_id or None

@@ -41,6 +41,8 @@ def submit(api: APIClient, **headers: str) -> Operation:
 def test_an_operation_keeps_the_request_and_the_trace_that_asked_for_it(api: APIClient) -> None:
     operation = submit(api, **ASKED)
     assert (operation.request_id, operation.traceparent) == ("req-1", TRACEPARENT)
+    shown = api.get(f"/operations/{operation.pk}").json()
+    assert (shown["request_id"], shown["traceparent"]) == ("req-1", TRACEPARENT)
 
 
 @pytest.mark.django_db

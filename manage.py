@@ -4,6 +4,8 @@
 import os
 import sys
 
+UNDEFINED_TABLE = "42P01"
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ktrdr_site.settings")
@@ -11,12 +13,22 @@ def main() -> None:
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import NotSupportedError, OperationalError, ProgrammingError
 
     try:
         settings.INSTALLED_APPS  # noqa: B018  (reads the settings: a wrong one is a sentence here, not a traceback)
     except ImproperlyConfigured as error:
         sys.exit(f"KTRDR cannot start: {error}")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except (OperationalError, NotSupportedError) as error:
+        sys.exit(f"the database cannot be used: {' '.join(str(error).split())}")
+    except ProgrammingError as error:
+        if getattr(error.__cause__, "sqlstate", None) != UNDEFINED_TABLE:
+            raise
+        sys.exit("the database has no tables yet: run manage.py migrate, or start the site with manage.py up")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _take_data_dir(arguments: list[str]) -> None:

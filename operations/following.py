@@ -14,6 +14,8 @@ from operations.states import Status
 
 POLL_S = 0.5
 EXIT = {Status.COMPLETED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
+DETACHED = 130
+"""128 and the number of SIGINT, as shells have it."""
 
 
 class Display(Protocol):
@@ -78,3 +80,15 @@ def follow(operation_id: str, stream: IO[str]) -> int:
     if operation.status == Status.FAILED:
         console.print(f"failed ({operation.error_class}): {operation.error_message}", markup=False)
     return EXIT[Status(operation.status)]
+
+
+def follow_until_detached(operation_id: str, stream: IO[str]) -> int:
+    """As `follow`; on Ctrl-C it says how to go on, and the operation does."""
+    try:
+        return follow(operation_id, stream)
+    except KeyboardInterrupt:
+        stream.write(
+            f"\nDetached; it goes on. Follow it again with: manage.py follow {operation_id}\n"
+            f"or end it with: manage.py cancel_operation {operation_id}\n"
+        )
+        return DETACHED

@@ -2,12 +2,10 @@
 
 import sys
 from argparse import ArgumentParser
-from typing import NoReturn
 
 from django.core.management.base import BaseCommand, CommandError
 
-from operations.following import follow
-from operations.models import Operation
+from operations.following import follow_until_detached
 from operations.orders import Order
 from operations.submission import Submitter, submit
 from registry.rest import Problem
@@ -24,17 +22,7 @@ class SubmittingCommand(BaseCommand):
         operation = submit(order, Submitter())
         self.stdout.write(f'{{"operation_id": "{operation.pk}"}}' if json else operation.pk)
         if wait:
-            self._follow(operation)
-
-    def _follow(self, operation: Operation) -> NoReturn:
-        try:
-            sys.exit(follow(operation.pk, sys.stderr))
-        except KeyboardInterrupt:
-            self.stderr.write(
-                f"\nDetached; it goes on. Follow it again with: manage.py follow {operation.pk}\n"
-                f"or end it with: manage.py cancel_operation {operation.pk}"
-            )
-            sys.exit(130)
+            sys.exit(follow_until_detached(operation.pk, sys.stderr))
 
 
 def refused(problem: Problem) -> CommandError:

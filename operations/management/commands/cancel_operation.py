@@ -1,5 +1,6 @@
 """Cancels an operation."""
 
+import json as encoding
 from argparse import ArgumentParser
 from typing import Any
 
@@ -16,12 +17,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("operation_id", metavar="ID")
         parser.add_argument("--reason", default="")
+        parser.add_argument("--json", action="store_true", help="print id and status as JSON")
 
-    def handle(self, *args: Any, operation_id: str, reason: str, **options: Any) -> None:
+    def handle(self, *args: Any, operation_id: str, reason: str, json: bool, **options: Any) -> None:
         try:
             operation = lifecycle.cancel(operation_id, Actor("command:cancel_operation"), reason)
         except Operation.DoesNotExist as error:
             raise CommandError(f"There is no operation {operation_id}.") from error
         except lifecycle.WrongState as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{operation.pk} is {operation.status}")
+        said = {"operation_id": operation.pk, "status": operation.status}
+        self.stdout.write(encoding.dumps(said) if json else f"{operation.pk} is {operation.status}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from operations.following import follow
+from operations.following import follow_until_detached
 from operations.models import Operation
 
 
@@ -18,8 +18,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, operation_id: str, **options: Any) -> None:
         try:
-            sys.exit(follow(operation_id, sys.stderr))
+            sys.exit(follow_until_detached(operation_id, sys.stderr))
         except Operation.DoesNotExist as error:
             raise CommandError(f"There is no operation {operation_id}.") from error
-        except KeyboardInterrupt:
-            sys.exit(130)

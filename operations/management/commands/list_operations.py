@@ -1,7 +1,7 @@
 """Lists operations, newest first."""
 
 import json as encoding
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -13,12 +13,18 @@ from operations.states import Status
 COLUMNS = "{:<18} {:<14} {:<12} {:>4}  {:<20} {}"
 
 
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return int(text)
+
+
 class Command(BaseCommand):
     help = "Lists operations, newest first."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--status", type=str.upper, choices=[status.value for status in Status])
-        parser.add_argument("--limit", type=int, default=50)
+        parser.add_argument("--limit", type=positive, default=50, help="at most so many (%(default)s)")
         parser.add_argument("--json", action="store_true", help="whole operations, as the API shows them")
 
     def handle(self, *args: Any, status: str | None, limit: int, json: bool, **options: Any) -> None:

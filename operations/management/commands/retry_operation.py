@@ -1,5 +1,6 @@
 """Runs a failed or cancelled operation once more."""
 
+import json as encoding
 from argparse import ArgumentParser
 from typing import Any
 
@@ -16,8 +17,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("operation_id", metavar="ID")
         parser.add_argument("--resume", action="store_true", help="from the newest checkpoint")
+        parser.add_argument("--json", action="store_true", help="print id and status as JSON")
 
-    def handle(self, *args: Any, operation_id: str, resume: bool, **options: Any) -> None:
+    def handle(self, *args: Any, operation_id: str, resume: bool, json: bool, **options: Any) -> None:
         again = lifecycle.resume if resume else lifecycle.retry
         try:
             operation = again(operation_id, Actor("command:retry_operation"))
@@ -25,4 +27,5 @@ class Command(BaseCommand):
             raise CommandError(f"There is no operation {operation_id}.") from error
         except lifecycle.WrongState as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{operation.pk} is {operation.status}")
+        said = {"operation_id": operation.pk, "status": operation.status}
+        self.stdout.write(encoding.dumps(said) if json else f"{operation.pk} is {operation.status}")

@@ -1,0 +1,192 @@
+"""Every command that users' scripts call: it is there, has its flags, and ends with the status that is promised."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command, get_commands, load_command_class
+
+from operations import following, lifecycle
+from operations.actors import SYSTEM
+from operations.models import Operation
+from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
+from worker_agent.protocol import ErrorClass, OperationError
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("ktrdr_site", "operations", "registry")
+PROMISED = {
+    "backup": ("--without-secrets", "--json"),
+    "cancel_operation": ("--json",),
+    "check_workers": ("--json",),
+    "cleanup": ("--json",),
+    "cordon": (),
+    "create_api_token": ("--name",),
+    "follow": (),
+    "import_market_data": ("--symbol", "--timeframe", "--adjust", "--wait", "--json"),
+    "list_operations": ("--status", "--json"),
+    "list_workers": ("--json",),
+    "load_demo": ("--api-url",),
+    "restore": ("--check", "--json"),
+    "retry_operation": ("--resume", "--json"),
+    "run_dispatcher": (),
+    "run_schedules": (),
+    "submit": ("--symbols", "--from", "--to", "--model", "--wait", "--json"),
+    "uncordon": (),
+    "up": ("--host", "--port", "--data-dir", "--workers", "--no-demo", "--exit-after-demo"),
+}
+OURS = sorted(name for name, app in get_commands().items() if app in ROOMS)
+
+
+def test_every_promised_command_is_there() -> None:
+    assert set(PROMISED) <= set(OURS)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_command_says_what_it_is_for_and_has_its_flags(name: str) -> None:
+    command = load_command_class(get_commands()[name], name)
+    text = command.create_parser("manage.py", name).format_help()
+    assert command.help.endswith(".")
+    assert " ".join(command.help.split())[:60] in " ".join(text.split())
+    for flag in PROMISED.get(name, ()):
+        assert flag in text
+
+
+def manage(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "ktrdr_site.settings", **variables},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_a_database_that_does_not_answer_is_one_sentence_and_status_1(tmp_path: Path) -> None:
+    away = "postgresql://ktrdr:hunter2@127.0.0.1:1/ktrdr"
+    done = manage("list_workers", KTRDR_DATABASE_URL=away, KTRDR_DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("the database cannot be used: ")
+    assert "hunter2" not in done.stderr
+
+
+def test_a_database_without_tables_is_one_sentence_and_status_1(tmp_path: Path) -> None:
+    done = manage("list_operations", KTRDR_DATA_DIR=str(tmp_path))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "run manage.py migrate" in done.stderr
+
+
+database_needed = pytest.mark.django_db
+
+
+@database_needed
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["cordon", "none"], "there is no worker none"),
+        (["uncordon", "none"], "there is no worker none"),
+        (["cancel_operation", "none"], "There is no operation none."),
+        (["retry_operation", "none"], "There is no operation none."),
+        (["follow", "none"], "There is no operation none."),
+        (["create_api_token", "none"], "there is no user none"),
+        (["submit", "training", "none.yaml"], "none.yaml cannot be read"),
+        (["submit", "backtest", "README.md"], "A backtest needs one symbol"),
+        (["import_market_data", "none.csv", "--symbol", "A", "--timeframe", "1d"], "none.csv cannot be read"),
+        (["import_market_data", "README.md", "--symbol", "A", "--timeframe", "9y"], "9y"),
+        (["list_operations", "--limit", "0"], "is not a whole number of at least 1"),
+        (["list_operations", "--status", "none"], "invalid choice"),
+    ],
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_done_is_a_sentence(words: list[str], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        call_command(*words)
+
+
+def as_json(*words: str) -> Any:
+    out = StringIO()
+    call_command(*words, "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+@database_needed
+def test_json_is_json_and_nothing_else() -> None:
+    WorkerFactory(worker_id="w")
+    operation = OperationFactory()
+    assert as_json("list_workers")[0]["worker_id"] == "w"
+    assert as_json("list_operations")[0]["operation_id"] == operation.pk
+    assert as_json("cancel_operation", operation.pk) == {"operation_id": operation.pk, "status": "CANCELLED"}
+    assert as_json("list_operations", "--status", "failed") == []
+    assert as_json("retry_operation", operation.pk) == {"operation_id": operation.pk, "status": "PENDING"}
+    assert as_json("cleanup")["removed_workers"] == []
+
+
+def completed(operation: Operation) -> None:
+    Operation.objects.filter(pk=operation.pk).update(status="COMPLETED", completed_at="2026-01-01T00:00Z")
+
+
+def failed(operation: Operation) -> None:
+    lifecycle.fail(operation, OperationError(error_class=ErrorClass.JOB, message="no bars"), SYSTEM)
+
+
+def cancelled(operation: Operation) -> None:
+    lifecycle.cancel(operation.pk, SYSTEM)
+
+
+@database_needed
+@pytest.mark.parametrize(("end", "status"), [(completed, 0), (failed, 1), (cancelled, 3)])
+def test_following_ends_with_the_status_of_the_operation(
+    end: Callable[[Operation], None], status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operation = OperationFactory()
+    end(operation)
+    with pytest.raises(SystemExit) as ended:
+        call_command("follow", operation.pk)
+    assert ended.value.code == status
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"{operation.pk}: ")
+    assert all("\x1b" not in line for line in lines), "plain lines where there is no terminal"
+
+
+@database_needed
+def test_ctrl_c_detaches_says_how_to_follow_again_and_leaves_the_operation_running(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(following.time, "sleep", interrupted)
+    CapabilityFactory(operation_type="data_import")
+    bars = tmp_path / "bars.csv"
+    bars.write_text("Date,Open,High,Low,Close\n2020-01-02,1,2,1,2\n")
+    with pytest.raises(SystemExit) as ended:
+        call_command("import_market_data", bars, "--symbol", "A", "--timeframe", "1d", "--wait")
+    assert ended.value.code == 130
+    said = capsys.readouterr()
+    operation_id = said.out.strip()
+    assert f"manage.py follow {operation_id}" in said.err
+    assert Operation.objects.get(pk=operation_id).status == "PENDING"
+
+
+@database_needed
+def test_on_a_terminal_there_is_a_bar() -> None:
+    operation = OperationFactory(progress={"percentage": 40.0, "current_step": "epoch 4"})
+    completed(operation)
+    master, slave = os.openpty()
+    try:
+        with os.fdopen(slave, "w") as terminal:
+            assert following.follow(operation.pk, terminal) == 0
+        shown = os.read(master, 100_000).decode()
+    finally:
+        os.close(master)
+    assert "\x1b[" in shown
+    assert "40%" in shown
+    assert "COMPLETED" in shown

@@ -4,12 +4,16 @@ import secrets
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import F, Func, Q, Value
+from django.db.models.fields.json import KT
+from django.db.models.functions import MD5, Concat, Now
 
 from operations.states import ACTIVE, FINAL, Status
 from worker_agent.protocol import ErrorClass
 from worker_agent.trace import MAX_REQUEST_ID, MAX_TRACEPARENT, Trace
+
+NAME_IN_TEXT = r"""(?n)^name:[ \t]*["']?([^"'#\n]{0,79}[^"'#\s])"""
+"""PostgreSQL's regular expression."""
 
 
 def new_operation_id() -> str:
@@ -75,6 +79,32 @@ class Operation(models.Model):
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="clones"
     )
 
+    strategy_digest = models.GeneratedField(
+        expression=MD5(KT("parameters__strategy_yaml")),
+        output_field=models.CharField(max_length=32, null=True),
+        db_persist=True,
+        help_text="of its text; the same text is the same strategy. A name for addresses, nothing is trusted to it",
+    )
+    strategy_name = models.GeneratedField(
+        expression=Func(
+            KT("parameters__strategy_yaml"),
+            Value(NAME_IN_TEXT),
+            function="substring",
+            output_field=models.TextField(),
+        ),
+        output_field=models.TextField(null=True),
+        db_persist=True,
+        help_text="`name:` of the strategy's text, so that a list is searched without reading the texts",
+    )
+    symbols = models.GeneratedField(
+        expression=Concat(
+            KT("parameters__symbol"), Value(" "), KT("parameters__symbols"), output_field=models.TextField()
+        ),
+        output_field=models.TextField(),
+        db_persist=True,
+        help_text="the symbols of the parameters, to be searched alike",
+    )
+
     class Meta:
         ordering = ["-created_at", "-operation_id"]
         constraints = [
@@ -110,6 +140,11 @@ class Operation(models.Model):
                 fields=["status"],
                 name="operation_active",
                 condition=Q(status__in=sorted(s.value for s in ACTIVE)),
+            ),
+            models.Index(
+                fields=["strategy_digest", "-created_at"],
+                name="operation_by_strategy",
+                condition=Q(strategy_digest__isnull=False),
             ),
             GinIndex(fields=["parameters"], name="operation_parameters", opclasses=["jsonb_path_ops"]),
         ]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from operations.pages.charts import Chart, Table
-from operations.pages.report_charts import Points, bars, chart, day, pane, points, records, series
+from operations.pages.report_charts import Points, bars, chart, column, day, pane, points, records, series
 from operations.templatetags.figures import decimal, percent, signed_percent, whole
 
 TIME = {"type": "time", "name": "time"}
@@ -121,18 +121,18 @@ def read(report: dict[str, Any]) -> BacktestReport:
 
 def _linked(data: dict[str, Any], trades: Sequence[Trade]) -> Chart | None:
     """Price with entries and exits, equity and benchmark, underwater, under one zoom."""
-    times = data.get("time")
+    times = [_milliseconds(moment) for moment in data.get("time") or []]
     longs: Points = [(trade.entry_ms, trade.entry_price) for trade in trades if trade.side == "long"]
     shorts: Points = [(trade.entry_ms, trade.entry_price) for trade in trades if trade.side != "long"]
     exits: Points = [(trade.exit_ms, trade.exit_price) for trade in trades if trade.exit_price is not None]
     return chart(
         "linked",
         "Price, equity, drawdown",
-        TIME,
+        {**TIME, "values": times},
         [
             pane(
                 "price",
-                series("price", points(times, data.get("close")), tone="muted"),
+                column("price", data.get("close"), tone="muted"),
                 series("long entry", longs, type="scatter", symbol="triangle", tone="good"),
                 series("short entry", shorts, type="scatter", symbol="triangle", rotate=180, tone="bad"),
                 series("exit", exits, type="scatter", symbol="diamond", tone=6),
@@ -140,15 +140,15 @@ def _linked(data: dict[str, Any], trades: Sequence[Trade]) -> Chart | None:
             ),
             pane(
                 "equity",
-                series("equity", points(times, data.get("equity")), tone=1),
-                series("buy and hold", points(times, data.get("benchmark")), tone=2, dashed=True),
+                column("equity", data.get("equity"), tone=1),
+                column("buy and hold", data.get("benchmark"), tone=2, dashed=True),
                 share=5,
                 log=True,
                 format="money",
             ),
             pane(
                 "drawdown",
-                series("drawdown", points(times, data.get("drawdown")), tone="bad", area=True),
+                column("drawdown", data.get("drawdown"), tone="bad", area=True),
                 share=3,
                 format="percent",
                 zero=True,

@@ -6,7 +6,7 @@ from typing import Any
 
 from operations.pages.operation_detail import Curve
 
-TABLE_ROWS = 500
+TABLE_ROWS = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from operations.models import Artifact, Checkpoint, LogLine, MetricPoint, Operat
 from operations.states import FINAL, Status
 from worker_agent.protocol import ErrorClass
 
-LOG_PAGE = 1000
+LOG_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)

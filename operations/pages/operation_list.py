@@ -75,9 +75,8 @@ def filtered(query: QueryDict) -> tuple[QuerySet[Operation], list[str]]:
     if text := query.get("search", "").strip().replace("\0", "")[:200]:
         found = found.filter(
             Q(pk__istartswith=text)
-            | Q(parameters__symbol__icontains=text)
-            | Q(parameters__symbols__contains=[text.upper()])
-            | Q(parameters__strategy_yaml__icontains=f"name: {text}")
+            | Q(symbols__icontains=text)
+            | Q(strategy_name__icontains=text)
             | Q(worker_id__icontains=text)
         )
     return found, []

@@ -19,9 +19,14 @@ def series(name: str, data: Points, **look: Any) -> dict[str, Any]:
     return {"name": name, "data": data, **look}
 
 
+def column(name: str, ys: Sequence[float | None] | None, **look: Any) -> dict[str, Any]:
+    """A series over the chart's own `x.values`: a long one is sent without repeating each moment."""
+    return {"name": name, "y": [None if y is None else float(f"{y:.7g}") for y in ys or []], **look}
+
+
 def pane(name: str, *drawn: dict[str, Any], **look: Any) -> dict[str, Any]:
     """Series without points are left out."""
-    return {"name": name, "series": [one for one in drawn if one["data"]], **look}
+    return {"name": name, "series": [one for one in drawn if one.get("data") or one.get("y")], **look}
 
 
 def chart(
@@ -31,9 +36,11 @@ def chart(
     drawn = [one for one in panes if one["series"]]
     if not drawn:
         return None
-    curves = {line["name"]: line["data"] for one in drawn for line in one["series"]}
     zoom = {"zoom": True} if more.pop("zoom", False) else {}
-    table = more.pop("table", None) or side_by_side(x.get("name", ""), curves)
+    table = more.pop("table", None)
+    if table is None:
+        curves = {line["name"]: line["data"] for one in drawn for line in one["series"]}
+        table = side_by_side(x.get("name", ""), curves)
     return Chart(key, title, {"x": x, **zoom, "panes": drawn}, table, **more)
 
 

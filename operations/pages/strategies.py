@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, FloatField, Max, Q
+from django.db.models import Count, F, FloatField, Max, Q
 from django.db.models.fields.json import KT
-from django.db.models.functions import MD5, Cast
+from django.db.models.functions import Cast
 
 from operations.models import Operation
-from operations.pages.headline import described, strategy_name
+from operations.pages.headline import described
 from operations.states import Status
 
 STRIP = 12
@@ -21,7 +21,6 @@ class UsedStrategy:
     digest: str
     """MD5 of the text: a name for addresses, nothing is trusted to it"""
     name: str
-    text: str
     runs: int
     last_used: datetime
     best_return: float | None
@@ -29,17 +28,13 @@ class UsedStrategy:
     """the newest runs, oldest first"""
 
 
-DIGEST = MD5(KT("parameters__strategy_yaml"))
-
-
 def used(limit: int = 100) -> list[UsedStrategy]:
     """Newest first, in two queries."""
     total_return = Cast(KT("result__metrics__total_return"), FloatField())
     groups = list(
-        Operation.objects.filter(parameters__has_key="strategy_yaml")
-        .annotate(digest=DIGEST)
+        Operation.objects.filter(strategy_digest__isnull=False)
         .order_by()
-        .values("digest")
+        .values(digest=F("strategy_digest"))
         .annotate(
             runs=Count("pk"),
             last_used=Max("created_at"),
@@ -51,18 +46,31 @@ def used(limit: int = 100) -> list[UsedStrategy]:
     wanted = [pk for group in groups for pk in group["newest"][:STRIP]]
     rows = {
         row.pk: row
-        for row in Operation.objects.filter(pk__in=wanted).only("status", "operation_type", "parameters")
+        for row in Operation.objects.filter(pk__in=wanted).only("status", "operation_type", "strategy_name")
     }
     return [_used(dict(group), rows) for group in groups]
 
 
+def newest(limit: int = 20) -> list[Operation]:
+    """One operation of each strategy, those used last first."""
+    groups = Operation.objects.filter(strategy_digest__isnull=False).order_by().values("strategy_digest")
+    last = groups.annotate(last=Max("created_at")).order_by("-last")[:limit]
+    digests = [group["strategy_digest"] for group in last]
+    found = {
+        row.strategy_digest: row
+        for row in Operation.objects.filter(strategy_digest__in=digests)
+        .order_by("strategy_digest")
+        .distinct("strategy_digest")
+        .only("strategy_digest", "strategy_name")
+    }
+    return [found[digest] for digest in digests]
+
+
 def _used(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
     strip = [rows[pk] for pk in reversed(group["newest"][:STRIP])]
-    text = strip[-1].parameters["strategy_yaml"]
     return UsedStrategy(
         digest=group["digest"],
-        name=strategy_name(text) or "unnamed",
-        text=text,
+        name=strip[-1].strategy_name or "unnamed",
         runs=group["runs"],
         last_used=group["last_used"],
         best_return=group["best"],
@@ -72,6 +80,5 @@ def _used(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
 
 def runs_of(digest: str, limit: int = 100) -> list[Operation]:
     """The operations with exactly this strategy, newest first."""
-    used_by = Operation.objects.filter(parameters__has_key="strategy_yaml").annotate(digest=DIGEST)
-    found = used_by.filter(digest=digest).order_by("-created_at").defer("error_traceback")
+    found = Operation.objects.filter(strategy_digest=digest).order_by("-created_at").defer("error_traceback")
     return described(found[:limit])

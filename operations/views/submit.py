@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from operations.forms import IMPORT, MODELS, Form, body_of, filled, typed_of
 from operations.models import Operation
 from operations.pages import situation as reading
-from operations.pages.strategies import runs_of, used
+from operations.pages.strategies import newest, runs_of
 from operations.views.request import PageRequest, page
 from operations.views.through_api import Answer, send, send_upload
 from registry.models import Capability
@@ -117,7 +117,7 @@ def _form_page(request: PageRequest, form: Form, typed: Mapping[str, str], answe
         "idempotency_key": typed.get("idempotency_key") or secrets.token_urlsafe(16),
         "cloned_from": typed.get("cloned_from", ""),
         "examples": [path.stem for path in sorted(EXAMPLES.glob("*.yaml"))],
-        "earlier": used(20),
+        "earlier": newest(),
         **_preview_context(request, form, typed),
     }
     return render(request, "submit/form.html", context, status=_page_status(answer))

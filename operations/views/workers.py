@@ -1,3 +1,4 @@
+from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 
@@ -8,6 +9,8 @@ from operations.views.request import PageRequest, page
 from registry.audit import of_worker
 from registry.models import Worker, WorkerStatus
 
+PAGE_SIZE = 100
+
 
 @page
 def workers(request: PageRequest) -> HttpResponse:
@@ -15,8 +18,10 @@ def workers(request: PageRequest) -> HttpResponse:
     for key in ("worker_type", "status"):
         if value := request.GET.get(key):
             found = found.filter(**{key: value})
+    page = Paginator(found.order_by("worker_id"), PAGE_SIZE).get_page(request.GET.get("page"))
     shown = {
-        "rows": worker_rows(list(found)),
+        "page": page,
+        "rows": worker_rows(list(page)),
         "counts": worker_counts(),
         "types": Worker.objects.order_by("worker_type").values_list("worker_type", flat=True).distinct(),
         "statuses": WorkerStatus.choices,

@@ -2,7 +2,7 @@
 //
 // <div class="chart" data-chart="ID-OF-JSON-SCRIPT"></div>, where the JSON is
 // {x: {type: value|time|category, name, categories}, zoom, lying, panes: [{name, format, log, share, series, marks, bands, levels}]}
-// series: {name, type: line|bar|scatter, data: [[x, y]...], tone: 1..6|good|bad|muted, dashed, area, step, symbol}
+// series: {name, type: line|bar|scatter, data: [[x, y]...] or y: [...] over x.values, tone: 1..6|good|bad|muted, dashed, area, step, symbol}
 // marks: [{x, name}] vertical lines, bands: [{from, to, name}] spans, levels: [{y, name}] horizontal lines.
 "use strict";
 
@@ -84,6 +84,14 @@
     return made;
   }
 
+  // Long series come as columns over x.values.
+  function joined(spec) {
+    for (const series of spec.panes.flatMap((pane) => pane.series)) {
+      series.data ??= series.y.map((y, index) => [spec.x.values[index], y]);
+    }
+    return spec;
+  }
+
   function option(spec, settings, pixels) {
     const muted = colour("muted");
     const line = colour("line");
@@ -162,7 +170,7 @@
       new ResizeObserver(() => chart.resize()).observe(element);
     }
     const zoom = chart.getOption()?.dataZoom;
-    const spec = JSON.parse(source.textContent);
+    const spec = joined(JSON.parse(source.textContent));
     const drawn = option(spec, settingsOf(element), element.clientHeight);
     const made = spec.lying ? lying(drawn) : drawn;
     if (zoom?.length) made.dataZoom.forEach((part, index) => { part.start = zoom[index].start; part.end = zoom[index].end; });

@@ -38,7 +38,7 @@ QUERIES = {
     "operations/{trained}?tab=parameters": 1,
     "operations/{trained}?tab=events": 2,
     "operations/{trained}?tab=artifacts": 2,
-    "workers": 6,
+    "workers": 7,
     "workers/training-01": 6,
     "market-data": 2,
     "strategies": 2,

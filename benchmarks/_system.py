@@ -26,6 +26,8 @@ class System:
     """Of the user admin."""
     enrolment_token: str
     pid: int
+    data: Path
+    """The data directory; whoever sets KTRDR_DATA_DIR to it shares the database."""
 
 
 @contextmanager
@@ -57,6 +59,7 @@ def running(*arguments: str, **environment: str) -> Iterator[System]:
                 (data / "api-token").read_text().strip(),
                 (data / "worker-token").read_text().strip(),
                 process.pid,
+                data,
             )
         finally:
             process.send_signal(signal.SIGTERM)

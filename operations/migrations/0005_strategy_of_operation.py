@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('operations', '0003_origin_and_figures'),
+        ('operations', '0004_notifications'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

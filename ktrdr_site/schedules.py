@@ -29,6 +29,7 @@ LEADER = 0x6B74_7363
 TICK_S = 1.0
 STOP_GRACE_S = 3.0
 LEAST_PATIENCE_S = 6.0
+MOST_DOUBLINGS = 4
 
 
 def patience_s() -> float:
@@ -93,6 +94,8 @@ class Leader:
 
     cluster: Cluster = field(default_factory=Cluster)
     leads: bool = False
+    fruitless: int = 0
+    """Restarts of the cluster in a row without a sweep between them."""
 
     def tick(self) -> bool:
         """One second's work; whether this process leads. The loop calls this, and so do tests."""
@@ -132,9 +135,20 @@ class Leader:
                 self.cluster.stop()
             self.cluster.start()
             return
-        running_s = time.monotonic() - self.cluster.started
         age = health.age_s()
-        if running_s > patience_s() and (age is None or age > patience_s()):
+        if self._is_dead(time.monotonic() - self.cluster.started, age):
             log.warning("no sweep has completed for too long; the task cluster is started again", age_s=age)
             self.cluster.stop()
             self.cluster.start()
+            self.fruitless += 1
+
+    def _is_dead(self, running_s: float, age_s: float | None) -> bool:
+        """Whether the cluster, which has run for so long, will not sweep any more; `age_s` of the newest sweep.
+
+        On a machine so busy that a cluster needs longer than the patience to begin, none would ever begin: so each
+        restart that brought no sweep doubles the patience with the next.
+        """
+        if age_s is not None and age_s < running_s:
+            self.fruitless = 0
+        patience = patience_s() * 2 ** min(self.fruitless, MOST_DOUBLINGS)
+        return running_s > patience and (age_s is None or age_s > patience_s())

@@ -2,36 +2,18 @@
 
 import math
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
 
-from tests.stack.system import Up, until, up
+from tests.stack.system import Up, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(480)]
 
-DEMO_TIMEOUT_S = 120
 RUN_TIMEOUT_S = 90
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """After its demo, with two training workers."""
-    data_dir: Path = tmp_path_factory.mktemp("system") / "var"
-    with up(data_dir, "--workers", "training=2,backtesting=1") as running:
-        running.wait_until_ready()
-        until(
-            lambda: [line for line in running.lines if line.startswith(("demo: all of it:", "CommandError"))],
-            "the demo is over",
-            DEMO_TIMEOUT_S,
-            lambda: running.output,
-        )
-        yield running
 
 
 def newest(system: Up, kind: str) -> dict[str, Any]:

@@ -57,13 +57,15 @@ class System:
     settings: dict[str, str] = field(default_factory=lambda: dict(CLOCKS))
     expected: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Agent -> arguments of `start_agent`."""
+    host: str = "127.0.0.1"
+    """Where the web server listens."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.processes = Processes(self.directory, environment(self.directory, self.settings))
         self.marks = Marks(self.directory / "marks")
-        self.api = Api(f"http://127.0.0.1:{self.port}", logs=self.logs)
+        self.api = Api(f"http://{self.host}:{self.port}", logs=self.logs)
 
     def logs(self) -> str:
         return "".join(self.processes.log(name) for name in self.processes.running)
@@ -81,7 +83,7 @@ class System:
 
     def start_web(self, name: str = "web") -> None:
         self.processes.start(
-            name, "-m", "gunicorn", "ktrdr_site.wsgi", f"--bind=127.0.0.1:{self.port}",
+            name, "-m", "gunicorn", "ktrdr_site.wsgi", f"--bind={self.host}:{self.port}",
             "--worker-class=gthread", "--workers=2", "--threads=8", "--graceful-timeout=5",
         )  # fmt: skip
 

@@ -42,6 +42,7 @@ def addresses(ids: dict[str, str]) -> list[str]:
     ]
 
 
+@pytest.mark.timeout(300)  # axe reads each page whole; on a loaded machine that is seconds a page
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pages_are_accessible_and_keep_the_policy(
     page: Page, ids: dict[str, str], live_server: Any, theme: str

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from operations.models import LogLine, Operation
+from tests.browser.conftest import serious
 from tests.browser.population import ago
 
 pytestmark = pytest.mark.browser
@@ -76,3 +77,18 @@ def test_the_theme_is_chosen_and_kept(page: Page, ids: dict[str, str], live_serv
     page.get_by_label("Theme").select_option("dark")
     page.goto(f"{live_server.url}/dashboard/workers")
     assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
+def test_an_enrolment_token_is_made_shown_once_and_revoked(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    page.goto(f"{live_server.url}/dashboard/tokens")
+    page.get_by_label("Pool or machine").fill("gpu room")
+    page.get_by_role("button", name="Create an enrolment token").click()
+    expect(page.get_by_label("New token")).to_contain_text("kte_")
+    assert not serious(page)
+    page.goto(f"{live_server.url}/dashboard/tokens")
+    expect(page.get_by_text("kte_")).to_have_count(0)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Revoke the enrolment token gpu room").click()
+    expect(page.get_by_text("The token was revoked")).to_be_visible()

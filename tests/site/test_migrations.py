@@ -1,0 +1,153 @@
+"""The schema changes first and the processes after it: so what ran before goes on, on the new schema, until it is restarted."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection, connections, migrations, models
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.models import NOT_PROVIDED
+
+from operations.models import Operation
+
+ROOMS = ("ktrdr_site", "operations", "registry")
+Key = tuple[str, str]
+
+
+def changes() -> Iterator[tuple[str, migrations.operations.base.Operation]]:
+    """Each change of the schema after the first one of each room."""
+    loader = MigrationLoader(None)
+    for (room, name), migration in sorted(loader.disk_migrations.items()):
+        if room in ROOMS and not migration.initial and name != "0001_initial":
+            for change in migration.operations:
+                yield f"{room}.{name}", change
+
+
+def breaks_older_code(change: migrations.operations.base.Operation) -> bool:
+    match change:
+        case migrations.AddField(field=field):
+            is_column = not isinstance(field, models.ManyToManyField)
+            return is_column and not field.null and field.db_default is NOT_PROVIDED
+        case (
+            migrations.RemoveField()
+            | migrations.DeleteModel()
+            | migrations.RenameField()
+            | migrations.RenameModel()
+            | migrations.AlterModelTable()
+        ):
+            return True
+    return False
+
+
+GIVEN_UP: frozenset[tuple[str, str]] = frozenset()
+"""(migration, description) of what no code of the release before uses any more: dropped a release after its last use."""
+
+
+def test_no_migration_takes_from_older_code_what_it_uses() -> None:
+    found = {(name, change.describe()) for name, change in changes() if breaks_older_code(change)}
+    assert found - GIVEN_UP == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "breaks"),
+    [
+        (migrations.AddField("x", "y", models.IntegerField(null=True)), False),
+        (migrations.AddField("x", "y", models.IntegerField(db_default=0)), False),
+        (migrations.AddField("x", "y", models.IntegerField(default=0)), True),
+        (migrations.RemoveField("x", "y"), True),
+        (migrations.RenameField("x", "y", "z"), True),
+    ],
+    ids=["may be null", "default in the database", "default in Python", "removed", "renamed"],
+)
+def test_the_rule_tells_them_apart(change: migrations.operations.base.Operation, breaks: bool) -> None:
+    """A default in Python is unknown to the code that ran before: its INSERT leaves the column out."""
+    assert breaks_older_code(change) is breaks
+
+
+def one_step_back(executor: MigrationExecutor) -> list[Key]:
+    graph = executor.loader.graph
+    targets = []
+    for room in ROOMS:
+        for leaf in graph.leaf_nodes(room):
+            parents = [node.key for node in graph.node_map[leaf].parents if node.key[0] == room]
+            targets += parents or [leaf]
+    return targets
+
+
+class Reporting(threading.Thread):
+    """Older code at work: its models, its columns, on a connection of its own, until it is told to stop."""
+
+    def __init__(self, apps: Any) -> None:
+        super().__init__()
+        self.apps = apps
+        self.over = threading.Event()
+        self.first = threading.Event()
+        self.written: list[str] = []
+        self.problem: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            while not self.over.is_set():
+                self.written.append(report(self.apps))
+                self.first.set()
+        except BaseException as error:  # shown by the test itself
+            self.problem = error
+        finally:
+            self.first.set()
+            connections.close_all()
+
+
+def report(apps: Any) -> str:
+    """What happens to an operation from its submission to its end, as the code of those models writes it."""
+    operation_id = uuid4().hex
+    operation = apps.get_model("operations", "Operation").objects.create(
+        operation_id=operation_id, operation_type="echo", status="RUNNING", attempt=1
+    )
+    apps.get_model("operations", "Attempt").objects.create(
+        operation=operation, number=1, worker_id=f"w-{operation_id}", instance_id="i", endpoint_url="http://w"
+    )
+    apps.get_model("operations", "LogLine").objects.create(
+        operation=operation, attempt=1, seq=1, time="2026-01-01T00:00Z", level="info", message="a line"
+    )
+    apps.get_model("operations", "Attempt").objects.filter(operation=operation).update(
+        ended_at="2026-01-01T00:00Z", outcome="completed"
+    )
+    apps.get_model("operations", "Operation").objects.filter(pk=operation_id).update(
+        status="COMPLETED", completed_at="2026-01-01T00:00Z", result={"answer": 42}
+    )
+    apps.get_model("operations", "Event").objects.create(
+        operation=operation, kind="status", from_status="RUNNING", to_status="COMPLETED", actor="worker:w"
+    )
+    apps.get_model("registry", "Worker").objects.update_or_create(
+        worker_id="w",
+        defaults={"worker_type": "echo", "endpoint_url": "http://w", "instance_id": operation_id},
+    )
+    return operation_id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_newest_migrations_go_on_under_code_of_the_ones_before_that_goes_on_reporting() -> None:
+    executor = MigrationExecutor(connection)
+    newest = [leaf for room in ROOMS for leaf in executor.loader.graph.leaf_nodes(room)]
+    before = one_step_back(executor)
+    older = executor.loader.project_state(before).apps
+    executor.migrate(before)
+    reporting = Reporting(older)
+    try:
+        reporting.start()
+        assert reporting.first.wait(30)
+        MigrationExecutor(connection).migrate(newest)
+        written = len(reporting.written)
+        report(older)
+    finally:
+        reporting.over.set()
+        reporting.join(30)
+        MigrationExecutor(connection).migrate(newest)
+    assert reporting.problem is None
+    assert written > 0
+    stored = Operation.objects.filter(pk__in=reporting.written)
+    assert stored.count() == len(reporting.written)
+    assert {row.status for row in stored} == {"COMPLETED"}

@@ -19,8 +19,9 @@ import talib
 from numpy.typing import NDArray
 
 from benchmarks._peers import Peer, peer
-from workers.backtesting.engine import Rules, search, simulate
+from workers.backtesting.engine import Rules, simulate
 from workers.backtesting.metrics import compute
+from workers.backtesting.search import search
 
 LONG, MEDIUM, SHORT, PAIRS = 1_000_000, 100_000, 5_000, 1_000
 ROUNDS = 3

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from workers.learning.batches import Rows
 from workers.learning.networks import ModelSpec, build_network
-from workers.learning.trainer import Rows, train
+from workers.learning.trainer import train
 from workers.strategy.sections.labels import ForwardReturnLabels
 from workers.strategy.sections.model import MLPArchitecture, MLPModel, TSKArchitecture, TSKModel
 from workers.strategy.sections.training import Training

@@ -15,7 +15,7 @@ from worker_agent.protocol import InvalidInput
 from workers.backtesting import kernel
 from workers.backtesting.rules import FILLS, BadRules, Rules
 
-__all__ = ["BadBars", "BadRules", "Result", "Rules", "Search", "search", "simulate"]
+__all__ = ["BadBars", "BadRules", "Result", "Rules", "simulate"]
 
 Floats = NDArray[np.float64]
 TRADE_COLUMNS = [
@@ -133,7 +133,7 @@ def _atr(bars: pd.DataFrame, before: pd.DataFrame | None, rules: Rules) -> Float
     return np.ascontiguousarray(talib.ATR(high, low, close, rules.atr_period)[len(known) - len(bars) :])
 
 
-def _target(target: ArrayLike, n: int) -> NDArray[np.int8]:
+def directions(target: ArrayLike, n: int) -> NDArray[np.int8]:
     values = np.asarray(target)
     if values.shape != (n,):
         raise BadBars(f"There are {n} bars and wanted directions of shape {values.shape}.")
@@ -142,7 +142,7 @@ def _target(target: ArrayLike, n: int) -> NDArray[np.int8]:
     return np.ascontiguousarray(values.astype(np.int8))
 
 
-def _arguments(p: Prepared, rules: Rules) -> tuple[Any, ...]:
+def kernel_arguments(p: Prepared, rules: Rules) -> tuple[Any, ...]:
     return (
         p.friction,
         p.atr,
@@ -187,7 +187,7 @@ class Buffers:
         )
 
 
-def _run(p: Prepared, target: NDArray[np.int8], arguments: tuple[Any, ...], into: Buffers) -> int:
+def run(p: Prepared, target: NDArray[np.int8], arguments: tuple[Any, ...], into: Buffers) -> int:
     """Runs the kernel; returns the number of trades."""
     into.counters[:] = 0
     into.totals[:] = 0.0
@@ -211,7 +211,7 @@ def simulate(
     rules = rules or Rules()
     prepared = prepare(bars, rules, spread, before)
     buffers = Buffers.of(prepared.close.size)
-    count = _run(prepared, _target(target, prepared.close.size), _arguments(prepared, rules), buffers)
+    count = run(prepared, directions(target, prepared.close.size), kernel_arguments(prepared, rules), buffers)
     return Result(
         equity=buffers.equity,
         position=buffers.position,
@@ -250,37 +250,3 @@ def _trades(floats: Floats, integers: NDArray[np.int64], index: pd.DatetimeIndex
         },
         columns=TRADE_COLUMNS,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """One row per run, in the order of the targets."""
-
-    final_equity: Floats
-    max_drawdown: Floats
-    sharpe_per_bar: Floats
-    """Mean over standard deviation (ddof 1) of bar returns, not annualised; NaN where nothing moved."""
-    trades: NDArray[np.int64]
-    fees: Floats
-
-
-def search(
-    bars: pd.DataFrame,
-    targets: NDArray[np.int8],
-    rules: Rules | None = None,
-    spread: Floats | None = None,
-    before: pd.DataFrame | None = None,
-) -> Search:
-    """Runs each row of `targets` (int8[k, n]) through the kernel that a single run uses; memory does not grow with k."""
-    rules = rules or Rules()
-    prepared = prepare(bars, rules, spread, before)
-    n = prepared.close.size
-    arguments, buffers = _arguments(prepared, rules), Buffers.of(n)
-    k = len(targets)
-    rows, trades = np.empty((4, k)), np.empty(k, np.int64)
-    for i in range(k):
-        trades[i] = _run(prepared, _target(targets[i], n), arguments, buffers)
-        rows[0, i] = buffers.equity[-1]
-        rows[1, i], rows[2, i] = kernel.drawdown_and_sharpe(buffers.equity, rules.initial_capital)
-        rows[3, i] = buffers.totals[0]
-    return Search(rows[0], rows[1], rows[2], trades, rows[3])

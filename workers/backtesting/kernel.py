@@ -9,8 +9,8 @@ Semantics, version 1:
 * A buy fills at base * (1 + slippage + spread / 2), a sell at base * (1 - slippage - spread / 2), but never outside
   its bar's [low, high]: costs that would leave the bar are cut at its edge.
 * Within a bar: first the order at the open, then stop, then target, then the order at the close. A gap through the
-  stop fills at the open. A trailing stop moves by the previous bar's extreme. Stops are live from the entry bar on
-  (from the bar after it where the entry was at a close).
+  stop fills at the open. A trailing stop moves by the previous bar's extreme and stays a fraction of it, or a number
+  of ranges, away. Stops are live from the entry bar on (from the bar after it where the entry was at a close).
 * After a stop or target there is no new entry in that direction until the wanted direction has changed.
 * When equity is not above zero at a close, everything is closed there and trading ends.
 """
@@ -90,7 +90,8 @@ def run(
                 if trailing_stop > 0.0 and t > live_from:
                     # By the extreme of the bar before: this bar's own is not known in time.
                     extreme = high[t - 1] if side > 0 else low[t - 1]
-                    moved = extreme - side * trail_distance
+                    away = trail_distance if atr.size > 0 else extreme * trailing_stop
+                    moved = extreme - side * away
                     if side * (moved - trail_price) > 0.0:
                         trail_price = moved
                 hit_price = 0.0
@@ -284,23 +285,3 @@ def _close(
     trades_f[row, MAE] = worst
     trades_f[row, MFE] = best
     trades_f[row, SLIPPAGE_COST] = entry_slip + slip
-
-
-@njit(cache=True, nogil=True)
-def drawdown_and_sharpe(equity: np.ndarray, initial: float) -> tuple[float, float]:
-    """(deepest drawdown, mean / standard deviation of bar returns with ddof 1), in one pass (Welford 1962)."""
-    peak = before = initial
-    deepest = mean = squares = 0.0
-    n = equity.size
-    for t in range(n):
-        value = equity[t]
-        peak = max(peak, value)
-        deepest = min(deepest, value / peak - 1.0)
-        change = value / before - 1.0 if before > 0.0 else 0.0
-        before = value
-        delta = change - mean
-        mean += delta / (t + 1)
-        squares += delta * (change - mean)
-    if n < 2 or squares <= 0.0:
-        return deepest, np.nan
-    return deepest, mean / np.sqrt(squares / (n - 1))

@@ -24,8 +24,8 @@ class Rules:
 
     `spread` is the whole distance between bid and ask as a fraction of the price; a fill pays half of it.
     `size` is a fraction of equity (`sizing="fraction"`) or a number of units (`sizing="units"`).
-    Stops are distances from the entry price, as a fraction of it or, with `stop_unit="atr"`, in multiples of the
-    average true range (`atr_period` bars, Wilder 1978) at the decision.
+    Stops are distances from the entry price, and the trailing stop from the best price since, as a fraction of it or,
+    with `stop_unit="atr"`, in multiples of the average true range (`atr_period` bars, Wilder 1978) at the decision.
     """
 
     initial_capital: float = 100_000.0

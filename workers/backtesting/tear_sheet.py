@@ -65,13 +65,17 @@ def _environment() -> Environment:
 
 
 def shown(value: Any, kind: str = "number") -> str:
-    """A figure for people: `percent` of a fraction, `money`, `count`, `number`; a dash where there is none."""
+    """A figure for people: `percent` of a fraction, `money`, `price`, `count`, `number`; a dash where there is none."""
     if value is None:
         return "–"
     if isinstance(value, str):
         return value
     if kind == "percent":
-        return f"{100 * value:,.1f} %"
+        # Of a trade a hundredth of a percent matters, and -0.0 says nothing.
+        digits = 1 if abs(value) >= 0.01 or value == 0 else 3
+        return f"{100 * value:,.{digits}f} %"
+    if kind == "price":
+        return f"{value:,.6g}"
     if kind == "money":
         return f"{value:,.2f}"
     return f"{value:,.0f}" if kind == "count" else f"{value:,.2f}"

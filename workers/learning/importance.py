@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.learning.trainer import EVALUATION_BATCH, Batches, Rows
+from workers.learning.batches import EVALUATION_BATCH, Batches, Rows
 
 MOST_ROWS = 5000
 MOST_VALUES = 20_000_000

@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from worker_agent.protocol import InvalidInput
+from workers.learning.batches import Rows
 from workers.learning.dataset import Dataset, build_dataset
 from workers.learning.parameters import TrainingParameters
 from workers.learning.scaling import Scaler, fit_scaler
 from workers.learning.splits import PARTS, Split
-from workers.learning.trainer import Rows
 from workers.market_data.bars import read_bars
 from workers.strategy.grammar import Strategy
 

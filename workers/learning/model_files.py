@@ -20,12 +20,12 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from worker_agent.protocol import InvalidInput
+from workers.learning.batches import Batches, outputs
 from workers.learning.dataset import run_lengths
 from workers.learning.losses import CLASSES
 from workers.learning.networks import build_network, sequence_length
 from workers.learning.scaling import Scaler
 from workers.learning.segments import segment_numbers
-from workers.learning.trainer import Batches, outputs
 from workers.market_data.sessions import unix_nanoseconds
 from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from workers.learning.batches import EVALUATION_BATCH
 from workers.learning.evaluation import CLASS_NAMES
 from workers.learning.scaling import Scaler
-from workers.learning.trainer import EVALUATION_BATCH
 from workers.learning.tsk import TSK
 
 Floats = NDArray[np.float64]

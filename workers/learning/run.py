@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from worker_agent.protocol import InvalidInput
 from workers.learning import checkpoint, report, trust
+from workers.learning.batches import Batches, Rows, outputs
 from workers.learning.evaluation import Scored, classification_scores, regression_scores
 from workers.learning.material import Bars, Material, first_day, load_bars, prepare
 from workers.learning.model_files import FORMAT, Description, Scales, parameters_count, save_model
 from workers.learning.networks import sequence_length
 from workers.learning.parameters import TrainingParameters
 from workers.learning.splits import PARTS
-from workers.learning.trainer import Batches, Epoch, Rows, State, Trained, choose_device, outputs, train
+from workers.learning.trainer import Epoch, State, Trained, choose_device, train
 from workers.provenance import data_hashes, provenance
 from workers.strategy.audit import audit_features
 from workers.strategy.grammar import Strategy, StrategyError, parse_strategy

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from worker_agent.protocol import InvalidInput
+from workers.learning.batches import Batches, Part, Rows, outputs
 from workers.learning.losses import CLASSES, Loss, make_loss
 from workers.learning.networks import ModelSpec, build_network, sequence_length
 from workers.learning.optimizers import clear, make_optimizer
@@ -24,9 +25,6 @@ from workers.learning.tsk import TSK
 from workers.strategy.sections.model import TSKModel
 from workers.strategy.sections.training import Training
 
-EVALUATION_BATCH = 8192
-"""Rows that are predicted at once: large enough for speed, small enough for the processor's cache."""
-
 
 class Diverged(InvalidInput):
     """The loss is not a number in the first epoch; a lower learning_rate or scaled inputs may help."""
@@ -34,38 +32,6 @@ class Diverged(InvalidInput):
 
 class NoSuchDevice(InvalidInput):
     """The device asked for is not there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """One part of the split, as positions in the one matrix of inputs."""
-
-    row: NDArray[np.int64]
-    """int64[n]. A sequence ends at its row and holds those before it."""
-    y: NDArray[np.float32] | NDArray[np.int64]
-    """int64[n] classes 0, 1, 2 (short, flat, long), or float32[n] standardised values."""
-    weight: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Rows on the device."""
-
-    row: Tensor
-    y: Tensor
-    weight: Tensor | None
-    """None where all rows count the same."""
-
-    @classmethod
-    def of(cls, rows: Rows, device: torch.device) -> "Part":
-        equal = bool((rows.weight == 1.0).all())
-        weight = None if equal else torch.from_numpy(rows.weight).to(device)
-        return cls(torch.from_numpy(rows.row).to(device), torch.from_numpy(rows.y).to(device), weight)
-
-    def shuffled(self, generator: torch.Generator) -> "Part":
-        order = torch.randperm(len(self.row), generator=generator).to(self.row.device)
-        weight = None if self.weight is None else self.weight[order]
-        return Part(self.row[order], self.y[order], weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +101,6 @@ def make_deterministic(seed: int, device: torch.device) -> torch.Generator:
     generator = torch.Generator()
     generator.manual_seed(seed)
     return generator
-
-
-class Batches:
-    """Inputs of rows, from one matrix on the device."""
-
-    def __init__(self, x: Tensor, length: int) -> None:
-        self.x = x
-        self.length = length
-        self.offsets = torch.arange(1 - length, 1, device=x.device)
-
-    def take(self, row: Tensor) -> Tensor:
-        """[n, inputs], or [n, length, inputs] for sequences."""
-        if self.length == 1:
-            return self.x[row]
-        return self.x[row.unsqueeze(1) + self.offsets]
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,16 +244,6 @@ def _patience_is_over(state: State, config: Training) -> bool:
     """Asked before an epoch, not after one: a training resumed just then must not train on."""
     stopping = config.early_stopping
     return stopping is not None and stopping.enabled and state.waited >= stopping.patience
-
-
-@torch.no_grad()
-def outputs(network: nn.Module, data: Batches, row: Tensor) -> Tensor:
-    """float32[n, outputs] logits, in evaluation mode."""
-    network.eval()
-    # Windows repeat their rows: as many numbers at once as without.
-    size = max(1, EVALUATION_BATCH // data.length) if len(row) else 1
-    batches = [network(data.take(row[first : first + size])) for first in range(0, len(row), size)]
-    return torch.cat(batches) if batches else network(data.take(row))
 
 
 def evaluate(network: nn.Module, data: Batches, part: Part, loss: Loss) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from workers.strategy.document import Document, read_document
 from workers.strategy.indicator_reading import read_indicators
 from workers.strategy.older_files import modernise
 from workers.strategy.problems import StrategyError, StrategyProblem
-from workers.strategy.references import contradictions, unused
+from workers.strategy.references import contradictions, unused, without_a_level
 from workers.strategy.validation import validation_problems
 
 __all__ = ["Feature", "Strategy", "StrategyError", "StrategyProblem", "parse_strategy"]
@@ -82,6 +82,7 @@ def _finished(strategy: Strategy, text: str, places: _Places) -> Strategy:
     strategy = strategy.with_defaults()
     strategy._text = text
     strategy._warnings = tuple(
-        places.problem(at, message) for at, message in (*unused(strategy), *coverage_warnings(strategy))
+        places.problem(at, message)
+        for at, message in (*unused(strategy), *without_a_level(strategy), *coverage_warnings(strategy))
     )
     return strategy

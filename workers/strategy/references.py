@@ -18,6 +18,8 @@ _HIDDEN_OUTPUTS = {
     "senkou_a": "use span_a, the same line as it is known at the bar, without its shift forward",
     "senkou_b": "use span_b, the same line as it is known at the bar, without its shift forward",
 }
+_ADDING_UP = ("obv", "adline")
+"""Lines whose level is a sum from the first bar of the data on."""
 
 
 def contradictions(strategy: Strategy) -> list[Problem]:
@@ -40,6 +42,18 @@ def unused(strategy: Strategy) -> Iterator[Problem]:
     for name in strategy.fuzzy_sets:
         if name not in sets:
             yield pointer("fuzzy_sets", name), f"{name} has no effect: nn_inputs does not name it"
+
+
+def without_a_level(strategy: Strategy) -> Iterator[Problem]:
+    """Warnings: inputs whose values depend on where the data begin."""
+    for name in dict.fromkeys(feature.indicator for feature in strategy.features):
+        kind = strategy.indicators[name].type
+        if kind in _ADDING_UP:
+            sentence = (
+                f"{kind} adds up from the first bar of the data, so a longer file gives every bar another value; "
+                "cmf, mfi and volumeratio tell of volume without that"
+            )
+            yield pointer("indicators", name), sentence
 
 
 def _dangling_references(strategy: Strategy) -> Iterator[Problem]:

@@ -20,7 +20,6 @@ class Position:
     first_live_bar: int
     stop: float | None
     target: float | None
-    trail_distance: float | None
     trail: float | None
 
 
@@ -117,7 +116,6 @@ def _order(book: Book, rules: Rules, bar: int, wish: int, base: float, pay: Any,
         first_live_bar=bar if at_open else bar + 1,
         stop=away(rules.stop_loss, -wish),
         target=away(rules.take_profit, wish),
-        trail_distance=None if rules.trailing_stop is None else price * rules.trailing_stop,
         trail=away(rules.trailing_stop, -wish),
     )
 
@@ -130,11 +128,11 @@ def _stops(
         return
     open_, high, low, _ = bars[bar]
     if held.trail is not None and bar - 1 >= held.first_live_bar:
-        assert held.trail_distance is not None
+        assert rules.trailing_stop is not None
         if held.side > 0:
-            held.trail = max(held.trail, bars[bar - 1][1] - held.trail_distance)
+            held.trail = max(held.trail, bars[bar - 1][1] * (1 - rules.trailing_stop))
         else:
-            held.trail = min(held.trail, bars[bar - 1][2] + held.trail_distance)
+            held.trail = min(held.trail, bars[bar - 1][2] * (1 + rules.trailing_stop))
     barriers = [
         (level, name)
         for level, name in ((held.stop, "stop_loss"), (held.trail, "trailing_stop"))

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workers.backtesting.engine import BadBars, BadRules, Result, Rules, search, simulate
+from workers.backtesting.engine import BadBars, BadRules, Result, Rules, simulate
+from workers.backtesting.search import search
 
 FREE = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, spread=0.0)
 
@@ -131,8 +132,25 @@ def test_a_trailing_stop_moves_by_the_bar_before() -> None:
     data = bars((10, 10, 10, 10), (10, 20, 10, 20), (20, 20, 18.5, 19), (19, 19, 17, 18), (18, 18, 18, 18))
     rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, trailing_stop=0.1)
     trade = only_trade(simulate(data, [1, 1, 1, 1, 1], rules))
-    # On its entry bar the stop is 9; the bar's own high of 20 counts from bar 2 on: 20 - 1 = 19.
-    assert (trade.exit_index, trade.exit_price, trade.exit_reason) == (2, 19.0, "trailing_stop")
+    # On its entry bar the stop is 9; the bar's own high of 20 counts from bar 2 on: a tenth below it is 18.
+    assert (trade.exit_index, trade.exit_price, trade.exit_reason) == (3, 18.0, "trailing_stop")
+
+
+def test_a_trailing_stop_of_a_short_follows_the_low() -> None:
+    data = bars((10, 10, 10, 10), (10, 10, 5, 5), (5, 5.4, 5, 5), (5, 6, 5, 6), (6, 6, 6, 6))
+    rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, trailing_stop=0.1)
+    trade = only_trade(simulate(data, [-1, -1, -1, -1, -1], rules))
+    assert (trade.exit_index, trade.exit_price, trade.exit_reason) == (3, 5.5, "trailing_stop")
+
+
+def test_a_trailing_stop_in_ranges_keeps_the_distance_of_the_decision() -> None:
+    flat = [(10.0, 11.0, 9.0, 10.0)] * 5
+    data = bars(*flat, (10, 20, 10, 20), (20, 20, 17.5, 18), (18, 18, 18, 18))
+    rules = Rules(
+        initial_capital=1000.0, commission=0.0, slippage=0.0, trailing_stop=1.0, stop_unit="atr", atr_period=3
+    )
+    trade = only_trade(simulate(data, [0, 0, 0, 0, 1, 1, 1, 1], rules))
+    assert (trade.entry_index, trade.exit_index, trade.exit_price) == (5, 6, 18.0)
 
 
 def test_stops_in_multiples_of_the_true_range_use_what_was_known_at_the_decision() -> None:

@@ -52,3 +52,18 @@ def test_no_curve_leaves_its_frame(made: tuple[dict, dict, str]) -> None:
             x, y = map(float, point.split(","))
             assert 0 <= x <= 1000
             assert 0 <= y <= 260
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (0.1501, "percent", "15.0 %"),
+        (-0.00011, "percent", "-0.011 %"),
+        (0.0, "percent", "0.0 %"),
+        (1.19532, "price", "1.19532"),
+        (61234.5, "price", "61,234.5"),
+        (None, "price", "–"),
+    ],
+)
+def test_small_figures_keep_their_digits(value: float | None, kind: str, text: str) -> None:
+    assert shown(value, kind) == text

@@ -9,10 +9,11 @@ import yaml
 
 from tests.quant.learning.conftest import STRATEGY, synthetic
 from tests.quant.learning.test_training import KINDS, changed
+from workers.learning.batches import Batches, Rows, outputs
 from workers.learning.evaluation import classification_scores
 from workers.learning.material import Material, prepare
 from workers.learning.networks import sequence_length
-from workers.learning.trainer import Batches, Diverged, Epoch, Rows, State, Trained, outputs, train
+from workers.learning.trainer import Diverged, Epoch, State, Trained, train
 from workers.strategy.grammar import Strategy, parse_strategy
 
 CPU = torch.device("cpu")

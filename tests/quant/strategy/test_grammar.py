@@ -202,6 +202,16 @@ def test_what_no_input_uses_is_a_warning() -> None:
     ]
 
 
+def test_a_line_that_adds_up_from_the_first_bar_is_a_warning() -> None:
+    def with_volume(data: Data) -> None:
+        data["indicators"]["flow"] = {"type": "obv"}
+        data["nn_inputs"].append({"raw_indicator": "flow", "normalization": "zscore"})
+
+    [warning] = strategy_with(with_volume).warnings
+    assert warning.pointer == "/indicators/flow"
+    assert "obv adds up from the first bar of the data" in warning.message
+
+
 def test_older_spellings_mean_the_same() -> None:
     """`model.training`, `{symbols: [...]}`, `3.0` as a number and aliases of indicators are read."""
 

@@ -10,7 +10,7 @@ from django.test import Client
 
 from ktrdr_site.models import ApiToken
 from operations import artifacts
-from operations.models import Artifact, MarketData, Operation
+from operations.models import Artifact, MarketData, Operation, Subscription
 from operations.pages.strategies import used
 from registry import enrolment
 from registry.actors import Actor
@@ -28,6 +28,7 @@ FORMS = {
     "dashboard/tokens/create": {"kind": "api", "name": "of a test"},
     "dashboard/act": {"act": "cancel", "operation": "{operation_id}"},
 }
+ACTS = {"workers": "cordon", "notifications": "test"}
 """What a request has to say for its answer to depend on who asks."""
 COLUMNS = ("anonymous", "viewer", "operator", "staff", "worker", "old worker", "enrolment")
 SIGN_IN = ("/dashboard/login", "/admin/login/")
@@ -85,6 +86,7 @@ class Callers:
             "timeframe": bars.timeframe,
             "digest": used()[0].digest,
             "pool": pool.pk,
+            "number": Subscription.objects.create(name="x", channel="email", target="x@example.org").pk,
             "people": people,
         }
 
@@ -94,7 +96,7 @@ class Callers:
         values = {
             **self.values,
             "kind": "training" if route.pattern.startswith("dashboard/new") else "api",
-            "act": "cordon" if "workers" in route.pattern else "cancel",
+            "act": next((act for room, act in ACTS.items() if room in route.pattern), "cancel"),
             "token_id": self.values["pool"]
             if route.pattern.startswith("enrolment")
             else ApiToken.objects.filter(user=owner)[0].pk,

@@ -13,12 +13,14 @@ from operations.models import (
     Artifact,
     Attempt,
     Checkpoint,
+    Delivery,
     Event,
     LogLine,
     MarketData,
     MetricPoint,
     Operation,
     StoredFile,
+    Subscription,
 )
 from registry.models import Capability, Sweep, Worker
 from tests.browser.reports import backtest_report, training_report
@@ -58,7 +60,26 @@ def populate(user: User) -> dict[str, str]:
     }
     made["backtested"] = backtested(user, made["trained"])
     made["backtested_again"] = backtested(user, made["trained_again"], drift=-0.0002)
-    return {role: row.pk for role, row in made.items()}
+    return {role: row.pk for role, row in made.items()} | {"subscription": str(subscribed(user).pk)}
+
+
+def subscribed(user: User) -> Subscription:
+    """With a delivery of each state."""
+    subscription = Subscription.objects.create(
+        name="The desk",
+        channel="webhook",
+        target="https://hooks.example.org/ktrdr/" + "a" * 60,
+        kinds=["operation.failed", "worker.lost"],
+        created_by=user,
+    )
+    tried = {"at": "2026-05-04T10:00:00+00:00", "status": 500, "problem": "answered 500", "seconds": 0.2}
+    for state, tries in (("pending", 0), ("delivered", 1), ("failed", 10)):
+        ended = None if state == "pending" else ago(seconds=60)
+        Delivery.objects.create(
+            subscription=subscription, kind="worker.lost", key=state, state=state, tries=tries, ended_at=ended,
+            payload={"data": {"worker_id": "training-01"}}, log=[tried] * tries,
+        )  # fmt: skip
+    return subscription
 
 
 def workers() -> None:

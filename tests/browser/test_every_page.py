@@ -37,6 +37,8 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/dashboard/market-data/AAPL/1d",
         "/dashboard/strategies",
         "/dashboard/tokens",
+        "/dashboard/notifications",
+        f"/dashboard/notifications/{ids['subscription']}",
         f"/dashboard/compare?operation={trained}&operation={ids['trained_again']}",
         f"/dashboard/compare?operation={backtested}&operation={ids['backtested_again']}",
     ]

@@ -104,8 +104,6 @@ def test_every_page_is_on_the_map_of_the_readme() -> None:
 def test_every_path_of_the_repository_that_a_deployment_page_names_exists() -> None:
     for page in NOT_RUN:
         named = set(re.findall(r"\b((?:deploy|requirements|docs)/[\w./{},@-]+\w)", (DOCS / page).read_text()))
-        single = {
-            name for name in named if "{" not in name and not name.endswith(("compose.env", "secret.yaml"))
-        }
+        single = {name for name in named if "{" not in name and not name.endswith((".env", "secret.yaml"))}
         assert single
         assert [name for name in sorted(single) if not Path(ROOT, name).exists()] == []

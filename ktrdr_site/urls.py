@@ -21,6 +21,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("operations.api")),
 ]
 
+handler404 = "ktrdr_site.refusals.not_found"
 urlpatterns = [
     path("", RedirectView.as_view(url="/dashboard/", http_method_names=["get", "head"])),
     path("admin/", admin.site.urls),

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import BooleanField, Case, Exists, OuterRef, Prefetch, Q, QuerySet, Value, When
 from django.db.models.functions import Now
-from drf_spectacular.utils import extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from operations.models import (
@@ -114,6 +114,11 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
         )
 
 
+@extend_schema_field({"type": "object"})
+class ResultField(serializers.JSONField):
+    """What the worker's function returned; none before the operation has completed."""
+
+
 class OperationSerializer(serializers.ModelSerializer[Operation]):
     created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
     after = serializers.SerializerMethodField()
@@ -123,6 +128,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     artifacts = ArtifactSerializer(many=True)
     attempts = AttemptSerializer(many=True)
     worker_id = serializers.SerializerMethodField()
+    result = ResultField(allow_null=True)
 
     class Meta:
         model = Operation

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -104,8 +105,18 @@ FILTERS = [
 ]
 
 
+PAGE = inline_serializer(
+    "WorkerPage",
+    {
+        "results": WorkerSerializer(many=True),
+        "next": serializers.URLField(allow_null=True),
+        "previous": serializers.URLField(allow_null=True),
+    },
+)
+
+
 class Workers(APIView):
-    @extend_schema(parameters=FILTERS, responses=WorkerSerializer(many=True))
+    @extend_schema(operation_id="workers_list", parameters=FILTERS, responses=PAGE)
     def get(self, request: Request) -> Response:
         pages = ByName()
         page = pages.paginate_queryset(

@@ -9,6 +9,7 @@ import json
 import os
 import statistics
 import time
+from contextlib import suppress
 
 import httpx
 import psutil
@@ -117,7 +118,8 @@ async def dashboards(system: System, cookie: str) -> None:
                 await asyncio.sleep(2)
 
         await asyncio.gather(*(dashboard(number) for number in range(DASHBOARDS)))
-        used = (cpu_seconds(processes) - before) / (time.perf_counter() - begun)
+        after, seconds = cpu_seconds(processes), time.perf_counter() - begun
+        used = sum(spent - before[pid] for pid, spent in after.items()) / seconds
     figure(f"cost of {DASHBOARDS} open dashboards", used, "cores")
 
 
@@ -128,15 +130,14 @@ def _is_database_of(system: System, process: psutil.Process) -> bool:
         return False
 
 
-def cpu_seconds(processes: list[psutil.Process]) -> float:
-    total = 0.0
+def cpu_seconds(processes: list[psutil.Process]) -> dict[int, float]:
+    """Of each process that is still there, so far."""
+    spent = {}
     for process in processes:
-        try:
-            spent = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += spent.user + spent.system
-    return total
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            spent[process.pid] = times.user + times.system
+    return spent
 
 
 def browser(system: System, cookie: str, known: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
 """A worker as the backend sees it, without job processes: hundreds of them fit into one process."""
 
 import asyncio
-import random
+import itertools
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -33,6 +33,8 @@ from worker_agent.protocol import (
     StartAnswer,
     StartRequest,
 )
+from worker_agent.registration import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from worker_agent.reports import jitter
 from worker_agent.testing.served import Served, message
 
 REMEMBERED = 1000
@@ -112,7 +114,7 @@ class StubWorker(Served):
         await self.client.__aexit__(kind, error, trace)
 
     async def register(self) -> None:
-        """Once accepted it returns; told to come again, it does. Raises what else the backend answers (`BackendError`)."""
+        """Once accepted it returns; told to come again, it does, as an agent would. Raises what else the backend answers (`BackendError`)."""
         announced = OperationType(
             operation_type=self.operation_type,
             start_path=f"/{self.operation_type}/start",
@@ -130,12 +132,12 @@ class StubWorker(Served):
             current_operation=self.current,
             completed_operations=tuple(self.undelivered.values()),
         )
-        while True:
+        for tries in itertools.count():
             try:
                 answer = await self.client.register(registration)
                 break
             except TooBusy as busy:
-                await asyncio.sleep(random.uniform(0, busy.retry_after_s))  # noqa: S311  (no secret)
+                await asyncio.sleep(busy.retry_after_s + jitter(tries, FIRST_PAUSE_S, LONGEST_PAUSE_S))
         self.client.worker_token = answer.worker_token
         self.backend_token = answer.backend_token
 

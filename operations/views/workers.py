@@ -9,7 +9,7 @@ from operations.views.request import PageRequest, page
 from registry.audit import of_worker
 from registry.models import Worker, WorkerStatus
 
-PAGE_SIZE = 100
+PAGE_SIZE = 60
 
 
 @page

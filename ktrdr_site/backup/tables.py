@@ -34,8 +34,14 @@ def ours() -> list[str]:
 
 
 def columns(table: str) -> tuple[str, ...]:
+    """In the table's order; without those that the database computes from the others."""
     with connection.cursor() as cursor:
-        return tuple(c.name for c in connection.introspection.get_table_description(cursor, table))
+        cursor.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass"
+            " AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
+            [_quoted(table)],
+        )
+        return tuple(name for (name,) in cursor.fetchall())
 
 
 def save(table: str, target: IO[bytes]) -> Table:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.stack.system import Up, until, up
 
-DEMO_TIMEOUT_S = 300
+DEMO_TIMEOUT_S = 120
 
 
 @pytest.fixture(scope="package")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -240,6 +241,8 @@ def test_ten_thousand_operations_and_two_hundred_workers_cost_as_many_queries_an
         Event(operation=operation, kind="status", to_status="PENDING", actor="user:test")
         for operation in operations
     )
+    with connection.cursor() as cursor:  # as autovacuum does of itself, when rows are committed
+        cursor.execute("ANALYZE operations_operation, operations_attempt, operations_event, registry_worker")
     with django_assert_num_queries(QUERIES):
         api.get("/metrics")
     best = min(_seconds(api) for _ in range(3))

@@ -29,8 +29,9 @@ def changes() -> Iterator[tuple[str, migrations.operations.base.Operation]]:
 def breaks_older_code(change: migrations.operations.base.Operation) -> bool:
     match change:
         case migrations.AddField(field=field):
-            is_column = not isinstance(field, models.ManyToManyField)
-            return is_column and not field.null and field.db_default is NOT_PROVIDED
+            # A generated column is filled by the database, whoever writes the row.
+            is_written = not isinstance(field, models.ManyToManyField | models.GeneratedField)
+            return is_written and not field.null and field.db_default is NOT_PROVIDED
         case (
             migrations.RemoveField()
             | migrations.DeleteModel()
@@ -57,10 +58,20 @@ def test_no_migration_takes_from_older_code_what_it_uses() -> None:
         (migrations.AddField("x", "y", models.IntegerField(null=True)), False),
         (migrations.AddField("x", "y", models.IntegerField(db_default=0)), False),
         (migrations.AddField("x", "y", models.IntegerField(default=0)), True),
+        (
+            migrations.AddField(
+                "x",
+                "y",
+                models.GeneratedField(
+                    expression=models.F("z") + 1, output_field=models.IntegerField(), db_persist=True
+                ),
+            ),
+            False,
+        ),
         (migrations.RemoveField("x", "y"), True),
         (migrations.RenameField("x", "y", "z"), True),
     ],
-    ids=["may be null", "default in the database", "default in Python", "removed", "renamed"],
+    ids=["may be null", "default in the database", "default in Python", "computed", "removed", "renamed"],
 )
 def test_the_rule_tells_them_apart(change: migrations.operations.base.Operation, breaks: bool) -> None:
     """A default in Python is unknown to the code that ran before: its INSERT leaves the column out."""

@@ -60,7 +60,7 @@ async def reaches(stub: StubWorker, system: Up, operation_id: str, status: str) 
 async def test_what_ran_at_the_backup_is_lost_with_its_worker_and_done_by_another(tmp_path: Path) -> None:
     old, new, archive = tmp_path / "old", tmp_path / "new", tmp_path / "backup.tar"
     # A busy machine starts the task cluster in more than the least patience of `run_schedules`.
-    clocks = {"KTRDR_HEALTH_INTERVAL_S": "5"}
+    clocks = {"KTRDR_HEALTH_INTERVAL_S": "3"}
     with up(old, "--no-demo", "--workers", "", **clocks) as system:
         system.wait_until_ready()
         with system.http() as http:

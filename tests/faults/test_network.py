@@ -18,6 +18,8 @@ from tests.faults.system import System
 FAULTS = [fault for fault in Fault if fault is not Fault.NONE]
 LASTS_S = 1.2
 """Longer than the health timeout, shorter than two health checks."""
+RUNS_S = 5.0
+"""Long enough that the first operation still runs when the last one is submitted and somebody looks at both."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_an_operation_completes_whatever_the_network_does_to_one_of_its_messages
     for lane in all_lanes:
         lane.misbehave(matches, to_backend=to_backend)
     operations = {
-        lane.submit(system, seconds=1.2, checkpoint_every=10, artifact_bytes=100_000): lane
+        lane.submit(system, seconds=RUNS_S, checkpoint_every=50, artifact_bytes=100_000): lane
         for lane in all_lanes
     }
     with ThreadPoolExecutor(len(operations)) as people:  # whose looking makes the backend ask the worker

@@ -55,12 +55,13 @@ async def _serve(
 ) -> int:
     first_start = not (plan.data_dir / "api-token").exists()
     await asyncio.to_thread(preparation.connect)
-    # Workers load for seconds and then try to register until the web server is there: so they go first.
-    supervisor.start(workers(plan, preparation.worker_token(plan.data_dir)))
+    token = preparation.worker_token(plan.data_dir)  # made here, before the servers read it
     await asyncio.to_thread(preparation.prepare, plan.data_dir)
     supervisor.start(servers(plan, listener))
     if not await _ready_or_stopped(plan, supervisor, stop):
         return 0
+    # After the pages: what workers load for their jobs keeps every core busy for seconds.
+    supervisor.start(workers(plan, token))
     console.plain(f"KTRDR is ready at {plan.url}/dashboard/")
     status = 0
     if plan.exit_after_demo or (plan.demo and first_start):

@@ -76,6 +76,7 @@ APPEND_SLASH = False
 DATABASES = {"default": environment.database("KTRDR_DATABASE_URL", DATA_DIR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
+USE_I18N = False  # in English throughout; looking up the language takes a tenth of the time of a long page
 TIME_ZONE = "UTC"
 DATA_UPLOAD_MAX_MEMORY_SIZE = (
     20_000_000  # bytes: a report may carry 10,000 metric points and as many log lines

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from operations.pages.charts import Chart, Table
-from operations.pages.report_charts import Points, bars, chart, column, day, pane, points, records, series
+from operations.pages.charts import Chart, Table, readable, thinned
+from operations.pages.report_charts import Points, bars, chart, column, day, pane, records, series
 from operations.templatetags.figures import decimal, percent, signed_percent, whole
 
 TIME = {"type": "time", "name": "time"}
@@ -93,19 +93,27 @@ class BacktestReport:
 
 def read(report: dict[str, Any]) -> BacktestReport:
     data = report.get("series") or {}
+    times = [_milliseconds(moment) for moment in data.get("time") or []]
     trades = [_trade(number, row) for number, row in enumerate(report.get("trades") or [], 1)]
     charts = [
         chart(
             "rolling-sharpe",
             "Rolling Sharpe ratio",
-            TIME,
-            [pane("Sharpe", series("rolling Sharpe", _rolling(report, data)), levels=[{"y": 0, "name": ""}])],
+            {**TIME, "values": times},
+            [
+                pane(
+                    "Sharpe",
+                    column("rolling Sharpe", data.get("rolling_sharpe")),
+                    levels=[{"y": 0, "name": ""}],
+                )
+            ],
             zoom=True,
+            table=_series_table(data, ("time", "rolling_sharpe")),
         ),
         _histogram([trade.share for trade in trades if trade.share is not None]),
     ]
     return BacktestReport(
-        linked=_linked(data, trades),
+        linked=_linked(data, times, trades),
         charts=[one for one in charts if one],
         years=_years(report.get("monthly_returns") or []),
         drawdowns=records(report.get("drawdowns"), DRAWDOWN_COLUMNS, DRAWDOWN_FORMATS),
@@ -119,9 +127,8 @@ def read(report: dict[str, Any]) -> BacktestReport:
     )
 
 
-def _linked(data: dict[str, Any], trades: Sequence[Trade]) -> Chart | None:
+def _linked(data: dict[str, Any], times: list[int], trades: Sequence[Trade]) -> Chart | None:
     """Price with entries and exits, equity and benchmark, underwater, under one zoom."""
-    times = [_milliseconds(moment) for moment in data.get("time") or []]
     longs: Points = [(trade.entry_ms, trade.entry_price) for trade in trades if trade.side == "long"]
     shorts: Points = [(trade.entry_ms, trade.entry_price) for trade in trades if trade.side != "long"]
     exits: Points = [(trade.exit_ms, trade.exit_price) for trade in trades if trade.exit_price is not None]
@@ -157,22 +164,19 @@ def _linked(data: dict[str, Any], trades: Sequence[Trade]) -> Chart | None:
         zoom=True,
         log=True,
         size="chart-tall",
-        table=_series_table(data),
+        table=_series_table(data, ("time", "close", "equity", "benchmark", "drawdown")),
     )
 
 
-def _series_table(data: dict[str, Any]) -> Table | None:
-    columns = [name for name in ("time", "close", "equity", "benchmark", "drawdown") if data.get(name)]
-    rows = [{name: data[name][index] for name in columns} for index in range(len(data.get("time") or []))]
-    kept = rows[:: max(len(rows) // 300, 1)]
-    return records(kept, {name: name for name in columns})
-
-
-def _rolling(report: dict[str, Any], data: dict[str, Any]) -> Points:
-    rolling = report.get("rolling_sharpe")
-    if isinstance(rolling, dict):
-        return points(rolling.get("time"), rolling.get("value"))
-    return points(data.get("time"), data.get("rolling_sharpe"))
+def _series_table(data: dict[str, Any], names: Sequence[str]) -> Table | None:
+    present = [name for name in names if data.get(name)]
+    return records(
+        [
+            {name: data[name][index] for name in present}
+            for index in thinned(range(len(data.get("time") or [])))
+        ],
+        {name: readable(name) for name in present},
+    )
 
 
 def _histogram(returns: Sequence[float]) -> Chart | None:
@@ -264,5 +268,6 @@ def _side(side: Any) -> str:
 
 
 def _clock(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{moment:%Y-%m-%d}" if moment.hour == moment.minute == 0 else f"{moment:%Y-%m-%d %H:%M}"
+    """The minute; the day alone where it is midnight."""
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(" ", "minutes")[:16]
+    return text.removesuffix(" 00:00")

@@ -128,7 +128,7 @@ def log_page(operation: Operation, level: str, search: str, after: int | None) -
 
 
 def filtered_log(operation: Operation, level: str, search: str) -> QuerySet[LogLine]:
-    lines = operation.log_lines.order_by("pk")
+    lines = LogLine.objects.filter(operation=operation).order_by("pk")
     if level == "warning":
         lines = lines.filter(level__in=["warning", "error"])
     elif level == "error":

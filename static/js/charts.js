@@ -2,20 +2,25 @@
 //
 // <div class="chart" data-chart="ID-OF-JSON-SCRIPT"></div>, where the JSON is
 // {x: {type: value|time|category, name, categories}, zoom, lying, panes: [{name, format, log, share, series, marks, bands, levels}]}
-// series: {name, type: line|bar|scatter, data: [[x, y]...] or y: [...] over x.values, tone: 1..6|good|bad|muted, dashed, area, step, symbol}
+// series: {name, type: line|bar|scatter, data: [[x, y]...] or y: [...] and scale over x.values, tone: 1..6|good|bad|muted, dashed, area, step, symbol}
 // marks: [{x, name}] vertical lines, bands: [{from, to, name}] spans, levels: [{y, name}] horizontal lines.
 "use strict";
 
 (() => {
+  const LEAST_MARGIN_MS = 30 * 86400000;
   const charts = new Map();
   const probe = document.createElement("span");
   probe.hidden = true;
   document.body.append(probe);
 
-  // light-dark() is resolved only in a real property.
+  // light-dark() is resolved only in a real property, and each reading lays the page out anew.
+  const colours = new Map();
   function colour(name) {
-    probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color;
+    if (!colours.has(name)) {
+      probe.style.color = `var(--${name})`;
+      colours.set(name, getComputedStyle(probe).color);
+    }
+    return colours.get(name);
   }
   const tone = (value, index) => {
     if (typeof value === "string") return colour(value);
@@ -23,9 +28,10 @@
   };
   const faint = (rgb, alpha) => rgb.replace("rgb(", "rgba(").replace(")", `, ${alpha})`);
 
+  const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
   const formats = {
     percent: (value) => `${(value * 100).toFixed(Math.abs(value) < 0.1 ? 1 : 0)} %`,
-    money: (value) => Math.round(value).toLocaleString("en").replaceAll(",", "\u202f"),
+    money: (value) => whole.format(value).replaceAll(",", "\u202f"),
     number: (value) => (Math.abs(value) >= 1000 ? formats.money(value) : String(Number(value.toPrecision(4)))),
   };
   const shown = (format) => (value) => (typeof value === "number" ? formats[format || "number"](value) : value ?? "–");
@@ -84,10 +90,10 @@
     return made;
   }
 
-  // Long series come as columns over x.values.
+  // Long series come as columns of whole numbers over x.values, a value's number being value * scale.
   function joined(spec) {
     for (const series of spec.panes.flatMap((pane) => pane.series)) {
-      series.data ??= series.y.map((y, index) => [spec.x.values[index], y]);
+      series.data ??= series.y.map((y, index) => [spec.x.values[index], y === null ? null : y / series.scale]);
     }
     return spec;
   }
@@ -160,6 +166,12 @@
     };
   }
 
+  // The observer also speaks once at first, when nothing has changed.
+  function resize(element) {
+    const chart = charts.get(element);
+    if (chart && (chart.getWidth() !== element.clientWidth || chart.getHeight() !== element.clientHeight)) chart.resize();
+  }
+
   function draw(element) {
     const source = document.getElementById(element.dataset.chart);
     if (!source) return;
@@ -167,7 +179,7 @@
     if (!chart) {
       chart = echarts.init(element, null, { renderer: "canvas" });
       charts.set(element, chart);
-      new ResizeObserver(() => chart.resize()).observe(element);
+      new ResizeObserver(() => resize(element)).observe(element);
     }
     const zoom = chart.getOption()?.dataZoom;
     const spec = joined(JSON.parse(source.textContent));
@@ -190,7 +202,10 @@
     for (const element of document.querySelectorAll("[data-chart]:not([data-drawn])")) near.observe(element);
   };
 
-  const redraw = () => { for (const element of charts.keys()) draw(element); };
+  const redraw = () => {
+    colours.clear();
+    for (const element of charts.keys()) draw(element);
+  };
   document.addEventListener("theme", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   document.addEventListener("input", (event) => {
@@ -213,12 +228,12 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-centre]");
     if (!button) return;
-    const element = document.getElementById(button.dataset.centreChart);
+    const element = document.getElementById(button.closest("[data-centres]").dataset.centres);
     draw(element);
     const chart = charts.get(element);
     const from = Number(button.dataset.centre);
     const until = Number(button.dataset.centreEnd || from);
-    const margin = Math.max((until - from) * 1.5, Number(button.dataset.centreMargin));
+    const margin = Math.max((until - from) * 1.5, LEAST_MARGIN_MS);
     chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, startValue: from - margin, endValue: until + margin });
     element.scrollIntoView({ block: "center" });
   });

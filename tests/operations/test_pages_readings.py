@@ -1,8 +1,15 @@
 """What pages make of a result: sentences and figures in people's units."""
 
+from datetime import UTC, datetime
+
+from operations.models import LogLine, Operation
 from operations.pages import backtest_report
+from operations.pages.charts import Table
 from operations.pages.model_card import architecture
+from operations.pages.report_charts import column
 from operations.pages.trust import audit_lines
+from operations.templatetags.links import operation_url, worker_url
+from operations.templatetags.rows import log_rows, run_strip, table_rows
 
 
 def test_a_model_is_named_in_a_line() -> None:
@@ -48,3 +55,31 @@ def test_tables_of_a_report_read_as_dates_money_and_per_cent() -> None:
     assert report.drawdowns.rows == [["2010-04-26", "2010-07-02", "–", "−19.2 %", "171", "248"]]
     title, table = report.groups[0]
     assert (title, table.rows) == ("By side", [["long", 14, "57 %", "14\u202f330.50", "+1.12 %"]])
+
+
+def test_a_column_keeps_seven_digits_of_its_greatest_value_and_what_is_undefined() -> None:
+    ys = [123_456.789, None, -0.5, 0.0]
+    drawn = column("equity", ys)
+    assert drawn["y"] == [1_234_568, None, -5, 0]
+    assert drawn["scale"] == 10
+    assert column("flat", [0.0, None])["y"] == [0, None]
+    assert column("small", [1.5e-7])["y"] == [1_500_000]
+    assert "scale" in column("nothing", None)
+
+
+def test_rows_made_in_one_go_escape_what_came_from_outside() -> None:
+    hostile = "<script>alert('1')</script>"
+    line = LogLine(
+        pk=7, attempt=1, seq=3, level="info", time=datetime(2026, 1, 2, tzinfo=UTC), message=hostile
+    )
+    run = Operation(operation_type=hostile, status="RUNNING")
+    for made in (table_rows(Table([hostile, "b"], [[hostile, hostile]])), log_rows([line]), run_strip([run])):
+        assert "<script" not in made
+        assert "&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;" in made
+    assert 'title="2026-01-02 00:00:00 UTC" data-moment="time">00:00:00</time>' in log_rows([line])
+
+
+def test_addresses_of_long_lists_are_those_of_the_pages() -> None:
+    assert operation_url("ab12") == "/dashboard/operations/ab12"
+    assert worker_url("gpu-01:5002") == "/dashboard/workers/gpu-01:5002"
+    assert worker_url('"><script>') == "/dashboard/workers/%22%3E%3Cscript%3E"

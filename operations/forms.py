@@ -36,6 +36,14 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """Fields that stay folded under their title."""
+
+    title: str
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
     """A kind of operation as a form: what is asked first, and what stays folded."""
 
@@ -44,12 +52,11 @@ class Form:
     api_path: str
     submit_text: str
     main: tuple[Field, ...]
-    more: tuple[Field, ...] = ()
-    more_title: str = ""
+    folds: tuple[Fold, ...] = ()
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        return (*self.main, *self.more)
+        return (*self.main, *(one for fold in self.folds for one in fold.fields))
 
 
 def _text(value: Any) -> str:
@@ -98,6 +105,49 @@ def _dates(model: type[BaseModel]) -> tuple[Field, ...]:
     return _field(model, "start_date", "From"), _field(model, "end_date", "To")
 
 
+def _costs() -> tuple[Field, ...]:
+    return (
+        _field(BacktestRequest, "commission", "Commission", "Fraction of the notional, each way."),
+        _field(BacktestRequest, "slippage", "Slippage", "Fraction of the price, against us."),
+        _field(
+            BacktestRequest,
+            "spread",
+            "Spread",
+            "Fraction of the price; half of it is paid each way. Empty: the data's own, where they have one.",
+        ),
+        _field(BacktestRequest, "fill", "Fill", "Decided at a bar's close; filled then or at the next bar."),
+        _field(BacktestRequest, "sizing", "Sizing"),
+        _field(BacktestRequest, "size", "Size", "Fraction of the equity, or units."),
+        _field(
+            BacktestRequest, "stop_loss", "Stop loss", "Distance from the entry price; 0.05 is 5 % of it."
+        ),
+        _field(BacktestRequest, "take_profit", "Take profit", "Distance from the entry price."),
+        _field(
+            BacktestRequest, "trailing_stop", "Trailing stop", "Distance from the best price since entry."
+        ),
+        _field(BacktestRequest, "allow_short", "Allow short positions"),
+        *_queueing(BacktestRequest),
+    )
+
+
+def _advanced() -> tuple[Field, ...]:
+    return (
+        _field(BacktestRequest, "stop_unit", "Stops in", "Fractions of the price, or average true ranges."),
+        _field(BacktestRequest, "atr_period", "Bars of the average true range", "Where stops are in it."),
+        _field(
+            BacktestRequest, "quantity_step", "Quantity step", "Quantities are cut to a multiple; 0: any."
+        ),
+        _field(BacktestRequest, "minimum_quantity", "Least quantity", "Smaller orders are refused."),
+        _field(
+            BacktestRequest,
+            "max_leverage",
+            "Greatest leverage",
+            "Notional over equity; larger orders are cut, and a larger size is refused.",
+        ),
+        _field(BacktestRequest, "seed", "Seed", "Of the bootstrap that gives the ranges of confidence."),
+    )
+
+
 TRAINING = Form(
     title="New training",
     operation_type="training",
@@ -111,13 +161,17 @@ TRAINING = Form(
         ),
         *_dates(TrainingRequest),
     ),
-    more=(
-        _field(TrainingRequest, "seed", "Seed", "The same seed gives the same model."),
-        _field(TrainingRequest, "device", "Device", "auto: the best that the worker has."),
-        _field(TrainingRequest, "prefer_gpu", "Prefer a GPU"),
-        *_queueing(TrainingRequest),
+    folds=(
+        Fold(
+            "Seed, device and queue",
+            (
+                _field(TrainingRequest, "seed", "Seed", "The same seed gives the same model."),
+                _field(TrainingRequest, "device", "Device", "auto: the best that the worker has."),
+                _field(TrainingRequest, "prefer_gpu", "Prefer a GPU"),
+                *_queueing(TrainingRequest),
+            ),
+        ),
     ),
-    more_title="Seed, device and queue",
 )
 BACKTEST = Form(
     title="New backtest",
@@ -134,25 +188,7 @@ BACKTEST = Form(
         *_dates(BacktestRequest),
         _field(BacktestRequest, "initial_capital", "Initial capital"),
     ),
-    more=(
-        _field(BacktestRequest, "commission", "Commission", "Fraction of the notional, each way."),
-        _field(BacktestRequest, "slippage", "Slippage", "Fraction of the price, against us."),
-        _field(
-            BacktestRequest,
-            "spread",
-            "Spread",
-            "Fraction of the price; half of it is paid each way. Empty: the data's own, where they have one.",
-        ),
-        _field(BacktestRequest, "fill", "Fill", "Decided at a bar's close; filled then or at the next bar."),
-        _field(BacktestRequest, "sizing", "Sizing"),
-        _field(BacktestRequest, "size", "Size", "Fraction of the equity, or units."),
-        _field(BacktestRequest, "stop_loss", "Stop loss", "Fraction of the entry price; 0.05 is 5 %."),
-        _field(BacktestRequest, "take_profit", "Take profit", "Fraction of the entry price."),
-        _field(BacktestRequest, "trailing_stop", "Trailing stop", "Fraction of the best price since entry."),
-        _field(BacktestRequest, "allow_short", "Allow short positions"),
-        *_queueing(BacktestRequest),
-    ),
-    more_title="Costs, fills, stops and queue",
+    folds=(Fold("Costs, fills, stops and queue", _costs()), Fold("Advanced", _advanced())),
 )
 IMPORT = Form(
     title="Import market data",
@@ -166,8 +202,7 @@ IMPORT = Form(
         _field(ImportRequest, "timezone", "Time zone", "Of the file's times; empty: UTC. Example: America/New_York"),
         _field(ImportRequest, "adjust", "Apply the adjusted close to open, high, low and close"),
     ),
-    more=(_field(ImportRequest, "priority", "Priority", "Higher goes first."),),
-    more_title="Queue",
+    folds=(Fold("Queue", (_field(ImportRequest, "priority", "Priority", "Higher goes first."),)),),
 )  # fmt: skip
 MODELS: dict[str, tuple[Form, type[BaseModel]]] = {
     "training": (TRAINING, TrainingRequest),

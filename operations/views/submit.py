@@ -102,9 +102,14 @@ def _form_page(request: PageRequest, form: Form, typed: Mapping[str, str], answe
         "title": form.title,
         "submit_text": form.submit_text,
         "main_fields": filled(form.main, typed, by_field, suggestions),
-        "more_fields": filled(form.more, typed, by_field, suggestions),
-        "more_title": form.more_title,
-        "more_open": any(one.name in by_field for one in form.more),
+        "folds": [
+            {
+                "title": fold.title,
+                "fields": filled(fold.fields, typed, by_field, suggestions),
+                "is_open": any(one.name in by_field for one in fold.fields),
+            }
+            for fold in form.folds
+        ],
         "problems": [
             {
                 "field": problem.name if problem.name in labels else "",

@@ -129,10 +129,10 @@ def _stops(
     open_, high, low, _ = bars[bar]
     if held.trail is not None and bar - 1 >= held.first_live_bar:
         assert rules.trailing_stop is not None
-        if held.side > 0:
-            held.trail = max(held.trail, bars[bar - 1][1] * (1 - rules.trailing_stop))
-        else:
-            held.trail = min(held.trail, bars[bar - 1][2] * (1 + rules.trailing_stop))
+        best = bars[bar - 1][1] if held.side > 0 else bars[bar - 1][2]
+        # As `away` has it, to the last bit: where the best price is still the entry's, both stops are the same level.
+        moved = best - held.side * (rules.trailing_stop * best)
+        held.trail = max(held.trail, moved) if held.side > 0 else min(held.trail, moved)
     barriers = [
         (level, name)
         for level, name in ((held.stop, "stop_loss"), (held.trail, "trailing_stop"))

@@ -67,6 +67,28 @@ def test_the_compiled_engine_is_the_literal_one(case: tuple[pd.DataFrame, list[i
     assert result.refused == expected["refused"]
 
 
+@given(st.floats(50, 150), fraction.filter(bool), st.sampled_from([-1, 1]))
+@settings(deadline=None)
+def test_a_trailing_stop_as_wide_as_the_fixed_one_leaves_the_exit_to_it_until_the_price_moves(
+    price: float, width: float, side: int
+) -> None:
+    """Both levels are the same to the last bit, in either engine."""
+    against = [price * (1 - side * reach) for reach in (0.0, 0.001, 0.5)]
+    data = pd.DataFrame(
+        {
+            "open": price,
+            "high": np.maximum(price, against),
+            "low": np.minimum(price, against),
+            "close": price,
+        },
+        index=pd.date_range("2020-01-01", periods=3, freq="h", tz="UTC"),
+    )
+    rules = Rules(allow_short=True, slippage=0.0, spread=0.0, stop_loss=width, trailing_stop=width)
+    expected = literal_engine.simulate([tuple(row) for row in data.to_numpy().tolist()], [side] * 3, rules)
+    assert [trade["exit_reason"] for trade in expected["trades"]] == ["stop_loss"]
+    assert simulate(data, [side] * 3, rules).trades["exit_reason"].tolist() == ["stop_loss"]
+
+
 @given(cases())
 @settings(max_examples=200, deadline=None)
 def test_the_trades_sum_to_the_change_of_equity_to_the_cent(

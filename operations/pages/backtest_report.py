@@ -5,11 +5,21 @@ Whatever a report lacks is left out of the page; nothing is computed here but th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from operations.pages.charts import Chart, Table, readable, thinned
-from operations.pages.report_charts import Points, bars, chart, column, day, pane, records, series
+from operations.pages.report_charts import (
+    Points,
+    bars,
+    chart,
+    clock,
+    column,
+    day,
+    milliseconds,
+    pane,
+    records,
+    series,
+)
 from operations.templatetags.figures import decimal, percent, signed_percent, whole
 
 TIME = {"type": "time", "name": "time"}
@@ -93,7 +103,7 @@ class BacktestReport:
 
 def read(report: dict[str, Any]) -> BacktestReport:
     data = report.get("series") or {}
-    times = [_milliseconds(moment) for moment in data.get("time") or []]
+    times = [milliseconds(moment) for moment in data.get("time") or []]
     trades = [_trade(number, row) for number, row in enumerate(report.get("trades") or [], 1)]
     charts = [
         chart(
@@ -230,22 +240,14 @@ def _month(value: float | None, small: float, great: float) -> Month:
     return Month(value, step if value > 0 else -step)
 
 
-def _milliseconds(moment: Any) -> int:
-    """An ISO time or a number of milliseconds."""
-    if isinstance(moment, int | float):
-        return int(moment)
-    parsed = datetime.fromisoformat(moment)
-    return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
 def _trade(number: int, row: dict[str, Any]) -> Trade:
-    entry = _milliseconds(row["entry_time"])
+    entry = milliseconds(row["entry_time"])
     leaves = row.get("exit_time")
-    left = _milliseconds(leaves) if leaves else entry
+    left = milliseconds(leaves) if leaves else entry
     return Trade(
         number=number,
-        entry_time=_clock(entry),
-        exit_time=_clock(left) if leaves else "",
+        entry_time=clock(entry),
+        exit_time=clock(left) if leaves else "",
         side=_side(row["side"]),
         quantity=row["quantity"],
         entry_price=row["entry_price"],
@@ -265,9 +267,3 @@ def _side(side: Any) -> str:
     if isinstance(side, str):
         return side
     return "long" if side > 0 else "short"
-
-
-def _clock(milliseconds: int) -> str:
-    """The minute; the day alone where it is midnight."""
-    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(" ", "minutes")[:16]
-    return text.removesuffix(" 00:00")

@@ -1,13 +1,19 @@
 """Two to ten operations side by side: what differs first, then metrics with the best marked, then curves."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from operations.models import MetricPoint, Operation
-from operations.pages.charts import Chart, side_by_side
-from operations.pages.headline import described
+from operations.models import Operation
+from operations.pages.charts import Chart
+from operations.pages.comparison_charts import equity_chart, loss_chart
+from operations.pages.headline import described, strategy_name
+from workers.strategy.document import read_document
+from workers.strategy.problems import StrategyError
 
 MOST = 10
+STRATEGY = "strategy_yaml"
 
 # Metrics of which more is better, and of which less is; of others (counts, settings) neither.
 MORE_IS_BETTER = {
@@ -22,8 +28,8 @@ LESS_IS_BETTER = {"volatility", "fees", "slippage_cost", "loss", "rmse", "mae", 
 class Row:
     name: str
     values: list[Any]
-    best: int | None = None
-    """index of the best value"""
+    best: frozenset[int] = frozenset()
+    """indices of the best value, several where they are equal"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +50,48 @@ def load(ids: list[str]) -> list[Operation]:
 
 def compare(operations: list[Operation]) -> Comparison:
     parameters = _rows([operation.parameters for operation in operations])
+    parameters = [
+        one for row in parameters for one in (_strategy_rows(row) if row.name == STRATEGY else [row])
+    ]
     different = [row for row in parameters if len({repr(value) for value in row.values}) > 1]
+    charts = [equity_chart(operations), loss_chart(operations)]
     return Comparison(
         operations=operations,
         different=different,
         same=[row for row in parameters if row not in different],
         metrics=[_judged(row) for row in _rows([_metrics(operation) for operation in operations])],
-        charts=[chart for chart in [_loss_chart(operations)] if chart],
+        charts=[chart for chart in charts if chart],
     )
 
 
 def _rows(mappings: list[dict[str, Any]]) -> list[Row]:
     names = dict.fromkeys(name for mapping in mappings for name in mapping)
     return [Row(name, [mapping.get(name) for mapping in mappings]) for name in names]
+
+
+def _strategy_rows(row: Row) -> list[Row]:
+    """The files' values one a row, as `strategy.training.epochs`; their name alone where they are all the same."""
+    if len(set(row.values)) == 1:
+        return [Row("strategy", [strategy_name(text) for text in row.values])]
+    return _rows([_values_of(text) if isinstance(text, str) else {} for text in row.values])
+
+
+@lru_cache(
+    maxsize=128
+)  # reading a file takes some milliseconds, and the same few are compared again and again
+def _values_of(text: str) -> dict[str, Any]:
+    try:
+        return dict(_values("strategy", read_document(text).data))
+    except StrategyError:
+        return {"strategy": text}
+
+
+def _values(name: str, data: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(data, dict):
+        yield name, data
+        return
+    for key, value in data.items():
+        yield from _values(f"{name}.{key}", value)
 
 
 def _metrics(operation: Operation) -> dict[str, Any]:
@@ -73,33 +108,8 @@ def _metrics(operation: Operation) -> dict[str, Any]:
 
 def _judged(row: Row) -> Row:
     name = row.name.rsplit(".", 1)[-1]
-    known = [(value, index) for index, value in enumerate(row.values) if value is not None]
-    if len({value for value, _ in known}) < 2 or name not in MORE_IS_BETTER | LESS_IS_BETTER:
+    known = {value for value in row.values if value is not None}
+    if len(known) < 2 or name not in MORE_IS_BETTER | LESS_IS_BETTER:
         return row
-    best = max(known)[1] if name in MORE_IS_BETTER else min(known)[1]
-    return Row(row.name, row.values, best)
-
-
-def _loss_chart(operations: list[Operation]) -> Chart | None:
-    """Validation loss of the trainings among them, overlaid."""
-    names = {operation.pk: f"{index}. {operation.about}" for index, operation in enumerate(operations, 1)}  # type: ignore[attr-defined]  # of `described`
-    points = (
-        MetricPoint.objects.filter(operation__in=operations, name="validation_loss")
-        .order_by("step")
-        .values_list("operation_id", "step", "value")
-    )
-    curves: dict[str, list[tuple[int, float | None]]] = {}
-    for operation_id, step, value in points:
-        curves.setdefault(names[operation_id], []).append((step, value))
-    if not curves:
-        return None
-    pane = {
-        "name": "validation loss",
-        "log": True,
-        "smooth": True,
-        "series": [{"name": name, "data": data} for name, data in curves.items()],
-    }
-    spec = {"x": {"type": "value", "name": "epoch"}, "panes": [pane]}
-    return Chart(
-        "compare-loss", "Validation loss", spec, side_by_side("epoch", curves), log=True, smooth=True
-    )
+    best = max(known) if name in MORE_IS_BETTER else min(known)
+    return Row(row.name, row.values, frozenset(i for i, value in enumerate(row.values) if value == best))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -100,3 +101,17 @@ def _cell(value: Any, reads: Callable[[Any], str] | None) -> Any:
 def day(value: Any) -> str:
     """The date of an ISO time; a dash where there is none."""
     return str(value)[:10] if value else DASH
+
+
+def milliseconds(moment: Any) -> int:
+    """An ISO time or a number of milliseconds."""
+    if isinstance(moment, int | float):
+        return int(moment)
+    parsed = datetime.fromisoformat(moment)
+    return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def clock(moment_ms: int) -> str:
+    """The minute; the day alone where it is midnight."""
+    text = datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(" ", "minutes")[:16]
+    return text.removesuffix(" 00:00")

@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse, HttpResponseNotModified, Streamin
 from django.shortcuts import get_object_or_404, render
 
 from operations.models import Operation
-from operations.pages import backtest_report, training_report
+from operations.pages import backtest_report, stored_reports, training_report
 from operations.pages import operation_detail as reading
 from operations.pages.charts import metric_charts
 from operations.pages.headline import CLONABLE, strategies_of_models, subject
@@ -18,7 +18,6 @@ from operations.pages.model_card import architecture
 from operations.pages.scores import headlines, scores
 from operations.pages.trust import audit_lines, warnings_of
 from operations.states import Status
-from operations.views.report_file import ReportUnavailableError, load_report
 from operations.views.request import PageRequest, page
 from operations.views.through_api import send
 from registry.roles import Role, refusal
@@ -245,11 +244,11 @@ def _report_context(request: PageRequest, operation: Operation) -> dict[str, Any
         "month_names": MONTHS,
     }
     try:
-        report = load_report(request, operation)
+        report = stored_reports.read(operation)
         if operation.operation_type == "backtesting":
             return {**context, "report": backtest_report.read(report)}
         return {**context, "report": training_report.read(report, result, reading.curves(operation))}
-    except ReportUnavailableError as error:
+    except stored_reports.ReportUnavailableError as error:
         return {**context, "report_missing": str(error)}
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         logger.exception("a report cannot be shown", operation_id=operation.pk)

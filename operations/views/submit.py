@@ -57,10 +57,10 @@ def submit(request: PageRequest, kind: str) -> HttpResponse:
     if request.method != "POST":
         return _form_page(request, form, _prefilled(request, form), Answer(200))
     typed = _typed(request.POST)
+    key = typed.get("idempotency_key", "")[:200]
     if form is IMPORT:
-        answer = send_upload(request, form.api_path)
+        answer = send_upload(request, form.api_path, key)
     else:
-        key = typed.get("idempotency_key", "")[:200]
         answer = send(request, "POST", form.api_path, body_of(form, typed), key)
     if not answer.is_good:
         return _form_page(request, form, typed, answer)

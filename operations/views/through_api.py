@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
+from django.http.request import HttpHeaders
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
@@ -71,8 +72,12 @@ def send(
     return _answer(_dispatch(_inner(request, method, path, body, idempotency_key), path))
 
 
-def send_upload(request: HttpRequest, path: str) -> Answer:
-    """Hands the multipart form of `request` itself to the API's view at `path`."""
+def send_upload(request: HttpRequest, path: str, idempotency_key: str = "") -> Answer:
+    """Hands the multipart form of `request` itself to the API's view at `path`, as a program would send it."""
+    request.META["HTTP_ACCEPT"] = "application/json"
+    if idempotency_key:
+        request.META["HTTP_IDEMPOTENCY_KEY"] = idempotency_key
+    request.headers = HttpHeaders(request.META)  # those that were read before are a browser's
     return _answer(_dispatch(request, path))
 
 
@@ -119,22 +124,3 @@ def _answer(response: HttpResponseBase) -> Answer:
     except ValueError:
         data = {}
     return Answer(response.status_code, data if isinstance(data, dict) else {"results": data})
-
-
-def download(request: HttpRequest, path: str, most: int) -> bytes | None:
-    """A file that the API serves, at most `most` bytes of it; None where it is not there."""
-    response = _dispatch(_inner(request, "GET", path, None, ""), path)
-    try:
-        if response.status_code != 200:
-            return None
-        if not response.streaming:
-            return bytes(getattr(response, "content", b""))[:most]
-        chunks, size = [], 0
-        for chunk in response:
-            chunks.append(bytes(chunk))
-            size += len(chunk)
-            if size >= most:
-                break
-        return b"".join(chunks)[:most]
-    finally:
-        response.close()

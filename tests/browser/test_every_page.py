@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import serious
+from tests.browser.watch import serious
 
 pytestmark = pytest.mark.browser
 

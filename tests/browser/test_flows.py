@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from operations.models import LogLine, Operation
-from tests.browser.conftest import serious
 from tests.browser.population import ago
+from tests.browser.watch import serious
 
 pytestmark = pytest.mark.browser
 

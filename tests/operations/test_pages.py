@@ -7,10 +7,12 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
+from operations import artifacts
 from operations.models import Operation
 from operations.pages.comparison import compare, load
 from operations.pages.strategies import used
-from tests.browser.population import operation, populate
+from tests.browser.population import STRATEGY, operation, populate, trained
+from tests.browser.reports import backtest_report
 
 SIGNED_IN = 2
 """Queries of every page: the session and its user."""
@@ -34,6 +36,8 @@ QUERIES = {
     "operations?status=FAILED": 4,
     "operations/{running}": 5,
     "operations/{trained}?tab=metrics": 2,
+    "operations/{trained}?tab=report": 3,
+    "operations/{backtested}?tab=report": 2,
     "operations/{running}?tab=log": 3,
     "operations/{trained}?tab=parameters": 1,
     "operations/{trained}?tab=events": 2,
@@ -44,6 +48,7 @@ QUERIES = {
     "strategies": 2,
     "strategies/{strategy}": 1,
     "compare?operation={trained}&operation={trained_again}": 2,
+    "compare?operation={backtested}&operation={backtested_again}": 3,
 }
 
 
@@ -164,17 +169,68 @@ def test_the_log_is_filtered_by_level_and_text(browser: Client, ids: dict[str, s
 def test_a_comparison_marks_the_best_value_and_names_what_differs(
     browser: Client, ids: dict[str, str]
 ) -> None:
-    first, second = (
-        compared.pk
-        for compared in Operation.objects.filter(pk__in=[ids["trained"], ids["trained_again"]]).order_by(
-            "result__metrics__test__loss"
-        )
-    )
-    found = compare(load([second, first]))
+    found = compare(load([ids["trained_again"], ids["trained"]]))
     loss = next(row for row in found.metrics if row.name == "test.loss")
-    assert loss.best == 1
-    assert {row.name for row in found.different} == set()
-    assert browser.get("/dashboard/compare", {"operation": first}).status_code == 200
+    assert loss.best == {1}
+    assert found.different == []
+    assert browser.get("/dashboard/compare", {"operation": ids["trained"]}).status_code == 200
+
+
+def test_equal_bests_are_both_marked(ids: dict[str, str]) -> None:
+    Operation.objects.filter(pk=ids["trained"]).update(result={"metrics": {"test": {"loss": 0.5}}})
+    three = [ids["trained"], ids["trained_again"], ids["backtested"]]
+    Operation.objects.filter(pk=ids["backtested"]).update(result={"metrics": {"test": {"loss": 0.5}}})
+    (loss,) = [row for row in compare(load(three)).metrics if row.name == "test.loss"]
+    assert loss.best == {0, 2}
+
+
+def test_strategies_are_compared_value_by_value(ids: dict[str, str], staff: Any) -> None:
+    longer = operation(
+        staff,
+        "training",
+        "COMPLETED",
+        parameters={"strategy_yaml": STRATEGY.replace("period: 14", "period: 21")},
+    )
+    found = compare(load([ids["trained"], longer.pk]))
+    differing = {row.name: row.values for row in found.different}
+    assert differing["strategy.indicators.rsi_14.period"] == [14, 21]
+    assert differing["seed"] == [42, None]
+    assert "strategy.indicators.rsi_14.type" in {row.name for row in found.same}
+
+
+def test_curves_of_ten_operations_are_told_apart(ids: dict[str, str], staff: Any) -> None:
+    tens = [trained(staff, shift=number / 100).pk for number in range(10)]
+    (chart,) = compare(load(tens)).charts
+    looks = [(line["tone"], line["dashed"]) for line in chart.spec["panes"][0]["series"]]
+    assert len(set(looks)) == 10
+    assert len(chart.table.columns) == 11
+    assert len(chart.table.rows) == 80
+
+
+def test_equity_is_compared_as_growth_and_only_while_each_ran(ids: dict[str, str]) -> None:
+    (chart,) = compare(load([ids["backtested"], ids["backtested_again"]])).charts
+    first = chart.spec["panes"][0]["series"][0]["data"]
+    equity = backtest_report()["series"]["equity"]
+    assert chart.title == "Equity"
+    assert first[-1][1] == pytest.approx(equity[-1] / 100_000, rel=1e-5)
+    assert chart.table.rows[0][0] == "2010-01-04"
+    assert chart.table.rows[-1][1] == first[-1][1]
+
+
+def test_a_report_that_cannot_be_read_leaves_the_others_comparable(
+    browser: Client, ids: dict[str, str]
+) -> None:
+    broken = Operation.objects.get(pk=ids["backtested_again"])
+    broken.artifacts.filter(name="report.json").update(
+        file=artifacts.put([b'{"series": {"time": [1], "equity": ["x"]}}'])
+    )
+    (chart,) = compare(load([ids["backtested"], broken.pk])).charts
+    assert len(chart.spec["panes"][0]["series"]) == 1
+    broken.artifacts.update(file=artifacts.put([b"not JSON"]))
+    answer = browser.get(f"/dashboard/compare?operation={ids['backtested']}&operation={broken.pk}")
+    assert answer.status_code == 200
+    page = browser.get(f"/dashboard/operations/{broken.pk}?tab=report").content.decode()
+    assert "report.json is not JSON." in page
 
 
 def test_the_numbers_shown_are_those_of_the_result(browser: Client, ids: dict[str, str]) -> None:

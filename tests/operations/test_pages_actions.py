@@ -3,6 +3,7 @@
 The API here is one view that notes what it was sent: the rules themselves are tested with the API.
 """
 
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -95,6 +96,14 @@ def test_a_refused_form_comes_back_with_its_text_and_each_error_beside_its_field
 def test_a_number_that_is_none_is_sent_as_it_was_typed(browser: Client) -> None:
     browser.post("/dashboard/new/training", {"strategy_yaml": "x", "seed": "many"})
     assert SENT[0]["body"]["seed"] == "many"
+
+
+def test_a_file_is_sent_to_the_api_as_a_program_sends_it(browser: Client) -> None:
+    typed = {"symbol": "AAPL", "timeframe": "1d", "idempotency_key": "k2", "file": BytesIO(b"Date,Open")}
+    answer = browser.post("/dashboard/new/import", typed, headers={"accept": "text/html"})
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == f"/dashboard/operations/{Operation.objects.get().pk}"
+    assert (SENT[0]["body"]["symbol"], SENT[0]["key"]) == ("AAPL", "k2")
 
 
 def test_a_clone_is_filled_with_what_its_origin_was_submitted_with(browser: Client) -> None:

@@ -1,0 +1,160 @@
+"""What stands on a page is what the API answers about the same operation: both are read as their users read them."""
+
+import json
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from tests.browser.population import populate
+from tests.operations.page_text import Element, facts, read, rows, shows, table, tiles
+
+
+@pytest.fixture
+def ids(staff: Any) -> dict[str, str]:
+    cache.clear()
+    return populate(staff)
+
+
+class Both:
+    """The same person at the pages and at the API."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def page(self, address: str) -> Element:
+        answer = self.client.get(f"/dashboard/{address}")
+        assert answer.status_code == 200
+        return read(answer.content.decode())
+
+    def api(self, address: str) -> Any:
+        answer = self.client.get(f"/{address}", headers={"accept": "application/json"})
+        assert answer.status_code == 200
+        return json.loads(answer.getvalue())
+
+
+@pytest.fixture
+def both(client: Client, staff: Any) -> Both:
+    client.force_login(staff)
+    return Both(client)
+
+
+def test_a_reader_of_figures_sees_a_wrong_digit() -> None:
+    assert shows("+39.4 %", 0.394)
+    assert shows("−19.2 %", -0.192)
+    assert shows("118\u202f400", 118_400)
+    assert shows("0.41", 0.4149)
+    assert not shows("+39.4 %", -0.394)
+    assert not shows("39.4", 0.394)
+    assert not shows("0.41", 0.416)
+    assert not shows("–", 0.0)
+
+
+def test_the_report_of_a_training(both: Both, ids: dict[str, str]) -> None:
+    result = both.api(f"operations/{ids['trained']}")["result"]
+    report = both.api(f"operations/{ids['trained']}/artifacts/report.json")
+    page = both.page(f"operations/{ids['trained']}?tab=report")
+    large = tiles(page)
+    assert large["Best epoch"] == (str(result["best_epoch"]), f"of {result['epochs']}")
+    assert shows(large["Accuracy, test"][0], result["metrics"]["test"]["accuracy"])
+    assert shows(large["Accuracy, test"][1], result["metrics"]["validation"]["accuracy"])
+    assert shows(large["Loss, test"][0], result["metrics"]["test"]["loss"])
+    assert shows(large["Parameters"][0], result["model"]["parameters_count"])
+    assert shows(large["Trained in"][0], round(result["seconds"]))
+    for name, *parts in table(page, "Scores"):
+        key = name.lower()
+        metrics = [
+            result["rows"][part] if key == "rows" else result["metrics"][part][key]
+            for part in ("train", "validation", "test")
+        ]
+        assert all(map(shows, parts, metrics)), name
+    classes = table(page, "By class")
+    assert [row[0] for row in classes] == [one["class"] for one in report["classes"]]
+    for row, one in zip(classes, report["classes"], strict=True):
+        expected = [one[key] for key in ("precision", "recall", "f1", "support")]
+        assert all(map(shows, row[1:], expected)), row
+    confusion = table(page, "Confusion")
+    for (label, *cells), name, counts in zip(
+        confusion, report["confusion_matrix"]["labels"], report["confusion_matrix"]["matrix"], strict=True
+    ):
+        assert label == name
+        assert all(map(shows, cells, counts)), label
+
+
+def test_the_report_of_a_backtest(both: Both, ids: dict[str, str]) -> None:
+    result = both.api(f"operations/{ids['backtested']}")["result"]
+    report = both.api(f"operations/{ids['backtested']}/artifacts/report.json")
+    page = both.page(f"operations/{ids['backtested']}?tab=report")
+    metrics, held = result["metrics"], result["benchmark"]
+    large = tiles(page)
+    for name, key in (
+        ("Total return", "total_return"),
+        ("CAGR", "cagr"),
+        ("Sharpe", "sharpe"),
+        ("Max drawdown", "max_drawdown"),
+    ):
+        assert shows(large[name][0], metrics[key]), name
+        assert shows(large[name][1], held[key]), name
+    assert shows(large["Trades"][0], metrics["trades"])
+    assert shows(large["Trades"][1], metrics["win_rate"])
+    assert shows(large["Final equity"][0], metrics["final_equity"])
+    assert shows(large["Final equity"][1], metrics["initial_capital"])
+    everything = facts(page)
+    for name, key in (("Profit factor", "profit_factor"), ("PSR", "psr"), ("DSR", "dsr"), ("Fees", "fees")):
+        assert shows(everything[name], metrics[key]), name
+
+    trades = table(page, "Trades")
+    assert f"Trades {len(report['trades'])}" in [title.text for title in page.all("h2")]
+    assert len(trades) == len(report["trades"])
+    for row, trade in zip(trades, report["trades"], strict=True):
+        expected = [trade[key] for key in ("quantity", "entry_price", "exit_price", "pnl", "return")]
+        assert row[2:4] == [trade["entry_time"][:10], trade["exit_time"][:10]]
+        assert all(map(shows, row[7:9], expected[3:])), row
+
+
+def test_the_list_of_operations(both: Both, ids: dict[str, str]) -> None:
+    known = both.api("operations?limit=200")["results"]
+    page = both.page("operations")
+    shown = {row[1].split(" ")[-1]: row for row in rows(page)}
+    assert len(shown) == len(known)
+    for operation in known:
+        row, result = shown[operation["operation_id"][:8]], operation["result"]
+        match operation["operation_type"]:
+            case "backtesting":
+                assert shows(row[4].removeprefix("return"), result["metrics"]["total_return"])
+            case "training" if result:
+                assert shows(row[4], result["metrics"]["test"]["accuracy"])
+            case "data_import":
+                assert shows(row[4], result["rows"])
+            case _:
+                assert row[4] in ("", "cancelled")
+        assert row[5] == (operation["worker_id"] or "")
+        if operation["status"] == "RUNNING":
+            assert shows(row[2], operation["progress"]["percentage"] / 100)
+    tabs = {tab.text for tab in page.all("nav", "tabs")[0].all("a")}
+    for name, status in (("Completed", "COMPLETED"), ("Failed", "FAILED"), ("Waiting", "PENDING")):
+        assert f"{name} {sum(one['status'] == status for one in known)}" in tabs
+
+
+def test_workers(both: Both, ids: dict[str, str]) -> None:
+    listed = {row[0].split(" ")[0]: row for row in rows(both.page("workers"))}
+    known = both.api("workers?limit=200")["results"]
+    assert listed.keys() == {worker["worker_id"] for worker in known}
+    assert sum(worker["completed"] for worker in known) > 0
+    assert sum(worker["failed"] for worker in known) > 0
+    for worker in known:
+        told = facts(both.page(f"workers/{worker['worker_id']}"))
+        assert (told["Done"], told["Failed"]) == (str(worker["completed"]), str(worker["failed"]))
+        assert listed[worker["worker_id"]][5:7] == [told["Done"], told["Failed"]]
+
+
+def test_market_data(both: Both, ids: dict[str, str]) -> None:
+    listed = {(row[0], row[1]): row for row in rows(both.page("market-data"))}
+    for data in both.api("market-data?limit=200")["results"]:
+        row = listed.pop((data["symbol"], data["timeframe"]))
+        assert row[3:5] == [data["start"][:10], data["end"][:10]]
+        assert shows(row[5], data["rows"])
+        told = facts(both.page(f"market-data/{data['symbol']}/{data['timeframe']}"))
+        assert shows(told["Bars"], data["rows"])
+    assert not listed

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.browser.watch import pytest_runtest_makereport as pytest_runtest_makereport
 from tests.stack.system import Up, until, up
 
 DEMO_TIMEOUT_S = 120

@@ -16,19 +16,15 @@ RUN_TIMEOUT_S = 90
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 
 
-def newest(system: Up, kind: str) -> dict[str, Any]:
+def oldest(system: Up, kind: str) -> dict[str, Any]:
+    """The demo's own: what other tests submit comes after it."""
     found = system.get(f"/operations?operation_type={kind}")["results"]
     assert found, system.output
-    return dict(system.get(f"/operations/{found[0]['operation_id']}"))
-
-
-def oldest_training(system: Up) -> dict[str, Any]:
-    found = system.get("/operations?operation_type=training")["results"]
     return dict(system.get(f"/operations/{found[-1]['operation_id']}"))
 
 
 def start_training(system: Up, **changes: Any) -> str:
-    parameters = oldest_training(system)["parameters"]
+    parameters = oldest(system, "training")["parameters"]
     wanted = ("strategy_yaml", "symbols", "timeframes", "start_date", "end_date", "seed")
     body = {key: parameters[key] for key in wanted if parameters.get(key) is not None}
     with system.http() as http:
@@ -49,7 +45,7 @@ def until_status(system: Up, operation_id: str, *statuses: str) -> dict[str, Any
 
 def long_strategy(system: Up) -> str:
     """The demo's strategy, made to train for a long time and never to stop early."""
-    text = str(oldest_training(system)["parameters"]["strategy_yaml"])
+    text = str(oldest(system, "training")["parameters"]["strategy_yaml"])
     text, epochs = re.subn(r"(?m)^(\s*epochs:\s*)\d+", r"\g<1>2000", text)
     text, _ = re.subn(r"(?m)^(\s*patience:\s*)\d+", r"\g<1>2000", text)
     assert epochs == 1
@@ -61,10 +57,10 @@ def test_the_demo_imports_trains_and_backtests_and_its_numbers_hold_together(sys
     assert {symbol: row["rows"] for symbol, row in coverage.items()} == {
         "AAPL": 3270, "FB": 196, "GOOG": 2148, "IBM": 3270, "MSFT": 3270,
     }  # fmt: skip
-    training = oldest_training(system)
+    training = oldest(system, "training")
     assert training["status"] == "COMPLETED"
     assert training["result"]["rows"]["train"] > 3000
-    backtest = newest(system, "backtesting")
+    backtest = oldest(system, "backtesting")
     result = backtest["result"]
     metrics = result["metrics"]
     assert result["provenance"]["model_sha256"] == training["result"]["model"]["sha256"]
@@ -80,7 +76,7 @@ def test_the_demo_imports_trains_and_backtests_and_its_numbers_hold_together(sys
 
 
 def test_the_same_training_again_gives_the_same_model_to_the_bit(system: Up) -> None:
-    first = oldest_training(system)["result"]
+    first = oldest(system, "training")["result"]
     again = until_status(system, start_training(system), "COMPLETED")["result"]
     assert again["model"]["sha256"] == first["model"]["sha256"]
     assert again["metrics"] == first["metrics"]
@@ -101,7 +97,7 @@ def test_a_cancelled_training_ends_cancelled_and_frees_its_worker(system: Up) ->
 
 
 def test_a_killed_worker_loses_no_operation_and_changes_no_number(system: Up) -> None:
-    strategy = str(oldest_training(system)["parameters"]["strategy_yaml"])
+    strategy = str(oldest(system, "training")["parameters"]["strategy_yaml"])
     operation_id = start_training(system, strategy_yaml=strategy)
     running = until_status(system, operation_id, "RUNNING")
     victim = running["attempts"][-1]["worker_id"]
@@ -111,7 +107,7 @@ def test_a_killed_worker_loses_no_operation_and_changes_no_number(system: Up) ->
     assert (first["worker_id"], first["outcome"]) == (victim, "lost")
     assert second["outcome"] == "completed"
     assert second["instance_id"] != first["instance_id"]
-    expected = oldest_training(system)["result"]
+    expected = oldest(system, "training")["result"]
     assert finished["result"]["model"]["sha256"] == expected["model"]["sha256"]
 
 

@@ -1,0 +1,187 @@
+"""What people do all day, in a browser, against the running product: nothing here is a row that a test wrote."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from tests.browser.watch import Watch, launched, watched
+from tests.stack.system import Up
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.timeout(240)]
+
+SOON_MS = 30_000
+"""Until a worker has done something short, on a machine that has other work."""
+BARS = "Date,Open,High,Low,Close,Volume\n" + "".join(
+    f"2024-01-{day:02},{day},{day + 1},{day - 1},{day},100\n" for day in (2, 3, 4, 5, 8, 9, 10, 11, 12)
+)
+expect.set_options(timeout=SOON_MS)
+
+
+@pytest.fixture(scope="module")
+def context(system: Up) -> Iterator[BrowserContext]:
+    """Signed in as the first user, through the page for it. The browser ends with this module: beside its event loop
+    no test of `async def` can run."""
+    with launched() as browser:
+        signed_in = browser.new_context(base_url=system.url, viewport={"width": 1280, "height": 900})
+        page = signed_in.new_page()
+        page.goto("/")
+        page.get_by_label("User name").fill("admin")
+        page.get_by_label("Password").fill((system.data_dir / "admin-password").read_text().strip())
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        page.close()
+        yield signed_in
+        signed_in.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, system: Up, request: pytest.FixtureRequest) -> Iterator[Page]:
+    with watched(context, Watch(system.url), request.node) as opened:
+        opened.on("dialog", lambda dialog: dialog.accept())
+        yield opened
+
+
+def finished(system: Up, kind: str) -> str:
+    """The id of the demo's own operation of that kind."""
+    found = system.get(f"/operations?operation_type={kind}&status=COMPLETED")["results"]
+    return str(found[-1]["operation_id"])
+
+
+def status(page: Page) -> Locator:
+    return page.locator("#live .page-head .status").first
+
+
+def elsewhere(context: BrowserContext) -> BrowserContext:
+    """The same person in another browser, whose clock can be stopped."""
+    assert context.browser
+    other = context.browser.new_context(storage_state=context.storage_state())
+    other.clock.install(time=datetime(2030, 1, 1, tzinfo=UTC))
+    return other
+
+
+def form(page: Page) -> Locator:
+    return page.locator("#submit-form")
+
+
+def test_a_training_is_submitted_watched_and_cancelled(page: Page, system: Up) -> None:
+    page.goto("/dashboard/new/training")
+    page.get_by_label("Begin with").select_option("example:neuro_fuzzy_daily")
+    expect(page.locator("#preview")).to_contain_text("neuro_fuzzy_daily is valid")
+    editor = page.get_by_role("textbox", name="Strategy")
+    editor.fill(re.sub(r"(epochs|patience): \d+", r"\1: 2000", editor.input_value()))
+    form(page).get_by_label("Symbols").fill("AAPL IBM")
+    page.get_by_role("button", name="Start training").click()
+
+    expect(page).to_have_title(re.compile(r"^\d+ % training neuro_fuzzy_daily · AAPL IBM"))
+    step = page.get_by_text(re.compile(r"^epoch \d+"))
+    expect(step).not_to_have_text(step.inner_text())
+    page.goto(f"{page.url}?tab=metrics")
+    page.locator("[data-chart='metric-loss'][data-drawn]").wait_for()
+
+    stopped = elsewhere(page.context)
+    left_open = stopped.new_page()
+    left_open.goto(page.url)
+    stopped.clock.pause_at(datetime(2030, 1, 2, tzinfo=UTC))  # no timer runs there: it never learns by itself
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelling was requested.")).to_be_visible()
+    expect(status(page)).to_have_text("Cancelled")
+
+    left_open.on("dialog", lambda dialog: dialog.accept())
+    expect(status(left_open)).to_have_text("Running")
+    left_open.get_by_role("button", name="Cancel").click()
+    expect(left_open.locator(".note-bad")).to_contain_text("CANCELLED")
+    expect(status(left_open)).to_have_text("Cancelled")
+    stopped.close()
+
+
+def test_a_file_is_uploaded_and_its_bars_can_be_looked_at(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "bars.csv").write_text(BARS)
+    page.goto("/dashboard/market-data")
+    page.get_by_role("link", name="Import a file").click()
+    page.get_by_label("File").set_input_files(tmp_path / "bars.csv")
+    form(page).get_by_label("Symbol").fill("WALK")
+    form(page).get_by_label("Timeframe").fill("1d")
+    page.get_by_role("button", name="Import").click()
+    page.get_by_role("link", name="Show the result").or_(
+        page.get_by_text("The bars and their quality")
+    ).click()
+    page.get_by_role("link", name="The bars and their quality").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("WALK 1d")
+    expect(page.locator("dl.facts").first).to_contain_text("Bars9")
+
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("WALK 1d was deleted.")).to_be_visible()
+    expect(page.get_by_role("row", name="WALK")).to_have_count(0)
+
+
+def test_a_worker_is_cordoned_with_a_reason_and_works_again(page: Page, system: Up) -> None:
+    worker_id = system.get("/workers?worker_type=backtesting")["results"][0]["worker_id"]
+    page.goto("/dashboard/workers")
+    page.get_by_role("link", name=worker_id).click()
+    page.get_by_text("Cordon or drain").click()
+    page.get_by_label("Reason").fill("new memory is being fitted")
+    page.get_by_role("button", name="Cordon", exact=True).click()
+    expect(page.get_by_text("Cordoned: new memory is being fitted")).to_be_visible()
+    assert system.get(f"/workers/{worker_id}")["cordoned"] is True
+
+    page.get_by_role("button", name="Uncordon").click()
+    expect(page.get_by_text("It gets new work again.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Events").locator("..")).to_contain_text("new memory")
+    assert system.get(f"/workers/{worker_id}")["cordoned"] is False
+
+
+def test_a_model_is_traded_on_another_symbol_and_compared(page: Page, system: Up) -> None:
+    first = finished(system, "backtesting")
+    page.goto(f"/dashboard/operations/{finished(system, 'training')}")
+    page.get_by_role("link", name="Backtest this model").click()
+    form(page).get_by_label("Symbol").fill("IBM")
+    form(page).get_by_role("textbox", name="From").fill("2010-01-01")
+    page.get_by_role("button", name="Start backtest").click()
+    page.get_by_role("link", name="Show the result").or_(page.get_by_role("link", name="Full report")).click()
+    expect(page.get_by_role("heading", name="IBM against buy and hold")).to_be_visible()
+    second = page.url.rsplit("/", 1)[-1].partition("?")[0]
+
+    page.goto("/dashboard/operations?operation_type=backtesting")
+    for operation_id in (first, second):
+        page.get_by_label(f"Choose {operation_id}").check()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("row", name="Symbol")).to_have_text(re.compile("IBM.*GOOG|GOOG.*IBM"))
+    expect(page.get_by_text("(best)").first).to_be_attached()
+    reads_every_chart(page)
+    expect(page.get_by_role("heading", name="Equity")).to_be_visible()
+
+
+@pytest.mark.parametrize("kind", ["training", "backtesting"])
+def test_a_report_is_read(page: Page, system: Up, kind: str) -> None:
+    page.goto(f"/dashboard/operations/{finished(system, kind)}")
+    tabs = page.get_by_role("navigation", name="About this operation").get_by_role("link")
+    for name in tabs.all_inner_texts():
+        tabs.get_by_text(name, exact=True).click()
+        expect(tabs.and_(page.locator("[aria-current]"))).to_have_text(name)
+    tabs.get_by_text("Report", exact=True).click()
+    assert reads_every_chart(page) >= 3
+    if kind == "backtesting":
+        trades = page.locator("#trades table")
+        trades.get_by_role("button", name="P&L").click()
+        shown = [
+            float(str(cell.get_attribute("data-value"))) for cell in trades.locator("td:nth-child(8)").all()
+        ]
+        assert len(shown) > 5
+        assert shown == sorted(shown, reverse=True)
+        trades.get_by_role("button", name="Show trade 2 in the chart").click()
+        expect(page.locator("#linked-chart")).to_be_in_viewport()
+
+
+def reads_every_chart(page: Page) -> int:
+    """Scrolls to each chart, until it is drawn, and opens the table under it; how many there are."""
+    figures = page.locator("figure:has([data-chart])")
+    for figure in figures.all():
+        figure.scroll_into_view_if_needed()
+        figure.locator("[data-drawn] canvas").wait_for()
+        figure.locator("summary").click()
+        expect(figure.locator("tbody tr").first).to_be_visible()
+    return figures.count()

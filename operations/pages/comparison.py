@@ -71,15 +71,14 @@ def _rows(mappings: list[dict[str, Any]]) -> list[Row]:
 
 def _strategy_rows(row: Row) -> list[Row]:
     """The files' values one a row, as `strategy.training.epochs`; their name alone where they are all the same."""
-    if len(set(row.values)) == 1:
+    if all(value == row.values[0] for value in row.values):
         return [Row("strategy", [strategy_name(text) for text in row.values])]
     return _rows([_values_of(text) if isinstance(text, str) else {} for text in row.values])
 
 
-@lru_cache(
-    maxsize=128
-)  # reading a file takes some milliseconds, and the same few are compared again and again
+@lru_cache(maxsize=128)
 def _values_of(text: str) -> dict[str, Any]:
+    """Kept, since reading a file takes some milliseconds and the same few are compared again and again."""
     try:
         return dict(_values("strategy", read_document(text).data))
     except StrategyError:

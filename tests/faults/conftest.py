@@ -1,10 +1,14 @@
-"""One system for all fault tests: each test gets it whole, and what it submitted is judged afterwards."""
+"""One system for all fault tests: each test gets it whole, and what it submitted is judged afterwards.
+
+With `--tls` its agents serve https under a private CA, and the proxies that misbehave stand inside that TLS.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.certificates import Certificates
 from tests.faults.marks import judge
 from tests.faults.processes import until
 from tests.faults.system import System, running
@@ -12,10 +16,24 @@ from tests.faults.system import System, running
 AGENTS = 4
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tls", action="store_true", help="the fault tests' agents serve https")
+
+
 @pytest.fixture(scope="session")
-def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    directory = tmp_path_factory.mktemp("faults")
-    with running(Path(directory), AGENTS) as system:
+def tls(pytestconfig: pytest.Config) -> bool:
+    return bool(pytestconfig.getoption("--tls", default=False))
+
+
+@pytest.fixture(scope="session")
+def shared_system(tls: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    directory = Path(tmp_path_factory.mktemp("faults"))
+    certificates = Certificates(directory / "certificates") if tls else None
+    with running(directory, AGENTS, certificates=certificates) as system:
+        for name in system.expected:
+            worker = system.api.worker(name)
+            assert worker is not None
+            assert worker["endpoint_url"].startswith(f"{system.scheme}://")
         yield system
 
 

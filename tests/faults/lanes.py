@@ -40,7 +40,7 @@ def lanes(system: System, *faults: Fault) -> Iterator[list[Lane]]:
         found = []
         for fault in faults:
             agent, port = f"lane-{fault.replace(' ', '-')}", free_port()
-            to_agent = stack.enter_context(FaultyProxy(("127.0.0.1", port)))
+            to_agent = stack.enter_context(FaultyProxy(("127.0.0.1", port), certificates=system.certificates))
             to_backend = stack.enter_context(FaultyProxy(("127.0.0.1", system.port)))
             system.expected[agent] = {
                 "port": port,

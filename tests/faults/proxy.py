@@ -1,4 +1,9 @@
-"""A TCP proxy between backend and agent that can be told to misbehave."""
+"""A TCP proxy between backend and agent that can be told to misbehave.
+
+It has to read a request to know whether it is the one. Where the agent serves https, the proxy therefore ends that TLS
+with a certificate of the same CA, and speaks TLS anew to the agent, whose certificate it checks: a fault meets the
+plain request, and both of its neighbours meet it as what became of a TLS connection.
+"""
 
 import asyncio
 import contextlib
@@ -7,6 +12,8 @@ import threading
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Self
+
+from tests.faults.certificates import Certificates
 
 
 class Fault(StrEnum):
@@ -57,8 +64,11 @@ def _closing(head: bytes) -> bytes:
 class FaultyProxy:
     """Listens on a port of its own and forwards to `target` (host, port), from a thread with its own loop."""
 
-    def __init__(self, target: tuple[str, int], late_s: float = 1.5) -> None:
+    def __init__(
+        self, target: tuple[str, int], late_s: float = 1.5, certificates: Certificates | None = None
+    ) -> None:
         self.target = target
+        self.certificates = certificates
         self.late_s = late_s
         self.fault = Fault.NONE
         self.matches: Matcher = anything
@@ -84,7 +94,7 @@ class FaultyProxy:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.certificates else 'http'}://127.0.0.1:{self.port}"
 
     def misbehave(self, fault: Fault, matches: Matcher = anything) -> None:
         """From now on, each request whose head `matches` meets `fault`."""
@@ -104,7 +114,8 @@ class FaultyProxy:
         self._loop.run_forever()
 
     async def _serve(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        context = self.certificates.serving if self.certificates else None
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=context)
         self.port = self._server.sockets[0].getsockname()[1]
         self._ready.set()
 
@@ -148,9 +159,13 @@ class FaultyProxy:
                 return
         await self._forward(fault, head, reader, writer)
 
+    async def _to_target(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        context = self.certificates.asking if self.certificates else None
+        return await asyncio.open_connection(*self.target, ssl=context)
+
     async def _ask(self, head: bytes, body: bytes) -> bytes:
         """The whole answer."""
-        reader, writer = await asyncio.open_connection(*self.target)
+        reader, writer = await self._to_target()
         try:
             writer.write(_closing(head) + body)
             return await reader.read()
@@ -160,7 +175,7 @@ class FaultyProxy:
     async def _forward(
         self, fault: Fault, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        upstream_reader, upstream_writer = await asyncio.open_connection(*self.target)
+        upstream_reader, upstream_writer = await self._to_target()
         try:
             upstream_writer.write(_closing(head))
             pump = asyncio.create_task(_pump(reader, upstream_writer))

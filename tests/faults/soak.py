@@ -1,6 +1,7 @@
 """`make soak`: the fault tests again and again, with what they count: operations, attempts, lost, run twice at once.
 
     make soak ARGS="--repeats 20 --minutes 120 -k agents"
+    make soak ARGS="--repeats 3 --tls"      with agents that serve https under a private CA
 
 Ends with status 1 where anything was lost or ran twice at once, or a test failed.
 """
@@ -50,22 +51,23 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=240.0, help="no new round after so long")
     parser.add_argument("-k", dest="only", default="", help="only tests whose name contains this")
+    parser.add_argument("--tls", action="store_true", help="agents serve https under a private CA")
     wish = parser.parse_args()
     tally, begun = Tally(), time.monotonic()
     while tally.rounds < wish.repeats and time.monotonic() - begun < 60 * wish.minutes:
         with tempfile.TemporaryDirectory() as directory:
             report = Path(directory) / "report.xml"
-            one_round(report, wish.only)
+            one_round(report, wish.only, tls=wish.tls)
             if not report.exists():
                 print("a round left no report", file=sys.stderr)
                 return 1
             tally.add(report)
         print(f"round {tally.rounds}: {dict(tally.counts)}", flush=True)
-    show(tally)
+    show(tally, tls=wish.tls)
     return 0 if tally.is_clean else 1
 
 
-def one_round(report: Path, only: str) -> None:
+def one_round(report: Path, only: str, *, tls: bool) -> None:
     """Every test of this folder, the slow ones too."""
     command = [
         sys.executable,
@@ -77,6 +79,7 @@ def one_round(report: Path, only: str) -> None:
         "-q",
         "--tb=short",
         f"--junitxml={report}",
+        *(["--tls"] if tls else []),
     ]
     try:
         subprocess.run([*command, "-k", only], cwd=HERE.parents[1], timeout=ONE_ROUND_S, check=False)
@@ -84,12 +87,15 @@ def one_round(report: Path, only: str) -> None:
         print(f"a round took longer than {ONE_ROUND_S} s", file=sys.stderr)
 
 
-def show(tally: Tally) -> None:
+def show(tally: Tally, *, tls: bool) -> None:
     columns = ("runs", "failed", "skipped", *COUNTED)
     table = Table("fault", *columns)
     for name, row in sorted(tally.by_test.items()):
         table.add_row(name, *(str(row[column]) for column in columns))
-    table.add_row(f"all, {tally.rounds} rounds", *(str(tally.counts[column]) for column in columns))
+    table.add_row(
+        f"all, {tally.rounds} rounds{', agents serve https' if tls else ''}",
+        *(str(tally.counts[column]) for column in columns),
+    )
     Console(width=None if sys.stdout.isatty() else 180).print(table)
 
 

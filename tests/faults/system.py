@@ -14,6 +14,7 @@ import psutil
 import psycopg
 
 from tests.faults.api import Api
+from tests.faults.certificates import Certificates
 from tests.faults.marks import Marks
 from tests.faults.processes import Processes, free_port, tree, until
 
@@ -59,13 +60,22 @@ class System:
     """Agent -> arguments of `start_agent`."""
     host: str = "127.0.0.1"
     """Where the web server listens."""
+    certificates: Certificates | None = None
+    """Where there are some, every agent serves https by them, and the backend asks by nothing else."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
+        if self.certificates is not None:
+            self.settings |= self.certificates.settings
         self.port = free_port()
         self.processes = Processes(self.directory, environment(self.directory, self.settings))
         self.marks = Marks(self.directory / "marks")
         self.api = Api(f"http://{self.host}:{self.port}", logs=self.logs)
+
+    @property
+    def scheme(self) -> str:
+        """Of the agents' addresses."""
+        return "https" if self.certificates is not None else "http"
 
     def logs(self) -> str:
         return "".join(self.processes.log(name) for name in self.processes.running)
@@ -113,7 +123,7 @@ class System:
         self.processes.start(
             process or name,
             "-m", "tests.faults.marking_worker", "--port", str(port), "--api-url", api_url or self.api.url,
-            "--worker-id", name, "--public-url", public_url or f"http://127.0.0.1:{port}",
+            "--worker-id", name, "--public-url", public_url or f"{self.scheme}://127.0.0.1:{port}",
             "--data-dir", str(self.directory / f"agent-{process or name}"),
             WORKER_ID=name, **variables,
         )  # fmt: skip
@@ -216,9 +226,14 @@ class System:
 
 
 @contextmanager
-def running(directory: Path, agents: int = 2, clocks: dict[str, str] | None = None) -> Iterator[System]:
+def running(
+    directory: Path,
+    agents: int = 2,
+    clocks: dict[str, str] | None = None,
+    certificates: Certificates | None = None,
+) -> Iterator[System]:
     """A system with everything started and `agents` agents named agent-1, agent-2, ..."""
-    system = System(directory, dict(CLOCKS if clocks is None else clocks))
+    system = System(directory, dict(CLOCKS if clocks is None else clocks), certificates=certificates)
     system.expected = {f"agent-{number}": {} for number in range(1, agents + 1)}
     try:
         system.prepare()

@@ -182,7 +182,7 @@ def test_agents_of_other_versions_of_the_protocol_register_and_a_version_that_is
     message = {
         "worker_id": f"version-{version}",
         "worker_type": "visitor",
-        "endpoint_url": f"http://127.0.0.1:{free_port()}",
+        "endpoint_url": f"{system.scheme}://127.0.0.1:{free_port()}",
         "instance_id": os.urandom(8).hex(),
         "protocol_version": version,
         "operation_types": [],

@@ -49,6 +49,7 @@ async def crowd(system: System) -> list[float]:
     ]
     async with AsyncExitStack() as stack:
         for agent in agents:
+            agent.tls = system.certificates.serving if system.certificates else None
             await stack.enter_async_context(agent)
         coming = asyncio.gather(*(in_this_second(agent) for agent in agents))
         waits = []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.certificates import Certificates
 from tests.faults.machines import Machine, NoNamespaces, two_machines
 from tests.faults.marks import judge
 from tests.faults.processes import free_port, until
@@ -42,7 +43,7 @@ class Apart:
 
 
 @pytest.fixture(scope="module")
-def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
+def apart(tls: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
     directory: Path = tmp_path_factory.mktemp("two-machines")
     try:
         with two_machines() as (backend, workers), backend.inside():
@@ -52,7 +53,8 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
                 "KTRDR_REMOVAL_AFTER_S": "60",
                 "KTRDR_ALLOWED_HOSTS": backend.address,
             }
-            system = System(directory, settings, host=backend.address)
+            certificates = Certificates(directory / "certificates", (workers.address,)) if tls else None
+            system = System(directory, settings, host=backend.address, certificates=certificates)
             found = Apart(system, workers)
             try:
                 system.prepare()
@@ -80,7 +82,7 @@ def test_workers_announce_the_address_by_which_the_backend_reaches_them(apart: A
     for name in AGENTS:
         worker = apart.system.api.worker(name)
         assert worker is not None
-        assert worker["endpoint_url"].startswith(f"http://{apart.workers.address}:")
+        assert worker["endpoint_url"].startswith(f"{apart.system.scheme}://{apart.workers.address}:")
 
 
 def test_an_operation_that_ends_while_the_network_is_away_completes_when_it_is_back_and_ran_once(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import ValidationError
@@ -203,11 +204,25 @@ async def _raise_for(response: aiohttp.ClientResponse) -> None:
     reason = _shown(await response.content.read(4096))
     if status == 401:
         raise Unauthorized(reason)
+    if 300 <= status < 400:
+        raise BackendError(_redirected(response.headers.get("Location", "")))
     if status == 429:
         raise TooBusy(_seconds(response.headers.get("Retry-After")))
     if 400 <= status < 500 and status != 408:
         raise Refused(status, reason)
     raise BackendError(f"the backend answered {status}: {reason}")
+
+
+def _redirected(location: str) -> str:
+    try:
+        parts = urlsplit(location)
+        origin = f"{parts.scheme}://{parts.netloc}"[:MAX_SHOWN] if parts.netloc else "another page"
+    except ValueError:
+        origin = "another address"
+    return (
+        f"the backend redirects to {origin}, and a worker follows no redirect: "
+        "set KTRDR_API_URL (or --api-url) to the https:// address under which its pages are reached"
+    )
 
 
 def _seconds(header: str | None) -> float:

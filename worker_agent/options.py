@@ -1,6 +1,7 @@
 """How an agent is started: command line and environment."""
 
 import argparse
+import math
 import os
 import socket
 import ssl
@@ -45,7 +46,7 @@ def read_options(
     parser.add_argument(
         "--port",
         type=int,
-        default=int(env.get("WORKER_PORT") or default_port),
+        default=int(_number(parser, "WORKER_PORT", default_port)),
         help="0: any free one",
     )
     parser.add_argument("--api-url", default=env.get("KTRDR_API_URL", "http://127.0.0.1:8000"))
@@ -89,9 +90,20 @@ def read_options(
         data_dir=(found.data_dir or home).resolve(),
         token=token_from_environment(),
         tls=tls,
-        cache_bytes=int(env.get("KTRDR_CACHE_BYTES", DEFAULT_BYTES)),
-        shutdown_grace_s=float(env.get("KTRDR_SHUTDOWN_GRACE_S", SHUTDOWN_GRACE_S)),
+        cache_bytes=int(_number(parser, "KTRDR_CACHE_BYTES", DEFAULT_BYTES)),
+        shutdown_grace_s=_number(parser, "KTRDR_SHUTDOWN_GRACE_S", SHUTDOWN_GRACE_S),
     )
+
+
+def _number(parser: argparse.ArgumentParser, name: str, default: float) -> float:
+    text = os.environ.get(name, "").strip()
+    try:
+        value = float(text or default)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        parser.error(f"{name}={text} cannot be used: it must be a number of at least 0")
+    return value
 
 
 def _tls(

@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from aiohttp import web
 
 from tests.agent.conftest import Running
 from worker_agent import client as client_module
@@ -35,6 +36,20 @@ async def test_a_wrong_token_is_said_once_and_tried_again(agent: Running, backen
     await backend.until(lambda: backend.count("register") >= 3)
     assert backend.registrations == []
     assert agent.log.count("does not accept the enrolment token") == 1
+
+
+async def test_a_backend_that_redirects_to_https_is_said_with_what_to_set(
+    agent: Running, backend: FakeBackend
+):
+    async def to_https(*_: object) -> web.Response:
+        location = "https://ktrdr.example.org/workers/register"
+        return web.Response(status=301, headers={"Location": location})
+
+    backend.instead["register"].append(to_https)
+    agent.launch()
+    await backend.worker("tester")
+    assert "cannot register yet: the backend redirects to https://ktrdr.example.org, and" in agent.log
+    assert "set KTRDR_API_URL" in agent.log
 
 
 async def test_silence_of_the_backend_makes_it_register_again(agent: Running, backend: FakeBackend):

@@ -15,8 +15,17 @@ import json
 from django.test import Client
 plain = Client().get("/dashboard/login")
 through = Client().get("/dashboard/login", headers={"X-Forwarded-Proto": "https"})
+def program(address="127.0.0.1", **headers):
+    given = {"Authorization": "Bearer of-a-program", **headers}
+    return Client(REMOTE_ADDR=address).post("/no/such/route", headers=given).status_code
 print("ANSWER", json.dumps({
     "plain": [plain.status_code, plain.headers.get("Location")],
+    "program": {
+        "here": program(), "here, by IPv6": program("::1"), "elsewhere": program("10.0.0.7"),
+        "by a unix socket": program(""), "through a proxy here": program(**{"X-Forwarded-Proto": "http"}),
+        "from afar through a proxy here": program(**{"X-Forwarded-For": "10.0.0.7"}),
+        "without a token": program(Authorization=""),
+    },
     "health": Client().get("/health").status_code,
     "hsts": through.headers.get("Strict-Transport-Security"),
     "policy": through.headers.get("Content-Security-Policy"),
@@ -53,6 +62,20 @@ def test_plain_http_is_sent_to_https_but_for_the_health_check(asked: tuple[dict[
     answer, _ = asked
     assert answer["plain"] == [301, "https://testserver/dashboard/login"]
     assert answer["health"] == 200
+
+
+def test_programs_of_this_machine_may_stay_with_plain_http_and_nobody_else_may(
+    asked: tuple[dict[str, Any], str],
+) -> None:
+    assert asked[0]["program"] == {
+        "here": 404,
+        "here, by IPv6": 404,
+        "elsewhere": 301,
+        "by a unix socket": 301,
+        "through a proxy here": 301,
+        "from afar through a proxy here": 301,
+        "without a token": 301,
+    }
 
 
 def test_browsers_are_told_to_come_by_https_for_a_year(asked: tuple[dict[str, Any], str]) -> None:

@@ -3,7 +3,17 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ktrdr_site.doctor import clocks, database, disk, secret_files, services, site, versions, workers
+from ktrdr_site.doctor import (
+    clocks,
+    database,
+    disk,
+    notifications,
+    secret_files,
+    services,
+    site,
+    versions,
+    workers,
+)
 from ktrdr_site.doctor.finding import Finding
 
 Look = Callable[[], Iterator[Finding]]
@@ -32,6 +42,7 @@ def checks(url: str) -> tuple[Check, ...]:
         Check("artifacts", disk.artifacts),
         Check("web", lambda: site.answers(url), needs_database=False),
         Check("schedules", services.schedules),
+        Check("notifications", notifications.deliveries),
         Check("dispatcher", services.dispatcher),
         Check("enrolment", workers.can_enrol),
         Check("workers", workers.reachable),

@@ -11,7 +11,12 @@ from registry import health
 
 LATE_AFTER = 3
 """Intervals of the health sweep."""
-FUNCTIONS = ("registry.tasks.health_sweep", "registry.tasks.registry_cleanup")
+BY_HAND = {
+    "registry.tasks.health_sweep": "Run it by hand to see all of it: manage.py check_workers.",
+    "registry.tasks.registry_cleanup": "Run it by hand to see all of it: manage.py cleanup.",
+    "operations.tasks.deliver_notifications": "Notifications wait meanwhile; the log of manage.py run_schedules has all of it.",
+}
+"""Every chore -> what to do when it fails."""
 
 
 def schedules() -> Iterator[Finding]:
@@ -24,21 +29,18 @@ def schedules() -> Iterator[Finding]:
             f"The last health sweep {said}: lost workers are not noticed.",
             "Start manage.py run_schedules, or look at its log.",
         )
-    missing = set(FUNCTIONS) - set(Schedule.objects.values_list("func", flat=True))
+    missing = BY_HAND.keys() - set(Schedule.objects.values_list("func", flat=True))
     if age is not None and missing:
         yield problem(
             "schedules",
             f"The schedule of {', '.join(sorted(missing))} was deleted.",
             "Start manage.py run_schedules again: it makes it anew.",
         )
-    newest = Task.objects.filter(func__in=FUNCTIONS).order_by("-stopped").first()
-    if newest is not None and not newest.success:
-        said = " ".join(str(newest.result).split())[:300].rstrip(".")
-        yield problem(
-            "schedules",
-            f"{newest.func} failed the last time: {said}.",
-            "Run it by hand to see all of it: manage.py check_workers, manage.py cleanup.",
-        )
+    for function, remedy in BY_HAND.items():
+        newest = Task.objects.filter(func=function).order_by("-stopped").first()
+        if newest is not None and not newest.success:
+            said = " ".join(str(newest.result).split())[:300].rstrip(".")
+            yield problem("schedules", f"{function} failed the last time: {said}.", remedy)
 
 
 def dispatcher() -> Iterator[Finding]:

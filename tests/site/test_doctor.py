@@ -22,10 +22,22 @@ from django.utils import timezone
 from django_q.models import Schedule, Task
 from pytest_django.live_server_helper import LiveServer
 
-from ktrdr_site.doctor import clocks, database, disk, secret_files, services, site, versions, workers
+from ktrdr_site.doctor import (
+    clocks,
+    database,
+    disk,
+    notifications,
+    secret_files,
+    services,
+    site,
+    versions,
+    workers,
+)
 from ktrdr_site.doctor.examination import checks, examine
 from ktrdr_site.doctor.finding import Finding, Severity
 from operations import heartbeat
+from operations.models import Delivery, Subscription
+from operations.tasks import CHORES
 from registry import enrolment
 from registry.actors import Actor
 from registry.models import Sweep, Worker
@@ -52,7 +64,7 @@ def healthy(db: None, neighbour: Neighbour, settings: Any) -> None:
     settings.DATA_DIR.chmod(0o700)
     settings.BASE_DIR = settings.DATA_DIR  # the developer's own .env is no part of the test
     neighbour("w-1")
-    ensure()
+    ensure(CHORES)
     Sweep.objects.create(kind=Sweep.Kind.HEALTH, completed_at=Now())
 
 
@@ -313,18 +325,74 @@ def test_schedules_that_are_dead_deleted_or_failing_are_found(healthy: None) -> 
     Task.objects.create(
         id="a" * 32,
         name="t",
-        func=services.FUNCTIONS[0],
+        func="registry.tasks.health_sweep",
         started=now,
         stopped=now,
         success=False,
         result="boom",
     )
-    assert "failed the last time: boom" in only(services.schedules()).problem
+    Task.objects.create(
+        id="b" * 32, name="t", func="operations.tasks.deliver_notifications", started=now, stopped=now, success=True
+    )  # fmt: skip
+    assert "failed the last time: boom" in only(services.schedules()).problem, (
+        "whatever another chore did since"
+    )
     Task.objects.all().delete()
     Sweep.objects.update(completed_at=Now() - timedelta(seconds=100))
     assert "completed 100 s ago" in only(services.schedules()).problem
     Sweep.objects.all().delete()
     assert "has never completed" in only(services.schedules()).problem
+
+
+@database_needed
+def test_every_chore_is_looked_at() -> None:
+    ensure(CHORES)
+    assert set(Schedule.objects.values_list("func", flat=True)) == services.BY_HAND.keys()
+
+
+@pytest.fixture
+def subscription(db: None) -> Subscription:
+    return Subscription.objects.create(name="on call", channel="webhook", target="https://1.1.1.1/")
+
+
+def delivery(subscription: Subscription, **fields: Any) -> None:
+    log = [{"at": "now", "status": 500, "problem": "answered 500", "seconds": 0.1}]
+    given = {"kind": "operation.failed", "payload": {"data": {}}, "log": log}
+    Delivery.objects.create(subscription=subscription, key=str(fields), **{**given, **fields})
+
+
+def test_notifications_that_nobody_sends_are_found(subscription: Subscription) -> None:
+    delivery(subscription)
+    assert list(notifications.deliveries()) == [], "it is due, and will be sent in a moment"
+    Delivery.objects.update(due_at=Now() - timedelta(minutes=5))
+    found = only(notifications.deliveries())
+    assert found.problem.startswith("Notifications are overdue (1, ")
+    assert "run_schedules" in found.remedy
+    Subscription.objects.update(active=False)
+    assert list(notifications.deliveries()) == [], "what is paused is to wait"
+
+
+def test_notifications_that_do_not_arrive_are_found_with_the_receivers_answer(
+    subscription: Subscription,
+) -> None:
+    delivery(subscription, tries=2)
+    delivery(subscription, tries=10, state="failed", ended_at=Now() - timedelta(days=2))
+    assert list(notifications.deliveries()) == []
+    delivery(subscription, tries=3)
+    found = only(notifications.deliveries(), Severity.WARNING)
+    assert found.problem == "Notifications to on call are tried in vain (1). The last answer: answered 500."
+    assert f"/dashboard/notifications/{subscription.pk}" in found.remedy
+    Delivery.objects.filter(tries=3).update(state="failed", ended_at=Now())
+    assert "were given up since yesterday" in only(notifications.deliveries(), Severity.WARNING).problem
+
+
+def test_mail_that_is_wanted_without_a_mail_server_is_found(
+    subscription: Subscription, settings: Any
+) -> None:
+    Subscription.objects.update(channel="email", target="me@example.org")
+    assert "KTRDR_EMAIL_URL" in only(notifications.deliveries()).remedy
+    settings.EMAIL_CONFIGURED = True
+    assert list(notifications.deliveries()) == []
 
 
 @database_needed

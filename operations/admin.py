@@ -1,12 +1,17 @@
 """Operations in the admin: to be found, read, cancelled and run again. Nothing here writes a status by itself."""
 
+from typing import Any
+
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from operations.models import Artifact, Attempt, Delivery, Event, MarketData, Operation, Subscription
+from operations.notifications import subscriptions
 from operations.notifications.form import SubscriptionForm
 from operations.views.actions import OPERATION_ACTS, act_on_operation
+from registry.actors import Actor
 from registry.admin import ReadOnlyAdmin
 
 
@@ -119,6 +124,21 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
     list_display = ("name", "channel", "target", "active", "created_by")
     list_filter = ("channel", "active")
     search_fields = ("name", "target")
+
+    def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:
+        subscriptions.save(obj, _by(request))
+
+    def delete_model(self, request: HttpRequest, obj: Subscription) -> None:
+        subscriptions.delete(obj, _by(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        for subscription in queryset:
+            subscriptions.delete(subscription, _by(request))
+
+
+def _by(request: HttpRequest) -> Actor:
+    assert isinstance(request.user, User), "the admin is for people who signed in"
+    return Actor.asking(request, request.user)
 
 
 @admin.register(Delivery)

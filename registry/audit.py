@@ -1,4 +1,4 @@
-"""The audit trail of what people do to workers, tokens and data: who, what, from where. Operations have their events."""
+"""The audit trail of what people do to workers, tokens, data and notifications: who, what, from where. Operations have their events."""
 
 from django.db.models import QuerySet
 

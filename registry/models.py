@@ -141,7 +141,7 @@ class Sweep(models.Model):
 
 
 class AuditEntry(models.Model):
-    """What a person did to a worker, a token or data. Append-only; an operation has its own events."""
+    """What a person did to a worker, a token, data or a notification. Append-only; an operation has its own events."""
 
     class Act(models.TextChoices):
         WORKER_CORDONED = "worker_cordoned", "cordoned"
@@ -153,6 +153,13 @@ class AuditEntry(models.Model):
         ENROLMENT_TOKEN_CREATED = "enrolment_token_created", "enrolment token created"
         ENROLMENT_TOKEN_REVOKED = "enrolment_token_revoked", "enrolment token revoked"
         MARKET_DATA_DELETED = "market_data_deleted", "market data deleted"
+        SUBSCRIPTION_CREATED = "subscription_created", "notification created"
+        SUBSCRIPTION_CHANGED = "subscription_changed", "notification changed"
+        SUBSCRIPTION_PAUSED = "subscription_paused", "notification paused"
+        SUBSCRIPTION_CONTINUED = "subscription_continued", "notification continued"
+        SUBSCRIPTION_TESTED = "subscription_tested", "notification tested"
+        SUBSCRIPTION_SECRET_CHANGED = "subscription_secret_changed", "notification's secret changed"
+        SUBSCRIPTION_DELETED = "subscription_deleted", "notification deleted"
 
     at = models.DateTimeField(db_default=Now())
     act = models.CharField(max_length=32, choices=Act.choices)

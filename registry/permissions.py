@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
@@ -26,6 +27,12 @@ class ByRole(BasePermission):
 def needed(method: str, view: Any) -> Role:
     roles: Mapping[str, Role] = getattr(view, "roles", {})
     return roles.get(method, Role.VIEWER if method in SAFE_METHODS else Role.OPERATOR)
+
+
+def require(user: User, role: Role) -> None:
+    """For a page that acts through no API. Raises PermissionDenied with the reason."""
+    if reason := refusal(user, role):
+        raise PermissionDenied(reason)
 
 
 def refused(request: HttpRequest) -> dict[str, Refusals]:

@@ -2,7 +2,6 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Max, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,28 +12,23 @@ from operations.models import Delivery, Subscription
 from operations.notifications import subscriptions
 from operations.notifications.form import SubscriptionForm
 from operations.notifications.signing import secret_of
-from operations.views.request import PageRequest, page
-from registry.roles import Role, refusal
+from operations.views.request import PageRequest, for_role, page
+from registry.actors import Actor
+from registry.roles import Role
 
 LOG_LENGTH = 50
 PATH = "dashboard:notifications"
 
 
-def _staff_only(request: PageRequest) -> None:
-    if reason := refusal(request.user, Role.STAFF):
-        raise PermissionDenied(reason)
-
-
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@for_role(Role.STAFF)
 def notifications(request: PageRequest) -> HttpResponse:
     """The list, and below it the form of a new one. The secret of a new webhook is in this one answer."""
-    _staff_only(request)
     form = SubscriptionForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        form.instance.created_by = request.user
-        made = form.save()
+        made = subscriptions.save(form.save(commit=False), by(request))
         if made.channel == Subscription.Channel.WEBHOOK:
             return _detail(request, made, secret=secret_of(made))
         return redirect("dashboard:notification", made.pk)
@@ -47,9 +41,13 @@ def notifications(request: PageRequest) -> HttpResponse:
     return render(request, "notifications/list.html", {"rows": rows, "form": form}, status=status)
 
 
+def by(request: PageRequest) -> Actor:
+    return Actor.asking(request, request.user)
+
+
 @page
+@for_role(Role.STAFF)
 def notification(request: PageRequest, number: int) -> HttpResponse:
-    _staff_only(request)
     return _detail(request, get_object_or_404(Subscription, pk=number))
 
 
@@ -65,20 +63,20 @@ def _detail(request: PageRequest, subscription: Subscription, secret: str = "") 
 @never_cache
 @require_POST
 @login_required
+@for_role(Role.STAFF)
 def notification_act(request: PageRequest, number: int, act: str) -> HttpResponse:
-    _staff_only(request)
     subscription = get_object_or_404(Subscription, pk=number)
     match act:
         case "test":
-            subscriptions.send_test(subscription)
+            subscriptions.send_test(subscription, by(request))
             messages.success(request, "A test is on its way; it appears in the log below within seconds.")
         case "secret":
-            subscriptions.change_secret(subscription)
+            subscriptions.change_secret(subscription, by(request))
             return _detail(request, subscription, secret=secret_of(subscription))
         case "pause" | "continue":
-            subscriptions.set_active(subscription, act == "continue")
+            subscriptions.set_active(subscription, act == "continue", by(request))
         case "delete":
-            subscription.delete()
+            subscriptions.delete(subscription, by(request))
             messages.success(request, f"{subscription.name} was deleted; nothing more is sent to it.")
             return redirect(PATH)
         case _:

@@ -13,11 +13,13 @@ from operations.notifications import chores, sending
 from operations.notifications.signing import secret_of
 from operations.notifications.subscriptions import change_secret, send_test
 from operations.tasks import deliver_notifications
+from registry.actors import Actor
 from tests.notifications.conftest import Subscribe
 from tests.notifications.receiver import Receiver, hang, status, without_end
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
+ME = Actor("user:me")
 
 
 def example() -> Any:
@@ -37,7 +39,7 @@ def test_a_message_arrives_signed_as_the_documentation_verifies_it(
     subscribe: Subscribe, receiver: Receiver
 ) -> None:
     subscription = subscribe()
-    delivery = send_test(subscription)
+    delivery = send_test(subscription, ME)
     assert deliver_notifications() == {"tried": 1, "arrived": 1}
     came = receiver.came[0]
     body = example()(secret_of(subscription), came.headers, came.body)
@@ -54,7 +56,7 @@ def test_a_message_that_was_changed_or_is_old_is_not_ours(
     subscribe: Subscribe, receiver: Receiver, change: str
 ) -> None:
     subscription = subscribe()
-    send_test(subscription)
+    send_test(subscription, ME)
     deliver_notifications()
     secret, headers, body = secret_of(subscription), dict(receiver.came[0].headers), receiver.came[0].body
     if change == "body":
@@ -64,7 +66,7 @@ def test_a_message_that_was_changed_or_is_old_is_not_ours(
     elif change == "time":
         headers["webhook-timestamp"] = str(int(time.time()) - 3600)
     else:
-        change_secret(subscription)
+        change_secret(subscription, ME)
         secret = secret_of(subscription)
     with pytest.raises(ValueError, match="webhook"):
         example()(secret, headers, body)
@@ -74,7 +76,7 @@ def test_a_receiver_that_fails_twice_gets_the_same_id_until_it_takes_it(
     subscribe: Subscribe, receiver: Receiver
 ) -> None:
     receiver.answers = [status(500), status(503)]
-    delivery = send_test(subscribe())
+    delivery = send_test(subscribe(), ME)
     for _ in range(3):
         due_now()
         deliver_notifications()
@@ -89,7 +91,7 @@ def test_between_tries_it_waits(
 ) -> None:
     monkeypatch.setattr(chores.random, "uniform", lambda low, high: high)
     receiver.answers = [status(500)]
-    send_test(subscribe())
+    send_test(subscribe(), ME)
     deliver_notifications()
     assert deliver_notifications()["tried"] == 0
     pauses = [chores.pause_s(tries) for tries in range(1, 11)]
@@ -99,7 +101,7 @@ def test_between_tries_it_waits(
 
 def test_after_ten_tries_it_is_given_up(subscribe: Subscribe, receiver: Receiver) -> None:
     receiver.answers = [status(500)] * 20
-    send_test(subscribe())
+    send_test(subscribe(), ME)
     for _ in range(12):
         due_now()
         deliver_notifications()
@@ -110,7 +112,7 @@ def test_after_ten_tries_it_is_given_up(subscribe: Subscribe, receiver: Receiver
 
 def test_a_redirect_is_not_followed(subscribe: Subscribe, receiver: Receiver) -> None:
     receiver.answers = [status(302, Location="http://127.0.0.1:1/elsewhere")]
-    delivery = send_test(subscribe())
+    delivery = send_test(subscribe(), ME)
     deliver_notifications()
     delivery.refresh_from_db()
     assert delivery.log[0]["problem"] == "answered 302 (redirects are not followed)"
@@ -121,7 +123,7 @@ def test_a_receiver_that_hangs_costs_no_more_than_the_timeout(
 ) -> None:
     monkeypatch.setattr(sending, "TIMEOUT_S", 0.3)
     receiver.answers = [hang]
-    delivery = send_test(subscribe())
+    delivery = send_test(subscribe(), ME)
     deliver_notifications()
     delivery.refresh_from_db()
     assert delivery.log[0]["problem"] == "no answer within 0.3 s"
@@ -129,7 +131,7 @@ def test_a_receiver_that_hangs_costs_no_more_than_the_timeout(
 
 def test_an_answer_of_100_megabytes_is_not_read(subscribe: Subscribe, receiver: Receiver) -> None:
     receiver.answers = [without_end]
-    delivery = send_test(subscribe())
+    delivery = send_test(subscribe(), ME)
     assert deliver_notifications()["arrived"] == 1
     delivery.refresh_from_db()
     assert delivery.log[0]["seconds"] < sending.TIMEOUT_S
@@ -138,7 +140,7 @@ def test_an_answer_of_100_megabytes_is_not_read(subscribe: Subscribe, receiver: 
 def test_what_a_chore_that_died_had_claimed_is_sent_again_under_the_same_id(
     subscribe: Subscribe, receiver: Receiver
 ) -> None:
-    delivery = send_test(subscribe())
+    delivery = send_test(subscribe(), ME)
     (abandoned,) = chores.claim()
     assert chores.claim() == [], "leased"
     due_now()
@@ -154,7 +156,7 @@ def test_of_a_deleted_subscription_nothing_is_sent_even_while_it_is_being_sent(
     subscribe: Subscribe, receiver: Receiver
 ) -> None:
     subscription = subscribe()
-    send_test(subscription)
+    send_test(subscription, ME)
     claimed = chores.claim()
     subscription.delete()
     assert not chores.settle(claimed[0], sending.Sent(0.1, 204))
@@ -163,7 +165,7 @@ def test_of_a_deleted_subscription_nothing_is_sent_even_while_it_is_being_sent(
 
 
 def test_a_paused_subscription_keeps_what_is_due(subscribe: Subscribe, receiver: Receiver) -> None:
-    send_test(subscribe(active=False))
+    send_test(subscribe(active=False), ME)
     assert deliver_notifications()["tried"] == 0
     Subscription.objects.update(active=True)
     assert deliver_notifications()["arrived"] == 1
@@ -172,7 +174,7 @@ def test_a_paused_subscription_keeps_what_is_due(subscribe: Subscribe, receiver:
 def test_an_address_that_became_private_is_not_called(
     subscribe: Subscribe, receiver: Receiver, settings: Any
 ) -> None:
-    delivery = send_test(subscribe())
+    delivery = send_test(subscribe(), ME)
     settings.HOOK_NETWORKS = []
     deliver_notifications()
     assert receiver.came == []
@@ -182,7 +184,7 @@ def test_an_address_that_became_private_is_not_called(
 
 def test_a_mail_says_what_happened_and_bears_the_deliverys_id(subscribe: Subscribe, settings: Any) -> None:
     settings.DEFAULT_FROM_EMAIL = "KTRDR <ktrdr@example.org>"
-    delivery = send_test(subscribe(channel="email", target="me@example.org"))
+    delivery = send_test(subscribe(channel="email", target="me@example.org"), ME)
     Delivery.objects.update(
         kind="operation.failed",
         payload={
@@ -205,7 +207,7 @@ def test_a_mail_server_that_is_not_there_is_a_problem_of_that_try(
 ) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
-    delivery = send_test(subscribe(channel="email", target="me@example.org"))
+    delivery = send_test(subscribe(channel="email", target="me@example.org"), ME)
     deliver_notifications()
     delivery.refresh_from_db()
     assert "refused" in delivery.log[0]["problem"]
@@ -214,8 +216,8 @@ def test_a_mail_server_that_is_not_there_is_a_problem_of_that_try(
 def test_the_log_of_what_has_ended_is_forgotten_after_a_month(subscribe: Subscribe) -> None:
     subscription = subscribe()
     for ended in ("2020-01-01T00:00Z", Now()):
-        send_test(subscription)
+        send_test(subscription, ME)
         Delivery.objects.filter(state="pending").update(state="delivered", ended_at=ended)
-    send_test(subscription)
+    send_test(subscription, ME)
     assert chores.forget() == 1
     assert Delivery.objects.count() == 2

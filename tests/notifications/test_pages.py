@@ -9,6 +9,7 @@ from django.test import Client
 from operations.models import Delivery, Subscription
 from operations.notifications.receivers import BadReceiver, checked
 from operations.notifications.signing import secret_of
+from registry.models import AuditEntry
 from tests.notifications.conftest import Subscribe
 from tests.notifications.receiver import Receiver
 
@@ -96,6 +97,39 @@ def test_it_is_paused_continued_and_deleted(browser: Client, subscribe: Subscrib
     assert browser.post(f"{PATH}/{one.pk}/unknown").status_code == 404
     browser.post(f"{PATH}/{one.pk}/delete")
     assert not Subscription.objects.exists()
+
+
+def test_whatever_is_done_with_one_leaves_who_what_and_from_where_and_no_address_of_a_receiver(
+    browser: Client, staff: Any, receiver: Receiver
+) -> None:
+    browser.post(PATH, {**FIELDS, "target": f"{receiver.url}?token=a-secret-of-the-receiver"})
+    one = Subscription.objects.get()
+    for act in ("test", "secret", "pause", "pause", "continue", "delete"):
+        browser.post(f"{PATH}/{one.pk}/{act}")
+    acts = ("created", "tested", "secret_changed", "paused", "continued", "deleted")
+    who = (f"user:{staff.username}", staff.pk, "127.0.0.1")
+    assert list(
+        AuditEntry.objects.order_by("pk").values_list("act", "subject", "actor", "user_id", "address")
+    ) == [(f"subscription_{act}", "mine", *who) for act in acts]
+    assert "a-secret-of-the-receiver" not in str(list(AuditEntry.objects.values()))
+
+
+def test_what_the_admin_does_with_one_is_in_the_audit_trail_too(
+    client: Client, subscribe: Subscribe, django_user_model: Any
+) -> None:
+    one = subscribe(name="of the admin", channel="webhook", target="https://1.1.1.1/")
+    client.force_login(django_user_model.objects.create_superuser("root", password="a-long-enough-password"))
+    changed = {**FIELDS, "target": "https://1.1.1.1/hook", "active": "on"}
+    client.post(f"/admin/operations/subscription/{one.pk}/change/", changed)
+    client.post(f"/admin/operations/subscription/{one.pk}/delete/", {"post": "yes"})
+    chosen = {"action": "delete_selected", "_selected_action": [subscribe(name="chosen").pk], "post": "yes"}
+    client.post("/admin/operations/subscription/", chosen)
+    found = AuditEntry.objects.order_by("pk").values_list("act", "subject", "actor")
+    assert list(found) == [
+        ("subscription_changed", "mine", "user:root"),
+        ("subscription_deleted", "mine", "user:root"),
+        ("subscription_deleted", "chosen", "user:root"),
+    ]
 
 
 def test_it_is_for_staff_alone(client: Client, person: Any, subscribe: Subscribe) -> None:

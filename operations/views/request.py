@@ -38,7 +38,7 @@ def for_role(
         view: Callable[Concatenate[PageRequest, P], HttpResponseBase],
     ) -> Callable[Concatenate[PageRequest, P], HttpResponseBase]:
         @wraps(view)
-        def permitted(request: PageRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def permitted(request: PageRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             require(request.user, role)
             return view(request, *args, **kwargs)
 

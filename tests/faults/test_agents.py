@@ -158,7 +158,7 @@ def test_half_of_the_workers_gone_at_once_is_taken_for_our_own_trouble_first_and
     system: System,
 ) -> None:
     """Mass loss: they get the time to be lost twice over; then the work goes on with the others."""
-    operations = [system.api.submit(seconds=1.5) for _ in range(4)]
+    operations = [system.api.submit(seconds=3) for _ in range(4)]
     for operation_id in operations:
         system.api.until_running(operation_id)
     for name in ("agent-1", "agent-2"):

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from operations import lifecycle, orders, progress, strategies
+from operations import interventions, lifecycle, orders, progress, strategies
 from operations.api_base import accepted, found, person, since, submitted, submitter
 from operations.filters import OperationFilter
 from operations.models import Operation
@@ -90,7 +90,7 @@ def cancelled(request: Request, operation_id: str) -> Response:
     reason = request.query_params.get("reason", "").replace("\x00", "")
     found(Operation.objects.all(), operation_id)
     try:
-        lifecycle.cancel(operation_id, person(request), reason)
+        interventions.cancel(operation_id, person(request), reason)
     except lifecycle.WrongState as error:
         raise Conflict(str(error)) from error
     return detail(request, operation_id, status.HTTP_202_ACCEPTED)
@@ -135,7 +135,7 @@ class Again(APIView):
     @extend_schema(request=None, responses={202: OperationSerializer})
     def post(self, request: Request, operation_id: str) -> Response:
         found(Operation.objects.all(), operation_id)
-        again = lifecycle.resume if self.resumes else lifecycle.retry
+        again = interventions.resume if self.resumes else interventions.retry
         try:
             again(operation_id, person(request))
         except lifecycle.WrongState as error:

@@ -5,7 +5,6 @@ the row count, and appends the event in the same transaction. Locks are taken in
 worker; the claim alone takes both without waiting (SKIP LOCKED), so that it can never close a circle.
 """
 
-import random
 from datetime import timedelta
 from typing import Any
 
@@ -21,8 +20,8 @@ from operations.models.attempt import AttemptOutcome
 from operations.notifications import announce
 from operations.states import FINAL, TRANSITIONS, Status
 from registry import notify
+from registry.backoff import full_jitter_s
 from registry.models import Worker, WorkerStatus
-from worker_agent import trace
 from worker_agent.protocol import ErrorClass, OperationError
 
 MAX_REASON = 1000
@@ -264,7 +263,7 @@ def interrupt(
         return
     made = attempts_made(operation)
     if made < operation.max_attempts:
-        pause = backoff_s(made)
+        pause = full_jitter_s(made, settings.RETRY_BACKOFF_S, MAX_BACKOFF_S)
         reason = f"{reason}; attempt {made} of {operation.max_attempts}, next in about {pause:.0f} s"
         move(
             operation, Status.PENDING, actor, reason, resume=True, not_before=Now() + timedelta(seconds=pause)
@@ -283,12 +282,6 @@ def attempts_made(operation: Operation) -> int:
     )
 
 
-def backoff_s(made: int) -> float:
-    """Exponential backoff with full jitter (Brooker 2015): uniform in [0, base * 2^(made-1)]."""
-    longest = min(MAX_BACKOFF_S, settings.RETRY_BACKOFF_S * 2 ** max(0, made - 1))
-    return random.uniform(0, longest)  # noqa: S311  (jitter, no secret)
-
-
 @transaction.atomic
 def lose(operation_id: str, number: int, actor: Actor, reason: str) -> bool:
     """The attempt's worker is gone, or no longer knows it. False where the attempt has ended meanwhile."""
@@ -298,78 +291,6 @@ def lose(operation_id: str, number: int, actor: Actor, reason: str) -> bool:
         return False
     interrupt(operation, attempt, AttemptOutcome.LOST, actor, reason)
     return True
-
-
-# What people ask for -------------------------------------------------------------------------------------
-
-
-@transaction.atomic
-def cancel(operation_id: str, actor: Actor, reason: str = "") -> Operation:
-    """PENDING ends at once; what a worker has, or may have, is CANCELLING until it says so. Raises WrongState."""
-    operation = lock(operation_id)
-    why = reason or "cancelled"
-    match Status(operation.status):
-        case Status.PENDING:
-            move(operation, Status.CANCELLED, actor, why)
-        case Status.DISPATCHING:
-            # Its start may be on the way: who pushes it tells the worker afterwards, or the next dispatcher.
-            move(operation, Status.CANCELLING, actor, why)
-        case Status.RUNNING:
-            contact(operation.attempts.filter(number=operation.attempt))
-            move(operation, Status.CANCELLING, actor, why)
-        case Status.CANCELLING:
-            record(operation, "cancel_repeated", actor, why)
-        case status:
-            raise WrongState(f"The operation has ended already: it is {status}.")
-    return operation
-
-
-def retry(operation_id: str, actor: Actor) -> Operation:
-    """A new attempt from the start. Raises WrongState."""
-    return _again(operation_id, actor, resume=False)
-
-
-def resume(operation_id: str, actor: Actor) -> Operation:
-    """A new attempt from the newest checkpoint. Raises WrongState."""
-    return _again(operation_id, actor, resume=True)
-
-
-@transaction.atomic
-def _again(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
-    # What it waits for is locked before it, as it is where that ends and takes this one with it.
-    waits_for = Operation.objects.select_for_update(of=("self",)).filter(followers=operation_id)
-    gone = [one for one in waits_for.order_by("pk") if one.status in (Status.FAILED, Status.CANCELLED)]
-    operation = lock(operation_id)
-    if operation.status not in (Status.FAILED, Status.CANCELLED):
-        verb = "resumed" if resume else "retried"
-        raise WrongState(
-            f"Only a FAILED or CANCELLED operation can be {verb}; this one is {operation.status}."
-        )
-    if resume and not operation.checkpoints.exists():
-        raise WrongState("There is no checkpoint to resume from; retry starts it anew.")
-    if gone:
-        raise WrongState(f"It waits for {gone[0].pk}, which is {gone[0].status}; retry that one first.")
-    origin = trace.current()
-    move(
-        operation,
-        Status.PENDING,
-        actor,
-        "resumed from the newest checkpoint" if resume else "retried from the start",
-        request_id=origin.request_id,
-        traceparent=origin.traceparent,
-        resume=resume,
-        queue=True,
-        attempts_from=operation.attempt,
-        completed_at=None,
-        not_before=None,
-        result=None,
-        error_class="",
-        error_message="",
-        error_traceback="",
-        progress={},
-        progress_updated_at=None,
-    )
-    return operation
 
 
 def ready(now: Any = None) -> Q:

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from registry import enrolment, registration, workforce
 from registry.actors import Actor
+from registry.addresses import BadAddress
 from registry.api_metrics import ScrapeTargets, WorkerMetrics
 from registry.auth import (
     Enrolment,
@@ -25,7 +26,6 @@ from registry.auth import (
     MayEnrol,
     WorkerAuthentication,
 )
-from registry.endpoints import BadEndpoint
 from registry.models import Worker, WorkerStatus
 from registry.rest import Busy, Conflict, CursorPagination, Invalid, body, checked, invalid
 from registry.roles import Role
@@ -51,7 +51,7 @@ class Register(APIView):
             raise Busy("Many workers register at this moment.", retry_after_s=1)
         try:
             answer = registration.register(message, who.token)
-        except BadEndpoint as error:
+        except BadAddress as error:
             raise invalid("/endpoint_url", str(error)) from error
         except (enrolment.WrongPool, enrolment.Revoked) as error:
             raise PermissionDenied(str(error)) from error

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from registry import auth, endpoints, enrolment, hooks, notify, tls, versions
+from registry.addresses import BadAddress
 from registry.models import Capability, EnrolmentToken, Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
 from worker_agent.protocol import Registration, RegistrationAnswer
@@ -24,14 +25,14 @@ def register(registration: Registration, enrolled_with: EnrolmentToken | None = 
     """Enters the worker, settles what both sides believe about its work, and answers with its tokens.
 
     Until that is settled the worker is BUSY, so that nothing is dispatched in between; should this process die
-    there, the next health answer sets it right. Raises BadEndpoint, Taken, WrongPool, Revoked.
+    there, the next health answer sets it right. Raises BadAddress, Taken, WrongPool, Revoked.
     """
     enrolment.check_pool(enrolled_with, registration.worker_type)
     url = endpoints.checked(registration.endpoint_url)
     try:
         tls.check(url)
     except tls.Untrusted as error:
-        raise endpoints.BadEndpoint(f"The worker at {url} is not trusted: {error}.") from error
+        raise BadAddress(f"The worker at {url} is not trusted: {error}.") from error
     _refuse_second_claimant(registration, url)
     worker = _enter(registration, url, enrolled_with)
     try:

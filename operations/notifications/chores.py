@@ -5,7 +5,6 @@ that died has claimed is due again after the lease, with the same id. An outcome
 """
 
 import asyncio
-import random
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from django.utils import timezone
 
 from operations.models import Delivery
 from operations.notifications.sending import Sent, send
+from registry.backoff import full_jitter_s
 
 AT_ONCE = 20
 LEASE = timedelta(seconds=60)
@@ -66,14 +66,10 @@ def settle(delivery: Delivery, sent: Sent) -> bool:
     elif delivery.tries >= MAX_TRIES:
         changes |= {"state": Delivery.State.FAILED, "ended_at": Now()}
     else:
-        changes |= {"due_at": Now() + timedelta(seconds=pause_s(delivery.tries))}
+        pause_s = full_jitter_s(delivery.tries, FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        changes |= {"due_at": Now() + timedelta(seconds=pause_s)}
     current = Delivery.objects.filter(pk=delivery.pk, tries=delivery.tries, state=Delivery.State.PENDING)
     return current.update(**changes) == 1
-
-
-def pause_s(tries: int) -> float:
-    """Exponential backoff with full jitter: uniform in [0, first * 2^(tries-1)]."""
-    return random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (tries - 1)))  # noqa: S311  (no secret)
 
 
 def forget() -> int:

@@ -10,6 +10,7 @@ from django.core.validators import validate_email
 from operations.models import Subscription
 from operations.models.notification import ON_CHOICE
 from operations.notifications import receivers
+from registry.addresses import BadAddress
 
 
 class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
@@ -30,7 +31,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic on
         if channel == Subscription.Channel.WEBHOOK and target:
             try:
                 receivers.checked(target)
-            except receivers.BadReceiver as error:
+            except BadAddress as error:
                 self.add_error("target", str(error))
         elif channel == Subscription.Channel.EMAIL and target:
             self._check_mail(target)

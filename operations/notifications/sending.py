@@ -14,6 +14,7 @@ from django.core.mail import EmailMessage
 from operations.models import Delivery, Subscription
 from operations.notifications import receivers, signing
 from operations.notifications.wording import text_of
+from registry.addresses import BadAddress
 
 TIMEOUT_S = 5.0
 """All of a try, the name's resolution and a body that never ends included."""
@@ -41,7 +42,7 @@ async def send(delivery: Delivery) -> Sent:
     except TimeoutError:
         problem = f"no answer within {TIMEOUT_S:g} s"
     except (
-        receivers.BadReceiver,
+        BadAddress,
         httpx.HTTPError,
         httpx.InvalidURL,
         smtplib.SMTPException,
@@ -56,7 +57,7 @@ async def send(delivery: Delivery) -> Sent:
 async def _post(delivery: Delivery) -> int:
     """The status of the answer; its body is not read."""
     url = httpx.URL(delivery.subscription.target)
-    address = await asyncio.to_thread(receivers.resolved, str(url))
+    address = await asyncio.to_thread(receivers.checked, str(url))
     body = json.dumps(delivery.payload).encode()
     headers = {
         "Host": url.netloc.decode(),

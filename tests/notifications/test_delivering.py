@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from operations.models import Delivery, Subscription
 from operations.notifications import chores, sending
 from operations.notifications.signing import secret_of
 from operations.notifications.subscriptions import change_secret, send_test
 from operations.tasks import deliver_notifications
+from registry import backoff
 from registry.actors import Actor
 from tests.notifications.conftest import Subscribe
 from tests.notifications.receiver import Receiver, hang, status, without_end
@@ -89,12 +91,16 @@ def test_a_receiver_that_fails_twice_gets_the_same_id_until_it_takes_it(
 def test_between_tries_it_waits(
     subscribe: Subscribe, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chores.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(backoff.random, "uniform", lambda low, high: high)
     receiver.answers = [status(500)]
     send_test(subscribe(), ME)
     deliver_notifications()
     assert deliver_notifications()["tried"] == 0
-    pauses = [chores.pause_s(tries) for tries in range(1, 11)]
+    pause = Delivery.objects.get().due_at - timezone.now()
+    assert 15 < pause.total_seconds() <= chores.FIRST_PAUSE_S
+    pauses = [
+        backoff.full_jitter_s(tries, chores.FIRST_PAUSE_S, chores.LONGEST_PAUSE_S) for tries in range(1, 11)
+    ]
     assert pauses[:3] == [20, 40, 80]
     assert pauses[-1] == 3600
 

@@ -7,8 +7,9 @@ import pytest
 from django.test import Client
 
 from operations.models import Delivery, Subscription
-from operations.notifications.receivers import BadReceiver, checked
+from operations.notifications.receivers import checked
 from operations.notifications.signing import secret_of
+from registry.addresses import BadAddress
 from registry.models import AuditEntry
 from tests.notifications.conftest import Subscribe
 from tests.notifications.receiver import Receiver
@@ -43,7 +44,7 @@ def test_a_webhook_is_made_and_its_secret_shown_once(browser: Client, receiver: 
     [
         ({"target": "http://169.254.169.254/latest"}, "neither public nor inside"),
         ({"target": "http://localhost:5432/"}, "neither public nor inside"),
-        ({"target": "file:///etc/passwd"}, "begins with https:// or http://"),
+        ({"target": "file:///etc/passwd"}, "begins with http:// or https://"),
         ({"target": "https://user:secret@example.org/"}, "must not hold credentials"),
         ({"target": "https://no-such-host.invalid/"}, "cannot be resolved"),
         ({"target": "https://example.org/", "kinds": []}, "Choose when."),
@@ -65,7 +66,7 @@ def test_what_cannot_be_is_told_beside_its_field(browser: Client, changes: dict[
      "http://2130706433/", "http://[half", "http://1.1.1.1:0/"],
 )  # fmt: skip
 def test_an_address_inside_however_it_is_written_is_refused(url: str) -> None:
-    with pytest.raises(BadReceiver):
+    with pytest.raises(BadAddress):
         checked(url)
 
 
@@ -73,7 +74,7 @@ def test_a_public_address_and_what_was_named_are_taken(settings: Any) -> None:
     assert checked("https://1.1.1.1/hook?x=1")
     settings.HOOK_NETWORKS = ["10.1.0.0/16"]
     assert checked("http://10.1.2.3:8080/hook")
-    with pytest.raises(BadReceiver):
+    with pytest.raises(BadAddress):
         checked("http://10.2.2.3:8080/hook")
 
 

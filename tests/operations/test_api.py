@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from operations import artifacts, claims, lifecycle, reports
+from operations import artifacts, claims, interventions, lifecycle, reports
 from operations.actors import Actor
 from operations.models import Artifact, Event, LogLine, MarketData, MetricPoint, Operation
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
@@ -220,7 +220,7 @@ def test_cancel_ends_what_waits_and_refuses_what_has_ended(api: APIClient) -> No
 def test_retry_begins_anew_and_resume_needs_a_checkpoint(api: APIClient) -> None:
     operation = OperationFactory()
     assert api.post(f"/operations/{operation.pk}/retry").status_code == 409
-    lifecycle.cancel(operation.pk, ME)
+    interventions.cancel(operation.pk, ME)
     assert api.post(f"/operations/{operation.pk}/resume").status_code == 409
     answer = api.post(f"/operations/{operation.pk}/retry")
     assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
@@ -306,7 +306,7 @@ def test_one_operation_costs_a_fixed_number_of_queries(
 def test_the_list_can_be_narrowed(api: APIClient, query: str, found: set[str]) -> None:
     OperationFactory(operation_id="aaaa1")
     other = OperationFactory(operation_id="bbbb1", operation_type="other", parameters={"x": "needle"})
-    lifecycle.cancel(other.pk, ME)
+    interventions.cancel(other.pk, ME)
     rows = api.get(f"/operations?{query}").json()["results"]
     assert {row["operation_id"][0] for row in rows} == found
 
@@ -403,6 +403,6 @@ def test_a_completed_import_is_listed_and_can_be_removed_unless_it_is_in_use(
     reader = OperationFactory()
     Artifact.objects.create(operation=reader, role="input", name="bars/AAPL/1d.parquet", file=row.file)
     assert staff_api.delete("/market-data/AAPL/1d").status_code == 409
-    lifecycle.cancel(reader.pk, ME)
+    interventions.cancel(reader.pk, ME)
     assert staff_api.delete("/market-data/AAPL/1d").status_code == 204
     assert staff_api.delete("/market-data/AAPL/1d").status_code == 404

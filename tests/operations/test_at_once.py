@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 
-from operations import claims, lifecycle, orders, progress, reports, submission
+from operations import claims, interventions, lifecycle, orders, progress, reports, submission
 from operations.actors import Actor
 from operations.models import Attempt, Event, Operation
 from operations.requests import Queueing
@@ -115,7 +115,7 @@ def test_a_cancel_and_a_finish_that_race_have_one_winner_and_one_end() -> None:
 
         def cancel(operation_id: str = operation.pk) -> str:
             try:
-                return lifecycle.cancel(operation_id, ME).status
+                return interventions.cancel(operation_id, ME).status
             except lifecycle.WrongState:
                 return "too late"
 
@@ -153,7 +153,7 @@ def test_a_loss_and_a_finish_that_race_never_end_an_attempt_twice() -> None:
             (False, "applied", "COMPLETED"),
         }
         if not operation.is_final:
-            lifecycle.cancel(operation.pk, ME)
+            interventions.cancel(operation.pk, ME)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
-from operations import lifecycle, reports
+from operations import interventions, lifecycle, reports
 from operations.actors import Actor
 from operations.dispatch import Dispatcher
 from operations.models import Attempt, Operation
@@ -192,7 +192,7 @@ def test_a_cancelled_operation_is_told_until_its_worker_reports() -> None:
 
     async def act(dispatcher: Dispatcher, worker: ScriptedWorker) -> None:
         await work(dispatcher)
-        await sync_to_async(lifecycle.cancel)(operation.pk, ME, "no longer wanted")
+        await sync_to_async(interventions.cancel)(operation.pk, ME, "no longer wanted")
         await work(dispatcher)
         assert worker.count("DELETE") == 1
         await sync_to_async(due)()
@@ -212,7 +212,7 @@ def test_a_cancelled_operation_that_its_worker_does_not_know_is_cancelled() -> N
     async def act(dispatcher: Dispatcher, worker: ScriptedWorker) -> None:
         await work(dispatcher)
         worker.runs.clear()
-        await sync_to_async(lifecycle.cancel)(operation.pk, ME)
+        await sync_to_async(interventions.cancel)(operation.pk, ME)
         await work(dispatcher)
 
     with_workers(1, act)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from operations import lifecycle
+from operations import interventions, lifecycle
 from operations.actors import SYSTEM
 from operations.models import Event, Operation
 from operations.states import Status
@@ -18,7 +18,7 @@ def test_what_waits_for_two_that_end_together_ends_once(names: tuple[str, str, s
     middle.after.add(first)
     last.after.add(first, middle)
     if ends == "cancelled":
-        lifecycle.cancel(first.pk, SYSTEM, "changed my mind")
+        interventions.cancel(first.pk, SYSTEM, "changed my mind")
         expected = Status.CANCELLED
     else:
         assert lifecycle.refuse_to_wait(first.pk, "no worker is registered")

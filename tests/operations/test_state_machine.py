@@ -27,7 +27,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from operations import artifacts, claims, doubts, lifecycle, orders, recovery, reports, submission
+from operations import (
+    artifacts,
+    claims,
+    doubts,
+    interventions,
+    lifecycle,
+    orders,
+    recovery,
+    reports,
+    submission,
+)
 from operations.actors import Actor
 from operations.dispatch import Dispatcher
 from operations.models import Attempt, Checkpoint, Event, Operation
@@ -96,7 +106,7 @@ class Operations(RuleBasedStateMachine):
     @rule(operation_id=submitted)
     def cancel(self, operation_id: str) -> None:
         try:
-            lifecycle.cancel(operation_id, ME)
+            interventions.cancel(operation_id, ME)
         except lifecycle.WrongState:
             assert Operation.objects.get(pk=operation_id).is_final
 
@@ -104,7 +114,7 @@ class Operations(RuleBasedStateMachine):
     def again(self, operation_id: str, resume: bool) -> None:
         before = Operation.objects.get(pk=operation_id)
         try:
-            (lifecycle.resume if resume else lifecycle.retry)(operation_id, ME)
+            (interventions.resume if resume else interventions.retry)(operation_id, ME)
         except lifecycle.WrongState:
             has_checkpoint = Checkpoint.objects.filter(operation=operation_id).exists()
             waits_in_vain = before.after.filter(status__in=["FAILED", "CANCELLED"]).exists()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
-from operations import following, lifecycle
+from operations import following, interventions, lifecycle
 from operations.actors import SYSTEM
 from operations.models import Operation
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
@@ -138,7 +138,7 @@ def failed(operation: Operation) -> None:
 
 
 def cancelled(operation: Operation) -> None:
-    lifecycle.cancel(operation.pk, SYSTEM)
+    interventions.cancel(operation.pk, SYSTEM)
 
 
 @database_needed

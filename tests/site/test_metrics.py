@@ -16,7 +16,7 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from ktrdr_site import metrics
-from operations import claims, figures, lifecycle, reports
+from operations import claims, figures, interventions, lifecycle, reports
 from operations.actors import Actor
 from operations.models import Attempt, Event, Operation
 from registry.models import Sweep
@@ -110,7 +110,7 @@ def test_who_came_into_the_queue_late_has_not_waited_since_its_submission(api: A
         Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={}),
     )  # fmt: skip
     assert value(scraped(api), "ktrdr_queue_oldest_seconds", operation_type="echo") < 60
-    lifecycle.cancel(follower.pk, ME)
+    interventions.cancel(follower.pk, ME)
     lost = running(created_at=hour)
     lifecycle.lose(lost.pk, 1, ME, "gone")
     Operation.objects.filter(pk=lost.pk).update(not_before=None, operation_type="lost")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from operations import lifecycle
+from operations import interventions, lifecycle
 from operations.actors import Actor
 from operations.models import Operation
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, operation_id: str, reason: str, json: bool, **options: Any) -> None:
         try:
-            operation = lifecycle.cancel(operation_id, Actor("command:cancel_operation"), reason)
+            operation = interventions.cancel(operation_id, Actor("command:cancel_operation"), reason)
         except Operation.DoesNotExist as error:
             raise CommandError(f"There is no operation {operation_id}.") from error
         except lifecycle.WrongState as error:

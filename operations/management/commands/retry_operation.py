@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from operations import lifecycle
+from operations import interventions, lifecycle
 from operations.actors import Actor
 from operations.models import Operation
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print id and status as JSON")
 
     def handle(self, *args: Any, operation_id: str, resume: bool, json: bool, **options: Any) -> None:
-        again = lifecycle.resume if resume else lifecycle.retry
+        again = interventions.resume if resume else interventions.retry
         try:
             operation = again(operation_id, Actor("command:retry_operation"))
         except Operation.DoesNotExist as error:

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import psutil
 
+from ktrdr_site.parent_death import die_with_parent
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOG_SHOWN = 4000
 T = TypeVar("T")
@@ -77,7 +79,7 @@ class Processes:
         return done.stdout
 
     def start(self, name: str, *command: str, **environment: str) -> subprocess.Popen[bytes]:
-        """In a session of its own, with its output in `NAME.log`."""
+        """In a session of its own, with its output in `NAME.log`; it ends with the tests, also where those are killed."""
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, *command],
@@ -86,6 +88,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGKILL),
             )
         self.running[name] = process
         return process
@@ -108,6 +111,15 @@ class Processes:
         process.send_signal(signum)
         process.wait(wait_s)
         return below
+
+    def kill_at_once(self, *names: str, wait_s: float = 20) -> None:
+        """As when their machine loses its power: none is waited for before the last is gone."""
+        self._ever += [process for name in names for process in self.tree(name)[1:]]
+        gone = [self.running.pop(name) for name in names]
+        for process in gone:
+            process.kill()
+        for process in gone:
+            process.wait(wait_s)
 
     def signal_group(self, name: str, signum: int, wait_s: float = 20) -> None:
         """As a shell or an init does it: the whole group at once."""

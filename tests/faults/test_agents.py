@@ -161,8 +161,7 @@ def test_half_of_the_workers_gone_at_once_is_taken_for_our_own_trouble_first_and
     operations = [system.api.submit(seconds=3) for _ in range(4)]
     for operation_id in operations:
         system.api.until_running(operation_id)
-    for name in ("agent-1", "agent-2"):
-        system.processes.kill(name)
+    system.processes.kill_at_once("agent-1", "agent-2")
     for operation_id in operations:
         ended = system.api.until_status(operation_id, "COMPLETED")
         assert ended["worker_id"] in ("agent-3", "agent-4")

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
+from ktrdr_site.parent_death import die_with_parent
+
 ROOT = Path(__file__).resolve().parents[2]
 STOPS_WITHIN_S = 15
 T = TypeVar("T")
@@ -59,6 +61,7 @@ class Up:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGTERM),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 from tests.stack.system import ROOT, STOPS_WITHIN_S, Up, environment, until, up
 
 pytestmark = pytest.mark.stack
+SECRETS = ("admin-password", "api-token", "worker-token", "secret-key")
 
 
 def refusal(data_dir: Path, *arguments: str, **variables: str) -> str:
@@ -33,56 +35,78 @@ def refusal(data_dir: Path, *arguments: str, **variables: str) -> str:
     return done.stderr.strip()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_everything_in_order(tmp_path: Path, number: signal.Signals) -> None:
-    with up(tmp_path / "var", "--no-demo") as system:
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of one installation, started several times; the first test of this file starts it first."""
+    return tmp_path_factory.mktemp("up") / "var"
+
+
+@pytest.fixture(scope="module")
+def later(data_dir: Path) -> Iterator[Up]:
+    """A later start of it, without workers; the one before was killed."""
+    with up(data_dir, "--no-demo", "--workers", "") as system:
         system.wait_until_ready()
-        until(lambda: system.get("/workers")["results"], "a worker has registered", 30, lambda: system.output)
-        seconds = system.end(number)
-        assert seconds < STOPS_WITHIN_S
-        assert system.process.returncode == 0, system.output
-        assert "is killed" not in system.output, "everything ended in order by itself"
+        yield system
 
 
-def test_sigkill_leaves_no_process_either(tmp_path: Path) -> None:
-    with up(tmp_path / "var", "--no-demo") as system:
+def secrets(data_dir: Path) -> dict[str, str]:
+    return {name: (data_dir / name).read_text() for name in SECRETS}
+
+
+def end_in_order(system: Up, number: signal.Signals) -> None:
+    until(lambda: system.get("/workers")["results"], "a worker has registered", 30, lambda: system.output)
+    assert system.end(number) < STOPS_WITHIN_S
+    assert system.process.returncode == 0, system.output
+    assert "is killed" not in system.output, "everything ended in order by itself"
+
+
+def test_the_first_start_writes_the_secrets_and_sigterm_ends_everything_in_order(data_dir: Path) -> None:
+    with up(data_dir, "--no-demo") as system:
+        system.wait_until_ready()
+        assert all(text.count("\n") == 1 and len(text) > 12 for text in secrets(data_dir).values())
+        assert {stat.S_IMODE((data_dir / name).stat().st_mode) for name in SECRETS} == {0o600}
+        end_in_order(system, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_later_start_is_quick_keeps_the_secrets_and_ends_in_order(
+    data_dir: Path, number: signal.Signals
+) -> None:
+    before = secrets(data_dir)
+    started = time.monotonic()
+    with up(data_dir, "--no-demo") as system:
+        system.wait_until_ready()
+        assert time.monotonic() - started < 10
+        assert secrets(data_dir) == before
+        end_in_order(system, number)
+
+
+def test_sigkill_leaves_no_process_and_the_next_start_goes_on(data_dir: Path) -> None:
+    with up(data_dir, "--no-demo") as system:
         system.wait_until_ready()
         until(lambda: system.get("/workers")["results"], "a worker has registered", 30, lambda: system.output)
         assert len(system.processes()) > 6
         assert system.end(signal.SIGKILL) < STOPS_WITHIN_S
 
 
-def test_the_first_start_writes_the_secrets_and_a_later_one_keeps_them_and_is_quick(tmp_path: Path) -> None:
-    data_dir = tmp_path / "var"
-    names = ["admin-password", "api-token", "worker-token", "secret-key"]
-    with up(data_dir, "--no-demo") as system:
-        system.wait_until_ready()
-        first = {name: (data_dir / name).read_text() for name in names}
-        assert all(text.count("\n") == 1 and len(text) > 12 for text in first.values())
-        assert {stat.S_IMODE((data_dir / name).stat().st_mode) for name in names} == {0o600}
-        system.get("/workers")
-        system.end(signal.SIGTERM)
-    started = time.monotonic()
-    with up(data_dir, "--no-demo") as system:
-        system.wait_until_ready()
-        assert time.monotonic() - started < 10
-        assert {name: (data_dir / name).read_text() for name in names} == first
-        system.get("/workers")
+def test_a_data_directory_in_use_is_one_sentence_and_the_first_runs_on(later: Up) -> None:
+    message = refusal(later.data_dir, "--port", "0")
+    assert "data directory in use" in message
+    assert message.count("\n") == 0
+    assert answers(later)
 
 
-def test_what_dies_is_started_again(tmp_path: Path) -> None:
-    with up(tmp_path / "var", "--no-demo", "--workers", "") as system:
-        system.wait_until_ready()
-        for name in ("gunicorn", "run_dispatcher", "run_schedules"):
-            victim = main_process(system, name)
-            victim.kill()
-            until(
-                lambda name=name, old=victim.pid: main_process(system, name).pid != old,
-                f"{name} runs again",
-                20,
-                lambda: system.output,
-            )
-        until(lambda: answers(system), "the web server answers again", 20, lambda: system.output)
+def test_what_dies_is_started_again(later: Up) -> None:
+    for name in ("gunicorn", "run_dispatcher", "run_schedules"):
+        victim = main_process(later, name)
+        victim.kill()
+        until(
+            lambda name=name, old=victim.pid: main_process(later, name).pid != old,
+            f"{name} runs again",
+            20,
+            lambda: later.output,
+        )
+    until(lambda: answers(later), "the web server answers again", 20, lambda: later.output)
 
 
 def main_process(system: Up, word: str) -> psutil.Process:
@@ -124,15 +148,6 @@ def test_an_address_that_is_not_ours_is_one_sentence(tmp_path: Path) -> None:
     message = refusal(tmp_path, "--host", "192.0.2.1", "--port", "0")
     assert "port 0 on 192.0.2.1 cannot be used" in message
     assert message.count("\n") == 0
-
-
-def test_a_data_directory_in_use_is_one_sentence_and_the_first_runs_on(tmp_path: Path) -> None:
-    with up(tmp_path / "var", "--no-demo", "--workers", "") as system:
-        system.wait_until_ready()
-        message = refusal(tmp_path / "var", "--port", "0")
-        assert "data directory in use" in message
-        assert message.count("\n") == 0
-        assert answers(system)
 
 
 def test_an_unreachable_database_is_one_sentence_without_the_password(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser check tools bench soak lock openapi
+.PHONY: help setup run test browser check tools audit bench soak lock openapi
 
 help:
 	@echo "make run      start everything on this machine (first start: sample data and a demo); ARGS=... goes to manage.py up"
 	@echo "make test     every test; ARGS=... goes to pytest"
 	@echo "make check    lint, format, types, import walls, migrations, API document, deployment checks"
-	@echo "make tools    linters of deploy/ for make check, which names those that are missing"
+	@echo "make tools    linters of deploy/ and bandit for make check, which names those that are missing"
+	@echo "make audit    known vulnerabilities of the pinned packages; asks PyPI"
 	@echo "make bench    all benchmarks, one table and one JSON line per figure"
 	@echo "make soak     a long run under faults; ARGS=... goes to it"
 	@echo "make lock     pin requirements/*.in anew"
@@ -73,6 +74,10 @@ check: setup
 tools: setup
 	@[ -x $(VENV)/tools/bin/python ] || $(PYTHON) -m venv $(VENV)/tools
 	@$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/tools.txt
+
+# Not in make check: it needs PyPI's JSON interface, and its answer changes by itself.
+audit: tools
+	@exec $(VENV)/tools/bin/python -m pip_audit --strict --no-deps --disable-pip --progress-spinner off --requirement $(PINS)
 
 openapi: setup
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

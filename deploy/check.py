@@ -1,7 +1,7 @@
 """Looks at the files of this folder with whatever tools are here, and says which are not: `python deploy/check.py`.
 
 What can be seen without a Docker daemon, a cluster or a Proxmox host: schemas and linters of each format, the images'
-file trees put together and started, and a wheel of the workers. `make tools` installs the linters that PyPI has.
+file trees put together and started, a wheel of the workers; and the code, by bandit. `make tools` installs what PyPI has.
 """
 
 import os
@@ -19,6 +19,7 @@ ROOT = HERE.parent
 TOOLS = ROOT / ".venv" / "tools" / "bin"
 COMPOSE = HERE / "compose.yml"
 WITH_TOOLS = "make tools"
+ROOMS = ("ktrdr_site", "registry", "operations", "worker_agent", "workers")
 
 
 class Missing(Exception):
@@ -154,6 +155,14 @@ def wheel() -> None:
         raise Wrong(f"in the wheel or in the tree alone: {', '.join(sorted(names ^ code))}")
 
 
+def code() -> None:
+    """Of medium severity and more. What is lower is ruff's to judge (rules S), and so is `mark_safe`, for which S308 has a reason asked at each line."""
+    bandit = tool("bandit", WITH_TOOLS)
+    call(
+        bandit, "--quiet", "--recursive", "-ll", "--skip", "B308,B703", *ROOMS, "manage.py", HERE / "check.py"
+    )
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "compose.yml, by its schema": compose_schema,
     "compose.yml, as Compose reads it": compose_config,
@@ -163,6 +172,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "shell scripts": shell_scripts,
     "Kubernetes manifests": manifests,
     "the workers' wheel": wheel,
+    "the code, by bandit": code,
 }
 
 

@@ -31,7 +31,7 @@ class Plan:
     @property
     def reachable_host(self) -> str:
         """An address by which this machine itself reaches the web server."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # nosec B104 # nothing is bound
         return f"[{host}]" if ":" in host else host
 
     @property
@@ -98,7 +98,7 @@ def web_command(descriptor: int) -> list[str]:
         "--worker-class=gthread", f"--workers={WEB_PROCESSES}", f"--threads={WEB_THREADS}",
         "--graceful-timeout=3", "--timeout=60", "--keep-alive=15", "--log-level=warning",
         "--logger-class=ktrdr_site.gunicorn_log.Logger",
-        "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else "--worker-tmp-dir=/tmp",  # noqa: S108
+        "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else "--worker-tmp-dir=/tmp",  # noqa: S108  # nosec B108 # gunicorn makes its own in it
     ]  # fmt: skip
 
 

@@ -137,7 +137,7 @@ def free_port(host: str) -> int:
 
 def own_address(host: str, api_url: str) -> str:
     """The address by which others reach this machine: the one from which the backend is reached."""
-    if host not in ("0.0.0.0", "::", ""):  # noqa: S104  (a comparison)
+    if host not in ("0.0.0.0", "::", ""):  # noqa: S104  # nosec B104 # a comparison
         return host
     parts = urlsplit(api_url)
     try:

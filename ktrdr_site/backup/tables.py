@@ -79,7 +79,7 @@ def continue_numbering(table: str, names: Iterable[str]) -> None:
             (sequence,) = cursor.fetchone() or (None,)
             if sequence is not None:
                 cursor.execute(
-                    f"SELECT setval(%s, COALESCE(max({_quoted(name)}), 0) + 1, false) FROM {_quoted(table)}",  # noqa: S608  (names of ours)
+                    f"SELECT setval(%s, COALESCE(max({_quoted(name)}), 0) + 1, false) FROM {_quoted(table)}",  # noqa: S608  # nosec B608 # names of ours
                     [sequence],
                 )
 
@@ -122,7 +122,7 @@ def refuse_occupied() -> None:
         raise BackupError(f"the database has tables of something else ({min(there)}): give an empty one")
     with connection.cursor() as cursor:
         for table in sorted(there.intersection(MUST_BE_EMPTY)):
-            cursor.execute(f"SELECT EXISTS (SELECT FROM {_quoted(table)})")  # noqa: S608  (a name of ours)
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {_quoted(table)})")  # noqa: S608  # nosec B608 # a name of ours
             if (cursor.fetchone() or (False,))[0]:
                 raise BackupError(
                     f"the database is in use (there are rows in {table}): a backup is restored only into an empty one"

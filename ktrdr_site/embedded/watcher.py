@@ -71,7 +71,7 @@ def _socket_directory(directory: Path, account: Account | None) -> Iterator[Path
     if cluster.socket_path_fits(directory):
         yield directory
         return
-    short = Path(tempfile.mkdtemp(prefix="ktrdr-", dir="/tmp"))
+    short = Path(tempfile.mkdtemp(prefix="ktrdr-", dir="/tmp"))  # nosec B108 # mkdtemp: new, ours, mode 0700
     if account is not None:
         os.chown(short, account.uid, account.gid)
     try:

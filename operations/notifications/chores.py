@@ -5,6 +5,7 @@ that died has claimed is due again after the lease, with the same id. An outcome
 """
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from operations.notifications.sending import Sent, send
 from registry.backoff import full_jitter_s
 
 AT_ONCE = 20
+NO_ROUND_AFTER_S = 3.0
 LEASE = timedelta(seconds=60)
 MAX_TRIES = 10
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 20.0, 3600.0
@@ -27,12 +29,21 @@ KEPT = timedelta(days=30)
 
 
 def deliver() -> dict[str, int]:
-    """One round; figures for the task's result."""
-    claimed = claim()
-    outcomes = _send_all(claimed)
-    for delivery, sent in zip(claimed, outcomes, strict=True):
-        settle(delivery, sent)
-    return {"tried": len(claimed), "arrived": sum(not sent.problem for sent in outcomes)}
+    """Round after round while there is more and everything arrives; figures for the task's result.
+
+    It ends with the first round in which something did not arrive: receivers that hang must not hold up the sweeps.
+    """
+    tried = arrived = 0
+    until = time.monotonic() + NO_ROUND_AFTER_S
+    while True:
+        claimed = claim()
+        outcomes = _send_all(claimed)
+        for delivery, sent in zip(claimed, outcomes, strict=True):
+            settle(delivery, sent)
+        came = sum(not sent.problem for sent in outcomes)
+        tried, arrived = tried + len(claimed), arrived + came
+        if came < AT_ONCE or time.monotonic() > until:
+            return {"tried": tried, "arrived": arrived}
 
 
 @transaction.atomic

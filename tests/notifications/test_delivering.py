@@ -124,6 +124,20 @@ def test_a_redirect_is_not_followed(subscribe: Subscribe, receiver: Receiver) ->
     assert delivery.log[0]["problem"] == "answered 302 (redirects are not followed)"
 
 
+def test_what_has_piled_up_is_sent_at_once_until_something_does_not_arrive(
+    subscribe: Subscribe, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chores, "NO_ROUND_AFTER_S", 60)
+    subscription = subscribe()
+    for _ in range(2 * chores.AT_ONCE + 5):
+        send_test(subscription, ME)
+    assert deliver_notifications() == {"tried": 45, "arrived": 45}
+    for _ in range(2 * chores.AT_ONCE):
+        send_test(subscription, ME)
+    receiver.answers = [status(500)]
+    assert deliver_notifications() == {"tried": 20, "arrived": 19}
+
+
 def test_a_receiver_that_hangs_costs_no_more_than_the_timeout(
     subscribe: Subscribe, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,8 +25,10 @@ PROMISED = {
     "cancel_operation": ("--json",),
     "check_workers": ("--json",),
     "cleanup": ("--json",),
-    "cordon": (),
-    "create_api_token": ("--name",),
+    "cordon": ("--drain", "--json"),
+    "create_api_token": ("--name", "--json"),
+    "create_enrolment_token": ("--worker-type", "--json"),
+    "doctor": ("--url", "--json"),
     "follow": (),
     "import_market_data": ("--symbol", "--timeframe", "--adjust", "--wait", "--json"),
     "list_operations": ("--status", "--json"),
@@ -37,7 +39,7 @@ PROMISED = {
     "run_dispatcher": (),
     "run_schedules": (),
     "submit": ("--symbols", "--from", "--to", "--model", "--wait", "--json"),
-    "uncordon": (),
+    "uncordon": ("--json",),
     "up": ("--host", "--port", "--data-dir", "--workers", "--no-demo", "--exit-after-demo"),
 }
 OURS = sorted(name for name, app in get_commands().items() if app in ROOMS)
@@ -55,6 +57,23 @@ def test_each_command_says_what_it_is_for_and_has_its_flags(name: str) -> None:
     assert " ".join(command.help.split())[:60] in " ".join(text.split())
     for flag in PROMISED.get(name, ()):
         assert flag in text
+
+
+@pytest.mark.django_db
+def test_what_is_done_to_workers_and_tokens_is_printed_as_json_for_programs(admin_user: Any) -> None:
+    WorkerFactory(worker_id="w")
+    assert printed("cordon", "w", "--drain") == {"worker_id": "w", "cordoned": True, "draining": True}
+    assert printed("uncordon", "w") == {"worker_id": "w", "cordoned": False, "draining": False}
+    made = printed("create_api_token", "admin", "--name", "nightly")
+    assert (made["user"], made["name"], made["token"][:4]) == ("admin", "nightly", "ktp_")
+    made = printed("create_enrolment_token", "rack", "--worker-type", "training")
+    assert (made["name"], made["worker_types"], made["token"][:4]) == ("rack", ["training"], "kte_")
+
+
+def printed(*words: str) -> Any:
+    out = StringIO()
+    call_command(*words, "--json", stdout=out)
+    return json.loads(out.getvalue())
 
 
 def manage(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:

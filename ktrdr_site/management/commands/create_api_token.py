@@ -1,3 +1,4 @@
+import json as encoding
 from argparse import ArgumentParser
 from typing import Any
 
@@ -17,8 +18,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user")
         parser.add_argument("--name", default="", help="what the token is for")
+        parser.add_argument("--json", action="store_true", help="print user, name and token as JSON")
 
-    def handle(self, *args: Any, user: str, name: str, **options: Any) -> None:
+    def handle(self, *args: Any, user: str, name: str, json: bool, **options: Any) -> None:
         found = get_user_model().objects.filter(username=user).first()
         if found is None:
             raise CommandError(f"there is no user {user}")
@@ -26,4 +28,5 @@ class Command(BaseCommand):
         with transaction.atomic():
             token = ApiToken.issue(found, name)
             audit.record(AuditEntry.Act.API_TOKEN_CREATED, f"{name or 'token'} of {found}"[:200], by)
-        self.stdout.write(token)
+        said = {"user": found.get_username(), "name": name, "token": token}
+        self.stdout.write(encoding.dumps(said) if json else token)

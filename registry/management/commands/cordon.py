@@ -1,5 +1,6 @@
 """No new work for a worker."""
 
+import json as encoding
 from argparse import ArgumentParser
 from typing import Any
 
@@ -16,8 +17,13 @@ class Command(BaseCommand):
         parser.add_argument("worker_id")
         parser.add_argument("--reason", default="")
         parser.add_argument("--drain", action="store_true")
+        parser.add_argument("--json", action="store_true", help="print the worker's state as JSON")
 
-    def handle(self, *args: Any, worker_id: str, reason: str, drain: bool, **options: Any) -> None:
+    def handle(
+        self, *args: Any, worker_id: str, reason: str, drain: bool, json: bool, **options: Any
+    ) -> None:
         if not cordon(worker_id, Actor("command:cordon"), reason, drain=drain):
             raise CommandError(f"there is no worker {worker_id}")
-        self.stdout.write(f"{worker_id} is {'draining' if drain else 'cordoned'}")
+        said = {"worker_id": worker_id, "cordoned": True, "draining": drain}
+        words = f"{worker_id} is {'draining' if drain else 'cordoned'}"
+        self.stdout.write(encoding.dumps(said) if json else words)

@@ -1,3 +1,4 @@
+import json as encoding
 from argparse import ArgumentParser
 from typing import Any
 
@@ -15,7 +16,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--worker-type", action="append", default=[], help="that it may enrol; may be repeated; none: any"
         )
+        parser.add_argument("--json", action="store_true", help="print name, worker types and token as JSON")
 
-    def handle(self, *args: Any, name: str, worker_type: list[str], **options: Any) -> None:
+    def handle(self, *args: Any, name: str, worker_type: list[str], json: bool, **options: Any) -> None:
         by = Actor("command:create_enrolment_token")
-        self.stdout.write(enrolment.issue(name[:100], worker_type, by)[1])
+        row, token = enrolment.issue(name[:100], worker_type, by)
+        said = {"name": row.name, "worker_types": row.worker_types, "token": token}
+        self.stdout.write(encoding.dumps(said) if json else token)

@@ -1,5 +1,6 @@
 """A worker may work again."""
 
+import json as encoding
 from argparse import ArgumentParser
 from typing import Any
 
@@ -14,8 +15,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("worker_id")
+        parser.add_argument("--json", action="store_true", help="print the worker's state as JSON")
 
-    def handle(self, *args: Any, worker_id: str, **options: Any) -> None:
+    def handle(self, *args: Any, worker_id: str, json: bool, **options: Any) -> None:
         if not uncordon(worker_id, Actor("command:uncordon")):
             raise CommandError(f"there is no worker {worker_id}")
-        self.stdout.write(f"{worker_id} may work again")
+        said = {"worker_id": worker_id, "cordoned": False, "draining": False}
+        self.stdout.write(encoding.dumps(said) if json else f"{worker_id} may work again")

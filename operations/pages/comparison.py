@@ -8,6 +8,8 @@ from typing import Any
 from operations.models import Operation
 from operations.pages.charts import Chart
 from operations.pages.comparison_charts import equity_chart, loss_chart
+from operations.pages.comparison_metrics import MetricRow
+from operations.pages.comparison_metrics import rows as metric_rows
 from operations.pages.headline import described, strategy_name
 from workers.strategy.document import read_document
 from workers.strategy.problems import StrategyError
@@ -15,21 +17,11 @@ from workers.strategy.problems import StrategyError
 MOST = 10
 STRATEGY = "strategy_yaml"
 
-# Metrics of which more is better, and of which less is; of others (counts, settings) neither.
-MORE_IS_BETTER = {
-    "total_return", "cagr", "sharpe", "sortino", "calmar", "max_drawdown", "win_rate", "profit_factor", "expectancy",
-    "average_trade", "best_trade", "worst_trade", "sqn", "var_95", "cvar_95", "final_equity", "psr", "dsr", "accuracy",
-    "f1", "precision", "recall", "r2", "balanced_accuracy", "mcc",
-}  # fmt: skip
-LESS_IS_BETTER = {"volatility", "fees", "slippage_cost", "loss", "rmse", "mae", "mse", "log_loss", "brier"}
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
     name: str
     values: list[Any]
-    best: frozenset[int] = frozenset()
-    """indices of the best value, several where they are equal"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +29,7 @@ class Comparison:
     operations: list[Operation]
     different: list[Row]
     same: list[Row]
-    metrics: list[Row]
+    metrics: list[MetricRow]
     charts: list[Chart]
 
 
@@ -59,7 +51,7 @@ def compare(operations: list[Operation]) -> Comparison:
         operations=operations,
         different=different,
         same=[row for row in parameters if row not in different],
-        metrics=[_judged(row) for row in _rows([_metrics(operation) for operation in operations])],
+        metrics=metric_rows(operations),
         charts=[chart for chart in charts if chart],
     )
 
@@ -91,24 +83,3 @@ def _values(name: str, data: Any) -> Iterator[tuple[str, Any]]:
         return
     for key, value in data.items():
         yield from _values(f"{name}.{key}", value)
-
-
-def _metrics(operation: Operation) -> dict[str, Any]:
-    """Figures of the result by dotted name: `sharpe` of a backtest, `test.accuracy` of a training."""
-    metrics = (operation.result or {}).get("metrics") or {}
-    flat: dict[str, Any] = {}
-    for name, value in metrics.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{key}": inner for key, inner in value.items() if isinstance(inner, int | float)}
-        elif isinstance(value, int | float):
-            flat[name] = value
-    return flat
-
-
-def _judged(row: Row) -> Row:
-    name = row.name.rsplit(".", 1)[-1]
-    known = {value for value in row.values if value is not None}
-    if len(known) < 2 or name not in MORE_IS_BETTER | LESS_IS_BETTER:
-        return row
-    best = max(known) if name in MORE_IS_BETTER else min(known)
-    return Row(row.name, row.values, frozenset(i for i, value in enumerate(row.values) if value == best))

@@ -60,9 +60,8 @@ class MetricRow:
 def metric_rows(metrics: dict[str, Any]) -> list[MetricRow]:
     """Known ones first; what a newer worker adds comes after."""
     names = [name for name in FORMATS if name in metrics] + [name for name in metrics if name not in FORMATS]
-    return [
-        MetricRow(
-            NAMES.get(name, name.replace("_", " ").capitalize()), str(FORMATS.get(name, short)(metrics[name]))
-        )
-        for name in names
-    ]
+    return [MetricRow(title(name), str(FORMATS.get(name, short)(metrics[name]))) for name in names]
+
+
+def title(name: str) -> str:
+    return NAMES.get(name, name.replace("_", " ").capitalize())

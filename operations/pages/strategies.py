@@ -6,9 +6,9 @@ from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import CharField, Count, F, FloatField, Func, Max, Q
+from django.db.models import CharField, Count, FloatField, Func, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.fields.json import KT
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 
 from operations.models import Operation
 from operations.pages.headline import described
@@ -29,14 +29,26 @@ class UsedStrategy:
     """the newest runs, oldest first"""
 
 
+def _by_strategy() -> QuerySet[Any, Any]:
+    """Operations with the `digest` of their strategy; that of a backtest of a model is the training's."""
+    training = Operation.objects.filter(pk=OuterRef("model")).values("strategy_digest")
+    named = Q(strategy_digest__isnull=False) | Q(operation_type="backtesting")
+    return (
+        Operation.objects.filter(named)
+        .annotate(model=KT("parameters__model"))
+        .annotate(digest=Coalesce("strategy_digest", Subquery(training), output_field=CharField()))
+        .order_by()
+    )
+
+
 def used(limit: int = 100) -> list[UsedStrategy]:
     """Newest first, in two queries."""
     total_return = Cast(KT("result__metrics__total_return"), FloatField())
     groups = list(
-        Operation.objects.filter(strategy_digest__isnull=False)
-        .order_by()
-        .values(digest=F("strategy_digest"))
+        _by_strategy()
+        .values("digest")
         .annotate(
+            name=Max("strategy_name"),
             runs=Count("pk"),
             last_used=Max("created_at"),
             best=Max(total_return, filter=Q(operation_type="backtesting", status=Status.COMPLETED)),
@@ -46,13 +58,11 @@ def used(limit: int = 100) -> list[UsedStrategy]:
                 output_field=ArrayField(CharField()),
             ),
         )
-        .order_by("-last_used")[:limit]
+        .order_by("-last_used")[: limit + 1]
     )
+    groups = [group for group in groups if group["digest"]][:limit]  # a model's training may be gone
     wanted = [pk for group in groups for pk in group["newest"]]
-    rows = {
-        row.pk: row
-        for row in Operation.objects.filter(pk__in=wanted).only("status", "operation_type", "strategy_name")
-    }
+    rows = {row.pk: row for row in Operation.objects.filter(pk__in=wanted).only("status", "operation_type")}
     return [_used(dict(group), rows) for group in groups]
 
 
@@ -72,18 +82,23 @@ def newest(limit: int = 20) -> list[Operation]:
 
 
 def _used(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
-    strip = [rows[pk] for pk in reversed(group["newest"])]
     return UsedStrategy(
         digest=group["digest"],
-        name=strip[-1].strategy_name or "unnamed",
+        name=group["name"] or "unnamed",
         runs=group["runs"],
         last_used=group["last_used"],
         best_return=group["best"],
-        strip=strip,
+        strip=[rows[pk] for pk in reversed(group["newest"])],
     )
 
 
 def runs_of(digest: str, limit: int = 100) -> list[Operation]:
-    """The operations with exactly this strategy, newest first."""
-    found = Operation.objects.filter(strategy_digest=digest).order_by("-created_at").defer("error_traceback")
+    """The operations with exactly this strategy and the backtests of its models, newest first."""
+    found = _by_strategy().filter(digest=digest).order_by("-created_at").defer("error_traceback")
     return described(found[:limit])
+
+
+def text_of(digest: str) -> str | None:
+    texts = Operation.objects.filter(strategy_digest=digest).values_list(KT("parameters__strategy_yaml"))
+    row = texts.order_by("-created_at").first()
+    return str(row[0]) if row else None

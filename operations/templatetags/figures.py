@@ -74,7 +74,7 @@ def words(name: str) -> str:
 def plain(value: Any) -> str:
     """Any value of a parameter or a result, without the punctuation of a program."""
     match value:
-        case None | "" | [] | {}:
+        case None | "" | []:
             return DASH
         case bool():
             return "yes" if value else "no"
@@ -82,6 +82,8 @@ def plain(value: Any) -> str:
             return short(value)
         case list() | tuple():
             return ", ".join(plain(one) for one in value)
+        case dict() if not value:  # the pattern {} would fit every mapping
+            return DASH
         case dict():
             return ", ".join(f"{key} {plain(one)}" for key, one in value.items())
         case _:

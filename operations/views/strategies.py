@@ -2,7 +2,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 
 from operations.pages.headline import strategy_name
-from operations.pages.strategies import runs_of, used
+from operations.pages.strategies import runs_of, text_of, used
 from operations.views.request import PageRequest, page
 
 
@@ -13,12 +13,11 @@ def strategies(request: PageRequest) -> HttpResponse:
 
 @page
 def strategy(request: PageRequest, digest: str) -> HttpResponse:
-    runs = runs_of(digest)
-    if not runs:
+    text = text_of(digest)
+    if text is None:
         raise Http404("No operation has used this strategy.")
-    text = runs[0].parameters["strategy_yaml"]
     return render(
         request,
         "strategies/detail.html",
-        {"name": strategy_name(text) or "unnamed", "text": text, "digest": digest, "runs": runs},
+        {"name": strategy_name(text) or "unnamed", "text": text, "digest": digest, "runs": runs_of(digest)},
     )

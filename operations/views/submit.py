@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from operations.forms import IMPORT, MODELS, Form, body_of, filled, typed_of
 from operations.models import Operation
 from operations.pages import situation as reading
-from operations.pages.strategies import newest, runs_of
+from operations.pages.strategies import newest, text_of
 from operations.views.request import PageRequest, page
 from operations.views.through_api import Answer, send, send_upload
 from registry.models import Capability
@@ -67,7 +67,7 @@ def submit(request: PageRequest, kind: str) -> HttpResponse:
     operation_id = str(answer.data["operation_id"])
     if origin := typed.get("cloned_from"):
         _note_origin(operation_id, origin)
-    messages.success(request, "Submitted.")
+    messages.success(request, "Submitted.", extra_tags="submitted")  # upon which drafts are dropped
     return redirect("dashboard:operation", operation_id)
 
 
@@ -119,6 +119,7 @@ def _form_page(request: PageRequest, form: Form, typed: Mapping[str, str], answe
             for problem in problems
         ],
         "multipart": form is IMPORT,
+        "is_filled": bool(typed),
         "idempotency_key": typed.get("idempotency_key") or secrets.token_urlsafe(16),
         "cloned_from": typed.get("cloned_from", ""),
         "examples": [path.stem for path in sorted(EXAMPLES.glob("*.yaml"))],
@@ -204,5 +205,4 @@ def strategy_text_of(name: str) -> str | None:
         paths = {path.stem: path for path in EXAMPLES.glob("*.yaml")}
         path = paths.get(name.removeprefix("example:"))
         return path.read_text() if path else None
-    runs = runs_of(quote(name), limit=1)
-    return str(runs[0].parameters["strategy_yaml"]) if runs else None
+    return text_of(quote(name))

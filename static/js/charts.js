@@ -98,7 +98,14 @@
     return spec;
   }
 
-  function option(spec, settings, pixels) {
+  // What a screen reader says in place of the drawing; the numbers are in the table below it.
+  function description(element, spec) {
+    const title = element.closest("figure")?.querySelector("h2")?.textContent || "";
+    const names = spec.panes.flatMap((pane) => pane.series.map((series) => series.name));
+    return `Chart: ${title}. It shows ${[...new Set(names)].join(", ")}. The numbers are in the table below.`;
+  }
+
+  function option(spec, settings, pixels, said) {
     const muted = colour("muted");
     const line = colour("line");
     const total = spec.panes.reduce((sum, pane) => sum + (pane.share || 1), 0);
@@ -115,7 +122,7 @@
     });
     return {
       animation: false,
-      aria: { enabled: true },
+      aria: { enabled: true, label: { description: said } },
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: muted },
       legend: { show: named, type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: muted }, pageIconColor: muted, pageTextStyle: { color: muted } },
       tooltip: {
@@ -183,7 +190,7 @@
     }
     const zoom = chart.getOption()?.dataZoom;
     const spec = joined(JSON.parse(source.textContent));
-    const drawn = option(spec, settingsOf(element), element.clientHeight);
+    const drawn = option(spec, settingsOf(element), element.clientHeight, description(element, spec));
     const made = spec.lying ? lying(drawn) : drawn;
     if (zoom?.length) made.dataZoom.forEach((part, index) => { part.start = zoom[index].start; part.end = zoom[index].end; });
     chart.setOption(made, { notMerge: true });

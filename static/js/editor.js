@@ -1,12 +1,11 @@
-// The strategy editor: line numbers that scroll along, marks at lines with an error, Tab as two spaces, and
-// what was typed is kept in this browser until it is submitted.
+// The strategy editor: line numbers that scroll along, marks at lines with an error, Tab as two spaces.
 "use strict";
 
 (() => {
+  document.querySelector("[data-focus]")?.focus();
   const editor = document.querySelector("[data-editor]");
   if (!editor) return;
   const gutter = document.querySelector("[data-lines]");
-  const form = editor.form;
   let bad = new Set();
 
   const number = () => {
@@ -63,10 +62,5 @@
     editor.dispatchEvent(new Event("input", { bubbles: true }));
   });
 
-  const key = `draft:${location.pathname}`;
-  if (!editor.value && sessionStorage.getItem(key)) editor.value = sessionStorage.getItem(key);
-  editor.addEventListener("input", () => sessionStorage.setItem(key, editor.value));
-  form.addEventListener("submit", () => sessionStorage.removeItem(key));
-  document.querySelector("[data-focus]")?.focus();
   number();
 })();

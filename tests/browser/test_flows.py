@@ -6,8 +6,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from operations.models import LogLine, Operation
-from tests.browser.population import ago
-from tests.browser.watch import serious
+from tests.browser.conftest import PASSWORD
+from tests.browser.population import STRATEGY, ago
+from tests.browser.watch import Watch, serious
 
 pytestmark = pytest.mark.browser
 
@@ -59,6 +60,35 @@ def test_the_form_shows_the_same_as_a_program_while_one_types(
     page.get_by_label("Symbols (optional)").fill("AAPL NONE")
     page.get_by_text("As curl").click()
     expect(page.locator("#as-curl")).to_contain_text('"NONE"')
+
+
+def test_what_was_typed_comes_back_from_a_refusal_and_from_a_sign_in_that_ran_out(
+    page: Page, watch: Watch, ids: dict[str, str], live_server: Any
+) -> None:
+    watch.refused = True
+    text = STRATEGY.replace("type: rsi", "type: rsx")
+    page.goto(f"{live_server.url}/dashboard/new/training")
+    form = page.locator("#submit-form")
+    strategy, symbols = page.get_by_role("textbox", name="Strategy"), form.get_by_label("Symbols")
+    strategy.fill(text)
+    symbols.fill("AAPL, NONE")
+    form.get_by_role("button", name="Start training").click()
+    expect(page.locator("#problems")).to_be_focused()
+    expect(page.locator("#problems")).to_contain_text("line 10: no indicator is called 'rsx'")
+    expect(strategy).to_have_value(text)
+    expect(symbols).to_have_value("AAPL, NONE")
+
+    symbols.fill("AAPL IBM")
+    page.context.clear_cookies(name="sessionid")
+    form.get_by_role("button", name="Start training").click()
+    page.get_by_label("User name").fill("operator")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("What you typed here before is back.")).to_be_visible()
+    expect(strategy).to_have_value(text)
+    expect(symbols).to_have_value("AAPL IBM")
+    page.get_by_role("button", name="Start afresh").click()
+    expect(strategy).to_have_value("")
 
 
 def test_operations_are_chosen_and_compared(page: Page, ids: dict[str, str], live_server: Any) -> None:

@@ -10,7 +10,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 from operations import artifacts
 from operations.models import Operation
 from operations.pages.comparison import compare, load
-from operations.pages.strategies import used
+from operations.pages.strategies import runs_of, used
 from tests.browser.population import STRATEGY, operation, populate, trained
 from tests.browser.reports import backtest_report
 
@@ -46,7 +46,7 @@ QUERIES = {
     "workers/training-01": 6,
     "market-data": 2,
     "strategies": 2,
-    "strategies/{strategy}": 1,
+    "strategies/{strategy}": 2,
     "compare?operation={trained}&operation={trained_again}": 2,
     "compare?operation={backtested}&operation={backtested_again}": 3,
 }
@@ -184,6 +184,14 @@ def test_equal_bests_are_both_marked(ids: dict[str, str]) -> None:
     assert loss.best == {0, 2}
 
 
+def test_metrics_are_compared_in_their_own_units_the_return_first(ids: dict[str, str]) -> None:
+    found = compare(load([ids["backtested"], ids["backtested_again"]])).metrics
+    assert [row.title for row in found[:3]] == ["Total return", "CAGR", "Volatility"]
+    assert (found[0].texts, found[0].best) == (["39.4 %", "4.4 %"], {0})
+    first = compare(load([ids["trained"], ids["trained_again"]])).metrics[0]
+    assert (first.title, first.texts) == ("Accuracy, test", ["56.3 %", "52.3 %"])
+
+
 def test_strategies_are_compared_value_by_value(ids: dict[str, str], staff: Any) -> None:
     longer = operation(
         staff,
@@ -231,6 +239,19 @@ def test_a_report_that_cannot_be_read_leaves_the_others_comparable(
     assert answer.status_code == 200
     page = browser.get(f"/dashboard/operations/{broken.pk}?tab=report").content.decode()
     assert "report.json is not JSON." in page
+
+
+def test_a_backtest_of_a_model_is_a_run_of_the_strategy_that_it_was_trained_by(staff: Any) -> None:
+    model = trained(staff)
+    best = operation(
+        staff, "backtesting", "COMPLETED",
+        parameters={"model": model.pk, "symbol": "GOOG"}, result={"metrics": {"total_return": 0.25}},
+    )  # fmt: skip
+    operation(staff, "backtesting", "COMPLETED", parameters={"model": "gone", "symbol": "GOOG"})
+    (strategy,) = used()
+    assert (strategy.name, strategy.runs, strategy.best_return) == ("momentum_daily", 2, 0.25)
+    assert {run.pk for run in strategy.strip} == {model.pk, best.pk}
+    assert {run.pk for run in runs_of(strategy.digest)} == {model.pk, best.pk}
 
 
 def test_the_numbers_shown_are_those_of_the_result(browser: Client, ids: dict[str, str]) -> None:

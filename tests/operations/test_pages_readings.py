@@ -8,6 +8,7 @@ from operations.pages.charts import Table
 from operations.pages.model_card import architecture
 from operations.pages.report_charts import column
 from operations.pages.trust import audit_lines
+from operations.templatetags.figures import plain
 from operations.templatetags.links import operation_url, worker_url
 from operations.templatetags.rows import log_rows, run_strip, table_rows
 
@@ -83,3 +84,8 @@ def test_addresses_of_long_lists_are_those_of_the_pages() -> None:
     assert operation_url("ab12") == "/dashboard/operations/ab12"
     assert worker_url("gpu-01:5002") == "/dashboard/workers/gpu-01:5002"
     assert worker_url('"><script>') == "/dashboard/workers/%22%3E%3Cscript%3E"
+
+
+def test_a_mapping_reads_as_its_names_and_values() -> None:
+    assert plain({"torch": "2.13.0", "threads": 1}) == "torch 2.13.0, threads 1"
+    assert [plain(nothing) for nothing in ({}, [], "", None)] == ["–"] * 4

@@ -29,19 +29,46 @@ PROBLEM = {
         },
     },
     "required": ["type", "title", "status", "detail", "request_id"],
-    "example": {
-        "type": "about:blank",
-        "title": "Conflict",
-        "status": 409,
-        "detail": "It has completed.",
-        "request_id": "5b9a2c8e-0f2f-4d43-9a51-0c39a5d3b1f7",
+}
+REQUEST_ID = "5b9a2c8e-0f2f-4d43-9a51-0c39a5d3b1f7"
+EXAMPLES = {
+    "invalid": {
+        "summary": "Input that is not valid, with a pointer to it",
+        "value": {
+            "type": "about:blank",
+            "title": "Unprocessable Entity",
+            "status": 422,
+            "detail": "1 field is not valid.",
+            "request_id": REQUEST_ID,
+            "errors": [{"pointer": "/symbol", "detail": "There is no market data of GOOGL."}],
+        },
     },
+    "conflict": {
+        "summary": "A state in which this is not possible",
+        "value": {
+            "type": "about:blank",
+            "title": "Conflict",
+            "status": 409,
+            "detail": "It has completed.",
+            "request_id": REQUEST_ID,
+        },
+    },
+}
+LINK = {
+    "description": 'the pages before and after this one (RFC 8288): `<URL>; rel="next", <URL>; rel="prev"`',
+    "schema": {"type": "string"},
 }
 REFUSED = {
     "description": (
         "Refused: no credentials 401, not allowed 403, unknown 404, wrong state 409, too large 413, invalid 422 "
         "(400 where the body cannot be read at all), too many 429."
     ),
+    "content": {
+        "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": EXAMPLES}
+    },
+}
+NO_WORKER = {
+    "description": "Asked with `queue: false`, and no suitable worker is idle: why, and how many there are. Nothing is stored.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 
@@ -53,8 +80,24 @@ def root_paths_only(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[st
 def with_refusals(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Each operation may refuse, and does so in one shape."""
     result["components"]["schemas"]["Problem"] = PROBLEM
+    result["components"]["responses"] = {"Refused": REFUSED, "NoWorker": NO_WORKER}
     for path in result["paths"].values():
         for method, operation in path.items():
             if method in METHODS:
-                operation["responses"]["4XX"] = REFUSED
+                operation["responses"]["4XX"] = {"$ref": "#/components/responses/Refused"}
+                sent = operation.get("requestBody", {}).get("content", {})
+                if "202" in operation["responses"] and "application/json" in sent:
+                    operation["responses"]["503"] = {"$ref": "#/components/responses/NoWorker"}
+    return result
+
+
+def with_links(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """A page of a list says where the next one is in a header too."""
+    schemas = result["components"]["schemas"]
+    for path in result["paths"].values():
+        answer = path.get("get", {}).get("responses", {}).get("200", {})
+        for content in answer.get("content", {}).values():
+            name = content["schema"].get("$ref", "").rpartition("/")[2]
+            if {"next", "previous", "results"} <= schemas.get(name, {}).get("properties", {}).keys():
+                answer["headers"] = {"Link": LINK}
     return result

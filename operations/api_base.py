@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import status
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -19,6 +20,13 @@ from registry.rest import invalid
 
 MAX_ID = 2**63 - 1
 PAGE, MAX_PAGE = 1000, 10_000
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="Any text of one's own, at most 255 characters: sent again with the same body, the answer is the same "
+    "and nothing is started twice; with another body it is refused (422).",
+)
 
 
 def person(request: Request) -> Actor:

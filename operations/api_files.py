@@ -15,8 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from operations import artifacts, market_data, orders
-from operations.api_base import accepted, found, person, submitted, submitter
+from operations import artifacts, examples, market_data, orders
+from operations.api_base import IDEMPOTENCY_KEY, accepted, found, person, submitted, submitter
 from operations.models import Artifact, MarketData, Operation
 from operations.requests import ImportRequest
 from operations.serializers import ArtifactSerializer, MarketDataSerializer, SubmittedSerializer
@@ -90,6 +90,8 @@ class MarketDataList(ListAPIView[MarketData]):
     @extend_schema(
         request={"multipart/form-data": ImportRequest.model_json_schema()},
         responses={202: SubmittedSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+        examples=[examples.ACCEPTED],
     )
     def post(self, request: Request) -> Response:
         """Stores the file and submits its import; a worker checks it and stores the bars."""

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from operations import interventions, lifecycle, orders, progress, strategies
-from operations.api_base import accepted, found, person, since, submitted, submitter
+from operations import examples, interventions, lifecycle, orders, progress, strategies
+from operations.api_base import IDEMPOTENCY_KEY, accepted, found, person, since, submitted, submitter
 from operations.filters import OperationFilter
 from operations.models import Operation
 from operations.requests import BacktestRequest, GenericRequest, TrainingRequest
@@ -43,7 +43,14 @@ def page_of(name: str, of: type[serializers.BaseSerializer[Any]]) -> Any:
 
 
 class StartTraining(APIView):
-    @extend_schema(request=TrainingRequest, responses={202: SubmittedSerializer})
+    example = examples.TRAINING
+
+    @extend_schema(
+        request=TrainingRequest,
+        responses={202: SubmittedSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+        examples=[examples.asked("A training of two symbols", examples.TRAINING), examples.ACCEPTED],
+    )
     def post(self, request: Request) -> Response:
         """Trains a model. The answer says where to follow it."""
         data = body(request)
@@ -54,7 +61,14 @@ class StartTraining(APIView):
 
 
 class StartBacktest(APIView):
-    @extend_schema(request=BacktestRequest, responses={202: SubmittedSerializer})
+    example = examples.BACKTEST
+
+    @extend_schema(
+        request=BacktestRequest,
+        responses={202: SubmittedSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+        examples=[examples.asked("A trained model, with a stop", examples.BACKTEST), examples.ACCEPTED],
+    )
     def post(self, request: Request) -> Response:
         """Backtests a trained model, or the model of a training named in `after`."""
         data = body(request)
@@ -72,11 +86,17 @@ class OperationList(ListAPIView[Operation]):
     serializer_class = OperationSerializer
     pagination_class = NewestFirst
     filterset_class = OperationFilter
+    example = examples.ANY_TYPE
 
     def get_queryset(self) -> Any:
         return operations()
 
-    @extend_schema(request=GenericRequest, responses={202: SubmittedSerializer})
+    @extend_schema(
+        request=GenericRequest,
+        responses={202: SubmittedSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+        examples=[examples.asked("Work of a worker of one's own", examples.ANY_TYPE), examples.ACCEPTED],
+    )
     def post(self, request: Request) -> Response:
         """Starts an operation of any type that a worker has announced."""
         data = body(request)
@@ -102,9 +122,19 @@ def detail(request: Request, operation_id: str, code: int = status.HTTP_200_OK) 
 
 
 class OperationDetail(APIView):
-    @extend_schema(responses=OperationSerializer)
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "If-None-Match", str, OpenApiParameter.HEADER, description="the ETag of the last answer"
+            ),
+            OpenApiParameter(
+                "ETag", str, OpenApiParameter.HEADER, response=[200, 304], description="of this state"
+            ),
+        ],
+        responses={200: OperationSerializer, 304: OpenApiResponse(description="Nothing has changed.")},
+    )
     def get(self, request: Request, operation_id: str) -> Response:
-        """The operation; while it runs, its progress is at most a second old. `If-None-Match` is honoured."""
+        """The operation; while it runs, its progress is at most a second old."""
         progress.refresh(found(Operation.objects.all(), operation_id))
         answer = detail(request, operation_id)
         digest = hashlib.sha256(JSON.render(answer.data)).hexdigest()[:32]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
@@ -26,6 +26,7 @@ from registry.auth import (
     MayEnrol,
     WorkerAuthentication,
 )
+from registry.examples import REGISTERED, REGISTRATION
 from registry.models import Worker, WorkerStatus
 from registry.rest import Busy, Conflict, CursorPagination, Invalid, body, checked, invalid
 from registry.roles import Role
@@ -41,7 +42,14 @@ class Register(APIView):
     authentication_classes = (EnrolmentAuthentication,)
     permission_classes = (MayEnrol,)
 
-    @extend_schema(request=Registration, responses=RegistrationAnswer)
+    @extend_schema(
+        request=Registration,
+        responses=RegistrationAnswer,
+        examples=[
+            OpenApiExample("A worker with a GPU", value=REGISTRATION, request_only=True),
+            OpenApiExample("Registered", value=REGISTERED, response_only=True),
+        ],
+    )
     def post(self, request: Request) -> Response:
         """A worker announces itself. Idempotent."""
         message = checked(Registration, body(request))

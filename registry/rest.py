@@ -15,6 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from registry.browsable import MEDIA_TYPE
+
 Model = TypeVar("Model", bound=BaseModel)
 PROBLEM_JSON = "application/problem+json"
 
@@ -125,7 +127,13 @@ def problem(exception: Exception, context: Mapping[str, Any]) -> Response | None
         answer["status"] = status = HTTPStatus.UNPROCESSABLE_ENTITY
         answer["title"] = HTTPStatus(status).phrase
         answer["errors"] = _errors(exception.detail)
-    return Response(answer, status=status, headers=_headers(exception), content_type=PROBLEM_JSON)
+    return Response(answer, status=status, headers=_headers(exception), content_type=_content_type(context))
+
+
+def _content_type(context: Mapping[str, Any]) -> str | None:
+    """None where the answer is a page of the API in a browser, which says its own."""
+    renderer = getattr(context.get("request"), "accepted_renderer", None)
+    return None if getattr(renderer, "media_type", "") == MEDIA_TYPE else PROBLEM_JSON
 
 
 def _headers(exception: exceptions.APIException) -> dict[str, str]:

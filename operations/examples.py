@@ -1,0 +1,59 @@
+"""Examples of what is sent and answered, for the API document and for the forms of the API in a browser."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample
+
+STRATEGY = """\
+name: rsi_reversion
+version: "3.0"
+training_data:
+  symbols: {mode: multi_symbol, list: [AAPL, IBM]}
+  timeframes: {mode: single, timeframe: 1d}
+indicators:
+  rsi_14: {type: rsi, period: 14}
+fuzzy_sets:
+  momentum:
+    indicator: rsi_14
+    oversold: [0, 0, 25, 45]
+    neutral: [30, 50, 70]
+    overbought: [55, 75, 100, 100]
+nn_inputs:
+  - {fuzzy_set: momentum, timeframes: all}
+model:
+  type: mlp
+  architecture: {hidden_layers: [16]}
+decisions: {output_format: classification}
+training:
+  labels: {source: forward_return, horizon: 5, threshold: 0.01}
+"""
+OPERATION = "3j23stccde4iocal"
+
+TRAINING: dict[str, Any] = {
+    "strategy_yaml": STRATEGY,
+    "start_date": "2000-03-01",
+    "end_date": "2009-12-31",
+    "seed": 42,
+}
+BACKTEST: dict[str, Any] = {
+    "model": OPERATION,
+    "symbol": "AAPL",
+    "start_date": "2010-01-01",
+    "commission": 0.001,
+    "stop_unit": "atr",
+    "stop_loss": 2.5,
+}
+ANY_TYPE: dict[str, Any] = {"operation_type": "echo", "parameters": {"seconds": 1.0}, "priority": 5}
+SUBMITTED = {
+    "operation_id": OPERATION,
+    "task_id": OPERATION,
+    "status": "PENDING",
+    "url": f"https://ktrdr.example/operations/{OPERATION}",
+}
+
+
+def asked(name: str, body: dict[str, Any]) -> OpenApiExample:
+    return OpenApiExample(name, value=body, request_only=True)
+
+
+ACCEPTED = OpenApiExample("Submitted", value=SUBMITTED, response_only=True, status_codes=["202"])

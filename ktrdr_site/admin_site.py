@@ -15,6 +15,7 @@ from registry.roles import Role, role_of
 class Administration(AdminSite):
     site_header = "KTRDR"
     site_title = "KTRDR"
+    index_title = "Administration"
 
     def has_permission(self, request: HttpRequest) -> bool:
         user = request.user

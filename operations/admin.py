@@ -122,6 +122,7 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
     form = SubscriptionForm
     fields = ("name", "channel", "target", "kinds", "operation_type", "active")
     list_display = ("name", "channel", "target", "active", "created_by")
+    list_select_related = ("created_by",)
     list_filter = ("channel", "active")
     search_fields = ("name", "target")
 

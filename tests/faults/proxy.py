@@ -77,6 +77,8 @@ class FaultyProxy:
         """Requests that met the present fault."""
         self._loop = asyncio.new_event_loop()
         self._lifted = asyncio.Event()
+        self._held: set[asyncio.Task[None] | None] = set()
+        """Requests under way: a loop itself holds its tasks weakly, and one whose sender went away is collected."""
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="faulty-proxy", daemon=True)
 
@@ -127,12 +129,16 @@ class FaultyProxy:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = asyncio.current_task()
+        self._held.add(request)
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, OSError):
                 await self._request(reader, writer)
         except asyncio.CancelledError:
             writer.transport.abort()
             return
+        finally:
+            self._held.discard(request)
         writer.close()
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

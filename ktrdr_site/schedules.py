@@ -46,7 +46,7 @@ class Cluster:
 
     def start(self) -> None:
         self.process = subprocess.Popen(  # noqa: S603  (our own command line)
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster"],
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster", "--skip-checks"],
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),
         )

@@ -95,6 +95,7 @@ def web_command(descriptor: int) -> list[str]:
     return [
         sys.executable, "-m", "gunicorn", "ktrdr_site.wsgi",
         f"--bind=fd://{descriptor}",
+        "--preload",  # loaded once for all processes
         "--worker-class=gthread", f"--workers={WEB_PROCESSES}", f"--threads={WEB_THREADS}",
         "--graceful-timeout=3", "--timeout=60", "--keep-alive=15", "--log-level=warning",
         "--logger-class=ktrdr_site.gunicorn_log.Logger",

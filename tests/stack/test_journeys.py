@@ -83,9 +83,11 @@ def test_a_training_is_submitted_watched_and_cancelled(page: Page, system: Up) -
     page.locator("[data-chart='metric-loss'][data-drawn]").wait_for()
 
     stopped = elsewhere(page.context)
+    # No timer runs there: it never learns by itself. Before the page is there, since those that are due still run.
+    stopped.clock.pause_at(datetime(2030, 1, 2, tzinfo=UTC))
     left_open = stopped.new_page()
     left_open.goto(page.url)
-    stopped.clock.pause_at(datetime(2030, 1, 2, tzinfo=UTC))  # no timer runs there: it never learns by itself
+    expect(status(left_open)).to_have_text("Running")
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelling was requested.")).to_be_visible()
     expect(status(page)).to_have_text("Cancelled")

@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 
 class Command(BaseCommand):
     help = "Runs the schedules: the health sweep, the cleanup and the task cluster that carries them out."
+    requires_system_checks = []  # they load every view
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="one tick of the scheduler, and no more")

@@ -27,6 +27,7 @@ def disconnect() -> None:
 
 class Command(BaseCommand):
     help = "Sends operations to workers: at once when one is submitted or a worker becomes free, and every few seconds anyway."
+    requires_system_checks = []  # they load every view
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

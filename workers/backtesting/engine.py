@@ -137,9 +137,16 @@ def directions(target: ArrayLike, n: int) -> NDArray[np.int8]:
     values = np.asarray(target)
     if values.shape != (n,):
         raise BadBars(f"There are {n} bars and wanted directions of shape {values.shape}.")
-    if not np.isin(values, (-1, 0, 1)).all():
+    if not _are_directions(values):
         raise BadBars("A wanted direction is -1, 0 or 1.")
     return np.ascontiguousarray(values.astype(np.int8))
+
+
+def _are_directions(values: NDArray[Any]) -> bool:
+    if values.dtype.kind == "i" and values.size:
+        # 2 us for 5,000 bars, where `isin` takes nearly as long as the run itself.
+        return bool(values.min() >= -1 and values.max() <= 1)
+    return bool(np.isin(values, (-1, 0, 1)).all())
 
 
 def kernel_arguments(p: Prepared, rules: Rules) -> tuple[Any, ...]:

@@ -53,7 +53,9 @@ def context(preload: tuple[str, ...]) -> Context:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["worker_agent.fork_server", "worker_agent.job", "worker_agent.base", *preload])
+    server.set_forkserver_preload(
+        ["worker_agent.fork_server", "worker_agent.job", "worker_agent.base", *preload]
+    )
     return server
 
 

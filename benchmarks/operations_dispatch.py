@@ -9,18 +9,16 @@ import asyncio
 import json
 import statistics
 import time
-from contextlib import AsyncExitStack
 
 import httpx
 
+from benchmarks._noops import stubs, submit, through
 from benchmarks._system import System, running
 from worker_agent.testing import StubWorker
 
 IDLE_ROUNDS = 60
 OPERATIONS = 400
 WORKERS = 10
-SUBMITTERS = 8
-TIME_LIMIT_S = 120.0
 
 
 def figure(benchmark: str, value: float, unit: str) -> None:
@@ -33,13 +31,6 @@ async def main() -> None:
         async with httpx.AsyncClient(base_url=system.url, headers=headers, timeout=30) as http:
             await idle(system, http)
             await throughput(system, http)
-
-
-async def submit(http: httpx.AsyncClient) -> str:
-    answer = await http.post("/operations", json={"operation_type": "noop", "parameters": {}})
-    if answer.status_code != 202:
-        raise SystemExit(f"POST /operations: {answer.status_code} {answer.text}")
-    return str(answer.json()["operation_id"])
 
 
 async def idle(system: System, http: httpx.AsyncClient) -> None:
@@ -62,32 +53,10 @@ async def idle(system: System, http: httpx.AsyncClient) -> None:
 
 
 async def throughput(system: System, http: httpx.AsyncClient) -> None:
-    async with AsyncExitStack() as stack:
-        workers = [
-            await stack.enter_async_context(StubWorker(f"stub-{number}", system.url, system.enrolment_token))
-            for number in range(WORKERS)
-        ]
-        await asyncio.gather(*(worker.register() for worker in workers))
-        begun = time.perf_counter()
-        left = iter(range(OPERATIONS))
-
-        async def submitter() -> None:
-            for _ in left:
-                await submit(http)
-
-        await asyncio.gather(*(submitter() for _ in range(SUBMITTERS)))
-        submitted = time.perf_counter() - begun
-        async with asyncio.timeout(TIME_LIMIT_S):
-            while sum(len(worker.runs) for worker in workers) < OPERATIONS or any(
-                worker.undelivered for worker in workers
-            ):
-                await asyncio.sleep(0.01)
-        seconds = time.perf_counter() - begun
-        runs = [run for worker in workers for run in worker.runs]
-    if len({operation for operation, _ in runs}) != OPERATIONS or len(runs) != OPERATIONS:
-        raise SystemExit(f"{len(runs)} runs of {OPERATIONS} operations")
-    figure("no-op operations submitted", OPERATIONS / submitted, "1/s")
-    figure("no-op operations end to end, 10 stub workers", OPERATIONS / seconds, "1/s")
+    async with stubs(system, WORKERS) as workers:
+        took = await through(workers, http, OPERATIONS)
+    figure("no-op operations submitted", OPERATIONS / took.submitted_s, "1/s")
+    figure("no-op operations end to end, 10 stub workers", OPERATIONS / took.ended_s, "1/s")
 
 
 if __name__ == "__main__":

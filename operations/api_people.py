@@ -1,9 +1,11 @@
 """The API for people and their programs: submit, follow, cancel, try again."""
 
 import hashlib
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
+from pydantic import BaseModel
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
@@ -31,6 +33,7 @@ from registry.roles import Role
 from workers.strategy.catalog import catalog_as_data
 from workers.strategy.indicator_catalog import INDICATORS
 
+Asked = TypeVar("Asked", bound=BaseModel)
 JSON = JSONRenderer()
 CURSOR = [
     OpenApiParameter("cursor", int, description="only what is newer; `next_cursor` of the last answer"),
@@ -40,6 +43,15 @@ CURSOR = [
 
 def page_of(name: str, of: type[serializers.BaseSerializer[Any]]) -> Any:
     return inline_serializer(name, {"results": of(many=True), "next_cursor": serializers.IntegerField()})
+
+
+def started(request: Request, kind: type[Asked], order_of: Callable[[Asked], orders.Order]) -> Response:
+    """What is asked for once is started once: a repetition is answered before its body is judged anew."""
+    data = body(request)
+    by = submitter(request, data)
+    if (before := repeated(by)) is not None:
+        return accepted(request, before)
+    return submitted(request, order_of(checked(kind, data)), by)
 
 
 class StartTraining(APIView):
@@ -53,11 +65,7 @@ class StartTraining(APIView):
     )
     def post(self, request: Request) -> Response:
         """Trains a model. The answer says where to follow it."""
-        data = body(request)
-        by = submitter(request, data)
-        if (before := repeated(by)) is not None:
-            return accepted(request, before)
-        return submitted(request, orders.training(checked(TrainingRequest, data)), by)
+        return started(request, TrainingRequest, orders.training)
 
 
 class StartBacktest(APIView):
@@ -71,11 +79,7 @@ class StartBacktest(APIView):
     )
     def post(self, request: Request) -> Response:
         """Backtests a trained model, or the model of a training named in `after`."""
-        data = body(request)
-        by = submitter(request, data)
-        if (before := repeated(by)) is not None:
-            return accepted(request, before)
-        return submitted(request, orders.backtest(checked(BacktestRequest, data)), by)
+        return started(request, BacktestRequest, orders.backtest)
 
 
 class NewestFirst(CursorPagination):
@@ -99,11 +103,7 @@ class OperationList(ListAPIView[Operation]):
     )
     def post(self, request: Request) -> Response:
         """Starts an operation of any type that a worker has announced."""
-        data = body(request)
-        by = submitter(request, data)
-        if (before := repeated(by)) is not None:
-            return accepted(request, before)
-        return submitted(request, orders.generic(checked(GenericRequest, data)), by)
+        return started(request, GenericRequest, orders.generic)
 
 
 def cancelled(request: Request, operation_id: str) -> Response:

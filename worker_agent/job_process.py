@@ -53,9 +53,8 @@ def context(preload: tuple[str, ...]) -> Context:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(
-        ["worker_agent.fork_server", "worker_agent.job", "worker_agent.base", *preload]
-    )
+    # `base` too, since the module that defines a worker needs it: each job would load it anew.
+    server.set_forkserver_preload(["worker_agent.fork_server", "worker_agent.base", *preload])
     return server
 
 

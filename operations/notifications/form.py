@@ -30,7 +30,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic on
         channel, target = cleaned.get("channel"), cleaned.get("target")
         if channel == Subscription.Channel.WEBHOOK and target:
             try:
-                receivers.checked(target)
+                receivers.address_of(target)
             except BadAddress as error:
                 self.add_error("target", str(error))
         elif channel == Subscription.Channel.EMAIL and target:

@@ -9,7 +9,7 @@ from registry.addresses import BadAddress, IPAddress, parsed, resolved
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-def checked(url: str) -> str:
+def address_of(url: str) -> str:
     """The address to connect to. What was checked is what is called: the name is not looked up again.
 
     Raises BadAddress with the reason.

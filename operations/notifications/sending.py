@@ -59,7 +59,7 @@ async def send(delivery: Delivery) -> Sent:
 async def _post(delivery: Delivery) -> int:
     """The status of the answer; its body is not read."""
     url = httpx.URL(delivery.subscription.target)
-    address = await asyncio.to_thread(receivers.checked, str(url))
+    address = await asyncio.to_thread(receivers.address_of, str(url))
     body = json.dumps(delivery.payload).encode()
     headers = {
         "Host": url.netloc.decode(),

@@ -8,7 +8,7 @@ from typing import Any
 from operations.models import Operation
 from operations.pages.charts import Chart
 from operations.pages.comparison_charts import equity_chart, loss_chart
-from operations.pages.comparison_metrics import MetricRow
+from operations.pages.comparison_metrics import ComparedMetric
 from operations.pages.comparison_metrics import rows as metric_rows
 from operations.pages.headline import described, strategy_name
 from workers.strategy.document import read_document
@@ -29,7 +29,7 @@ class Comparison:
     operations: list[Operation]
     different: list[Row]
     same: list[Row]
-    metrics: list[MetricRow]
+    metrics: list[ComparedMetric]
     charts: list[Chart]
 
 

@@ -19,7 +19,7 @@ PARTS = ("test", "validation", "train")
 
 
 @dataclass(frozen=True, slots=True)
-class MetricRow:
+class ComparedMetric:
     name: str
     """`sharpe` of a backtest, `test.accuracy` of a training"""
     title: str
@@ -28,7 +28,7 @@ class MetricRow:
     """indices of the best value, several where they are equal"""
 
 
-def rows(operations: list[Operation]) -> list[MetricRow]:
+def rows(operations: list[Operation]) -> list[ComparedMetric]:
     metrics = [_metrics(operation) for operation in operations]
     names = sorted(dict.fromkeys(name for one in metrics for name in one), key=_rank)
     return [_row(name, [one.get(name) for one in metrics]) for name in names]
@@ -55,7 +55,7 @@ def _rank(name: str) -> tuple[int, int]:
     )
 
 
-def _row(name: str, values: list[float | None]) -> MetricRow:
+def _row(name: str, values: list[float | None]) -> ComparedMetric:
     part, _, key = name.rpartition(".")
     reads: Callable[[Any], str]
     if part:
@@ -63,7 +63,7 @@ def _row(name: str, values: list[float | None]) -> MetricRow:
         reads = percent if key in scores.SHARES else short
     else:
         title, reads = metric_rows.title(key), metric_rows.FORMATS.get(key, short)
-    return MetricRow(name, title, [reads(value) for value in values], _best(key, values))
+    return ComparedMetric(name, title, [reads(value) for value in values], _best(key, values))
 
 
 def _best(key: str, values: list[float | None]) -> frozenset[int]:

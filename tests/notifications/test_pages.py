@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from operations.models import Delivery, Subscription
-from operations.notifications.receivers import checked
+from operations.notifications.receivers import address_of
 from operations.notifications.signing import secret_of
 from registry.addresses import BadAddress
 from registry.models import AuditEntry
@@ -67,15 +67,15 @@ def test_what_cannot_be_is_told_beside_its_field(browser: Client, changes: dict[
 )  # fmt: skip
 def test_an_address_inside_however_it_is_written_is_refused(url: str) -> None:
     with pytest.raises(BadAddress):
-        checked(url)
+        address_of(url)
 
 
 def test_a_public_address_and_what_was_named_are_taken(settings: Any) -> None:
-    assert checked("https://1.1.1.1/hook?x=1")
+    assert address_of("https://1.1.1.1/hook?x=1")
     settings.HOOK_NETWORKS = ["10.1.0.0/16"]
-    assert checked("http://10.1.2.3:8080/hook")
+    assert address_of("http://10.1.2.3:8080/hook")
     with pytest.raises(BadAddress):
-        checked("http://10.2.2.3:8080/hook")
+        address_of("http://10.2.2.3:8080/hook")
 
 
 def test_a_test_is_noted_and_the_log_shows_it(browser: Client, subscribe: Subscribe) -> None:

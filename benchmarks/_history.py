@@ -21,6 +21,8 @@ def make(operations: int, workers: int) -> dict[str, str]:
     texts = _strategies(40)
     names = _workers(workers)
     rows = [_operation(number, texts, names, chance) for number in range(operations)]
+    for training, backtest in zip(rows[::4], rows[1::4], strict=False):
+        backtest.parameters = {"model": training.pk, "symbol": "AAPL"}
     _store(rows)
     trained = next(row for row in rows if row.operation_type == "training" and row.status == "COMPLETED")
     traded = [row for row in rows if row.operation_type == "backtesting" and row.status == "COMPLETED"]
@@ -33,7 +35,14 @@ def make(operations: int, workers: int) -> dict[str, str]:
         "other": traded[1].pk,
         "running": next(row.pk for row in rows if row.status == "RUNNING"),
         "worker": names[0],
+        "strategy": _digest_of(trained.pk),
     }
+
+
+def _digest_of(training: str) -> str:
+    from operations.models import Operation
+
+    return str(Operation.objects.values_list("strategy_digest", flat=True).get(pk=training))
 
 
 def _strategies(count: int) -> list[str]:

@@ -39,6 +39,7 @@ PAGES = {
     "worker": "workers/{worker}",
     "market data": "market-data",
     "strategies": "strategies",
+    "strategy": "strategies/{strategy}",
     "new training": "new/training",
     "new backtest": "new/backtest",
 }

@@ -75,7 +75,7 @@ def claim_next(unmet: list[Demand], actor: Actor) -> Claim | None:
 def claim_again(operation_id: str, actor: Actor) -> Claim | None:
     """Claims another worker for an operation that the last one did not take."""
     with transaction.atomic():
-        operation = _ready().filter(pk=operation_id).first()
+        operation = _queue().filter(pk=operation_id).first()
         return None if operation is None else claim_for(operation, actor)
 
 
@@ -137,12 +137,22 @@ def _refs(artifacts: QuerySet[Artifact]) -> tuple[ArtifactRef, ...]:
     return tuple(ArtifactRef(name=name, sha256=sha256, size=size) for name, sha256, size in rows)
 
 
-def _ready() -> QuerySet[Operation]:
-    return Operation.objects.select_for_update(of=("self",), skip_locked=True).filter(lifecycle.ready())
+def ready() -> Q:
+    """PENDING operations that may be claimed at this moment: backoff over, everything they wait for COMPLETED."""
+    waits = Operation.after.through.objects.exclude(to_operation__status=Status.COMPLETED)
+    return (
+        Q(status=Status.PENDING)
+        & (Q(not_before__isnull=True) | Q(not_before__lte=Now()))
+        & ~Q(pk__in=waits.values("from_operation"))
+    )
+
+
+def _queue() -> QuerySet[Operation]:
+    return Operation.objects.select_for_update(of=("self",), skip_locked=True).filter(ready())
 
 
 def _head(unmet: list[Demand]) -> Operation | None:
-    queue = _ready().order_by(F("priority").desc(), "created_at", "pk")
+    queue = _queue().order_by(F("priority").desc(), "created_at", "pk")
     for demand in unmet:
         queue = queue.exclude(demand.operations)
     return queue.first()
@@ -167,7 +177,7 @@ def free_workers(operation: Operation) -> QuerySet[Worker]:
 def explain_waiting(unmet: list[Demand]) -> None:
     """Says of each operation that could not have a worker why; fails the one that was not to wait."""
     for demand in unmet:
-        waiting = Operation.objects.filter(lifecycle.ready(), demand.operations)
+        waiting = Operation.objects.filter(ready(), demand.operations)
         reason = selection.explain(demand.operation_type, demand.requirements)
         for operation_id in waiting.filter(queue=False, started_at=None).values_list("pk", flat=True):
             lifecycle.refuse_to_wait(operation_id, reason)

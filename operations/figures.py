@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import BooleanField, Case, Count, Max, Min, OuterRef, Subquery, Value, When
 from django.db.models.functions import Greatest, Now
 
-from operations import lifecycle
+from operations import claims
 from operations.models import Event, Operation
 from operations.states import Status
 
@@ -39,7 +39,7 @@ def queue() -> list[Waiting]:
         Subquery(queued.values("operation").annotate(newest=Max("at")).values("newest")),
         Subquery(awaited.values("followers").annotate(newest=Max("completed_at")).values("newest")),
     )
-    ready = Case(When(lifecycle.ready(), then=Value(True)), default=Value(False), output_field=BooleanField())
+    ready = Case(When(claims.ready(), then=Value(True)), default=Value(False), output_field=BooleanField())
     rows = (
         Operation.objects.filter(status=Status.PENDING)
         .order_by()

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
 from operations import journal
@@ -291,13 +291,3 @@ def lose(operation_id: str, number: int, actor: Actor, reason: str) -> bool:
         return False
     interrupt(operation, attempt, AttemptOutcome.LOST, actor, reason)
     return True
-
-
-def ready(now: Any = None) -> Q:
-    """PENDING operations that may be claimed at this moment: backoff over, everything they wait for COMPLETED."""
-    waits = Operation.after.through.objects.exclude(to_operation__status=Status.COMPLETED)
-    return (
-        Q(status=Status.PENDING)
-        & (Q(not_before__isnull=True) | Q(not_before__lte=now or Now()))
-        & ~Q(pk__in=waits.values("from_operation"))
-    )

@@ -13,6 +13,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Quick tests first. Browser tests last: from their first to their last Playwright keeps an event loop running in
     this thread, and beside it no test of `async def` can run."""
     items.sort(key=lambda item: ("browser" in item.path.parts, "stack" in item.path.parts))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    """Of the tests that run in one process, since they share what is dear to start (`--dist loadgroup`)."""
+    folder = item.path.parent.name
+    shares = "browser" in item.path.parts or {"system", "shared_system"} & set(getattr(item, "fixturenames", ()))
+    return folder if shares else item.path.stem
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,8 @@ class Parameters(BaseModel):
     """Sees no wish to end and ignores SIGTERM."""
     grandchild: bool = False
     """Leaves a process in a session of its own."""
+    busy_s: float = 0.0
+    """Processor time that it has used when it says that it has begun."""
     fail: str = ""
     """invalid, crash, long, exit, memory, nan"""
     die: str = ""
@@ -38,6 +40,8 @@ class WorkingWorker(WorkerAPIBase):
         return {"speciality": "tests"}
 
     def run(self, parameters: Parameters, job: Job) -> dict[str, Any]:
+        while time.process_time() < parameters.busy_s:
+            pass
         mark("begun", job.attempt, os.getpid())
         if parameters.grandchild:
             child = subprocess.Popen(

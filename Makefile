@@ -34,7 +34,7 @@ setup:
 run: setup
 	@exec $(BIN)/python manage.py up $(ARGS)
 
-# What starts whole systems, and measures by the clock what they do, has the machine to itself, two groups at a time: they
+# What starts whole systems, and measures by the clock what they do, has the machine to itself, two folders at a time: they
 # wait more than they compute. The rest shares its cores.
 SYSTEMS := tests/faults tests/stack tests/browser
 
@@ -42,7 +42,7 @@ test: setup browser
 	@if [ -n "$(ARGS)" ]; then exec $(BIN)/python -m pytest $(ARGS); fi; \
 	failed=0; \
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 $(SYSTEMS:%=--ignore=%) || failed=1; \
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder $(SYSTEMS) || failed=1; \
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder $(SYSTEMS) || failed=1; \
 	exit $$failed
 
 # Playwright drives the system's Chromium.

@@ -1,27 +1,50 @@
 """Shared by all rooms: a person, an API client with that person's token, and files that go with the test."""
 
+import fcntl
+from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
     from rest_framework.test import APIClient
+
+FIRST_LOCK, SECOND_LOCK = Path(__file__), Path(__file__).with_name("settings.py")
+"""Any two files that every process of a run can open."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Quick tests first. Browser tests last: from their first to their last Playwright keeps an event loop running in
     this thread, and beside it no test of `async def` can run."""
     items.sort(key=lambda item: ("browser" in item.path.parts, "stack" in item.path.parts))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
-def _group(item: pytest.Item) -> str:
-    """Of the tests that run in one process, since they share what is dear to start (`--dist loadgroup`)."""
-    folder = item.path.parent.name
-    shares = "browser" in item.path.parts or {"system", "shared_system"} & set(getattr(item, "fixturenames", ()))
-    return folder if shares else item.path.stem
+class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """The tests of a folder share what is dear to start: they run in one process, one after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.split("/")[1]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder | None:
+    return ByFolder(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A test marked `alone` judges by the clock: meanwhile no other process has a test. All pass the first lock, so that
+    who waits there for the others to end is not overtaken by their next tests."""
+    with FIRST_LOCK.open() as first, SECOND_LOCK.open() as second:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        fcntl.flock(second, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(first, fcntl.LOCK_UN)
+        try:
+            return (yield)
+        finally:  # closing alone would not do where the test has forked
+            fcntl.flock(second, fcntl.LOCK_UN)
 
 
 @pytest.fixture(autouse=True)

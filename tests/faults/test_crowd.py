@@ -6,6 +6,7 @@ import time
 from contextlib import AsyncExitStack, suppress
 
 import httpx
+import pytest
 
 from tests.faults.processes import until
 from tests.faults.system import System
@@ -18,6 +19,7 @@ ALL_WITHIN_S = 30.0
 A_PERSON_WAITS_S = 5.0
 
 
+@pytest.mark.alone
 def test_two_hundred_agents_that_register_in_one_second_all_get_in_and_shut_nobody_out(
     system: System,
 ) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.db.models import F
+from django.db.models import AutoField, F, Model
 from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.models import Task
@@ -20,7 +20,13 @@ from operations import claims, figures, interventions, lifecycle, reports
 from operations.actors import Actor
 from operations.models import Attempt, Event, Operation
 from registry.models import Sweep
-from tests.factories import OperationFactory, StoredFileFactory, WorkerFactory
+from tests.factories import (
+    AttemptFactory,
+    CapabilityFactory,
+    OperationFactory,
+    StoredFileFactory,
+    WorkerFactory,
+)
 from worker_agent.protocol import Outcome, Report
 
 pytestmark = pytest.mark.django_db
@@ -216,31 +222,39 @@ def test_the_schedules_the_dispatcher_and_the_disk_are_seen(api: APIClient) -> N
     assert 0 < free < size
 
 
+def multiply(model: type[Model], times: int) -> None:
+    """Every row so many times more, with those that belong to it: copies of an operation have its id and a number."""
+    columns = [
+        field.column
+        for field in model._meta.concrete_fields
+        if not field.generated and not isinstance(field, AutoField)
+    ]
+    values = [f"{one} || '-' || copy" if one == "operation_id" else one for one in columns]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {', '.join(values)}"
+            f" FROM {model._meta.db_table}, generate_series(1, {times}) copy"
+        )
+
+
 def test_ten_thousand_operations_and_two_hundred_workers_cost_as_many_queries_and_little_time(
     api: APIClient, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     WorkerFactory.create_batch(200)
-    operations = Operation.objects.bulk_create(
-        OperationFactory.build(
-            operation_type=f"type-{number % 4}",
-            status="COMPLETED" if number % 10 else "PENDING",
-            completed_at=timezone.now() if number % 10 else None,
-        )
-        for number in range(10_000)
-    )
-    now = timezone.now()
-    Attempt.objects.bulk_create(
-        Attempt(
-            operation=operation, number=1, worker_id="w", instance_id="i", endpoint_url="http://127.0.0.1:1",
-            started_at=now, ended_at=now, outcome="completed",
-        )
-        for operation in operations
-        if operation.status == "COMPLETED"
-    )  # fmt: skip
+    for kind in ("one", "two", "three", "four"):
+        CapabilityFactory(operation_type=kind, worker_type="echo")
+        for _ in range(9):
+            operation = OperationFactory(operation_type=kind, status="COMPLETED", completed_at=timezone.now())
+            now = timezone.now()
+            AttemptFactory(operation=operation, outcome="completed", started_at=now, ended_at=now)
+        OperationFactory(operation_type=kind)
     Event.objects.bulk_create(
         Event(operation=operation, kind="status", to_status="PENDING", actor="user:test")
-        for operation in operations
+        for operation in Operation.objects.all()
     )
+    for model in (Operation, Attempt, Event):
+        multiply(model, 249)
+    assert Operation.objects.count() == Event.objects.count() == 10_000
     with connection.cursor() as cursor:  # as autovacuum does of itself, when rows are committed
         cursor.execute("ANALYZE operations_operation, operations_attempt, operations_event, registry_worker")
     with django_assert_num_queries(QUERIES):

@@ -1,12 +1,11 @@
 """One operation, followed through the logs of every process of a running system."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stack.system import Up, until, up
+from tests.stack.system import Up, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -23,21 +22,19 @@ def lines(system: Up) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_an_operation_is_followed_by_its_id_and_by_its_requests_id_through_every_process(
-    tmp_path: Path,
+    system_over_tls: Up,
 ) -> None:
-    with up(tmp_path, "--no-demo", "--workers", "backtesting=1", KTRDR_LOG_FORMAT="json") as system:
-        system.wait_until_ready(120)
-        until(lambda: system.get("/workers")["results"], "a worker", 60, lambda: system.output)
-        with system.http() as http:
-            fields = {"symbol": "ABC", "timeframe": "1d"}
-            answer = http.post("/market-data", files={"file": ("a.csv", BARS)}, data=fields, headers=ASKED)
-        assert answer.headers["X-Request-ID"] == "req-42"
-        operation_id = answer.json()["operation_id"]
-        until(
-            lambda: any(line["event"] == f"the report of {operation_id} is delivered" for _, line in lines(system)),
-            "the report is delivered", 60, lambda: system.output,
-        )  # fmt: skip
-        said = lines(system)
+    with system_over_tls.http() as http:
+        fields = {"symbol": "ABC", "timeframe": "1d"}
+        answer = http.post("/market-data", files={"file": ("a.csv", BARS)}, data=fields, headers=ASKED)
+    assert answer.headers["X-Request-ID"] == "req-42"
+    operation_id = answer.json()["operation_id"]
+    delivered = f"the report of {operation_id} is delivered"
+    until(
+        lambda: any(line["event"] == delivered for _, line in lines(system_over_tls)),
+        "the report is delivered", 60, lambda: system_over_tls.output,
+    )  # fmt: skip
+    said = lines(system_over_tls)
     by_operation = [(who, line) for who, line in said if line.get("operation_id") == operation_id]
     by_request = [(who, line) for who, line in said if line.get("request_id") == "req-42"]
     steps = [(who, line["event"]) for who, line in by_request if line["event"].startswith("operation ")]

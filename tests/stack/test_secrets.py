@@ -1,6 +1,5 @@
 """A run in which every kind of secret is used leaves none of them in a log, a page, a command line or a URL."""
 
-import os
 import re
 import signal
 import subprocess
@@ -14,7 +13,6 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 import pytest
-import trustme
 
 from tests.faults.proxy import FaultyProxy
 from tests.stack.system import ROOT, Up, environment, until, up
@@ -184,27 +182,13 @@ def test_no_secret_is_in_a_log_a_page_a_command_line_or_a_url(tmp_path: Path) ->
     assert any(url.endswith("/report") for url in to_backend.urls)
 
 
-def test_the_system_works_over_tls_to_its_workers(tmp_path: Path) -> None:
-    ca = trustme.CA()
-    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
-    issued = ca.issue_cert("127.0.0.1")
-    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "worker.pem")
-    os.chmod(tmp_path / "worker.pem", 0o600)
-    tls = {
-        "KTRDR_WORKER_CA": str(tmp_path / "ca.pem"),
-        "KTRDR_TLS_CERT": str(tmp_path / "worker.pem"),
-        "KTRDR_TLS_KEY": str(tmp_path / "worker.pem"),
-    }
-    with up(tmp_path / "var", "--no-demo", "--workers", "backtesting=1", **tls) as system:
-        system.wait_until_ready()
-        (only,) = until(
-            lambda: system.get("/workers")["results"], "it is registered", 60, lambda: system.output
-        )
-        assert only["endpoint_url"].startswith("https://127.0.0.1:")
-        assert imported(system)["status"] == "COMPLETED", system.output
-        until(
-            lambda: system.get("/workers")["results"][0]["last_healthy_at"] != only["last_healthy_at"],
-            "a health check passed over TLS",
-            20,
-            lambda: system.output,
-        )
+def test_the_system_works_over_tls_to_its_workers(system_over_tls: Up) -> None:
+    (only,) = system_over_tls.get("/workers")["results"]
+    assert only["endpoint_url"].startswith("https://127.0.0.1:")
+    assert imported(system_over_tls)["status"] == "COMPLETED", system_over_tls.output
+    until(
+        lambda: system_over_tls.get("/workers")["results"][0]["last_healthy_at"] != only["last_healthy_at"],
+        "a health check passed over TLS",
+        20,
+        lambda: system_over_tls.output,
+    )

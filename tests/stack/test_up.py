@@ -68,6 +68,7 @@ def test_the_first_start_writes_the_secrets_and_sigterm_ends_everything_in_order
         end_in_order(system, signal.SIGTERM)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_later_start_is_quick_keeps_the_secrets_and_ends_in_order(
     data_dir: Path, number: signal.Signals

@@ -89,7 +89,7 @@ def claim_for(operation: Operation, actor: Actor, *, push: bool = True, wait: bo
     if worker is None:
         return None
     inputs.complete(operation)
-    checkpoint = newest_checkpoint(operation) if operation.resume else None
+    checkpoint = newest_checkpoint(operation)
     attempt = lifecycle.begin_attempt(
         operation, worker, actor, push=push, resumed_from=checkpoint.step if checkpoint else None
     )
@@ -122,6 +122,9 @@ def endpoint_of(attempt: Attempt) -> Endpoint:
 
 
 def newest_checkpoint(operation: Operation) -> Checkpoint | None:
+    """From which the next attempt goes on."""
+    if not operation.resume or not operation.attempt:
+        return None
     return operation.checkpoints.order_by("-attempt", "-step").first()
 
 

@@ -53,7 +53,7 @@ def _doubt(attempt: Attempt) -> Doubt | None:
     operation = attempt.operation
     start = None
     if operation.status == Status.DISPATCHING:
-        checkpoint = claims.newest_checkpoint(operation) if operation.resume else None
+        checkpoint = claims.newest_checkpoint(operation)
         try:
             start = claims.of_attempt(operation, attempt, checkpoint)
         except Capability.DoesNotExist:

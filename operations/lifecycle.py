@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from operations import journal
@@ -64,7 +64,8 @@ def record_created(operation: Operation, actor: Actor) -> None:
 
 
 def move(operation: Operation, target: Status, actor: Actor, reason: str, **changes: Any) -> None:
-    """Changes the locked operation's status, or raises WrongState. `operation` is updated as the row is."""
+    """Changes the locked operation's status, or raises WrongState. `operation` is updated as the row is; what the database
+    computes is read from there when somebody asks for it."""
     source = Status(operation.status)
     if target not in TRANSITIONS[source]:
         raise WrongState(f"The operation is {source}; it cannot become {target}.")
@@ -74,11 +75,15 @@ def move(operation: Operation, target: Status, actor: Actor, reason: str, **chan
     if moved != 1:
         raise WrongState(f"The operation is no longer {source}.")
     attempt = operation.attempt or None
-    operation.refresh_from_db()
+    for name, value in {"status": target.value, **changes}.items():
+        operation.__dict__.pop(name, None)
+        if not hasattr(value, "resolve_expression"):
+            setattr(operation, name, value)
     record(operation, "status", actor, reason, from_status=source, to_status=target, attempt=attempt)
     if target in FINAL and target is not Status.COMPLETED:
         _end_followers(operation)
-    notify.dispatcher()
+    if target not in (Status.DISPATCHING, Status.RUNNING):
+        notify.dispatcher()  # it is to be claimed or cancelled, or has given its worker back
 
 
 def fail(operation: Operation, error: OperationError, actor: Actor, reason: str = "", **changes: Any) -> None:
@@ -125,7 +130,7 @@ def begin_attempt(
 
     With `push` the caller sends the start itself, now; else the next dispatcher does.
     """
-    number = (operation.attempts.aggregate(newest=Max("number"))["newest"] or 0) + 1
+    number = operation.attempt + 1
     attempt = Attempt.objects.create(
         operation=operation,
         number=number,
@@ -150,6 +155,8 @@ def begin_attempt(
         progress_updated_at=None,
         progress_asked_at=None,
     )
+    if not push:
+        notify.dispatcher()
     return attempt
 
 

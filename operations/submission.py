@@ -91,7 +91,8 @@ def _store(order: Order, by: Submitter) -> Operation:
         traceparent=origin.traceparent,
         waiting_reason=f"waits for {', '.join(unfinished)}"[:500] if unfinished else "",
     )
-    operation.after.set(awaited)
+    if awaited:
+        operation.after.set(awaited)
     _give_inputs(operation, order)
     lifecycle.record_created(operation, by.actor)
     if asked.queue:

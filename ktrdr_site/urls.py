@@ -22,6 +22,7 @@ api: list[URLPattern | URLResolver] = [
 ]
 
 handler404 = "ktrdr_site.refusals.not_found"
+handler500 = "ktrdr_site.refusals.failed"
 urlpatterns = [
     path("", RedirectView.as_view(url="/dashboard/", http_method_names=["get", "head"])),
     path("admin/", admin.site.urls),

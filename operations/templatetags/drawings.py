@@ -69,7 +69,7 @@ def share_bar(share: float | None, label: str = "") -> SafeString:
     return format_html(
         '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{}">'
         '<rect class="bar-track" width="100" height="10"/><rect class="{}" width="{}" height="10"/></svg>',
-        label or f"{value:.0%}",
+        label or f"{100 * value:.0f} %",
         "bar-fill" if value >= 0 else "bar-negative",
         f"{abs(value) * 100:.2f}",
     )

@@ -209,6 +209,12 @@
     for (const element of document.querySelectorAll("[data-chart]:not([data-drawn])")) near.observe(element);
   };
 
+  // Paper has no scrolling, and does not wait for the next frame.
+  addEventListener("beforeprint", () => {
+    for (const element of document.querySelectorAll("[data-chart]:not([data-drawn])")) draw(element);
+    for (const chart of charts.values()) chart.getZr().flush();
+  });
+
   const redraw = () => {
     colours.clear();
     for (const element of charts.keys()) draw(element);

@@ -53,6 +53,16 @@ def test_a_trade_is_shown_in_the_chart_and_the_table_sorts(
     expect(page.locator("#linked-chart")).to_be_in_viewport()
 
 
+def test_a_report_is_printed_with_every_chart_drawn(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    page.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}?tab=report")
+    page.locator("[data-chart][data-drawn]").first.wait_for()
+    assert page.locator("[data-chart]:not([data-drawn])").count() > 0, "those below wait until they come near"
+    page.pdf()
+    assert page.locator("[data-chart]:not([data-drawn])").count() == 0
+
+
 def test_the_form_shows_the_same_as_a_program_while_one_types(
     page: Page, ids: dict[str, str], live_server: Any
 ) -> None:

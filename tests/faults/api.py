@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.faults.processes import until
+from tests.waiting import until
 
 FINAL = ("COMPLETED", "FAILED", "CANCELLED")
 

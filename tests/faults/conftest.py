@@ -10,8 +10,8 @@ import pytest
 
 from tests.faults.certificates import Certificates
 from tests.faults.marks import judge
-from tests.faults.processes import until
 from tests.faults.system import System, running
+from tests.waiting import until
 
 AGENTS = 4
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tests.faults.processes import free_port, until
+from tests.faults.processes import free_port
 from tests.faults.proxy import Fault, FaultyProxy, Matcher
 from tests.faults.system import System
+from tests.waiting import until
 
 
 @dataclass(frozen=True, slots=True)

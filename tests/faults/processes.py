@@ -6,12 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 
@@ -19,7 +16,6 @@ from ktrdr_site.parent_death import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOG_SHOWN = 4000
-T = TypeVar("T")
 
 
 def free_port() -> int:
@@ -29,20 +25,6 @@ def free_port() -> int:
         with socket.socket() as listener, suppress(OSError):
             listener.bind(("127.0.0.1", port))
             return port
-
-
-def until(
-    condition: Callable[[], T], what: str, timeout_s: float = 30.0, explain: Callable[[], object] = lambda: ""
-) -> T:
-    """The first true value of `condition`; polls, since the event is in another process."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"after {timeout_s:g} s still not: {what}. {explain()}")
-        time.sleep(0.03)
 
 
 def tree(pid: int) -> list[psutil.Process]:

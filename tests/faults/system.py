@@ -16,7 +16,8 @@ import psycopg
 from tests.faults.api import Api
 from tests.faults.certificates import Certificates
 from tests.faults.marks import Marks
-from tests.faults.processes import Processes, free_port, tree, until
+from tests.faults.processes import Processes, free_port, tree
+from tests.waiting import until
 
 CLOCKS = {
     "KTRDR_HEALTH_INTERVAL_S": "1",

@@ -7,8 +7,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.faults.processes import free_port, signal_all, until
+from tests.faults.processes import free_port, signal_all
 from tests.faults.system import System
+from tests.waiting import until
 
 
 def test_an_operation_of_a_killed_agent_goes_on_elsewhere_from_its_checkpoint(system: System) -> None:

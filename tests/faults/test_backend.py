@@ -5,8 +5,8 @@ import signal
 import psutil
 import pytest
 
-from tests.faults.processes import until
 from tests.faults.system import System
+from tests.waiting import until
 
 
 def begin(system: System, number: int = 6, seconds: float = 0.6) -> list[str]:

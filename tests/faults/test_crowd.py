@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, suppress
 import httpx
 import pytest
 
-from tests.faults.processes import until
 from tests.faults.system import System
+from tests.waiting import until
 from worker_agent.client import Unauthorized
 from worker_agent.protocol import Deregistration
 from worker_agent.testing import StubWorker

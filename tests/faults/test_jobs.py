@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.processes import until
 from tests.faults.system import System
+from tests.waiting import until
 
 GROUPS = Path("/sys/fs/cgroup/memory")
 MEGABYTE = 1024**2

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.faults.lanes import Lane, lanes
-from tests.faults.processes import until
 from tests.faults.proxy import Fault, Matcher, request
 from tests.faults.system import System
+from tests.waiting import until
 
 FAULTS = [fault for fault in Fault if fault is not Fault.NONE]
 LASTS_S = 1.2

@@ -4,8 +4,8 @@ import signal
 
 import psutil
 
-from tests.faults.processes import until
 from tests.faults.system import System
+from tests.waiting import until
 
 
 def test_a_database_that_is_stopped_at_once_under_load_loses_nothing(system: System) -> None:
@@ -25,9 +25,10 @@ def test_a_database_that_is_stopped_at_once_under_load_loses_nothing(system: Sys
 
 def test_a_system_that_is_killed_as_a_whole_goes_on_where_it_was(system: System) -> None:
     """Lessons W27 and W28: what there is to know lies in the database and on the agents' disks."""
-    operations = [system.api.submit(seconds=1.5, checkpoint_every=10) for _ in range(6)]
-    for operation_id in operations[:2]:
-        system.api.until_running(operation_id)
+    operations = [system.api.submit(seconds=3, checkpoint_every=10) for _ in range(6)]
+    until(
+        lambda: {mark.operation_id for mark in system.marks.all("start")} & set(operations), "one has begun"
+    )
     system.kill_everything()
     system.heal()
     for operation_id in operations:

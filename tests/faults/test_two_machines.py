@@ -9,8 +9,9 @@ import pytest
 from tests.faults.certificates import Certificates
 from tests.faults.machines import Machine, NoNamespaces, two_machines
 from tests.faults.marks import judge
-from tests.faults.processes import free_port, until
+from tests.faults.processes import free_port
 from tests.faults.system import CLOCKS, System
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

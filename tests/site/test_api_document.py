@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, transaction
-from django.test import Client
 from hypothesis import HealthCheck, Phase, settings
 from pytest_django import DjangoDbBlocker
 from schemathesis import Case, CheckContext, Response
@@ -78,14 +77,6 @@ def authorization(token: str, db: None) -> Iterator[dict[str, str]]:
 )
 def test_an_answer_is_as_the_document_says(case: Any, authorization: dict[str, str]) -> None:
     case.call_and_validate(headers=authorization, checks=CHECKS)
-
-
-def test_an_address_that_is_none_is_a_problem_to_programs_and_a_page_to_people(client: Client) -> None:
-    program, person = client.get("/tokens/none"), client.get("/dashboard/none")
-    assert (program.status_code, person.status_code) == (404, 404)
-    assert program.headers["Content-Type"] == "application/problem+json"
-    assert program.json()["detail"] == "There is nothing at this address."
-    assert person.headers["Content-Type"].startswith("text/html")
 
 
 def test_the_document_shows_what_is_sent_and_answered() -> None:

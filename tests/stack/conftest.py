@@ -7,7 +7,8 @@ import pytest
 import trustme
 
 from tests.browser.watch import pytest_runtest_makereport as pytest_runtest_makereport
-from tests.stack.system import Up, until, up
+from tests.stack.system import Up, up
+from tests.waiting import until
 
 DEMO_TIMEOUT_S = 120
 

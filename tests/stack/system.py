@@ -7,19 +7,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import psutil
 
 from ktrdr_site.parent_death import die_with_parent
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 STOPS_WITHIN_S = 15
-T = TypeVar("T")
 
 CLOCKS = {
     "KTRDR_HEALTH_INTERVAL_S": "1",
@@ -36,15 +36,6 @@ def environment(**variables: str) -> dict[str, str]:
         key: value for key, value in os.environ.items() if not key.startswith(("KTRDR_", "DJANGO_", "PYTEST"))
     }
     return {**kept, **CLOCKS, "OMP_NUM_THREADS": "1", **variables}
-
-
-def until(condition: Callable[[], T], what: str, timeout_s: float, explain: Callable[[], str] = str) -> T:
-    """The first true value of the condition; polls, since the event is in another process."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"after {timeout_s:g} s still not: {what}\n{explain()}"
-        time.sleep(0.05)
-    return value
 
 
 class Up:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ktrdr_site.backup.restoring import check
-from tests.stack.system import ROOT, Up, environment, until, up
+from tests.stack.system import ROOT, Up, environment, up
+from tests.waiting import until
 from worker_agent.testing import StubWorker
 
 pytestmark = pytest.mark.stack

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.stack.system import Up, until
+from tests.stack.system import Up
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from tests.faults.proxy import FaultyProxy
-from tests.stack.system import ROOT, Up, environment, until, up
+from tests.stack.system import ROOT, Up, environment, up
+from tests.waiting import until
 from worker_agent.options import free_port
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]

@@ -8,7 +8,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.stack.system import Up, until
+from tests.stack.system import Up
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(480)]
 

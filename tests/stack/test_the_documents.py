@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.stack.system import ROOT, Up, environment, until
+from tests.stack.system import ROOT, Up, environment
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(480)]
 

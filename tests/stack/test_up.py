@@ -14,7 +14,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.stack.system import ROOT, STOPS_WITHIN_S, Up, environment, until, up
+from tests.stack.system import ROOT, STOPS_WITHIN_S, Up, environment, up
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 SECRETS = ("admin-password", "api-token", "worker-token", "secret-key")

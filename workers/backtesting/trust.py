@@ -105,7 +105,9 @@ def _luck(metrics: Metrics) -> list[tuple[str, str]]:
     if not isinstance(total, float) or total <= 0 or not isinstance(sure, float) or sure >= CONFIDENT:
         return []
     tries = f"the best of {metrics['trials']} tries without skill" if metrics["trials"] != 1 else "zero"
-    return [("luck", f"The true Sharpe ratio is above {tries} with {sure:.0%} only: this can be luck.")]
+    return [
+        ("luck", f"The true Sharpe ratio is above {tries} with {100 * sure:.0f} % only: this can be luck.")
+    ]
 
 
 def _eaten_by_costs(metrics: Metrics) -> list[tuple[str, str]]:
@@ -135,7 +137,9 @@ def _worse_than_holding(metrics: Metrics, benchmark: Metrics | None) -> list[tup
     hold = None if benchmark is None else benchmark["total_return"]
     if not isinstance(own, float) or not isinstance(hold, float) or own >= hold:
         return []
-    return [("worse_than_holding", f"Buying and holding made {hold:+.1%}, this made {own:+.1%}.")]
+    return [
+        ("worse_than_holding", f"Buying and holding made {100 * hold:+.1f} %, this made {100 * own:+.1f} %.")
+    ]
 
 
 def _concentration(closed: pd.DataFrame) -> list[tuple[str, str]]:
@@ -143,7 +147,9 @@ def _concentration(closed: pd.DataFrame) -> list[tuple[str, str]]:
     best = float(closed["pnl"].max()) if len(closed) else 0.0
     if profit > 0 and best > profit / 2:
         share = best / profit
-        return [("concentration", f"One trade made {share:.0%} of the profit; without it little is left.")]
+        return [
+            ("concentration", f"One trade made {100 * share:.0f} % of the profit; without it little is left.")
+        ]
     return []
 
 
@@ -153,7 +159,7 @@ def _gone(metrics: Metrics, stressed: dict[str, dict[str, Any]]) -> list[tuple[s
         return []
     words = {"doubled_costs": "doubled costs", "one_bar_later": "a delay of one bar"}
     return [
-        (name, f"With {words[name]} the profit is gone ({run['total_return']:+.1%}).")
+        (name, f"With {words[name]} the profit is gone ({100 * run['total_return']:+.1f} %).")
         for name, run in stressed.items()
         if run["total_return"] <= 0
     ]
@@ -169,5 +175,7 @@ def _implausible(metrics: Metrics) -> list[tuple[str, str]]:
             )
         ]
     if isinstance(growth, float) and growth > IMPLAUSIBLE_CAGR:
-        return [("implausible", f"A growth of {growth:.0%} a year is hardly possible: look for an error.")]
+        return [
+            ("implausible", f"A growth of {100 * growth:.0f} % a year is hardly possible: look for an error.")
+        ]
     return []

@@ -57,7 +57,7 @@ def describe_rules(
     for number in np.argsort(-usage, kind="stable").tolist():
         conclusion = _conclusion(said[number], label_mean, label_scale)
         when = _condition(after, number, scaler, names)
-        rules.append(f"IF {when} THEN {_sentence(conclusion)} [fires {usage[number]:.1%}]")
+        rules.append(f"IF {when} THEN {_sentence(conclusion)} [fires {100 * usage[number]:.1f} %]")
         sets.append(
             {
                 "rule": number,

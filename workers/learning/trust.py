@@ -59,8 +59,8 @@ def _no_skill(strategy: Strategy, material: Material, scored: Scored, part: str)
     if skill > chance + STANDARD_ERRORS * error:
         return []
     message = (
-        f"On the {part} part the balanced accuracy is {skill:.1%}, where chance gives {chance:.1%} "
-        f"(standard error {error:.1%}): no skill can be told."
+        f"On the {part} part the balanced accuracy is {100 * skill:.1f} %, where chance gives {100 * chance:.1f} % "
+        f"(standard error {100 * error:.1f} %): no skill can be told."
     )
     return [("no_skill", message)]
 

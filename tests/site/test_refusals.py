@@ -1,0 +1,59 @@
+"""What is answered where no address fits and where we failed: a page to people, a problem to programs."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.test import Client
+
+from registry.api import Workers
+
+REQUEST_ID = "req-of-the-test"
+
+
+def broken(*_: object, **__: object) -> None:
+    raise RuntimeError("a secret of the inside")
+
+
+def test_an_address_that_is_none_is_a_problem_to_programs_and_a_page_to_people(client: Client) -> None:
+    program, person = client.get("/tokens/none"), client.get("/dashboard/none")
+    assert (program.status_code, person.status_code) == (404, 404)
+    assert program.headers["Content-Type"] == "application/problem+json"
+    assert program.json()["detail"] == "There is nothing at this address."
+    assert "There is no page at this address." in person.content.decode()
+    assert "Sign out" not in person.content.decode(), "nobody is signed in"
+
+
+def test_who_is_signed_in_keeps_the_way_to_the_other_pages(client: Client, person: User) -> None:
+    client.force_login(person)
+    shown = client.get("/dashboard/operations/none").content.decode()
+    assert "There is no page at this address." in shown
+    assert "Sign out" in shown
+
+
+@pytest.fixture
+def failing(person: User, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Of a person who is signed in, where the overview and the list of workers break."""
+    cache.clear()
+    monkeypatch.setattr("operations.views.overview._live", broken)
+    monkeypatch.setattr(Workers, "get", broken)
+    client = Client(raise_request_exception=False, headers={"X-Request-ID": REQUEST_ID})
+    client.force_login(person)
+    return client
+
+
+def test_a_page_that_fails_says_where_the_reason_is_and_nothing_of_it(failing: Client) -> None:
+    answer = failing.get("/dashboard/")
+    assert answer.status_code == 500
+    assert answer.headers["Content-Type"].startswith("text/html")
+    shown = answer.content.decode()
+    assert REQUEST_ID in shown
+    assert "secret of the inside" not in shown
+
+
+def test_a_call_that_fails_is_answered_with_a_problem_and_nothing_of_the_reason(failing: Client) -> None:
+    answer = failing.get("/workers", headers={"X-Request-ID": REQUEST_ID})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
+    assert answer.json()["title"] == "Internal Server Error"
+    assert REQUEST_ID in answer.json()["detail"]
+    assert answer.json()["request_id"] == REQUEST_ID
+    assert "secret of the inside" not in answer.content.decode()

@@ -19,6 +19,7 @@ ROOT = HERE.parent
 TOOLS = ROOT / ".venv" / "tools" / "bin"
 COMPOSE = HERE / "compose.yml"
 WITH_TOOLS = "make tools"
+OLDEST_COMPOSE = (2, 24)
 ROOMS = ("ktrdr_site", "registry", "operations", "worker_agent", "workers")
 
 
@@ -65,15 +66,18 @@ def compose_config() -> None:
 
 
 def _compose() -> tuple[str, ...]:
-    docker = shutil.which("docker")
-    if docker is not None:
+    """Compose as Docker's plugin or by itself; version 1 knows neither `name` nor an `env_file` that may be missing."""
+    for command in (("docker", "compose"), ("docker-compose",)):
+        if shutil.which(command[0]) is None:
+            continue
         try:
-            call(docker, "compose", "version")
+            version = call(*command, "version", "--short").strip().removeprefix("v")
         except Wrong:
-            pass
-        else:
-            return (docker, "compose")
-    return (tool("docker-compose", "Docker with its compose plugin"),)
+            continue
+        if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) >= OLDEST_COMPOSE:
+            return command
+    oldest = ".".join(map(str, OLDEST_COMPOSE))
+    raise Missing(f"Compose {oldest} or newer is not installed (Docker with its compose plugin)")
 
 
 def dockerfile() -> None:

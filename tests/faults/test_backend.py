@@ -30,7 +30,7 @@ def test_killed_web_processes_are_replaced_and_no_operation_notices(system: Syst
 
 def test_a_web_server_that_is_away_for_a_while_gets_the_reports_afterwards(system: System) -> None:
     """Lesson W16: jobs end while nobody listens; the agents keep what they have to say."""
-    operations = begin(system, 4, 2)
+    operations = begin(system, 4, 3)
     for operation_id in operations:
         system.api.until_running(operation_id)
     below = system.processes.kill("web")

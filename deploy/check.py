@@ -71,7 +71,7 @@ def _compose() -> tuple[str, ...]:
         if shutil.which(command[0]) is None:
             continue
         try:
-            version = call(*command, "version", "--short").strip().removeprefix("v")
+            version = call(*command, "version", "--short")
         except Wrong:
             continue
         if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) >= OLDEST_COMPOSE:

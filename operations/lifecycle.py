@@ -76,7 +76,7 @@ def move(operation: Operation, target: Status, actor: Actor, reason: str, **chan
         raise WrongState(f"The operation is no longer {source}.")
     attempt = operation.attempt or None
     for name, value in {"status": target.value, **changes}.items():
-        operation.__dict__.pop(name, None)
+        operation.__dict__.pop(name, None)  # Django reads a missing one from the row
         if not hasattr(value, "resolve_expression"):
             setattr(operation, name, value)
     record(operation, "status", actor, reason, from_status=source, to_status=target, attempt=attempt)

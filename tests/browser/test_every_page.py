@@ -1,6 +1,6 @@
 """What must hold on every page: quiet console, strict policy, no other host, axe, 360 px, both themes."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page
 from tests.browser.watch import serious
 
 pytestmark = pytest.mark.browser
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 def addresses(ids: dict[str, str]) -> list[str]:
@@ -51,8 +52,8 @@ def test_pages_are_accessible_and_keep_the_policy(page: Page, ids: dict[str, str
     for address in addresses(ids):
         page.goto(live_server.url + address)
         page.wait_for_selector("main h1")
-        for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of its literals
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme)
             findings += [f"{address}, {theme}: {finding}" for finding in serious(page)]
     assert not findings, "\n".join(findings)
 

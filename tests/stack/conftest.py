@@ -1,12 +1,11 @@
 """Two systems for the tests of this folder that do not need one of their own."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
-import trustme
 
 from tests.browser.watch import pytest_runtest_makereport as pytest_runtest_makereport
+from tests.faults.certificates import Certificates
 from tests.stack.system import Up, up
 from tests.waiting import until
 
@@ -32,17 +31,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 def system_over_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """Without a demo: its one worker serves https under a private CA, and all of its processes log JSON."""
     directory = tmp_path_factory.mktemp("tls")
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(directory / "ca.pem")
-    issued = authority.issue_cert("127.0.0.1")
-    issued.private_key_and_cert_chain_pem.write_to_path(directory / "worker.pem")
-    os.chmod(directory / "worker.pem", 0o600)
-    variables = {
-        "KTRDR_LOG_FORMAT": "json",
-        "KTRDR_WORKER_CA": str(directory / "ca.pem"),
-        "KTRDR_TLS_CERT": str(directory / "worker.pem"),
-        "KTRDR_TLS_KEY": str(directory / "worker.pem"),
-    }
+    variables = {"KTRDR_LOG_FORMAT": "json", **Certificates(directory).settings}
     with up(directory / "var", "--no-demo", "--workers", "backtesting=1", **variables) as running:
         running.wait_until_ready()
         until(lambda: running.get("/workers")["results"], "a worker", 60, lambda: running.output)

@@ -14,10 +14,10 @@ import httpx
 import psutil
 import pytest
 
+from tests.faults.processes import free_port
 from tests.faults.proxy import FaultyProxy
 from tests.stack.system import ROOT, Up, environment, up
 from tests.waiting import until
-from worker_agent.options import free_port
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -142,7 +142,7 @@ def test_no_secret_is_in_a_log_a_page_a_command_line_or_a_url(tmp_path: Path) ->
         assert site.port
         to_backend, to_worker = (
             Recorder((site.hostname, site.port)),
-            Recorder(("127.0.0.1", free_port("127.0.0.1"))),
+            Recorder(("127.0.0.1", free_port())),
         )
         with (
             to_backend,

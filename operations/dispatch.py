@@ -46,6 +46,8 @@ from worker_agent.protocol import AgentOperation
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
+CONNECTION_KEPT_S = 2.0
+"""Short operations come to the same worker one after the other; a handshake of TLS costs as much as all the rest of a call."""
 
 
 async def db(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -62,7 +64,7 @@ class Dispatcher:
         self._client: WorkerClient
 
     async def __aenter__(self) -> Self:
-        self._client = await self._stack.enter_async_context(WorkerClient())
+        self._client = await self._stack.enter_async_context(WorkerClient(kept_s=CONNECTION_KEPT_S))
         return self
 
     async def __aexit__(

@@ -36,11 +36,15 @@ class Listener:
         await self._session.close()
 
     async def wait(self, timeout_s: float) -> bool:
-        """Until something is notified, or the time is over; returns whether it was. Raises psycopg.OperationalError."""
+        """Until something is notified, or the time is over; returns whether it was. Raises psycopg.OperationalError.
+
+        However often that was meanwhile, it is heard once: the round that follows sees all that was committed.
+        """
         await self._say("SELECT 1")
+        heard = False
         async for _ in self._session.notifies(timeout=timeout_s, stop_after=1):
-            return True
-        return False
+            heard = True
+        return heard
 
     async def _say(self, statement: str, parameters: Params = ()) -> None:
         async with asyncio.timeout(10):

@@ -86,17 +86,23 @@ class Endpoint:
 class WorkerClient:
     """`async with WorkerClient() as client:` one pool of connections for many calls.
 
-    Each call opens its own connection: no stale one turns a worker's restart into a broken answer.
+    A connection is kept for the next call to its worker for `kept_s`; a worker that ended meanwhile has closed it, and is
+    called anew. Not longer than that: of a machine that vanished nothing is heard, and a start that was sent there leaves
+    a doubt, where a connection that is refused leaves none. Without `kept_s` each call opens its own.
     """
 
-    def __init__(self, timeout_s: float | None = None, connections: int = 100) -> None:
+    def __init__(self, timeout_s: float | None = None, connections: int = 100, kept_s: float = 0.0) -> None:
         self.timeout_s = settings.HEALTH_TIMEOUT_S if timeout_s is None else timeout_s
         self._http = httpx.AsyncClient(
             timeout=self.timeout_s,
             trust_env=False,
             follow_redirects=False,
             verify=tls.context(),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=0),
+            limits=httpx.Limits(
+                max_connections=connections,
+                max_keepalive_connections=connections if kept_s else 0,
+                keepalive_expiry=kept_s,
+            ),
         )
 
     async def __aenter__(self) -> Self:

@@ -28,8 +28,12 @@ def test_a_database_that_is_stopped_at_once_under_load_loses_nothing(system: Sys
 
 
 def test_a_system_that_is_killed_as_a_whole_goes_on_where_it_was(system: System) -> None:
-    """Lessons W27 and W28: what there is to know lies in the database and on the agents' disks."""
-    operations = [system.api.submit(seconds=3, checkpoint_every=10) for _ in range(6)]
+    """Lessons W27 and W28: what there is to know lies in the database and on the agents' disks.
+
+    The jobs are long: on a busy machine the power fails seconds late, and one that had ended a moment before, with its
+    report not on disk yet, would rightly run to its end again.
+    """
+    operations = [system.api.submit(seconds=6, checkpoint_every=10) for _ in range(6)]
     until(lambda: begun(system, operations), "one has begun")
     system.kill_everything()
     system.heal()

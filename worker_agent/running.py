@@ -21,6 +21,8 @@ MAX_LOG_LINES = 50_000
 MAX_LOG_CHARACTERS = 8_000_000
 PAGE = 5_000
 PAGE_CHARACTERS = 2_000_000
+LEAST_MADE = 5.0
+"""Percent that an attempt has to have made before it says how long the rest takes: getting ready is slower or faster."""
 
 State = Literal["running", "completed", "failed", "cancelled", "interrupted"]
 
@@ -38,6 +40,8 @@ class RunningOperation:
     attempt: int
     directory: Path
     trace: Trace = field(default_factory=Trace.of)
+    is_resumed: bool = False
+    """Its first progress is what an earlier attempt made."""
     state: State = "running"
     progress: Progress = field(default_factory=Progress)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -46,6 +50,8 @@ class RunningOperation:
     artifacts: dict[str, Path] = field(default_factory=dict)
     """Name -> file in the job's directory; the last one of a name counts."""
     _begun: float = field(default_factory=time.monotonic)
+    _measured_from: tuple[float, float] | None = None
+    """(moment, percentage) since which this attempt's own pace is known."""
     _metrics: deque[MetricPoint] = field(default_factory=deque)
     _logs: deque[LogLine] = field(default_factory=deque)
     _metric_seq: int = 0
@@ -61,15 +67,21 @@ class RunningOperation:
 
     def set_progress(self, message: dict[str, Any]) -> None:
         percentage = float(message["percentage"])
-        elapsed = time.monotonic() - self._begun
-        eta = elapsed * (100.0 - percentage) / percentage if percentage > 0 else None
         self.progress = Progress(
             percentage=percentage,
             current_step=message.get("current_step"),
             steps_completed=message.get("steps_completed"),
             steps_total=message.get("steps_total"),
-            eta_seconds=None if eta is None else round(eta, 1),
+            eta_seconds=self._eta_s(percentage),
         )
+
+    def _eta_s(self, percentage: float) -> float | None:
+        now = time.monotonic()
+        if self._measured_from is None:
+            self._measured_from = (now, percentage) if self.is_resumed else (self._begun, 0.0)
+        since, already = self._measured_from
+        made = percentage - already
+        return round((now - since) * (100.0 - percentage) / made, 1) if made >= LEAST_MADE else None
 
     def add_metric(self, name: str, step: int, value: float | None, at: float) -> None:
         with self._lock:

@@ -87,14 +87,20 @@ def _title(operation: Operation, about: str) -> str:
 
 @page
 def operation_live(request: PageRequest, operation_id: str) -> HttpResponse:
-    """Header and progress alone; 304 where nothing changed. The last one tells that it has ended."""
+    """Header and progress alone; 304 where nothing changed.
+
+    The last one tells that it has ended; where the result's place was empty until then, it asks for the page anew.
+    """
     send(request, "GET", f"/operations/{operation_id}")  # asks the worker where the row is too old
     shown = get_object_or_404(Operation, pk=operation_id)
-    context = _live_context(request, shown, request.GET.get("tab", "summary"))
+    tab = request.GET.get("tab", "summary")
+    context = _live_context(request, shown, tab)
     if request.headers.get("If-None-Match") == context["etag"]:
         return HttpResponseNotModified()
     response = render(request, "operations/detail_live.html", {**context, "refreshed": True})
     response["ETag"] = context["etag"]
+    if tab == "summary" and not context["is_live"]:
+        response["HX-Refresh"] = "true"
     return response
 
 

@@ -146,9 +146,18 @@ def test_the_live_part_is_sent_again_only_when_it_changed(browser: Client, ids: 
 
 
 def test_the_live_part_of_an_ended_operation_asks_no_more(browser: Client, ids: dict[str, str]) -> None:
-    text = browser.get(f"/dashboard/operations/{ids['trained']}/live").content.decode()
+    answer = browser.get(f"/dashboard/operations/{ids['trained']}/live?tab=log")
+    text = answer.content.decode()
     assert "hx-get" not in text
     assert "It has ended." in text
+    assert "HX-Refresh" not in answer.headers
+
+
+def test_the_page_on_which_the_result_was_awaited_comes_anew_with_it(
+    browser: Client, ids: dict[str, str]
+) -> None:
+    answers = [browser.get(f"/dashboard/operations/{ids[name]}/live") for name in ("running", "trained")]
+    assert [answer.headers.get("HX-Refresh") for answer in answers] == [None, "true"]
 
 
 def test_the_log_continues_where_it_was_left(browser: Client, ids: dict[str, str]) -> None:

@@ -108,9 +108,6 @@ def test_a_file_is_uploaded_and_its_bars_can_be_looked_at(page: Page, tmp_path: 
     form(page).get_by_label("Symbol").fill("WALK")
     form(page).get_by_label("Timeframe").fill("1d")
     page.get_by_role("button", name="Import").click()
-    page.get_by_role("link", name="Show the result").or_(
-        page.get_by_text("The bars and their quality")
-    ).click()
     page.get_by_role("link", name="The bars and their quality").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("WALK 1d")
     expect(page.locator("dl.facts").first).to_contain_text("Bars9")
@@ -143,7 +140,7 @@ def test_a_model_is_traded_on_another_symbol_and_compared(page: Page, system: Up
     form(page).get_by_label("Symbol").fill("IBM")
     form(page).get_by_role("textbox", name="From").fill("2010-01-01")
     page.get_by_role("button", name="Start backtest").click()
-    page.get_by_role("link", name="Show the result").or_(page.get_by_role("link", name="Full report")).click()
+    page.get_by_role("link", name="Full report").click()
     expect(page.get_by_role("heading", name="IBM against buy and hold")).to_be_visible()
     second = page.url.rsplit("/", 1)[-1].partition("?")[0]
 

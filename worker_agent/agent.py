@@ -170,14 +170,7 @@ class Agent:
         parameters = spec.Parameters.model_validate(dict(request.parameters)).model_dump(mode="json")
         directory = self.options.data_dir / "jobs" / f"{operation_id}.{request.attempt}"
         trace = Trace.of(request.request_id, request.traceparent)
-        operation = RunningOperation(
-            operation_id,
-            spec.operation_type,
-            request.attempt,
-            directory,
-            trace,
-            is_resumed=request.resume_from is not None,
-        )
+        operation = RunningOperation(operation_id, spec.operation_type, request.attempt, directory, trace)
         self._remember(operation_id, request.attempt)
         self.current = operation
         self._cancel_reason, self._interrupting, self._process = None, False, None

@@ -22,13 +22,21 @@ MAX_LOG_CHARACTERS = 8_000_000
 PAGE = 5_000
 PAGE_CHARACTERS = 2_000_000
 LEAST_MADE = 5.0
-"""Percent that an attempt has to have made before it says how long the rest takes: getting ready is slower or faster."""
+"""Percent from which on a pace can be told."""
 
 State = Literal["running", "completed", "failed", "cancelled", "interrupted"]
 
 
 def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _eta_s(percentage: float, since: float, already: float) -> float | None:
+    """Seconds to 100 % by the pace since the moment `since`, when `already` percent were made."""
+    made = percentage - already
+    if made < LEAST_MADE:
+        return None
+    return round((time.monotonic() - since) * (100.0 - percentage) / made, 1)
 
 
 @dataclass(slots=True)
@@ -40,8 +48,6 @@ class RunningOperation:
     attempt: int
     directory: Path
     trace: Trace = field(default_factory=Trace.of)
-    is_resumed: bool = False
-    """Its first progress is what an earlier attempt made."""
     state: State = "running"
     progress: Progress = field(default_factory=Progress)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -49,9 +55,8 @@ class RunningOperation:
     report: Report | None = None
     artifacts: dict[str, Path] = field(default_factory=dict)
     """Name -> file in the job's directory; the last one of a name counts."""
-    _begun: float = field(default_factory=time.monotonic)
-    _measured_from: tuple[float, float] | None = None
-    """(moment, percentage) since which this attempt's own pace is known."""
+    _paced_from: tuple[float, float] | None = None
+    """(moment, percentage) from which its pace is measured."""
     _metrics: deque[MetricPoint] = field(default_factory=deque)
     _logs: deque[LogLine] = field(default_factory=deque)
     _metric_seq: int = 0
@@ -66,22 +71,17 @@ class RunningOperation:
         return speaking_of(self.operation_id, self.attempt, self.trace)
 
     def set_progress(self, message: dict[str, Any]) -> None:
-        percentage = float(message["percentage"])
+        percentage, steps_total = float(message["percentage"]), message.get("steps_total")
+        if self._paced_from is None or (self.progress.steps_total is None and steps_total is not None):
+            # Anew from the first step on: getting ready has another pace, and a resumed job leaps to where it goes on.
+            self._paced_from = (time.monotonic(), percentage)
         self.progress = Progress(
             percentage=percentage,
             current_step=message.get("current_step"),
             steps_completed=message.get("steps_completed"),
-            steps_total=message.get("steps_total"),
-            eta_seconds=self._eta_s(percentage),
+            steps_total=steps_total,
+            eta_seconds=_eta_s(percentage, *self._paced_from),
         )
-
-    def _eta_s(self, percentage: float) -> float | None:
-        now = time.monotonic()
-        if self._measured_from is None:
-            self._measured_from = (now, percentage) if self.is_resumed else (self._begun, 0.0)
-        since, already = self._measured_from
-        made = percentage - already
-        return round((now - since) * (100.0 - percentage) / made, 1) if made >= LEAST_MADE else None
 
     def add_metric(self, name: str, step: int, value: float | None, at: float) -> None:
         with self._lock:

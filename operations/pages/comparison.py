@@ -12,7 +12,7 @@ from operations.pages.comparison_metrics import ComparedMetric
 from operations.pages.comparison_metrics import rows as metric_rows
 from operations.pages.headline import described, strategy_name
 from workers.strategy.document import read_document
-from workers.strategy.problems import StrategyError
+from workers.strategy.errors import StrategyError
 
 MOST = 10
 STRATEGY = "strategy_yaml"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workers.backtesting import decisions
 from workers.backtesting.prediction import Prepared, predict, values
-from workers.strategy.audit import AT_LEAST, LookAheadError, audit_features, cut_points, fits
+from workers.strategy.lookahead import MIN_CUTS, LookAheadError, audit_features, cut_points, fits_budget
 
 SHARE_OF_RUN = 0.1
 """The audit takes about this part of the time that the run itself took, half of it for the inputs."""
@@ -36,7 +36,7 @@ def decisions_see_no_future(
     inputs = audit_features(prepared.strategy, prepared.frames, budget / 2, full=features)
     begun, made, rows = time.monotonic(), 0, 0
     for cut in cut_points(np.arange(len(predictions))):
-        if made >= AT_LEAST and not fits(time.monotonic() - begun, rows, cut + 1, budget / 2):
+        if made >= MIN_CUTS and not fits_budget(time.monotonic() - begun, rows, cut + 1, budget / 2):
             break
         before = predictions.iloc[: cut + 1]
         _compare(before, predict(prepared, features[features.index <= before.index[-1]]))

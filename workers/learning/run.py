@@ -23,8 +23,8 @@ from workers.learning.parameters import TrainingParameters
 from workers.learning.splits import PARTS
 from workers.learning.trainer import Epoch, State, Trained, choose_device, train
 from workers.provenance import data_hashes, provenance
-from workers.strategy.audit import audit_features
 from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
+from workers.strategy.lookahead import audit_features
 
 Floats = NDArray[np.float64]
 CHECKPOINT_EVERY_S = 10.0

@@ -5,7 +5,7 @@ import pandas as pd
 
 from workers.market_data.bars import PRICES
 from workers.market_data.errors import MarketDataError
-from workers.market_data.refusal import Lines, refuse_where
+from workers.market_data.row_errors import Lines, reject_rows
 from workers.market_data.sessions import unix_nanoseconds
 from workers.market_data.timeframes import nanoseconds
 
@@ -22,8 +22,8 @@ def check_order(index: pd.DatetimeIndex, lines: Lines) -> None:
         raise MarketDataError("the rows run from the newest to the oldest; sort them by ascending time")
     texts = index.strftime("%Y-%m-%d %H:%M:%S")
     later = np.concatenate(([False], steps == 0))
-    refuse_where(later, lines, "times stand twice", texts)
-    refuse_where(np.concatenate(([False], steps < 0)), lines, "times go back", texts)
+    reject_rows(later, lines, "times stand twice", texts)
+    reject_rows(np.concatenate(([False], steps < 0)), lines, "times go back", texts)
 
 
 def check_prices(bars: pd.DataFrame, lines: Lines) -> None:
@@ -31,16 +31,16 @@ def check_prices(bars: pd.DataFrame, lines: Lines) -> None:
     high and a low that do not enclose open and close."""
     for name in (*PRICES, "volume"):
         values = bars[name].to_numpy()
-        refuse_where(~np.isfinite(values), lines, f"{name} is missing or no number")
+        reject_rows(~np.isfinite(values), lines, f"{name} is missing or no number")
         if name != "volume":
-            refuse_where(values <= 0.0, lines, f"{name} is zero or negative", values)
-    refuse_where(bars["volume"].to_numpy() < 0.0, lines, "volume is negative")
+            reject_rows(values <= 0.0, lines, f"{name} is zero or negative", values)
+    reject_rows(bars["volume"].to_numpy() < 0.0, lines, "volume is negative")
     high, low = bars["high"].to_numpy(), bars["low"].to_numpy()
     inner = bars[["open", "close"]].to_numpy()
     slack = high * _ROUNDING
-    refuse_where(high < low - slack, lines, "high is below low")
-    refuse_where(high < inner.max(axis=1) - slack, lines, "high is below open or close")
-    refuse_where(low > inner.min(axis=1) + slack, lines, "low is above open or close")
+    reject_rows(high < low - slack, lines, "high is below low")
+    reject_rows(high < inner.max(axis=1) - slack, lines, "high is below open or close")
+    reject_rows(low > inner.min(axis=1) + slack, lines, "low is above open or close")
 
 
 def check_spacing(index: pd.DatetimeIndex, timeframe: str) -> None:

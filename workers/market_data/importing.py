@@ -13,7 +13,7 @@ from workers.market_data.calendars import infer_calendar
 from workers.market_data.errors import MarketDataError
 from workers.market_data.parameters import ImportParameters
 from workers.market_data.quality import examine
-from workers.market_data.reading import Imported, read_file
+from workers.market_data.reading import ImportedBars, read_file
 
 __all__ = ["ImportParameters", "run_import"]
 
@@ -61,7 +61,7 @@ def run_import(parameters: ImportParameters, job: Job) -> dict[str, Any]:
     }
 
 
-def _report(imported: Imported, parameters: ImportParameters) -> dict[str, Any]:
+def _report(imported: ImportedBars, parameters: ImportParameters) -> dict[str, Any]:
     calendar = imported.bars.attrs["calendar"]
     return {
         "layout": imported.layout,

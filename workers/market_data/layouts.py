@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from workers.market_data.errors import MarketDataError
-from workers.market_data.refusal import Lines, refuse_where
+from workers.market_data.row_errors import Lines, reject_rows
 
 EASTERN_STANDARD = "Etc/GMT+5"
 
@@ -40,7 +40,7 @@ _HISTDATA_TIME = re.compile(r"\d{8} \d{6}")
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RawTable:
     """Texts by their meaning (`date time open high low close adjusted volume ticks spread ticker period`), the line
     of each row in the file, and what the layout says about them."""
 
@@ -53,7 +53,7 @@ class Table:
     """Columns that mean nothing here."""
 
 
-def read_table(content: bytes, filename: str) -> Table:
+def read_table(content: bytes, filename: str) -> RawTable:
     """The rows of a CSV file. Raises `MarketDataError` where it has no layout that is known."""
     try:
         text = content.decode("utf-8-sig")
@@ -102,7 +102,7 @@ def _layout(first: list[str], names: list[str]) -> str:
     return "yahoo" if "adjusted" in names else "csv"
 
 
-def _table(text: str, delimiter: str, names: list[str], skip: int, origin: tuple[str, str]) -> Table:
+def _table(text: str, delimiter: str, names: list[str], skip: int, origin: tuple[str, str]) -> RawTable:
     """Cells as texts, without the rows that are blank."""
     try:
         cells = pd.read_csv(
@@ -122,7 +122,7 @@ def _table(text: str, delimiter: str, names: list[str], skip: int, origin: tuple
     cells, lines = cells.iloc[filled].reset_index(drop=True), lines[filled]
     if cells.empty:
         raise MarketDataError("the file has no rows")
-    refuse_where((cells[_BEYOND] != "").to_numpy(), lines, "rows have more cells than there are columns")
+    reject_rows((cells[_BEYOND] != "").to_numpy(), lines, "rows have more cells than there are columns")
     kept = [name for name in names if not name.startswith("?")]
     ignored = tuple(name[1:] for name in names if name.startswith("?"))
-    return Table(cells[kept], lines, *origin, ignored)
+    return RawTable(cells[kept], lines, *origin, ignored)

@@ -26,7 +26,7 @@ def examine(bars: pd.DataFrame, timeframe: str, calendar: str) -> dict[str, Any]
     index = pd.DatetimeIndex(bars.index)
     absent = missing_between(index, timeframe, calendar)
     gaps = np.flatnonzero(absent)
-    steps = _overnight(bars)
+    steps = _overnight_steps(bars)
     splits = _suspected_splits(steps)
     spikes = np.setdiff1d(_spikes(bars), splits)
     volume = bars["volume"].to_numpy()
@@ -57,10 +57,10 @@ def examine(bars: pd.DataFrame, timeframe: str, calendar: str) -> dict[str, Any]
 
 def suspected_splits(bars: pd.DataFrame) -> pd.DatetimeIndex:
     """Opens of the bars before which the price jumped as by a split of the shares."""
-    return pd.DatetimeIndex(bars.index[_suspected_splits(_overnight(bars)) + 1])
+    return pd.DatetimeIndex(bars.index[_suspected_splits(_overnight_steps(bars)) + 1])
 
 
-def _overnight(bars: pd.DataFrame) -> Floats:
+def _overnight_steps(bars: pd.DataFrame) -> Floats:
     """Log steps from each close to the next open; float64[n - 1]."""
     return np.asarray(np.log(bars["open"].to_numpy()[1:] / bars["close"].to_numpy()[:-1]))
 
@@ -73,7 +73,7 @@ def missing_between(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> C
     sessions = Sessions.covering(calendar, int(opens[0]), int(opens[-1]))
     if is_intraday(timeframe):
         closes = close_times(index, timeframe, calendar)
-        idle: Counts = traded_until(opens[1:], sessions) - traded_until(closes[:-1], sessions)
+        idle: Counts = trading_time_until(opens[1:], sessions) - trading_time_until(closes[:-1], sessions)
         rooms: Counts = np.maximum(idle, 0) // nanoseconds(timeframe)
         return rooms
     if timeframe == "1d":
@@ -85,7 +85,7 @@ def missing_between(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> C
     return np.asarray(np.maximum(np.diff(week) - 1, 0), dtype=np.int64)
 
 
-def traded_until(instants: UnixNanoseconds, sessions: Sessions) -> UnixNanoseconds:
+def trading_time_until(instants: UnixNanoseconds, sessions: Sessions) -> UnixNanoseconds:
     """Nanoseconds that the market was open from the first session until each instant; int64[n]."""
     lengths = sessions.closes - sessions.opens
     before = np.concatenate(([0], np.cumsum(lengths)))

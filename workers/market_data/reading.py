@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from workers.market_data.bars import COLUMNS, PRICES
 from workers.market_data.checks import check_order, check_prices, check_spacing
 from workers.market_data.errors import MarketDataError
-from workers.market_data.layouts import Table, read_table
+from workers.market_data.layouts import RawTable, read_table
 from workers.market_data.parameters import ImportParameters
-from workers.market_data.refusal import Lines, refuse_where
+from workers.market_data.row_errors import Lines, reject_rows
 from workers.market_data.times import read_times
 from workers.market_data.unpacking import PARQUET, unpack
 
@@ -23,7 +23,7 @@ _PERIODS = {"d": "1d", "w": "1w", "1": "1m", "5": "5m", "10": "10m", "15": "15m"
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportedBars:
     """Checked bars and how they were read. `adjustment` is `applied`, `available` or `none`."""
 
     bars: pd.DataFrame
@@ -33,7 +33,7 @@ class Imported:
     ignored: tuple[str, ...]
 
 
-def read_file(path: Path, asked: ImportParameters) -> Imported:
+def read_file(path: Path, asked: ImportParameters) -> ImportedBars:
     """Bars of the file that the user uploaded. Raises `MarketDataError`; nothing is left out or repaired."""
     content = unpack(path)
     table = _parquet_table(content) if content.startswith(PARQUET) else read_table(content, asked.filename)
@@ -48,10 +48,10 @@ def read_file(path: Path, asked: ImportParameters) -> Imported:
     check_prices(bars, table.lines)
     available = "available" if "adjusted" in table.cells else "none"
     adjustment = "applied" if asked.adjust else available
-    return Imported(bars, table.layout, timezone, adjustment, table.ignored)
+    return ImportedBars(bars, table.layout, timezone, adjustment, table.ignored)
 
 
-def _parquet_table(content: bytes) -> Table:
+def _parquet_table(content: bytes) -> RawTable:
     """Columns of a Parquet file as those of a CSV file; the time may be a column or the pandas index."""
     try:
         frame = pq.read_table(io.BytesIO(content)).to_pandas()
@@ -71,7 +71,7 @@ def _parquet_table(content: bytes) -> Table:
     cells = frame[kept].copy()
     cells.insert(0, "date", _as_texts(frame[time]))
     ignored = tuple(name for name in frame.columns if name not in (*kept, time))
-    return Table(cells, np.arange(1, len(cells) + 1, dtype=np.int64), "parquet", "UTC", ignored)
+    return RawTable(cells, np.arange(1, len(cells) + 1, dtype=np.int64), "parquet", "UTC", ignored)
 
 
 def _as_texts(times: pd.Series) -> pd.Series:
@@ -82,7 +82,7 @@ def _as_texts(times: pd.Series) -> pd.Series:
     return times.astype(str)
 
 
-def _check_stooq(table: Table, timeframe: str) -> None:
+def _check_stooq(table: RawTable, timeframe: str) -> None:
     for name in ("ticker", "period"):
         values = [str(value) for value in table.cells[name].unique()] if name in table.cells else []
         if len(values) > 1:
@@ -97,14 +97,14 @@ def _time_texts(cells: pd.DataFrame) -> pd.Series:
     return cells["date"]
 
 
-def _prices(table: Table, adjust: bool) -> pd.DataFrame:
+def _prices(table: RawTable, adjust: bool) -> pd.DataFrame:
     """float64 columns `open high low close volume` and, where the file has it, `spread` in price."""
     cells, lines = table.cells, table.lines
     bars = pd.DataFrame({name: _numbers(cells[name], lines, name) for name in PRICES})
     bars["volume"] = _volume(table)
     if "spread" in cells:
         spread = _numbers(cells["spread"], lines, "spread")
-        refuse_where(~(spread >= 0.0), lines, "spread is missing or negative")
+        reject_rows(~(spread >= 0.0), lines, "spread is missing or negative")
         bars["spread"] = spread * (_point(cells) if table.layout == "metatrader" else 1.0)
     if adjust:
         _adjust(bars, table)
@@ -115,11 +115,11 @@ def _numbers(cells: pd.Series, lines: Lines, name: str) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(cells):
         return cells.to_numpy(np.float64)
     numbers = pd.to_numeric(cells.str.strip(), errors="coerce").to_numpy(np.float64)
-    refuse_where(np.isnan(numbers), lines, f"{name} is missing or no number", cells)
+    reject_rows(np.isnan(numbers), lines, f"{name} is missing or no number", cells)
     return numbers
 
 
-def _volume(table: Table) -> np.ndarray:
+def _volume(table: RawTable) -> np.ndarray:
     """The traded volume or, where a broker has none, the number of ticks; zeros where the file has neither."""
     for name in ("volume", "ticks"):
         if name in table.cells:
@@ -135,14 +135,14 @@ def _point(cells: pd.DataFrame) -> float:
     return float(10.0 ** -int(decimals))
 
 
-def _adjust(bars: pd.DataFrame, table: Table) -> None:
+def _adjust(bars: pd.DataFrame, table: RawTable) -> None:
     """Scale the prices of each bar so that its close becomes the adjusted close."""
     if "adjusted" not in table.cells:
         raise MarketDataError("adjust needs a column with the adjusted close, and the file has none")
     adjusted = _numbers(table.cells["adjusted"], table.lines, "adjusted close")
-    refuse_where(~(adjusted > 0.0), table.lines, "the adjusted close is zero or negative", adjusted)
+    reject_rows(~(adjusted > 0.0), table.lines, "the adjusted close is zero or negative", adjusted)
     close = bars["close"].to_numpy().copy()
-    refuse_where(~(close > 0.0), table.lines, "close is zero or negative", close)
+    reject_rows(~(close > 0.0), table.lines, "close is zero or negative", close)
     factor = adjusted / close
     for name in (*PRICES, *(("spread",) if "spread" in bars else ())):
         bars[name] = bars[name].to_numpy() * factor

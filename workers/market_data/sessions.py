@@ -72,7 +72,7 @@ class Sessions:
         return self.calendar not in GENERIC_CALENDARS
 
     @property
-    def followed_by_a_pause(self) -> npt.NDArray[np.bool_]:
+    def has_pause_after(self) -> npt.NDArray[np.bool_]:
         """Whether nothing trades between a session's close and the next one's open; bool[k]."""
         return np.append(self.opens[1:] > self.closes[:-1], True)
 

@@ -48,7 +48,7 @@ def close_times(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> UnixN
 
 def _intraday_closes(opens: UnixNanoseconds, length: int, sessions: Sessions) -> UnixNanoseconds:
     session = sessions.of_instants(opens)
-    cut = (sessions.opens[session] <= opens) & sessions.followed_by_a_pause[session]
+    cut = (sessions.opens[session] <= opens) & sessions.has_pause_after[session]
     return np.where(cut, np.minimum(opens + length, sessions.closes[session]), opens + length)
 
 

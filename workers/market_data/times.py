@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workers.market_data.errors import MarketDataError
-from workers.market_data.refusal import Lines, refuse_where
+from workers.market_data.row_errors import Lines, reject_rows
 from workers.market_data.sessions import NANOSECONDS_A_DAY, unix_nanoseconds
 from workers.market_data.timeframes import is_intraday
 
@@ -29,16 +29,16 @@ def read_times(texts: pd.Series, lines: Lines, timezone: str, timeframe: str) ->
     texts = texts.str.strip()
     first = str(texts.iloc[0])
     if _EPOCH.fullmatch(first):
-        return _of_epoch(texts, lines)
+        return _parse_epoch(texts, lines)
     offsets = bool(_OFFSET.search(first)) and ":" in first
     local = texts.str.replace(_OFFSET, "", regex=True) if offsets else texts
-    naive = _parsed(local.str.replace("T", " ", n=1, regex=False), texts, lines)
+    naive = _parse_local(local.str.replace("T", " ", n=1, regex=False), texts, lines)
     days_only = bool((unix_nanoseconds(naive) % NANOSECONDS_A_DAY == 0).all())
     if not is_intraday(timeframe) and days_only:
         return naive.tz_localize("UTC")
     if offsets:
-        return _with_offsets(texts, lines)
-    return _localized(naive, zone, timezone)
+        return _parse_with_offsets(texts, lines)
+    return _localize(naive, zone, timezone)
 
 
 def _zone(timezone: str) -> ZoneInfo:
@@ -48,37 +48,37 @@ def _zone(timezone: str) -> ZoneInfo:
         raise MarketDataError(f"{timezone!r} is no time zone; write one as Europe/Berlin or UTC") from error
 
 
-def _of_epoch(texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
+def _parse_epoch(texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
     unit: Literal["s", "ms"] = "s" if len(str(texts.iloc[0])) <= 10 else "ms"
     numbers = pd.to_numeric(texts, errors="coerce")
-    refuse_where(numbers.isna().to_numpy(), lines, "these times cannot be read", texts)
+    reject_rows(numbers.isna().to_numpy(), lines, "these times cannot be read", texts)
     instants = pd.to_datetime(numbers.to_numpy(np.int64), unit=unit, utc=True)
     return pd.DatetimeIndex(instants, name="time")
 
 
-def _with_offsets(texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
+def _parse_with_offsets(texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
     instants = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-    refuse_where(instants.isna().to_numpy(), lines, "these times cannot be read", texts)
+    reject_rows(instants.isna().to_numpy(), lines, "these times cannot be read", texts)
     return pd.DatetimeIndex(instants, name="time")
 
 
-def _parsed(local: pd.Series, texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
+def _parse_local(local: pd.Series, texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
     """Local times by the first format that reads the first row; it must read all of them."""
     first = str(local.iloc[0])
     for date in _DATES:
         for clock in _CLOCKS:
-            if _fits(first, date + clock):
+            if _matches_format(first, date + clock):
                 times = pd.to_datetime(local, format=date + clock, errors="coerce")
-                refuse_where(times.isna().to_numpy(), lines, "these times cannot be read", texts)
+                reject_rows(times.isna().to_numpy(), lines, "these times cannot be read", texts)
                 return pd.DatetimeIndex(times, name="time")
-    return _slashed(local, texts, lines)
+    return _parse_slashed(local, texts, lines)
 
 
-def _fits(text: str, pattern: str) -> bool:
+def _matches_format(text: str, pattern: str) -> bool:
     return not pd.isna(pd.to_datetime(text, format=pattern, errors="coerce"))
 
 
-def _slashed(local: pd.Series, texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
+def _parse_slashed(local: pd.Series, texts: pd.Series, lines: Lines) -> pd.DatetimeIndex:
     """01/02/2010 is January or February: only a whole column can tell, and not always."""
     readings = []
     for date in _SLASHED:
@@ -91,11 +91,11 @@ def _slashed(local: pd.Series, texts: pd.Series, lines: Lines) -> pd.DatetimeInd
             f"the date {texts.iloc[0]} may be day or month first; write dates as YYYY-MM-DD"
         )
     if not readings:
-        refuse_where(np.ones(1, dtype=bool), lines, "this time cannot be read", texts)
+        reject_rows(np.ones(1, dtype=bool), lines, "this time cannot be read", texts)
     return readings[0]
 
 
-def _localized(naive: pd.DatetimeIndex, zone: ZoneInfo, timezone: str) -> pd.DatetimeIndex:
+def _localize(naive: pd.DatetimeIndex, zone: ZoneInfo, timezone: str) -> pd.DatetimeIndex:
     """Local times to UTC. The hour that happens twice in autumn is told apart by its order."""
     try:
         return naive.tz_localize(zone, ambiguous="infer", nonexistent="raise").tz_convert("UTC")

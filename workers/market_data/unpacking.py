@@ -24,7 +24,7 @@ def unpack(path: Path) -> bytes:
     content = path.read_bytes()
     try:
         if content.startswith(_GZIP):
-            content = _bounded(gzip.GzipFile(fileobj=io.BytesIO(content)))
+            content = _read_bounded(gzip.GzipFile(fileobj=io.BytesIO(content)))
         elif content.startswith(_ZIP):
             content = _only_member(zipfile.ZipFile(io.BytesIO(content)))
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
@@ -34,7 +34,7 @@ def unpack(path: Path) -> bytes:
     return content
 
 
-def _bounded(stream: IO[bytes] | gzip.GzipFile) -> bytes:
+def _read_bounded(stream: IO[bytes] | gzip.GzipFile) -> bytes:
     content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise MarketDataError(f"the file unpacks to more than {MAX_BYTES:,} bytes")
@@ -48,4 +48,4 @@ def _only_member(archive: zipfile.ZipFile) -> bytes:
     if len(data) != 1:
         raise MarketDataError(f"the archive has {len(data)} data files; pack one file")
     with archive.open(data[0]) as stream:
-        return _bounded(stream)
+        return _read_bounded(stream)

@@ -38,7 +38,7 @@ Value = int | float | str | bool
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class IndicatorParameter:
     name: str
     kind: Kind
     default: Value
@@ -82,13 +82,13 @@ class IndicatorEntry:
     title: str
     outputs: tuple[Output, ...]
     warm_up: str
-    parameters: tuple[Parameter, ...] = ()
+    parameters: tuple[IndicatorParameter, ...] = ()
     reads: tuple[str, ...] = ("high", "low", "close")
     aliases: tuple[str, ...] = ()
     needs_order: tuple[str, str] | None = None
     """Two parameters of which the first must be the smaller."""
 
-    def parameter(self, name: str) -> Parameter | None:
+    def parameter(self, name: str) -> IndicatorParameter | None:
         return next((p for p in self.parameters if p.name == name or name in p.aliases), None)
 
     def output(self, name: str) -> Output | None:
@@ -131,13 +131,13 @@ MEMBERSHIPS: Mapping[str, MembershipEntry] = {
     )
 }
 
-NOT_INPUTS: Mapping[str, str] = {
+UNSUPPORTED_INDICATORS: Mapping[str, str] = {
     "zigzag": "zigzag repaints: its last leg changes with later bars, so it can be a label source but no input",
 }
 """Indicator types that KTRDR files may name and that cannot be computed without the future."""
 
 
-def nearest(name: str, valid: list[str]) -> str | None:
+def nearest_name(name: str, valid: list[str]) -> str | None:
     """The valid name most like `name`, if any is like it at all."""
     matches = get_close_matches(name.lower(), [v.lower() for v in valid], n=1, cutoff=0.6)
     return next((v for v in valid if matches and v.lower() == matches[0]), None)

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, StringConstraints
 
 from workers.strategy.catalog import Value
+from workers.strategy.errors import StrategyProblem
 from workers.strategy.indicator_catalog import INDICATORS
-from workers.strategy.problems import StrategyProblem
 from workers.strategy.sections.base import Identifier, Section
-from workers.strategy.sections.data import TrainingData
 from workers.strategy.sections.decisions import Decisions
-from workers.strategy.sections.inputs import FuzzySet, Indicator, Membership, NNInput
 from workers.strategy.sections.labels import ForwardReturnLabels, label_horizon
 from workers.strategy.sections.model import Model
+from workers.strategy.sections.model_inputs import FuzzySet, Indicator, Membership, NNInput
 from workers.strategy.sections.training import Training
+from workers.strategy.sections.training_data import TrainingData
 
 
 @dataclass(frozen=True, slots=True)

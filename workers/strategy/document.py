@@ -25,7 +25,7 @@ from yaml.events import (
     StreamStartEvent,
 )
 
-from workers.strategy.problems import Place, StrategyError, StrategyProblem, pointer
+from workers.strategy.errors import Place, StrategyError, StrategyProblem, pointer
 
 MAX_CHARACTERS = 262_144
 MAX_DEPTH = 24

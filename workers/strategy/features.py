@@ -21,7 +21,7 @@ from workers.strategy.definition import Feature, Strategy
 from workers.strategy.fuzzy import degrees
 from workers.strategy.indicator_catalog import INDICATORS
 from workers.strategy.indicators.columns import Floats
-from workers.strategy.indicators.compute import compute_checked
+from workers.strategy.indicators.compute import compute_unchecked
 
 Frames = Mapping[str, pd.DataFrame]
 """Timeframe to the bars of one symbol."""
@@ -38,27 +38,29 @@ def build_features(strategy: Strategy, frames: Frames) -> pd.DataFrame:
     (`warm_up` at the start, `gaps` later). A timeframe that `frames` lacks is made from the base bars by session.
     Raises `MarketDataError` where a timeframe cannot be made, volume is needed and missing, or no row is left.
     """
-    frames = with_calendar(strategy, frames)
+    frames = attach_calendar(strategy, frames)
     _check_volume(strategy, frames)
     inputs = input_matrix(strategy, frames)
     usable: npt.NDArray[np.bool_] = np.logical_not(np.isnan(inputs).any(axis=1))
     usable[: strategy.training_data.history_required] = False
     if not usable.any():
-        raise MarketDataError(_too_short(strategy, len(inputs)))
+        raise MarketDataError(_too_short_message(strategy, len(inputs)))
     rows = np.flatnonzero(usable)
     first = int(rows[0])
     index = pd.DatetimeIndex(frames[strategy.base_timeframe].index)[rows]
-    features = pd.DataFrame(_taken(inputs, rows), index=index, columns=list(strategy.input_names), copy=False)
+    features = pd.DataFrame(
+        _select_rows(inputs, rows), index=index, columns=list(strategy.input_names), copy=False
+    )
     features.attrs["left_out"] = {"warm_up": first, "gaps": int((~usable[first:]).sum())}
     return features
 
 
-def _taken(matrix: Floats, rows: npt.NDArray[np.intp]) -> Floats:
+def _select_rows(matrix: Floats, rows: npt.NDArray[np.intp]) -> Floats:
     """Those rows of `matrix`, without a copy where they are all of its end."""
     return matrix[rows[0] :] if len(matrix) - rows[0] == len(rows) else matrix[rows]
 
 
-def with_calendar(strategy: Strategy, frames: Frames) -> dict[str, pd.DataFrame]:
+def attach_calendar(strategy: Strategy, frames: Frames) -> dict[str, pd.DataFrame]:
     """The frames that the strategy reads, each of the right shape and naming the base bars' calendar.
 
     Raises `MarketDataError` where the base timeframe is missing or a frame has not the shape of bars.
@@ -78,7 +80,7 @@ def with_calendar(strategy: Strategy, frames: Frames) -> dict[str, pd.DataFrame]
 def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
     """One row for each base bar, one column for each input, NaN where there is no value; float64[n, inputs].
 
-    `frames` come from `with_calendar`.
+    `frames` come from `attach_calendar`.
     """
     base = frames[strategy.base_timeframe]
     now = close_times(pd.DatetimeIndex(base.index), strategy.base_timeframe, calendar_of(base))
@@ -90,7 +92,7 @@ def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
     outputs = _indicator_outputs(strategy, views)
     for column, feature in enumerate(strategy.features):
         values = outputs[feature.timeframe, feature.indicator][feature.output]
-        inputs[:, column] = views[feature.timeframe].at_base(_encoded(values, feature))
+        inputs[:, column] = views[feature.timeframe].at_base(_encode(values, feature))
     for lag in range(1, lags + 1):
         earlier = inputs[:, lag * present : (lag + 1) * present]
         earlier[:lag] = np.nan
@@ -133,14 +135,14 @@ def _indicator_outputs(
     """Every indicator that an input needs, once for each timeframe it is needed on."""
     needed = dict.fromkeys((feature.timeframe, feature.indicator) for feature in strategy.features)
     return {
-        (timeframe, name): compute_checked(
+        (timeframe, name): compute_unchecked(
             strategy.indicators[name].type, views[timeframe].bars, strategy.indicators[name].parameters
         )
         for timeframe, name in needed
     }
 
 
-def _encoded(values: Floats, feature: Feature) -> Floats:
+def _encode(values: Floats, feature: Feature) -> Floats:
     return values if feature.membership is None else degrees(values, feature.membership)
 
 
@@ -155,7 +157,7 @@ def _check_volume(strategy: Strategy, frames: Frames) -> None:
             )
 
 
-def _too_short(strategy: Strategy, bars: int) -> str:
+def _too_short_message(strategy: Strategy, bars: int) -> str:
     needed = {
         f"{f.indicator} on {f.timeframe}": strategy.warm_up_rows(f.indicator) for f in strategy.features
     }

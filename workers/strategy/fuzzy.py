@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 from workers.strategy.indicators.columns import Floats
-from workers.strategy.sections.inputs import Membership
+from workers.strategy.sections.model_inputs import Membership
 
 
 def degrees(values: Floats, membership: Membership) -> Floats:

@@ -9,13 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from workers.strategy.coverage import coverage_warnings
+from workers.strategy.cross_checks import find_contradictions, unanchored_warnings, unused_warnings
 from workers.strategy.definition import Feature, Strategy
 from workers.strategy.document import Document, read_document
+from workers.strategy.errors import StrategyError, StrategyProblem
+from workers.strategy.fuzzy_coverage import coverage_warnings
 from workers.strategy.indicator_reading import read_indicators
-from workers.strategy.older_files import modernise
-from workers.strategy.problems import StrategyError, StrategyProblem
-from workers.strategy.references import contradictions, unused, without_a_level
+from workers.strategy.legacy import modernise
 from workers.strategy.validation import validation_problems
 
 __all__ = ["Feature", "Strategy", "StrategyError", "StrategyProblem", "parse_strategy"]
@@ -42,9 +42,9 @@ def parse_strategy(text: str) -> Strategy:
         further = [problem for problem in further if problem[0] != "/indicators"]
     if strategy is None or problems or further:
         raise _refusal(places, problems + further)
-    if found := contradictions(strategy):
+    if found := find_contradictions(strategy):
         raise _refusal(places, found)
-    return _finished(strategy, text, places)
+    return _complete(strategy, text, places)
 
 
 class _Places:
@@ -77,12 +77,16 @@ def _validate(data: dict[str, Any]) -> tuple[Strategy | None, list[tuple[str, st
         return None, validation_problems(error, data, Strategy)
 
 
-def _finished(strategy: Strategy, text: str, places: _Places) -> Strategy:
+def _complete(strategy: Strategy, text: str, places: _Places) -> Strategy:
     """`strategy` with the defaults that depend on other sections, its text and its warnings."""
     strategy = strategy.with_defaults()
     strategy._text = text
     strategy._warnings = tuple(
         places.problem(at, message)
-        for at, message in (*unused(strategy), *without_a_level(strategy), *coverage_warnings(strategy))
+        for at, message in (
+            *unused_warnings(strategy),
+            *unanchored_warnings(strategy),
+            *coverage_warnings(strategy),
+        )
     )
     return strategy

@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 
-from workers.strategy.catalog import PRICE_SOURCES, IndicatorEntry, Output, Parameter
+from workers.strategy.catalog import PRICE_SOURCES, IndicatorEntry, IndicatorParameter, Output
 
-_SOURCE = Parameter("source", "choice", "close", choices=PRICE_SOURCES)
+_SOURCE = IndicatorParameter("source", "choice", "close", choices=PRICE_SOURCES)
 _PRICES = ("high", "low", "close")
 _WITH_VOLUME = ("high", "low", "close", "volume")
 
 
-def _period(default: int, name: str = "period", minimum: int = 2, aliases: tuple[str, ...] = ()) -> Parameter:
-    return Parameter(name, "int", default, minimum, 5000, aliases=aliases)
+def _period(
+    default: int, name: str = "period", minimum: int = 2, aliases: tuple[str, ...] = ()
+) -> IndicatorParameter:
+    return IndicatorParameter(name, "int", default, minimum, 5000, aliases=aliases)
 
 
-def _factor(default: float, name: str = "multiplier", aliases: tuple[str, ...] = ()) -> Parameter:
-    return Parameter(name, "float", default, 0.01, 100.0, aliases=aliases)
+def _factor(default: float, name: str = "multiplier", aliases: tuple[str, ...] = ()) -> IndicatorParameter:
+    return IndicatorParameter(name, "float", default, 0.01, 100.0, aliases=aliases)
 
 
 def _of_source(name: str, title: str, warm_up: str, default: int, *aliases: str) -> IndicatorEntry:
@@ -40,7 +42,7 @@ _AVERAGES = (
         "Distance from a moving average, percent of the average",
         (Output("value"),),
         "period - 1",
-        (_period(20), Parameter("ma_type", "choice", "sma", choices=("sma", "ema")), _SOURCE),
+        (_period(20), IndicatorParameter("ma_type", "choice", "sma", choices=("sma", "ema")), _SOURCE),
         ("source",),
         ("distance_from_ma",),
     ),
@@ -50,8 +52,8 @@ _AVERAGES = (
         (Output("value"),),
         "max(period - 1, 0)",
         (
-            Parameter("period", "int", 0, 0, 5000),
-            Parameter("use_typical_price", "bool", True),
+            IndicatorParameter("period", "int", 0, 0, 5000),
+            IndicatorParameter("use_typical_price", "bool", True),
         ),
         _WITH_VOLUME,
     ),
@@ -146,9 +148,9 @@ _TREND = (
         (Output("value"),),
         "1",
         (
-            Parameter("initial_af", "float", 0.02, 0.0001, 1.0),
-            Parameter("step_af", "float", 0.02, 0.0001, 1.0),
-            Parameter("max_af", "float", 0.2, 0.0001, 1.0),
+            IndicatorParameter("initial_af", "float", 0.02, 0.0001, 1.0),
+            IndicatorParameter("step_af", "float", 0.02, 0.0001, 1.0),
+            IndicatorParameter("max_af", "float", 0.2, 0.0001, 1.0),
         ),
         ("high", "low"),
         ("psar", "sar", "parabolic_sar"),

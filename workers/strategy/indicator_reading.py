@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from workers.strategy.catalog import NOT_INPUTS, IndicatorEntry, Value, nearest
+from workers.strategy.catalog import UNSUPPORTED_INDICATORS, IndicatorEntry, Value, nearest_name
+from workers.strategy.errors import UnplacedProblem, pointer
 from workers.strategy.indicator_catalog import INDICATORS, find_indicator
-from workers.strategy.older_files import Problem
-from workers.strategy.problems import pointer
-from workers.strategy.sections.inputs import Indicator
+from workers.strategy.sections.model_inputs import Indicator
 
 _ELSEWHERE = {
     "timeframe": "an indicator has no timeframe; nn_inputs says on which timeframes it is used",
@@ -19,12 +18,12 @@ _ELSEWHERE = {
 }
 
 
-def read_indicators(data: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+def read_indicators(data: dict[str, Any]) -> tuple[dict[str, Any], list[UnplacedProblem]]:
     """`data` with its indicators as `Indicator` values; those that are refused are left out and named."""
     section = data.get("indicators")
     if not isinstance(section, dict):
         return data, []
-    problems: list[Problem] = []
+    problems: list[UnplacedProblem] = []
     indicators: dict[str, Indicator] = {}
     for name, spec in section.items():
         indicator, found = read_indicator(spec, pointer("indicators", name))
@@ -34,7 +33,7 @@ def read_indicators(data: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]
     return data | {"indicators": indicators}, problems
 
 
-def read_indicator(spec: Any, at: str) -> tuple[Indicator | None, list[Problem]]:
+def read_indicator(spec: Any, at: str) -> tuple[Indicator | None, list[UnplacedProblem]]:
     """One entry, at the pointer `at`: the indicator with every parameter's value, or what is wrong with it."""
     if not isinstance(spec, dict):
         return None, [(at, "an indicator is a section such as {type: rsi, period: 14}")]
@@ -51,18 +50,18 @@ def read_indicator(spec: Any, at: str) -> tuple[Indicator | None, list[Problem]]
 
 
 def _unknown_type(kind: str) -> str:
-    if kind.lower() in NOT_INPUTS:
-        return NOT_INPUTS[kind.lower()]
-    near = nearest(kind, list(INDICATORS))
+    if kind.lower() in UNSUPPORTED_INDICATORS:
+        return UNSUPPORTED_INDICATORS[kind.lower()]
+    near = nearest_name(kind, list(INDICATORS))
     hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(INDICATORS))}"
     return f"no indicator is called {kind!r}; {hint}"
 
 
 def _parameters(
     entry: IndicatorEntry, given: dict[str, Any], at: str
-) -> tuple[dict[str, Value], list[Problem]]:
+) -> tuple[dict[str, Value], list[UnplacedProblem]]:
     values: dict[str, Value] = {parameter.name: parameter.default for parameter in entry.parameters}
-    problems: list[Problem] = []
+    problems: list[UnplacedProblem] = []
     seen: dict[str, str] = {}
     for key, value in given.items():
         parameter = entry.parameter(key)
@@ -93,6 +92,6 @@ def _unknown_parameter(entry: IndicatorEntry, key: str) -> str:
     valid = [parameter.name for parameter in entry.parameters]
     if not valid:
         return f"{entry.name} has no parameters"
-    near = nearest(key, valid)
+    near = nearest_name(key, valid)
     hint = f"did you mean {near}?" if near else f"it has {', '.join(valid)}"
     return f"{entry.name} has no parameter {key!r}; {hint}"

@@ -7,16 +7,16 @@ from typing import Any
 
 from workers.strategy.catalog import (
     MEMBERSHIPS,
-    NOT_INPUTS,
     PRICE_SOURCES,
     TIMEFRAMES,
+    UNSUPPORTED_INDICATORS,
     IndicatorEntry,
-    Parameter,
+    IndicatorParameter,
 )
 from workers.strategy.definition import Strategy
 from workers.strategy.indicator_catalog import INDICATORS
-from workers.strategy.older_files import NOT_CARRIED_OUT
-from workers.strategy.schema_sections import SchemaSection, sections_of
+from workers.strategy.legacy import UNSUPPORTED_SECTIONS
+from workers.strategy.schema_sections import SchemaSection, list_sections
 
 Node = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ The chain: bars → `indicators` → `fuzzy_sets` (degrees from 0 to 1) → `nn_
   under `model.training` instead: each key in one of the places.
 """
 
-IN_THE_FILE = {
+SPELLED_DIFFERENTLY = {
     ("Indicator", "parameters"): "each parameter of the [indicator](#indicators) is a key beside `type`",
     ("FuzzySet", "memberships"): "each membership is a key beside `indicator`, in the order of the inputs",
 }
@@ -50,7 +50,7 @@ IN_THE_FILE = {
 def render() -> str:
     """The whole page, in Markdown."""
     parts = [INTRODUCTION, "## Sections\n"]
-    parts += ["\n".join(_section(section)) for section in sections_of(Strategy.model_json_schema())]
+    parts += ["\n".join(_section(section)) for section in list_sections(Strategy.model_json_schema())]
     parts += ["\n".join(lines) for lines in (_timeframes(), _memberships(), _indicators(), _refused())]
     return "\n".join(parts)
 
@@ -61,7 +61,7 @@ def _section(section: SchemaSection) -> Iterator[str]:
         yield f"{section.description}\n"
     yield from _table("key", "value", "default", "meaning")
     for key, node in section.keys.items():
-        spelled = IN_THE_FILE.get((section.name, key))
+        spelled = SPELLED_DIFFERENTLY.get((section.name, key))
         name = f"*{key}*" if spelled else f"`{key}`"
         default = "required" if key in section.required else _default(node.get("default"))
         yield _row(name, spelled or _value(node), default, str(node.get("description", "")))
@@ -146,7 +146,7 @@ def _indicators() -> Iterator[str]:
     yield ""
 
 
-def _parameter(parameter: Parameter) -> str:
+def _parameter(parameter: IndicatorParameter) -> str:
     also = "".join(f", `{alias}`" for alias in parameter.aliases)
     match parameter.kind:
         case "choice":
@@ -174,7 +174,7 @@ def _refused() -> Iterator[str]:
     yield "## Refused\n"
     yield "What other KTRDR files have and nothing here carries out:\n"
     yield from _table("key or type", "why")
-    for name, sentence in {**NOT_CARRIED_OUT, **NOT_INPUTS}.items():
+    for name, sentence in {**UNSUPPORTED_SECTIONS, **UNSUPPORTED_INDICATORS}.items():
         yield _row(f"`{name}`", sentence)
 
 

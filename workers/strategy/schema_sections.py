@@ -36,7 +36,7 @@ class SchemaSection:
         return tuple(self.node.get("required", ()))
 
 
-def sections_of(schema: Node) -> list[SchemaSection]:
+def list_sections(schema: Node) -> list[SchemaSection]:
     """In the order of the file, each once; a section that all kinds of another have in common has no kinds."""
     found: dict[str, SchemaSection] = {}
     whole = SchemaSection("Strategy", "", schema)

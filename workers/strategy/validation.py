@@ -5,9 +5,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from workers.strategy.catalog import nearest
-from workers.strategy.older_files import Problem
-from workers.strategy.problems import pointer
+from workers.strategy.catalog import nearest_name
+from workers.strategy.errors import UnplacedProblem, pointer
 
 _UNKNOWN_ELSEWHERE = {
     "/training/validation_split": "write data_split: {train: 0.8, validation: 0.1, test: 0.1}",
@@ -19,7 +18,7 @@ _UNKNOWN_ELSEWHERE = {
 
 def validation_problems(
     error: ValidationError, data: dict[str, Any], model: type[BaseModel]
-) -> list[Problem]:
+) -> list[UnplacedProblem]:
     """One problem for each thing that pydantic found in `data`."""
     schema = model.model_json_schema()
     problems = []
@@ -84,7 +83,7 @@ def _shown(value: Any) -> str:
 
 
 def _unknown_choice(given: str, valid: list[str]) -> str:
-    near = nearest(given, valid)
+    near = nearest_name(given, valid)
     hint = f"did you mean {near}?" if near else f"choose from {', '.join(valid)}"
     return f"{given!r} is not known here; {hint}"
 
@@ -93,7 +92,7 @@ def _unknown_key(path: tuple[str | int, ...], data: dict[str, Any], schema: dict
     if (sentence := _UNKNOWN_ELSEWHERE.get(pointer(*path))) is not None:
         return sentence
     key, valid = str(path[-1]), _keys_at(path[:-1], data, schema)
-    near = nearest(key, valid)
+    near = nearest_name(key, valid)
     hint = f"did you mean {near}?" if near else f"valid are {', '.join(valid)}"
     return f"the key {key!r} is not known here; {hint}"
 

@@ -16,7 +16,7 @@ from workers.backtesting.parameters import BacktestParameters
 from workers.backtesting.run import run_backtest
 from workers.learning.model_files import TrainedModel
 from workers.strategy import features
-from workers.strategy.audit import LookAheadError
+from workers.strategy.lookahead import LookAheadError
 
 AFTER = BacktestParameters(symbol="AAA", start_date="2017-07-03")
 
@@ -88,7 +88,7 @@ def test_a_planted_leak_fails_the_backtest_and_is_named(
     new_job: NewJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """lesson Q7"""
-    honest = features.compute_checked
+    honest = features.compute_unchecked
 
     def of_tomorrow(*arguments: Any, **named: Any) -> Any:
         found = honest(*arguments, **named)
@@ -97,7 +97,7 @@ def test_a_planted_leak_fails_the_backtest_and_is_named(
             for name, values in found.items()
         }
 
-    monkeypatch.setattr(features, "compute_checked", of_tomorrow)
+    monkeypatch.setattr(features, "compute_unchecked", of_tomorrow)
     with pytest.raises(LookAheadError, match=r"the input 1d_.* sees the future"):
         run_backtest(AFTER, new_job())
 

@@ -74,5 +74,5 @@ def yahoo(days: pd.DatetimeIndex, close: np.ndarray, adjusted: np.ndarray | None
     return "\n".join(["Date,Open,High,Low,Close,Adj Close,Volume", *rows])
 
 
-def compressed(text: str) -> bytes:
+def gzip_text(text: str) -> bytes:
     return gzip.compress(text.encode())

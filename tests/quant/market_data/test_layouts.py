@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.quant.market_data.conftest import Import, compressed, yahoo
+from tests.quant.market_data.conftest import Import, gzip_text, yahoo
 from workers.market_data.errors import MarketDataError
 
 DAYS = pd.bdate_range("2010-03-01", periods=6)
@@ -100,7 +100,7 @@ def test_histdata_files_are_eastern_standard_time_all_year(
 
 def test_gzip_and_zip_and_byte_order_marks_are_unpacked(import_file: Import) -> None:
     plain = import_file(YAHOO)
-    assert import_file(compressed(YAHOO)).content == plain.content
+    assert import_file(gzip_text(YAHOO)).content == plain.content
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("XY.csv", YAHOO)

@@ -11,7 +11,7 @@ HEAD = "Date,Open,High,Low,Close,Volume\n"
 GOOD = ["2010-03-01,10,11,9,10,5", "2010-03-02,10,11,9,10,5", "2010-03-03,10,11,9,10,5", "2010-03-04,10,11,9,10,5"]  # fmt: skip
 
 
-def spoiled(line: int, row: str) -> str:
+def replace_row(line: int, row: str) -> str:
     """The good rows with one of them, named by its line in the file, replaced."""
     rows = [*GOOD]
     rows[line - 2] = row
@@ -41,7 +41,7 @@ def spoiled(line: int, row: str) -> str:
 def test_a_bad_row_refuses_the_file_and_is_named(import_file: Import, row: str, sentence: str) -> None:
     """Lesson Q24: nothing is dropped in silence, unsorted and duplicate times are refused."""
     with pytest.raises(MarketDataError, match=sentence):
-        import_file(spoiled(4, row))
+        import_file(replace_row(4, row))
 
 
 def test_blank_lines_do_not_shift_the_line_that_is_named(import_file: Import) -> None:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from tests.quant.strategy.conftest import random_bars, strategy_with
 from workers.market_data.errors import MarketDataError
 from workers.market_data.resampling import resample
-from workers.strategy.audit import LookAheadError, audit_features, cut_points
 from workers.strategy.features import Frames, build_features
 from workers.strategy.fuzzy import degrees
 from workers.strategy.grammar import Strategy
 from workers.strategy.indicators import compute
-from workers.strategy.sections.inputs import Membership
+from workers.strategy.lookahead import LookAheadError, audit_features, cut_points
+from workers.strategy.sections.model_inputs import Membership
 
 
 def on_timeframes(base: str, *others: str, inputs: list[dict[str, Any]] | None = None) -> Strategy:
@@ -134,19 +134,19 @@ def test_on_long_data_the_first_two_cuts_cost_little() -> None:
     assert cut_points(np.arange(1)) == [0]
 
 
-def leaking(strategy: Strategy, frames: Frames) -> pd.DataFrame:
+def scale_over_all_rows(strategy: Strategy, frames: Frames) -> pd.DataFrame:
     """Scaled over all rows: what a tidy-minded author does before splitting."""
     features = build_features(strategy, frames)
     return features / features.max()
 
 
-def peeking(strategy: Strategy, frames: Frames) -> pd.DataFrame:
+def peek_at_next_row(strategy: Strategy, frames: Frames) -> pd.DataFrame:
     features = build_features(strategy, frames)
     features["1d_rsi_14_raw"] = features["1d_rsi_14_raw"].shift(-1).ffill()
     return features
 
 
-@pytest.mark.parametrize("build", [leaking, peeking])
+@pytest.mark.parametrize("build", [scale_over_all_rows, peek_at_next_row])
 def test_the_audit_names_a_planted_leak(build: Any, bars: pd.DataFrame) -> None:
     """Lesson Q5 and Q7."""
     with pytest.raises(LookAheadError, match=r"the input 1[dw]_rsi_14_raw of .* sees the future"):

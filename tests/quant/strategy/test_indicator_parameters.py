@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workers.strategy.catalog import Parameter, Value
+from workers.strategy.catalog import IndicatorParameter, Value
 from workers.strategy.indicator_catalog import INDICATORS
 from workers.strategy.indicators import compute
 
 PARAMETERS = [(name, parameter) for name, entry in INDICATORS.items() for parameter in entry.parameters]
 
 
-def another(parameter: Parameter) -> Value:
+def another(parameter: IndicatorParameter) -> Value:
     """A valid value that is not the default."""
     default = parameter.default
     match parameter.kind:
@@ -29,7 +29,9 @@ def another(parameter: Parameter) -> Value:
 @pytest.mark.parametrize(
     ("name", "parameter"), PARAMETERS, ids=[f"{name} {parameter.name}" for name, parameter in PARAMETERS]
 )
-def test_a_parameter_changes_what_is_computed(name: str, parameter: Parameter, bars: pd.DataFrame) -> None:
+def test_a_parameter_changes_what_is_computed(
+    name: str, parameter: IndicatorParameter, bars: pd.DataFrame
+) -> None:
     """Lesson Q30."""
     plain = compute(name, bars)
     other = compute(name, bars, **{parameter.name: another(parameter)})

@@ -10,7 +10,7 @@ from workers.strategy.catalog import MEMBERSHIPS, PRICE_SOURCES, catalog_as_data
 from workers.strategy.indicator_catalog import INDICATORS
 from workers.strategy.indicators import compute
 from workers.strategy.indicators.compute import FUNCTIONS
-from workers.strategy.sections.inputs import Membership
+from workers.strategy.sections.model_inputs import Membership
 
 NAMES = sorted(INDICATORS)
 

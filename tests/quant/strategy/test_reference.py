@@ -7,8 +7,8 @@ import pytest
 from workers.strategy.catalog import MEMBERSHIPS, TIMEFRAMES
 from workers.strategy.definition import Strategy
 from workers.strategy.indicator_catalog import INDICATORS
-from workers.strategy.reference import IN_THE_FILE, render
-from workers.strategy.schema_sections import sections_of
+from workers.strategy.reference import SPELLED_DIFFERENTLY, render
+from workers.strategy.schema_sections import list_sections
 
 PAGE = Path(__file__).parents[3] / "docs" / "strategy-grammar.md"
 
@@ -23,11 +23,13 @@ def test_the_page_is_current() -> None:
 def test_every_key_and_name_is_on_the_page() -> None:
     page = render()
     schema = Strategy.model_json_schema()
-    sections = sections_of(schema)
+    sections = list_sections(schema)
     assert {section.name for section in sections} == {"Strategy", *schema["$defs"]}
     for section in sections:
         for key in section.keys:
-            assert f"| `{key}` |" in page or (f"| *{key}* |" in page and (section.name, key) in IN_THE_FILE)
+            assert f"| `{key}` |" in page or (
+                f"| *{key}* |" in page and (section.name, key) in SPELLED_DIFFERENTLY
+            )
     for name in (*INDICATORS, *MEMBERSHIPS, *TIMEFRAMES):
         assert f"`{name}`" in page
     assert len({section.title for section in sections}) == len(sections)

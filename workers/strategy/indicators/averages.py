@@ -2,43 +2,43 @@
 
 import talib
 
-from workers.strategy.indicators.columns import Columns, Floats, Parameters
-from workers.strategy.indicators.kernels import rolling_sum, session_vwap
+from workers.strategy.indicators.columns import Columns, Floats, ParameterValues
+from workers.strategy.indicators.compiled import rolling_sum, session_vwap
 
 
-def sma(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def sma(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.SMA(bars.source, p.whole("period")),)
 
 
-def ema(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def ema(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     """Starts with the simple average of the first `period` values."""
     return (talib.EMA(bars.source, p.whole("period")),)
 
 
-def wma(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def wma(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.WMA(bars.source, p.whole("period")),)
 
 
-def dema(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def dema(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.DEMA(bars.source, p.whole("period")),)
 
 
-def tema(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def tema(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.TEMA(bars.source, p.whole("period")),)
 
 
-def kama(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def kama(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.KAMA(bars.source, p.whole("period")),)
 
 
-def distance_from_average(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def distance_from_average(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     """(source - average) / average, percent."""
     average = talib.SMA if p.choice("ma_type") == "sma" else talib.EMA
     middle = average(bars.source, p.whole("period"))
     return ((bars.source - middle) / middle * 100.0,)
 
 
-def vwap(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def vwap(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     """Since the session's start, or over the last `period` bars where a period is given."""
     prices = (bars.high + bars.low + bars.close) / 3.0 if p.flag("use_typical_price") else bars.close
     period = p.whole("period")

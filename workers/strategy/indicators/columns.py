@@ -26,7 +26,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
+class ParameterValues:
     """Values of an indicator's parameters by name, typed on the way out."""
 
     values: Mapping[str, Value]

@@ -12,9 +12,9 @@ from workers.strategy.catalog import IndicatorEntry, Value
 from workers.strategy.indicator_catalog import INDICATORS
 from workers.strategy.indicator_reading import read_indicator
 from workers.strategy.indicators import averages, momentum, trend, volatility, volume
-from workers.strategy.indicators.columns import Columns, Floats, Parameters
+from workers.strategy.indicators.columns import Columns, Floats, ParameterValues
 
-FUNCTIONS: Mapping[str, Callable[[Columns, Parameters], tuple[Floats, ...]]] = {
+FUNCTIONS: Mapping[str, Callable[[Columns, ParameterValues], tuple[Floats, ...]]] = {
     "sma": averages.sma,
     "ema": averages.ema,
     "wma": averages.wma,
@@ -68,10 +68,10 @@ def compute(name: str, bars: pd.DataFrame, **parameters: Value) -> dict[str, Flo
     indicator, problems = read_indicator({"type": name, **parameters}, "")
     if indicator is None:
         raise ValueError("; ".join(message for _, message in problems))
-    return compute_checked(indicator.type, bars, indicator.parameters)
+    return compute_unchecked(indicator.type, bars, indicator.parameters)
 
 
-def compute_checked(name: str, bars: pd.DataFrame, parameters: Mapping[str, Value]) -> dict[str, Floats]:
+def compute_unchecked(name: str, bars: pd.DataFrame, parameters: Mapping[str, Value]) -> dict[str, Floats]:
     """`compute` for a catalog name whose parameters are complete and valid already."""
     entry = INDICATORS[name]
     columns = _columns(entry, bars, str(parameters.get("source", "close")))
@@ -80,7 +80,7 @@ def compute_checked(name: str, bars: pd.DataFrame, parameters: Mapping[str, Valu
     for rows in _finite_runs(entry, columns):
         if rows.stop - rows.start <= warm_up:
             continue
-        lines = FUNCTIONS[name](_cut(columns, rows), Parameters(parameters))
+        lines = FUNCTIONS[name](_cut(columns, rows), ParameterValues(parameters))
         for output, line in zip(entry.outputs, lines, strict=True):
             results[output.name][rows.start + warm_up : rows.stop] = line[warm_up:]
     return results

@@ -3,33 +3,33 @@
 import numpy as np
 import talib
 
-from workers.strategy.indicators.columns import Columns, Floats, Parameters
+from workers.strategy.indicators.columns import Columns, Floats, ParameterValues
 
 
-def rsi(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def rsi(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.RSI(bars.source, p.whole("period")),)
 
 
-def macd(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def macd(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     line, signal, histogram = talib.MACD(
         bars.source, p.whole("fast_period"), p.whole("slow_period"), p.whole("signal_period")
     )
     return line, signal, histogram
 
 
-def momentum(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def momentum(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.MOM(bars.source, p.whole("period")),)
 
 
-def roc(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def roc(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.ROC(bars.source, p.whole("period")),)
 
 
-def cci(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def cci(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.CCI(bars.high, bars.low, bars.close, p.whole("period")),)
 
 
-def stochastic(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def stochastic(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     k, d = talib.STOCH(
         bars.high,
         bars.low,
@@ -41,11 +41,11 @@ def stochastic(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
     return k, d
 
 
-def williams_r(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def williams_r(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.WILLR(bars.high, bars.low, bars.close, p.whole("period")),)
 
 
-def relative_vigor(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def relative_vigor(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     """Weighted close minus open over weighted high minus low, both averaged (Ehlers 2002); 0 where nothing moves."""
     moves = _mean(_weighted(bars.close - bars.open), p.whole("period"))
     ranges = _mean(_weighted(bars.high - bars.low), p.whole("period"))
@@ -53,7 +53,7 @@ def relative_vigor(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
     return vigor, _mean(vigor, p.whole("signal_period"))
 
 
-def fisher_transform(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def fisher_transform(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     """atanh of the median price's place in the range of `period` bars, exponentially smoothed; the signal is the
     value of the bar before."""
     middle = (bars.high + bars.low) / 2.0

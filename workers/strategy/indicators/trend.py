@@ -2,21 +2,21 @@
 
 import talib
 
-from workers.strategy.indicators import kernels
-from workers.strategy.indicators.columns import Columns, Floats, Parameters
+from workers.strategy.indicators import compiled
+from workers.strategy.indicators.columns import Columns, Floats, ParameterValues
 
 
-def adx(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def adx(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     prices, period = (bars.high, bars.low, bars.close), p.whole("period")
     return talib.ADX(*prices, period), talib.PLUS_DI(*prices, period), talib.MINUS_DI(*prices, period)
 
 
-def aroon(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def aroon(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     down, up = talib.AROON(bars.high, bars.low, p.whole("period"))
     return up, down, up - down
 
 
-def parabolic_sar(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def parabolic_sar(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     """Initial and step acceleration may differ, so the extended function draws it; it writes shorts as negative."""
     initial, step, largest = p.number("initial_af"), p.number("step_af"), p.number("max_af")
     if initial == step:
@@ -34,13 +34,13 @@ def parabolic_sar(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
     return (abs(line),)
 
 
-def supertrend(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def supertrend(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     atr = talib.ATR(bars.high, bars.low, bars.close, p.whole("period"))
-    trend, direction = kernels.supertrend(bars.high, bars.low, bars.close, atr, p.number("multiplier"))
+    trend, direction = compiled.supertrend(bars.high, bars.low, bars.close, atr, p.number("multiplier"))
     return trend, direction
 
 
-def ichimoku(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def ichimoku(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     """Lines as they are known at the bar: nothing is shifted forward or back."""
     tenkan = _middle(bars, p.whole("tenkan_period"))
     kijun = _middle(bars, p.whole("kijun_period"))

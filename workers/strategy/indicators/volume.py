@@ -3,19 +3,19 @@
 import numpy as np
 import talib
 
-from workers.strategy.indicators.columns import Columns, Floats, Parameters
-from workers.strategy.indicators.kernels import rolling_sum
+from workers.strategy.indicators.columns import Columns, Floats, ParameterValues
+from workers.strategy.indicators.compiled import rolling_sum
 
 
-def on_balance_volume(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def on_balance_volume(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.OBV(bars.close, bars.volume),)
 
 
-def accumulation_line(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def accumulation_line(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.AD(bars.high, bars.low, bars.close, bars.volume),)
 
 
-def chaikin_money_flow(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def chaikin_money_flow(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     """Sum of volume weighted by the close's place in its bar, over the sum of volume; 0 where nothing traded."""
     width = bars.high - bars.low
     place = np.divide(
@@ -26,11 +26,11 @@ def chaikin_money_flow(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
     return (np.divide(flow, traded, out=np.where(np.isnan(traded), np.nan, 0.0), where=traded > 0.0),)
 
 
-def money_flow_index(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def money_flow_index(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return (talib.MFI(bars.high, bars.low, bars.close, bars.volume, p.whole("period")),)
 
 
-def volume_ratio(bars: Columns, p: Parameters) -> tuple[Floats, ...]:
+def volume_ratio(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     """Volume over its simple average; 1 where nothing traded at all."""
     mean = rolling_sum(bars.volume, p.whole("period")) / p.whole("period")
     return (np.divide(bars.volume, mean, out=np.where(np.isnan(mean), np.nan, 1.0), where=mean > 0.0),)

@@ -19,7 +19,7 @@ class Section(BaseModel):
     )
 
 
-def _iso_date(value: object) -> object:
+def _parse_iso_date(value: object) -> object:
     if isinstance(value, str):
         try:
             return date.fromisoformat(value)
@@ -32,5 +32,5 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0
 """A name that the file gives to an indicator, a fuzzy set or a membership: it becomes part of input names."""
 
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9^][A-Za-z0-9^=_.-]{0,31}$")]
-IsoDate = Annotated[date, BeforeValidator(_iso_date)]
+IsoDate = Annotated[date, BeforeValidator(_parse_iso_date)]
 """A calendar day (UTC), written YYYY-MM-DD."""

@@ -43,7 +43,7 @@ class RecurrentArchitecture(_Architecture):
     num_layers: int = Field(default=1, ge=1, le=8)
 
     @model_validator(mode="after")
-    def _dropout_has_a_place(self) -> Self:
+    def _check_dropout(self) -> Self:
         if self.dropout and self.num_layers == 1:
             raise ValueError(
                 "dropout of a recurrent model lies between its layers: num_layers must be 2 or more"
@@ -76,7 +76,7 @@ class _RecurrentModel(_Model):
     architecture: RecurrentArchitecture = RecurrentArchitecture()
 
     @model_validator(mode="after")
-    def _no_second_lookback(self) -> Self:
+    def _check_lookback(self) -> Self:
         if self.features.lookback_periods:
             raise ValueError(
                 "lookback_periods is for models without memory; a sequence model has sequence_length"

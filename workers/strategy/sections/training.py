@@ -54,7 +54,7 @@ class CosineSchedule(Section):
 Schedule = StepSchedule | ExponentialSchedule | PlateauSchedule | CosineSchedule
 
 
-def _schedule_shorthand(value: Any) -> Any:
+def _expand_schedule(value: Any) -> Any:
     """`true` is reduce_on_plateau with its defaults, `false` is a constant learning rate."""
     if isinstance(value, bool):
         return {"type": "reduce_on_plateau"} if value else None
@@ -66,7 +66,7 @@ LearningRateSchedule = Annotated[
         StepSchedule | ExponentialSchedule | PlateauSchedule | CosineSchedule, Field(discriminator="type")
     ]
     | None,
-    BeforeValidator(_schedule_shorthand),
+    BeforeValidator(_expand_schedule),
 ]
 
 
@@ -80,7 +80,7 @@ class DataSplit(Section):
     """Bars left out after each boundary on top of the purge; the label's horizon where absent."""
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_total(self) -> Self:
         total = self.train + self.validation + self.test
         if not isclose(total, 1.0, abs_tol=1e-6):
             raise ValueError(f"train, validation and test add up to {total:g}, not to 1")

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from workers.strategy.definition import Strategy
+from workers.strategy.errors import UnplacedProblem, pointer
 from workers.strategy.indicator_catalog import INDICATORS
-from workers.strategy.older_files import Problem
-from workers.strategy.problems import pointer
-from workers.strategy.sections.inputs import FuzzySet, Membership
+from workers.strategy.sections.model_inputs import FuzzySet, Membership
 
 Interval = tuple[float, float]
 
@@ -14,21 +13,21 @@ _GAUSSIAN_REACH = 3.0
 """Standard deviations beyond which a Gaussian membership (under 0.011) covers nothing."""
 
 
-def coverage_warnings(strategy: Strategy) -> Iterator[Problem]:
+def coverage_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
     """A warning for each fuzzy set whose memberships are all zero somewhere between its outermost feet, or
     somewhere in the range that the indicator's formula bounds."""
     for name, fuzzy_set in strategy.fuzzy_sets.items():
         indicator, output_name = strategy.resolve(fuzzy_set.indicator)
         output = INDICATORS[strategy.indicators[indicator].type].output(output_name)
         assert output is not None
-        for low, high in holes(fuzzy_set, output.low, output.high):
+        for low, high in uncovered_intervals(fuzzy_set, output.low, output.high):
             yield (
                 pointer("fuzzy_sets", name),
                 f"no membership covers {fuzzy_set.indicator} between {low:g} and {high:g}: the model sees only zeros there",
             )
 
 
-def holes(fuzzy_set: FuzzySet, low: float | None, high: float | None) -> list[Interval]:
+def uncovered_intervals(fuzzy_set: FuzzySet, low: float | None, high: float | None) -> list[Interval]:
     """Open intervals of [low, high] in which every membership is zero."""
     covered = sorted(_support(membership) for membership in fuzzy_set.memberships.values())
     found: list[Interval] = []

@@ -11,6 +11,10 @@ class Place(NamedTuple):
     column: int
 
 
+UnplacedProblem = tuple[str, str]
+"""JSON pointer and message, before the position in the text is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class StrategyProblem:
     """`pointer` is a JSON pointer (RFC 6901) into the file; `message` is a sentence for its author."""

@@ -14,13 +14,13 @@ import pandas as pd
 from workers.market_data.calendars import calendar_of
 from workers.market_data.timeframes import close_times
 from workers.strategy.definition import Strategy
-from workers.strategy.features import Frames, build_features, with_calendar
+from workers.strategy.features import Frames, attach_calendar, build_features
 
 TOLERANCE = 1e-9
 """Largest relative difference that rounding explains."""
 _FLOOR = 1e-12
 _CUTS = 12
-AT_LEAST = 2
+MIN_CUTS = 2
 """Cuts that are made however short the time is."""
 _ENOUGH_ROWS = 500
 _SEED = 20_240_229
@@ -57,26 +57,26 @@ def audit_features(
     `full`: what `build` makes of all bars, where that is known already. Raises `LookAheadError` naming the first
     input that changes by more than 1e-9, relative, or a row that appears or vanishes.
     """
-    frames = with_calendar(strategy, frames)
+    frames = attach_calendar(strategy, frames)
     full = build(strategy, frames) if full is None else full
     base = pd.DatetimeIndex(frames[strategy.base_timeframe].index)
     started, audited, bars, rows, largest = time.monotonic(), 0, 0, 0, 0.0
     for last in cut_points(base.get_indexer(full.index)):
-        if audited >= AT_LEAST and not fits(time.monotonic() - started, bars, last + 1, budget_s):
+        if audited >= MIN_CUTS and not fits_budget(time.monotonic() - started, bars, last + 1, budget_s):
             break
-        known = cut_off(strategy, frames, last)
+        known = truncate_frames(strategy, frames, last)
         expected = full[full.index <= base[last]]
         largest = max(largest, _compare(build(strategy, known), expected))
         audited, bars, rows = audited + 1, bars + last + 1, rows + len(expected)
     return FeatureAudit(audited, rows, largest, time.monotonic() - started)
 
 
-def fits(spent_s: float, done: int, more: int, budget_s: float) -> bool:
+def fits_budget(spent_s: float, done: int, more: int, budget_s: float) -> bool:
     """Whether `more` bars are likely to stay in the budget, when `done` bars took `spent_s`."""
     return spent_s * (1.0 + more / done) <= budget_s
 
 
-def cut_off(strategy: Strategy, frames: Frames, last: int) -> dict[str, pd.DataFrame]:
+def truncate_frames(strategy: Strategy, frames: Frames, last: int) -> dict[str, pd.DataFrame]:
     """The frames as they were known when base bar number `last` closed."""
     base = frames[strategy.base_timeframe]
     calendar = calendar_of(base)
@@ -103,7 +103,7 @@ def cut_points(positions: np.ndarray) -> list[int]:
     inside = min(n // 3, max(_ENOUGH_ROWS, n // 50))
     random = np.random.default_rng(_SEED)
     sample = np.sort(random.choice(positions, size=min(_CUTS, n), replace=False))
-    ordered = (*positions[inside : inside + AT_LEAST], positions[0], *sample)
+    ordered = (*positions[inside : inside + MIN_CUTS], positions[0], *sample)
     return list(dict.fromkeys(int(position) for position in ordered))[:_CUTS]
 
 

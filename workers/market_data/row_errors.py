@@ -11,7 +11,7 @@ Flags = npt.NDArray[np.bool_]
 Lines = npt.NDArray[np.int64]
 
 
-def refuse_where(wrong: Flags, lines: Lines, sentence: str, values: npt.ArrayLike | None = None) -> None:
+def reject_rows(wrong: Flags, lines: Lines, sentence: str, values: npt.ArrayLike | None = None) -> None:
     """Raises `MarketDataError` naming the rows that are `wrong`, where there is one; `values` are shown beside."""
     rows = np.flatnonzero(wrong)
     if not len(rows):

@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from workers.strategy.catalog import nearest
+from workers.strategy.catalog import nearest_name
 from workers.strategy.definition import Strategy
+from workers.strategy.errors import UnplacedProblem, pointer
 from workers.strategy.indicator_catalog import INDICATORS
-from workers.strategy.older_files import Problem
-from workers.strategy.problems import pointer
-from workers.strategy.sections.inputs import NNInput
 from workers.strategy.sections.labels import ForwardReturnLabels
 from workers.strategy.sections.model import TSKModel
+from workers.strategy.sections.model_inputs import NNInput
 from workers.strategy.sections.training import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 
 _HIDDEN_OUTPUTS = {
@@ -22,7 +21,7 @@ _ADDING_UP = ("obv", "adline")
 """Lines whose level is a sum from the first bar of the data on."""
 
 
-def contradictions(strategy: Strategy) -> list[Problem]:
+def find_contradictions(strategy: Strategy) -> list[UnplacedProblem]:
     """Everything for which the file is refused although each section is valid alone."""
     dangling = [*_dangling_references(strategy)]
     return dangling or [
@@ -32,7 +31,7 @@ def contradictions(strategy: Strategy) -> list[Problem]:
     ]
 
 
-def unused(strategy: Strategy) -> Iterator[Problem]:
+def unused_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
     """Warnings: indicators and fuzzy sets that no input of the model comes from."""
     indicators = {feature.indicator for feature in strategy.features}
     sets = {feature.fuzzy_set for feature in strategy.features}
@@ -44,7 +43,7 @@ def unused(strategy: Strategy) -> Iterator[Problem]:
             yield pointer("fuzzy_sets", name), f"{name} has no effect: nn_inputs does not name it"
 
 
-def without_a_level(strategy: Strategy) -> Iterator[Problem]:
+def unanchored_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
     """Warnings: inputs whose values depend on where the data begin."""
     for name in dict.fromkeys(feature.indicator for feature in strategy.features):
         kind = strategy.indicators[name].type
@@ -56,7 +55,7 @@ def without_a_level(strategy: Strategy) -> Iterator[Problem]:
             yield pointer("indicators", name), sentence
 
 
-def _dangling_references(strategy: Strategy) -> Iterator[Problem]:
+def _dangling_references(strategy: Strategy) -> Iterator[UnplacedProblem]:
     for name, fuzzy_set in strategy.fuzzy_sets.items():
         if sentence := _unresolved(strategy, fuzzy_set.indicator):
             yield pointer("fuzzy_sets", name, "indicator"), sentence
@@ -64,7 +63,7 @@ def _dangling_references(strategy: Strategy) -> Iterator[Problem]:
         yield from _dangling_input(strategy, entry, position)
 
 
-def _dangling_input(strategy: Strategy, entry: NNInput, position: int) -> Iterator[Problem]:
+def _dangling_input(strategy: Strategy, entry: NNInput, position: int) -> Iterator[UnplacedProblem]:
     at = ("nn_inputs", position)
     if entry.fuzzy_set is not None and entry.fuzzy_set not in strategy.fuzzy_sets:
         yield pointer(*at, "fuzzy_set"), _no_such("fuzzy set", entry.fuzzy_set, list(strategy.fuzzy_sets))
@@ -89,19 +88,19 @@ def _unresolved(strategy: Strategy, reference: str) -> str | None:
 
 
 def _no_such(what: str, name: str, valid: list[str]) -> str:
-    near = nearest(name, valid)
+    near = nearest_name(name, valid)
     hint = f"did you mean {near}?" if near else f"there are {', '.join(valid) or 'none'}"
     return f"there is no {what} {name!r}; {hint}"
 
 
-def _repeated_inputs(strategy: Strategy) -> Iterator[Problem]:
+def _repeated_inputs(strategy: Strategy) -> Iterator[UnplacedProblem]:
     counts = Counter(feature.name for feature in strategy.features)
     for name, count in counts.items():
         if count > 1:
             yield "/nn_inputs", f"the input {name} arises {count} times"
 
 
-def _training_against_decisions(strategy: Strategy) -> Iterator[Problem]:
+def _training_against_decisions(strategy: Strategy) -> Iterator[UnplacedProblem]:
     training, output_format = strategy.training, strategy.decisions.output_format
     losses = CLASSIFICATION_LOSSES if strategy.is_classification else REGRESSION_LOSSES
     if training.loss is not None and training.loss not in losses:
@@ -121,7 +120,7 @@ def _training_against_decisions(strategy: Strategy) -> Iterator[Problem]:
         yield "/training/class_weights", "class_weights has no effect in a regression"
 
 
-def _keys_of_other_losses(strategy: Strategy) -> Iterator[Problem]:
+def _keys_of_other_losses(strategy: Strategy) -> Iterator[UnplacedProblem]:
     """Keys of a loss or optimiser that is not the default in force where the file names none."""
     training = strategy.training
     loss, optimizer = strategy.loss, training.optimizer
@@ -135,7 +134,7 @@ def _keys_of_other_losses(strategy: Strategy) -> Iterator[Problem]:
             yield pointer("training", key), f"{key} has no effect with {owner}; it belongs to {belongs}"
 
 
-def _model_fit(strategy: Strategy) -> Iterator[Problem]:
+def _model_fit(strategy: Strategy) -> Iterator[UnplacedProblem]:
     stated = strategy.model.architecture.output_activation
     fitting = "softmax" if strategy.is_classification else "linear"
     if stated is not None and stated != fitting:

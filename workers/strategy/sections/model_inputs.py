@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from workers.strategy.catalog import MEMBERSHIPS
 from workers.strategy.sections.base import Identifier, Section
-from workers.strategy.sections.data import Timeframe
+from workers.strategy.sections.training_data import Timeframe
 
 ParameterValue = int | float | str | bool
 
@@ -27,7 +27,7 @@ class Membership(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _shorthand(cls, data: Any) -> Any:
+    def _expand_shorthand(cls, data: Any) -> Any:
         if isinstance(data, tuple):
             shape = {3: "triangular", 4: "trapezoidal"}.get(len(data))
             if shape is None:
@@ -41,7 +41,7 @@ class Membership(Section):
         return data
 
     @model_validator(mode="after")
-    def _drawable(self) -> Self:
+    def _check_shape(self) -> Self:
         MEMBERSHIPS[self.type].check(self.parameters)
         return self
 
@@ -76,7 +76,7 @@ class NNInput(Section):
     """Of a raw indicator; fitted on the training part only and saved with the model."""
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Self:
+    def _check_kind(self) -> Self:
         if (self.fuzzy_set is None) == (self.raw_indicator is None):
             raise ValueError("an input names either a fuzzy_set or a raw_indicator, one of them")
         if self.normalization is not None and self.fuzzy_set is not None:

@@ -2,12 +2,9 @@
 
 from typing import Any
 
-from workers.strategy.problems import pointer
+from workers.strategy.errors import UnplacedProblem, pointer
 
-Problem = tuple[str, str]
-"""Pointer and message."""
-
-NOT_CARRIED_OUT = {
+UNSUPPORTED_SECTIONS = {
     "context_data": "other data providers are not implemented: every input is computed from the bars of its symbol",
     "deployment": "there is no live deployment; symbols and dates are chosen when a backtest is submitted",
     "scope": "there is no live deployment; remove scope",
@@ -25,23 +22,23 @@ _UNKNOWN_LABELS = {
 }
 
 
-def modernise(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str], list[Problem]]:
+def modernise(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str], list[UnplacedProblem]]:
     """The file in one spelling, where each moved value came from (new pointer to old), and what is refused."""
-    problems = [(pointer(key), NOT_CARRIED_OUT[key]) for key in data if key in NOT_CARRIED_OUT]
+    problems = [(pointer(key), UNSUPPORTED_SECTIONS[key]) for key in data if key in UNSUPPORTED_SECTIONS]
     problems += _version_problems(data)
     problems += _label_problems(data)
     moved: dict[str, str] = {}
-    data = _version_as_text(data)
-    data = _lists_in_one_spelling(data, moved)
-    data, conflicts = _training_in_one_place(data, moved)
+    data = _normalise_version(data)
+    data = _rename_lists(data, moved)
+    data, conflicts = _merge_training(data, moved)
     return data, moved, problems + conflicts
 
 
-def _version_as_text(data: dict[str, Any]) -> dict[str, Any]:
+def _normalise_version(data: dict[str, Any]) -> dict[str, Any]:
     return data | {"version": "3.0"} if data.get("version") in (3, 3.0) else data
 
 
-def _version_problems(data: dict[str, Any]) -> list[Problem]:
+def _version_problems(data: dict[str, Any]) -> list[UnplacedProblem]:
     if isinstance(data.get("indicators"), tuple):
         return [
             (
@@ -52,7 +49,7 @@ def _version_problems(data: dict[str, Any]) -> list[Problem]:
     return []
 
 
-def _label_problems(data: dict[str, Any]) -> list[Problem]:
+def _label_problems(data: dict[str, Any]) -> list[UnplacedProblem]:
     training = data.get("training")
     labels = training.get("labels") if isinstance(training, dict) else None
     source = labels.get("source") if isinstance(labels, dict) else None
@@ -61,7 +58,7 @@ def _label_problems(data: dict[str, Any]) -> list[Problem]:
     return []
 
 
-def _lists_in_one_spelling(data: dict[str, Any], moved: dict[str, str]) -> dict[str, Any]:
+def _rename_lists(data: dict[str, Any], moved: dict[str, str]) -> dict[str, Any]:
     """`symbols: {symbols: [...]}` and `timeframes: {timeframes: [...]}` are other names of `list`."""
     section = data.get("training_data")
     if not isinstance(section, dict):
@@ -75,9 +72,9 @@ def _lists_in_one_spelling(data: dict[str, Any], moved: dict[str, str]) -> dict[
     return data | {"training_data": section}
 
 
-def _training_in_one_place(
+def _merge_training(
     data: dict[str, Any], moved: dict[str, str]
-) -> tuple[dict[str, Any], list[Problem]]:
+) -> tuple[dict[str, Any], list[UnplacedProblem]]:
     """`model.training` is the other place for the keys of `training`; a key may stand in one of them."""
     model, training = data.get("model"), data.get("training", {})
     if (

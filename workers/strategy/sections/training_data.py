@@ -9,16 +9,16 @@ from workers.strategy.catalog import TIMEFRAMES
 from workers.strategy.sections.base import IsoDate, Section, Symbol
 
 
-def _known_timeframe(value: object) -> object:
+def _check_timeframe(value: object) -> object:
     if isinstance(value, str) and value not in TIMEFRAMES:
         raise ValueError(f"{value!r} is not a timeframe; choose from {', '.join(TIMEFRAMES)}")
     return value
 
 
-Timeframe = Annotated[str, BeforeValidator(_known_timeframe)]
+Timeframe = Annotated[str, BeforeValidator(_check_timeframe)]
 
 
-def _without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
+def _reject_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
     repeated = sorted({value for value in values if values.count(value) > 1})
     if repeated:
         raise ValueError(f"{', '.join(repeated)} stands here twice")
@@ -39,8 +39,8 @@ class SeveralSymbols(Section):
     list: tuple[Symbol, ...] = Field(min_length=1, max_length=500)
 
     @model_validator(mode="after")
-    def _no_repeats(self) -> Self:
-        _without_repeats(self.list)
+    def _check_repeats(self) -> Self:
+        _reject_repeats(self.list)
         return self
 
     @property
@@ -70,7 +70,7 @@ class SeveralTimeframes(Section):
 
     @model_validator(mode="after")
     def _base_is_listed(self) -> Self:
-        _without_repeats(self.list)
+        _reject_repeats(self.list)
         if self.base_timeframe not in self.list:
             raise ValueError(f"base_timeframe {self.base_timeframe} is not in list {', '.join(self.list)}")
         return self
@@ -91,7 +91,7 @@ class DateRange(Section):
     """Last day, inclusive."""
 
 
-def _one_way_to_say_dates(data: Any) -> Any:
+def _check_date_keys(data: Any) -> Any:
     """`start_date` and `end_date` are the flat spelling of `date_range`."""
     if not isinstance(data, dict):
         return data
@@ -112,7 +112,7 @@ class TrainingData(Section):
     """The same as `start` of `date_range`; one of the two."""
     end_date: IsoDate | None = None
 
-    _dates = model_validator(mode="before")(_one_way_to_say_dates)
+    _dates = model_validator(mode="before")(_check_date_keys)
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:

@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from registry.roles import Role, role_of
+from access.roles import Role, role_of
 
 
 class Administration(AdminSite):

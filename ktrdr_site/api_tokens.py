@@ -17,13 +17,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from access import audit
+from access.actors import Actor
+from access.models import AuditEntry
+from access.problems import CursorPagination, body, checked
+from access.roles import Role, role_of
 from ktrdr_site.models import ApiToken
-from registry import audit
-from registry.actors import Actor
-from registry.api_enrolment import TokenName
-from registry.models import AuditEntry
-from registry.rest import CursorPagination, body, checked
-from registry.roles import Role, role_of
+from registry.api.enrolment import TokenName
 
 Act = AuditEntry.Act
 

@@ -6,7 +6,7 @@ from django.apps import apps as installed
 from django.apps.registry import Apps
 from django.db.models import Q
 
-from registry.roles import Role
+from access.roles import Role
 
 SHOWN_APPS = ("registry", "operations", "ktrdr_site", "django_q")
 

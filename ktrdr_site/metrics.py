@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from operations import figures as rows
-from operations import heartbeat
+from operations.dispatching import heartbeat
 from operations.models import Operation, StoredFile
 from registry.models import Sweep, Worker
 

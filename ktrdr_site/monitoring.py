@@ -15,7 +15,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 
 from ktrdr_site.metrics import figures
-from operations.heartbeat import dispatchers_alive
+from operations.dispatching.heartbeat import dispatchers_alive
 from registry.models import Sweep
 
 STALE_AFTER_SWEEPS = 3

@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.renderers import JSONRenderer
 
-from registry.rest import PROBLEM_JSON, problem
+from access.problems import PROBLEM_JSON, problem
 
 PAGES = ("/dashboard/", "/admin/", "/static/")
 

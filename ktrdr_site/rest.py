@@ -10,9 +10,9 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
+from access import throttling as failures
+from access.client_address import client_address
 from ktrdr_site.models import TOKEN_PREFIX, ApiToken, token_digest
-from registry import failures
-from registry.client_address import client_address
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

@@ -35,8 +35,10 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_structlog",
     "django_q",
+    "access",
     "registry",
     "operations",
+    "dashboard",
     "ktrdr_site",
 ]
 
@@ -65,7 +67,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "registry.permissions.refused",
+                "access.permissions.refused",
             ]
         },
     }
@@ -153,17 +155,17 @@ Q_CLUSTER = {
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "registry.rest.problem",
+    "EXCEPTION_HANDLER": "access.problems.problem",
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "ktrdr_site.rest.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["registry.permissions.ByRole"],
-    "DEFAULT_PAGINATION_CLASS": "registry.rest.CursorPagination",
+    "DEFAULT_PERMISSION_CLASSES": ["access.permissions.ByRole"],
+    "DEFAULT_PAGINATION_CLASS": "access.problems.CursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
-        "registry.browsable.Browsable",
+        "access.browsable.Browsable",
     ],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "COERCE_DECIMAL_TO_STRING": False,

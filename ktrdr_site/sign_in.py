@@ -9,8 +9,8 @@ from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 
-from registry import failures
-from registry.client_address import client_address
+from access import throttling as failures
+from access.client_address import client_address
 
 log = structlog.get_logger(__name__)
 

@@ -16,9 +16,9 @@ api: list[URLPattern | URLResolver] = [
     path("metrics", monitoring.metrics),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("", include("ktrdr_site.api_tokens")),
-    path("", include("registry.api")),
-    path("", include("registry.api_enrolment")),
-    path("", include("operations.api")),
+    path("", include("registry.api.workers")),
+    path("", include("registry.api.enrolment")),
+    path("", include("operations.api.urls")),
 ]
 
 handler404 = "ktrdr_site.refusals.not_found"
@@ -31,7 +31,7 @@ urlpatterns = [
     path("dashboard/tokens", tokens, name="tokens"),
     path("dashboard/tokens/create", create_token, name="create_token"),
     path("dashboard/tokens/<str:kind>/<int:token_id>/revoke", revoke_token, name="revoke_token"),
-    path("dashboard/", include("operations.urls")),
+    path("dashboard/", include("dashboard.urls")),
     path(
         "schema/browse",
         SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="ktrdr_site/api_document.html"),

@@ -12,10 +12,10 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from operations.views.actions import permitted
-from operations.views.request import PageRequest, page
-from operations.views.through_api import Answer, send
-from registry.roles import Role, role_of
+from access.roles import Role, role_of
+from dashboard.views.actions import permitted
+from dashboard.views.request import PageRequest, page
+from dashboard.views.through_api import Answer, send
 
 PATHS = {"api": "/tokens", "enrolment": "/enrolment-tokens"}
 MOST_SHOWN = 200

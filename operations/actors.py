@@ -1,6 +1,6 @@
 """Who did it, of this room: every event names one."""
 
-from registry.actors import Actor
+from access.actors import Actor
 
 __all__ = ["DISPATCHER", "REGISTRATION", "SWEEP", "SYSTEM", "Actor"]
 

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import BooleanField, Case, Count, Max, Min, OuterRef, Subquery, Value, When
 from django.db.models.functions import Greatest, Now
 
-from operations import claims
+from operations.dispatching import claims
 from operations.models import Event, Operation
 from operations.states import Status
 

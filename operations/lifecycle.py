@@ -15,12 +15,12 @@ from django.db.models.functions import Now
 
 from operations import journal
 from operations.actors import SYSTEM, Actor
+from operations.backoff import full_jitter_s
 from operations.models import Attempt, Event, Operation
 from operations.models.attempt import AttemptOutcome
 from operations.notifications import announce
 from operations.states import FINAL, TRANSITIONS, Status
 from registry import notify
-from registry.backoff import full_jitter_s
 from registry.models import Worker, WorkerStatus
 from worker_agent.protocol import ErrorClass, OperationError
 

@@ -7,11 +7,11 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue, ValidationError
 
+from access import audit
+from access.models import AuditEntry
 from operations.actors import Actor
 from operations.models import Artifact, MarketData, Operation
 from operations.states import FINAL
-from registry import audit
-from registry.models import AuditEntry
 from worker_agent.protocol import Report
 
 OPERATION_TYPE = "data_import"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from access.problems import Invalid, checked, invalid
 from operations import market_data, strategies
 from operations.inputs import MODEL_FILES
 from operations.models import Artifact, MarketData, Operation, StoredFile
@@ -21,7 +22,6 @@ from operations.requests import (
 )
 from operations.schemas import parameter_errors
 from operations.states import Status
-from registry.rest import Invalid, checked, invalid
 
 TRAINING, BACKTESTING, DATA_IMPORT = "training", "backtesting", "data_import"
 

@@ -8,8 +8,8 @@ from jsonschema.exceptions import SchemaError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from access.problems import pointer
 from registry.models import Capability
-from registry.rest import pointer
 
 NOTHING_REMOTE: Registry[Any] = Registry()
 """A schema comes from a worker: it makes us fetch nothing."""

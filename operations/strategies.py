@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from registry.rest import Invalid, invalid
+from access.problems import Invalid, invalid
 from workers.strategy.grammar import StrategyError, parse_strategy
 
 MAX_LENGTH = 200_000

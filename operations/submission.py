@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from operations import claims, lifecycle
+from access.problems import Invalid, Unavailable, invalid, pointer
+from operations import lifecycle
 from operations.actors import SYSTEM, Actor
+from operations.dispatching import claims
 from operations.models import Artifact, Operation, StoredFile
 from operations.orders import Order
 from operations.states import Status
 from registry import notify, selection
-from registry.rest import Invalid, Unavailable, invalid, pointer
 from worker_agent import trace
 
 if TYPE_CHECKING:

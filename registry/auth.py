@@ -18,8 +18,9 @@ from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from registry import enrolment, failures
-from registry.client_address import client_address
+from access import throttling as failures
+from access.client_address import client_address
+from registry import enrolment
 from registry.models import EnrolmentToken, Worker
 
 PREFIX = "ktw_"

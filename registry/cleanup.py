@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from registry import failures, hooks, sweeps
+from access import throttling as failures
+from registry import hooks, sweeps
 from registry.models import Sweep, Worker, WorkerStatus
 
 log = structlog.get_logger(__name__)

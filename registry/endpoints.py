@@ -4,7 +4,7 @@ import ipaddress
 
 from django.conf import settings
 
-from registry.addresses import BadAddress, parsed, resolved
+from access.outbound import BadAddress, parsed, resolved
 
 WHAT = "endpoint_url"
 

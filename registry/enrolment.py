@@ -9,9 +9,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from registry import audit, hooks
-from registry.actors import Actor
-from registry.models import AuditEntry, EnrolmentToken, Worker
+from access import audit
+from access.actors import Actor
+from access.models import AuditEntry
+from registry import hooks
+from registry.models import EnrolmentToken, Worker
 
 PREFIX = "kte_"
 LAST_USE_RESOLUTION = timedelta(minutes=1)

@@ -6,8 +6,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
+from access.outbound import BadAddress
 from registry import auth, endpoints, enrolment, hooks, notify, tls, versions
-from registry.addresses import BadAddress
 from registry.models import Capability, EnrolmentToken, Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
 from worker_agent.protocol import Registration, RegistrationAnswer

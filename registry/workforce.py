@@ -2,9 +2,11 @@
 
 from django.db import transaction
 
-from registry import audit, hooks, notify
-from registry.actors import Actor
-from registry.models import AuditEntry, Worker
+from access import audit
+from access.actors import Actor
+from access.models import AuditEntry
+from registry import hooks, notify
+from registry.models import Worker
 
 Act = AuditEntry.Act
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django_q.models import Schedule, Task
 
 from ktrdr_site.doctor.finding import Finding, problem
-from operations.heartbeat import dispatchers_alive
+from operations.dispatching.heartbeat import dispatchers_alive
 from registry import health
 
 LATE_AFTER = 3

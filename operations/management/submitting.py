@@ -5,10 +5,10 @@ from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand, CommandError
 
+from access.problems import Problem
 from operations.following import follow_until_detached
 from operations.orders import Order
 from operations.submission import Submitter, submit
-from registry.rest import Problem
 
 
 class SubmittingCommand(BaseCommand):

@@ -15,9 +15,9 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from operations.backoff import full_jitter_s
 from operations.models import Delivery
 from operations.notifications.sending import Sent, send
-from registry.backoff import full_jitter_s
 
 AT_ONCE = 20
 NO_ROUND_AFTER_S = 3.0

@@ -4,7 +4,7 @@ import ipaddress
 
 from django.conf import settings
 
-from registry.addresses import BadAddress, IPAddress, parsed, resolved
+from access.outbound import BadAddress, IPAddress, parsed, resolved
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 

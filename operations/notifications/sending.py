@@ -13,10 +13,10 @@ import httpx
 from django.conf import settings
 from django.core.mail import EmailMessage
 
+from access.outbound import BadAddress
 from operations.models import Delivery, Subscription
 from operations.notifications import receivers, signing
 from operations.notifications.wording import text_of
-from registry.addresses import BadAddress
 
 TIMEOUT_S = 5.0
 """All of a try, the name's resolution and a body that never ends included."""

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 from django.db import transaction
 
+from access import audit
+from access.actors import Actor
+from access.models import AuditEntry
 from operations.models import Delivery, Subscription
 from operations.models.notification import Kind, new_salt
 from operations.notifications.announce import page_of
-from registry import audit
-from registry.actors import Actor
-from registry.models import AuditEntry
 
 Act = AuditEntry.Act
 

@@ -8,12 +8,12 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.test import Client
 
+from access.actors import Actor
+from dashboard.pages.strategies import used
 from ktrdr_site.models import ApiToken
 from operations import artifacts
 from operations.models import Artifact, MarketData, Operation, Subscription
-from operations.pages.strategies import used
 from registry import enrolment
-from registry.actors import Actor
 from registry.auth import worker_token
 from registry.models import EnrolmentToken
 from tests.access.routes import Route

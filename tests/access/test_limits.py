@@ -6,7 +6,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from operations import api_files, api_workers, artifacts
+from operations import artifacts
+from operations.api import files as api_files
+from operations.api import workers as api_workers
 from operations.models import Operation, StoredFile
 from registry.auth import worker_token
 from tests.access.callers import bearer, member

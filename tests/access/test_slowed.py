@@ -8,10 +8,12 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.test import Client
 
+from access import throttling as failures
+from access.actors import Actor
+from access.models import Failures
 from ktrdr_site.models import ApiToken
-from registry import enrolment, failures
-from registry.actors import Actor
-from registry.models import Failures, Worker
+from registry import enrolment
+from registry.models import Worker
 from tests.access.callers import bearer
 from tests.registry.test_registration import MESSAGE
 
@@ -115,7 +117,7 @@ def test_agents_whose_backend_changed_its_secret_are_all_told_to_enrol_again() -
 def test_a_forwarded_address_counts_only_from_a_proxy_that_was_named(settings: Any) -> None:
     from django.test import RequestFactory
 
-    from registry.client_address import client_address
+    from access.client_address import client_address
 
     def seen(remote: str, forwarded: str) -> str | None:
         return client_address(RequestFactory().get("/", REMOTE_ADDR=remote, HTTP_X_FORWARDED_FOR=forwarded))

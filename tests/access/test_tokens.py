@@ -7,12 +7,14 @@ from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.test import APIClient
 
+from access.models import AuditEntry
 from ktrdr_site.models import ApiToken
-from operations import claims, lifecycle
+from operations import lifecycle
 from operations.actors import Actor
+from operations.dispatching import claims
 from operations.models import Operation
 from registry import enrolment, registration
-from registry.models import AuditEntry, EnrolmentToken, Worker
+from registry.models import EnrolmentToken, Worker
 from tests.access.callers import bearer, member
 from tests.factories import OperationFactory, WorkerFactory
 from tests.registry.test_registration import MESSAGE

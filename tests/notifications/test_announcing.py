@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 from operations import lifecycle, reports
 from operations.actors import SYSTEM
-from operations.claims import claim_next
+from operations.dispatching.claims import claim_next
 from operations.models import Delivery, Operation
 from registry.cleanup import cleanup
 from registry.models import Sweep, WorkerStatus

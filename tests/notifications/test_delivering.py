@@ -9,13 +9,13 @@ from django.core import mail
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from access.actors import Actor
+from operations import backoff
 from operations.models import Delivery, Subscription
 from operations.notifications import chores, sending
 from operations.notifications.signing import secret_of
 from operations.notifications.subscriptions import change_secret, send_test
 from operations.tasks import deliver_notifications
-from registry import backoff
-from registry.actors import Actor
 from tests.notifications.conftest import Subscribe
 from tests.notifications.receiver import Receiver, hang, status, without_end
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from access.models import AuditEntry
+from access.outbound import BadAddress
 from operations.models import Delivery, Subscription
 from operations.notifications.receivers import address_of
 from operations.notifications.signing import secret_of
-from registry.addresses import BadAddress
-from registry.models import AuditEntry
 from tests.notifications.conftest import Subscribe
 from tests.notifications.receiver import Receiver
 

@@ -7,8 +7,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from operations import artifacts, claims, interventions, lifecycle, reports
+from operations import artifacts, interventions, lifecycle, reports
 from operations.actors import Actor
+from operations.dispatching import claims
 from operations.models import Artifact, Event, LogLine, MarketData, MetricPoint, Operation
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from worker_agent.protocol import Outcome, Report

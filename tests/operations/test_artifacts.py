@@ -13,8 +13,9 @@ from django.conf import settings as site
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from operations import artifacts, claims, lifecycle, reports
+from operations import artifacts, lifecycle, reports
 from operations.actors import Actor
+from operations.dispatching import claims
 from operations.models import Artifact, Checkpoint, MarketData, StoredFile
 from registry.auth import worker_token
 from registry.models import Worker

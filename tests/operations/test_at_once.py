@@ -13,8 +13,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 
-from operations import claims, interventions, lifecycle, orders, progress, reports, submission
+from operations import interventions, lifecycle, orders, progress, reports, submission
 from operations.actors import Actor
+from operations.dispatching import claims
 from operations.models import Attempt, Event, Operation
 from operations.requests import Queueing
 from registry.models import Worker

@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from operations import interventions, lifecycle, reports
 from operations.actors import Actor
-from operations.dispatch import Dispatcher
+from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Operation
 from registry.models import Worker
 from tests.factories import OperationFactory, WorkerFactory
@@ -141,7 +141,7 @@ def test_a_start_that_did_not_arrive_is_sent_once_more_under_the_same_fence(sett
 
 
 def test_a_dispatcher_that_dies_after_its_claim_is_replaced_by_another_one() -> None:
-    from operations import claims
+    from operations.dispatching import claims
 
     operation = OperationFactory()
 

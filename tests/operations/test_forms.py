@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from operations.forms import MODELS, Form, body_of, typed_of
+from operations.presentation.forms import MODELS, Form, body_of, typed_of
 from operations.requests import BacktestRequest, TrainingRequest
 
 LEFT_TO_PROGRAMS = {"requirements"}

@@ -3,8 +3,8 @@
 import pytest
 from asgiref.sync import async_to_sync
 
-from operations.dispatch import db
-from operations.listening import Listener
+from operations.dispatching.dispatcher import db
+from operations.dispatching.listening import Listener
 from registry import notify
 
 pytestmark = pytest.mark.django_db(transaction=True)

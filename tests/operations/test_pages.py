@@ -7,10 +7,10 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
+from dashboard.pages.comparison import compare, load
+from dashboard.pages.strategies import runs_of, used
 from operations import artifacts
 from operations.models import Operation
-from operations.pages.comparison import compare, load
-from operations.pages.strategies import runs_of, used
 from tests.browser.population import STRATEGY, operation, populate, trained
 from tests.browser.reports import backtest_report
 

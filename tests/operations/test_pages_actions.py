@@ -53,7 +53,7 @@ urlpatterns = [
     path("workers/<str:worker_id>/cordon", note),
     path("dashboard/login", LoginView.as_view(), name="login"),
     path("dashboard/logout", LogoutView.as_view(), name="logout"),
-    path("dashboard/", include("operations.urls")),
+    path("dashboard/", include("dashboard.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -2,15 +2,15 @@
 
 from datetime import UTC, datetime
 
+from dashboard.templatetags.links import operation_url, worker_url
+from dashboard.templatetags.rows import log_rows, run_strip, table_rows
+from operations.kinds.backtesting import report as backtest_report
+from operations.kinds.backtesting.trust_box import audit_lines
+from operations.kinds.training.model_card import architecture
 from operations.models import LogLine, Operation
-from operations.pages import backtest_report
-from operations.pages.charts import Table
-from operations.pages.model_card import architecture
-from operations.pages.report_charts import column
-from operations.pages.trust import audit_lines
-from operations.templatetags.figures import plain
-from operations.templatetags.links import operation_url, worker_url
-from operations.templatetags.rows import log_rows, run_strip, table_rows
+from operations.presentation.charts import Table
+from operations.presentation.numbers import plain
+from operations.presentation.report_charts import column
 
 
 def test_a_model_is_named_in_a_line() -> None:

@@ -7,7 +7,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 
-from operations.dispatch import Dispatcher
+from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Operation
 from registry.models import Worker
 from registry.selection import counts, explain

@@ -27,24 +27,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from operations import (
-    artifacts,
-    claims,
-    doubts,
-    interventions,
-    lifecycle,
-    orders,
-    recovery,
-    reports,
-    submission,
-)
+from access.problems import Invalid, Unavailable
+from operations import artifacts, interventions, lifecycle, orders, recovery, reports, submission
 from operations.actors import Actor
-from operations.dispatch import Dispatcher
+from operations.dispatching import claims
+from operations.dispatching import follow_ups as doubts
+from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Checkpoint, Event, Operation
 from operations.requests import Queueing
 from operations.states import ACTIVE, FINAL, TRANSITIONS, Status
 from registry.models import Worker, WorkerStatus
-from registry.rest import Invalid, Unavailable
 from tests.factories import WorkerFactory
 from tests.operations.simulated_agents import Agent, Fault, SimulatedClient
 from worker_agent.protocol import CheckpointReport, Health, Outcome, Report

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from operations import claims, lifecycle, reports, telemetry
+from operations import lifecycle, reports, telemetry
 from operations.actors import Actor
+from operations.dispatching import claims
 from operations.models import Attempt, LogLine, MetricPoint, Operation
 from tests.factories import OperationFactory, WorkerFactory
 from worker_agent import protocol

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from operations import lifecycle
 from operations.actors import Actor
-from operations.dispatch import Dispatcher
+from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Operation
 from tests.factories import CapabilityFactory, OperationFactory
 from tests.operations.scripted_worker import ScriptedWorker

@@ -2,4 +2,4 @@
 
 from django.urls import include, path
 
-urlpatterns = [path("", include("operations.api")), path("api/v1/", include("operations.api"))]
+urlpatterns = [path("", include("operations.api.urls")), path("api/v1/", include("operations.api.urls"))]

@@ -14,8 +14,8 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from operations import claims
 from operations.actors import SYSTEM
+from operations.dispatching import claims
 from operations.models import Operation
 from registry import health, sweeps
 from registry.models import Sweep, Worker, WorkerStatus

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from registry import api as registry_api
+from registry.api import workers as registry_api
 from registry.auth import backend_token, worker_token
 from registry.models import Capability, Worker
 from tests.factories import WorkerFactory

@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 from django_q.models import Schedule
 from rest_framework.test import APIClient
 
-from operations import claims
 from operations.actors import SYSTEM
+from operations.dispatching import claims
 from operations.models import Attempt
 from registry import schedules
 from registry.cleanup import cleanup

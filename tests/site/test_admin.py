@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from access.models import AuditEntry
 from operations import artifacts
 from operations.models import (
     Artifact,
@@ -24,7 +25,7 @@ from operations.models import (
     StoredFile,
     Subscription,
 )
-from registry.models import AuditEntry, Capability, EnrolmentToken, Sweep, Worker
+from registry.models import Capability, EnrolmentToken, Sweep, Worker
 
 pytestmark = pytest.mark.django_db
 OURS = ("operations", "registry")

@@ -22,6 +22,7 @@ from django.utils import timezone
 from django_q.models import Schedule, Task
 from pytest_django.live_server_helper import LiveServer
 
+from access.actors import Actor
 from ktrdr_site.doctor import (
     clocks,
     database,
@@ -35,11 +36,10 @@ from ktrdr_site.doctor import (
 )
 from ktrdr_site.doctor.examination import checks, examine
 from ktrdr_site.doctor.finding import Finding, Severity
-from operations import heartbeat
+from operations.dispatching import heartbeat
 from operations.models import Delivery, Subscription
 from operations.tasks import CHORES
 from registry import enrolment
-from registry.actors import Actor
 from registry.models import Sweep, Worker
 from registry.schedules import ensure
 from tests.factories import StoredFileFactory, WorkerFactory

@@ -16,8 +16,9 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from ktrdr_site import metrics
-from operations import claims, figures, interventions, lifecycle, reports
+from operations import figures, interventions, lifecycle, reports
 from operations.actors import Actor
+from operations.dispatching import claims
 from operations.models import Attempt, Event, Operation
 from registry.models import Sweep
 from tests.factories import (

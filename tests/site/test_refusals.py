@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
 
-from registry.api import Workers
+from registry.api.workers import Workers
 
 REQUEST_ID = "req-of-the-test"
 
@@ -34,7 +34,7 @@ def test_who_is_signed_in_keeps_the_way_to_the_other_pages(client: Client, perso
 def failing(person: User, monkeypatch: pytest.MonkeyPatch) -> Client:
     """Of a person who is signed in, where the overview and the list of workers break."""
     cache.clear()
-    monkeypatch.setattr("operations.views.overview._live", broken)
+    monkeypatch.setattr("dashboard.views.overview._live", broken)
     monkeypatch.setattr(Workers, "get", broken)
     client = Client(raise_request_exception=False, headers={"X-Request-ID": REQUEST_ID})
     client.force_login(person)

@@ -6,10 +6,10 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from access import audit
+from access.actors import Actor
+from access.models import AuditEntry
 from ktrdr_site.models import ApiToken
-from registry import audit
-from registry.actors import Actor
-from registry.models import AuditEntry
 
 
 class Command(BaseCommand):

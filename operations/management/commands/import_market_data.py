@@ -7,10 +7,10 @@ from typing import IO, Any
 
 from django.core.management.base import CommandError
 
+from access.problems import Problem, checked
 from operations import artifacts, orders
 from operations.management.submitting import SubmittingCommand, refused
 from operations.requests import ImportRequest
-from registry.rest import Problem, checked
 
 CHUNK = 1024 * 1024
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from rest_framework.renderers import JSONRenderer
 
-from operations.serializers import OperationSerializer, operations
+from operations.api.serializers import OperationSerializer, operations
 from operations.states import Status
 
 COLUMNS = "{:<18} {:<14} {:<12} {:>4}  {:<20} {}"

@@ -12,8 +12,8 @@ from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 
-from operations.dispatch import Dispatcher, db
-from operations.listening import Listener
+from operations.dispatching.dispatcher import Dispatcher, db
+from operations.dispatching.listening import Listener
 
 log = structlog.get_logger(__name__)
 PAUSE_AFTER_FAILURE_S = 1.0

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from access.problems import Problem, checked
 from operations import orders
 from operations.management.submitting import SubmittingCommand, refused
 from operations.requests import BacktestRequest, TrainingRequest
-from registry.rest import Problem, checked
 
 
 class Command(SubmittingCommand):

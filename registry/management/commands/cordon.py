@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from registry.actors import Actor
+from access.actors import Actor
 from registry.workforce import cordon
 
 

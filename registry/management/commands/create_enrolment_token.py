@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from access.actors import Actor
 from registry import enrolment
-from registry.actors import Actor
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from registry.api.serializers import shown
 from registry.models import Worker
-from registry.serializers import shown
 
 
 class Command(BaseCommand):

@@ -1,0 +1,58 @@
+"""The audit trail, and the counters of failed attempts at a secret."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+
+class AuditEntry(models.Model):
+    """What a person did to a worker, a token, data or a notification. Append-only; an operation has its own events."""
+
+    class Act(models.TextChoices):
+        WORKER_CORDONED = "worker_cordoned", "cordoned"
+        WORKER_DRAINED = "worker_drained", "drained"
+        WORKER_UNCORDONED = "worker_uncordoned", "uncordoned"
+        WORKER_REMOVED = "worker_removed", "removed"
+        API_TOKEN_CREATED = "api_token_created", "API token created"
+        API_TOKEN_REVOKED = "api_token_revoked", "API token revoked"
+        ENROLMENT_TOKEN_CREATED = "enrolment_token_created", "enrolment token created"
+        ENROLMENT_TOKEN_REVOKED = "enrolment_token_revoked", "enrolment token revoked"
+        MARKET_DATA_DELETED = "market_data_deleted", "market data deleted"
+        SUBSCRIPTION_CREATED = "subscription_created", "notification created"
+        SUBSCRIPTION_CHANGED = "subscription_changed", "notification changed"
+        SUBSCRIPTION_PAUSED = "subscription_paused", "notification paused"
+        SUBSCRIPTION_CONTINUED = "subscription_continued", "notification continued"
+        SUBSCRIPTION_TESTED = "subscription_tested", "notification tested"
+        SUBSCRIPTION_SECRET_CHANGED = "subscription_secret_changed", "notification's secret changed"
+        SUBSCRIPTION_DELETED = "subscription_deleted", "notification deleted"
+
+    at = models.DateTimeField(db_default=Now())
+    act = models.CharField(max_length=32, choices=Act.choices)
+    subject = models.CharField(max_length=200, help_text="the worker's id, the token's name and owner, ...")
+    actor = models.CharField(max_length=200, help_text="user:NAME, command")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    address = models.GenericIPAddressField(null=True, blank=True, help_text="where the request came from")
+    reason = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        db_table = "registry_auditentry"
+        verbose_name_plural = "audit entries"
+        indexes = [models.Index(fields=["subject", "-id"], name="audit_of_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.get_act_display()} {self.subject} by {self.actor}"
+
+
+class Failures(models.Model):
+    """How many failed attempts at a password or token count against an address or a name: a bucket that leaks."""
+
+    key = models.CharField(primary_key=True, max_length=250)
+    level = models.FloatField(help_text="at `updated_at`")
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "registry_failures"
+        verbose_name_plural = "failures"
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,186 @@
+"""What every API view of this site shares: problems (RFC 9457), cursor pages, input checked by pydantic."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import structlog
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.http import Http404
+from pydantic import BaseModel, ValidationError
+from rest_framework import exceptions, pagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from access.browsable import MEDIA_TYPE
+
+Model = TypeVar("Model", bound=BaseModel)
+PROBLEM_JSON = "application/problem+json"
+
+
+class Problem(exceptions.APIException):
+    """An answer other than success; `errors` point into the input."""
+
+    status_code: int = HTTPStatus.BAD_REQUEST
+
+    def __init__(
+        self,
+        detail: str,
+        status: int | None = None,
+        errors: Iterable[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status_code = status or self.status_code
+        self.errors = [dict(error) for error in errors]
+        self.headers = dict(headers or {})
+        self.more = more
+
+
+class Invalid(Problem):
+    status_code = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class Conflict(Problem):
+    status_code = HTTPStatus.CONFLICT
+
+
+class Unavailable(Problem):
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class Busy(Problem):
+    """429: come again after `retry_after_s`."""
+
+    status_code = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def invalid(pointer: str, detail: str) -> Invalid:
+    """One field is wrong."""
+    return Invalid(detail, errors=[{"pointer": pointer, "detail": detail}])
+
+
+def checked(model: type[Model], data: Any) -> Model:
+    """`data` as `model`, or Invalid with a JSON pointer per error."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        errors = [
+            {"pointer": pointer(part["loc"]), "detail": part["msg"].removeprefix("Value error, ")}
+            for part in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        count = len(errors)
+        raise Invalid(f"{count} field{'s are' if count > 1 else ' is'} not valid.", errors=errors) from error
+
+
+def pointer(location: Iterable[str | int]) -> str:
+    """The JSON pointer (RFC 6901) of a pydantic location."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def body(request: Request) -> Any:
+    """The JSON object that was sent. Raises Problem (400 where it is not JSON, 422 where it is no object)."""
+    data = request.data
+    if hasattr(data, "dict"):
+        return data.dict()
+    if not isinstance(data, dict):
+        raise Invalid(
+            "The body has to be a JSON object.", errors=[{"pointer": "", "detail": "not an object"}]
+        )
+    return data
+
+
+def problem(exception: Exception, context: Mapping[str, Any]) -> Response | None:
+    """DRF's exception handler: every refusal as `application/problem+json`."""
+    if isinstance(exception, Http404):
+        exception = exceptions.NotFound(str(exception) or None)
+    elif isinstance(exception, PermissionDenied):
+        exception = exceptions.PermissionDenied()
+    elif isinstance(exception, RequestDataTooBig):
+        exception = Problem(
+            f"A body may have at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.",
+            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )
+    if not isinstance(exception, exceptions.APIException):
+        return None
+    set_rollback()
+    status = int(exception.status_code)
+    answer: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": _text(exception.detail),
+        "request_id": structlog.contextvars.get_contextvars().get("request_id") or str(uuid4()),
+    }
+    if isinstance(exception, Problem):
+        answer |= exception.more
+        if exception.errors:
+            answer["errors"] = exception.errors
+    elif isinstance(exception, exceptions.ValidationError):
+        answer["status"] = status = HTTPStatus.UNPROCESSABLE_ENTITY
+        answer["title"] = HTTPStatus(status).phrase
+        answer["errors"] = _errors(exception.detail)
+    return Response(answer, status=status, headers=_headers(exception), content_type=_content_type(context))
+
+
+def _content_type(context: Mapping[str, Any]) -> str | None:
+    """None where the answer is a page of the API in a browser, which says its own."""
+    renderer = getattr(context.get("request"), "accepted_renderer", None)
+    return None if getattr(renderer, "media_type", "") == MEDIA_TYPE else PROBLEM_JSON
+
+
+def _headers(exception: exceptions.APIException) -> dict[str, str]:
+    headers = dict(getattr(exception, "headers", {}))
+    if authenticate := getattr(exception, "auth_header", None):
+        headers["WWW-Authenticate"] = authenticate
+    if wait := getattr(exception, "wait", None):
+        headers["Retry-After"] = str(int(wait))
+    return headers
+
+
+def _text(detail: Any) -> str:
+    if isinstance(detail, dict):
+        return "; ".join(f"{name}: {_text(value)}" for name, value in detail.items())
+    if isinstance(detail, list):
+        return " ".join(_text(value) for value in detail)
+    return str(detail)
+
+
+def _errors(detail: Any, at: str = "") -> list[dict[str, str]]:
+    if isinstance(detail, dict):
+        return [error for name, value in detail.items() for error in _errors(value, f"{at}/{name}")]
+    if isinstance(detail, list):
+        return [error for value in detail for error in _errors(value, at)]
+    return [{"pointer": at, "detail": str(detail)}]
+
+
+class CursorPagination(pagination.CursorPagination):
+    """`{"results", "next", "previous"}` and a `Link` header; newest first unless the view says otherwise."""
+
+    page_size = 50
+    max_page_size = 200
+    page_size_query_param = "limit"
+    ordering = "-pk"
+    invalid_cursor_message = "The cursor is not one that this list gave."
+
+    def get_page_size(self, request: Request) -> int | None:
+        text = request.query_params.get(self.page_size_query_param)
+        if text is None:
+            return self.page_size
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= self.max_page_size:
+            raise invalid("/limit", f"limit is a whole number from 1 to {self.max_page_size}.")
+        return int(text)
+
+    def get_paginated_response(self, data: Any) -> Response:
+        links = {"next": self.get_next_link(), "previous": self.get_previous_link()}
+        header = ", ".join(
+            f'<{url}>; rel="{"prev" if name == "previous" else name}"' for name, url in links.items() if url
+        )
+        return Response({"results": data, **links}, headers={"Link": header} if header else None)

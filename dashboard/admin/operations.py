@@ -1,0 +1,151 @@
+"""Operations in the admin: to be found, read, cancelled and run again. Nothing here writes a status by itself."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from access.actors import Actor
+from dashboard.admin.workers import ReadOnlyAdmin
+from dashboard.subscription_form import SubscriptionForm
+from dashboard.views.actions import OPERATION_ACTS, act_on_operation
+from operations.models import Artifact, Attempt, Delivery, Event, MarketData, Operation, Subscription
+from operations.notifications import subscriptions
+
+
+class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+    """Rows of an operation, as the system wrote them."""
+
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+class AttemptInline(ReadOnlyInline):
+    model = Attempt
+    fields = ("number", "worker_id", "claimed_at", "started_at", "ended_at", "outcome", "error")
+
+
+class EventInline(ReadOnlyInline):
+    model = Event
+    fields = ("at", "kind", "from_status", "to_status", "attempt", "actor", "reason")
+
+
+@admin.register(Operation)
+class OperationAdmin(ReadOnlyAdmin):
+    list_display = (
+        "operation_id",
+        "operation_type",
+        "status",
+        "priority",
+        "worker_id",
+        "attempt",
+        "created_by",
+        "created_at",
+        "completed_at",
+    )
+    list_filter = ("status", "operation_type", "error_class")
+    list_select_related = ("created_by",)
+    search_fields = ("operation_id", "worker_id", "error_message")
+    date_hierarchy = "created_at"
+    list_per_page = 100
+    show_full_result_count = False
+    inlines = (AttemptInline, EventInline)
+
+    actions = ("cancel_chosen", "retry_chosen")
+
+    @admin.action(description="Cancel the chosen operations")
+    def cancel_chosen(self, request: HttpRequest, chosen: QuerySet[Operation]) -> None:
+        self._act(request, chosen, "cancel")
+
+    @admin.action(description="Retry the chosen operations")
+    def retry_chosen(self, request: HttpRequest, chosen: QuerySet[Operation]) -> None:
+        self._act(request, chosen, "retry")
+
+    def _act(self, request: HttpRequest, chosen: QuerySet[Operation], act: str) -> None:
+        """As the pages do it: through the API, so that its rules hold here too."""
+        for operation_id in chosen.values_list("pk", flat=True):
+            answer = act_on_operation(request, operation_id, act)
+            text = f"{operation_id}: {OPERATION_ACTS[act][2] if answer.is_good else answer.detail}"
+            self.message_user(request, text, messages.SUCCESS if answer.is_good else messages.WARNING)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Operation]:
+        rows = super().get_queryset(request)
+        is_list = request.resolver_match is not None and "object_id" not in request.resolver_match.kwargs
+        return rows.defer("parameters", "result", "error_traceback", "progress") if is_list else rows
+
+
+@admin.register(Attempt)
+class AttemptAdmin(ReadOnlyAdmin):
+    list_display = ("operation_id", "number", "worker_id", "claimed_at", "ended_at", "outcome")
+    list_filter = ("outcome",)
+    search_fields = ("operation__operation_id", "worker_id", "instance_id")
+    date_hierarchy = "claimed_at"
+    show_full_result_count = False
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = ("at", "operation_id", "kind", "from_status", "to_status", "attempt", "actor", "reason")
+    list_filter = ("kind", "to_status")
+    search_fields = ("operation__operation_id", "actor", "reason")
+    date_hierarchy = "at"
+    show_full_result_count = False
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(ReadOnlyAdmin):
+    list_display = ("name", "role", "operation_id", "attempt", "file_id")
+    list_filter = ("role",)
+    search_fields = ("name", "operation__operation_id", "file__sha256")
+    show_full_result_count = False
+
+
+@admin.register(MarketData)
+class MarketDataAdmin(ReadOnlyAdmin):
+    list_display = ("symbol", "timeframe", "rows", "start", "end", "imported_at")
+    list_filter = ("timeframe",)
+    search_fields = ("symbol",)
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """The same form as the page's. The secret of a webhook is shown there alone ("New secret")."""
+
+    form = SubscriptionForm
+    fields = ("name", "channel", "target", "kinds", "operation_type", "active")
+    list_display = ("name", "channel", "target", "active", "created_by")
+    list_select_related = ("created_by",)
+    list_filter = ("channel", "active")
+    search_fields = ("name", "target")
+
+    def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:
+        subscriptions.save(obj, _by(request))
+
+    def delete_model(self, request: HttpRequest, obj: Subscription) -> None:
+        subscriptions.delete(obj, _by(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        for subscription in queryset:
+            subscriptions.delete(subscription, _by(request))
+
+
+def _by(request: HttpRequest) -> Actor:
+    assert isinstance(request.user, User), "the admin is for people who signed in"
+    return Actor.asking(request, request.user)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ("delivery_id", "kind", "subscription", "state", "tries", "created_at", "due_at")
+    list_filter = ("state", "kind")
+    list_select_related = ("subscription",)
+    date_hierarchy = "created_at"
+    show_full_result_count = False

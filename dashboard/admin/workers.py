@@ -1,0 +1,74 @@
+"""Workers as the registry knows them. People change one thing here: whether a worker gets new work."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from access.models import AuditEntry
+from registry.models import Capability, EnrolmentToken, Sweep, Worker
+
+
+class ReadOnly:
+    """Rows that only the system writes are looked at, never added, changed or deleted by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    pass
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    list_display = (
+        "worker_id",
+        "worker_type",
+        "status",
+        "cordoned",
+        "draining",
+        "last_healthy_at",
+        "health_check_failures",
+    )
+    list_filter = ("status", "worker_type", "cordoned")
+    search_fields = ("worker_id", "endpoint_url")
+    date_hierarchy = "registered_at"
+    list_per_page = 100
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
+        return super().get_queryset(request).defer("resources", "capabilities")
+
+
+@admin.register(Capability)
+class CapabilityAdmin(ReadOnlyAdmin):
+    list_display = ("operation_type", "worker_type", "start_path", "announced_at")
+    list_filter = ("worker_type",)
+    search_fields = ("operation_type",)
+
+
+@admin.register(Sweep)
+class SweepAdmin(ReadOnlyAdmin):
+    list_display = ("kind", "started_at", "completed_at", "summary")
+    list_filter = ("kind",)
+    date_hierarchy = "started_at"
+
+
+@admin.register(EnrolmentToken)
+class EnrolmentTokenAdmin(ReadOnlyAdmin):
+    list_display = ("name", "worker_types", "created_by", "created_at", "last_used_at", "revoked_at")
+    list_select_related = ("created_by",)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ("at", "act", "subject", "actor", "address", "reason")
+    list_filter = ("act",)
+    search_fields = ("subject", "actor", "reason")
+    date_hierarchy = "at"
+    show_full_result_count = False

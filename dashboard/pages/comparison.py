@@ -1,0 +1,85 @@
+"""Two to ten operations side by side: what differs first, then metrics with the best marked, then curves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from dashboard.pages.comparison_charts import equity_chart, loss_chart
+from dashboard.pages.comparison_metrics import ComparedMetric
+from dashboard.pages.comparison_metrics import rows as metric_rows
+from dashboard.pages.headline import described, strategy_name
+from operations.models import Operation
+from operations.presentation.charts import Chart
+from workers.strategy.document import read_document
+from workers.strategy.errors import StrategyError
+
+MOST = 10
+STRATEGY = "strategy_yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    values: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    operations: list[Operation]
+    different: list[Row]
+    same: list[Row]
+    metrics: list[ComparedMetric]
+    charts: list[Chart]
+
+
+def load(ids: list[str]) -> list[Operation]:
+    """Those that exist, in the order asked for."""
+    wanted = list(dict.fromkeys(ids))[:MOST]
+    found = Operation.objects.in_bulk(wanted)
+    return described(found[pk] for pk in wanted if pk in found)
+
+
+def compare(operations: list[Operation]) -> Comparison:
+    parameters = _rows([operation.parameters for operation in operations])
+    parameters = [
+        one for row in parameters for one in (_strategy_rows(row) if row.name == STRATEGY else [row])
+    ]
+    different = [row for row in parameters if len({repr(value) for value in row.values}) > 1]
+    charts = [equity_chart(operations), loss_chart(operations)]
+    return Comparison(
+        operations=operations,
+        different=different,
+        same=[row for row in parameters if row not in different],
+        metrics=metric_rows(operations),
+        charts=[chart for chart in charts if chart],
+    )
+
+
+def _rows(mappings: list[dict[str, Any]]) -> list[Row]:
+    names = dict.fromkeys(name for mapping in mappings for name in mapping)
+    return [Row(name, [mapping.get(name) for mapping in mappings]) for name in names]
+
+
+def _strategy_rows(row: Row) -> list[Row]:
+    """The files' values one a row, as `strategy.training.epochs`; their name alone where they are all the same."""
+    if all(value == row.values[0] for value in row.values):
+        return [Row("strategy", [strategy_name(text) for text in row.values])]
+    return _rows([_values_of(text) if isinstance(text, str) else {} for text in row.values])
+
+
+@lru_cache(maxsize=128)
+def _values_of(text: str) -> dict[str, Any]:
+    """Kept, since reading a file takes some milliseconds and the same few are compared again and again."""
+    try:
+        return dict(_values("strategy", read_document(text).data))
+    except StrategyError:
+        return {"strategy": text}
+
+
+def _values(name: str, data: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(data, dict):
+        yield name, data
+        return
+    for key, value in data.items():
+        yield from _values(f"{name}.{key}", value)

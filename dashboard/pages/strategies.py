@@ -1,0 +1,104 @@
+"""Strategies used so far. A strategy is its text: the same text is the same strategy, whatever its file is called."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import CharField, Count, FloatField, Func, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce
+
+from dashboard.pages.headline import described
+from operations.models import Operation
+from operations.states import Status
+
+STRIP = 12
+
+
+@dataclass(frozen=True, slots=True)
+class UsedStrategy:
+    digest: str
+    """MD5 of the text: a name for addresses, nothing is trusted to it"""
+    name: str
+    runs: int
+    last_used: datetime
+    best_return: float | None
+    strip: list[Operation]
+    """the newest runs, oldest first"""
+
+
+def _by_strategy() -> QuerySet[Any, Any]:
+    """Operations with the `digest` of their strategy; that of a backtest of a model is the training's."""
+    training = Operation.objects.filter(pk=OuterRef("model")).values("strategy_digest")
+    named = Q(strategy_digest__isnull=False) | Q(operation_type="backtesting")
+    return (
+        Operation.objects.filter(named)
+        .annotate(model=KT("parameters__model"))
+        .annotate(digest=Coalesce("strategy_digest", Subquery(training), output_field=CharField()))
+        .order_by()
+    )
+
+
+def used(limit: int = 100) -> list[UsedStrategy]:
+    """Newest first, in two queries."""
+    total_return = Cast(KT("result__metrics__total_return"), FloatField())
+    groups = list(
+        _by_strategy()
+        .values("digest")
+        .annotate(
+            name=Max("strategy_name"),
+            runs=Count("pk"),
+            last_used=Max("created_at"),
+            best=Max(total_return, filter=Q(operation_type="backtesting", status=Status.COMPLETED)),
+            newest=Func(
+                ArrayAgg("pk", order_by="-created_at"),
+                template=f"(%(expressions)s)[1:{STRIP}]",
+                output_field=ArrayField(CharField()),
+            ),
+        )
+        .order_by("-last_used")[: limit + 1]
+    )
+    groups = [group for group in groups if group["digest"]][:limit]  # a model's training may be gone
+    wanted = [pk for group in groups for pk in group["newest"]]
+    rows = {row.pk: row for row in Operation.objects.filter(pk__in=wanted).only("status", "operation_type")}
+    return [_used(dict(group), rows) for group in groups]
+
+
+def newest(limit: int = 20) -> list[Operation]:
+    """One operation of each strategy, those used last first."""
+    groups = Operation.objects.filter(strategy_digest__isnull=False).order_by().values("strategy_digest")
+    last = groups.annotate(last=Max("created_at")).order_by("-last")[:limit]
+    digests = [group["strategy_digest"] for group in last]
+    found = {
+        row.strategy_digest: row
+        for row in Operation.objects.filter(strategy_digest__in=digests)
+        .order_by("strategy_digest")
+        .distinct("strategy_digest")
+        .only("strategy_digest", "strategy_name")
+    }
+    return [found[digest] for digest in digests]
+
+
+def _used(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
+    return UsedStrategy(
+        digest=group["digest"],
+        name=group["name"] or "unnamed",
+        runs=group["runs"],
+        last_used=group["last_used"],
+        best_return=group["best"],
+        strip=[rows[pk] for pk in reversed(group["newest"])],
+    )
+
+
+def runs_of(digest: str, limit: int = 100) -> list[Operation]:
+    """The operations with exactly this strategy and the backtests of its models, newest first."""
+    found = _by_strategy().filter(digest=digest).order_by("-created_at").defer("error_traceback")
+    return described(found[:limit])
+
+
+def text_of(digest: str) -> str | None:
+    texts = Operation.objects.filter(strategy_digest=digest).values_list(KT("parameters__strategy_yaml"))
+    row = texts.order_by("-created_at").first()
+    return str(row[0]) if row else None

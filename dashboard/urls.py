@@ -1,0 +1,63 @@
+"""The pages, under /dashboard/."""
+
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
+
+from dashboard.views.actions import act, act_on_many, market_data_delete, worker_act
+from dashboard.views.compare import compare
+from dashboard.views.market_data import market_data, market_data_of
+from dashboard.views.notifications import notification, notification_act, notifications
+from dashboard.views.operation import (
+    operation,
+    operation_live,
+    operation_log,
+    operation_log_text,
+    operation_metrics,
+)
+from dashboard.views.operation_list import operations
+from dashboard.views.overview import overview
+from dashboard.views.strategies import strategies, strategy
+from dashboard.views.submit import clone, new, preview, strategy_text, submit
+from dashboard.views.workers import worker, workers
+
+app_name = "dashboard"
+
+
+class IdentifierConverter(StringConverter):
+    """Ids, symbols and file names as the wire protocol allows them; nothing else reaches a view."""
+
+    regex = r"[A-Za-z0-9^][A-Za-z0-9^=_.:-]{0,127}"
+
+
+register_converter(IdentifierConverter, "id")
+
+urlpatterns = [
+    path("", overview, name="overview"),
+    path("operations", operations, name="operations"),
+    path("operations/<id:operation_id>", operation, name="operation"),
+    path("operations/<id:operation_id>/live", operation_live, name="operation_live"),
+    path("operations/<id:operation_id>/log", operation_log, name="operation_log"),
+    path("operations/<id:operation_id>/log.txt", operation_log_text, name="operation_log_text"),
+    path("operations/<id:operation_id>/metrics", operation_metrics, name="operation_metrics"),
+    path("operations/<id:operation_id>/clone", clone, name="clone"),
+    path("operations/<id:operation_id>/act/<id:act>", act, name="act"),
+    path("act", act_on_many, name="act_on_many"),
+    path("new", new, name="new"),
+    path("new/training", submit, {"kind": "training"}, name="new_training"),
+    path("new/backtest", submit, {"kind": "backtest"}, name="new_backtest"),
+    path("new/import", submit, {"kind": "import"}, name="new_import"),
+    path("new/<id:kind>/preview", preview, name="preview"),
+    path("compare", compare, name="compare"),
+    path("market-data", market_data, name="market_data"),
+    path("market-data/<id:symbol>/<id:timeframe>", market_data_of, name="market_data_of"),
+    path("market-data/<id:symbol>/<id:timeframe>/delete", market_data_delete, name="market_data_delete"),
+    path("notifications", notifications, name="notifications"),
+    path("notifications/<int:number>", notification, name="notification"),
+    path("notifications/<int:number>/<id:act>", notification_act, name="notification_act"),
+    path("strategies", strategies, name="strategies"),
+    path("strategies/text", strategy_text, name="strategy_text"),
+    path("strategies/<id:digest>", strategy, name="strategy"),
+    path("workers", workers, name="workers"),
+    path("workers/<id:worker_id>", worker, name="worker"),
+    path("workers/<id:worker_id>/<id:act>", worker_act, name="worker_act"),
+]

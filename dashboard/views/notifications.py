@@ -1,0 +1,84 @@
+"""Who is told of what: list, one subscription with its delivery log, and what staff do with them."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Max, Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from access.actors import Actor
+from access.roles import Role
+from dashboard.subscription_form import SubscriptionForm
+from dashboard.views.request import PageRequest, for_role, page
+from operations.models import Delivery, Subscription
+from operations.notifications import subscriptions
+from operations.notifications.signing import secret_of
+
+LOG_LENGTH = 50
+PATH = "dashboard:notifications"
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@for_role(Role.STAFF)
+def notifications(request: PageRequest) -> HttpResponse:
+    """The list, and below it the form of a new one. The secret of a new webhook is in this one answer."""
+    form = SubscriptionForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        made = subscriptions.save(form.save(commit=False), by(request))
+        if made.channel == Subscription.Channel.WEBHOOK:
+            return _detail(request, made, secret=secret_of(made))
+        return redirect("dashboard:notification", made.pk)
+    rows = Subscription.objects.annotate(
+        due=Count("deliveries", filter=Q(deliveries__state=Delivery.State.PENDING)),
+        given_up=Count("deliveries", filter=Q(deliveries__state=Delivery.State.FAILED)),
+        newest=Max("deliveries__created_at"),
+    )
+    status = 422 if form.is_bound else 200
+    return render(request, "notifications/list.html", {"rows": rows, "form": form}, status=status)
+
+
+def by(request: PageRequest) -> Actor:
+    return Actor.asking(request, request.user)
+
+
+@page
+@for_role(Role.STAFF)
+def notification(request: PageRequest, number: int) -> HttpResponse:
+    return _detail(request, get_object_or_404(Subscription, pk=number))
+
+
+def _detail(request: PageRequest, subscription: Subscription, secret: str = "") -> HttpResponse:
+    shown = {
+        "subscription": subscription,
+        "deliveries": subscription.deliveries.all()[:LOG_LENGTH],
+        "secret": secret,
+    }
+    return render(request, "notifications/detail.html", shown)
+
+
+@never_cache
+@require_POST
+@login_required
+@for_role(Role.STAFF)
+def notification_act(request: PageRequest, number: int, act: str) -> HttpResponse:
+    subscription = get_object_or_404(Subscription, pk=number)
+    match act:
+        case "test":
+            subscriptions.send_test(subscription, by(request))
+            messages.success(request, "A test is on its way; it appears in the log below within seconds.")
+        case "secret":
+            subscriptions.change_secret(subscription, by(request))
+            return _detail(request, subscription, secret=secret_of(subscription))
+        case "pause" | "continue":
+            subscriptions.set_active(subscription, act == "continue", by(request))
+        case "delete":
+            subscriptions.delete(subscription, by(request))
+            messages.success(request, f"{subscription.name} was deleted; nothing more is sent to it.")
+            return redirect(PATH)
+        case _:
+            return HttpResponse(status=404)
+    return redirect("dashboard:notification", number)

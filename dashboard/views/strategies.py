@@ -1,0 +1,23 @@
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+
+from dashboard.pages.headline import strategy_name
+from dashboard.pages.strategies import runs_of, text_of, used
+from dashboard.views.request import PageRequest, page
+
+
+@page
+def strategies(request: PageRequest) -> HttpResponse:
+    return render(request, "strategies/list.html", {"strategies": used()})
+
+
+@page
+def strategy(request: PageRequest, digest: str) -> HttpResponse:
+    text = text_of(digest)
+    if text is None:
+        raise Http404("No operation has used this strategy.")
+    return render(
+        request,
+        "strategies/detail.html",
+        {"name": strategy_name(text) or "unnamed", "text": text, "digest": digest, "runs": runs_of(digest)},
+    )

@@ -1,0 +1,48 @@
+"""The API's addresses of this room; what stands behind each is in `api_people`, `api_files` and `api_workers`."""
+
+from django.urls import path
+
+from operations.api.files import ArtifactOfOperation, ArtifactsOfOperation, MarketDataList, MarketDataOf
+from operations.api.operations import (
+    Cancel,
+    Catalog,
+    Events,
+    Logs,
+    Metrics,
+    OperationDetail,
+    OperationList,
+    Resume,
+    Retry,
+    StartBacktest,
+    StartTraining,
+    ValidateStrategy,
+)
+from operations.api.workers import Checkpoints, File, Reports
+
+urlpatterns = [
+    path("training/start", StartTraining.as_view(), name="start-training"),
+    path("backtests/start", StartBacktest.as_view(), name="start-backtest"),
+    path("strategies/validate", ValidateStrategy.as_view(), name="validate-strategy"),
+    path("strategies/catalog", Catalog.as_view(), name="strategy-catalog"),
+    path("operations", OperationList.as_view(), name="operations"),
+    path("operations/<str:operation_id>", OperationDetail.as_view(), name="operation"),
+    path("operations/<str:operation_id>/cancel", Cancel.as_view(), name="cancel-operation"),
+    path("operations/<str:operation_id>/retry", Retry.as_view(), name="retry-operation"),
+    path("operations/<str:operation_id>/resume", Resume.as_view(), name="resume-operation"),
+    path("operations/<str:operation_id>/metrics", Metrics.as_view(), name="operation-metrics"),
+    path("operations/<str:operation_id>/logs", Logs.as_view(), name="operation-logs"),
+    path("operations/<str:operation_id>/events", Events.as_view(), name="operation-events"),
+    path(
+        "operations/<str:operation_id>/artifacts", ArtifactsOfOperation.as_view(), name="operation-artifacts"
+    ),
+    path(
+        "operations/<str:operation_id>/artifacts/<path:name>",
+        ArtifactOfOperation.as_view(),
+        name="operation-artifact",
+    ),
+    path("operations/<str:operation_id>/report", Reports.as_view(), name="report"),
+    path("operations/<str:operation_id>/checkpoints", Checkpoints.as_view(), name="checkpoints"),
+    path("artifacts/<str:sha256>", File.as_view(), name="file"),
+    path("market-data", MarketDataList.as_view(), name="market-data"),
+    path("market-data/<str:symbol>/<str:timeframe>", MarketDataOf.as_view(), name="market-data-of"),
+]

@@ -1,0 +1,67 @@
+"""The metrics of a backtest in the order in which people ask for them, each in its own unit."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from operations.presentation.numbers import decimal, duration, percent, short, whole
+
+FORMATS = {
+    "total_return": percent,
+    "cagr": percent,
+    "volatility": percent,
+    "sharpe": decimal,
+    "sharpe_basis": short,
+    "periods_per_year": short,
+    "sortino": decimal,
+    "calmar": decimal,
+    "psr": percent,
+    "dsr": percent,
+    "trials": short,
+    "max_drawdown": percent,
+    "max_drawdown_bars": whole,
+    "max_drawdown_seconds": duration,
+    "exposure": percent,
+    "turnover": decimal,
+    "trades": whole,
+    "win_rate": percent,
+    "profit_factor": decimal,
+    "expectancy": decimal,
+    "average_trade": lambda value: percent(value, 2),
+    "best_trade": percent,
+    "worst_trade": percent,
+    "sqn": decimal,
+    "kelly": percent,
+    "var_95": lambda value: percent(value, 2),
+    "cvar_95": lambda value: percent(value, 2),
+    "fees": decimal,
+    "slippage_cost": decimal,
+    "initial_capital": whole,
+    "final_equity": whole,
+}
+NAMES = {
+    "cagr": "CAGR",
+    "psr": "PSR",
+    "dsr": "DSR",
+    "sqn": "SQN",
+    "var_95": "VaR 95 %",
+    "cvar_95": "CVaR 95 %",
+    "max_drawdown_seconds": "Max drawdown lasted",
+    "max_drawdown_bars": "Max drawdown, bars",
+    "sharpe_basis": "Sharpe is of",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    name: str
+    text: str
+
+
+def metric_rows(metrics: dict[str, Any]) -> list[MetricRow]:
+    """Known ones first; what a newer worker adds comes after."""
+    names = [name for name in FORMATS if name in metrics] + [name for name in metrics if name not in FORMATS]
+    return [MetricRow(title(name), str(FORMATS.get(name, short)(metrics[name]))) for name in names]
+
+
+def title(name: str) -> str:
+    return NAMES.get(name, name.replace("_", " ").capitalize())

@@ -1,0 +1,147 @@
+"""How numbers, durations and times read on a page."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.safestring import SafeString, mark_safe
+
+DASH = "–"
+ACRONYMS = {"gpu": "GPU", "cpu": "CPU", "gb": "GB", "sha256": "SHA-256", "id": "id", "var": "VaR", "f1": "F1"}
+KINDS = {"training": "Training", "backtesting": "Backtest", "data_import": "Data import"}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def percent(value: Any, digits: int = 1) -> str:
+    """A fraction as per cent: 0.1234 -> `12.3 %`; undefined is a dash."""
+    number = _number(value)
+    return DASH if number is None else f"{number * 100:.{digits}f} %".replace("-", "−")
+
+
+def signed_percent(value: Any, digits: int = 1) -> str:
+    """As `percent`, with its sign always."""
+    number = _number(value)
+    return DASH if number is None else f"{number * 100:+.{digits}f} %".replace("-", "−")
+
+
+def decimal(value: Any, digits: int = 2) -> str:
+    """A number with thin thousands: 12345.678 -> `12 345.68`; undefined is a dash."""
+    number = _number(value)
+    if number is None:
+        return DASH
+    return f"{number:,.{digits}f}".replace(",", "\u202f").replace("-", "−")
+
+
+def whole(value: Any) -> str:
+    return decimal(value, 0)
+
+
+def short(value: Any) -> str:
+    """Any number in at most five significant figures, for tables of mixed magnitudes."""
+    number = _number(value)
+    if number is None:
+        return DASH if value is None else str(value)
+    if number == int(number) and abs(number) < 1e9:
+        return decimal(number, 0)
+    return f"{number:.4g}".replace("-", "−")
+
+
+def kind(operation_type: str) -> str:
+    """A type of operation as people call it; one that a worker of somebody else's announced, by its own name."""
+    return KINDS.get(operation_type, operation_type)
+
+
+def words(name: str) -> str:
+    """The name of a field as words: `quality.longest_gap_bars` -> `Quality, longest gap bars`."""
+    text = " ".join(ACRONYMS.get(word, word) for word in name.replace(".", " , ").replace("_", " ").split())
+    return text[:1].upper() + text[1:].replace(" ,", ",")
+
+
+def plain(value: Any) -> str:
+    """Any value of a parameter or a result, without the punctuation of a program."""
+    match value:
+        case None | "" | []:
+            return DASH
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return short(value)
+        case list() | tuple():
+            return ", ".join(plain(one) for one in value)
+        case dict() if not value:  # the pattern {} would fit every mapping
+            return DASH
+        case dict():
+            return ", ".join(f"{key} {plain(one)}" for key, one in value.items())
+        case _:
+            return str(value).removesuffix("T00:00:00+00:00")
+
+
+def sign(value: Any) -> str:
+    """The CSS class of a gain or a loss."""
+    number = _number(value)
+    return "" if not number else "up" if number > 0 else "down"
+
+
+def duration(value: Any) -> str:
+    """Seconds or a timedelta as `42 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
+    if seconds is None:
+        return DASH
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10 and seconds != int(seconds):
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def file_size(value: Any) -> str:
+    number = _number(value)
+    if number is None:
+        return DASH
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+def moment(value: datetime | None) -> SafeString | str:
+    """The time as UTC text; a script shows it in the reader's own zone where that was chosen."""
+    if value is None:
+        return DASH
+    utc = timezone.localtime(value, timezone.get_default_timezone())
+    iso = utc.isoformat()
+    return mark_safe(f'<time datetime="{iso}" data-moment>{iso[:10]} {iso[11:19]}</time>')  # noqa: S308  (a time has nothing to escape)
+
+
+def ago(value: datetime | None) -> SafeString | str:
+    """How long ago, with the exact moment on hover."""
+    if value is None:
+        return "never"
+    seconds = max((timezone.now() - value).total_seconds(), 0)
+    iso = value.isoformat()
+    text = _coarse(seconds) if seconds < 86400 * 30 else iso[:10]
+    return mark_safe(f'<time datetime="{iso}" title="{iso[:10]} {iso[11:19]} UTC">{text}</time>')  # noqa: S308  (likewise)
+
+
+def _coarse(seconds: float) -> str:
+    """One unit is enough for "ago", and does not change a page every second."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return "just now"
+
+
+def entry(mapping: Any, key: Any) -> Any:
+    """`mapping[key]`, or nothing."""
+    return mapping.get(key) if isinstance(mapping, dict) else None

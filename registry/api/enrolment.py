@@ -1,0 +1,89 @@
+"""Enrolment tokens over the API, for staff."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema, inline_serializer
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access.problems import CursorPagination, body, checked
+from access.roles import Role
+from registry import enrolment
+from registry.api.workers import person
+from registry.models import EnrolmentToken
+from worker_agent.protocol import Identifier
+
+TokenName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00]*$")
+]
+
+
+class EnrolmentTokenRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: TokenName
+    worker_types: tuple[Identifier, ...] = Field(default=(), max_length=20)
+
+
+class EnrolmentTokenSerializer(serializers.ModelSerializer[EnrolmentToken]):
+    class Meta:
+        model = EnrolmentToken
+        fields = ("id", "name", "worker_types", "created_at", "last_used_at", "revoked_at")
+        read_only_fields = fields
+
+
+class EnrolmentTokens(ListAPIView[EnrolmentToken]):
+    roles: ClassVar = dict.fromkeys(("GET", "HEAD", "POST"), Role.STAFF)
+    serializer_class = EnrolmentTokenSerializer
+    pagination_class = CursorPagination
+
+    def get_queryset(self) -> Any:
+        return EnrolmentToken.objects.all()
+
+    @extend_schema(
+        request=EnrolmentTokenRequest,
+        responses={
+            201: inline_serializer(
+                "NewEnrolmentToken",
+                {
+                    "id": serializers.IntegerField(),
+                    "name": serializers.CharField(),
+                    "worker_types": serializers.ListField(child=serializers.CharField()),
+                    "token": serializers.CharField(),
+                },
+            )
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """A new token for the workers of a pool. It is in this answer and nowhere else."""
+        asked = checked(EnrolmentTokenRequest, body(request))
+        by = person(request)
+        row, token = enrolment.issue(asked.name, asked.worker_types, by, by.user_id)
+        answer = {"id": row.pk, "name": row.name, "worker_types": row.worker_types, "token": token}
+        return Response(answer, status=HTTPStatus.CREATED)
+
+
+class EnrolmentTokenDetail(APIView):
+    roles: ClassVar = {"DELETE": Role.STAFF}
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, token_id: int) -> Response:
+        """Revokes it at once: nobody enrols with it any more, and the workers that did are off the registry."""
+        row = EnrolmentToken.objects.filter(pk=token_id).first()
+        if row is None:
+            raise NotFound("There is no such enrolment token.")
+        enrolment.revoke(row, person(request))
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+
+urlpatterns = [
+    path("enrolment-tokens", EnrolmentTokens.as_view(), name="enrolment-tokens"),
+    path("enrolment-tokens/<int:token_id>", EnrolmentTokenDetail.as_view(), name="enrolment-token"),
+]

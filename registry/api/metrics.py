@@ -1,0 +1,62 @@
+"""How Prometheus finds the workers, and reads them: through this site, with the one token that it has.
+
+A worker answers only the backend of its incarnation; so nothing else needs a token of it, or a way to it.
+"""
+
+from asgiref.sync import async_to_sync
+from django.http import HttpResponse, JsonResponse
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from access.problems import Unavailable
+from registry.models import Worker, WorkerStatus
+from registry.worker_client import Endpoint, WorkerClient, WorkerError
+
+TIMEOUT_S = 2.0
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class ScrapeTargets(APIView):
+    @extend_schema(responses={(200, "application/json"): {"type": "array", "items": {"type": "object"}}})
+    def get(self, request: Request) -> JsonResponse:
+        """The registered workers, as Prometheus' HTTP service discovery wants them."""
+        workers = Worker.objects.order_by("worker_id").values_list("worker_id", "worker_type")
+        targets = [
+            {
+                "targets": [request.get_host()],
+                "labels": {
+                    "__scheme__": request.scheme,
+                    "__metrics_path__": reverse("worker-metrics", args=[worker_id]),
+                    "instance": worker_id,
+                    "worker_type": worker_type,
+                },
+            }
+            for worker_id, worker_type in workers
+        ]
+        return JsonResponse(targets, safe=False)
+
+
+class WorkerMetrics(APIView):
+    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
+    def get(self, request: Request, worker_id: str) -> HttpResponse:
+        """What the worker's own `/metrics` prints; 503 where it does not answer within two seconds."""
+        worker = None if "\x00" in worker_id else Worker.objects.filter(pk=worker_id).first()
+        if worker is None:
+            raise NotFound("There is no such worker.")
+        if worker.status == WorkerStatus.TEMPORARILY_UNAVAILABLE:
+            raise Unavailable(f"The worker does not answer: {worker.health_problem}.")
+        try:
+            printed = _ask(Endpoint(worker.worker_id, worker.instance_id, worker.endpoint_url))
+        except WorkerError as error:
+            raise Unavailable(f"The worker does not answer: {error}.") from error
+        return HttpResponse(printed, content_type=CONTENT_TYPE)
+
+
+@async_to_sync
+async def _ask(worker: Endpoint) -> bytes:
+    async with WorkerClient(timeout_s=TIMEOUT_S) as client:
+        return await client.figures(worker)

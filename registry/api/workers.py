@@ -1,0 +1,207 @@
+"""The registry's API: workers register and leave, people look and cordon."""
+
+import threading
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.urls import path
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access.actors import Actor
+from access.outbound import BadAddress
+from access.problems import Busy, Conflict, CursorPagination, Invalid, body, checked, invalid
+from access.roles import Role
+from registry import enrolment, registration, workforce
+from registry.api.examples import REGISTERED, REGISTRATION
+from registry.api.metrics import ScrapeTargets, WorkerMetrics
+from registry.api.serializers import CordonSerializer, WorkerSerializer, shown
+from registry.auth import (
+    Enrolment,
+    EnrolmentAuthentication,
+    Incarnation,
+    IsWorker,
+    MayEnrol,
+    WorkerAuthentication,
+)
+from registry.models import Worker, WorkerStatus
+from worker_agent.protocol import Deregistration, Registration, RegistrationAnswer
+
+AT_ONCE = threading.BoundedSemaphore(4)
+"""Registrations that one web process handles at a time: a thousand agents that come back in the same second must
+not take every thread from the people. The others are told when to come again, and spread themselves out."""
+
+
+class Register(APIView):
+    authentication_classes = (EnrolmentAuthentication,)
+    permission_classes = (MayEnrol,)
+
+    @extend_schema(
+        request=Registration,
+        responses=RegistrationAnswer,
+        examples=[
+            OpenApiExample("A worker with a GPU", value=REGISTRATION, request_only=True),
+            OpenApiExample("Registered", value=REGISTERED, response_only=True),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        """A worker announces itself. Idempotent."""
+        message = checked(Registration, body(request))
+        who: object = request.user
+        assert isinstance(who, Enrolment), "the permission lets only workers-to-be in"
+        if not AT_ONCE.acquire(blocking=False):
+            raise Busy("Many workers register at this moment.", retry_after_s=1)
+        try:
+            answer = registration.register(message, who.token)
+        except BadAddress as error:
+            raise invalid("/endpoint_url", str(error)) from error
+        except (enrolment.WrongPool, enrolment.Revoked) as error:
+            raise PermissionDenied(str(error)) from error
+        except registration.Taken as error:
+            raise Conflict(str(error)) from error
+        finally:
+            AT_ONCE.release()
+        return Response(answer.model_dump(mode="json"))
+
+
+class Deregister(APIView):
+    authentication_classes = (WorkerAuthentication,)
+    permission_classes = (IsWorker,)
+
+    @extend_schema(request=Deregistration, responses={200: {"type": "object"}})
+    def post(self, request: Request) -> Response:
+        """A worker leaves in order. Of another worker or incarnation: 409."""
+        message = checked(Deregistration, body(request))
+        who: object = request.user
+        assert isinstance(who, Incarnation), "the permission lets only workers in"
+        if (message.worker_id, message.instance_id) != (who.worker.worker_id, who.instance_id):
+            raise Conflict("A worker can deregister only itself.")
+        registration.deregister(message.worker_id, message.instance_id)
+        return Response({"status": "deregistered"})
+
+
+def known(worker_id: str) -> Worker:
+    worker = None
+    if "\x00" not in worker_id:
+        worker = Worker.objects.prefetch_related("announced").filter(pk=worker_id).first()
+    if worker is None:
+        raise NotFound("There is no such worker.")
+    return worker
+
+
+def person(request: Request) -> Actor:
+    assert isinstance(request.user, User), "the permission lets only people in"
+    return Actor.asking(request, request.user)
+
+
+class ByName(CursorPagination):
+    ordering = "worker_id"
+
+
+FILTERS = [
+    OpenApiParameter("worker_type", str),
+    OpenApiParameter("status", str, enum=WorkerStatus.values),
+    OpenApiParameter("gpu", bool),
+    OpenApiParameter("limit", int),
+    OpenApiParameter("cursor", str),
+]
+
+
+PAGE = inline_serializer(
+    "WorkerPage",
+    {
+        "results": WorkerSerializer(many=True),
+        "next": serializers.URLField(allow_null=True),
+        "previous": serializers.URLField(allow_null=True),
+    },
+)
+
+
+class Workers(APIView):
+    @extend_schema(operation_id="workers_list", parameters=FILTERS, responses=PAGE)
+    def get(self, request: Request) -> Response:
+        pages = ByName()
+        page = pages.paginate_queryset(
+            self._chosen(request).prefetch_related("announced"), request, view=self
+        )
+        return pages.get_paginated_response(shown(page or []))
+
+    def _chosen(self, request: Request) -> QuerySet[Worker]:
+        workers = Worker.objects.all()
+        if kind := request.query_params.get("worker_type"):
+            workers = workers.filter(worker_type=kind.replace("\x00", ""))
+        if status := request.query_params.get("status"):
+            if status not in WorkerStatus.values:
+                raise invalid("/status", f"status is one of {', '.join(WorkerStatus.values)}.")
+            workers = workers.filter(status=status)
+        if gpu := request.query_params.get("gpu"):
+            if gpu not in ("true", "false"):
+                raise invalid("/gpu", "gpu is true or false.")
+            having = workers.filter(capabilities__contains={"gpu": True})
+            workers = having if gpu == "true" else workers.exclude(capabilities__contains={"gpu": True})
+        return workers
+
+
+class WorkerDetail(APIView):
+    roles: ClassVar = {"DELETE": Role.STAFF}
+
+    @extend_schema(responses=WorkerSerializer)
+    def get(self, request: Request, worker_id: str) -> Response:
+        return Response(shown([known(worker_id)])[0])
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, worker_id: str) -> Response:
+        """Takes the worker off the registry. 409 while it works."""
+        worker = known(worker_id)
+        try:
+            workforce.remove(worker.worker_id, person(request))
+        except workforce.StillWorks as error:
+            raise Conflict(str(error)) from error
+        except Worker.DoesNotExist as error:
+            raise NotFound("There is no such worker.") from error
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+
+class Cordon(APIView):
+    roles: ClassVar = {"POST": Role.STAFF}
+
+    @extend_schema(request=CordonSerializer, responses=WorkerSerializer)
+    def post(self, request: Request, worker_id: str) -> Response:
+        """No new work for this worker; with `drain`, it leaves when it is idle."""
+        wish = CordonSerializer(data=request.data)
+        if not wish.is_valid():
+            raise Invalid(
+                "Not valid.",
+                errors=[{"pointer": f"/{k}", "detail": str(v[0])} for k, v in wish.errors.items()],
+            )
+        worker = known(worker_id)
+        data: dict[str, Any] = wish.validated_data
+        workforce.cordon(worker.worker_id, person(request), data["reason"], drain=data["drain"])
+        return Response(shown([known(worker_id)])[0])
+
+
+class Uncordon(APIView):
+    roles: ClassVar = {"POST": Role.STAFF}
+
+    @extend_schema(request=None, responses=WorkerSerializer)
+    def post(self, request: Request, worker_id: str) -> Response:
+        workforce.uncordon(known(worker_id).worker_id, person(request))
+        return Response(shown([known(worker_id)])[0])
+
+
+urlpatterns = [
+    path("workers", Workers.as_view(), name="workers"),
+    path("workers/register", Register.as_view(), name="register-worker"),
+    path("workers/deregister", Deregister.as_view(), name="deregister-worker"),
+    path("metrics/workers", ScrapeTargets.as_view(), name="scrape-targets"),
+    path("workers/<str:worker_id>/metrics", WorkerMetrics.as_view(), name="worker-metrics"),
+    path("workers/<str:worker_id>", WorkerDetail.as_view(), name="worker"),
+    path("workers/<str:worker_id>/cordon", Cordon.as_view(), name="cordon-worker"),
+    path("workers/<str:worker_id>/uncordon", Uncordon.as_view(), name="uncordon-worker"),
+]

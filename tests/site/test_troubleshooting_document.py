@@ -68,9 +68,3 @@ def test_what_logs_are_said_to_say_stands_in_the_code() -> None:
     ):  # fmt: skip
         assert said in text("troubleshooting.md")
         assert said in code
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_link_leads_to_a_file(page: str) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text(page)):
-        assert (ROOT / "docs" / target).exists(), target

@@ -88,20 +88,6 @@ def test_the_scripts_of_a_page_are_at_least_shell(page: str) -> None:
             assert done.returncode == 0, done.stderr
 
 
-def test_every_link_of_the_documents_leads_somewhere() -> None:
-    broken = []
-    for path in (ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted(DOCS.glob("*.md"))):
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
-            if not target.startswith("http") and not (path.parent / target).exists():
-                broken.append(f"{path.name}: {target}")
-    assert broken == []
-
-
-def test_every_page_is_on_the_map_of_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert [path.name for path in sorted(DOCS.glob("*.md")) if f"docs/{path.name}" not in readme] == []
-
-
 def test_every_path_of_the_repository_that_a_deployment_page_names_exists() -> None:
     for page in NOT_RUN:
         named = set(re.findall(r"\b((?:deploy|requirements|docs)/[\w./{},@-]+\w)", (DOCS / page).read_text()))

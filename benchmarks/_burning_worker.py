@@ -6,8 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from worker_agent.base import WorkerAPIBase
-from worker_agent.job import Job
+from worker_agent.base import Job, WorkerAPIBase
 from workers.backtest import BacktestWorker
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_agent import kernel
+from worker_agent.job import linux
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_S = 90.0
@@ -50,7 +50,7 @@ def running(*arguments: str, **environment: str) -> Iterator[System]:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=lambda: kernel.die_with_parent(parent),
+                preexec_fn=lambda: linux.die_with_parent(parent),
             )  # fmt: skip
         try:
             url = _ready(process, output)

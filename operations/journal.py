@@ -11,7 +11,7 @@ import structlog
 from django.db import transaction
 
 from operations.models import Event, Operation
-from worker_agent.trace import Trace, belonging_to
+from worker_agent.trace import Trace, use_trace
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 def speaking_of(operation_id: str, attempt: int, worker_id: str, trace: Trace) -> Iterator[None]:
     """Every line inside names the operation, and every request to its worker carries its trace."""
     names = {"operation_id": operation_id, "attempt": attempt, "worker_id": worker_id}
-    with belonging_to(trace), structlog.contextvars.bound_contextvars(**names, **_origin(trace)):
+    with use_trace(trace), structlog.contextvars.bound_contextvars(**names, **_origin(trace)):
         yield
 
 

@@ -9,9 +9,10 @@ from operations.actors import Actor
 from operations.models import Attempt, LogLine, MetricPoint, Operation
 from worker_agent import protocol
 
-MAX_METRIC_POINTS = 200_000
-MAX_LOG_LINES = 100_000
-"""Kept per operation."""
+KEPT_ATTEMPTS = 2
+"""An operation keeps as many metric points and log lines as this number of attempts may have."""
+OPERATION_METRIC_POINTS = KEPT_ATTEMPTS * protocol.MAX_METRIC_POINTS
+OPERATION_LOG_LINES = KEPT_ATTEMPTS * protocol.MAX_LOG_LINES
 
 
 def append(
@@ -64,7 +65,7 @@ def append(
             operation,
             "metrics_cut",
             Actor.worker(attempt.worker_id),
-            f"{MAX_METRIC_POINTS} metric points are kept per operation; {cut.name} is cut at step {cut.step}.",
+            f"{OPERATION_METRIC_POINTS} metric points are kept per operation; {cut.name} is cut at step {cut.step}.",
             attempt=attempt.number,
         )
     Attempt.objects.filter(pk=attempt.pk).update(
@@ -77,7 +78,7 @@ def _store_points(operation: Operation, points: list[MetricPoint]) -> MetricPoin
     """The first one for which there was no room, once per operation."""
     if not points:
         return None
-    room = MAX_METRIC_POINTS - operation.metric_points.count()
+    room = OPERATION_METRIC_POINTS - operation.metric_points.count()
     MetricPoint.objects.bulk_create(points[: max(0, room)], ignore_conflicts=True, batch_size=2000)
     if room >= len(points) or operation.events.filter(kind="metrics_cut").exists():
         return None
@@ -87,12 +88,12 @@ def _store_points(operation: Operation, points: list[MetricPoint]) -> MetricPoin
 def _store_lines(operation: Operation, lines: list[LogLine]) -> None:
     if not lines:
         return
-    room = MAX_LOG_LINES - operation.log_lines.count()
+    room = OPERATION_LOG_LINES - operation.log_lines.count()
     if room <= 0:
         return
     if len(lines) >= room:
         # The last place is the notice's, so that no later line is left out in silence.
         lines = lines[:room]
         lines[-1].level = protocol.LogLevel.WARNING
-        lines[-1].message = f"The log is cut here: {MAX_LOG_LINES} lines are kept per operation."
+        lines[-1].message = f"The log is cut here: {OPERATION_LOG_LINES} lines are kept per operation."
     LogLine.objects.bulk_create(lines, ignore_conflicts=True, batch_size=2000)

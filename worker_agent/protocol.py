@@ -1,8 +1,8 @@
-"""The wire protocol between the backend and its workers: every message, once.
+"""The wire protocol between the backend and its workers.
 
-Both sides import this module and nothing else defines a message. Messages are frozen values. A receiver
-ignores fields that it does not know (a newer peer may send them) and refuses a message that lacks one
-(`pydantic.ValidationError`). NaN and infinities are not JSON and are refused everywhere.
+Both sides import this module, and no other module defines a message. Messages are frozen values. A receiver ignores
+unknown fields (a newer peer may send them) and rejects a message that lacks a required field
+(`pydantic.ValidationError`). NaN and infinities are not valid JSON and are rejected everywhere.
 """
 
 import math
@@ -20,16 +20,18 @@ from pydantic import (
     model_validator,
 )
 
-from worker_agent.trace import usable_request_id, usable_traceparent
+from worker_agent.trace import valid_request_id, valid_traceparent
 
 PROTOCOL_VERSION = 1
-"""Raised when a message changes its meaning or loses a field; a new field that may be missing does not."""
+"""Incremented when a message changes its meaning or loses a field, but not for a new optional field."""
 
 MAX_TEXT = 8_000
-"""Characters kept of an error message or log line; longer texts are cut where they arise."""
+"""Maximum length of an error message or log line. The sender cuts longer texts."""
 MAX_TRACEBACK = 32_000
-MAX_REPORTED_POINTS = 100_000
-"""Metric points, and log lines, that one report may carry: all that an agent keeps of one operation."""
+MAX_METRIC_POINTS = 100_000
+"""Metric points that an agent keeps of one attempt, and that one report or page may contain."""
+MAX_LOG_LINES = 50_000
+"""Log lines that an agent keeps of one attempt. A report or page may contain twice as many."""
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -46,7 +48,7 @@ class InvalidInput(Exception):
     """The operation's parameters or data cannot be used."""
 
     def __init__(self, message: str = "") -> None:
-        """`message` is shown to the user as it stands; without one it is the class's own sentence."""
+        """`message` is shown to the user unchanged; the default is the class's docstring."""
         super().__init__(message or " ".join((type(self).__doc__ or "").split()))
 
 
@@ -56,13 +58,13 @@ class AgentState(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How an attempt ended, as its worker says it."""
+    """How an attempt ended, as reported by its worker."""
 
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
-    """The worker had to stop (shutdown, lost input); the operation may go on elsewhere."""
+    """The worker had to stop (shutdown, unreachable input); the operation may continue on another worker."""
 
 
 class ErrorClass(StrEnum):
@@ -85,7 +87,7 @@ class Message(BaseModel):
 
 
 class ArtifactRef(Message):
-    """A file by its content; `name` is what the operation calls it."""
+    """A file, identified by its content. `name` is its name within the operation."""
 
     name: Name
     sha256: Sha256
@@ -118,7 +120,7 @@ class MetricPoint(Message):
 
     @model_validator(mode="before")
     @classmethod
-    def _undefined_is_null(cls, data: Any) -> Any:
+    def _replace_undefined_by_null(cls, data: Any) -> Any:
         if (
             isinstance(data, dict)
             and isinstance(data.get("value"), float)
@@ -136,7 +138,7 @@ class LogLine(Message):
 
 
 class CheckpointRef(Message):
-    """The newest state of an operation, from which a later attempt may go on."""
+    """The newest saved state of an operation, from which a later attempt may resume."""
 
     attempt: int = Field(ge=1)
     step: int = Field(ge=0)
@@ -147,7 +149,7 @@ class CheckpointRef(Message):
 
 
 class OperationType(Message):
-    """One kind of work that a worker can do."""
+    """An operation type that a worker can run."""
 
     operation_type: Identifier
     start_path: Path
@@ -160,9 +162,9 @@ class RunningOperation(Message):
 
 
 class Report(Message):
-    """The end of an attempt. (operation, attempt) is the fence: a report whose fence is not current changes nothing.
+    """The end of an attempt. A report whose (operation, attempt) is not current has no effect.
 
-    `metrics` and `logs` are what the backend has not pulled yet.
+    `metrics` and `logs` contain what the backend has not pulled yet.
     """
 
     attempt: int = Field(ge=1)
@@ -172,11 +174,11 @@ class Report(Message):
     error: OperationError | None = None
     artifacts: tuple[ArtifactRef, ...] = ()
     progress: Progress | None = None
-    metrics: tuple[MetricPoint, ...] = Field(default=(), max_length=MAX_REPORTED_POINTS)
-    logs: tuple[LogLine, ...] = Field(default=(), max_length=MAX_REPORTED_POINTS)
+    metrics: tuple[MetricPoint, ...] = Field(default=(), max_length=MAX_METRIC_POINTS)
+    logs: tuple[LogLine, ...] = Field(default=(), max_length=2 * MAX_LOG_LINES)
 
     @model_validator(mode="after")
-    def _failure_has_an_error(self) -> "Report":
+    def _require_error_of_failure(self) -> "Report":
         if self.outcome is Outcome.FAILED and self.error is None:
             raise ValueError("a failed attempt needs an error")
         return self
@@ -197,7 +199,7 @@ class Registration(Message):
     endpoint_url: str = Field(max_length=500)
     capabilities: dict[str, JsonValue] = Field(default_factory=dict)
     instance_id: Identifier
-    """Fresh and random at each start of the agent's process."""
+    """Random; created at each start of the agent's process."""
     version: str = Field(default="", max_length=100)
     protocol_version: int = Field(default=PROTOCOL_VERSION, ge=1)
     operation_types: tuple[OperationType, ...] = Field(default=(), max_length=100)
@@ -210,21 +212,21 @@ class RegistrationAnswer(Message):
     status: str
     protocol_version: int
     worker_token: str
-    """The worker calls the backend with it."""
+    """Authorises the worker's calls to the backend."""
     backend_token: str
-    """The worker knows the backend by it."""
+    """Authorises the backend's calls to the worker."""
     health_interval_s: float = Field(gt=0)
     cancel_grace_s: float = Field(ge=0)
     stop_operations: tuple[RunningOperation, ...] = ()
-    """Attempts that the worker runs and must end: superseded or cancelled."""
+    """Attempts that the worker runs and must stop, because they are superseded or cancelled."""
     acknowledged: tuple[Identifier, ...] = ()
-    """Of `completed_operations`, those that need not be sent again."""
+    """Those of `completed_operations` that the worker need not send again."""
     warning: str = Field(default="", max_length=500)
-    """Why the worker gets no new work although it is registered; for its log."""
+    """Why the worker gets no new work although it is registered. The worker logs it."""
 
 
 class CheckpointReport(Message):
-    """`POST /operations/{id}/checkpoints`, after the files were put."""
+    """`POST /operations/{id}/checkpoints`, after the files were uploaded."""
 
     attempt: int = Field(ge=1)
     instance_id: Identifier
@@ -233,7 +235,7 @@ class CheckpointReport(Message):
 
 
 class Deregistration(Message):
-    """`POST /workers/deregister`: the worker is going away in order."""
+    """`POST /workers/deregister`: the worker is shutting down."""
 
     worker_id: Identifier
     instance_id: Identifier
@@ -243,7 +245,7 @@ class Deregistration(Message):
 
 
 class StartRequest(Message):
-    """`POST {start_path}`. A person may also send the parameters flat beside `task_id`."""
+    """`POST {start_path}`. The parameters may also be members of the body, beside `task_id`."""
 
     task_id: Identifier | None = None
     attempt: int = Field(default=1, ge=1)
@@ -251,27 +253,27 @@ class StartRequest(Message):
     inputs: tuple[ArtifactRef, ...] = Field(default=(), max_length=1000)
     resume_from: CheckpointRef | None = None
     request_id: str | None = None
-    """Of the request that asked for the operation."""
+    """Of the request that created the operation."""
     traceparent: str | None = None
-    """W3C Trace Context. An unusable one is as good as none, and so is an unusable `request_id`."""
+    """W3C Trace Context. An invalid value is ignored, as is an invalid `request_id`."""
 
     @model_validator(mode="before")
     @classmethod
-    def _flat_parameters(cls, data: Any) -> Any:
+    def _collect_parameters(cls, data: Any) -> Any:
         if not isinstance(data, dict) or "parameters" in data:
             return data
-        own = {key: data[key] for key in cls.model_fields if key in data}
-        return {**own, "parameters": {key: value for key, value in data.items() if key not in own}}
+        fields = {key: data[key] for key in cls.model_fields if key in data}
+        return {**fields, "parameters": {key: value for key, value in data.items() if key not in fields}}
 
     @field_validator("request_id", mode="before")
     @classmethod
-    def _usable_request_id(cls, value: Any) -> str | None:
-        return usable_request_id(value)
+    def _drop_invalid_request_id(cls, value: Any) -> str | None:
+        return valid_request_id(value)
 
     @field_validator("traceparent", mode="before")
     @classmethod
-    def _usable_traceparent(cls, value: Any) -> str | None:
-        return usable_traceparent(value)
+    def _drop_invalid_traceparent(cls, value: Any) -> str | None:
+        return valid_traceparent(value)
 
 
 class StartAnswer(Message):
@@ -286,7 +288,7 @@ class BusyAnswer(Message):
 
 
 class Health(Message):
-    """`GET /health`. Without the backend's token only `status` is sent."""
+    """`GET /health`. Callers without the backend's token get only `status`."""
 
     status: AgentState
     worker_id: Identifier
@@ -294,10 +296,10 @@ class Health(Message):
     current_operation: Identifier | None = None
     current_attempt: int | None = None
     unacknowledged: tuple[Identifier, ...] = Field(default=(), max_length=1000)
-    """Finished operations whose report is still on its way."""
+    """Finished operations whose report the backend has not acknowledged."""
     draining: bool = False
     resources: dict[str, JsonValue] = Field(default_factory=dict)
-    """cpu_percent, memory_percent, gpu_percent, ... as far as known."""
+    """cpu_percent, memory_percent, gpu_percent, ..., as far as known."""
 
 
 class AgentOperation(Message):
@@ -311,16 +313,16 @@ class AgentOperation(Message):
     started_at: datetime
     ended_at: datetime | None = None
     metrics_cursor: int = Field(default=0, ge=0)
-    """The highest `seq` there is; smaller ones may have been dropped after they were pulled."""
+    """The highest `seq`; points with lower ones may have been dropped after the backend pulled them."""
     logs_cursor: int = Field(default=0, ge=0)
     report: Report | None = None
 
 
 class MetricsPage(Message):
-    results: tuple[MetricPoint, ...] = Field(max_length=MAX_REPORTED_POINTS)
+    results: tuple[MetricPoint, ...] = Field(max_length=MAX_METRIC_POINTS)
     next_cursor: int = Field(ge=0)
 
 
 class LogsPage(Message):
-    results: tuple[LogLine, ...] = Field(max_length=MAX_REPORTED_POINTS)
+    results: tuple[LogLine, ...] = Field(max_length=2 * MAX_LOG_LINES)
     next_cursor: int = Field(ge=0)

@@ -1,7 +1,7 @@
-"""Which request and which trace something belongs to: the same names on both sides of the wire.
+"""The request id and trace of an operation, with the same names on both sides of the wire.
 
-`traceparent` is that of W3C Trace Context, level 1. KTRDR records no spans of its own, so it hands on what it was
-given. Whatever is unusable is replaced: a header of somebody else's must never make a request fail.
+`traceparent` is that of W3C Trace Context, level 1. KTRDR records no spans of its own and passes on the value that it
+received. An invalid value is replaced: a caller's header must never make a request fail.
 """
 
 import re
@@ -20,22 +20,23 @@ _TRACEPARENT = re.compile(
 )
 
 
-def usable_request_id(text: object) -> str | None:
+def valid_request_id(text: object) -> str | None:
+    """Return the text, or None if it is not a valid request id."""
     return text if isinstance(text, str) and _REQUEST_ID.fullmatch(text) else None
 
 
-def usable_traceparent(text: object) -> str | None:
-    """As version 00, also where a later version says more; None where it is not one."""
-    found = _TRACEPARENT.fullmatch(text) if isinstance(text, str) else None
-    if found is None or found["version"] == "ff" or (found["version"] == "00" and found["rest"]):
+def valid_traceparent(text: object) -> str | None:
+    """Return the value as version 00, without the fields of later versions, or None if it is invalid."""
+    match = _TRACEPARENT.fullmatch(text) if isinstance(text, str) else None
+    if match is None or match["version"] == "ff" or (match["version"] == "00" and match["rest"]):
         return None
-    if not found["trace"].strip("0") or not found["parent"].strip("0"):
+    if not match["trace"].strip("0") or not match["parent"].strip("0"):
         return None
-    return f"00-{found['trace']}-{found['parent']}-{found['flags']}"
+    return f"00-{match['trace']}-{match['parent']}-{match['flags']}"
 
 
 def new_traceparent() -> str:
-    """Of a trace that begins here; not sampled, since nobody here records it."""
+    """Start a trace; not sampled, since KTRDR does not record it."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
 
 
@@ -46,10 +47,10 @@ class Trace:
 
     @classmethod
     def of(cls, request_id: object = None, traceparent: object = None) -> Self:
-        """What was given, as far as it is usable; the rest is made."""
+        """Use the values that are valid and create the others."""
         return cls(
-            usable_request_id(request_id) or secrets.token_hex(16),
-            usable_traceparent(traceparent) or new_traceparent(),
+            valid_request_id(request_id) or secrets.token_hex(16),
+            valid_traceparent(traceparent) or new_traceparent(),
         )
 
     @property
@@ -65,20 +66,21 @@ CURRENT: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
 def current() -> Trace:
-    """That of the work at hand; a new one where nobody asked for it by a request."""
+    """Return the trace of the current request or operation, or a new one outside of both."""
     return CURRENT.get() or Trace.of()
 
 
 def current_headers() -> dict[str, str]:
-    """For a request to the other side; none outside of any work."""
+    """Return the headers for a request to the other side; none outside of a request or operation."""
     trace = CURRENT.get()
     return {} if trace is None else trace.headers
 
 
 @contextmanager
-def belonging_to(trace: Trace) -> Iterator[None]:
-    before = CURRENT.set(trace)
+def use_trace(trace: Trace) -> Iterator[None]:
+    """Make `trace` the current one inside the block."""
+    token = CURRENT.set(trace)
     try:
         yield
     finally:
-        CURRENT.reset(before)
+        CURRENT.reset(token)

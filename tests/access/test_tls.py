@@ -17,9 +17,9 @@ from registry.models import Worker
 from registry.worker_client import Endpoint
 from tests.access.callers import bearer
 from tests.registry.test_registration import MESSAGE
+from worker_agent.certificate import server_context
 from worker_agent.options import read_options
 from worker_agent.testing import StubWorker
-from worker_agent.tls import server_context
 
 pytestmark = pytest.mark.django_db
 Serve = Callable[..., StubWorker]
@@ -134,9 +134,9 @@ def test_a_certificate_that_changed_after_the_registration_is_not_spoken_to(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--tls-cert", "worker.pem"], "go together"),
-        (["--tls-cert", "none.pem", "--tls-key", "none.key"], "none.pem is not there"),
-        (["--tls-cert", "other.pem", "--tls-key", "worker.key"], "do not go together"),
+        (["--tls-cert", "worker.pem"], "must be set together"),
+        (["--tls-cert", "none.pem", "--tls-key", "none.key"], "none.pem does not exist"),
+        (["--tls-cert", "other.pem", "--tls-key", "worker.key"], "do not match"),
         (["--tls-cert", "worker.pem", "--tls-key", "worker.key", "--public-url", "http://a:1"], "https://"),
         (["--public-url", "https://a:1"], "http://"),
     ],

@@ -13,12 +13,12 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.agent.conftest import Running
-from worker_agent import usage
-from worker_agent.lag import EVERY_S, LoopLag
-from worker_agent.metrics import CONTENT_TYPE, Family, text
+from worker_agent.monitoring import nvidia_smi
+from worker_agent.monitoring.loop_lag import INTERVAL_S, LoopLag
+from worker_agent.monitoring.usage import Usage, measure_tree
 from worker_agent.protocol import Registration
+from worker_agent.server.prometheus import CONTENT_TYPE, Family, render
 from worker_agent.testing import FakeBackend
-from worker_agent.usage import Usage, gpu_bytes_by_process, of_tree
 
 
 async def scraped(worker: Registration) -> dict[str, Metric]:
@@ -93,7 +93,7 @@ async def test_a_report_that_waits_is_seen(agent: Running, backend: FakeBackend)
 
 def test_names_with_every_odd_character_survive_the_format():
     odd = 'back\\slash "quote" new\nline é {}'
-    printed = text([Family("a", "gauge", odd, (({"label": odd}, 1.5), ({"label": "b"}, 1e-9)))])
+    printed = render([Family("a", "gauge", odd, (({"label": odd}, 1.5), ({"label": "b"}, 1e-9)))])
     (family,) = text_string_to_metric_families(printed)
     assert [(s.labels["label"], s.value) for s in family.samples] == [(odd, 1.5), ("b", 1e-9)]
     assert family.documentation == odd
@@ -111,13 +111,13 @@ def test_processor_time_of_children_that_have_ended_counts():
     assert parent.stdout is not None
     with parent:
         assert parent.stdout.readline() == b"done\n"
-        found = of_tree(parent.pid)
+        found = measure_tree(parent.pid)
         parent.stdin.close()
     assert found is not None
     assert found.cpu_s > 0.3
     assert found.processes == 1
-    assert of_tree(parent.pid) is None
-    assert of_tree(None) is None
+    assert measure_tree(parent.pid) is None
+    assert measure_tree(None) is None
 
 
 def test_gpu_memory_is_that_of_the_jobs_own_processes(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
@@ -127,12 +127,12 @@ def test_gpu_memory_is_that_of_the_jobs_own_processes(tmp_path: Any, monkeypatch
     )
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    told = gpu_bytes_by_process()
+    told = nvidia_smi.memory_by_process()
     assert told == {os.getpid(): 128 * 1024**2, 1: 500 * 1024**2}
-    found = of_tree(os.getpid(), told)
+    found = measure_tree(os.getpid(), told)
     assert isinstance(found, Usage)
     assert found.gpu_bytes == 128 * 1024**2
-    assert of_tree(os.getpid(), None).gpu_bytes is None, "unknown, not nought"
+    assert measure_tree(os.getpid(), None).gpu_bytes is None, "unknown, not nought"
 
 
 @pytest.mark.parametrize("script", ["exit 9", "sleep 5"])
@@ -141,15 +141,15 @@ def test_a_tool_that_fails_or_hangs_says_nothing(tmp_path: Any, monkeypatch: pyt
     tool.write_text(f"#!/bin/sh\nexec {script}\n" if script.startswith("sleep") else f"#!/bin/sh\n{script}\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(usage, "NVIDIA_SMI_TIMEOUT_S", 0.2)
-    assert gpu_bytes_by_process() is None
+    monkeypatch.setattr(nvidia_smi, "TIMEOUT_S", 0.2)
+    assert nvidia_smi.memory_by_process() is None
 
 
 async def test_a_loop_that_was_held_up_is_late():
     lag = LoopLag()
     watching = asyncio.create_task(lag.watch())
     await asyncio.sleep(0)
-    time.sleep(EVERY_S + 0.3)  # what nobody may do in the loop
+    time.sleep(INTERVAL_S + 0.3)  # what nobody may do in the loop
     while lag.worst_s == 0:
         await asyncio.sleep(0.01)
     watching.cancel()

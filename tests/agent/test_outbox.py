@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from worker_agent.backend.outbox import Outbox, OutboxEntry
 from worker_agent.protocol import FinishedOperation, Outcome, Report
-from worker_agent.reports import Kept, Outbox
 
 
 class Listening:
@@ -38,13 +38,13 @@ async def test_nobody_hears_of_a_report_before_it_is_on_disk_and_its_worker_idle
     outbox.load()
     delivering = asyncio.create_task(outbox.deliver())
     report = Report(attempt=1, instance_id="i", outcome=Outcome.COMPLETED, result={})
-    kept = Kept(finished=FinishedOperation(operation_id="op", report=report), files={}, directory="")
-    monkeypatch.setattr("worker_agent.reports.os.fsync", slow)
+    kept = OutboxEntry(finished=FinishedOperation(operation_id="op", report=report), files={}, directory="")
+    monkeypatch.setattr("worker_agent.backend.outbox.os.fsync", slow)
 
     told_when_idle: list[list[str]] = []
 
     async def finish() -> None:
-        await outbox.keep(kept)
+        await outbox.add(kept)
         told_when_idle.append(list(client.told))
 
     finishing = asyncio.create_task(finish())
@@ -55,6 +55,6 @@ async def test_nobody_hears_of_a_report_before_it_is_on_disk_and_its_worker_idle
     await asyncio.wait_for(finishing, 10)
     await asyncio.wait_for(client.heard.wait(), 10)
     assert told_when_idle == [[]]
-    assert await outbox.delivered(10)
+    assert await outbox.wait_until_empty(10)
     assert list(tmp_path.iterdir()) == [], "nothing is left to be told again after a restart"
     delivering.cancel()

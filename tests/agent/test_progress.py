@@ -5,24 +5,24 @@ from types import SimpleNamespace
 
 import pytest
 
-from worker_agent.running import RunningOperation
+from worker_agent.attempt.record import AttemptRecord
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Its `now` is what the agent takes for the time."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("worker_agent.running.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr("worker_agent.attempt.record.time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
 
 
 @pytest.fixture
-def operation() -> RunningOperation:
-    return RunningOperation("op", "t", 1, Path())
+def operation() -> AttemptRecord:
+    return AttemptRecord("op", "t", 1, Path())
 
 
 def test_the_rest_is_told_by_the_pace_so_far_and_not_before_there_is_one(
-    clock: SimpleNamespace, operation: RunningOperation
+    clock: SimpleNamespace, operation: AttemptRecord
 ) -> None:
     operation.set_progress({"percentage": 0})
     clock.now = 5.0
@@ -34,7 +34,7 @@ def test_the_rest_is_told_by_the_pace_so_far_and_not_before_there_is_one(
 
 
 def test_what_an_earlier_attempt_made_is_no_part_of_the_pace(
-    clock: SimpleNamespace, operation: RunningOperation
+    clock: SimpleNamespace, operation: AttemptRecord
 ) -> None:
     """A resumed training says that it loads its bars, and then leaps to the epoch where it goes on."""
     operation.set_progress({"percentage": 1, "current_step": "loading bars"})

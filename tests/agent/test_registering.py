@@ -6,10 +6,10 @@ import pytest
 from aiohttp import web
 
 from tests.agent.conftest import Running
-from worker_agent import client as client_module
-from worker_agent.client import BackendClient, BackendError
+from worker_agent.backend import client as client_module
+from worker_agent.backend.backoff import jitter
+from worker_agent.backend.client import BackendClient, BackendError
 from worker_agent.protocol import Deregistration, RunningOperation
-from worker_agent.reports import jitter
 from worker_agent.testing import FakeBackend, hang, lose_answer, lose_request, status
 
 

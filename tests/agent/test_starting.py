@@ -79,7 +79,7 @@ async def test_an_input_with_another_content_fails_the_operation(agent: Running,
     report = await backend.report_of("op")
     assert report.outcome is Outcome.FAILED
     assert report.error is not None
-    assert "came with another content" in report.error.message
+    assert "does not match its SHA-256" in report.error.message
     assert agent.marks == []
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.agent.conftest import Running
 from worker_agent.testing import FakeBackend
-from worker_agent.trace import Trace, usable_request_id, usable_traceparent
+from worker_agent.trace import Trace, valid_request_id, valid_traceparent
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
@@ -38,7 +38,7 @@ async def test_every_line_and_every_call_of_an_operation_carry_its_request_and_i
     }  # fmt: skip
     about = [line for line in lines(agent) if "operation_id" in line]
     assert all(names.items() <= line.items() for line in about)
-    assert {"op begins", "line 0", "line 1", "op has ended: cancelled", "the report of op is delivered"} <= {
+    assert {"attempt started", "line 0", "line 1", "attempt ended: cancelled", "report delivered"} <= {
         line["event"] for line in about
     }
     assert {line["logger"] for line in about if line["event"].startswith("line ")} == {"job"}
@@ -67,8 +67,8 @@ async def test_a_trace_that_is_none_is_replaced_and_refuses_nothing(
     assert status == 200
     await backend.report_of("op")
     ((_, request_id, made),) = [call for call in backend.traces if call[0] == "report"]
-    assert usable_request_id(request_id) == request_id
-    assert usable_traceparent(made) == made
+    assert valid_request_id(request_id) == request_id
+    assert valid_traceparent(made) == made
 
 
 class _Raw:
@@ -107,12 +107,12 @@ async def test_a_form_of_log_that_does_not_exist_stops_the_start(agent: Running)
     ],
 )
 def test_a_traceparent_is_read_as_the_recommendation_says(given: object, usable: str | None):
-    assert usable_traceparent(given) == usable
+    assert valid_traceparent(given) == usable
     made = Trace.of(None, given).traceparent
-    assert made == usable if usable else usable_traceparent(made) == made
+    assert made == usable if usable else valid_traceparent(made) == made
 
 
 @pytest.mark.parametrize("given", ["", " ", "a b", "a\n", "x" * 65, "-x", "é", None])
 def test_a_request_id_that_would_forge_a_line_is_replaced(given: object):
-    assert usable_request_id(given) is None
+    assert valid_request_id(given) is None
     assert len(Trace.of(given).request_id) == 32

@@ -10,8 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from worker_agent.base import OperationSpec, WorkerAPIBase
-from worker_agent.job import Job
+from worker_agent.base import Job, OperationSpec, WorkerAPIBase
 from worker_agent.protocol import InvalidInput
 
 

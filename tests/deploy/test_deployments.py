@@ -11,8 +11,8 @@ import yaml
 from django.core.management import get_commands
 
 from tests.stack.system import ROOT
-from worker_agent.agent import LAST_WORDS_S
-from worker_agent.job_process import EXIT_GRACE_S, TERM_GRACE_S
+from worker_agent.agent import FINAL_REPORT_S
+from worker_agent.job.process import EXIT_GRACE_S, TERM_GRACE_S
 from workers.backtest import BacktestWorker
 from workers.training import TrainingWorker
 
@@ -22,7 +22,7 @@ OF_COMPOSE = {"KTRDR_BIND", "KTRDR_PORT", "KTRDR_HOSTS"}
 """Read by compose.yml alone."""
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 GUNICORN_GRACE_S = 30
-LONGEST_GOODBYE_S = TERM_GRACE_S + EXIT_GRACE_S + 2 * LAST_WORDS_S
+LONGEST_GOODBYE_S = TERM_GRACE_S + EXIT_GRACE_S + 2 * FINAL_REPORT_S
 """What an agent needs to leave after the grace that it gives its job."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import trustme
 
-from worker_agent.tls import server_context
+from worker_agent.certificate import server_context
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.system import System
 from tests.waiting import until
-from worker_agent.client import Unauthorized
+from worker_agent.backend.client import Unauthorized
 from worker_agent.protocol import Deregistration
 from worker_agent.testing import StubWorker
 

@@ -87,7 +87,7 @@ def test_two_attempts_keep_their_own_numbers(settings: Any) -> None:
 def test_a_log_that_is_too_long_ends_with_a_line_that_says_so(
     sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telemetry, "MAX_LOG_LINES", 5)
+    monkeypatch.setattr(telemetry, "OPERATION_LOG_LINES", 5)
     operation, attempt = running()
     first = 1
     for size in sizes:
@@ -103,7 +103,7 @@ def test_a_log_that_is_too_long_ends_with_a_line_that_says_so(
 def test_metrics_that_are_too_many_are_cut_with_one_event(
     sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telemetry, "MAX_METRIC_POINTS", 5)
+    monkeypatch.setattr(telemetry, "OPERATION_METRIC_POINTS", 5)
     operation, attempt = running()
     first = 1
     for size in sizes:

@@ -15,7 +15,7 @@ from tests.factories import CapabilityFactory, OperationFactory
 from tests.operations.scripted_worker import ScriptedWorker
 from tests.operations.test_dispatch import due, with_workers, work
 from worker_agent.protocol import OperationError
-from worker_agent.trace import usable_request_id, usable_traceparent
+from worker_agent.trace import valid_request_id, valid_traceparent
 
 ME = Actor("user:test")
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -33,7 +33,7 @@ def submit(api: APIClient, **headers: str) -> Operation:
     CapabilityFactory()
     answer = api.post("/operations", ECHO, headers=headers)
     assert answer.status_code == 202, answer.content
-    assert usable_request_id(answer["X-Request-ID"])
+    assert valid_request_id(answer["X-Request-ID"])
     return Operation.objects.get(pk=answer.json()["operation_id"])
 
 
@@ -58,8 +58,8 @@ def test_an_operation_keeps_the_request_and_the_trace_that_asked_for_it(api: API
 )
 def test_what_is_unusable_is_replaced_and_refuses_nothing(api: APIClient, headers: dict[str, str]) -> None:
     operation = submit(api, **headers)
-    assert usable_request_id(operation.request_id) == operation.request_id
-    assert usable_traceparent(operation.traceparent) == operation.traceparent
+    assert valid_request_id(operation.request_id) == operation.request_id
+    assert valid_traceparent(operation.traceparent) == operation.traceparent
 
 
 @pytest.mark.django_db

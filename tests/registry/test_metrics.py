@@ -37,7 +37,7 @@ def test_a_worker_that_cannot_be_read_is_down_for_prometheus_and_says_why(
     api: APIClient, neighbour: Neighbour, monkeypatch: pytest.MonkeyPatch, instead: object, says: str
 ) -> None:
     monkeypatch.setattr("registry.api.metrics.TIMEOUT_S", 0.3)
-    neighbour("w-1").instead["figures"].append(instead)
+    neighbour("w-1").instead["prometheus_metrics"].append(instead)
     answer = api.get("/workers/w-1/metrics")
     assert answer.status_code == 503
     assert says in answer.json()["detail"]
@@ -48,7 +48,7 @@ def test_a_worker_that_is_known_to_be_away_is_not_asked(api: APIClient, neighbou
         "w-1", status="TEMPORARILY_UNAVAILABLE", unavailable_since=Now(), health_problem="refused"
     )
     assert "refused" in api.get("/workers/w-1/metrics").json()["detail"]
-    assert stub.asked == []
+    assert stub.requests == []
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/workers", "/workers/w-1/metrics"])

@@ -15,9 +15,9 @@ from prometheus_client.metrics_core import Metric
 from ktrdr_site.metrics import figures
 from worker_agent.agent import Agent
 from worker_agent.base import WorkerAPIBase
-from worker_agent.metrics import Family, of_agent
+from worker_agent.monitoring.usage import Usage
 from worker_agent.options import Options
-from worker_agent.usage import Usage
+from worker_agent.server.prometheus import Family, agent_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYED = ROOT / "deploy" / "observability"
@@ -40,7 +40,7 @@ def agent(tmp_path: Path) -> list[Family]:
     options = Options(
         "127.0.0.1", 1, "http://127.0.0.1:1", "quiet-1", "http://127.0.0.1:2", tmp_path, "token"
     )
-    return list(of_agent(Agent(QuietWorker(), options, "i"), Usage(1.0, 1, 1, 1)))
+    return list(agent_metrics(Agent(QuietWorker(), options, "i"), Usage(1.0, 1, 1, 1)))
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def table(site: list[Metric], agent: list[Family]) -> list[str]:
         for metric in site
     ]
     rows += [
-        (family.name, family.kind, tuple(family.samples[0][0]) if family.samples else (), family.meaning)
+        (family.name, family.kind, tuple(family.samples[0][0]) if family.samples else (), family.description)
         for family in agent
     ]
     return [

@@ -30,9 +30,11 @@ def test_an_operation_is_followed_by_its_id_and_by_its_requests_id_through_every
         answer = http.post("/market-data", files={"file": ("a.csv", BARS)}, data=fields, headers=ASKED)
     assert answer.headers["X-Request-ID"] == "req-42"
     operation_id = answer.json()["operation_id"]
-    delivered = f"the report of {operation_id} is delivered"
     until(
-        lambda: any(line["event"] == delivered for _, line in lines(system_over_tls)),
+        lambda: any(
+            (line["event"], line.get("operation_id")) == ("report delivered", operation_id)
+            for _, line in lines(system_over_tls)
+        ),
         "the report is delivered", 60, lambda: system_over_tls.output,
     )  # fmt: skip
     said = lines(system_over_tls)

@@ -1,11 +1,11 @@
-"""Both ends of the protocol for tests and load: a backend for a real worker, a worker for a real backend.
+"""Both ends of the protocol for tests and load: a fake backend for a real worker, a stub worker for a real backend.
 
-Each serves on a free port of 127.0.0.1 while its `async with` lasts, speaks `protocol.py`, remembers what it was
-told, and can be made to answer as no honest peer would. Neither needs a database or runs a job.
+Each serves on a free port of 127.0.0.1 inside its `async with`, implements `protocol.py`, records the requests it gets,
+and can be made to misbehave. Neither needs a database or runs a job.
 """
 
-from worker_agent.testing.backend import FakeBackend
-from worker_agent.testing.served import Answer, hang, late, lose_answer, lose_request, status
-from worker_agent.testing.worker import StubWorker
+from worker_agent.testing.fake_backend import FakeBackend
+from worker_agent.testing.fake_server import Answer, hang, late, lose_answer, lose_request, status
+from worker_agent.testing.stub_worker import StubWorker
 
 __all__ = ["Answer", "FakeBackend", "StubWorker", "hang", "late", "lose_answer", "lose_request", "status"]

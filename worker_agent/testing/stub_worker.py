@@ -1,4 +1,4 @@
-"""A worker as the backend sees it, without job processes: hundreds of them fit into one process."""
+"""A worker without job processes, for tests of the backend: hundreds of them fit into one process."""
 
 import asyncio
 import itertools
@@ -14,7 +14,9 @@ from typing import Any, Self
 from aiohttp import web
 from pydantic import JsonValue, ValidationError
 
-from worker_agent.client import BackendClient, BackendError, Refused, TooBusy, Unauthorized
+from worker_agent.backend.backoff import jitter
+from worker_agent.backend.client import BackendClient, BackendError, Refused, TooBusy, Unauthorized
+from worker_agent.backend.registrar import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from worker_agent.protocol import (
     PROTOCOL_VERSION,
     AgentOperation,
@@ -33,17 +35,15 @@ from worker_agent.protocol import (
     StartAnswer,
     StartRequest,
 )
-from worker_agent.registration import FIRST_PAUSE_S, LONGEST_PAUSE_S
-from worker_agent.reports import jitter
-from worker_agent.testing.served import Served, message
+from worker_agent.testing.fake_server import FakeServer, message_response
 
-REMEMBERED = 1000
+REMEMBERED_OPERATIONS = 1000
 REPORT_PAUSE_S = 0.2
 
 
 @dataclass(slots=True)
-class Known:
-    """An operation that the stub took."""
+class StubOperation:
+    """An operation that the stub accepted."""
 
     attempt: int
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -51,11 +51,11 @@ class Known:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class StubWorker(Served):
-    """Takes one operation at a time, "works" for `work_s`, reports. Routes: health, start, operation, metrics, logs,
-    cancel, drain, figures.
+class StubWorker(FakeServer):
+    """Accepts one operation at a time, waits `work_s` seconds, and reports it.
 
-    `runs` has (operation id, attempt) of everything that it really began.
+    Routes: health, start, operation, metrics, logs, cancel, drain, prometheus_metrics. `runs` contains (operation id,
+    attempt) of every operation that it started.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class StubWorker(Served):
         self.draining = False
         self.current: RunningOperation | None = None
         self.runs: list[tuple[str, int]] = []
-        self.known: OrderedDict[str, Known] = OrderedDict()
+        self.operations: OrderedDict[str, StubOperation] = OrderedDict()
         self.undelivered: dict[str, FinishedOperation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -92,7 +92,7 @@ class StubWorker(Served):
             self.route("GET", "/health", self.health),
             self.route("POST", f"/{self.operation_type}/start", self.start),
             self.route("POST", "/drain", self.drain),
-            self.route("GET", "/metrics", self.figures),
+            self.route("GET", "/metrics", self.prometheus_metrics),
             self.route("GET", "/api/v1/operations/{operation_id}", self.operation),
             self.route("GET", "/api/v1/operations/{operation_id}/metrics", self.metrics),
             self.route("GET", "/api/v1/operations/{operation_id}/logs", self.logs),
@@ -114,8 +114,8 @@ class StubWorker(Served):
         await self.client.__aexit__(kind, error, trace)
 
     async def register(self) -> None:
-        """Once accepted it returns; told to come again, it does, as an agent would. Raises what else the backend answers (`BackendError`)."""
-        announced = OperationType(
+        """Register. Tries again while the backend is busy, as an agent does; raises its other errors (`BackendError`)."""
+        operation_type = OperationType(
             operation_type=self.operation_type,
             start_path=f"/{self.operation_type}/start",
             parameters_schema={"type": "object"},
@@ -128,7 +128,7 @@ class StubWorker(Served):
             instance_id=self.instance_id,
             version="stub",
             protocol_version=self.protocol_version,
-            operation_types=(announced,),
+            operation_types=(operation_type,),
             current_operation=self.current,
             completed_operations=tuple(self.undelivered.values()),
         )
@@ -142,7 +142,7 @@ class StubWorker(Served):
         self.backend_token = answer.backend_token
 
     async def health(self, _: web.Request) -> web.StreamResponse:
-        return message(
+        return message_response(
             Health(
                 status=AgentState.BUSY if self.current or self.draining else AgentState.IDLE,
                 worker_id=self.worker_id,
@@ -153,56 +153,58 @@ class StubWorker(Served):
             )
         )
 
-    async def figures(self, _: web.Request) -> web.StreamResponse:
+    async def prometheus_metrics(self, _: web.Request) -> web.StreamResponse:
         return web.Response(text=f"ktrdr_agent_busy {int(self.current is not None)}\n")
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         try:
-            wanted = StartRequest.model_validate_json(await request.read())
+            start = StartRequest.model_validate_json(await request.read())
         except ValidationError as error:
             return web.json_response({"detail": str(error)}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-        operation_id = wanted.task_id or secrets.token_hex(8)
-        known = self.known.get(operation_id)
-        if known is not None and wanted.attempt <= known.attempt:
-            if wanted.attempt < known.attempt:
-                return web.json_response({"detail": "a newer attempt was here"}, status=HTTPStatus.CONFLICT)
-            return message(StartAnswer(operation_id=operation_id))
+        operation_id = start.task_id or secrets.token_hex(8)
+        operation = self.operations.get(operation_id)
+        if operation is not None and start.attempt <= operation.attempt:
+            if start.attempt < operation.attempt:
+                return web.json_response(
+                    {"detail": "This worker has received a newer attempt."}, status=HTTPStatus.CONFLICT
+                )
+            return message_response(StartAnswer(operation_id=operation_id))
         if self.current is not None or self.draining:
             busy = BusyAnswer(current_operation=self.current.operation_id if self.current else None)
-            return message(busy, HTTPStatus.SERVICE_UNAVAILABLE)
-        self._begin(operation_id, wanted.attempt)
-        return message(StartAnswer(operation_id=operation_id))
+            return message_response(busy, HTTPStatus.SERVICE_UNAVAILABLE)
+        self._start(operation_id, start.attempt)
+        return message_response(StartAnswer(operation_id=operation_id))
 
-    def _begin(self, operation_id: str, attempt: int) -> None:
+    def _start(self, operation_id: str, attempt: int) -> None:
         self.current = RunningOperation(operation_id=operation_id, attempt=attempt)
         self.runs.append((operation_id, attempt))
-        self.known[operation_id] = Known(attempt)
-        while len(self.known) > REMEMBERED:
-            self.known.popitem(last=False)
+        self.operations[operation_id] = StubOperation(attempt)
+        while len(self.operations) > REMEMBERED_OPERATIONS:
+            self.operations.popitem(last=False)
         task = asyncio.create_task(self._work(operation_id))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _work(self, operation_id: str) -> None:
-        known = self.known[operation_id]
+        operation = self.operations[operation_id]
         outcome = Outcome.COMPLETED
         if self.work_s > 0:
             try:
-                await asyncio.wait_for(known.stop.wait(), self.work_s)
+                await asyncio.wait_for(operation.stop.wait(), self.work_s)
                 outcome = Outcome.CANCELLED
             except TimeoutError:
                 outcome = Outcome.COMPLETED
-        known.report = Report(
-            attempt=known.attempt,
+        operation.report = Report(
+            attempt=operation.attempt,
             instance_id=self.instance_id,
             outcome=outcome,
             result={"worker": self.worker_id} if outcome is Outcome.COMPLETED else None,
         )
         self.current = None
-        await self._deliver(operation_id, known.report)
+        await self._deliver(operation_id, operation.report)
 
     async def _deliver(self, operation_id: str, report: Report) -> None:
-        """Again and again, as an agent does, until it is taken or refused for good."""
+        """Send the report, as an agent does, until the backend accepts it or rejects it finally."""
         self.undelivered[operation_id] = FinishedOperation(operation_id=operation_id, report=report)
         while True:
             try:
@@ -217,38 +219,42 @@ class StubWorker(Served):
             else:
                 break
         del self.undelivered[operation_id]
-        await self.tell()
+        await self.notify()
 
     async def operation(self, request: web.Request) -> web.StreamResponse:
         operation_id = request.match_info["operation_id"]
-        known = self.known.get(operation_id)
-        if known is None:
-            return web.json_response({"detail": "unknown"}, status=HTTPStatus.NOT_FOUND)
-        shown: dict[str, Any] = {"state": "running", "progress": Progress(percentage=50.0)}
-        if known.report is not None:
-            shown = {"state": known.report.outcome.value, "progress": Progress(percentage=100.0)}
-        return message(
+        operation = self.operations.get(operation_id)
+        if operation is None:
+            return web.json_response(
+                {"detail": "This worker does not know the operation."}, status=HTTPStatus.NOT_FOUND
+            )
+        state: dict[str, Any] = {"state": "running", "progress": Progress(percentage=50.0)}
+        if operation.report is not None:
+            state = {"state": operation.report.outcome.value, "progress": Progress(percentage=100.0)}
+        return message_response(
             AgentOperation(
                 operation_id=operation_id,
                 operation_type=self.operation_type,
-                attempt=known.attempt,
-                started_at=known.started_at,
-                report=known.report,
-                **shown,
+                attempt=operation.attempt,
+                started_at=operation.started_at,
+                report=operation.report,
+                **state,
             )
         )
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        return message(MetricsPage(results=(), next_cursor=int(request.query.get("cursor", "0"))))
+        return message_response(MetricsPage(results=(), next_cursor=int(request.query.get("cursor", "0"))))
 
     async def logs(self, request: web.Request) -> web.StreamResponse:
-        return message(LogsPage(results=(), next_cursor=int(request.query.get("cursor", "0"))))
+        return message_response(LogsPage(results=(), next_cursor=int(request.query.get("cursor", "0"))))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
-        known = self.known.get(request.match_info["operation_id"])
-        if known is None:
-            return web.json_response({"detail": "unknown"}, status=HTTPStatus.NOT_FOUND)
-        known.stop.set()
+        operation = self.operations.get(request.match_info["operation_id"])
+        if operation is None:
+            return web.json_response(
+                {"detail": "This worker does not know the operation."}, status=HTTPStatus.NOT_FOUND
+            )
+        operation.stop.set()
         return await self.operation(request)
 
     async def drain(self, request: web.Request) -> web.StreamResponse:

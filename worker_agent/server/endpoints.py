@@ -1,4 +1,4 @@
-"""The agent's HTTP endpoints. Only the backend may use them: it alone has the token of this incarnation."""
+"""The agent's HTTP endpoints. Only the backend may use them, with the token that this process got at registration."""
 
 import asyncio
 import hmac
@@ -10,33 +10,33 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from worker_agent import metrics
 from worker_agent.agent import Agent, Busy, OlderAttempt
+from worker_agent.attempt.record import AttemptRecord
+from worker_agent.operation_spec import OperationSpec
 from worker_agent.protocol import BusyAnswer, LogsPage, MetricsPage, StartAnswer, StartRequest
-from worker_agent.running import RunningOperation
+from worker_agent.server import prometheus
 from worker_agent.trace import REQUEST_ID_HEADER, TRACEPARENT_HEADER
-from worker_agent.work import OperationSpec
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-MAX_START = 16 * 1024**2
+MAX_REQUEST_BYTES = 16 * 1024**2
 MAX_CURSOR = 2**62
 
 
-def message(model: BaseModel, status: int = HTTPStatus.OK) -> web.Response:
+def message_response(model: BaseModel, status: int = HTTPStatus.OK) -> web.Response:
     return web.Response(text=model.model_dump_json(), status=status, content_type="application/json")
 
 
-def problem(status: HTTPStatus, detail: str, **more: Any) -> web.Response:
-    body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail, **more}
+def problem(status: HTTPStatus, detail: str, **members: Any) -> web.Response:
+    body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail, **members}
     return web.json_response(body, status=status, content_type="application/problem+json")
 
 
-def application(agent: Agent) -> web.Application:
-    app = web.Application(middlewares=[_guard(agent)], client_max_size=MAX_START)
+def create_application(agent: Agent) -> web.Application:
+    app = web.Application(middlewares=[_guard(agent)], client_max_size=MAX_REQUEST_BYTES)
     routes = Endpoints(agent)
     app.router.add_get("/health", routes.health)
     app.router.add_get("/", routes.index)
-    app.router.add_get("/metrics", routes.prometheus)
+    app.router.add_get("/metrics", routes.prometheus_metrics)
     app.router.add_post("/drain", routes.drain)
     app.router.add_get("/api/v1/operations", routes.operations)
     app.router.add_get("/api/v1/operations/{operation_id}", routes.operation)
@@ -50,10 +50,9 @@ def application(agent: Agent) -> web.Application:
 
 def _is_backend(agent: Agent, request: web.Request) -> bool:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    known = agent.backend_token
-    if scheme.lower() != "bearer" or not known:
+    if scheme.lower() != "bearer" or not agent.backend_token:
         return False
-    return hmac.compare_digest(token.strip().encode(), known.encode())
+    return hmac.compare_digest(token.strip().encode(), agent.backend_token.encode())
 
 
 def _guard(agent: Agent) -> Any:
@@ -61,11 +60,11 @@ def _guard(agent: Agent) -> Any:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         request["is_backend"] = _is_backend(agent, request)
         if request["is_backend"]:
-            if request.path != "/metrics":  # who only reads figures has not asked for our health
+            if request.path != "/metrics":  # a scrape is not a health check
                 agent.registrar.heard_from_backend()
         elif request.path != "/health":
             return problem(
-                HTTPStatus.UNAUTHORIZED, "Only the backend with which this worker is registered may ask."
+                HTTPStatus.UNAUTHORIZED, "Only the backend with which this worker is registered may call it."
             )
         try:
             return await handler(request)
@@ -83,7 +82,7 @@ class Endpoints:
         health = self.agent.health()
         if not request["is_backend"]:
             return web.json_response({"status": health.status})
-        return message(health)
+        return message_response(health)
 
     async def index(self, request: web.Request) -> web.Response:
         return web.json_response(
@@ -104,80 +103,80 @@ class Endpoints:
             except ValidationError as error:
                 if error.errors()[0]["type"] == "json_invalid":
                     return problem(HTTPStatus.BAD_REQUEST, "The body is not JSON.")
-                return _invalid(error)
+                return _validation_problem(error)
             operation_id = start.task_id or secrets.token_hex(8)
-            asked = {
+            origin = {
                 "request_id": start.request_id or request.headers.get(REQUEST_ID_HEADER),
                 "traceparent": start.traceparent or request.headers.get(TRACEPARENT_HEADER),
             }
-            start = start.model_copy(update=asked)
+            start = start.model_copy(update=origin)
             try:
                 self.agent.start(spec, start, operation_id)
             except Busy as busy:
-                return message(
+                return message_response(
                     BusyAnswer(current_operation=busy.operation_id), HTTPStatus.SERVICE_UNAVAILABLE
                 )
             except OlderAttempt as error:
                 return problem(HTTPStatus.CONFLICT, str(error))
             except ValidationError as error:
-                return _invalid(error)
-            return message(StartAnswer(operation_id=operation_id))
+                return _validation_problem(error)
+            return message_response(StartAnswer(operation_id=operation_id))
 
         return handler
 
     async def operations(self, request: web.Request) -> web.Response:
-        known = [operation.shown().model_dump(mode="json") for operation in self.agent.known()]
-        return web.json_response({"results": known})
+        operations = [record.to_message().model_dump(mode="json") for record in self.agent.records()]
+        return web.json_response({"results": operations})
 
-    def _found(self, request: web.Request) -> RunningOperation:
-        operation = self.agent.find(request.match_info["operation_id"])
-        if operation is None:
+    def _record(self, request: web.Request) -> AttemptRecord:
+        record = self.agent.find(request.match_info["operation_id"])
+        if record is None:
             raise web.HTTPNotFound(reason="This worker does not know the operation.")
-        return operation
+        return record
 
     async def operation(self, request: web.Request) -> web.Response:
-        return message(self._found(request).shown())
+        return message_response(self._record(request).to_message())
 
     async def metrics(self, request: web.Request) -> web.Response:
-        page, cursor = self._found(request).metrics_after(_cursor(request))
-        return message(MetricsPage(results=page, next_cursor=cursor))
+        page, cursor = self._record(request).metrics_after(_cursor(request))
+        return message_response(MetricsPage(results=page, next_cursor=cursor))
 
     async def logs(self, request: web.Request) -> web.Response:
-        page, cursor = self._found(request).logs_after(_cursor(request))
-        return message(LogsPage(results=page, next_cursor=cursor))
+        page, cursor = self._record(request).logs_after(_cursor(request))
+        return message_response(LogsPage(results=page, next_cursor=cursor))
 
     async def cancel(self, request: web.Request) -> web.Response:
-        operation = self._found(request)
+        record = self._record(request)
         attempt = request.query.get("attempt")
         if attempt is not None and not (attempt.isascii() and attempt.isdigit() and len(attempt) < 10):
-            return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "attempt is a number.")
+            return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "`attempt` must be a whole number.")
         number = int(attempt) if attempt is not None else None
-        if number not in (None, operation.attempt):
-            return problem(HTTPStatus.CONFLICT, f"Attempt {operation.attempt} of it is here.")
-        self.agent.cancel(operation.operation_id, number, request.query.get("reason", "")[:500])
-        return message(operation.shown(), HTTPStatus.ACCEPTED)
+        if number not in (None, record.attempt):
+            return problem(HTTPStatus.CONFLICT, f"This worker has attempt {record.attempt} of the operation.")
+        self.agent.cancel(record.operation_id, number, request.query.get("reason", "")[:500])
+        return message_response(record.to_message(), HTTPStatus.ACCEPTED)
 
     async def drain(self, request: web.Request) -> web.Response:
         self.agent.drain()
-        return message(self.agent.health(), HTTPStatus.ACCEPTED)
+        return message_response(self.agent.health(), HTTPStatus.ACCEPTED)
 
-    async def prometheus(self, request: web.Request) -> web.Response:
-        usage = await asyncio.to_thread(self.agent.usage)
-        body = metrics.text(metrics.of_agent(self.agent, usage)).encode()
-        return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
+    async def prometheus_metrics(self, request: web.Request) -> web.Response:
+        usage = await asyncio.to_thread(self.agent.job_usage)
+        body = prometheus.render(prometheus.agent_metrics(self.agent, usage)).encode()
+        return web.Response(body=body, headers={"Content-Type": prometheus.CONTENT_TYPE})
 
 
 def _cursor(request: web.Request) -> int:
     text = request.query.get("cursor", "0")
     if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > MAX_CURSOR:
-        raise web.HTTPUnprocessableEntity(reason="cursor is a number of at least 0.")
+        raise web.HTTPUnprocessableEntity(reason="`cursor` must be a whole number of at least 0.")
     return int(text)
 
 
-def _invalid(error: ValidationError) -> web.Response:
+def _validation_problem(error: ValidationError) -> web.Response:
     errors = [
-        {"pointer": "/" + "/".join(str(part) for part in one["loc"]), "detail": one["msg"]}
-        for one in error.errors(include_url=False, include_input=False)[:20]
+        {"pointer": "/" + "/".join(str(part) for part in item["loc"]), "detail": item["msg"]}
+        for item in error.errors(include_url=False, include_input=False)[:20]
     ]
     first = errors[0]
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{first['pointer']}: {first['detail']}", errors=errors)

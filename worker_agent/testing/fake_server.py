@@ -1,4 +1,4 @@
-"""A server on a free port of 127.0.0.1 that remembers what it was asked, and the ways in which it can misbehave."""
+"""A server on a free port of 127.0.0.1 that records its requests, and responses that misbehave."""
 
 import asyncio
 import socket
@@ -15,12 +15,12 @@ from pydantic import BaseModel
 from worker_agent.trace import REQUEST_ID_HEADER, TRACEPARENT_HEADER
 
 Answer = Callable[[web.Request, Callable[[], Awaitable[web.StreamResponse]]], Awaitable[web.StreamResponse]]
-"""Instead of the honest answer, which the second argument would give."""
+"""Creates a response. The second argument calls the regular handler."""
 WAIT_S = 20.0
 
 
 def status(code: int, text: str = "") -> Answer:
-    """Refuses: nothing is taken in."""
+    """Respond with this status; the regular handler is not called."""
 
     async def answer(_: web.Request, __: Callable[[], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
         return web.Response(status=code, text=text)
@@ -29,7 +29,7 @@ def status(code: int, text: str = "") -> Answer:
 
 
 async def hang(_: web.Request, __: Callable[[], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
-    """Takes the request and never answers."""
+    """Accept the request and never respond."""
     await asyncio.Event().wait()
     raise AssertionError
 
@@ -37,52 +37,52 @@ async def hang(_: web.Request, __: Callable[[], Awaitable[web.StreamResponse]]) 
 async def lose_request(
     request: web.Request, _: Callable[[], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """The connection breaks before anything is taken in."""
+    """Break the connection before the request is handled."""
     assert request.transport is not None
     request.transport.abort()
     return web.Response()
 
 
 async def lose_answer(
-    request: web.Request, honest: Callable[[], Awaitable[web.StreamResponse]]
+    request: web.Request, handle: Callable[[], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """All is taken in, and the connection breaks before the answer."""
-    answer = await honest()
+    """Handle the request, and break the connection before the response."""
+    response = await handle()
     assert request.transport is not None
     request.transport.abort()
-    return answer
+    return response
 
 
 def late(seconds: float) -> Answer:
-    """Takes all in, and answers when so much time has passed."""
+    """Handle the request, and respond after so many seconds."""
 
     async def answer(
-        _: web.Request, honest: Callable[[], Awaitable[web.StreamResponse]]
+        _: web.Request, handle: Callable[[], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        given = await honest()
+        response = await handle()
         await asyncio.sleep(seconds)
-        return given
+        return response
 
     return answer
 
 
-def message(model: BaseModel, code: int = HTTPStatus.OK) -> web.Response:
+def message_response(model: BaseModel, code: int = HTTPStatus.OK) -> web.Response:
     return web.Response(text=model.model_dump_json(), status=code, content_type="application/json")
 
 
-class Served:
-    """An application on a port of its own; `instead` holds answers that replace the honest ones, once each."""
+class FakeServer:
+    """An application on a port of its own. The answers in `instead` replace those of the handlers, each once."""
 
     def __init__(self) -> None:
         self.url = ""
         self.tls: ssl.SSLContext | None = None
-        """Set before it is entered, it serves https."""
+        """If set before `async with`, the server uses https."""
         self.instead: defaultdict[str, deque[Answer]] = defaultdict(deque)
-        """Route name -> answers for its next requests."""
-        self.asked: list[tuple[str, str]] = []
+        """Route name -> answers to its next requests."""
+        self.requests: list[tuple[str, str]] = []
         """(route name, path) of every request, in order."""
         self.traces: list[tuple[str, str | None, str | None]] = []
-        """(route name, request id, traceparent) of every request, as its headers say."""
+        """(route name, request id, traceparent) of every request, from its headers."""
         self._runner: web.AppRunner | None = None
         self._changed = asyncio.Condition()
 
@@ -94,8 +94,8 @@ class Served:
     ) -> web.RouteDef:
         name = handler.__name__
 
-        async def served(request: web.Request) -> web.StreamResponse:
-            self.asked.append((name, request.path))
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self.requests.append((name, request.path))
             request_id, traceparent = (
                 request.headers.get(h) for h in (REQUEST_ID_HEADER, TRACEPARENT_HEADER)
             )
@@ -105,32 +105,33 @@ class Served:
                     return await self.instead[name].popleft()(request, lambda: handler(request))
                 return await handler(request)
             finally:
-                await self.tell()
+                await self.notify()
 
-        return web.route(method, path, served)
+        return web.route(method, path, handle)
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
-        """Waits until `condition()` holds. Raises TimeoutError."""
+        """Wait until `condition()` is true. Raises TimeoutError."""
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(condition)
 
-    async def tell(self) -> None:
-        """Something has changed: whoever waits looks again."""
+    async def notify(self) -> None:
+        """Have the callers of `until` check their conditions again."""
         async with self._changed:
             self._changed.notify_all()
 
     def count(self, name: str) -> int:
-        return sum(asked == name for asked, _ in self.asked)
+        """Return the number of requests to a route."""
+        return sum(route == name for route, _ in self.requests)
 
     async def __aenter__(self) -> Self:
         application = web.Application(client_max_size=64 * 1024**2)
         application.add_routes(self.routes())
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        listening = socket.create_server(("127.0.0.1", 0), backlog=512)
-        await web.SockSite(self._runner, listening, ssl_context=self.tls).start()
+        listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        await web.SockSite(self._runner, listener, ssl_context=self.tls).start()
         scheme = "https" if self.tls else "http"
-        self.url = f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"
+        self.url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
         return self
 
     async def __aexit__(

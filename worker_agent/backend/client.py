@@ -1,4 +1,4 @@
-"""The agent's calls to the backend. Every call has a total timeout; no redirects; answers are checked."""
+"""The agent's calls to the backend. Every call has a total timeout and follows no redirect; responses are validated."""
 
 import asyncio
 import hashlib
@@ -26,30 +26,30 @@ from worker_agent.protocol import (
 CALL_TIMEOUT_S = 15.0
 FILE_TIMEOUT_S = 600.0
 STALL_TIMEOUT_S = 30.0
-"""A file transfer that moves nothing for so long is broken."""
+"""Without any bytes a file transfer is given up."""
 CHUNK = 256 * 1024
-MAX_ANSWER = 1024**2
-MAX_SHOWN = 300
+MAX_RESPONSE_BYTES = 1024**2
+MAX_EXCERPT = 300
 
 
 class BackendError(Exception):
-    """The backend cannot be reached, or its answer is not one of the protocol: worth another try."""
+    """The backend is unreachable, or its response is not one of the protocol. Trying again may help."""
 
 
 class Unauthorized(BackendError):
-    """The token is not valid (any more): register again."""
+    """The token is invalid or expired; register again."""
 
 
 class TooBusy(BackendError):
-    """The backend asks to come again later."""
+    """The backend asks to try again later."""
 
     def __init__(self, retry_after_s: float) -> None:
-        super().__init__(f"the backend asks to come again in {retry_after_s:g} s")
+        super().__init__(f"the backend is busy; try again in {retry_after_s:g} s")
         self.retry_after_s = retry_after_s
 
 
 class Refused(BackendError):
-    """The backend will not take this, now or later."""
+    """The backend rejects the request; trying again is useless."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"{status}: {reason}")
@@ -57,11 +57,11 @@ class Refused(BackendError):
 
 
 class NoSuchFile(BackendError):
-    """The backend does not have the file, or does not give it to this worker."""
+    """The backend does not have the file, or this worker may not read it."""
 
 
 class Corrupt(BackendError):
-    """The bytes that came do not have the SHA-256 that was asked for."""
+    """The downloaded bytes do not have the requested SHA-256 or size."""
 
 
 @dataclass(slots=True)
@@ -89,7 +89,9 @@ class BackendClient:
         try:
             return RegistrationAnswer.model_validate_json(content)
         except ValidationError as error:
-            raise BackendError(f"the answer to the registration is not one: {_shown(content)}") from error
+            raise BackendError(
+                f"the response to the registration is not a valid answer: {_excerpt(content)}"
+            ) from error
 
     async def deregister(self, message: Deregistration) -> None:
         await self._post("/workers/deregister", message.model_dump_json(), self.worker_token)
@@ -117,12 +119,12 @@ class BackendClient:
         )
 
     async def get_file(self, sha256: str, target: Path, size: int) -> None:
-        """Into `target`, complete or not at all. Raises NoSuchFile, Corrupt, OSError (a full disk)."""
+        """Download to `target`, completely or not at all. Raises NoSuchFile, Corrupt, OSError (a full disk)."""
         timeout = aiohttp.ClientTimeout(
             total=FILE_TIMEOUT_S, sock_read=STALL_TIMEOUT_S, sock_connect=CALL_TIMEOUT_S
         )
         target.parent.mkdir(parents=True, exist_ok=True)
-        digest, got = hashlib.sha256(), 0
+        digest, received = hashlib.sha256(), 0
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
         incoming = Path(name)
         try:
@@ -136,16 +138,16 @@ class BackendClient:
                         )
                     await _raise_for(response)
                     async for chunk in response.content.iter_chunked(CHUNK):
-                        got += len(chunk)
-                        if got > size:
-                            raise Corrupt(f"the file {sha256[:12]} is longer than the {size} bytes announced")
+                        received += len(chunk)
+                        if received > size:
+                            raise Corrupt(f"the file {sha256[:12]} is longer than the announced {size} bytes")
                         digest.update(chunk)
                         file.write(chunk)
             if digest.hexdigest() != sha256:
-                raise Corrupt(f"the file {sha256[:12]} came with another content")
+                raise Corrupt(f"the content of file {sha256[:12]} does not match its SHA-256")
             incoming.replace(target)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise BackendError(f"the file {sha256[:12]} did not come: {_sentence(error)}") from error
+            raise BackendError(f"could not download the file {sha256[:12]}: {_describe(error)}") from error
         finally:
             incoming.unlink(missing_ok=True)
 
@@ -169,11 +171,11 @@ class BackendClient:
                 method, path, token, data=data, headers=headers, timeout=timeout
             ) as response:
                 await _raise_for(response)
-                content = await response.content.read(MAX_ANSWER + 1)
+                content = await response.content.read(MAX_RESPONSE_BYTES + 1)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise BackendError(f"{method} {path}: {_sentence(error)}") from error
-        if len(content) > MAX_ANSWER:
-            raise BackendError(f"{method} {path}: the answer is longer than {MAX_ANSWER} bytes")
+            raise BackendError(f"{method} {path}: {_describe(error)}") from error
+        if len(content) > MAX_RESPONSE_BYTES:
+            raise BackendError(f"{method} {path}: the response is longer than {MAX_RESPONSE_BYTES} bytes")
         return content
 
     def _request(
@@ -201,40 +203,40 @@ async def _raise_for(response: aiohttp.ClientResponse) -> None:
     status = response.status
     if 200 <= status < 300:
         return
-    reason = _shown(await response.content.read(4096))
+    reason = _excerpt(await response.content.read(4096))
     if status == 401:
         raise Unauthorized(reason)
     if 300 <= status < 400:
-        raise BackendError(_redirected(response.headers.get("Location", "")))
+        raise BackendError(_redirect_problem(response.headers.get("Location", "")))
     if status == 429:
-        raise TooBusy(_seconds(response.headers.get("Retry-After")))
+        raise TooBusy(_retry_after_s(response.headers.get("Retry-After")))
     if 400 <= status < 500 and status != 408:
         raise Refused(status, reason)
     raise BackendError(f"the backend answered {status}: {reason}")
 
 
-def _redirected(location: str) -> str:
+def _redirect_problem(location: str) -> str:
     try:
         parts = urlsplit(location)
-        origin = f"{parts.scheme}://{parts.netloc}"[:MAX_SHOWN] if parts.netloc else "another page"
+        origin = f"{parts.scheme}://{parts.netloc}"[:MAX_EXCERPT] if parts.netloc else "another page"
     except ValueError:
         origin = "another address"
     return (
         f"the backend redirects to {origin}, and a worker follows no redirect: "
-        "set KTRDR_API_URL (or --api-url) to the https:// address under which its pages are reached"
+        "set KTRDR_API_URL (or --api-url) to the https:// address of its pages"
     )
 
 
-def _seconds(header: str | None) -> float:
+def _retry_after_s(header: str | None) -> float:
     try:
         return min(300.0, max(0.1, float(header or 1)))
     except ValueError:
         return 1.0
 
 
-def _shown(content: bytes) -> str:
-    return " ".join(content[:MAX_SHOWN].decode("utf-8", "replace").split())
+def _excerpt(content: bytes) -> str:
+    return " ".join(content[:MAX_EXCERPT].decode("utf-8", "replace").split())
 
 
-def _sentence(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return str(error) or type(error).__name__

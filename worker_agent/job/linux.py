@@ -1,4 +1,4 @@
-"""What Linux offers to find and end every process of a job; elsewhere each call does nothing and says so."""
+"""Linux system calls and files for process supervision; on other systems they have no effect."""
 
 import ctypes
 import os
@@ -12,24 +12,29 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 def _prctl(option: int, value: int) -> bool:
     if sys.platform != "linux":
         return False
-    answer: int = ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
-    return answer == 0
+    status: int = ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+    return status == 0
 
 
 def die_with_parent(parent: int) -> None:
-    """SIGKILL for this process when its parent ends; ends it at once where `parent` is gone already."""
+    """Have this process killed when its parent ends; exit at once if `parent` has already ended."""
     if _prctl(PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != parent:
         os._exit(1)
 
 
 def adopt_orphans() -> bool:
-    """Descendants whose parent died become children of this process, whatever session they went to."""
+    """Make this process the new parent of descendants whose parent ends, whatever their session."""
     return _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def out_of_memory_kills() -> int:
-    """How many processes the kernel has killed for want of memory: in this control group, else on this machine."""
-    return _count(_own_cgroup() / "memory.events", "oom_kill") + _count(Path("/proc/vmstat"), "oom_kill")
+    """Count the processes that the Linux kernel has killed for lack of memory, in this control group and on this machine.
+
+    Only differences between two calls are meaningful: a kill in the control group counts twice.
+    """
+    return _read_counter(_own_cgroup() / "memory.events", "oom_kill") + _read_counter(
+        Path("/proc/vmstat"), "oom_kill"
+    )
 
 
 def _own_cgroup() -> Path:
@@ -43,7 +48,7 @@ def _own_cgroup() -> Path:
     return Path("/nonexistent")
 
 
-def _count(path: Path, name: str) -> int:
+def _read_counter(path: Path, name: str) -> int:
     try:
         lines = path.read_text().splitlines()
     except OSError:

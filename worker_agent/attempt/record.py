@@ -1,4 +1,4 @@
-"""One operation as the agent keeps it: progress, metrics and logs, bounded in number and bytes."""
+"""The state of one attempt in the agent: progress, and metrics and logs within limits of number and size."""
 
 import logging
 import threading
@@ -10,38 +10,45 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from worker_agent.logs import names_of, speaking_of
-from worker_agent.protocol import AgentOperation, LogLevel, LogLine, MetricPoint, Progress, Report
+from worker_agent.monitoring import logs
+from worker_agent.protocol import (
+    MAX_LOG_LINES,
+    MAX_METRIC_POINTS,
+    AgentOperation,
+    LogLevel,
+    LogLine,
+    MetricPoint,
+    Progress,
+    Report,
+)
 from worker_agent.trace import Trace
 
 job_log = logging.getLogger("job")
 
-MAX_METRIC_POINTS = 100_000
-MAX_LOG_LINES = 50_000
 MAX_LOG_CHARACTERS = 8_000_000
 PAGE = 5_000
 PAGE_CHARACTERS = 2_000_000
-LEAST_MADE = 5.0
-"""Percent from which on a pace can be told."""
+MIN_PACE_PERCENT = 5.0
+"""Progress needed before the remaining time is estimated."""
 
 State = Literal["running", "completed", "failed", "cancelled", "interrupted"]
 
 
-def moment(seconds: float) -> datetime:
+def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _eta_s(percentage: float, since: float, already: float) -> float | None:
-    """Seconds to 100 % by the pace since the moment `since`, when `already` percent were made."""
-    made = percentage - already
-    if made < LEAST_MADE:
+def _eta_s(percentage: float, pace_start_s: float, start_percentage: float) -> float | None:
+    """Estimate the seconds to 100 % from the pace since `pace_start_s`, when progress was `start_percentage`."""
+    gained = percentage - start_percentage
+    if gained < MIN_PACE_PERCENT:
         return None
-    return round((time.monotonic() - since) * (100.0 - percentage) / made, 1)
+    return round((time.monotonic() - pace_start_s) * (100.0 - percentage) / gained, 1)
 
 
 @dataclass(slots=True)
-class RunningOperation:
-    """Written by the thread that reads the job's pipe, read by the event loop; the lock is held for moments."""
+class AttemptRecord:
+    """Written by the thread that listens to the job and read by the event loop; the lock is held only briefly."""
 
     operation_id: str
     operation_type: str
@@ -54,33 +61,45 @@ class RunningOperation:
     ended_at: datetime | None = None
     report: Report | None = None
     artifacts: dict[str, Path] = field(default_factory=dict)
-    """Name -> file in the job's directory; the last one of a name counts."""
-    _paced_from: tuple[float, float] | None = None
-    """(moment, percentage) from which its pace is measured."""
+    """Name -> file in the job's directory. A later artifact replaces an earlier one of the same name."""
+    _pace_start: tuple[float, float] | None = None
+    """(monotonic seconds, percentage) from which the pace is measured."""
     _metrics: deque[MetricPoint] = field(default_factory=deque)
     _logs: deque[LogLine] = field(default_factory=deque)
     _metric_seq: int = 0
     _log_seq: int = 0
     _log_characters: int = 0
-    _cut_metrics: bool = False
-    _cut_logs: bool = False
+    _metrics_cut: bool = False
+    _logs_cut: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def spoken_of(self) -> AbstractContextManager[None]:
-        """Every line and call inside belongs to this operation."""
-        return speaking_of(self.operation_id, self.attempt, self.trace)
+    def log_context(self) -> AbstractContextManager[None]:
+        """Mark every log line and backend call inside as part of this attempt."""
+        return logs.operation_context(self.operation_id, self.attempt, self.trace)
+
+    def apply(self, message: dict[str, Any]) -> None:
+        """Store a message of the job. Raises KeyError, TypeError or ValueError if it is malformed."""
+        match message["kind"]:
+            case "progress":
+                self.set_progress(message)
+            case "metric":
+                self.add_metric(message["name"], message["step"], message["value"], message["time"])
+            case "log":
+                self.add_log(message["message"], LogLevel(message["level"]), message["time"])
+            case "artifact":
+                self.artifacts[message["name"]] = Path(message["path"])
 
     def set_progress(self, message: dict[str, Any]) -> None:
         percentage, steps_total = float(message["percentage"]), message.get("steps_total")
-        if self._paced_from is None or (self.progress.steps_total is None and steps_total is not None):
-            # Anew from the first step on: getting ready has another pace, and a resumed job leaps to where it goes on.
-            self._paced_from = (time.monotonic(), percentage)
+        if self._pace_start is None or (self.progress.steps_total is None and steps_total is not None):
+            # Restart the pace at the first step: setup is slower, and a resumed job starts partway.
+            self._pace_start = (time.monotonic(), percentage)
         self.progress = Progress(
             percentage=percentage,
             current_step=message.get("current_step"),
             steps_completed=message.get("steps_completed"),
             steps_total=steps_total,
-            eta_seconds=_eta_s(percentage, *self._paced_from),
+            eta_seconds=_eta_s(percentage, *self._pace_start),
         )
 
     def add_metric(self, name: str, step: int, value: float | None, at: float) -> None:
@@ -88,32 +107,32 @@ class RunningOperation:
             if self._metric_seq < MAX_METRIC_POINTS:
                 self._metric_seq += 1
                 self._metrics.append(
-                    MetricPoint(seq=self._metric_seq, name=name, step=step, value=value, time=moment(at))
+                    MetricPoint(seq=self._metric_seq, name=name, step=step, value=value, time=_utc(at))
                 )
                 return
-            cut, self._cut_metrics = not self._cut_metrics, True
-        if cut:
+            first_cut, self._metrics_cut = not self._metrics_cut, True
+        if first_cut:
             self.add_log(
-                f"Metrics are cut here: {MAX_METRIC_POINTS} points are kept per operation.", LogLevel.WARNING
+                f"Metrics are cut here: {MAX_METRIC_POINTS} points are kept per attempt.", LogLevel.WARNING
             )
 
     def add_log(self, message: str, level: LogLevel = LogLevel.INFO, at: float | None = None) -> None:
         with self._lock:
-            if self._cut_logs:
+            if self._logs_cut:
                 return
             self._log_characters += len(message)
             if self._log_seq >= MAX_LOG_LINES - 1 or self._log_characters > MAX_LOG_CHARACTERS:
-                self._cut_logs = True
+                self._logs_cut = True
                 message, level = f"The log is cut here, after {self._log_seq} lines.", LogLevel.WARNING
             self._log_seq += 1
-            line = LogLine(seq=self._log_seq, level=level, message=message, time=moment(at or time.time()))
+            line = LogLine(seq=self._log_seq, level=level, message=message, time=_utc(at or time.time()))
             self._logs.append(line)
-        # The listening thread has no context of its own, so the line is told what it is about.
-        names = names_of(self.operation_id, self.attempt, self.trace)
-        job_log.log(logging.getLevelNamesMapping()[level.upper()], "%s", message, extra=names)
+        # The listening thread has no logging context of its own.
+        fields = logs.operation_fields(self.operation_id, self.attempt, self.trace)
+        job_log.log(logging.getLevelNamesMapping()[level.upper()], "%s", message, extra=fields)
 
     def metrics_after(self, cursor: int) -> tuple[tuple[MetricPoint, ...], int]:
-        """The next page; what lies at or before the cursor has been stored by the backend and is dropped."""
+        """Return the next page and its cursor. Points up to `cursor` are stored by the backend and dropped here."""
         with self._lock:
             while self._metrics and self._metrics[0].seq <= cursor:
                 self._metrics.popleft()
@@ -121,6 +140,7 @@ class RunningOperation:
         return page, page[-1].seq if page else cursor
 
     def logs_after(self, cursor: int) -> tuple[tuple[LogLine, ...], int]:
+        """Return the next page and its cursor. Lines up to `cursor` are stored by the backend and dropped here."""
         with self._lock:
             while self._logs and self._logs[0].seq <= cursor:
                 self._logs.popleft()
@@ -133,11 +153,12 @@ class RunningOperation:
                 page.append(line)
         return tuple(page), page[-1].seq if page else cursor
 
-    def not_pulled(self) -> tuple[tuple[MetricPoint, ...], tuple[LogLine, ...]]:
+    def unsent(self) -> tuple[tuple[MetricPoint, ...], tuple[LogLine, ...]]:
+        """The metric points and log lines that the backend has not pulled yet."""
         with self._lock:
             return tuple(self._metrics), tuple(self._logs)
 
-    def shown(self) -> AgentOperation:
+    def to_message(self) -> AgentOperation:
         return AgentOperation(
             operation_id=self.operation_id,
             operation_type=self.operation_type,

@@ -1,4 +1,4 @@
-"""The backend as a worker sees it."""
+"""A backend for tests of workers."""
 
 import hashlib
 from collections.abc import Iterable
@@ -20,10 +20,10 @@ from worker_agent.protocol import (
     RunningOperation,
     StartRequest,
 )
-from worker_agent.testing.served import WAIT_S, Served, message
+from worker_agent.testing.fake_server import WAIT_S, FakeServer, message_response
 
 
-class FakeBackend(Served):
+class FakeBackend(FakeServer):
     """The backend as a worker sees it. Routes: register, deregister, report, checkpoint, put_file, get_file."""
 
     def __init__(
@@ -38,11 +38,11 @@ class FakeBackend(Served):
         self.reports: list[tuple[str, Report]] = []
         self.checkpoints: list[tuple[str, CheckpointReport]] = []
         self.files: dict[str, bytes] = {}
-        """SHA-256 -> content, of what workers put and may get."""
+        """SHA-256 -> content of the files that workers uploaded and may download."""
         self.stop_at_registration: tuple[RunningOperation, ...] = ()
         self.warning = ""
         self.tokens: set[str] = set()
-        """The worker tokens that count; empty it and every worker has to register again."""
+        """The valid worker tokens. Clear it, and every worker has to register again."""
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         return (
@@ -55,31 +55,31 @@ class FakeBackend(Served):
         )
 
     def keep(self, name: str, content: bytes) -> ArtifactRef:
-        """A file that a start request may name as an input."""
+        """Store a file that a start request may use as an input."""
         sha256 = hashlib.sha256(content).hexdigest()
         self.files[sha256] = content
         return ArtifactRef(name=name, sha256=sha256, size=len(content))
 
     def reports_of(self, operation_id: str) -> list[Report]:
-        return [report for known, report in self.reports if known == operation_id]
+        return [report for reported_id, report in self.reports if reported_id == operation_id]
 
     async def report_of(self, operation_id: str, timeout_s: float = WAIT_S) -> Report:
         await self.until(lambda: bool(self.reports_of(operation_id)), timeout_s)
         return self.reports_of(operation_id)[-1]
 
     async def worker(self, worker_id: str, times: int = 1, timeout_s: float = WAIT_S) -> Registration:
-        """The newest registration of the worker, once it has registered so often."""
+        """Wait until the worker has registered so often; return its newest registration."""
 
-        def known() -> list[Registration]:
-            return [said for said in self.registrations if said.worker_id == worker_id]
+        def registrations() -> list[Registration]:
+            return [message for message in self.registrations if message.worker_id == worker_id]
 
-        await self.until(lambda: len(known()) >= times, timeout_s)
-        return known()[-1]
+        await self.until(lambda: len(registrations()) >= times, timeout_s)
+        return registrations()[-1]
 
     async def ask(
         self, worker: Registration, method: str, path: str, body: BaseModel | None = None
     ) -> tuple[int, Any]:
-        """(status, JSON) of a request to the worker with the token that it knows us by."""
+        """Send a request to the worker with its backend token; return the status and the JSON body."""
         headers = {
             "Authorization": f"Bearer backend-{worker.instance_id}",
             "Content-Type": "application/json",
@@ -110,7 +110,7 @@ class FakeBackend(Served):
         traceparent: str | None = None,
         kind: int = 0,
     ) -> tuple[int, Any]:
-        """Asks for an operation of the worker's `kind`-th type."""
+        """Send a start request for the worker's operation type number `kind`."""
         request = StartRequest(
             task_id=operation_id,
             attempt=attempt,
@@ -124,25 +124,27 @@ class FakeBackend(Served):
 
     async def register(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {self.enrolment_token}":
-            return web.json_response({"detail": "This is not the enrolment token."}, status=401)
-        said = Registration.model_validate_json(await request.read())
-        self.registrations.append(said)
-        token = f"worker-{said.instance_id}"
+            return web.json_response({"detail": "The enrolment token is wrong."}, status=401)
+        registration = Registration.model_validate_json(await request.read())
+        self.registrations.append(registration)
+        token = f"worker-{registration.instance_id}"
         self.tokens.add(token)
-        self.reports += [(done.operation_id, done.report) for done in said.completed_operations]
+        self.reports += [
+            (finished.operation_id, finished.report) for finished in registration.completed_operations
+        ]
         answer = RegistrationAnswer(
-            worker_id=said.worker_id,
+            worker_id=registration.worker_id,
             status="AVAILABLE",
             protocol_version=PROTOCOL_VERSION,
             worker_token=token,
-            backend_token=f"backend-{said.instance_id}",
+            backend_token=f"backend-{registration.instance_id}",
             health_interval_s=self.health_interval_s,
             cancel_grace_s=self.cancel_grace_s,
             stop_operations=self.stop_at_registration,
             warning=self.warning,
-            acknowledged=tuple(done.operation_id for done in said.completed_operations),
+            acknowledged=tuple(finished.operation_id for finished in registration.completed_operations),
         )
-        return message(answer)
+        return message_response(answer)
 
     def _is_worker(self, request: web.Request) -> bool:
         return request.headers.get("Authorization", "").removeprefix("Bearer ") in self.tokens
@@ -159,15 +161,15 @@ class FakeBackend(Served):
         report = Report.model_validate_json(await request.read())
         missing = [artifact.name for artifact in report.artifacts if artifact.sha256 not in self.files]
         if missing:
-            return web.json_response({"detail": f"not put: {missing}"}, status=422)
+            return web.json_response({"detail": f"Not uploaded: {missing}"}, status=422)
         self.reports.append((request.match_info["operation_id"], report))
         return web.json_response({})
 
     async def checkpoint(self, request: web.Request) -> web.StreamResponse:
         if not self._is_worker(request):
             return web.Response(status=401)
-        said = CheckpointReport.model_validate_json(await request.read())
-        self.checkpoints.append((request.match_info["operation_id"], said))
+        checkpoint = CheckpointReport.model_validate_json(await request.read())
+        self.checkpoints.append((request.match_info["operation_id"], checkpoint))
         return web.json_response({})
 
     async def put_file(self, request: web.Request) -> web.StreamResponse:

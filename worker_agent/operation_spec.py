@@ -1,4 +1,4 @@
-"""What an agent is given to run: kinds of operations, and the worker that can do them."""
+"""The types of operations that a worker can run, and the worker as the agent sees it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,21 +6,24 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, JsonValue
 
-from worker_agent.job import Job
+from worker_agent.job.job import Job
 from worker_agent.protocol import OperationType
 
 
 @dataclass(frozen=True, slots=True)
 class OperationSpec:
-    """One kind of work. `run(worker, parameters, job)` is called in the job's own process; it is found there by its
-    name, so it has to be a method or a function of a module."""
+    """One operation type.
+
+    `run(worker, parameters, job)` is called in the job's own process. It is imported there by its name, so it must
+    be a method or a function of a module.
+    """
 
     operation_type: str
     start_path: str
     Parameters: type[BaseModel]
     run: Callable[[Any, Any, Job], dict[str, Any]]
 
-    def announced(self) -> OperationType:
+    def to_message(self) -> OperationType:
         return OperationType(
             operation_type=self.operation_type,
             start_path=self.start_path,
@@ -29,7 +32,7 @@ class OperationSpec:
 
 
 class Worker(Protocol):
-    """What the agent knows of a worker. A job's process makes one anew, without arguments."""
+    """The agent's view of a worker. Each job's process creates its own instance, without arguments."""
 
     worker_type: ClassVar[str]
     preload: ClassVar[tuple[str, ...]]

@@ -1,0 +1,157 @@
+"""An attempt while it runs: from its inputs through the job's process to its report."""
+
+import asyncio
+import logging
+import shutil
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from worker_agent.attempt.checkpoint_upload import upload_checkpoint
+from worker_agent.attempt.input_download import download_inputs
+from worker_agent.attempt.outcome import Stop, failure_report, final_report, stop_report
+from worker_agent.attempt.record import AttemptRecord
+from worker_agent.attempt.services import Services
+from worker_agent.backend.client import BackendError, Corrupt, NoSuchFile
+from worker_agent.job import fork_server, process_tree
+from worker_agent.job.job import Assignment
+from worker_agent.job.process import Ending, JobProcess
+from worker_agent.operation_spec import OperationSpec
+from worker_agent.protocol import LogLevel, Outcome, Report, StartRequest
+
+log = logging.getLogger(__name__)
+
+SIGNAL_GAP_S = 0.5
+"""Longest time between the job's and the agent's SIGTERM when a service manager signals each process."""
+
+
+@dataclass(slots=True)
+class RunningAttempt:
+    record: AttemptRecord
+    services: Services
+    spec: OperationSpec
+    worker_class: type
+    request: StartRequest
+    parameters: dict[str, Any]
+    """Validated by the spec's model."""
+    _process: JobProcess | None = None
+    _stop_reason: str | None = None
+    _side_tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def job_pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    async def run(self) -> Report:
+        """Run the attempt. Every error ends in a report too."""
+        try:
+            report = await self._run()
+        except Exception as error:
+            log.exception("could not run the operation")
+            report = failure_report(
+                self.record, self.services.instance_id, f"The worker could not run the operation: {error}"
+            )
+        await asyncio.gather(*self._side_tasks, return_exceptions=True)
+        return report
+
+    def stop(self, reason: str, grace_s: float) -> None:
+        """Start to stop the job. A repeated call has no effect."""
+        if self._stop_reason is not None:
+            return
+        self._stop_reason = reason
+        if self._process is not None:
+            self._start_side_task(self._process.end(reason, grace_s))
+
+    def kill(self) -> None:
+        """Kill the job's process without asking it to stop."""
+        if self._process is not None:
+            self._process.kill()
+
+    async def _run(self) -> Report:
+        shutil.rmtree(self.record.directory, ignore_errors=True)
+        self.record.directory.mkdir(parents=True)
+        instance_id = self.services.instance_id
+        try:
+            inputs, resume = await download_inputs(self.request, self.record, self.services)
+        except (NoSuchFile, Corrupt) as error:
+            return failure_report(self.record, instance_id, f"Could not fetch an input: {error}.")
+        except (BackendError, OSError) as error:
+            return self._interrupted(f"could not fetch an input: {error}")
+        if (stop := self._requested_stop()) is not None:
+            return stop_report(self.record, instance_id, stop)
+        assignment = Assignment(
+            self.record.operation_id,
+            self.record.attempt,
+            self.parameters,
+            self.record.directory,
+            inputs,
+            resume,
+            self.record.trace.traceparent,
+        )
+        return await self._run_process(assignment)
+
+    async def _run_process(self, assignment: Assignment) -> Report:
+        process = JobProcess(self._message_handler())
+        fork_server.ensure_running(self.services.context)
+        helpers = {child.pid for child in psutil.Process().children(recursive=True)}
+        process.start(
+            self.services.context, self.spec.run, self.worker_class, self.spec.Parameters, assignment
+        )
+        self._process = process
+        ending = await process.wait()
+        orphans = await asyncio.to_thread(process_tree.kill_orphans, helpers)
+        if orphans:
+            self.record.add_log(f"Ended {orphans} processes that the job left behind.", LogLevel.WARNING)
+        if await self._ended_with_agent(ending, helpers):
+            return self._interrupted("the worker's processes were ended")
+        return await asyncio.to_thread(
+            final_report, self.record, self.services.instance_id, ending, self._requested_stop()
+        )
+
+    async def _ended_with_agent(self, ending: Ending, helpers: set[int]) -> bool:
+        """Whether the job was killed by the signal that is stopping the whole worker, without reporting an outcome.
+
+        A service manager sends SIGTERM to each process, and the agent's own may arrive a moment later. The end of
+        the fork server ends the job too.
+        """
+        if ending.message is not None or ending.killed_by_agent:
+            return False
+        leaving = self.services.leaving
+        if ending.exit_code == -signal.SIGTERM and not leaving.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(leaving.wait(), SIGNAL_GAP_S)
+        return leaving.is_set() or not await asyncio.to_thread(process_tree.all_alive, helpers)
+
+    def _interrupted(self, reason: str) -> Report:
+        return stop_report(self.record, self.services.instance_id, Stop(reason, Outcome.INTERRUPTED))
+
+    def _requested_stop(self) -> Stop | None:
+        if self._stop_reason is None:
+            return None
+        interrupted = self.services.leaving.is_set()
+        return Stop(self._stop_reason, Outcome.INTERRUPTED if interrupted else Outcome.CANCELLED)
+
+    def _message_handler(self) -> Callable[[dict[str, Any]], None]:
+        """Return the function that the listening thread calls with each message of the job."""
+        loop = asyncio.get_running_loop()
+
+        def handle(message: dict[str, Any]) -> None:
+            if message["kind"] == "checkpoint":
+                loop.call_soon_threadsafe(self._upload_checkpoint, message["step"], message["files"])
+            else:
+                self.record.apply(message)
+
+        return handle
+
+    def _upload_checkpoint(self, step: int, files: dict[str, str]) -> None:
+        with self.record.log_context():  # the task keeps the context in which it is created
+            self._start_side_task(upload_checkpoint(self.record, self.services, step, files))
+
+    def _start_side_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._side_tasks.add(task)
+        task.add_done_callback(self._side_tasks.discard)

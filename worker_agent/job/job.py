@@ -1,0 +1,172 @@
+"""The job as the work function sees it, inside the job's own process.
+
+Messages go to the agent as JSON through one pipe. Files are written to the job's directory; only their paths are sent.
+"""
+
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from worker_agent.protocol import MAX_TEXT, LogLevel
+
+PROGRESS_INTERVAL_S = 0.05
+CUT_MARK = " ... (line cut)"
+
+
+class FilesOnDisk(Mapping[str, bytes]):
+    """Maps names to file contents; a file is read when its name is looked up."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self.paths = dict(paths)
+
+    def __getitem__(self, name: str) -> bytes:
+        return self.paths[name].read_bytes()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The newest checkpoint of an earlier attempt."""
+
+    attempt: int
+    step: int
+    files: FilesOnDisk
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Everything that the agent passes to the job's process."""
+
+    operation_id: str
+    attempt: int
+    parameters: dict[str, Any]
+    directory: Path
+    inputs: dict[str, Path]
+    resume: Resume | None
+    traceparent: str = ""
+
+
+class Job:
+    """Reports progress, metrics, logs and files of the work function. Its methods are thread-safe."""
+
+    def __init__(self, pipe: Connection, assignment: Assignment) -> None:
+        self.operation_id = assignment.operation_id
+        self.attempt = assignment.attempt
+        self.inputs: Mapping[str, Path] = assignment.inputs
+        self.resume = assignment.resume
+        self.traceparent = assignment.traceparent
+        """W3C Trace Context, for a job that calls other services."""
+        self.cancel_reason = ""
+        self.cancel_observed = False
+        self._directory = assignment.directory
+        self._pipe = pipe
+        self._lock = threading.RLock()
+        self._files_written = 0
+        self._progress_sent_at = 0.0
+        self._pending_progress: dict[str, Any] | None = None
+        self._cancelled = False
+
+    def progress(
+        self,
+        percentage: float,
+        step: str | None = None,
+        completed: int | None = None,
+        total: int | None = None,
+    ) -> None:
+        """Report progress. At most 20 updates a second are sent; the last one always is."""
+        with self._lock:
+            self._pending_progress = {
+                "kind": "progress",
+                "percentage": min(100.0, max(0.0, float(percentage))) if math.isfinite(percentage) else 0.0,
+                "current_step": None if step is None else str(step)[:500],
+                "steps_completed": completed,
+                "steps_total": total,
+            }
+            if time.monotonic() - self._progress_sent_at >= PROGRESS_INTERVAL_S:
+                self._flush_progress()
+
+    def metric(self, name: str, step: int, value: float) -> None:
+        """Record a metric point. NaN and infinities are stored as null."""
+        number = float(value)
+        self._send(
+            {
+                "kind": "metric",
+                "name": str(name)[:100],
+                "step": int(step),
+                "value": number if math.isfinite(number) else None,
+                "time": time.time(),
+            }
+        )
+
+    def log(self, line: str, level: str = "info") -> None:
+        """Add a line to the operation's log."""
+        text = str(line)
+        if len(text) > MAX_TEXT:
+            text = text[: MAX_TEXT - len(CUT_MARK)] + CUT_MARK
+        self._send({"kind": "log", "level": LogLevel(level), "message": text, "time": time.time()})
+
+    def checkpoint(self, step: int, files: Mapping[str, bytes | Path]) -> None:
+        """Save state from which a later attempt can resume.
+
+        Returns when the files are on the local disk; the agent uploads them to the backend in the background.
+        """
+        paths = {name: str(self._write(content)) for name, content in files.items()}
+        self._send({"kind": "checkpoint", "step": int(step), "files": paths})
+
+    def artifact(self, name: str, content: bytes | Path) -> None:
+        """Add a file to the operation's result."""
+        self._send({"kind": "artifact", "name": name, "path": str(self._write(content))})
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job has been asked to stop. If so, save what is needed and return."""
+        with self._lock:
+            while not self._cancelled and self._pipe.poll():
+                try:
+                    request = json.loads(self._pipe.recv_bytes())
+                except EOFError:
+                    os._exit(1)  # the agent is gone
+                self.cancel_reason = str(request.get("reason", ""))
+                self._cancelled = True
+            self.cancel_observed = self.cancel_observed or self._cancelled
+            return self._cancelled
+
+    def end(self, message: dict[str, Any]) -> None:
+        """Send the final message: how the work function ended."""
+        with self._lock:
+            self._flush_progress()
+            self._send({"kind": "end", "cancel_observed": self.cancel_observed, **message})
+
+    def _write(self, content: bytes | Path) -> Path:
+        """Write to the job's directory. A file given by path is copied: the job may continue to write to it."""
+        with self._lock:
+            self._files_written += 1
+            path = self._directory / f"file-{self._files_written}"
+        data = content.read_bytes() if isinstance(content, Path) else bytes(content)
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        return path
+
+    def _flush_progress(self) -> None:
+        if self._pending_progress is not None:
+            self._send(self._pending_progress)
+            self._pending_progress = None
+            self._progress_sent_at = time.monotonic()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            self._pipe.send_bytes(json.dumps(message, allow_nan=False).encode())

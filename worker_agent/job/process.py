@@ -1,0 +1,170 @@
+"""A job's process as the agent sees it: start it, read its messages, and make sure that it ends."""
+
+import asyncio
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from worker_agent.job import linux, process_tree
+from worker_agent.job.fork_server import Context
+from worker_agent.job.job import Assignment
+from worker_agent.job.main import run_job
+from worker_agent.protocol import ErrorClass, LogLevel, OperationError
+
+TERM_GRACE_S = 2.0
+"""Between SIGTERM and SIGKILL."""
+EXIT_GRACE_S = 5.0
+"""For the process to exit after its final message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the process ended. `message` is its final message; None if it ended without one."""
+
+    message: dict[str, Any] | None
+    exit_code: int
+    killed_by_agent: bool
+    out_of_memory: bool
+
+    def error(self) -> OperationError:
+        """The error of a process that ended without a final message."""
+        error_class = ErrorClass.JOB
+        if self.exit_code >= 0:
+            text = f"The job's process ended with exit status {self.exit_code} and without a result."
+        elif self.out_of_memory and self.exit_code == -signal.SIGKILL:
+            error_class = ErrorClass.OUT_OF_MEMORY
+            text = "The operating system killed the job's process because memory ran out."
+        else:
+            text = f"The job's process was ended by {_signal_name(-self.exit_code)}."
+        return OperationError(error_class=error_class, message=text)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+@dataclass(slots=True)
+class JobProcess:
+    """One process, started from the fork server, in a session of its own."""
+
+    on_message: Callable[[dict[str, Any]], None]
+    """Called in the listening thread with every message but the final one."""
+    _process: BaseProcess | None = None
+    _pipe: Connection | None = None
+    _ended: "asyncio.Future[Ending] | None" = None
+    _killed: bool = False
+    _final_message: dict[str, Any] | None = None
+    _kills_before: int = 0
+
+    def start(
+        self, context: Context, run: Callable[..., Any], worker: type, model: type, assignment: Assignment
+    ) -> None:
+        """Start the process, and a thread that listens to it."""
+        own_end, job_end = context.Pipe(duplex=True)
+        self._kills_before = linux.out_of_memory_kills()
+        self._process = context.Process(
+            target=run_job,
+            args=(run, worker, model, job_end, assignment),
+            name=f"job {assignment.operation_id}",
+            daemon=False,
+        )
+        self._process.start()
+        job_end.close()
+        self._pipe = own_end
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        threading.Thread(target=self._listen, args=(loop,), name="job-listener", daemon=True).start()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    async def wait(self) -> Ending:
+        """Wait until the process has ended and all its messages are handled."""
+        assert self._ended is not None, "the job was not started"
+        return await asyncio.shield(self._ended)
+
+    async def end(self, reason: str, grace_s: float) -> None:
+        """Ask the job to stop; then send SIGTERM, then SIGKILL to its group. Returns when the process has ended."""
+        self._request_stop(reason)
+        if await self._ended_within(grace_s):
+            return
+        self._killed = True
+        self._signal(signal.SIGTERM)
+        if await self._ended_within(min(TERM_GRACE_S, max(0.5, grace_s))):
+            return
+        self._signal(signal.SIGKILL)
+        await self.wait()
+
+    def kill(self) -> None:
+        """Send SIGKILL without asking first."""
+        self._killed = True
+        self._signal(signal.SIGKILL)
+
+    def _request_stop(self, reason: str) -> None:
+        assert self._pipe is not None
+        try:
+            self._pipe.send_bytes(json.dumps({"reason": reason}).encode())
+        except (OSError, ValueError):  # the process has ended already
+            return
+
+    async def _ended_within(self, seconds: float) -> bool:
+        assert self._ended is not None
+        done, _ = await asyncio.wait({self._ended}, timeout=seconds)
+        return bool(done)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.pid is not None:
+            process_tree.send_signal(self.pid, number)
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self._pipe is not None
+        assert self._process is not None
+        try:
+            while self._final_message is None:
+                self._handle(json.loads(self._pipe.recv_bytes()))
+        except (EOFError, OSError):
+            pass
+        except (ValueError, KeyError, TypeError) as error:
+            # Only the code of `Job` writes to this pipe; anything else that writes to it has broken the job.
+            self.on_message(_log_message(f"The job sent an unreadable message: {error}"))
+            self._signal(signal.SIGKILL)
+        self._process.join(EXIT_GRACE_S if self._final_message else None)
+        if self._process.exitcode is None:
+            # A thread or an atexit hook keeps the process alive after its final message.
+            self._signal(signal.SIGKILL)
+            self._process.join()
+        if self._process.pid is not None:
+            process_tree.kill_group(self._process.pid)
+        ending = Ending(
+            self._final_message,
+            self._process.exitcode or 0,
+            self._killed,
+            linux.out_of_memory_kills() > self._kills_before,
+        )
+        self._pipe.close()
+        loop.call_soon_threadsafe(self._set_ended, ending)
+
+    def _set_ended(self, ending: Ending) -> None:
+        assert self._ended is not None
+        if not self._ended.done():
+            self._ended.set_result(ending)
+
+    def _handle(self, message: dict[str, Any]) -> None:
+        if message["kind"] == "end":
+            self._final_message = message
+        else:
+            self.on_message(message)
+
+
+def _log_message(text: str) -> dict[str, Any]:
+    return {"kind": "log", "level": LogLevel.ERROR, "message": text, "time": time.time()}

@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser check tools audit bench soak lock openapi
+.PHONY: help setup run test browser check tools audit bench soak lock openapi docs
 
 help:
 	@echo "make run      start everything on this machine (first start: sample data and a demo); ARGS=... goes to manage.py up"
@@ -80,6 +80,12 @@ tools: setup
 audit: tools
 	@exec $(VENV)/tools/bin/python -m pip_audit --strict --no-deps --disable-pip --progress-spinner off --requirement $(PINS)
 
+# In an environment of its own, like the linters.
+docs:
+	@[ -x $(VENV)/docs/bin/python ] || $(PYTHON) -m venv $(VENV)/docs
+	@$(VENV)/docs/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/docs.txt
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet && echo "The documentation is in dist/docs/index.html"
+
 openapi: setup
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
@@ -91,7 +97,7 @@ soak: setup
 
 # No registry's address and no local variant of a version in any file.
 lock: setup
-	@cd requirements && for name in agent web workers dev; do \
+	@cd requirements && for name in agent web workers dev docs; do \
 	  CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/python -m piptools compile --quiet --no-header --strip-extras \
 	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file $$name.txt $$name.in || exit 1; \
 	  sed -i.bak 's/+cpu//' $$name.txt && rm $$name.txt.bak; \

@@ -45,3 +45,8 @@ def test_the_index_lists_every_document_and_the_readme_links_the_index() -> None
         "README.md"
     ]
     assert "(docs/README.md)" in (ROOT / "README.md").read_text()
+
+
+def test_the_site_has_every_document_in_its_menu() -> None:
+    menu = re.findall(r"(?m)^\s+- (?:[^:\n]+: )?([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text())
+    assert sorted(menu) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))

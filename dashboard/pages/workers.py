@@ -18,6 +18,12 @@ class WorkerRow:
     completed: int
     failed: int
 
+    @property
+    def machine(self) -> str:
+        """Cores and memory, as far as the worker reports them."""
+        cores, memory = map(self.worker.capabilities.get, ("cores", "memory_gb"))
+        return ", ".join([f"{cores} cores"] * bool(cores) + [f"{memory} GB"] * bool(memory))
+
 
 def worker_rows(workers: list[Worker]) -> list[WorkerRow]:
     """Two queries however many workers there are."""

@@ -1,11 +1,6 @@
 """What watches this site asks: does it live, is it ready, and the figures for Prometheus."""
 
-from datetime import timedelta
-
-from django.conf import settings
-from django.db import OperationalError, connection
-from django.db.migrations.executor import MigrationExecutor
-from django.db.models.functions import Now
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from drf_spectacular.types import OpenApiTypes
@@ -15,10 +10,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 
 from ktrdr_site.metrics import figures
-from operations.dispatching.heartbeat import dispatchers_alive
-from registry.models import Sweep
-
-STALE_AFTER_SWEEPS = 3
+from ktrdr_site.readiness import missing_dispatcher, stale_sweep, unapplied_migrations
 
 
 @require_safe
@@ -33,9 +25,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
     try:
         checks = {
             "database": None,
-            "migrations": _unapplied_migrations(),
-            "schedules": _stale_sweep(),
-            "dispatcher": _no_dispatcher(),
+            "migrations": unapplied_migrations(),
+            "schedules": stale_sweep(),
+            "dispatcher": missing_dispatcher(),
         }
     except OperationalError as error:
         checks = {"database": " ".join(str(error).split())}
@@ -43,29 +35,6 @@ def readyz(request: HttpRequest) -> JsonResponse:
     if not_ready:
         return JsonResponse({"status": "not ready", "not_ready": not_ready}, status=503)
     return JsonResponse({"status": "ready"})
-
-
-def _unapplied_migrations() -> str | None:
-    executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return f"{len(missing)} not applied; run manage.py migrate" if missing else None
-
-
-def _stale_sweep() -> str | None:
-    limit = timedelta(seconds=STALE_AFTER_SWEEPS * settings.HEALTH_INTERVAL_S)
-    sweeps = Sweep.objects.filter(kind=Sweep.Kind.HEALTH, completed_at__isnull=False)
-    newest = sweeps.order_by("-completed_at").values_list("completed_at", Now() - limit).first()
-    if newest is None:
-        return "no health sweep has completed yet; is manage.py run_schedules running?"
-    completed, oldest_allowed = newest
-    if completed < oldest_allowed:
-        age = (oldest_allowed + limit - completed).total_seconds()
-        return f"the last health sweep completed {age:.0f} s ago; is manage.py run_schedules running?"
-    return None
-
-
-def _no_dispatcher() -> str | None:
-    return None if dispatchers_alive() else "none is alive; is manage.py run_dispatcher running?"
 
 
 @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})

@@ -36,9 +36,14 @@ def _sentence(error: Exception) -> str:
 
 
 def prepare(data_dir: Path) -> None:
+    prepare_database(data_dir)
+    collect_static(data_dir)
+
+
+def prepare_database(data_dir: Path) -> None:
+    """Bring the schema up to date and create the first user."""
     call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
     create_admin(data_dir)
-    collect_static(data_dir)
     connection.close()
 
 

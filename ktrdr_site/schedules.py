@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connection
 from django_q.scheduler import scheduler
 
-from ktrdr_site.parent_death import die_with_parent
+from ktrdr_site.processes.parent_death import die_with_parent
 from operations import tasks
 from registry import health, schedules
 

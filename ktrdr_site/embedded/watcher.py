@@ -26,7 +26,7 @@ from ktrdr_site.embedded.account import (
     present_user,
     server_account,
 )
-from ktrdr_site.parent_death import die_with_parent
+from ktrdr_site.processes.parent_death import die_with_parent
 
 START_TIMEOUT_S = 50
 STOP_TIMEOUT_S = 8

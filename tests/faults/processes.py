@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from ktrdr_site.parent_death import die_with_parent
+from ktrdr_site.processes.parent_death import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOG_SHOWN = 4000

@@ -1,13 +1,17 @@
-"""What the demo tells, and what it says when something goes wrong."""
+"""The demo: its result table, its progress and its errors."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from io import StringIO
 
 import httpx
 import pytest
 
-from ktrdr_site.demo import Demo, DemoError, progress_in_words
-from ktrdr_site.demo_report import report, shown, verdict
+from ktrdr_site.demo import scenario
+from ktrdr_site.demo.scenario import Demo, DemoError, progress_of
+from ktrdr_site.demo.summary import shown, summarize, verdict
+from ktrdr_site.stack.terminal import Terminal
 
 METRICS = {"total_return": -0.031, "cagr": -0.01, "volatility": 0.2, "sharpe": None, "max_drawdown": -0.25,
            "exposure": 0.5, "trades": 12, "win_rate": 0.4, "fees": 123.456, "final_equity": 96_900.0}  # fmt: skip
@@ -15,7 +19,7 @@ METRICS = {"total_return": -0.031, "cagr": -0.01, "volatility": 0.2, "sharpe": N
 
 def test_a_losing_strategy_is_reported_as_losing() -> None:
     benchmark = {**METRICS, "total_return": 0.25}
-    lines = report({"metrics": METRICS, "benchmark": benchmark, "warnings": ["Under 30 trades."]})
+    lines = summarize({"metrics": METRICS, "benchmark": benchmark, "warnings": ["Under 30 trades."]})
     assert lines[-2] == (
         "After costs the strategy lost money: -3.1 %, less than buying and holding would have made (+25.0 %)."
     )
@@ -37,34 +41,45 @@ def test_a_figure_is_shown_in_its_unit(value: float | None, form: str, text: str
     assert shown(value, form) == text
 
 
-def test_progress_is_told_in_steps_of_ten_and_waiting_with_its_reason() -> None:
-    assert progress_in_words({"status": "RUNNING", "progress": {"percentage": 47.9}}) == " 40 %"
-    assert progress_in_words({"status": "RUNNING", "progress": {"percentage": 3}}) == ""
+def test_progress_has_a_percentage_and_waiting_its_reason() -> None:
+    running = {"status": "RUNNING", "progress": {"percentage": 47.9, "current_step": "epoch 4"}}
+    assert progress_of(running) == (47.9, "epoch 4")
+    assert progress_of({"status": "DISPATCHING"}) == (0.0, "")
     waiting = {"status": "PENDING", "waiting_reason": "no worker of type training is registered"}
-    assert progress_in_words(waiting) == "no worker of type training is registered"
+    assert progress_of(waiting) == (None, "no worker of type training is registered")
 
 
-def backend(answers: Callable[[httpx.Request], httpx.Response]) -> httpx.Client:
-    return httpx.Client(base_url="http://ktrdr.test", transport=httpx.MockTransport(answers))
+def backend(answers: Callable[[httpx.Request], httpx.Response]) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url="http://ktrdr.test", transport=httpx.MockTransport(answers))
 
 
-def test_a_failed_import_ends_the_demo_with_its_reason() -> None:
+async def run(http: httpx.AsyncClient, strategy: str = "strategy") -> str:
+    """Run the demo; return what it showed."""
+    shown = StringIO()
+    demo = Demo(http, Terminal(shown), strategy)
+    try:
+        await demo.run(await demo.start_imports())
+    finally:
+        await http.aclose()
+    return shown.getvalue()
+
+
+async def test_a_failed_import_ends_the_demo_with_its_reason_and_names_the_worker() -> None:
     def answers(request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
             return httpx.Response(202, json={"operation_id": "abc"})
         if request.url.path == "/market-data":
             return httpx.Response(200, json={"results": []})
-        failed = {"status": "FAILED", "error": {"message": "row 7: high below low"}}
+        error = {"message": "row 7: high below low"}
+        failed = {"status": "FAILED", "error": error, "worker_id": "backtesting-1"}
         return httpx.Response(200, json=failed)
 
-    with (
-        backend(answers) as http,
-        pytest.raises(DemoError, match="import of AAPL ended FAILED: row 7: high below low"),
-    ):
-        Demo(http, lambda line: None, "strategy").run()
+    with pytest.raises(DemoError, match="import of AAPL ended FAILED: row 7: high below low") as failure:
+        await run(backend(answers))
+    assert failure.value.process == "backtesting-1"
 
 
-def test_what_was_imported_before_is_not_imported_again() -> None:
+async def test_imported_symbols_are_not_imported_again() -> None:
     sent = []
 
     def answers(request: httpx.Request) -> httpx.Response:
@@ -74,12 +89,42 @@ def test_what_was_imported_before_is_not_imported_again() -> None:
             return httpx.Response(200, json={"results": rows})
         return httpx.Response(422, json={"detail": "unknown indicator"})
 
-    with (
-        backend(answers) as http,
-        pytest.raises(DemoError, match=r"/training/start: 422 .*unknown indicator"),
-    ):
-        Demo(http, lambda line: None, "the strategy").run()
+    with pytest.raises(DemoError, match=r"/training/start: 422 .*unknown indicator") as failure:
+        await run(backend(answers), "the strategy")
+    assert failure.value.process == "web"
     method, path, content = sent[-1]
     assert (method, path) == ("POST", "/training/start")
     assert json.loads(content)["strategy_yaml"] == "the strategy"
     assert [path for method, path, _ in sent if method == "POST"] == ["/training/start"]
+
+
+async def test_each_step_is_shown_with_its_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenario, "POLL_S", 0)
+    seen: Counter[str] = Counter()
+    training = {
+        "model": {"parameters_count": 1507}, "rows": {"train": 5034}, "best_epoch": 15, "epochs": 27,
+    }  # fmt: skip
+    results = {"training": training, "backtest": {"metrics": METRICS}}
+
+    def answers(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path == "/market-data" and request.method == "GET":
+            rows = [{"symbol": "IBM", "timeframe": "1d", "rows": 3270}] if seen["/market-data"] else []
+            return httpx.Response(200, json={"results": rows})
+        seen[path] += 1
+        if request.method == "POST":
+            kind = {"/training/start": "training", "/backtests/start": "backtest"}.get(path, "import")
+            return httpx.Response(202, json={"operation_id": kind})
+        if seen[path] == 1:
+            return httpx.Response(200, json={"status": "RUNNING", "progress": {"percentage": 40.0}})
+        return httpx.Response(200, json={"status": "COMPLETED", "result": results.get(path.split("/")[-1])})
+
+    lines = (await run(backend(answers))).splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["import", "done"],
+        ["training", "done"],
+        ["backtest", "done"],
+    ]
+    assert lines[0].endswith("3,270 daily bars of AAPL, FB, GOOG, IBM, MSFT")
+    assert lines[1].endswith("1,507 parameters on 5,034 rows; best epoch 15 of 27")
+    assert lines[2].endswith("12 trades, -3.1 % after costs")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ktrdr_site import sample_data
+from ktrdr_site.demo import sample_data
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +24,7 @@ def test_each_symbol_becomes_a_file_as_yahoo_writes_it(tmp_path: Path) -> None:
 
 def test_finding_the_sample_data_does_not_import_its_package(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from ktrdr_site.sample_data import write_sample_files;"
+        "import sys; from pathlib import Path; from ktrdr_site.demo.sample_data import write_sample_files;"
         f"write_sample_files(Path({str(tmp_path)!r}));"
         "sys.exit('bokeh_sampledata' in sys.modules or 'pandas' in sys.modules)"
     )

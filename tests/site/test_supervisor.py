@@ -1,4 +1,4 @@
-"""The supervisor restarts what dies, passes lines on, and leaves nobody behind."""
+"""The supervisor restarts what dies, passes lines on, and leaves no process behind."""
 
 import asyncio
 import os
@@ -12,30 +12,50 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ktrdr_site import supervisor
-from ktrdr_site.guard import kill_survivors
-from ktrdr_site.supervisor import Service, Supervisor, in_words
+from ktrdr_site.processes import supervisor
+from ktrdr_site.processes.guard import kill_survivors
+from ktrdr_site.processes.supervisor import Exit, Service, Supervisor, describe_status
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Heard:
-    """What the supervisor said, with a wait for a line."""
+class Recorder:
+    """An observer that keeps what it receives, with a wait for a line."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
+        self.exits: list[Exit] = []
+        self.pids: list[int] = []
+        self.killed: list[str] = []
         self._news = asyncio.Event()
 
-    def __call__(self, name: str, line: str) -> None:
+    def on_start(self, name: str, pid: int) -> None:
+        self.pids.append(pid)
+
+    def on_line(self, name: str, line: str) -> None:
         self.lines.append((name, line))
         self._news.set()
 
-    async def until(self, wanted: Callable[[str], bool], count: int = 1) -> list[str]:
+    def on_exit(self, exit_: Exit) -> None:
+        self.exits.append(exit_)
+        self._news.set()
+
+    def on_kill(self, name: str, pid: int, grace_s: float) -> None:
+        self.killed.append(name)
+
+    async def line(self, matches: Callable[[str], bool]) -> str:
+        await self._until(lambda: any(matches(line) for _, line in self.lines))
+        return next(line for _, line in self.lines if matches(line))
+
+    async def until_exits(self, count: int) -> list[Exit]:
+        await self._until(lambda: len(self.exits) >= count)
+        return self.exits
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
-            while len(found := [line for _, line in self.lines if wanted(line)]) < count:
+            while not condition():
                 self._news.clear()
                 await self._news.wait()
-        return found
 
 
 def service(name: str, program: str) -> Service:
@@ -43,31 +63,32 @@ def service(name: str, program: str) -> Service:
 
 
 async def test_every_line_is_passed_on_under_the_name_of_its_service() -> None:
-    heard = Heard()
-    watch = Supervisor(heard)
+    recorder = Recorder()
+    watch = Supervisor(recorder)
     long = "x" * 200_000
     watch.start(
         [service("talker", "print('one'); print('x' * 200_000); print('no newline', end=''); input()")]
     )
-    await heard.until(lambda line: line.startswith("ended"))
+    await recorder.until_exits(1)
     await watch.stop_all(5)
-    assert [line for name, line in heard.lines if name == "talker"][:2] == ["one", long]
-    assert any(line.startswith("no newline") for _, line in heard.lines)
+    assert [line for name, line in recorder.lines if name == "talker"][:2] == ["one", long]
+    assert any(line.startswith("no newline") for _, line in recorder.lines)
 
 
 async def test_what_dies_starts_again_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.02)
-    heard = Heard()
-    watch = Supervisor(heard)
+    recorder = Recorder()
+    watch = Supervisor(recorder)
     watch.start([service("mortal", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")])
-    ends = await heard.until(lambda line: line.startswith("ended"), count=4)
-    assert ends[0] == "ended (killed by SIGKILL); starts again in 0.02 s"
-    assert [line.split()[-2] for line in ends[:4]] == ["0.02", "0.04", "0.08", "0.16"]
-    assert watch.ended_early("mortal") >= 4
+    exits = await recorder.until_exits(4)
+    assert str(exits[0]) == "ended (killed by SIGKILL); restarting in 0.02 s"
+    assert [exit_.restart_in_s for exit_ in exits[:4]] == [0.02, 0.04, 0.08, 0.16]
+    assert [exit_.early_exits for exit_ in exits[:4]] == [1, 2, 3, 4]
+    assert watch.early_exits("mortal") >= 4
     await watch.stop_all(5)
-    told = len(heard.lines)
+    count = len(recorder.exits)
     await asyncio.sleep(0)
-    assert len(heard.lines) == told
+    assert len(recorder.exits) == count
 
 
 STUBBORN = """
@@ -81,13 +102,14 @@ time.sleep(600)
 
 
 async def test_who_ignores_the_signal_is_killed_with_all_its_descendants() -> None:
-    heard = Heard()
-    watch = Supervisor(heard)
+    recorder = Recorder()
+    watch = Supervisor(recorder)
     watch.start([service("stubborn", STUBBORN)])
-    child = psutil.Process(int((await heard.until(str.isdigit))[0]))
+    child = psutil.Process(int(await recorder.line(str.isdigit)))
     started = time.monotonic()
     await watch.stop_all(0.5)
     assert time.monotonic() - started < 5
+    assert recorder.killed == ["stubborn", "stubborn"]
     # The signal is sent when stop_all returns; the kernel ends a grandchild of ours in its own time.
     async with asyncio.timeout(5):
         while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
@@ -97,9 +119,12 @@ async def test_who_ignores_the_signal_is_killed_with_all_its_descendants() -> No
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from ktrdr_site.supervisor import Service, Supervisor
+from ktrdr_site.processes.supervisor import Service, Supervisor
+class Printer:
+    def on_start(self, name, pid): pass
+    def on_line(self, name, line): print(line, flush=True)
 async def main():
-    watch = Supervisor(lambda name, line: print(line, flush=True))
+    watch = Supervisor(Printer())
     program = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     watch.start([Service("child", lambda: [sys.executable, "-c", program], {}, Path("/"))])
     await asyncio.sleep(600)
@@ -119,9 +144,9 @@ def test_a_killed_supervisor_takes_its_services_along() -> None:
         assert not child.is_running()
 
 
-def test_an_exit_status_is_put_in_words() -> None:
-    assert in_words(3) == "exit status 3"
-    assert in_words(-signal.SIGSEGV) == "killed by SIGSEGV"
+def test_an_exit_status_is_put_describe_status() -> None:
+    assert describe_status(3) == "exit status 3"
+    assert describe_status(-signal.SIGSEGV) == "killed by SIGSEGV"
 
 
 def test_the_guard_kills_who_outlives_a_killed_supervisor_and_only_those() -> None:

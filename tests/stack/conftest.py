@@ -19,7 +19,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with up(data_dir, "--workers", "training=2,backtesting=1") as running:
         running.wait_until_ready()
         until(
-            lambda: [line for line in running.lines if line.startswith(("demo: all of it:", "CommandError"))],
+            lambda: [
+                line for line in running.lines if line.startswith("  Report ") or "demo: failed" in line
+            ],
             "the demo is over",
             DEMO_TIMEOUT_S,
             lambda: running.output,

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psutil
 
-from ktrdr_site.parent_death import die_with_parent
+from ktrdr_site.processes.parent_death import die_with_parent
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +70,22 @@ class Up:
 
     @property
     def output(self) -> str:
-        return "\n".join(self.lines[-200:])
+        """The end of what it has shown and of each log, to explain a failure."""
+        ends = [f"{path.name}: {path.read_text()[-4000:]}" for path in self.log_paths()]
+        return "\n".join([*self.lines[-200:], *ends])
+
+    def log_paths(self) -> list[Path]:
+        return sorted(path for path in (self.data_dir / "logs").glob("*.log*") if path.exists())
+
+    def logged(self) -> list[tuple[str, str]]:
+        """(name of the process, line) of all that the processes have logged; `up` and the database are not among them."""
+        return [
+            (path.name.partition(".")[0], line)
+            for path in self.log_paths()
+            if not path.name.startswith(("up.", "database."))
+            for line in path.read_text().splitlines(keepends=True)
+            if line.endswith("\n")  # the last one may be half written
+        ]
 
     def wait_until_ready(self, timeout_s: float = 60) -> None:
         def ready() -> str | None:

@@ -1,6 +1,7 @@
 """One operation, followed through the logs of every process of a running system."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,9 +18,9 @@ BARS = "Date,Open,High,Low,Close,Volume\n" + "".join(
 
 
 def lines(system: Up) -> list[tuple[str, dict[str, Any]]]:
-    """(who said it, the line), of all that any process but `up` itself has said."""
-    said = [line.partition(" | ") for line in system.lines if " | " in line]
-    return [(name.strip(), json.loads(text)) for name, _, text in said]
+    """(name of the process, the line), of all that the processes have logged, in the order of time."""
+    logged = [(name, json.loads(text)) for name, text in system.logged()]
+    return sorted(logged, key=lambda pair: datetime.fromisoformat(pair[1]["timestamp"]))
 
 
 def test_an_operation_is_followed_by_its_id_and_by_its_requests_id_through_every_process(

@@ -165,7 +165,8 @@ def test_no_secret_is_in_a_log_a_page_a_command_line_or_a_url(tmp_path: Path) ->
     assert len(crossed) >= 3, "the enrolment token, the worker's and the backend's"
     secrets |= {f"token in a header, {number}": token for number, token in enumerate(crossed)}
     places = {
-        "the log of the site": "\n".join(system.lines),
+        "the output of the site": "\n".join(system.lines),
+        "a log of the site": "\n".join(path.read_text() for path in system.log_paths()),
         "the log of the worker": text,
         "a page": "\n".join(pages),
         "the answer to an unknown token": unknown.text,

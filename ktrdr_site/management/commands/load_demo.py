@@ -1,17 +1,15 @@
+import asyncio
 import os
+import sys
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
-import httpx
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from ktrdr_site import demo
-from ktrdr_site.demo_report import report
-from ktrdr_site.sample_data import NoSampleDataError
-
-TIMEOUT_S = 30
+from ktrdr_site.demo.run import open_demo, show_result
+from ktrdr_site.demo.scenario import SUMMARY, DemoError
+from ktrdr_site.stack.terminal import terminal_for
 
 
 class Command(BaseCommand):
@@ -28,21 +26,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, api_url: str, **options: Any) -> None:
         token = settings.DATA_DIR / "api-token"
         if not token.exists():
-            raise CommandError(f"{token} is not there; start the site with `manage.py up` first")
-        headers = {"Authorization": f"Bearer {token.read_text().strip()}"}
-        strategy = Path(settings.BASE_DIR / demo.STRATEGY).read_text()
-        # No proxy: the site is on this machine or in its network.
-        with httpx.Client(base_url=api_url, headers=headers, timeout=TIMEOUT_S, trust_env=False) as http:
-            try:
-                finished = demo.Demo(http, self._say, strategy).run()
-            except (demo.DemoError, NoSampleDataError) as error:
-                raise CommandError(f"the demo failed: {error}") from error
-            except httpx.HTTPError as error:
-                raise CommandError(f"the demo failed: {api_url} does not answer ({error})") from error
-        for line in report(finished["result"]):
-            self._say(line)
-        self._say(f"all of it: {api_url}/dashboard/operations/{finished['operation_id']}")
+            raise CommandError(f"{token} does not exist; start the site with `manage.py up` first")
+        try:
+            asyncio.run(_run(api_url, token.read_text().strip()))
+        except DemoError as error:
+            raise CommandError(f"the demo failed: {error}") from error
 
-    def _say(self, line: str) -> None:
-        self.stdout.write(f"demo: {line}")
-        self.stdout.flush()
+
+async def _run(url: str, token: str) -> None:
+    terminal = terminal_for(sys.stdout)
+    async with terminal.animated(), open_demo(url, token, terminal) as demo:
+        terminal.show(SUMMARY)
+        show_result(terminal, url, await demo.run(await demo.start_imports()))

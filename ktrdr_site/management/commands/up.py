@@ -8,8 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from ktrdr_site.preparation import NotReadyError
-from ktrdr_site.services import Plan
-from ktrdr_site.stack import run
+from ktrdr_site.stack.services import Plan
+from ktrdr_site.stack.up import run
 
 DEFAULT_WORKERS = "training=1,backtesting=2"
 
@@ -30,6 +30,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--exit-after-demo", action="store_true", help="run the demo, then stop; 1 if it failed"
         )
+        parser.add_argument(
+            "--verbose", action="store_true", help="the full logs of all processes on the terminal as well"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         plan = Plan(
@@ -39,6 +42,7 @@ class Command(BaseCommand):
             workers=_worker_counts(options["workers"]),
             demo=not options["no_demo"],
             exit_after_demo=options["exit_after_demo"],
+            verbose=options["verbose"],
         )
         if plan.exit_after_demo and not plan.demo:
             raise CommandError("--exit-after-demo and --no-demo exclude each other")

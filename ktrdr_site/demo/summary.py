@@ -1,4 +1,4 @@
-"""The demo's result beside buy and hold, as it is: a strategy that loses is reported as losing."""
+"""The demo's result beside buy and hold. A strategy that loses is reported as losing."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ ROWS = [
 ]
 
 
-def report(result: Json) -> list[str]:
-    """Lines for a terminal."""
+def summarize(result: Json) -> list[str]:
+    """Return the lines of a table for a terminal, with the verdict and the warnings below it."""
     own, benchmark = result["metrics"], result["benchmark"]
     lines = [f"{'':22}{'strategy':>14}{'buy and hold':>16}"]
     for label, key, form in ROWS:

@@ -1,4 +1,4 @@
-"""A child that does not outlive its parent, also when the parent is killed (Linux; elsewhere only orderly stops are covered)."""
+"""Ends a child with its parent, even when the parent is killed (Linux; other systems cover only orderly stops)."""
 
 import ctypes
 import os
@@ -10,7 +10,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(number: signal.Signals) -> Callable[[], None]:
-    """For `preexec_fn`, after any change of user, which clears it: the kernel sends `number` when the parent ends."""
+    """Return a `preexec_fn` after which the kernel sends `number` to the child when its parent ends.
+
+    Call it after any change of user, which clears the setting.
+    """
     parent = os.getpid()
     # Loaded here: between fork and exec nothing may be imported or located.
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -19,7 +22,7 @@ def die_with_parent(number: signal.Signals) -> Callable[[], None]:
         if library is None:
             return
         library.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-        if os.getppid() != parent:  # it was gone before the kernel knew
+        if os.getppid() != parent:  # the parent ended before prctl took effect
             os._exit(1)
 
     return bind

@@ -1,7 +1,7 @@
-"""`python -m ktrdr_site.guard`: the last resort when `manage.py up` was killed.
+"""`python -m ktrdr_site.processes.guard`: the last resort when `manage.py up` was killed.
 
-Its children are told by the kernel and end in order. Who has not within the grace is killed, with all descendants. The
-guard reads the numbers of the processes to watch on its standard input; the end of that pipe is the end of `up`.
+The kernel signals its children, which end in order. The guard kills those that are still alive after the grace, with
+all their descendants. It reads the pids to watch from its standard input; the end of that pipe is the end of `up`.
 """
 
 import os
@@ -15,15 +15,15 @@ from pathlib import Path
 import psutil
 
 GRACE_S = 9.0
-"""Below the 15 s within which everything is to be gone, with room for the database."""
+"""Below the 15 s within which every process must have ended, with room for the database."""
 
 
 class Guard:
-    """The side of `up`."""
+    """The guard, as `up` sees it."""
 
     def __init__(self, directory: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ktrdr_site.guard"],
+            [sys.executable, "-m", "ktrdr_site.processes.guard"],
             cwd=directory,
             stdin=subprocess.PIPE,
             start_new_session=True,
@@ -31,12 +31,12 @@ class Guard:
 
     def watch(self, pid: int) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # somebody killed the guard: the others do without
+        with suppress(BrokenPipeError):  # somebody killed the guard: go on without it
             self._process.stdin.write(f"{pid}\n".encode())
             self._process.stdin.flush()
 
     def dismiss(self) -> None:
-        """All have ended: nothing is left to do."""
+        """End the guard, after all watched processes have ended."""
         self._process.kill()
         self._process.communicate()
 
@@ -50,10 +50,11 @@ def main() -> None:
 
 
 def kill_survivors(watched: Iterable[psutil.Process], grace_s: float) -> None:
+    """Kill the watched processes and their descendants that are still alive after the grace."""
     deadline = time.monotonic() + grace_s
     family = {process for root in watched for process in family_of(root)}
     while time.monotonic() < deadline:
-        # Asked again and again, since a process on its way out may still start others.
+        # Looked up repeatedly, since a process that is ending may still start others.
         family |= {process for member in tuple(family) for process in family_of(member)}
         family = {member for member in family if member.is_running()}
         if not family:
@@ -66,6 +67,7 @@ def kill_survivors(watched: Iterable[psutil.Process], grace_s: float) -> None:
 
 
 def family_of(root: psutil.Process) -> list[psutil.Process]:
+    """Return the process and its descendants; empty if it has ended."""
     try:
         return [root, *root.children(recursive=True)] if root.is_running() else []
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Keeps a handful of processes running, passes their output on under a prefix, and leaves none behind."""
+"""Keeps a handful of processes running, reads their output, and leaves none behind."""
 
 import asyncio
 import os
@@ -8,26 +8,55 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
-from ktrdr_site.parent_death import die_with_parent
+from ktrdr_site.processes.parent_death import die_with_parent
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 30.0
-"""A service that ran this long starts again with the first pause."""
-LAST_WORDS_S = 1.0
+"""A service that ran this long restarts with the first pause."""
+LAST_OUTPUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     name: str
     command: Callable[[], list[str]]
-    """Asked at each start, so that a port which was taken meanwhile can be another."""
+    """Called at each start, so that a port taken in the meantime can be replaced."""
     environment: dict[str, str]
     directory: Path
     pass_fds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A service that ended without having been stopped."""
+
+    name: str
+    reason: str
+    early_exits: int
+    """In a row, this one included; 0 after a steady run."""
+    restart_in_s: float
+
+    def __str__(self) -> str:
+        return f"{self.reason}; restarting in {self.restart_in_s:g} s"
+
+
+class Observer(Protocol):
+    """Receives what happens to the services."""
+
+    def on_start(self, name: str, pid: int) -> None: ...
+
+    def on_line(self, name: str, line: str) -> None:
+        """Receive one line of the service's output."""
+
+    def on_exit(self, exit_: Exit) -> None: ...
+
+    def on_kill(self, name: str, pid: int, grace_s: float) -> None:
+        """Receive a process of the service that did not end within the grace."""
 
 
 @dataclass(slots=True)
@@ -36,46 +65,49 @@ class _Running:
     task: asyncio.Task[None]
     process: asyncio.subprocess.Process | None = None
     stopping: bool = False
-    ended_early: int = 0
+    early_exits: int = 0
 
 
 @dataclass(slots=True)
 class Supervisor:
     """Use from one event loop, in the main thread: the kernel binds children to the thread that forked them."""
 
-    say: Callable[[str, str], None]
-    """Called with the name of who speaks and one line."""
-    started: Callable[[int], None] = lambda pid: None
-    """Called with the number of each process."""
+    observer: Observer
+    on_spawn: Callable[[int], None] = lambda pid: None
+    """Called with the pid of each process."""
     _running: dict[str, _Running] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._running
 
     def start(self, services: Iterable[Service]) -> None:
         for service in services:
             task = asyncio.create_task(self._keep(service.name), name=service.name)
             self._running[service.name] = _Running(service, task)
 
-    def ended_early(self, name: str) -> int:
-        """How often in a row the service ended soon after its start."""
-        return self._running[name].ended_early
+    def early_exits(self, name: str) -> int:
+        """Return how often in a row the service ended soon after its start."""
+        return self._running[name].early_exits
 
     async def stop(self, names: Iterable[str], grace_s: float) -> None:
-        """SIGTERM to the main processes, which end their own children in order; what is left after the grace is killed."""
-        chosen = [self._running.pop(name) for name in tuple(names) if name in self._running]
-        tree = [process for running in chosen for process in _tree(running)]
-        for running in chosen:
+        """Send SIGTERM to the main processes, which end their own children in order; kill the rest after the grace."""
+        stopping = [self._running.pop(name) for name in tuple(names) if name in self._running]
+        tree = {process: running.service.name for running in stopping for process in _tree(running)}
+        for running in stopping:
             running.stopping = True
             if running.process is None or running.process.returncode is not None:
                 running.task.cancel()
             else:
                 running.process.terminate()
-        gone_by = time.monotonic() + grace_s
-        while any(map(_is_alive, tree)) and time.monotonic() < gone_by:
+        deadline = time.monotonic() + grace_s
+        while any(map(_is_alive, tree)) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         for process in filter(_is_alive, tree):
-            self.say("up", f"process {process.pid} did not end in {grace_s:g} s and is killed")
+            self.observer.on_kill(tree[process], process.pid, grace_s)
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        await asyncio.gather(*(running.task for running in chosen), return_exceptions=True)
+        await asyncio.gather(*(running.task for running in stopping), return_exceptions=True)
 
     async def stop_all(self, grace_s: float) -> None:
         await self.stop(tuple(self._running), grace_s)
@@ -86,16 +118,16 @@ class Supervisor:
         while True:
             started = time.monotonic()
             try:
-                how = f"ended ({in_words(await self._run_once(running))})"
+                reason = f"ended ({describe_status(await self._run_once(running))})"
             except OSError as error:
-                how = f"cannot be started ({error.strerror})"
+                reason = f"could not be started ({error.strerror})"
             if running.stopping:
                 return
             if time.monotonic() - started > STEADY_AFTER_S:
-                pause, running.ended_early = FIRST_PAUSE_S, 0
+                pause, running.early_exits = FIRST_PAUSE_S, 0
             else:
-                running.ended_early += 1
-            self.say(name, f"{how}; starts again in {pause:g} s")
+                running.early_exits += 1
+            self.observer.on_exit(Exit(name, reason, running.early_exits, pause))
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
@@ -109,34 +141,35 @@ class Supervisor:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             pass_fds=service.pass_fds,
-            # Ctrl-C in a terminal reaches the supervisor alone, which then ends all others in order.
+            # Ctrl-C in a terminal reaches only the supervisor, which then ends all others in order.
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),
         )
-        self.started(process.pid)
-        if running.stopping:  # asked while the process was being made
+        self.on_spawn(process.pid)
+        self.observer.on_start(service.name, process.pid)
+        if running.stopping:  # requested while the process was being created
             process.terminate()
         assert process.stdout is not None
-        output = asyncio.create_task(self._pass_on(service.name, process.stdout))
+        output = asyncio.create_task(self._read_lines(service.name, process.stdout))
         status = await process.wait()
-        # A grandchild may still hold the pipe: the service is over all the same.
-        await asyncio.wait([output], timeout=LAST_WORDS_S)
+        # A grandchild may still hold the pipe: do not wait for it.
+        await asyncio.wait([output], timeout=LAST_OUTPUT_S)
         output.cancel()
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)  # what the service left in its group
+            os.killpg(process.pid, signal.SIGKILL)  # the rest of the service's process group
         return status
 
-    async def _pass_on(self, name: str, pipe: asyncio.StreamReader) -> None:
+    async def _read_lines(self, name: str, pipe: asyncio.StreamReader) -> None:
         rest = b""
         while chunk := await pipe.read(65536):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                self.say(name, line.decode(errors="replace").rstrip())
+                self.observer.on_line(name, line.decode(errors="replace").rstrip())
         if rest:
-            self.say(name, rest.decode(errors="replace").rstrip())
+            self.observer.on_line(name, rest.decode(errors="replace").rstrip())
 
 
-def in_words(status: int) -> str:
+def describe_status(status: int) -> str:
     return f"exit status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ktrdr_site.supervisor import Service
+from ktrdr_site.processes.supervisor import Service
 
 MANAGE = str(settings.BASE_DIR / "manage.py")
 FIRST_PORTS = {"training": 5004, "backtesting": 5003}
@@ -27,6 +27,15 @@ class Plan:
     workers: dict[str, int]
     demo: bool
     exit_after_demo: bool
+    verbose: bool
+
+    @property
+    def log_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    @property
+    def worker_names(self) -> list[str]:
+        return [f"{kind}-{number}" for kind, count in self.workers.items() for number in range(1, count + 1)]
 
     @property
     def reachable_host(self) -> str:
@@ -101,7 +110,3 @@ def web_command(descriptor: int) -> list[str]:
         "--logger-class=ktrdr_site.gunicorn_log.Logger",
         "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else "--worker-tmp-dir=/tmp",  # noqa: S108  # nosec B108 # gunicorn makes its own in it
     ]  # fmt: skip
-
-
-def demo_command(plan: Plan) -> list[str]:
-    return [sys.executable, MANAGE, "load_demo", "--api-url", plan.url]

@@ -1,0 +1,94 @@
+"""What a person sees of `manage.py up` and of the demo: one line for each thing that is done, and warnings.
+
+On a terminal, whatever is under way has a bar below these lines; elsewhere there are only lines.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TextIO
+
+NAME_WIDTH = 13
+LINE_WIDTH = 160
+"""At which warnings are cut where the output is not a terminal."""
+PLAIN_UPDATE_S = 10.0
+
+
+class Terminal:
+    """Plain lines. When the reader is gone, calls `on_closed` once and writes no more."""
+
+    def __init__(self, stream: TextIO, on_closed: Callable[[], None] = lambda: None) -> None:
+        self._stream = stream
+        self._on_closed = on_closed
+        self._open = True
+        self._begun: dict[str, float] = {}
+        self._updated: dict[str, float] = {}
+
+    @property
+    def width(self) -> int:
+        return LINE_WIDTH
+
+    def show(self, line: str = "") -> None:
+        self._write(line)
+
+    def begin(self, name: str) -> None:
+        """Start the clock of something that takes time."""
+        self._begun[name] = self._updated[name] = time.monotonic()
+
+    def update(self, name: str, percentage: float | None, step: str) -> None:
+        """Report progress; at most one line in 10 s."""
+        now = time.monotonic()
+        if now - self._updated[name] >= PLAIN_UPDATE_S:
+            self._updated[name] = now
+            state = "waiting" if percentage is None else f"{percentage:.0f} %"
+            self._write(_row(name, state, now - self._begun[name], step))
+
+    def finish(self, name: str, state: str, details: str = "") -> None:
+        """Report the outcome and how long it took."""
+        seconds = time.monotonic() - self._begun.pop(name)
+        self._write(_row(name, state, seconds, details))
+
+    def warn(self, name: str, text: str, tail: list[str] | None = None) -> None:
+        """One short line with the time of day; below it the last lines of a process that failed."""
+        self._write(f"{time.strftime('%H:%M:%S')}  {name}: {text}"[: self.width], "yellow")
+        for line in tail or []:
+            self._write(f"    | {line}"[: self.width], "dim")
+
+    def pass_on(self, name: str, line: str) -> None:
+        """One line of a process's output, under its name."""
+        self._write(f"{name:<{NAME_WIDTH}} | {line}", label=NAME_WIDTH + 2)
+
+    @asynccontextmanager
+    async def animated(self) -> AsyncIterator[None]:
+        """Keep the bars moving inside; afterwards none is left."""
+        yield
+
+    def _write(self, text: str, style: str = "", label: int = 0) -> None:
+        """`style` and the length of a coloured label matter only on a terminal."""
+        self._guard(lambda: self._print(text, style, label))
+
+    def _print(self, text: str, style: str, label: int) -> None:
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def _guard(self, write: Callable[[], None]) -> None:
+        if not self._open:
+            return
+        try:
+            write()
+        except OSError:  # the terminal or the pipe is gone
+            self._open = False
+            self._on_closed()
+
+
+def terminal_for(stream: TextIO, on_closed: Callable[[], None] = lambda: None) -> Terminal:
+    if not stream.isatty():
+        return Terminal(stream, on_closed)
+    # Loading rich takes longer than everything else here.
+    from ktrdr_site.stack.live_terminal import LiveTerminal
+
+    return LiveTerminal(stream, on_closed)
+
+
+def _row(name: str, state: str, seconds: float, details: str) -> str:
+    return f"  {name:<{NAME_WIDTH}} {state:<7} {seconds:6.1f} s  {details}".rstrip()

@@ -1,8 +1,5 @@
 """Shared by all rooms: a person, an API client with that person's token, and files that go with the test."""
 
-import fcntl
-from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +8,6 @@ from xdist.scheduler import LoadScopeScheduling
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
     from rest_framework.test import APIClient
-
-FIRST_LOCK, SECOND_LOCK = Path(__file__), Path(__file__).with_name("settings.py")
-"""Any two files that every process of a run can open."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,20 +25,6 @@ class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder | None:
     return ByFolder(config, log) if config.getvalue("dist") == "loadscope" else None
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """A test marked `alone` judges by the clock: meanwhile no other process has a test. All pass the first lock, so that
-    who waits there for the others to end is not overtaken by their next tests."""
-    with FIRST_LOCK.open() as first, SECOND_LOCK.open() as second:
-        fcntl.flock(first, fcntl.LOCK_EX)
-        fcntl.flock(second, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
-        fcntl.flock(first, fcntl.LOCK_UN)
-        try:
-            return (yield)
-        finally:  # closing alone would not do where the test has forked
-            fcntl.flock(second, fcntl.LOCK_UN)
 
 
 @pytest.fixture(autouse=True)

@@ -45,7 +45,6 @@ def addresses(ids: dict[str, str]) -> list[str]:
     ]
 
 
-@pytest.mark.timeout(300)  # axe reads each page whole; on a loaded machine that is seconds a page
 def test_pages_are_accessible_and_keep_the_policy(page: Page, ids: dict[str, str], live_server: Any) -> None:
     """In both themes: the contrast is another."""
     findings = []

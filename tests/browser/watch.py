@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
+
+from tests.calibration import stretched
 
 CHROMIUM = "/usr/bin/chromium"
 SCREENSHOTS = Path("test-results")
@@ -56,9 +66,19 @@ class Watch:
             self.problems.append(f"request to another host: {request.url}")
 
 
+def set_timeout(context: BrowserContext, seconds: float) -> None:
+    """Wait so long for an element and for an expectation, in seconds of an idle machine."""
+    milliseconds = 1000 * stretched(seconds)
+    context.set_default_timeout(milliseconds)
+    expect.set_options(timeout=milliseconds)
+
+
 @contextmanager
-def watched(context: BrowserContext, watch: Watch, test: pytest.Item) -> Iterator[Page]:
+def watched(
+    context: BrowserContext, watch: Watch, test: pytest.Item, timeout_s: float = 30
+) -> Iterator[Page]:
     """A page that fails its test for whatever `watch` collects. A failed test leaves a screenshot of it."""
+    set_timeout(context, timeout_s)
     page = context.new_page()
     watch.over(page)
     yield page

@@ -10,6 +10,11 @@ from tests.faults.proxy import Fault, FaultyProxy, Matcher
 from tests.faults.system import System
 from tests.waiting import until
 
+LASTS_S = 1.2
+"""Longer than the health timeout, shorter than two health checks: more would be the loss of the worker."""
+LATE_S = 1.5
+"""When the asker has given up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -20,8 +25,10 @@ class Lane:
     to_agent: FaultyProxy
     to_backend: FaultyProxy
 
-    def misbehave(self, matches: Matcher, *, to_backend: bool) -> None:
-        (self.to_backend if to_backend else self.to_agent).misbehave(self.fault, matches)
+    def misbehave(self, matches: Matcher, *, to_backend: bool, clock_factor: float) -> None:
+        """Disturb the requests that match, for a while after the first of them."""
+        proxy = self.to_backend if to_backend else self.to_agent
+        proxy.misbehave(self.fault, matches, clock_factor * LASTS_S, clock_factor * LATE_S)
 
     def behave(self) -> None:
         self.to_agent.behave()
@@ -30,6 +37,10 @@ class Lane:
     @property
     def hits(self) -> int:
         return self.to_agent.hits + self.to_backend.hits
+
+    @property
+    def behaves(self) -> bool:
+        return self.to_agent.fault is self.to_backend.fault is Fault.NONE
 
     def submit(self, system: System, **parameters: object) -> str:
         return system.api.submit(requirements={"lane": self.agent}, **parameters)

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 
 from ktrdr_site.processes.parent_death import die_with_parent
+from tests.calibration import stretched
+from tests.waiting import until_exit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOG_SHOWN = 4000
@@ -52,14 +54,13 @@ class Processes:
     _ever: list[psutil.Process] = field(default_factory=list)
     """Descendants seen when their ancestor was killed: they outlive it where the product has a bug."""
 
-    def call(self, *command: str, timeout_s: float = 60) -> str:
+    def call(self, *command: str) -> str:
         done = subprocess.run(
             [sys.executable, *command],
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=timeout_s,
             check=False,
         )
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
@@ -96,7 +97,7 @@ class Processes:
         self._ever += below
         process = self.running.pop(name)
         process.send_signal(signum)
-        process.wait(wait_s)
+        until_exit(process, wait_s)
         return below
 
     def kill_at_once(self, *names: str, wait_s: float = 20) -> None:
@@ -106,14 +107,14 @@ class Processes:
         for process in gone:
             process.kill()
         for process in gone:
-            process.wait(wait_s)
+            until_exit(process, wait_s)
 
     def signal_group(self, name: str, signum: int, wait_s: float = 20) -> None:
         """As a shell or an init does it: the whole group at once."""
         self._ever += self.tree(name)
         process = self.running.pop(name)
         os.killpg(process.pid, signum)
-        process.wait(wait_s)
+        until_exit(process, wait_s)
 
     def log(self, name: str) -> str:
         path = self.directory / f"{name}.log"
@@ -127,8 +128,8 @@ class Processes:
         signal_all(left, signal.SIGCONT)
         for process in self.running.values():
             process.terminate()
-        _, alive = psutil.wait_procs(left, timeout=8)
+        _, alive = psutil.wait_procs(left, timeout=stretched(8))
         signal_all(alive, signal.SIGKILL)
         for process in self.running.values():
-            process.wait(5)
+            until_exit(process, 5)
         self.running.clear()

@@ -64,19 +64,19 @@ def _closing(head: bytes) -> bytes:
 class FaultyProxy:
     """Listens on a port of its own and forwards to `target` (host, port), from a thread with its own loop."""
 
-    def __init__(
-        self, target: tuple[str, int], late_s: float = 1.5, certificates: Certificates | None = None
-    ) -> None:
+    def __init__(self, target: tuple[str, int], certificates: Certificates | None = None) -> None:
         self.target = target
         self.certificates = certificates
-        self.late_s = late_s
         self.fault = Fault.NONE
+        self.lasts_s: float | None = None
+        self.late_s = 0.0
         self.matches: Matcher = anything
         self.port = 0
         self.hits = 0
-        """Requests that met the present fault."""
+        """Requests that met the present fault, or the last one."""
         self._loop = asyncio.new_event_loop()
         self._lifted = asyncio.Event()
+        self._end: asyncio.TimerHandle | None = None
         self._held: set[asyncio.Task[None] | None] = set()
         """Requests under way: a loop itself holds its tasks weakly, and one whose sender went away is collected."""
         self._ready = threading.Event()
@@ -84,30 +84,53 @@ class FaultyProxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(5), "the proxy did not start"
+        self._ready.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join()
         self._loop.close()
 
     @property
     def url(self) -> str:
         return f"{'https' if self.certificates else 'http'}://127.0.0.1:{self.port}"
 
-    def misbehave(self, fault: Fault, matches: Matcher = anything) -> None:
-        """From now on, each request whose head `matches` meets `fault`."""
-        self.hits = 0
-        self.matches = matches
-        self.fault = fault
-        self._loop.call_soon_threadsafe(self._lifted.clear)
+    def misbehave(
+        self, fault: Fault, matches: Matcher = anything, lasts_s: float | None = None, late_s: float = 1.5
+    ) -> None:
+        """From now on, each request whose head `matches` meets `fault`: until `behave`, or for `lasts_s` after the first.
+
+        An answer that is late comes `late_s` later.
+        """
+        asyncio.run_coroutine_threadsafe(self._set(fault, matches, lasts_s, late_s), self._loop).result()
 
     def behave(self) -> None:
-        """Lifts the fault, also for those that it holds."""
+        """Lift the fault, also for the requests that it holds."""
+        asyncio.run_coroutine_threadsafe(self._set(Fault.NONE), self._loop).result()
+
+    async def _set(
+        self, fault: Fault, matches: Matcher = anything, lasts_s: float | None = None, late_s: float = 0.0
+    ) -> None:
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
+        self.fault, self.matches, self.lasts_s, self.late_s = fault, matches, lasts_s, late_s
+        if fault is Fault.NONE:
+            self._lifted.set()
+        else:
+            self.hits = 0
+            self._lifted.clear()
+
+    def _hit(self) -> None:
+        self.hits += 1
+        if self.lasts_s is not None and self._end is None:
+            self._end = self._loop.call_later(self.lasts_s, self._lift)
+
+    def _lift(self) -> None:
         self.fault = Fault.NONE
-        self._loop.call_soon_threadsafe(self._lifted.set)
+        self._lifted.set()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -145,7 +168,7 @@ class FaultyProxy:
         head = await reader.readuntil(b"\r\n\r\n")
         fault = self.fault if self.matches(head) else Fault.NONE
         if fault is not Fault.NONE:
-            self.hits += 1
+            self._hit()
         match fault:
             case Fault.REFUSE:
                 return

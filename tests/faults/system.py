@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,27 +12,18 @@ from typing import Any
 import psutil
 import psycopg
 
+from tests.clocks import clock_factor, product_settings
 from tests.faults.api import Api
 from tests.faults.certificates import Certificates
 from tests.faults.marks import Marks
 from tests.faults.processes import Processes, free_port, tree
-from tests.waiting import until
+from tests.waiting import until, until_exit
 
-CLOCKS = {
-    "KTRDR_HEALTH_INTERVAL_S": "1",
-    "KTRDR_HEALTH_TIMEOUT_S": "1",
-    "KTRDR_HEALTH_FAILURES": "2",
-    "KTRDR_LOST_AFTER_S": "2",
-    "KTRDR_REMOVAL_AFTER_S": "8",
-    "KTRDR_CLEANUP_INTERVAL_S": "3",
-    "KTRDR_RETRY_BACKOFF_S": "0.2",
-    "KTRDR_CANCEL_GRACE_S": "1",
-}
-"""The product's waits, about ten times faster."""
+WAITS_S = {"KTRDR_CANCEL_GRACE_S": 1.0, "KTRDR_REMOVAL_AFTER_S": 8.0, "KTRDR_CLEANUP_INTERVAL_S": 3.0}
 BACKEND = ("web", "dispatcher", "schedules")
 
 
-def environment(directory: Path, settings: dict[str, str]) -> dict[str, str]:
+def environment(directory: Path) -> dict[str, str]:
     outer = {
         key: value
         for key, value in os.environ.items()
@@ -47,31 +37,40 @@ def environment(directory: Path, settings: dict[str, str]) -> dict[str, str]:
         "KTRDR_WORKER_TOKEN": secrets.token_urlsafe(24),
         "KTRDR_MARKS": str(directory / "marks"),
         "PYTHONUNBUFFERED": "1",
-        **settings,
     }
 
 
 @dataclass
 class System:
-    """`expected` says which agents there are; `heal` brings back whatever a test took away."""
+    """`expected` lists the agents; `heal` starts again whatever a test ended."""
 
     directory: Path
-    settings: dict[str, str] = field(default_factory=lambda: dict(CLOCKS))
+    waits_s: dict[str, float] = field(default_factory=lambda: dict(WAITS_S))
+    """Settings that differ from those of other systems, on an idle machine."""
+    settings: dict[str, str] = field(default_factory=dict)
     expected: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Agent -> arguments of `start_agent`."""
     host: str = "127.0.0.1"
     """Where the web server listens."""
     certificates: Certificates | None = None
     """Where there are some, every agent serves https by them, and the backend asks by nothing else."""
+    clock_factor: int = field(default_factory=clock_factor)
+    """Of the waits of the running processes."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         if self.certificates is not None:
             self.settings |= self.certificates.settings
         self.port = free_port()
-        self.processes = Processes(self.directory, environment(self.directory, self.settings))
+        self.processes = Processes(self.directory, environment(self.directory))
         self.marks = Marks(self.directory / "marks")
         self.api = Api(f"http://{self.host}:{self.port}", logs=self.logs)
+        self.set_clocks(self.clock_factor)
+
+    def set_clocks(self, factor: int) -> None:
+        """For processes that start from now on."""
+        self.clock_factor = self.api.clock_factor = factor
+        self.processes.environment |= {**product_settings(factor, **self.waits_s), **self.settings}
 
     @property
     def scheme(self) -> str:
@@ -131,7 +130,13 @@ class System:
         return port
 
     def heal(self) -> None:
-        """Everything that is to be there is there again, idle, and nothing else is."""
+        """Start again whatever is missing, stop everything else, and wait until all agents are idle.
+
+        Where the machine has become slower, all processes start again with longer waits.
+        """
+        if self.processes.running and (factor := clock_factor()) > self.clock_factor:
+            self.stop()
+            self.set_clocks(factor)
         for name in set(self.processes.running) - {*BACKEND, *self.expected}:
             self.processes.kill(name)
         self.start_backend()
@@ -170,11 +175,10 @@ class System:
         statement = "SELECT count(*) FROM registry_sweep WHERE kind = 'health' AND completed_at IS NOT NULL"
         return int(self.rows(statement)[0][0])
 
-    def until_sweeps(self, more: int = 1, timeout_s: float = 30) -> float:
-        """Until so many more sweeps have completed; returns the seconds that took."""
-        begun, before = time.monotonic(), self.sweeps()
+    def until_sweeps(self, more: int = 1, timeout_s: float = 30) -> None:
+        """Wait until so many more sweeps have completed."""
+        before = self.sweeps()
         until(lambda: self.sweeps() >= before + more, f"{more} more sweeps", timeout_s, self.logs)
-        return time.monotonic() - begun
 
     def cluster(self) -> dict[str, psutil.Process]:
         """django-q2's processes. They look alike: told apart by the order in which a fresh cluster starts them."""
@@ -222,19 +226,14 @@ class System:
             except psutil.NoSuchProcess:
                 continue
         for process in self.processes.running.values():
-            process.wait(10)
+            until_exit(process, 10)
         self.processes.running.clear()
 
 
 @contextmanager
-def running(
-    directory: Path,
-    agents: int = 2,
-    clocks: dict[str, str] | None = None,
-    certificates: Certificates | None = None,
-) -> Iterator[System]:
+def running(directory: Path, agents: int, certificates: Certificates | None = None) -> Iterator[System]:
     """A system with everything started and `agents` agents named agent-1, agent-2, ..."""
-    system = System(directory, dict(CLOCKS if clocks is None else clocks), certificates=certificates)
+    system = System(directory, certificates=certificates)
     system.expected = {f"agent-{number}": {} for number in range(1, agents + 1)}
     try:
         system.prepare()

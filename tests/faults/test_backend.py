@@ -2,11 +2,11 @@
 
 import signal
 
-import psutil
 import pytest
 
+from tests.calibration import stretched
 from tests.faults.system import System
-from tests.waiting import until
+from tests.waiting import until, until_gone
 
 
 def begin(system: System, number: int = 6, seconds: float = 0.6) -> list[str]:
@@ -34,7 +34,7 @@ def test_a_web_server_that_is_away_for_a_while_gets_the_reports_afterwards(syste
     for operation_id in operations:
         system.api.until_running(operation_id)
     below = system.processes.kill("web")
-    psutil.wait_procs(below, timeout=5)
+    until_gone(below, "its processes end with it", 5)
     until(lambda: all(system.marks.count("end", one) for one in operations), "every job ended")
     system.start_web()
     until_completed(system, operations)
@@ -64,7 +64,7 @@ def test_a_cancel_while_no_dispatcher_lives_is_carried_out_by_the_next_one(syste
     assert system.api.cancel(operation) == 202
     system.start_dispatcher()
     system.api.until_status(operation, "CANCELLED")
-    assert not psutil.wait_procs([job], timeout=5)[1]
+    until_gone([job], "the job ends", 5)
 
 
 def test_the_schedules_second_process_takes_over_when_the_leader_is_killed(system: System) -> None:
@@ -72,9 +72,9 @@ def test_the_schedules_second_process_takes_over_when_the_leader_is_killed(syste
     system.start_schedules("schedules in waiting")
     cluster = system.cluster()
     system.processes.kill("schedules")
-    assert not psutil.wait_procs(list(cluster.values()), timeout=10)[1], "the leader's cluster outlives it"
+    until_gone(cluster.values(), "the leader's cluster ends with it", 10)
     operations = begin(system)
-    assert system.until_sweeps(2) < 20
+    system.until_sweeps(2, 20)
     until_completed(system, operations)
 
 
@@ -91,7 +91,7 @@ def test_sweeps_go_on_after_a_process_of_the_task_cluster_is_killed(system: Syst
     fresh_cluster(system)
     operations = begin(system)
     system.cluster()[kind].kill()
-    assert system.until_sweeps(3, 40) < 25
+    system.until_sweeps(3, 25)
     until_completed(system, operations)
 
 
@@ -99,7 +99,7 @@ def fresh_cluster(system: System) -> None:
     """The order of its processes' starts tells what they are; whoever was replaced came later."""
     family = system.cluster()
     began = [one.create_time() for one in family.values()]
-    if max(began) - min(began) > 5:
+    if max(began) - min(began) > stretched(5):
         family["main"].kill()
         until(lambda: not family["main"].is_running(), "the old cluster is gone")
         system.cluster()
@@ -112,7 +112,7 @@ def test_a_cluster_told_to_end_all_at_once_is_replaced(system: System) -> None:
     operations = begin(system)
     for process in system.cluster().values():
         process.send_signal(signal.SIGTERM)
-    assert system.until_sweeps(3, 40) < 25
+    system.until_sweeps(3, 25)
     until_completed(system, operations)
 
 
@@ -124,5 +124,5 @@ def test_a_frozen_cluster_is_replaced(system: System) -> None:
     for process in cluster.values():
         process.send_signal(signal.SIGSTOP)
     until(lambda: not cluster["main"].is_running(), "the frozen cluster is gone", 30, system.logs)
-    assert system.until_sweeps(2, 30) < 20
+    system.until_sweeps(2, 20)
     until_completed(system, operations)

@@ -4,7 +4,6 @@ Every kind of fault has an agent of its own, all at the same time. Whatever was 
 completes, its job runs to its end once, and nobody has to help.
 """
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,8 +15,6 @@ from tests.faults.system import System
 from tests.waiting import until
 
 FAULTS = [fault for fault in Fault if fault is not Fault.NONE]
-LASTS_S = 1.2
-"""Longer than the health timeout, shorter than two health checks."""
 RUNS_S = 5.0
 """Long enough that it still runs when somebody looks."""
 
@@ -39,13 +36,11 @@ MESSAGES: dict[str, tuple[Matcher, bool]] = {
 
 
 def submitted_in_bad_weather(system: System, lane: Lane, matches: Matcher, to_backend: bool) -> str:
-    """An operation, at which somebody looks, which makes the backend ask its worker, until the lane's fault was met. The
-    fault ends when it has lasted, whatever the other lanes do: a longer one is the loss of the worker."""
-    lane.misbehave(matches, to_backend=to_backend)
+    """Submit an operation and read it, which makes the backend ask its worker, until the lane's fault was met and is over."""
+    lane.misbehave(matches, to_backend=to_backend, clock_factor=system.clock_factor)
     operation_id = lane.submit(system, seconds=RUNS_S, checkpoint_every=50, artifact_bytes=100_000)
     until(lambda: system.api.operation(operation_id) and lane.hits, f"{lane.fault} was met", 20)
-    time.sleep(LASTS_S)
-    lane.behave()
+    until(lambda: lane.behaves, f"{lane.fault} is over")
     return operation_id
 
 
@@ -71,14 +66,13 @@ def test_a_cancel_reaches_its_worker_whatever_the_network_does_to_it(
     for operation_id in operations:
         system.api.until_running(operation_id)
     for lane in all_lanes:
-        lane.misbehave(request("DELETE", "/api/v1/operations/"), to_backend=False)
+        lane.misbehave(
+            request("DELETE", "/api/v1/operations/"), to_backend=False, clock_factor=system.clock_factor
+        )
     for operation_id in operations:
         assert system.api.cancel(operation_id) == 202
     for lane in all_lanes:
-        until(lambda one=lane: one.hits > 0, f"{lane.fault}: the fault was met", 20)
-    time.sleep(LASTS_S)
-    for lane in all_lanes:
-        lane.behave()
+        until(lambda lane=lane: lane.behaves, f"{lane.fault}: the fault was met and is over", 20)
     for operation_id in operations:
         system.api.until_status(operation_id, "CANCELLED")
         assert not system.marks.count("end", operation_id)
@@ -93,13 +87,12 @@ def test_an_agent_registers_whatever_the_network_does_to_its_registration(
         system.api.until_running(operation_id)
         system.processes.kill(lane.agent)
     for lane in all_lanes:
-        lane.misbehave(request("POST", "/workers/register"), to_backend=True)
+        lane.misbehave(
+            request("POST", "/workers/register"), to_backend=True, clock_factor=system.clock_factor
+        )
         system.start_agent(lane.agent, **system.expected[lane.agent])
     for lane in all_lanes:
-        until(lambda one=lane: one.hits > 0, f"{lane.fault}: the fault was met", 30)
-    time.sleep(LASTS_S)
-    for lane in all_lanes:
-        lane.behave()
+        until(lambda lane=lane: lane.behaves, f"{lane.fault}: the fault was met and is over", 30)
     for operation_id in operations:
         ended = system.api.until_status(operation_id, "COMPLETED")
         # Claimed in between, where its registration was heard and the answer was not, it cannot take the work yet.

@@ -2,10 +2,8 @@
 
 import signal
 
-import psutil
-
 from tests.faults.system import System
-from tests.waiting import until
+from tests.waiting import until, until_gone
 
 
 def begun(system: System, operations: list[str]) -> set[str]:
@@ -19,7 +17,7 @@ def test_a_database_that_is_stopped_at_once_under_load_loses_nothing(system: Sys
     until(lambda: begun(system, operations), "one has begun")
     postmaster = system.postmaster()
     postmaster.send_signal(signal.SIGQUIT)
-    psutil.wait_procs([postmaster], timeout=20)
+    until_gone([postmaster], "the database server ends", 20)
     ending = begun(system, operations)
     until(lambda: all(system.marks.count("end", one) for one in ending), "what had begun has ended", 20)
     system.manage("check", "--database", "default")  # whoever uses the embedded database first starts it

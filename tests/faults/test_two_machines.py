@@ -10,13 +10,12 @@ from tests.faults.certificates import Certificates
 from tests.faults.machines import Machine, NoNamespaces, two_machines
 from tests.faults.marks import judge
 from tests.faults.processes import free_port
-from tests.faults.system import CLOCKS, System
+from tests.faults.system import WAITS_S, System
 from tests.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.slow
 
 AGENTS = ("agent-1", "agent-2")
-LOST_AFTER_S = 6
 
 
 @dataclass
@@ -48,14 +47,14 @@ def apart(tls: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart
     directory: Path = tmp_path_factory.mktemp("two-machines")
     try:
         with two_machines() as (backend, workers), backend.inside():
-            settings = {
-                **CLOCKS,
-                "KTRDR_LOST_AFTER_S": str(LOST_AFTER_S),
-                "KTRDR_REMOVAL_AFTER_S": "60",
-                "KTRDR_ALLOWED_HOSTS": backend.address,
-            }
             certificates = Certificates(directory / "certificates", (workers.address,)) if tls else None
-            system = System(directory, settings, host=backend.address, certificates=certificates)
+            system = System(
+                directory,
+                waits_s=WAITS_S | {"KTRDR_LOST_AFTER_S": 6.0, "KTRDR_REMOVAL_AFTER_S": 60.0},
+                settings={"KTRDR_ALLOWED_HOSTS": backend.address},
+                host=backend.address,
+                certificates=certificates,
+            )
             found = Apart(system, workers)
             try:
                 system.prepare()

@@ -325,7 +325,6 @@ class Operations(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-@pytest.mark.timeout(300)
 def test_whatever_happens_in_whatever_order_the_rules_hold() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis has no types here
         Operations,

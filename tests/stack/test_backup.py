@@ -24,7 +24,6 @@ def manage(data_dir: Path, *words: str) -> str:
         env=environment(KTRDR_DATA_DIR=str(data_dir)),
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -57,12 +56,9 @@ async def reaches(stub: StubWorker, system: Up, operation_id: str, status: str) 
     return await asyncio.to_thread(wait)
 
 
-@pytest.mark.timeout(240)
 async def test_what_ran_at_the_backup_is_lost_with_its_worker_and_done_by_another(tmp_path: Path) -> None:
     old, new, archive = tmp_path / "old", tmp_path / "new", tmp_path / "backup.tar"
-    # A busy machine starts the task cluster in more than the least patience of `run_schedules`.
-    clocks = {"KTRDR_HEALTH_INTERVAL_S": "3"}
-    with up(old, "--no-demo", "--workers", "", **clocks) as system:
+    with up(old, "--no-demo", "--workers", "") as system:
         system.wait_until_ready()
         with system.http() as http:
             files = {"file": ("AAPL.csv", BARS.encode())}
@@ -83,7 +79,7 @@ async def test_what_ran_at_the_backup_is_lost_with_its_worker_and_done_by_anothe
     assert after.tables == before.tables
     assert after.members == before.members
     assert before.artifacts
-    with up(new, "--no-demo", "--workers", "", **clocks) as system:
+    with up(new, "--no-demo", "--workers", "") as system:
         system.wait_until_ready()
         assert system.get(f"/operations/{finished}")["result"] == {"worker": "agent-1"}
         async with agent(system, work_s=0.05) as stub:

@@ -9,7 +9,7 @@ import pytest
 from tests.stack.system import Up
 from tests.waiting import until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.stack
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 ASKED = {"X-Request-ID": "req-42", "traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01"}
 BARS = "Date,Open,High,Low,Close,Volume\n" + "".join(

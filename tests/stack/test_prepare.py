@@ -18,7 +18,6 @@ def manage(*arguments: str, data_dir: Path, **variables: str) -> subprocess.Comp
         env=environment(KTRDR_DATA_DIR=str(data_dir), **variables),
         capture_output=True,
         text=True,
-        timeout=90,
         check=False,
     )
 

@@ -16,10 +16,10 @@ import pytest
 
 from tests.faults.processes import free_port
 from tests.faults.proxy import FaultyProxy
-from tests.stack.system import ROOT, Up, environment, up
-from tests.waiting import until
+from tests.stack.system import REQUEST_TIMEOUT_S, ROOT, Up, environment, up
+from tests.waiting import until, until_exit
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.stack
 
 BARS = "Date,Open,High,Low,Close,Volume\n" + "".join(
     f"2024-01-{day:02},{day},{day + 1},{day - 1},{day},100\n" for day in (2, 3, 4, 5, 8, 9, 10, 11, 12)
@@ -74,7 +74,7 @@ def worker(system: Up, directory: Path, token: str, to_backend: str, to_worker: 
             yield log
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            until_exit(process, 20)
 
 
 def imported(system: Up) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def test_no_secret_is_in_a_log_a_page_a_command_line_or_a_url(tmp_path: Path) ->
         ):
             until(lambda: system.get("/workers")["results"], "the worker is registered", 60, log.read_text)
             assert imported(system)["status"] == "COMPLETED", log.read_text()
-            with httpx.Client(base_url=system.url, timeout=20) as browser:
+            with httpx.Client(base_url=system.url, timeout=REQUEST_TIMEOUT_S) as browser:
                 sign_in(browser, secrets["admin-password"])
                 secrets["made token"] = made_token(browser)
                 secrets["session"] = browser.cookies["sessionid"]

@@ -11,7 +11,7 @@ import pytest
 from tests.stack.system import Up
 from tests.waiting import until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(480)]
+pytestmark = pytest.mark.stack
 
 RUN_TIMEOUT_S = 90
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}

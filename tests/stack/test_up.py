@@ -6,7 +6,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.stack.system import ROOT, STOPS_WITHIN_S, Up, environment, up
+from tests.stack.system import ROOT, Up, environment, up
 from tests.waiting import until
 
 pytestmark = pytest.mark.stack
@@ -29,7 +28,6 @@ def refusal(data_dir: Path, *arguments: str, **variables: str) -> str:
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
@@ -56,7 +54,7 @@ def secrets(data_dir: Path) -> dict[str, str]:
 
 def end_in_order(system: Up, number: signal.Signals) -> None:
     until(lambda: system.get("/workers")["results"], "a worker has registered", 30, lambda: system.output)
-    assert system.end(number) < STOPS_WITHIN_S
+    system.end(number)
     assert system.process.returncode == 0, system.output
     assert "was killed" not in "\n".join(system.lines), "everything ended in order by itself"
 
@@ -69,16 +67,13 @@ def test_the_first_start_writes_the_secrets_and_sigterm_ends_everything_in_order
         end_in_order(system, signal.SIGTERM)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_later_start_is_quick_keeps_the_secrets_and_ends_in_order(
     data_dir: Path, number: signal.Signals
 ) -> None:
     before = secrets(data_dir)
-    started = time.monotonic()
     with up(data_dir, "--no-demo") as system:
-        system.wait_until_ready()
-        assert time.monotonic() - started < 10
+        system.wait_until_ready(timeout_s=10)
         assert secrets(data_dir) == before
         end_in_order(system, number)
 
@@ -88,7 +83,7 @@ def test_sigkill_leaves_no_process_and_the_next_start_goes_on(data_dir: Path) ->
         system.wait_until_ready()
         until(lambda: system.get("/workers")["results"], "a worker has registered", 30, lambda: system.output)
         assert len(system.processes()) > 6
-        assert system.end(signal.SIGKILL) < STOPS_WITHIN_S
+        system.end(signal.SIGKILL)
 
 
 def test_a_data_directory_in_use_is_one_sentence_and_the_first_runs_on(later: Up) -> None:

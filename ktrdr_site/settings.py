@@ -38,6 +38,9 @@ INSTALLED_APPS = [
     "access",
     "registry",
     "operations",
+    "operations.kinds.training",
+    "operations.kinds.backtesting",
+    "operations.kinds.data_import",
     "dashboard",
     "ktrdr_site",
 ]

@@ -1,72 +1,54 @@
-"""Bars of a symbol and timeframe: which there are, written by the imports that complete, removed when nothing needs them."""
+"""Bars by symbol and timeframe: which ones exist, which a run needs, and when they are replaced or removed."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
-from pydantic import AwareDatetime, BaseModel, Field, JsonValue, ValidationError
 
 from access import audit
+from access.actors import Actor
 from access.models import AuditEntry
-from operations.actors import Actor
+from access.problems import Invalid
 from operations.models import Artifact, MarketData, Operation
+from operations.requests import DateRange
 from operations.states import FINAL
-from worker_agent.protocol import Report
-
-OPERATION_TYPE = "data_import"
-BARS = "bars.parquet"
-
-
-class ImportUnusable(Exception):
-    """A worker says that an import is complete, but not of what."""
 
 
 class MarketDataInUse(Exception):
     """An operation that has not ended reads these bars."""
 
 
-class Imported(BaseModel):
-    """The result of an import, as far as the backend relies on it."""
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """A stored file of bars."""
 
-    symbol: str = Field(min_length=1, max_length=64)
-    timeframe: str = Field(min_length=1, max_length=8)
-    rows: int = Field(ge=1)
-    start: AwareDatetime
-    end: AwareDatetime
-    quality: dict[str, JsonValue] = Field(default_factory=dict)
+    symbol: str
+    timeframe: str
+    sha256: str
+    rows: int
+    start: datetime
+    """open of the first bar"""
+    end: datetime
+    """open of the last bar"""
+    quality: dict[str, Any]
 
 
-def store(operation: Operation, report: Report) -> None:
-    """Makes the bars of a completed import the current ones, in the transaction of its report.
-
-    Does nothing for other types of operation. Raises ImportUnusable.
-    """
-    if operation.operation_type != OPERATION_TYPE:
-        return
-    try:
-        imported = Imported.model_validate(report.result or {})
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ImportUnusable(f"result.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    wanted = (operation.parameters.get("symbol"), operation.parameters.get("timeframe"))
-    if (imported.symbol, imported.timeframe) != wanted:
-        raise ImportUnusable(
-            f"it imported {imported.symbol} {imported.timeframe} instead of {' '.join(map(str, wanted))}"
-        )
-    bars = next((ref for ref in report.artifacts if ref.name == BARS), None)
-    if bars is None:
-        raise ImportUnusable(f"there is no artifact {BARS}")
+def replace(bars: Bars, imported_by: Operation) -> None:
+    """Make these bars the current ones of their symbol and timeframe."""
     MarketData.objects.update_or_create(
-        symbol=imported.symbol,
-        timeframe=imported.timeframe,
+        symbol=bars.symbol,
+        timeframe=bars.timeframe,
         defaults={
             "file_id": bars.sha256,
-            "rows": imported.rows,
-            "start": imported.start,
-            "end": imported.end,
-            "quality": imported.quality,
-            "imported_by": operation,
+            "rows": bars.rows,
+            "start": bars.start,
+            "end": bars.end,
+            "quality": bars.quality,
+            "imported_by": imported_by,
             "imported_at": Now(),
         },
     )
@@ -74,15 +56,62 @@ def store(operation: Operation, report: Report) -> None:
 
 def find(symbols: Iterable[str]) -> dict[str, dict[str, MarketData]]:
     """symbol -> timeframe -> its bars."""
-    found: dict[str, dict[str, MarketData]] = {}
+    by_symbol: dict[str, dict[str, MarketData]] = {}
     for row in MarketData.objects.filter(symbol__in=list(symbols)):
-        found.setdefault(row.symbol, {})[row.timeframe] = row
-    return found
+        by_symbol.setdefault(row.symbol, {})[row.timeframe] = row
+    return by_symbol
+
+
+def inputs_of(
+    symbols: Iterable[str], timeframes: Iterable[str], base: str, dates: DateRange, pointer: str
+) -> dict[str, str]:
+    """Input name -> SHA-256 of the bars that a run over these symbols reads.
+
+    The base timeframe must exist; a missing higher one is resampled from it. `pointer` is the field that names the
+    symbols. Raises Invalid.
+    """
+    stored = find(symbols)
+    errors: list[dict[str, str]] = []
+    inputs: dict[str, str] = {}
+    for position, symbol in enumerate(symbols):
+        at = f"/symbols/{position}" if pointer == "/symbols" else pointer
+        rows = stored.get(symbol, {})
+        if not rows:
+            errors.append({"pointer": at, "detail": f"There is no market data for {symbol}."})
+        elif base not in rows:
+            detail = f"{symbol} has bars of {', '.join(sorted(rows))}, but not of {base}."
+            errors.append({"pointer": at, "detail": detail})
+        else:
+            errors += _errors_of_range(rows[base], dates)
+            inputs |= {
+                f"bars/{symbol}/{timeframe}.parquet": rows[timeframe].file_id
+                for timeframe in timeframes
+                if timeframe in rows
+            }
+    if errors:
+        raise Invalid(errors[0]["detail"], errors=errors)
+    return inputs
+
+
+def _errors_of_range(bars: MarketData, dates: DateRange) -> list[dict[str, str]]:
+    first, last = bars.start.date(), bars.end.date()
+    if dates.start_date and dates.start_date > last:
+        return [_no_bars("/start_date", bars, first, last)]
+    if dates.end_date and dates.end_date < first:
+        return [_no_bars("/end_date", bars, first, last)]
+    return []
+
+
+def _no_bars(pointer: str, bars: MarketData, first: date, last: date) -> dict[str, str]:
+    return {
+        "pointer": pointer,
+        "detail": f"The bars of {bars.symbol} {bars.timeframe} run from {first} to {last}: none are in this range.",
+    }
 
 
 @transaction.atomic
 def remove(symbol: str, timeframe: str, by: Actor) -> None:
-    """Forgets these bars; results that used them keep their file. Raises MarketData.DoesNotExist, MarketDataInUse."""
+    """Delete these bars; results that used them keep their file. Raises MarketData.DoesNotExist, MarketDataInUse."""
     reads = Artifact.objects.filter(file=OuterRef("file"), role=Artifact.Role.INPUT).exclude(
         operation__status__in=FINAL
     )

@@ -6,8 +6,9 @@ from enum import StrEnum
 from django.db import transaction
 from django.db.models.functions import Now
 
-from operations import lifecycle, market_data, telemetry
+from operations import lifecycle, telemetry
 from operations.actors import Actor
+from operations.kind import ResultUnusable, kind_of
 from operations.models import Artifact, Attempt, Checkpoint, Operation, StoredFile
 from operations.models.attempt import AttemptOutcome
 from operations.states import Status
@@ -122,9 +123,9 @@ def _end(operation: Operation, report: Report, actor: Actor) -> None:
 
 def _complete(operation: Operation, report: Report, actor: Actor) -> None:
     try:
-        market_data.store(operation, report)
-    except market_data.ImportUnusable as problem:
-        message = f"The worker says that the import is complete, but: {problem}."
+        kind_of(operation.operation_type).complete(operation, report)
+    except ResultUnusable as problem:
+        message = f"The worker reported success, but the result is unusable: {problem}."
         lifecycle.fail(operation, OperationError(error_class=ErrorClass.JOB, message=message), actor)
         return
     progress = {**(report.progress.model_dump() if report.progress else {}), "percentage": 100.0}

@@ -1,4 +1,4 @@
-"""Stores an order as an operation: once per idempotency key, and with `queue: false` only together with a worker."""
+"""Stores a submission as an operation: once per idempotency key, and with `queue: false` only together with a worker."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from operations import lifecycle
 from operations.actors import SYSTEM, Actor
 from operations.dispatching import claims
 from operations.models import Artifact, Operation, StoredFile
-from operations.orders import Order
+from operations.requests import Submission
 from operations.states import Status
 from registry import notify, selection
 from worker_agent import trace
@@ -53,15 +53,15 @@ def repeated(by: Submitter) -> Operation | None:
     return before
 
 
-def submit(order: Order, by: Submitter) -> Operation:
+def submit(submission: Submission, by: Submitter) -> Operation:
     """Raises Invalid (422), and Unavailable (503) where nobody is free and it is not to wait; then nothing is stored."""
     if (before := repeated(by)) is not None:
         return before
-    if (place := next(_nul_characters(order.parameters), None)) is not None:
+    if (place := next(_nul_characters(submission.parameters), None)) is not None:
         raise invalid(pointer(place), "A text may not contain NUL characters.")
     try:
         with transaction.atomic():
-            return _store(order, by)
+            return _store(submission, by)
     except IntegrityError:
         # The same request, twice at the same moment: the other one was first.
         before = repeated(by)
@@ -70,18 +70,18 @@ def submit(order: Order, by: Submitter) -> Operation:
         return before
 
 
-def _store(order: Order, by: Submitter) -> Operation:
-    asked = order.queueing
+def _store(submission: Submission, by: Submitter) -> Operation:
+    asked = submission.queueing
     awaited = _awaited(asked.after)
     unfinished = [one.pk for one in awaited if one.status != Status.COMPLETED]
     if unfinished and not asked.queue:
         raise invalid("/queue", f"It is to wait for {', '.join(unfinished)}, and not to wait.")
     origin = trace.current()
     operation = Operation.objects.create(
-        operation_type=order.operation_type,
-        parameters=order.parameters,
+        operation_type=submission.operation_type,
+        parameters=submission.parameters,
         requirements=asked.requirements,
-        prefer_gpu=order.prefer_gpu,
+        prefer_gpu=submission.prefer_gpu,
         priority=asked.priority,
         queue=asked.queue,
         max_attempts=settings.MAX_ATTEMPTS,
@@ -94,13 +94,13 @@ def _store(order: Order, by: Submitter) -> Operation:
     )
     if awaited:
         operation.after.set(awaited)
-    _give_inputs(operation, order)
+    _give_inputs(operation, submission)
     lifecycle.record_created(operation, by.actor)
     if asked.queue:
         notify.dispatcher()
     elif claims.claim_for(operation, by.actor, push=False, wait=True) is None:
-        reason = selection.explain(order.operation_type, asked.requirements)
-        counts: dict[str, Any] = {**selection.counts(order.operation_type, asked.requirements)}
+        reason = selection.explain(submission.operation_type, asked.requirements)
+        counts: dict[str, Any] = {**selection.counts(submission.operation_type, asked.requirements)}
         raise Unavailable(f"No worker can take it now: {reason}.", **counts)
     return operation
 
@@ -126,15 +126,15 @@ def _awaited(ids: Iterable[str]) -> list[Operation]:
     return list(rows.values())
 
 
-def _give_inputs(operation: Operation, order: Order) -> None:
+def _give_inputs(operation: Operation, submission: Submission) -> None:
     """Files are locked against the cleanup until something refers to them."""
-    hashes = set(order.inputs.values())
+    hashes = set(submission.inputs.values())
     kept = StoredFile.objects.select_for_update().filter(pk__in=hashes).order_by("pk")
     if len(kept) < len(hashes):
         raise Invalid("A file that it needs was removed meanwhile; try again.")
     Artifact.objects.bulk_create(
         Artifact(operation=operation, role=Artifact.Role.INPUT, name=name, file_id=sha256)
-        for name, sha256 in order.inputs.items()
+        for name, sha256 in submission.inputs.items()
     )
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from dashboard.pages.comparison_charts import equity_chart, loss_chart
-from dashboard.pages.comparison_metrics import ComparedMetric
-from dashboard.pages.comparison_metrics import rows as metric_rows
-from dashboard.pages.headline import described, strategy_name
+from dashboard.pages.comparison_metrics import ComparedMetric, compare_metrics
+from dashboard.pages.operation_rows import describe
+from operations.kind import all_kinds
 from operations.models import Operation
 from operations.presentation.charts import Chart
+from operations.presentation.subject import strategy_name
 from workers.strategy.document import read_document
 from workers.strategy.errors import StrategyError
 
@@ -37,7 +37,7 @@ def load(ids: list[str]) -> list[Operation]:
     """Those that exist, in the order asked for."""
     wanted = list(dict.fromkeys(ids))[:MOST]
     found = Operation.objects.in_bulk(wanted)
-    return described(found[pk] for pk in wanted if pk in found)
+    return describe(found[pk] for pk in wanted if pk in found)
 
 
 def compare(operations: list[Operation]) -> Comparison:
@@ -46,13 +46,12 @@ def compare(operations: list[Operation]) -> Comparison:
         one for row in parameters for one in (_strategy_rows(row) if row.name == STRATEGY else [row])
     ]
     different = [row for row in parameters if len({repr(value) for value in row.values}) > 1]
-    charts = [equity_chart(operations), loss_chart(operations)]
     return Comparison(
         operations=operations,
         different=different,
         same=[row for row in parameters if row not in different],
-        metrics=metric_rows(operations),
-        charts=[chart for chart in charts if chart],
+        metrics=compare_metrics(operations),
+        charts=[chart for kind in all_kinds() for chart in kind.comparison_charts(operations)],
     )
 
 

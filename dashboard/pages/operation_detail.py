@@ -8,8 +8,7 @@ from datetime import timedelta
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
-from operations.models import Artifact, Checkpoint, LogLine, MetricPoint, Operation
-from operations.presentation.charts import Curve
+from operations.models import Artifact, Checkpoint, LogLine, Operation
 from operations.states import FINAL, Status
 from worker_agent.protocol import ErrorClass
 
@@ -135,15 +134,6 @@ def filtered_log(operation: Operation, level: str, search: str) -> QuerySet[LogL
     elif level == "error":
         lines = lines.filter(level="error")
     return lines.filter(message__icontains=search) if search else lines
-
-
-def curves(operation: Operation) -> dict[str, Curve]:
-    """Metric points by name, in order of step; where a later attempt did a step again, its value counts."""
-    points = MetricPoint.objects.filter(operation=operation).order_by("attempt", "seq")
-    by_name: dict[str, dict[int, float | None]] = {}
-    for name, step, value in points.values_list("name", "step", "value")[:200_000]:
-        by_name.setdefault(name, {})[step] = value
-    return {name: sorted(steps.items()) for name, steps in by_name.items()}
 
 
 def files(operation: Operation) -> list[Artifact]:

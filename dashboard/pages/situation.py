@@ -7,10 +7,8 @@ from typing import Any
 
 from django.db.models import Count, Q
 
-from dashboard.pages.headline import subject
 from dashboard.pages.market_data import Span, coverage
-from operations.models import MarketData, Operation
-from operations.states import Status
+from operations.models import MarketData
 from registry.models import Worker, WorkerStatus
 from workers.strategy.catalog import TIMEFRAMES
 
@@ -42,15 +40,12 @@ def worker_situation(operation_type: str) -> WorkerSituation:
     return WorkerSituation(**counts, operation_type=operation_type)
 
 
-def suggestions(models: int = 20) -> dict[str, list[tuple[str, str]]]:
-    """What can be typed into a field, and what it means: symbols there are bars of, timeframes, trained models."""
+def suggestions() -> dict[str, list[tuple[str, str]]]:
+    """Field name -> (value, explanation) pairs that fit any form: symbols with market data, and timeframes."""
     symbols = MarketData.objects.order_by("symbol").values_list("symbol", flat=True).distinct()
-    trained = Operation.objects.filter(operation_type="training", status=Status.COMPLETED)
-    newest = trained.order_by("-created_at").only("parameters", "created_at")[:models]
     return {
         "symbol": [(symbol, "") for symbol in symbols],
         "timeframe": [(timeframe, "") for timeframe in TIMEFRAMES],
-        "model": [(one.pk, f"{subject(one)}, {one.created_at:%Y-%m-%d %H:%M}") for one in newest],
     }
 
 

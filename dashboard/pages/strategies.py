@@ -10,7 +10,7 @@ from django.db.models import CharField, Count, FloatField, Func, Max, OuterRef, 
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce
 
-from dashboard.pages.headline import described
+from dashboard.pages.operation_rows import describe
 from operations.models import Operation
 from operations.states import Status
 
@@ -30,13 +30,13 @@ class UsedStrategy:
 
 
 def _by_strategy() -> QuerySet[Any, Any]:
-    """Operations with the `digest` of their strategy; that of a backtest of a model is the training's."""
-    training = Operation.objects.filter(pk=OuterRef("model")).values("strategy_digest")
-    named = Q(strategy_digest__isnull=False) | Q(operation_type="backtesting")
+    """Operations with the `digest` of their strategy; one that uses a model has the digest of the operation that made it."""
+    maker = Operation.objects.filter(pk=OuterRef("model")).values("strategy_digest")
+    named = Q(strategy_digest__isnull=False) | Q(parameters__has_key="model")
     return (
         Operation.objects.filter(named)
         .annotate(model=KT("parameters__model"))
-        .annotate(digest=Coalesce("strategy_digest", Subquery(training), output_field=CharField()))
+        .annotate(digest=Coalesce("strategy_digest", Subquery(maker), output_field=CharField()))
         .order_by()
     )
 
@@ -51,7 +51,7 @@ def used(limit: int = 100) -> list[UsedStrategy]:
             name=Max("strategy_name"),
             runs=Count("pk"),
             last_used=Max("created_at"),
-            best=Max(total_return, filter=Q(operation_type="backtesting", status=Status.COMPLETED)),
+            best=Max(total_return, filter=Q(status=Status.COMPLETED)),
             newest=Func(
                 ArrayAgg("pk", order_by="-created_at"),
                 template=f"(%(expressions)s)[1:{STRIP}]",
@@ -95,7 +95,7 @@ def _used(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
 def runs_of(digest: str, limit: int = 100) -> list[Operation]:
     """The operations with exactly this strategy and the backtests of its models, newest first."""
     found = _by_strategy().filter(digest=digest).order_by("-created_at").defer("error_traceback")
-    return described(found[:limit])
+    return describe(found[:limit])
 
 
 def text_of(digest: str) -> str | None:

@@ -2,12 +2,19 @@
 
 from django import template
 
+from operations.kind import kind_of
 from operations.presentation import numbers
 
 register = template.Library()
 
 for formatter in (
-    numbers.percent, numbers.signed_percent, numbers.decimal, numbers.whole, numbers.short, numbers.kind, numbers.words,
+    numbers.percent, numbers.signed_percent, numbers.decimal, numbers.whole, numbers.short, numbers.words,
     numbers.plain, numbers.sign, numbers.duration, numbers.file_size, numbers.moment, numbers.ago, numbers.entry,
 ):  # fmt: skip
     register.filter(formatter)
+
+
+@register.filter
+def kind(operation_type: str) -> str:
+    """A type of operation as people call it."""
+    return kind_of(operation_type).title

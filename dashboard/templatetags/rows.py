@@ -8,10 +8,10 @@ from django.utils.safestring import SafeString, mark_safe
 
 from dashboard.templatetags.icons import icon
 from dashboard.templatetags.links import operation_url
-from operations.kinds.backtesting.report import Trade
 from operations.models import LogLine, Operation
+from operations.presentation.cells import cells
 from operations.presentation.charts import Table
-from operations.presentation.numbers import decimal, short, sign, signed_percent
+from operations.presentation.numbers import short
 from operations.states import Status
 
 register = template.Library()
@@ -20,10 +20,6 @@ LOG_LINE = (
     '<div class="log-line log-{level}" id="L{id}"><a href="#L{id}" aria-label="Link to line {attempt}.{seq}">{seq}</a>'
     '<time datetime="{iso}" title="{day} {clock} UTC" data-moment="time">{clock}</time>'
     '<span class="log-level">{level}</span><span class="log-text">{text}</span></div>'
-)
-TRADE_NUMBER = (
-    '<button class="button button-plain link-like" type="button" data-centre="{0}" data-centre-end="{1}" '
-    'aria-label="Show trade {2} in the chart">{2}</button>'
 )
 RUN = (
     '<a class="run-{status}" href="{url}" title="{kind}: {word}" aria-label="{kind} {id}: {word}">{mark}</a>'
@@ -34,17 +30,6 @@ MARKS = {
     Status.CANCELLED: "ban",
     Status.PENDING: "clock",
 }
-TRADE = (
-    '<tr><td class="num">{number}</td><td>{}</td><td class="nowrap">{}</td><td class="nowrap">{}</td>'
-    '<td class="num" data-value="{}">{}</td><td class="num" data-value="{}">{}</td>'
-    '<td class="num" data-value="{}">{}</td><td class="num {}" data-value="{}">{}</td>'
-    '<td class="num" data-value="{}">{}</td><td>{}</td></tr>'
-)
-
-
-def cells(values: Iterable[object]) -> list[str]:
-    """Each value as text for HTML. Nothing is taken for HTML already: `format_html`, which looks whether it is, takes five times as long."""
-    return [escape(str(value)) for value in values]
 
 
 @register.simple_tag
@@ -79,25 +64,3 @@ def _log_line(line: LogLine) -> str:
         level=escape(line.level), id=line.pk, attempt=line.attempt, seq=line.seq,
         iso=iso, day=iso[:10], clock=iso[11:19], text=escape(line.message),
     )  # fmt: skip
-
-
-@register.simple_tag
-def trade_rows(trades: Iterable[Trade], is_drawn: bool = True) -> SafeString:
-    """Where a chart is drawn each number is a button that centres it on the trade; the table names the chart."""
-    return mark_safe("".join([_trade(trade, is_drawn) for trade in trades]))  # noqa: S308  (each cell is escaped)
-
-
-def _trade(trade: Trade, is_drawn: bool) -> str:
-    return TRADE.format(
-        *cells((
-            trade.side, trade.entry_time, trade.exit_time or "open",
-            trade.quantity, short(trade.quantity), trade.entry_price, short(trade.entry_price),
-            _raw(trade.exit_price), short(trade.exit_price), sign(trade.pnl), trade.pnl, decimal(trade.pnl),
-            _raw(trade.share), signed_percent(trade.share, 2), trade.reason,
-        )),
-        number=TRADE_NUMBER.format(trade.entry_ms, trade.exit_ms, trade.number) if is_drawn else trade.number,
-    )  # fmt: skip
-
-
-def _raw(value: float | None) -> float | str:
-    return "" if value is None else value

@@ -10,18 +10,14 @@ from django.shortcuts import get_object_or_404, render
 
 from access.roles import Role, refusal
 from dashboard.pages import operation_detail as reading
-from dashboard.pages.headline import CLONABLE, strategies_of_models, subject
 from dashboard.views.request import PageRequest, page
 from dashboard.views.through_api import send
-from operations.kinds.backtesting import report as backtest_report
-from operations.kinds.backtesting.metric_rows import metric_rows
-from operations.kinds.backtesting.trust_box import audit_lines, warnings_of
-from operations.kinds.training import report as training_report
-from operations.kinds.training.model_card import architecture
-from operations.kinds.training.scores import headlines, scores
+from operations.kind import all_kinds, kind_of
 from operations.models import Operation
 from operations.presentation import stored_reports
 from operations.presentation.charts import metric_charts
+from operations.presentation.curves import curves
+from operations.presentation.subject import strategies_of_models, subject
 from operations.states import Status
 
 logger = structlog.get_logger(__name__)
@@ -35,7 +31,6 @@ TABS = {
     "events": "Events",
     "artifacts": "Artifacts",
 }
-REPORTED = {"training", "backtesting"}
 
 
 @page
@@ -55,7 +50,7 @@ def operation(request: PageRequest, operation_id: str) -> HttpResponse:
 
 
 def _tab_names(operation: Operation) -> dict[str, str]:
-    has_report = operation.operation_type in REPORTED and operation.result is not None
+    has_report = kind_of(operation.operation_type).report_template and operation.result is not None
     return {key: name for key, name in TABS.items() if key != "report" or has_report}
 
 
@@ -72,7 +67,8 @@ def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[
         "failure": reading.failure(operation),
         "elapsed": reading.elapsed(operation),
         "is_live": reading.is_live(operation),
-        "is_clonable": operation.operation_type in CLONABLE,
+        "is_clonable": kind_of(operation.operation_type).is_clonable,
+        "steps": [step for kind in all_kinds() if (step := kind.step_after(operation))],
         "most_attempts": operation.attempts_from + operation.max_attempts,
         "etag": f'"{reading.version(operation)}"',
     }
@@ -151,6 +147,7 @@ def _summary_context(request: PageRequest, operation: Operation) -> dict[str, An
         if attempt.ended_at:
             attempt.took = attempt.ended_at - attempt.claimed_at  # type: ignore[attr-defined]  # for the template alone
     model = operation.parameters.get("model")
+    kind = kind_of(operation.operation_type)
     return {
         "attempts": attempts,
         "waits_for": operation.after.defer("result", "parameters"),
@@ -158,22 +155,9 @@ def _summary_context(request: PageRequest, operation: Operation) -> dict[str, An
         "checkpoint": reading.newest_checkpoint(operation),
         "model_operation": model if isinstance(model, str) else None,
         "result_facts": _flat(operation.result or {}),
-        **_model(operation),
-        **_trust(operation),
+        "kind": kind,
+        **kind.result_context(operation),
     }
-
-
-def _model(operation: Operation) -> dict[str, Any]:
-    """What stands on top of a training's result."""
-    result = (operation.result or {}) if operation.operation_type == "training" else {}
-    found = scores(result)
-    return {"architecture": architecture(result), "scores": found, "headline_scores": headlines(found)}
-
-
-def _trust(operation: Operation) -> dict[str, Any]:
-    """What stands in the trust box of a backtest."""
-    result = operation.result or {}
-    return {"warnings": warnings_of(result), "audit_lines": audit_lines(result)}
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -203,7 +187,7 @@ def _log_tab(request: PageRequest, operation: Operation) -> dict[str, Any]:
 
 
 def _metrics_context(request: PageRequest, operation: Operation) -> dict[str, Any]:
-    return {"charts": metric_charts(reading.curves(operation)), "is_live": reading.is_live(operation)}
+    return {"charts": metric_charts(curves(operation)), "is_live": reading.is_live(operation)}
 
 
 def _parameters_context(request: PageRequest, operation: Operation) -> dict[str, Any]:
@@ -238,28 +222,20 @@ def _artifacts_context(request: PageRequest, operation: Operation) -> dict[str, 
     return {"files": files}
 
 
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
 def _report_context(request: PageRequest, operation: Operation) -> dict[str, Any]:
-    """The report drawn; one that is missing or broken says so and takes nothing else with it."""
-    result = operation.result or {}
+    """The report drawn; a missing or broken one shows the reason and harms nothing else."""
+    kind = kind_of(operation.operation_type)
     context = {
-        **_trust(operation),
-        "provenance": _flat(result.get("provenance") or {}),
-        **_model(operation),
-        "metric_rows": metric_rows(result.get("metrics") or {}),
-        "month_names": MONTHS,
+        **kind.result_context(operation),
+        "kind": kind,
+        "provenance": _flat((operation.result or {}).get("provenance") or {}),
     }
     try:
-        report = stored_reports.read(operation)
-        if operation.operation_type == "backtesting":
-            return {**context, "report": backtest_report.read(report)}
-        return {**context, "report": training_report.read(report, result, reading.curves(operation))}
+        return {**context, **kind.report_context(operation, stored_reports.read(operation))}
     except stored_reports.ReportUnavailableError as error:
         return {**context, "report_missing": str(error)}
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        logger.exception("a report cannot be shown", operation_id=operation.pk)
+        logger.exception("report could not be rendered", operation_id=operation.pk)
         return {
             **context,
             "report_missing": f"Its report has an unknown shape ({type(error).__name__}: {error}).",

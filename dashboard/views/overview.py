@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import conditional_page
 
 from dashboard.pages import overview as reading
-from dashboard.pages.headline import described
+from dashboard.pages.operation_rows import describe
 from dashboard.views.request import PageRequest, page
 from operations.dispatching.heartbeat import dispatchers_alive
 from operations.presentation.numbers import duration
@@ -48,11 +48,11 @@ def _live() -> str:
             "health": health,
             "queue": reading.queue(),
             "throughput": reading.throughput(),
-            "failed": described(reading.failed_recently()),
-            "waiting": described(reading.waiting()),
+            "failed": describe(reading.failed_recently()),
+            "waiting": describe(reading.waiting()),
             "troubled": list(reading.troubled_workers()),
-            "running": described(reading.running()),
-            "finished": described(reading.finished_recently()),
+            "running": describe(reading.running()),
+            "finished": describe(reading.finished_recently()),
             "lanes": reading.lanes(),
         },
     )

@@ -1,14 +1,15 @@
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 
-from dashboard.pages.headline import strategy_name
 from dashboard.pages.strategies import runs_of, text_of, used
 from dashboard.views.request import PageRequest, page
+from operations.kind import Step, all_kinds
+from operations.presentation.subject import strategy_name
 
 
 @page
 def strategies(request: PageRequest) -> HttpResponse:
-    return render(request, "strategies/list.html", {"strategies": used()})
+    return render(request, "strategies/list.html", {"strategies": used(), "steps": _steps(None)})
 
 
 @page
@@ -19,5 +20,15 @@ def strategy(request: PageRequest, digest: str) -> HttpResponse:
     return render(
         request,
         "strategies/detail.html",
-        {"name": strategy_name(text) or "unnamed", "text": text, "digest": digest, "runs": runs_of(digest)},
+        {
+            "name": strategy_name(text) or "unnamed",
+            "text": text,
+            "digest": digest,
+            "runs": runs_of(digest),
+            "steps": _steps(digest),
+        },
     )
+
+
+def _steps(digest: str | None) -> list[Step]:
+    return [step for kind in all_kinds() if (step := kind.step_from_strategy(digest))]

@@ -11,64 +11,71 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.pages import situation as reading
 from dashboard.pages.strategies import newest, text_of
 from dashboard.views.request import PageRequest, page
 from dashboard.views.through_api import Answer, send, send_upload
+from operations.kind import Kind, all_kinds, find_kind, kind_of
 from operations.models import Operation
-from operations.presentation.forms import IMPORT, MODELS, Form, body_of, filled, typed_of
+from operations.presentation.forms import Form, body_of, filled, typed_of
 from registry.models import Capability
 
-FORMS = {kind: form for kind, (form, _) in MODELS.items()}
-CLONED_BY = {"training": "training", "backtesting": "backtest"}
 EXAMPLES = settings.BASE_DIR / "examples" / "strategies"
-TEXTS = {
-    "training": "Fit a model to a strategy's features and labels. You get curves, scores and the model itself.",
-    "backtest": "Trade a strategy or a trained model over history, with costs, next to buy and hold.",
-    "import": "Bring bars of a symbol: CSV or Parquet. The file is checked and its quality reported.",
-}
-OWN_TYPES = ("training", "backtesting", "data_import")
 
 
 @page
 def new(request: PageRequest) -> HttpResponse:
     kinds = [
-        {
-            "title": form.title,
-            "address": f"/dashboard/new/{name}",
-            "text": TEXTS[name],
-            "situation": reading.worker_situation(form.operation_type).sentence,
-        }
-        for name, form in FORMS.items()
+        {"kind": kind, "situation": reading.worker_situation(kind.operation_type).sentence}
+        for kind in all_kinds()
+        if kind.form is not None
     ]
-    others = Capability.objects.exclude(operation_type__in=OWN_TYPES).values_list("operation_type", flat=True)
+    known = [kind.operation_type for kind in all_kinds()]
+    others = Capability.objects.exclude(operation_type__in=known).values_list("operation_type", flat=True)
     return render(request, "submit/new.html", {"kinds": kinds, "others": others.distinct()})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def submit(request: PageRequest, kind: str) -> HttpResponse:
-    """The form; posted, it is sent to the API, and comes back with its text and the API's errors when refused."""
-    if kind not in FORMS:
-        raise Http404("There is no such form.")
-    form = FORMS[kind]
+    """Show the form. A POST is sent to the API; when refused, the form returns with its text and the API's errors."""
+    submitted = _kind_with_form(kind)
+    if kind != submitted.operation_type:
+        url = reverse("dashboard:new_operation", args=[submitted.operation_type])
+        query = f"?{request.GET.urlencode()}" if request.GET else ""
+        return redirect(url + query, permanent=True, preserve_request=True)
+    form = _form_of(submitted)
     if request.method != "POST":
-        return _form_page(request, form, _prefilled(request, form), Answer(200))
+        return _form_page(request, submitted, _prefilled(request, form), Answer(200))
     typed = _typed(request.POST)
     key = typed.get("idempotency_key", "")[:200]
-    if form is IMPORT:
+    if form.has_file:
         answer = send_upload(request, form.api_path, key)
     else:
         answer = send(request, "POST", form.api_path, body_of(form, typed), key)
     if not answer.is_good:
-        return _form_page(request, form, typed, answer)
+        return _form_page(request, submitted, typed, answer)
     operation_id = str(answer.data["operation_id"])
     if origin := typed.get("cloned_from"):
         _note_origin(operation_id, origin)
     messages.success(request, "Submitted.", extra_tags="submitted")  # upon which drafts are dropped
     return redirect("dashboard:operation", operation_id)
+
+
+def _kind_with_form(name: str) -> Kind:
+    """Raises Http404."""
+    kind = find_kind(name)
+    if kind is None or kind.form is None:
+        raise Http404("There is no such form.")
+    return kind
+
+
+def _form_of(kind: Kind) -> Form:
+    assert kind.form is not None, "only kinds with a form have a page"
+    return kind.form
 
 
 def _note_origin(operation_id: str, origin: str) -> None:
@@ -90,14 +97,15 @@ def _prefilled(request: PageRequest, form: Form) -> dict[str, str]:
     return typed
 
 
-def _form_page(request: PageRequest, form: Form, typed: Mapping[str, str], answer: Answer) -> HttpResponse:
+def _form_page(request: PageRequest, kind: Kind, typed: Mapping[str, str], answer: Answer) -> HttpResponse:
+    form = _form_of(kind)
     problems = answer.problems
     by_field: dict[str, list[str]] = {}
     for problem in problems:
         place = f"line {problem.line}: " if problem.line else ""
         by_field.setdefault(problem.name, []).append(place + problem.text)
     labels = {one.name: one.label for one in form.fields}
-    suggestions = reading.suggestions()
+    suggestions = {**reading.suggestions(), **kind.form_suggestions()}
     context = {
         "title": form.title,
         "submit_text": form.submit_text,
@@ -118,13 +126,13 @@ def _form_page(request: PageRequest, form: Form, typed: Mapping[str, str], answe
             }
             for problem in problems
         ],
-        "multipart": form is IMPORT,
+        "multipart": form.has_file,
         "is_filled": bool(typed),
         "idempotency_key": typed.get("idempotency_key") or secrets.token_urlsafe(16),
         "cloned_from": typed.get("cloned_from", ""),
         "examples": [path.stem for path in sorted(EXAMPLES.glob("*.yaml"))],
         "earlier": newest(),
-        **_preview_context(request, form, typed),
+        **_preview_context(request, kind, typed),
     }
     return render(request, "submit/form.html", context, status=_page_status(answer))
 
@@ -140,10 +148,8 @@ def _page_status(answer: Answer) -> int:
 @login_required
 def preview(request: PageRequest, kind: str) -> HttpResponse:
     """What stands beside the form, for the text as it is now: strategy check, workers, data, the same as a program."""
-    if kind not in FORMS:
-        raise Http404("There is no such form.")
-    form, typed = FORMS[kind], _typed(request.POST)
-    context = _preview_context(request, form, typed)
+    typed = _typed(request.POST)
+    context = _preview_context(request, _kind_with_form(kind), typed)
     text = typed.get("strategy_yaml", "")
     if text.strip():
         context["check"] = _check(send(request, "POST", "/strategies/validate", {"strategy_yaml": text}))
@@ -159,22 +165,23 @@ def _check(answer: Answer) -> dict[str, Any]:
     return {"errors": errors, **{name: data.get(name) for name in ("name", "inputs", "warnings")}}
 
 
-def _preview_context(request: PageRequest, form: Form, typed: Mapping[str, str]) -> dict[str, Any]:
+def _preview_context(request: PageRequest, kind: Kind, typed: Mapping[str, str]) -> dict[str, Any]:
+    form = _form_of(kind)
     wanted = typed.get("symbols") or typed.get("symbol") or ""
     symbols = wanted.replace("\0", "").replace(",", " ").split()
     span = reading.chosen_data(symbols)
     known = {row.data.symbol for row in span.rows}
     body = body_of(form, typed)
     address = request.build_absolute_uri(form.api_path)
-    is_import = form is IMPORT
     return {
-        "situation": reading.worker_situation(form.operation_type),
+        "situation": reading.worker_situation(kind.operation_type),
         "span": span,
         "window": reading.window(span, typed.get("start_date", ""), typed.get("end_date", "")),
+        "import_kinds": [kind for kind in all_kinds() if kind.imports_market_data],
         "missing_symbols": [symbol for symbol in symbols if symbol not in known],
-        "multipart": is_import,
-        "curl": "" if is_import else reading.as_curl(address, body),
-        "python": "" if is_import else reading.as_python(address, body),
+        "multipart": form.has_file,
+        "curl": "" if form.has_file else reading.as_curl(address, body),
+        "python": "" if form.has_file else reading.as_python(address, body),
     }
 
 
@@ -182,13 +189,12 @@ def _preview_context(request: PageRequest, form: Form, typed: Mapping[str, str])
 def clone(request: PageRequest, operation_id: str) -> HttpResponse:
     """The form of its kind, filled with what it was submitted with."""
     original = get_object_or_404(Operation, pk=operation_id)
-    if original.operation_type not in CLONED_BY:
+    kind = kind_of(original.operation_type)
+    if not kind.is_clonable:
         raise Http404("Operations of this type are submitted through the API.")
-    kind = CLONED_BY[original.operation_type]
-    form = FORMS[kind]
-    typed = {**typed_of(form, original.parameters), "cloned_from": original.pk}
-    request.path = f"/dashboard/new/{kind}"  # where the form is sent to
-    return _form_page(request, form, typed, Answer(200))
+    typed = {**typed_of(_form_of(kind), original.parameters), "cloned_from": original.pk}
+    request.path = reverse("dashboard:new_operation", args=[kind.operation_type])  # where the form is sent to
+    return _form_page(request, kind, typed, Answer(200))
 
 
 @page

@@ -4,10 +4,10 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 
 from access.audit import of_worker
-from dashboard.pages.headline import strategies_of_models, subject
 from dashboard.pages.overview import worker_counts
 from dashboard.pages.workers import history, load, worker_rows
 from dashboard.views.request import PageRequest, page
+from operations.presentation.subject import strategies_of_models, subject
 from registry.models import Capability, Worker, WorkerStatus
 
 PAGE_SIZE = 60

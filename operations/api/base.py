@@ -1,23 +1,26 @@
 """What the API's views of this room share: who asks, one operation, and pages that follow a cursor."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter
+from pydantic import BaseModel
 from rest_framework import status
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from access.problems import invalid
+from access.problems import body, checked, invalid
 from operations.actors import Actor
 from operations.api.serializers import SubmittedSerializer
 from operations.models import Operation
-from operations.orders import Order
-from operations.submission import Submitter, digest_of, submit
+from operations.requests import Submission
+from operations.submission import Submitter, digest_of, repeated, submit
 
+Body = TypeVar("Body", bound=BaseModel)
 MAX_ID = 2**63 - 1
 PAGE, MAX_PAGE = 1000, 10_000
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -47,14 +50,23 @@ def submitter(request: Request, body: Any) -> Submitter:
     )
 
 
-def submitted(request: Request, order: Order, by: Submitter) -> Response:
-    return accepted(request, submit(order, by))
+def submitted(request: Request, submission: Submission, by: Submitter) -> Response:
+    return accepted(request, submit(submission, by))
 
 
 def accepted(request: Request, operation: Operation) -> Response:
     """202, and where to follow it."""
     data = SubmittedSerializer(operation, context={"request": request}).data
     return Response(data, status=status.HTTP_202_ACCEPTED, headers={"Location": data["url"]})
+
+
+def start(request: Request, model: type[Body], build: Callable[[Body], Submission]) -> Response:
+    """Submit the body once. A repetition is answered before its body is validated again."""
+    data = body(request)
+    by = submitter(request, data)
+    if (before := repeated(by)) is not None:
+        return accepted(request, before)
+    return submitted(request, build(checked(model, data)), by)
 
 
 def found(rows: QuerySet[Operation], operation_id: str) -> Operation:

@@ -29,20 +29,6 @@ training:
 """
 OPERATION = "3j23stccde4iocal"
 
-TRAINING: dict[str, Any] = {
-    "strategy_yaml": STRATEGY,
-    "start_date": "2000-03-01",
-    "end_date": "2009-12-31",
-    "seed": 42,
-}
-BACKTEST: dict[str, Any] = {
-    "model": OPERATION,
-    "symbol": "AAPL",
-    "start_date": "2010-01-01",
-    "commission": 0.001,
-    "stop_unit": "atr",
-    "stop_loss": 2.5,
-}
 ANY_TYPE: dict[str, Any] = {"operation_type": "echo", "parameters": {"seconds": 1.0}, "priority": 5}
 SUBMITTED = {
     "operation_id": OPERATION,

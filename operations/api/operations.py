@@ -1,24 +1,20 @@
 """The API for people and their programs: submit, follow, cancel, try again."""
 
 import hashlib
-from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
-from pydantic import BaseModel
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
-from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.problems import Conflict, CursorPagination, body, checked
-from access.roles import Role
-from operations import interventions, lifecycle, orders, progress, strategies
+from access.problems import Conflict, CursorPagination
+from operations import interventions, lifecycle, progress
 from operations.api import examples
-from operations.api.base import IDEMPOTENCY_KEY, accepted, found, person, since, submitted, submitter
+from operations.api.base import IDEMPOTENCY_KEY, found, person, since, start
 from operations.api.filters import OperationFilter
 from operations.api.serializers import (
     EventSerializer,
@@ -28,13 +24,10 @@ from operations.api.serializers import (
     SubmittedSerializer,
     operations,
 )
+from operations.kind import kind_of
 from operations.models import Operation
-from operations.requests import BacktestRequest, GenericRequest, TrainingRequest
-from operations.submission import repeated
-from workers.strategy.catalog import catalog_as_data
-from workers.strategy.indicator_catalog import INDICATORS
+from operations.requests import GenericRequest, Submission
 
-Asked = TypeVar("Asked", bound=BaseModel)
 JSON = JSONRenderer()
 CURSOR = [
     OpenApiParameter("cursor", int, description="only what is newer; `next_cursor` of the last answer"),
@@ -46,41 +39,9 @@ def page_of(name: str, of: type[serializers.BaseSerializer[Any]]) -> Any:
     return inline_serializer(name, {"results": of(many=True), "next_cursor": serializers.IntegerField()})
 
 
-def started(request: Request, kind: type[Asked], order_of: Callable[[Asked], orders.Order]) -> Response:
-    """What is asked for once is started once: a repetition is answered before its body is judged anew."""
-    data = body(request)
-    by = submitter(request, data)
-    if (before := repeated(by)) is not None:
-        return accepted(request, before)
-    return submitted(request, order_of(checked(kind, data)), by)
-
-
-class StartTraining(APIView):
-    example = examples.TRAINING
-
-    @extend_schema(
-        request=TrainingRequest,
-        responses={202: SubmittedSerializer},
-        parameters=[IDEMPOTENCY_KEY],
-        examples=[examples.asked("A training of two symbols", examples.TRAINING), examples.ACCEPTED],
-    )
-    def post(self, request: Request) -> Response:
-        """Trains a model. The answer says where to follow it."""
-        return started(request, TrainingRequest, orders.training)
-
-
-class StartBacktest(APIView):
-    example = examples.BACKTEST
-
-    @extend_schema(
-        request=BacktestRequest,
-        responses={202: SubmittedSerializer},
-        parameters=[IDEMPOTENCY_KEY],
-        examples=[examples.asked("A trained model, with a stop", examples.BACKTEST), examples.ACCEPTED],
-    )
-    def post(self, request: Request) -> Response:
-        """Backtests a trained model, or the model of a training named in `after`."""
-        return started(request, BacktestRequest, orders.backtest)
+def build_submission(request: GenericRequest) -> Submission:
+    """For a type that a worker has announced; the kinds of this product validate it as their own routes do."""
+    return kind_of(request.operation_type).build_generic(request)
 
 
 class NewestFirst(CursorPagination):
@@ -104,7 +65,7 @@ class OperationList(ListAPIView[Operation]):
     )
     def post(self, request: Request) -> Response:
         """Starts an operation of any type that a worker has announced."""
-        return started(request, GenericRequest, orders.generic)
+        return start(request, GenericRequest, build_submission)
 
 
 def cancelled(request: Request, operation_id: str) -> Response:
@@ -200,44 +161,3 @@ class Events(APIView):
     @extend_schema(parameters=CURSOR, responses=page_of("EventPage", EventSerializer))
     def get(self, request: Request, operation_id: str) -> Response:
         return since(request, found(Operation.objects.all(), operation_id).events.all(), EventSerializer)
-
-
-class TextParser(BaseParser):
-    """A strategy sent as it is: any type of content that is no form and no JSON."""
-
-    media_type = "*/*"
-
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        return stream.read().decode("utf-8", "replace")
-
-
-class Catalog(APIView):
-    @extend_schema(responses={(200, "application/json"): {"type": "object"}})
-    def get(self, request: Request) -> Response:
-        """What a strategy may name: timeframes, price sources, indicators with their parameters, fuzzy sets."""
-        return Response(catalog_as_data(INDICATORS))
-
-
-class ValidateStrategy(APIView):
-    roles: ClassVar = {"POST": Role.VIEWER}
-    parser_classes = (JSONParser, FormParser, MultiPartParser, TextParser)
-
-    @extend_schema(
-        request={"application/json": {"type": "object", "properties": {"strategy_yaml": {"type": "string"}}}},
-        responses={(200, "application/json"): {"type": "object"}},
-    )
-    def post(self, request: Request) -> Response:
-        """YAML text, or `{"strategy_yaml"}`: what the strategy needs, or 422 with line and column of each error."""
-        data: object = request.data
-        text = data if isinstance(data, str) else body(request).get("strategy_yaml")
-        needs = strategies.read(text if isinstance(text, str) else "", "/strategy_yaml")
-        return Response(
-            {
-                "valid": True,
-                "name": needs.name,
-                "inputs": list(needs.inputs),
-                "warnings": list(needs.warnings),
-                "symbols": list(needs.symbols),
-                "timeframes": list(needs.timeframes),
-            }
-        )

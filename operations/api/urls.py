@@ -1,11 +1,10 @@
-"""The API's addresses of this room; what stands behind each is in `api_people`, `api_files` and `api_workers`."""
+"""Routes of the API about operations; each kind adds its own."""
 
 from django.urls import path
 
-from operations.api.files import ArtifactOfOperation, ArtifactsOfOperation, MarketDataList, MarketDataOf
+from operations.api.files import ArtifactOfOperation, ArtifactsOfOperation
 from operations.api.operations import (
     Cancel,
-    Catalog,
     Events,
     Logs,
     Metrics,
@@ -13,15 +12,12 @@ from operations.api.operations import (
     OperationList,
     Resume,
     Retry,
-    StartBacktest,
-    StartTraining,
-    ValidateStrategy,
 )
+from operations.api.strategies import Catalog, ValidateStrategy
 from operations.api.workers import Checkpoints, File, Reports
+from operations.kind import all_kinds
 
 urlpatterns = [
-    path("training/start", StartTraining.as_view(), name="start-training"),
-    path("backtests/start", StartBacktest.as_view(), name="start-backtest"),
     path("strategies/validate", ValidateStrategy.as_view(), name="validate-strategy"),
     path("strategies/catalog", Catalog.as_view(), name="strategy-catalog"),
     path("operations", OperationList.as_view(), name="operations"),
@@ -43,6 +39,5 @@ urlpatterns = [
     path("operations/<str:operation_id>/report", Reports.as_view(), name="report"),
     path("operations/<str:operation_id>/checkpoints", Checkpoints.as_view(), name="checkpoints"),
     path("artifacts/<str:sha256>", File.as_view(), name="file"),
-    path("market-data", MarketDataList.as_view(), name="market-data"),
-    path("market-data/<str:symbol>/<str:timeframe>", MarketDataOf.as_view(), name="market-data-of"),
+    *(route for kind in all_kinds() for route in kind.api_urls()),
 ]

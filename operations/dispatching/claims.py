@@ -13,8 +13,9 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 
-from operations import inputs, lifecycle
+from operations import lifecycle
 from operations.actors import Actor
+from operations.kind import kind_of
 from operations.models import Artifact, Attempt, Checkpoint, Operation
 from operations.models.attempt import AttemptOutcome
 from operations.states import Status
@@ -88,7 +89,7 @@ def claim_for(operation: Operation, actor: Actor, *, push: bool = True, wait: bo
     worker = free_workers(operation).select_for_update(of=("self",), skip_locked=not wait).first()
     if worker is None:
         return None
-    inputs.complete(operation)
+    kind_of(operation.operation_type).prepare(operation)
     checkpoint = newest_checkpoint(operation)
     attempt = lifecycle.begin_attempt(
         operation, worker, actor, push=push, resumed_from=checkpoint.step if checkpoint else None

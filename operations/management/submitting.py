@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from access.problems import Problem
 from operations.following import follow_until_detached
-from operations.orders import Order
+from operations.requests import Submission
 from operations.submission import Submitter, submit
 
 
@@ -18,8 +18,8 @@ class SubmittingCommand(BaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="print the operation's id as JSON")
 
-    def submit(self, order: Order, *, wait: bool, json: bool) -> None:
-        operation = submit(order, Submitter())
+    def submit(self, submission: Submission, *, wait: bool, json: bool) -> None:
+        operation = submit(submission, Submitter())
         self.stdout.write(f'{{"operation_id": "{operation.pk}"}}' if json else operation.pk)
         if wait:
             sys.exit(follow_until_detached(operation.pk, sys.stderr))

@@ -8,7 +8,6 @@ from django.utils.safestring import SafeString, mark_safe
 
 DASH = "–"
 ACRONYMS = {"gpu": "GPU", "cpu": "CPU", "gb": "GB", "sha256": "SHA-256", "id": "id", "var": "VaR", "f1": "F1"}
-KINDS = {"training": "Training", "backtesting": "Backtest", "data_import": "Data import"}
 
 
 def _number(value: Any) -> float | None:
@@ -47,11 +46,6 @@ def short(value: Any) -> str:
     if number == int(number) and abs(number) < 1e9:
         return decimal(number, 0)
     return f"{number:.4g}".replace("-", "−")
-
-
-def kind(operation_type: str) -> str:
-    """A type of operation as people call it; one that a worker of somebody else's announced, by its own name."""
-    return KINDS.get(operation_type, operation_type)
 
 
 def words(name: str) -> str:
@@ -145,3 +139,10 @@ def _coarse(seconds: float) -> str:
 def entry(mapping: Any, key: Any) -> Any:
     """`mapping[key]`, or nothing."""
     return mapping.get(key) if isinstance(mapping, dict) else None
+
+
+def dig(data: Any, *path: str) -> Any:
+    """The value below nested mappings; None where a part of the path is missing."""
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data

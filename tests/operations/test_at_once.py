@@ -13,11 +13,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 
-from operations import interventions, lifecycle, orders, progress, reports, submission
+from operations import interventions, lifecycle, progress, reports, submission
 from operations.actors import Actor
 from operations.dispatching import claims
 from operations.models import Attempt, Event, Operation
-from operations.requests import Queueing
+from operations.requests import Queueing, Submission
 from registry.models import Worker
 from tests.factories import OperationFactory, WorkerFactory
 from tests.operations.scripted_worker import ScriptedWorker, row_of, serving
@@ -51,7 +51,7 @@ def test_one_idempotency_key_from_eight_threads_makes_one_operation() -> None:
     by = submission.Submitter(user, ME, "key-1", "a" * 64)
 
     def submit() -> str:
-        return submission.submit(orders.Order("echo", {}), by).pk
+        return submission.submit(Submission("echo", {}), by).pk
 
     assert len(set(at_once(*[submit] * THREADS))) == 1
     assert Operation.objects.count() == Event.objects.count() == 1
@@ -64,7 +64,7 @@ def test_two_dispatchers_and_eight_submitters_give_each_worker_and_operation_one
     submitted = threading.Semaphore(0)
 
     def submit() -> list[str]:
-        made = [submission.submit(orders.Order("echo", {}), submission.Submitter()).pk for _ in range(5)]
+        made = [submission.submit(Submission("echo", {}), submission.Submitter()).pk for _ in range(5)]
         submitted.release()
         return made
 
@@ -95,7 +95,7 @@ def test_not_to_wait_from_eight_threads_gives_the_last_worker_to_one_of_them() -
 
     def submit() -> str:
         try:
-            order = orders.Order("echo", {}, Queueing(queue=False))
+            order = Submission("echo", {}, Queueing(queue=False))
             return submission.submit(order, submission.Submitter()).status
         except submission.Unavailable:
             return "503"

@@ -5,11 +5,25 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from operations.presentation.forms import MODELS, Form, body_of, typed_of
-from operations.requests import BacktestRequest, TrainingRequest
+from operations.kind import all_kinds
+from operations.kinds.backtesting.request import BacktestRequest
+from operations.kinds.data_import.request import ImportRequest
+from operations.kinds.training.request import TrainingRequest
+from operations.presentation.forms import Form, body_of, typed_of
+
+FORMS = {kind.operation_type: kind.form for kind in all_kinds() if kind.form is not None}
+MODELS: dict[str, tuple[Form, type[BaseModel]]] = {
+    "training": (FORMS["training"], TrainingRequest),
+    "backtesting": (FORMS["backtesting"], BacktestRequest),
+    "data_import": (FORMS["data_import"], ImportRequest),
+}
 
 LEFT_TO_PROGRAMS = {"requirements"}
 BESIDE_THE_MODEL = {"file"}
+
+
+def test_every_form_is_examined_here() -> None:
+    assert set(FORMS) == set(MODELS)
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -18,7 +32,7 @@ def test_a_form_has_every_field_of_its_model(kind: str) -> None:
     assert {one.name for one in form.fields} - BESIDE_THE_MODEL == set(model.model_fields) - LEFT_TO_PROGRAMS
 
 
-@pytest.mark.parametrize("kind", ["training", "backtest"])
+@pytest.mark.parametrize("kind", ["training", "backtesting"])
 def test_a_form_that_is_left_as_it_is_asks_for_the_defaults_of_the_api(kind: str) -> None:
     form, model = MODELS[kind]
     required = {"strategy_yaml": "name: x", "symbol": "AAPL"}
@@ -38,7 +52,7 @@ def test_what_an_operation_was_submitted_with_is_typed_and_sent_alike() -> None:
         "symbol": "GOOG", "model": "abc", "commission": 0.002, "fill": "next_close", "allow_short": True,
         "after": ["abc"], "start_date": "2010-01-04", "queue": False,
     }  # fmt: skip
-    form = MODELS["backtest"][0]
+    form = MODELS["backtesting"][0]
     stored = BacktestRequest.model_validate(asked).model_dump(mode="json")
     assert body_of(form, typed_of(form, stored)) == asked
 

@@ -100,7 +100,7 @@ def test_a_number_that_is_none_is_sent_as_it_was_typed(browser: Client) -> None:
 
 def test_a_file_is_sent_to_the_api_as_a_program_sends_it(browser: Client) -> None:
     typed = {"symbol": "AAPL", "timeframe": "1d", "idempotency_key": "k2", "file": BytesIO(b"Date,Open")}
-    answer = browser.post("/dashboard/new/import", typed, headers={"accept": "text/html"})
+    answer = browser.post("/dashboard/new/data_import", typed, headers={"accept": "text/html"})
     assert answer.status_code == 302
     assert answer.headers["Location"] == f"/dashboard/operations/{Operation.objects.get().pk}"
     assert (SENT[0]["body"]["symbol"], SENT[0]["key"]) == ("AAPL", "k2")

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from dashboard.templatetags.links import operation_url, worker_url
 from dashboard.templatetags.rows import log_rows, run_strip, table_rows
 from operations.kinds.backtesting import report as backtest_report
-from operations.kinds.backtesting.trust_box import audit_lines
 from operations.kinds.training.model_card import architecture
 from operations.models import LogLine, Operation
 from operations.presentation.charts import Table
 from operations.presentation.numbers import plain
 from operations.presentation.report_charts import column
+from operations.presentation.trust import audit_lines
 
 
 def test_a_model_is_named_in_a_line() -> None:

@@ -28,13 +28,13 @@ from hypothesis.stateful import (
 )
 
 from access.problems import Invalid, Unavailable
-from operations import artifacts, interventions, lifecycle, orders, recovery, reports, submission
+from operations import artifacts, interventions, lifecycle, recovery, reports, submission
 from operations.actors import Actor
 from operations.dispatching import claims
 from operations.dispatching import follow_ups as doubts
 from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Checkpoint, Event, Operation
-from operations.requests import Queueing
+from operations.requests import Queueing, Submission
 from operations.states import ACTIVE, FINAL, TRANSITIONS, Status
 from registry.models import Worker, WorkerStatus
 from tests.factories import WorkerFactory
@@ -89,7 +89,7 @@ class Operations(RuleBasedStateMachine):
         # Positions, not ids: those are random, and what is drawn must be the same when Hypothesis repeats it.
         positions = data.draw(st.sets(st.integers(0, len(known) - 1), max_size=2)) if known else set()
         after = tuple(known[position] for position in sorted(positions))
-        order = orders.Order("echo", {}, Queueing(queue=queue, after=after))
+        order = Submission("echo", {}, Queueing(queue=queue, after=after))
         try:
             return submission.submit(order, submission.Submitter()).pk
         except (Invalid, Unavailable):

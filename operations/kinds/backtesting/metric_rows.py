@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from operations.presentation.metrics import MetricStyle
 from operations.presentation.numbers import decimal, duration, percent, short, whole
 
 FORMATS = {
@@ -65,3 +66,9 @@ def metric_rows(metrics: dict[str, Any]) -> list[MetricRow]:
 
 def title(name: str) -> str:
     return NAMES.get(name, name.replace("_", " ").capitalize())
+
+
+def metric_style(name: str) -> MetricStyle:
+    names = list(FORMATS)
+    rank = names.index(name) if name in FORMATS else len(names)
+    return MetricStyle(title(name), FORMATS.get(name, short), rank)

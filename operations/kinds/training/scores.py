@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from operations.presentation.numbers import percent, short, whole
+from operations.presentation.metrics import MetricStyle
+from operations.presentation.numbers import percent, short, whole, words
 
 NAMES = {
     "accuracy": "Accuracy",
@@ -18,6 +19,7 @@ NAMES = {
     "mae": "MAE",
 }
 SHARES = {"accuracy", "majority_accuracy", "balanced_accuracy", "f1", "precision", "recall"}
+PARTS = ("test", "validation", "train")
 HEADLINES = 3
 
 
@@ -52,3 +54,14 @@ def _score(name: str, values: list[Any]) -> Score:
 def headlines(found: list[Score]) -> list[Score]:
     """Those that stand large on the page."""
     return [score for score in found if score.name not in ("Rows", NAMES["majority_accuracy"])][:HEADLINES]
+
+
+def metric_style(name: str) -> MetricStyle:
+    """Of `test.accuracy` and the like: known scores first, the test part before the others."""
+    part, _, key = name.rpartition(".")
+    title = f"{NAMES.get(key, words(key))}, {part}" if part else NAMES.get(key, words(key))
+    names, parts = list(NAMES), list(PARTS)
+    rank = (parts.index(part) if part in parts else len(parts)) * 100 + (
+        names.index(key) if key in names else len(names)
+    )
+    return MetricStyle(title, percent if key in SHARES else short, rank)

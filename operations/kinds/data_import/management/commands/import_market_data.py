@@ -8,9 +8,10 @@ from typing import IO, Any
 from django.core.management.base import CommandError
 
 from access.problems import Problem, checked
-from operations import artifacts, orders
+from operations import artifacts
+from operations.kinds.data_import.kind import build
+from operations.kinds.data_import.request import ImportRequest
 from operations.management.submitting import SubmittingCommand, refused
-from operations.requests import ImportRequest
 
 CHUNK = 1024 * 1024
 
@@ -33,10 +34,10 @@ class Command(SubmittingCommand):
             name: options[name] for name in ("symbol", "timeframe", "adjust", "timezone") if options[name]
         }
         try:
-            asked = checked(ImportRequest, fields)
+            import_request = checked(ImportRequest, fields)
             with file.open("rb") as source:
                 stored = artifacts.put(chunks(source))
-            self.submit(orders.data_import(asked, stored, file.name), wait=wait, json=json)
+            self.submit(build(import_request, stored, file.name), wait=wait, json=json)
         except artifacts.NoSpace as error:
             raise CommandError(str(error)) from error
         except OSError as error:

@@ -1,0 +1,21 @@
+"""Operations as rows of a list."""
+
+from collections.abc import Iterable
+
+from operations.kind import kind_of
+from operations.models import Operation
+from operations.presentation.subject import strategies_of_models, subject
+
+
+def describe(operations: Iterable[Operation]) -> list[Operation]:
+    """The operations with the attributes that a list shows: `about`, `headline`, `took`, `is_clonable`."""
+    rows = list(operations)
+    strategies = strategies_of_models(rows)
+    for row in rows:
+        kind = kind_of(row.operation_type)
+        row.about = subject(row, strategies)  # type: ignore[attr-defined]  # read only by templates
+        row.is_clonable = kind.is_clonable  # type: ignore[attr-defined]  # read only by templates
+        row.headline = kind.headline(row)  # type: ignore[attr-defined]  # read only by templates
+        if row.started_at and row.completed_at:
+            row.took = row.completed_at - row.started_at  # type: ignore[attr-defined]  # read only by templates
+    return rows

@@ -1,0 +1,56 @@
+"""Strategies: the catalog of what a file may contain, and the validation of one."""
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access.problems import body
+from access.roles import Role
+from operations import strategies
+from workers.strategy.catalog import catalog_as_data
+from workers.strategy.indicator_catalog import INDICATORS
+
+
+class TextParser(BaseParser):
+    """A strategy sent as it is: any type of content that is no form and no JSON."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        return stream.read().decode("utf-8", "replace")
+
+
+class Catalog(APIView):
+    @extend_schema(responses={(200, "application/json"): {"type": "object"}})
+    def get(self, request: Request) -> Response:
+        """What a strategy may name: timeframes, price sources, indicators with their parameters, fuzzy sets."""
+        return Response(catalog_as_data(INDICATORS))
+
+
+class ValidateStrategy(APIView):
+    roles: ClassVar = {"POST": Role.VIEWER}
+    parser_classes = (JSONParser, FormParser, MultiPartParser, TextParser)
+
+    @extend_schema(
+        request={"application/json": {"type": "object", "properties": {"strategy_yaml": {"type": "string"}}}},
+        responses={(200, "application/json"): {"type": "object"}},
+    )
+    def post(self, request: Request) -> Response:
+        """YAML text, or `{"strategy_yaml"}`: what the strategy needs, or 422 with line and column of each error."""
+        data: object = request.data
+        text = data if isinstance(data, str) else body(request).get("strategy_yaml")
+        needs = strategies.read(text if isinstance(text, str) else "", "/strategy_yaml")
+        return Response(
+            {
+                "valid": True,
+                "name": needs.name,
+                "inputs": list(needs.inputs),
+                "warnings": list(needs.warnings),
+                "symbols": list(needs.symbols),
+                "timeframes": list(needs.timeframes),
+            }
+        )

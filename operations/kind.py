@@ -1,0 +1,187 @@
+"""Kinds of operation: how one is requested, prepared, completed and shown, and which ones this installation has.
+
+Each app under `operations.kinds` registers its kind when it starts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
+
+from access.problems import Invalid, checked
+from operations.presentation.forms import Form
+from operations.presentation.metrics import MetricStyle
+from operations.presentation.numbers import words
+from operations.requests import GenericRequest, Queueing, Submission
+from operations.schemas import parameter_errors
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from django.urls import URLPattern
+
+    from operations.models import MarketData, Operation
+    from operations.presentation.charts import Chart
+    from worker_agent.protocol import Report
+
+
+class ResultUnusable(Exception):
+    """A worker reported success, but the backend cannot use the result; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The one number by which an operation is judged in a list."""
+
+    name: str
+    text: str
+    css_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A link to the form of a kind, with some of its fields filled."""
+
+    title: str
+    operation_type: str
+    fields: Mapping[str, str]
+
+    @property
+    def query(self) -> str:
+        return urlencode(self.fields)
+
+
+class Kind:
+    """The defaults fit a type that only a worker announced; a kind of the product overrides what differs.
+
+    Hooks that read or write rows are called inside the caller's transaction.
+    """
+
+    operation_type: str
+    """In the database, the API, URLs, forms and commands."""
+    title: str
+    """On pages: "Backtest"."""
+    former_names: ClassVar[tuple[str, ...]] = ()
+    """Other spellings that URLs and commands still accept."""
+    description: ClassVar[str] = ""
+    """One sentence on the page "New operation"."""
+    request_model: ClassVar[type[Queueing] | None] = None
+    """Validates the parameters of `POST /operations`."""
+    form: ClassVar[Form | None] = None
+    is_clonable: ClassVar[bool] = False
+    is_submitted_by_command: ClassVar[bool] = False
+    """`manage.py submit KIND STRATEGY.yaml` exists."""
+    imports_market_data: ClassVar[bool] = False
+    result_template: ClassVar[str] = "operations/result.html"
+    report_template: ClassVar[str | None] = None
+
+    # Requesting
+
+    def build(self, request: Any) -> Submission:
+        """Turn a valid `request_model` into a submission. Raises Invalid with a pointer per error."""
+        raise NotImplementedError
+
+    def build_generic(self, request: GenericRequest) -> Submission:
+        """Turn `POST /operations` into a submission. Raises Invalid with pointers into `/parameters`."""
+        if self.request_model is None:
+            if errors := parameter_errors(self.operation_type, request.parameters):
+                raise Invalid(errors[0]["detail"], errors=errors)
+            return Submission(self.operation_type, dict(request.parameters), request, request.prefer_gpu)
+        queueing = request.model_dump(include=set(Queueing.model_fields), exclude_unset=True)
+        try:
+            return self.build(checked(self.request_model, {**request.parameters, **queueing}))
+        except Invalid as problem:
+            for error in problem.errors:
+                error["pointer"] = f"/parameters{error['pointer']}"
+            raise
+
+    def api_urls(self) -> "Sequence[URLPattern]":
+        """Routes of the kind's own, beside `/operations`."""
+        return ()
+
+    def add_arguments(self, parser: "ArgumentParser") -> None:
+        """Add the options of `manage.py submit KIND` that only this kind has."""
+
+    def request_from_options(self, options: Mapping[str, Any]) -> Any:
+        """Turn options of `manage.py submit KIND` into a `request_model`; `common` has the fields of every kind.
+
+        Raises CommandError and Invalid.
+        """
+        raise NotImplementedError
+
+    # Running
+
+    def prepare(self, operation: "Operation") -> None:
+        """Complete the inputs before an attempt starts. Called with the operation locked, in the claim's transaction."""
+
+    def complete(self, operation: "Operation", report: "Report") -> None:
+        """Store what a completed report is for, in its transaction. Raises ResultUnusable."""
+
+    # Showing
+
+    def headline(self, operation: "Operation") -> Headline | None:
+        return None
+
+    def result_context(self, operation: "Operation") -> dict[str, Any]:
+        """Context of `result_template`."""
+        return {}
+
+    def report_context(self, operation: "Operation", report: dict[str, Any]) -> dict[str, Any]:
+        """Context of `report_template` from a stored `report.json`; any error becomes a sentence on the page."""
+        return {}
+
+    def metric_style(self, name: str) -> MetricStyle:
+        """How a metric of the result reads; nested names are dotted (`test.accuracy`)."""
+        return MetricStyle(words(name))
+
+    def comparison_charts(self, operations: "Sequence[Operation]") -> "list[Chart]":
+        """Charts over several operations of any kind; those of other kinds have no curve."""
+        return []
+
+    def form_suggestions(self) -> dict[str, list[tuple[str, str]]]:
+        """Field name -> (value, explanation) pairs of this kind's form."""
+        return {}
+
+    def step_after(self, operation: "Operation") -> Step | None:
+        """A form of this kind that can follow `operation`, of whatever kind that is."""
+        return None
+
+    def step_from_market_data(self, bars: "MarketData") -> Step | None:
+        return None
+
+    def step_from_strategy(self, digest: str | None) -> Step | None:
+        """A form of this kind for a stored strategy; None as digest: for a new one."""
+        return None
+
+
+class AnnouncedKind(Kind):
+    """A type that is known only from the workers that announced it."""
+
+    def __init__(self, operation_type: str) -> None:
+        self.operation_type = operation_type
+        self.title = operation_type
+
+
+_kinds: dict[str, Kind] = {}
+
+
+def register(kind: Kind) -> None:
+    """Raises ValueError where another kind has the same operation type."""
+    other = _kinds.setdefault(kind.operation_type, kind)
+    if type(other) is not type(kind):
+        raise ValueError(f"{type(other).__name__} and {type(kind).__name__} are both {kind.operation_type}")
+
+
+def all_kinds() -> list[Kind]:
+    """In the order of INSTALLED_APPS."""
+    return list(_kinds.values())
+
+
+def kind_of(operation_type: str) -> Kind:
+    """The registered kind, or one with the defaults for a type that only workers know."""
+    return _kinds.get(operation_type) or AnnouncedKind(operation_type)
+
+
+def find_kind(name: str) -> Kind | None:
+    """By operation type or a former name, as URLs and commands have it."""
+    return next((kind for kind in all_kinds() if name in (kind.operation_type, *kind.former_names)), None)

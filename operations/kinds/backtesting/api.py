@@ -1,0 +1,41 @@
+"""`POST /backtests/start`."""
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from operations.api import examples
+from operations.api.base import IDEMPOTENCY_KEY, start
+from operations.api.serializers import SubmittedSerializer
+from operations.kind import kind_of
+from operations.kinds.backtesting.request import BacktestRequest
+
+EXAMPLE: dict[str, Any] = {
+    "model": examples.OPERATION,
+    "symbol": "AAPL",
+    "start_date": "2010-01-01",
+    "commission": 0.001,
+    "stop_unit": "atr",
+    "stop_loss": 2.5,
+}
+
+
+class StartBacktest(APIView):
+    example = EXAMPLE
+
+    @extend_schema(
+        request=BacktestRequest,
+        responses={202: SubmittedSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+        examples=[examples.asked("A trained model, with a stop", EXAMPLE), examples.ACCEPTED],
+    )
+    def post(self, request: Request) -> Response:
+        """Backtest a trained model, or the model of a training named in `after`."""
+        return start(request, BacktestRequest, kind_of("backtesting").build)
+
+
+urlpatterns = [path("backtests/start", StartBacktest.as_view(), name="start-backtest")]

@@ -1,0 +1,90 @@
+"""The inputs of a backtest that are complete only when it starts: the model, and how many trials this data has seen."""
+
+from django.db.models import Func, JSONField, QuerySet, Value
+
+from access.problems import invalid
+from operations.kinds.backtesting.request import BacktestRequest
+from operations.models import Artifact, Operation
+from operations.states import Status
+
+TRAINING = "training"
+MODEL_FILES = ("model.safetensors", "model.json")
+
+
+def completed_trainings() -> QuerySet[Operation]:
+    return Operation.objects.filter(operation_type=TRAINING, status=Status.COMPLETED)
+
+
+def is_completed_training(operation: Operation) -> bool:
+    return operation.operation_type == TRAINING and operation.status == Status.COMPLETED
+
+
+def training_of(request: BacktestRequest) -> Operation:
+    """The training whose model is tested. One that has not ended must be in `after`; its model is linked at the start.
+
+    Raises Invalid.
+    """
+    training = Operation.objects.filter(pk=request.model, operation_type=TRAINING).first()
+    if training is None:
+        raise invalid("/model", f"There is no training {request.model}.")
+    if training.status == Status.COMPLETED:
+        files = training.artifacts.filter(role=Artifact.Role.OUTPUT, name__in=MODEL_FILES).count()
+        if files < len(MODEL_FILES):
+            raise invalid("/model", f"The training {training.pk} stored no model.")
+    elif training.is_final:
+        raise invalid("/model", f"The training {training.pk} is {training.status}: it has no model.")
+    elif training.pk not in request.after:
+        raise invalid(
+            "/model",
+            f"The training {training.pk} is {training.status}; add it to `after` to wait for its model.",
+        )
+    return training
+
+
+def prepare(operation: Operation) -> None:
+    """Called with the operation's row locked, in the transaction that claims its worker."""
+    if model := operation.parameters.get("model"):
+        link_model(operation, model)
+    operation.parameters = {**operation.parameters, "trials": count_trials(operation)}
+    Operation.objects.filter(pk=operation.pk).update(parameters=operation.parameters)
+
+
+def link_model(operation: Operation, training_id: str) -> None:
+    """Make the model's files inputs `model/...`; calling it again is harmless."""
+    files = Artifact.objects.filter(
+        operation=training_id,
+        operation__status=Status.COMPLETED,
+        role=Artifact.Role.OUTPUT,
+        name__in=MODEL_FILES,
+    )
+    Artifact.objects.bulk_create(
+        [
+            Artifact(
+                operation=operation, role=Artifact.Role.INPUT, name=f"model/{file.name}", file_id=file.file_id
+            )
+            for file in files
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def count_trials(operation: Operation) -> int:
+    """Count the distinct backtests that have run on this data, this one included.
+
+    The number of trials of the deflated Sharpe ratio (Bailey and Lopez de Prado 2014). The data are the same where
+    symbol and timeframe are, whichever part of the time was used: a person remembers what worked.
+    """
+    same_data = {name: operation.parameters.get(name) for name in ("symbol", "timeframe")}
+    ran = Operation.objects.filter(
+        operation_type=operation.operation_type, parameters__contains=same_data, started_at__isnull=False
+    )
+    without_trials = Func(
+        "parameters",
+        Value("trials"),
+        arg_joiner=" - ",
+        template="(%(expressions)s)",
+        output_field=JSONField(),
+    )
+    others = ran.exclude(pk=operation.pk).annotate(settings=without_trials).values_list("settings", flat=True)
+    own = {name: value for name, value in operation.parameters.items() if name != "trials"}
+    return others.exclude(settings=Value(own, JSONField())).distinct().count() + 1

@@ -1,0 +1,121 @@
+"""Backtesting: trade a trained model over history."""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.core.management.base import CommandError
+
+from access.problems import checked, invalid
+from operations import market_data, strategies
+from operations.kind import Headline, Kind, Step
+from operations.kinds.backtesting import comparison, inputs, report
+from operations.kinds.backtesting.form import FORM
+from operations.kinds.backtesting.metric_rows import metric_rows, metric_style
+from operations.kinds.backtesting.request import BacktestRequest
+from operations.models import MarketData, Operation
+from operations.presentation.charts import Chart
+from operations.presentation.metrics import MetricStyle
+from operations.presentation.numbers import dig, sign, signed_percent
+from operations.presentation.subject import subject
+from operations.presentation.trust import audit_lines, warnings_of
+from operations.requests import DateRange, Queueing, Submission
+
+if TYPE_CHECKING:
+    from django.urls import URLPattern
+
+MODELS_SUGGESTED = 20
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Backtesting(Kind):
+    operation_type = "backtesting"
+    title = "Backtest"
+    former_names: ClassVar = ("backtest",)
+    description: ClassVar = "Trade a trained model over history, with costs, next to buy and hold."
+    request_model: ClassVar = BacktestRequest
+    form: ClassVar = FORM
+    is_clonable: ClassVar = True
+    is_submitted_by_command: ClassVar = True
+    result_template: ClassVar = "backtesting/result.html"
+    report_template: ClassVar = "backtesting/report.html"
+
+    def build(self, request: BacktestRequest) -> Submission:
+        training = inputs.training_of(request) if request.model else None
+        text, pointer = request.strategy_yaml, "/strategy_yaml"
+        if text is None and training is not None:
+            text, pointer = str(training.parameters.get("strategy_yaml", "")), "/model"
+        if text is not None:
+            needs = strategies.read(text, pointer)
+        if text is None or training is None:
+            raise invalid("/model", "A backtest needs a trained model; set `model` to a training's id.")
+        if request.timeframe not in (None, needs.base):
+            detail = f"The model's inputs use {needs.base} bars, not {request.timeframe}."
+            raise invalid("/timeframe", detail)
+        settings = request.model_dump(
+            mode="json", exclude_none=True, exclude={*Queueing.model_fields, *DateRange.model_fields}
+        )
+        parameters = {**settings, "timeframe": needs.base, **request.dates()}
+        bars = market_data.inputs_of([request.symbol], needs.timeframes, needs.base, request, "/symbol")
+        return Submission(self.operation_type, parameters, request, inputs=bars)
+
+    def api_urls(self) -> "Sequence[URLPattern]":
+        from operations.kinds.backtesting.api import urlpatterns
+
+        return urlpatterns
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--symbols", nargs="+", help="the symbol to trade")
+        parser.add_argument("--model", metavar="OP", help="id of the training whose model is tested")
+
+    def request_from_options(self, options: Mapping[str, Any]) -> BacktestRequest:
+        symbols = options["symbols"] or []
+        if len(symbols) != 1:
+            raise CommandError("A backtest needs one symbol: --symbols GOOG")
+        fields = {**options["common"], "symbol": symbols[0], "model": options["model"]}
+        return checked(BacktestRequest, fields)
+
+    def prepare(self, operation: Operation) -> None:
+        inputs.prepare(operation)
+
+    def headline(self, operation: Operation) -> Headline | None:
+        value = dig(operation.result, "metrics", "total_return")
+        return (
+            Headline("return", signed_percent(value), sign(value)) if isinstance(value, int | float) else None
+        )
+
+    def result_context(self, operation: Operation) -> dict[str, Any]:
+        result = operation.result or {}
+        return {"warnings": warnings_of(result), "audit_lines": audit_lines(result)}
+
+    def report_context(self, operation: Operation, stored: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "report": report.read(stored),
+            "metric_rows": metric_rows((operation.result or {}).get("metrics") or {}),
+            "month_names": MONTHS,
+        }
+
+    def metric_style(self, name: str) -> MetricStyle:
+        return metric_style(name)
+
+    def comparison_charts(self, operations: Sequence[Operation]) -> list[Chart]:
+        chart = comparison.equity_chart(operations)
+        return [chart] if chart else []
+
+    def form_suggestions(self) -> dict[str, list[tuple[str, str]]]:
+        newest = inputs.completed_trainings().order_by("-created_at").only("parameters", "created_at")
+        return {
+            "model": [
+                (training.pk, f"{subject(training)}, {training.created_at:%Y-%m-%d %H:%M}")
+                for training in newest[:MODELS_SUGGESTED]
+            ]
+        }
+
+    def step_after(self, operation: Operation) -> Step | None:
+        if not inputs.is_completed_training(operation):
+            return None
+        return Step("Backtest this model", self.operation_type, {"model": operation.pk})
+
+    def step_from_market_data(self, bars: MarketData) -> Step:
+        fields = {"symbol": bars.symbol, "timeframe": bars.timeframe}
+        return Step("Backtest on it", self.operation_type, fields)

@@ -1,0 +1,60 @@
+"""Data import: a worker checks a file of bars, and the bars become the current ones of their symbol and timeframe."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from access.problems import invalid
+from operations.kind import Headline, Kind
+from operations.kinds.data_import.form import FORM
+from operations.kinds.data_import.request import ImportRequest
+from operations.kinds.data_import.result import store
+from operations.models import Operation, StoredFile
+from operations.presentation.numbers import dig, short
+from operations.requests import GenericRequest, Queueing, Submission
+from worker_agent.protocol import Report
+
+if TYPE_CHECKING:
+    from django.urls import URLPattern
+
+OPERATION_TYPE = "data_import"
+MAX_FILENAME = 200
+
+
+def build(request: ImportRequest, file: StoredFile, filename: str) -> Submission:
+    parameters: dict[str, Any] = {
+        "symbol": request.symbol,
+        "timeframe": request.timeframe,
+        "adjust": request.adjust,
+        **({"timezone": request.timezone} if request.timezone else {}),
+        "filename": filename.replace("\x00", "")[-MAX_FILENAME:],
+    }
+    return Submission(
+        OPERATION_TYPE, parameters, Queueing(priority=request.priority), inputs={"raw": file.sha256}
+    )
+
+
+class DataImport(Kind):
+    operation_type = OPERATION_TYPE
+    title = "Data import"
+    former_names: ClassVar = ("import",)
+    description: ClassVar = (
+        "Import bars of a symbol from CSV or Parquet. The file is checked and its quality reported."
+    )
+    form: ClassVar = FORM
+    imports_market_data: ClassVar = True
+    result_template: ClassVar = "data_import/result.html"
+
+    def build_generic(self, request: GenericRequest) -> Submission:
+        raise invalid("/operation_type", "An import needs its file: use POST /market-data.")
+
+    def api_urls(self) -> "Sequence[URLPattern]":
+        from operations.kinds.data_import.api import urlpatterns
+
+        return urlpatterns
+
+    def complete(self, operation: Operation, report: Report) -> None:
+        store(operation, report)
+
+    def headline(self, operation: Operation) -> Headline | None:
+        value = dig(operation.result, "rows")
+        return Headline("bars", short(value)) if isinstance(value, int | float) else None

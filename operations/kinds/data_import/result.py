@@ -1,0 +1,48 @@
+"""The result of a completed import, as far as the backend relies on it."""
+
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue, ValidationError
+
+from operations import market_data
+from operations.kind import ResultUnusable
+from operations.models import Operation
+from worker_agent.protocol import Report
+
+BARS = "bars.parquet"
+
+
+class ImportResult(BaseModel):
+    symbol: str = Field(min_length=1, max_length=64)
+    timeframe: str = Field(min_length=1, max_length=8)
+    rows: int = Field(ge=1)
+    start: AwareDatetime
+    end: AwareDatetime
+    quality: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+def store(operation: Operation, report: Report) -> None:
+    """Make the imported bars the current ones. Raises ResultUnusable."""
+    try:
+        result = ImportResult.model_validate(report.result or {})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ResultUnusable(f"result.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    requested = (operation.parameters.get("symbol"), operation.parameters.get("timeframe"))
+    if (result.symbol, result.timeframe) != requested:
+        raise ResultUnusable(
+            f"it imported {result.symbol} {result.timeframe} instead of {' '.join(map(str, requested))}"
+        )
+    bars = next((artifact for artifact in report.artifacts if artifact.name == BARS), None)
+    if bars is None:
+        raise ResultUnusable(f"there is no artifact {BARS}")
+    market_data.replace(
+        market_data.Bars(
+            symbol=result.symbol,
+            timeframe=result.timeframe,
+            sha256=bars.sha256,
+            rows=result.rows,
+            start=result.start,
+            end=result.end,
+            quality=dict(result.quality),
+        ),
+        imported_by=operation,
+    )

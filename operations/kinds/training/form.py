@@ -1,0 +1,29 @@
+"""The form of a training."""
+
+from operations.kinds.training.request import TrainingRequest
+from operations.presentation.forms import Fold, Form, date_fields, field_of, queueing_fields
+
+FORM = Form(
+    title="New training",
+    api_path="/training/start",
+    submit_text="Start training",
+    main=(
+        field_of(TrainingRequest, "strategy_yaml", "Strategy", kind="strategy"),
+        field_of(TrainingRequest, "symbols", "Symbols", "Separated by spaces. Empty: those of the strategy."),
+        field_of(
+            TrainingRequest, "timeframes", "Timeframes", "Separated by spaces. Empty: those of the strategy."
+        ),
+        *date_fields(TrainingRequest),
+    ),
+    folds=(
+        Fold(
+            "Seed, device and queue",
+            (
+                field_of(TrainingRequest, "seed", "Seed", "The same seed gives the same model."),
+                field_of(TrainingRequest, "device", "Device", "auto: the best that the worker has."),
+                field_of(TrainingRequest, "prefer_gpu", "Prefer a GPU"),
+                *queueing_fields(TrainingRequest),
+            ),
+        ),
+    ),
+)

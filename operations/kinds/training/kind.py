@@ -1,0 +1,102 @@
+"""Training: fit a model to a strategy's features and labels."""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from access.problems import checked, invalid
+from operations import market_data, strategies
+from operations.kind import Headline, Kind, Step
+from operations.kinds.training import comparison, report
+from operations.kinds.training.form import FORM
+from operations.kinds.training.headline import headline
+from operations.kinds.training.model_card import architecture
+from operations.kinds.training.request import TrainingRequest
+from operations.kinds.training.scores import headlines, metric_style, scores
+from operations.models import MarketData, Operation
+from operations.presentation.charts import Chart
+from operations.presentation.curves import curves
+from operations.presentation.metrics import MetricStyle
+from operations.presentation.trust import audit_lines, warnings_of
+from operations.requests import Submission
+
+if TYPE_CHECKING:
+    from django.urls import URLPattern
+
+
+class Training(Kind):
+    operation_type = "training"
+    title = "Training"
+    description: ClassVar = (
+        "Fit a model to a strategy's features and labels; get curves, scores and the model itself."
+    )
+    request_model: ClassVar = TrainingRequest
+    form: ClassVar = FORM
+    is_clonable: ClassVar = True
+    is_submitted_by_command: ClassVar = True
+    result_template: ClassVar = "training/result.html"
+    report_template: ClassVar = "training/report.html"
+
+    def build(self, request: TrainingRequest) -> Submission:
+        needs = strategies.read(request.strategy_yaml, "/strategy_yaml")
+        symbols = request.symbols or needs.symbols
+        if not symbols:
+            raise invalid("/symbols", "The strategy lists no symbols; set `symbols`.")
+        timeframes = request.timeframes or needs.timeframes
+        if lacking := sorted(needs.used_timeframes - set(timeframes)):
+            raise invalid("/timeframes", f"The strategy's inputs also need {', '.join(lacking)}.")
+        pointer = "/symbols" if request.symbols else "/strategy_yaml"
+        parameters = {
+            "strategy_yaml": request.strategy_yaml,
+            "symbols": list(symbols),
+            "timeframes": list(timeframes),
+            **request.dates(),
+            "seed": request.seed,
+            "device": request.device,
+        }
+        inputs = market_data.inputs_of(symbols, timeframes, needs.base, request, pointer)
+        return Submission(self.operation_type, parameters, request, request.prefer_gpu, inputs)
+
+    def api_urls(self) -> "Sequence[URLPattern]":
+        from operations.kinds.training.api import urlpatterns
+
+        return urlpatterns
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--symbols", nargs="+", help="default: the symbols of the strategy")
+
+    def request_from_options(self, options: Mapping[str, Any]) -> TrainingRequest:
+        symbols = {"symbols": options["symbols"]} if options["symbols"] else {}
+        return checked(TrainingRequest, {**options["common"], **symbols})
+
+    def headline(self, operation: Operation) -> Headline | None:
+        return headline(operation)
+
+    def result_context(self, operation: Operation) -> dict[str, Any]:
+        result = operation.result or {}
+        table = scores(result)
+        return {
+            "architecture": architecture(result),
+            "scores": table,
+            "headline_scores": headlines(table),
+            "warnings": warnings_of(result),
+            "audit_lines": audit_lines(result),
+        }
+
+    def report_context(self, operation: Operation, stored: dict[str, Any]) -> dict[str, Any]:
+        return {"report": report.read(stored, operation.result or {}, curves(operation))}
+
+    def metric_style(self, name: str) -> MetricStyle:
+        return metric_style(name)
+
+    def comparison_charts(self, operations: Sequence[Operation]) -> list[Chart]:
+        chart = comparison.loss_chart(operations)
+        return [chart] if chart else []
+
+    def step_from_market_data(self, bars: MarketData) -> Step:
+        return Step("Train on it", self.operation_type, {"symbols": bars.symbol})
+
+    def step_from_strategy(self, digest: str | None) -> Step:
+        if digest is None:
+            return Step("New training", self.operation_type, {})
+        return Step("Train it", self.operation_type, {"strategy": digest})

@@ -1,4 +1,4 @@
-"""Who did it: every event and every entry of the audit trail names one."""
+"""The actor that every event and every audit entry names."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from access.client_address import client_address
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import User
     from django.http import HttpRequest
 
 
@@ -15,14 +14,17 @@ class Actor:
     label: str
     user_id: int | None = None
     address: str | None = None
-    """Where a person's request came from."""
+    """The address of a person's request."""
 
     @classmethod
     def person(cls, username: str, user_id: int | None, address: str | None = None) -> "Actor":
         return cls(f"user:{username}"[:200], user_id, address)
 
     @classmethod
-    def asking(cls, request: "HttpRequest", user: "User") -> "Actor":
+    def from_request(cls, request: "HttpRequest") -> "Actor":
+        """Return the signed-in person who sent the request."""
+        user = request.user
+        assert user.is_authenticated, "the view's permissions admit only people"
         return cls.person(user.get_username(), user.pk, client_address(request))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The audit trail of what people do to workers, tokens, data and notifications: who, what, from where. Operations have their events."""
+"""The audit trail: who did what to workers, tokens, data and notifications, and from where. Operations have events instead."""
 
 from django.db.models import QuerySet
 
@@ -9,7 +9,7 @@ MAX_REASON = 1000
 
 
 def record(act: AuditEntry.Act, subject: str, by: Actor, reason: str = "") -> None:
-    """In the transaction of what it tells of."""
+    """Append an entry. Call it in the transaction of the change it describes."""
     AuditEntry.objects.create(
         act=act,
         subject=subject,
@@ -20,7 +20,7 @@ def record(act: AuditEntry.Act, subject: str, by: Actor, reason: str = "") -> No
     )
 
 
-def of_worker(worker_id: str, limit: int = 50) -> QuerySet[AuditEntry]:
-    """Newest first; kept when the worker is gone."""
+def entries_of_worker(worker_id: str, limit: int = 50) -> QuerySet[AuditEntry]:
+    """Return a worker's entries, newest first. They outlive the worker."""
     rows = AuditEntry.objects.filter(subject=worker_id, act__startswith="worker_")
     return rows.order_by("-pk")[:limit]

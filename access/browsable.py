@@ -1,4 +1,4 @@
-"""The API in a browser: in the look of the pages and under their policy, which DRF's own pages break."""
+"""The browsable API, styled like the other pages and allowed by their content security policy, which DRF's own pages violate."""
 
 import json
 from typing import Any
@@ -11,12 +11,12 @@ MEDIA_TYPE = BrowsableAPIRenderer.media_type
 
 
 class Browsable(BrowsableAPIRenderer):
-    """Forms send JSON, filled with the `example` of the view."""
+    """Forms send JSON, prefilled with the `example` of the view."""
 
     filter_template = "rest_framework/filters.html"
 
     def get_rendered_html_form(self, data: Any, view: Any, method: str, request: Request) -> Any:
-        """No form field by field: a view's serializer describes its answers, not what it takes."""
+        """Offer no form with one input per field: a view's serializer describes its responses, not its requests."""
         if method not in ("DELETE", "OPTIONS"):
             return None
         return super().get_rendered_html_form(data, view, method, request)
@@ -24,7 +24,7 @@ class Browsable(BrowsableAPIRenderer):
     def get_raw_data_form(  # type: ignore[override]  # text for our own template instead of a form
         self, data: Any, view: Any, method: str, request: Request
     ) -> str | None:
-        """What is to be sent, as text; none where the person may not, or where a file is wanted."""
+        """Return the example body as text, or None if the person may not send it or the view expects a file."""
         if view.parser_classes[0] is not JSONParser:
             return None
         with override_method(view, request, method) as inner:

@@ -1,4 +1,4 @@
-"""Where a request came from, also behind a proxy."""
+"""The address of the caller, also behind a proxy."""
 
 import ipaddress
 from typing import TYPE_CHECKING
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def client_address(request: "HttpRequest") -> str | None:
-    """The address of the caller; None over a unix socket.
+    """Return the address of the caller, or None for a unix socket.
 
-    X-Forwarded-For counts only where a proxy of KTRDR_TRUSTED_PROXIES says it, and only as far as such proxies wrote
-    it: it is read from its right end, since whatever stands on the left may be the caller's own invention.
+    X-Forwarded-For counts only if a proxy listed in KTRDR_TRUSTED_PROXIES sent it, and only the entries that such
+    proxies appended: it is read from the right, because the caller may have forged the entries on the left.
     """
     address = _ip(request.META.get("REMOTE_ADDR", ""))
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")

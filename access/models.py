@@ -1,4 +1,4 @@
-"""The audit trail, and the counters of failed attempts at a secret."""
+"""The audit trail, and counters of failed sign-ins and tokens."""
 
 from django.conf import settings
 from django.db import models
@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 
 class AuditEntry(models.Model):
-    """What a person did to a worker, a token, data or a notification. Append-only; an operation has its own events."""
+    """An action of a person on a worker, a token, market data or a notification. Append-only; operations have events instead."""
 
     class Act(models.TextChoices):
         WORKER_CORDONED = "worker_cordoned", "cordoned"
@@ -44,7 +44,7 @@ class AuditEntry(models.Model):
 
 
 class Failures(models.Model):
-    """How many failed attempts at a password or token count against an address or a name: a bucket that leaks."""
+    """A leaky bucket that counts failed passwords or tokens of one address or user name."""
 
     key = models.CharField(primary_key=True, max_length=250)
     level = models.FloatField(help_text="at `updated_at`")

@@ -1,39 +1,41 @@
-"""Addresses that others name and the backend then sends requests to: what every one of them has to be."""
+"""Checks that every user-supplied URL must pass before the backend sends requests to it."""
 
 import ipaddress
 import socket
 from urllib.parse import SplitResult, urlsplit
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-MOST_ADDRESSES = 16
+MAX_ADDRESSES = 16
 
 
 class BadAddress(Exception):
-    """The address is not one that this backend will call; the message says why."""
+    """The backend will not call this address; the message explains why."""
 
 
-def parsed(url: str, what: str) -> tuple[SplitResult, str]:
-    """(its parts, its host); `what` is called so in the message. Raises BadAddress."""
+def parse(url: str, what: str) -> tuple[SplitResult, str]:
+    """Return (parts, host) of a URL. `what` names the URL in error messages. Raises BadAddress."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise BadAddress(f"{url!r} is not a URL: {error}.") from error
     if parts.scheme not in ("http", "https"):
-        raise BadAddress(f"{what} begins with http:// or https://, not {parts.scheme or 'nothing'}.")
+        raise BadAddress(f"{what} must start with http:// or https://, not {parts.scheme or 'nothing'}.")
     if parts.username is not None or parts.password is not None:
-        raise BadAddress(f"{what} must not hold credentials.")
+        raise BadAddress(f"{what} must not contain credentials.")
     if not parts.hostname:
-        raise BadAddress(f"{what} names no host.")
+        raise BadAddress(f"{what} has no host.")
     if port == 0:
-        raise BadAddress(f"{what} has port 0.")
+        raise BadAddress(f"{what} must not use port 0.")
     return parts, parts.hostname
 
 
-def resolved(host: str) -> list[IPAddress]:
-    """What the host's name stands for now, at least one. Raises BadAddress."""
+def resolve(host: str) -> list[IPAddress]:
+    """Return the host's current addresses, at least one. Raises BadAddress."""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise BadAddress(f"The host {host} cannot be resolved from here: {error}.") from error
-    return [ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in found[:MOST_ADDRESSES]]
+        raise BadAddress(f"Could not resolve the host {host}: {error}.") from error
+    return [
+        ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in entries[:MAX_ADDRESSES]
+    ]

@@ -1,4 +1,4 @@
-"""What every API view of this site shares: problems (RFC 9457), cursor pages, input checked by pydantic."""
+"""Shared by all API views: error responses (RFC 9457), cursor pagination and input validation with pydantic."""
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -22,7 +22,7 @@ PROBLEM_JSON = "application/problem+json"
 
 
 class Problem(exceptions.APIException):
-    """An answer other than success; `errors` point into the input."""
+    """An error response; each of `errors` points into the input."""
 
     status_code: int = HTTPStatus.BAD_REQUEST
 
@@ -54,7 +54,7 @@ class Unavailable(Problem):
 
 
 class Busy(Problem):
-    """429: come again after `retry_after_s`."""
+    """429: retry after `retry_after_s`."""
 
     status_code = HTTPStatus.TOO_MANY_REQUESTS
 
@@ -63,12 +63,12 @@ class Busy(Problem):
 
 
 def invalid(pointer: str, detail: str) -> Invalid:
-    """One field is wrong."""
+    """Return the error for one invalid field."""
     return Invalid(detail, errors=[{"pointer": pointer, "detail": detail}])
 
 
 def checked(model: type[Model], data: Any) -> Model:
-    """`data` as `model`, or Invalid with a JSON pointer per error."""
+    """Return `data` as a `model`. Raises Invalid with one JSON pointer per error."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -81,24 +81,24 @@ def checked(model: type[Model], data: Any) -> Model:
 
 
 def pointer(location: Iterable[str | int]) -> str:
-    """The JSON pointer (RFC 6901) of a pydantic location."""
+    """Return the JSON pointer (RFC 6901) of a pydantic location."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
 def body(request: Request) -> Any:
-    """The JSON object that was sent. Raises Problem (400 where it is not JSON, 422 where it is no object)."""
+    """Return the JSON object of the request. Raises Problem (400 if the body is not JSON, 422 if it is not an object)."""
     data = request.data
     if hasattr(data, "dict"):
         return data.dict()
     if not isinstance(data, dict):
         raise Invalid(
-            "The body has to be a JSON object.", errors=[{"pointer": "", "detail": "not an object"}]
+            "The body must be a JSON object.", errors=[{"pointer": "", "detail": "Not a JSON object."}]
         )
     return data
 
 
-def problem(exception: Exception, context: Mapping[str, Any]) -> Response | None:
-    """DRF's exception handler: every refusal as `application/problem+json`."""
+def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Response | None:
+    """Turn exceptions into `application/problem+json` responses."""
     if isinstance(exception, Http404):
         exception = exceptions.NotFound(str(exception) or None)
     elif isinstance(exception, PermissionDenied):
@@ -112,7 +112,7 @@ def problem(exception: Exception, context: Mapping[str, Any]) -> Response | None
         return None
     set_rollback()
     status = int(exception.status_code)
-    answer: dict[str, Any] = {
+    data: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -120,18 +120,18 @@ def problem(exception: Exception, context: Mapping[str, Any]) -> Response | None
         "request_id": structlog.contextvars.get_contextvars().get("request_id") or str(uuid4()),
     }
     if isinstance(exception, Problem):
-        answer |= exception.more
+        data |= exception.more
         if exception.errors:
-            answer["errors"] = exception.errors
+            data["errors"] = exception.errors
     elif isinstance(exception, exceptions.ValidationError):
-        answer["status"] = status = HTTPStatus.UNPROCESSABLE_ENTITY
-        answer["title"] = HTTPStatus(status).phrase
-        answer["errors"] = _errors(exception.detail)
-    return Response(answer, status=status, headers=_headers(exception), content_type=_content_type(context))
+        data["status"] = status = HTTPStatus.UNPROCESSABLE_ENTITY
+        data["title"] = HTTPStatus(status).phrase
+        data["errors"] = _errors(exception.detail)
+    return Response(data, status=status, headers=_headers(exception), content_type=_content_type(context))
 
 
 def _content_type(context: Mapping[str, Any]) -> str | None:
-    """None where the answer is a page of the API in a browser, which says its own."""
+    """Return None for the browsable API, whose renderer sets its own content type."""
     renderer = getattr(context.get("request"), "accepted_renderer", None)
     return None if getattr(renderer, "media_type", "") == MEDIA_TYPE else PROBLEM_JSON
 
@@ -162,20 +162,20 @@ def _errors(detail: Any, at: str = "") -> list[dict[str, str]]:
 
 
 class CursorPagination(pagination.CursorPagination):
-    """`{"results", "next", "previous"}` and a `Link` header; newest first unless the view says otherwise."""
+    """`{"results", "next", "previous"}` with a `Link` header; newest first unless the view sets another `ordering`."""
 
     page_size = 50
     max_page_size = 200
     page_size_query_param = "limit"
     ordering = "-pk"
-    invalid_cursor_message = "The cursor is not one that this list gave."
+    invalid_cursor_message = "The cursor does not belong to this list."
 
     def get_page_size(self, request: Request) -> int | None:
         text = request.query_params.get(self.page_size_query_param)
         if text is None:
             return self.page_size
         if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= self.max_page_size:
-            raise invalid("/limit", f"limit is a whole number from 1 to {self.max_page_size}.")
+            raise invalid("/limit", f"limit must be a whole number from 1 to {self.max_page_size}.")
         return int(text)
 
     def get_paginated_response(self, data: Any) -> Response:

@@ -1,6 +1,6 @@
-"""What a person may do, by group: viewers read, operators run operations, staff look after workers and tokens.
+"""Roles by group: viewers read, operators run operations, staff manage workers and tokens.
 
-Whoever has an account may read. The superuser, and whoever Django calls staff, has the role staff without a group.
+Users without a group are viewers. Superusers and Django's staff users have the role staff without a group.
 """
 
 from enum import IntEnum
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Role(IntEnum):
-    """In order: each may do what the ones before it may. The lower-case name is the group's."""
+    """In ascending order: each role includes the ones before it. The lower-case name is the name of the group."""
 
     VIEWER = 1
     OPERATOR = 2
@@ -23,31 +23,33 @@ class Role(IntEnum):
 
 
 def role_of(user: "User") -> Role:
-    """The highest that one of the person's groups gives; asked of the database once per request."""
-    known: Role | None = getattr(user, "_ktrdr_role", None)
-    if known is None:
-        known = _read(user)
-        user._ktrdr_role = known  # type: ignore[attr-defined]  # kept with the request's own user
-    return known
+    """Return the highest role of the user's groups. The database is queried once per request."""
+    role: Role | None = getattr(user, "_ktrdr_role", None)
+    if role is None:
+        role = _load_role(user)
+        user._ktrdr_role = role  # type: ignore[attr-defined]  # cached on the request's own user object
+    return role
 
 
-def _read(user: "User") -> Role:
+def _load_role(user: "User") -> Role:
     if user.is_superuser or user.is_staff:
         return Role.STAFF
     groups = set(user.groups.values_list("name", flat=True))
     return max((role for role in Role if role.group in groups), default=Role.VIEWER)
 
 
-def refusal(user: "User | AnonymousUser", needed: Role) -> str:
-    """Why the person may not, in one sentence; empty where they may."""
+def refusal(user: "User | AnonymousUser", required: Role) -> str:
+    """Explain in one sentence why the user may not do it; empty if they may."""
     if user.is_anonymous:
         return "Sign in first."
-    if needed is Role.VIEWER:
-        return ""  # whoever has an account may read; the groups need not be asked for
-    has = role_of(user)
-    if has >= needed:
+    if required is Role.VIEWER:
+        return ""  # every account may read, so the groups need not be queried
+    role = role_of(user)
+    if role >= required:
         return ""
-    return f"This needs the role {needed.group}; yours is {has.group}. An administrator gives roles."
+    return (
+        f"This requires the role {required.group}; yours is {role.group}. An administrator can assign roles."
+    )
 
 
 class Refusals:

@@ -1,7 +1,7 @@
-"""Slows whoever guesses passwords or tokens: failures fill a bucket that leaks, shared by all web processes.
+"""Slows down guessing of passwords and tokens: failures fill a leaky bucket that all web processes share.
 
-Only failures count, so that any number of callers who know their secret pass. One statement counts one, so that
-none is lost between processes.
+Only failures count, so callers with a valid secret are never slowed. Each failure is counted by a single statement,
+so none is lost between processes.
 """
 
 import math
@@ -16,7 +16,7 @@ from access.models import Failures
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`burst` failures at once, then one each `pause_s`."""
+    """Allows `burst` failures at once, then one per `pause_s`."""
 
     scope: str
     burst: int
@@ -33,7 +33,7 @@ ENROLMENT_BY_ADDRESS = Limit("enrolment address", burst=30, pause_s=2)
 
 
 def wait_s(limit: Limit, subject: str) -> int:
-    """Whole seconds until the next attempt is looked at; 0 where it is now."""
+    """Return the whole seconds until the next attempt is allowed; 0 if it is allowed now."""
     leaked = Extract(Now() - F("updated_at"), "epoch") / limit.pause_s
     level = ExpressionWrapper(F("level") - leaked, output_field=FloatField())
     rows = Failures.objects.filter(pk=limit.key(subject)).values_list(Greatest(level, 0.0), flat=True)
@@ -41,28 +41,28 @@ def wait_s(limit: Limit, subject: str) -> int:
     return math.ceil(over * limit.pause_s) if over > 0 else 0
 
 
-def count(limit: Limit, subject: str) -> None:
-    """One more failed attempt."""
+def record_failure(limit: Limit, subject: str) -> None:
+    """Count one failed attempt."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO registry_failures AS known (key, level, updated_at) VALUES (%s, 1, now())
+            INSERT INTO registry_failures AS bucket (key, level, updated_at) VALUES (%s, 1, now())
             ON CONFLICT (key) DO UPDATE SET
-                level = 1 + greatest(0, known.level - extract(epoch FROM now() - known.updated_at)::float8 / %s::float8),
+                level = 1 + greatest(0, bucket.level - extract(epoch FROM now() - bucket.updated_at)::float8 / %s::float8),
                 updated_at = now()
             """,
             [limit.key(subject), limit.pause_s],
         )
 
 
-def forget(limit: Limit, subject: str) -> None:
-    """Somebody has proved who they are."""
+def reset(limit: Limit, subject: str) -> None:
+    """Clear the failures of a subject that has authenticated."""
     Failures.objects.filter(pk=limit.key(subject)).delete()
 
 
-def cleanup() -> int:
-    """Buckets that are empty by now; returns how many."""
-    longest = max(one.pause_s for one in (SIGN_IN_BY_ADDRESS, SIGN_IN_BY_NAME, TOKEN_BY_ADDRESS))
+def delete_empty() -> int:
+    """Delete the buckets that have drained; return how many."""
+    longest = max(limit.pause_s for limit in (SIGN_IN_BY_ADDRESS, SIGN_IN_BY_NAME, TOKEN_BY_ADDRESS))
     age = Extract(Now() - F("updated_at"), "epoch")
     empty = ExpressionWrapper(F("level") - age / longest, output_field=FloatField())
     return Failures.objects.annotate(left=empty).filter(left__lt=0).delete()[0]

@@ -87,7 +87,7 @@ class Tokens(ListAPIView[ApiToken]):
         user = person(request)
         with transaction.atomic():
             token = ApiToken.issue(user, name)
-            audit.record(Act.API_TOKEN_CREATED, f"{name} of {user}"[:200], Actor.asking(request, user))
+            audit.record(Act.API_TOKEN_CREATED, f"{name} of {user}"[:200], Actor.from_request(request))
         row = ApiToken.objects.filter(user=user).latest("pk")
         return Response({"id": row.pk, "name": name, "token": token}, status=HTTPStatus.CREATED)
 
@@ -103,7 +103,7 @@ class TokenDetail(APIView):
             raise NotFound("There is no such token.")
         with transaction.atomic():
             if ApiToken.objects.filter(pk=row.pk, revoked_at=None).update(revoked_at=Now()):
-                audit.record(Act.API_TOKEN_REVOKED, str(row)[:200], Actor.asking(request, person(request)))
+                audit.record(Act.API_TOKEN_REVOKED, str(row)[:200], Actor.from_request(request))
         return Response(status=HTTPStatus.NO_CONTENT)
 
 

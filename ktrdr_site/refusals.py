@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.renderers import JSONRenderer
 
-from access.problems import PROBLEM_JSON, problem
+from access.problems import PROBLEM_JSON, exception_handler
 
 PAGES = ("/dashboard/", "/admin/", "/static/")
 
@@ -32,7 +32,7 @@ def failed(request: HttpRequest) -> HttpResponseBase:
 
 
 def _problem(refusal: APIException) -> HttpResponse:
-    answer = problem(refusal, {})
+    answer = exception_handler(refusal, {})
     assert answer is not None, "it is one of the API's exceptions"
     return HttpResponse(
         JSONRenderer().render(answer.data), status=answer.status_code, content_type=PROBLEM_JSON

@@ -10,7 +10,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
-from access import throttling as failures
+from access import throttling
 from access.client_address import client_address
 from ktrdr_site.models import TOKEN_PREFIX, ApiToken, token_digest
 
@@ -49,9 +49,9 @@ class TokenAuthentication(BaseAuthentication):
     def _count_failure(self, request: Request) -> None:
         """A token is 256 random bits: nobody guesses one, and a valid one is never slowed; whoever tries is told to wait."""
         address = client_address(request._request) or ""
-        if wait := failures.wait_s(failures.TOKEN_BY_ADDRESS, address):
+        if wait := throttling.wait_s(throttling.TOKEN_BY_ADDRESS, address):
             raise Throttled(wait, "Too many unknown API tokens came from this address.")
-        failures.count(failures.TOKEN_BY_ADDRESS, address)
+        throttling.record_failure(throttling.TOKEN_BY_ADDRESS, address)
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -70,7 +70,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "access.permissions.refused",
+                "access.permissions.refusals",
             ]
         },
     }
@@ -158,7 +158,7 @@ Q_CLUSTER = {
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "access.problems.problem",
+    "EXCEPTION_HANDLER": "access.problems.exception_handler",
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "ktrdr_site.rest.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",

@@ -9,7 +9,7 @@ from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 
-from access import throttling as failures
+from access import throttling
 from access.client_address import client_address
 
 log = structlog.get_logger(__name__)
@@ -23,20 +23,20 @@ class SignInForm(AuthenticationForm):
         """A password is not looked at while its name or address is slowed, so that guessing gains nothing by hurry."""
         assert self.request is not None, "made by the view, which has one"
         address = client_address(self.request) or ""
-        buckets = [(failures.SIGN_IN_BY_ADDRESS, address)]
+        buckets = [(throttling.SIGN_IN_BY_ADDRESS, address)]
         if name := self.cleaned_data.get("username"):
-            buckets.append((failures.SIGN_IN_BY_NAME, str(name).lower()))
-        self.wait_s = max(failures.wait_s(limit, subject) for limit, subject in buckets)
+            buckets.append((throttling.SIGN_IN_BY_NAME, str(name).lower()))
+        self.wait_s = max(throttling.wait_s(limit, subject) for limit, subject in buckets)
         if self.wait_s:
             raise ValidationError(f"Too many failed attempts. Try again in {self.wait_s} seconds.")
         try:
             cleaned: dict[str, Any] = super().clean()
         except ValidationError:
             for limit, subject in buckets:
-                failures.count(limit, subject)
+                throttling.record_failure(limit, subject)
             log.warning("sign-in failed", address=address)
             raise
-        failures.forget(*buckets[-1])
+        throttling.reset(*buckets[-1])
         return cleaned
 
 

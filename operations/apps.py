@@ -6,6 +6,6 @@ class OperationsConfig(AppConfig):
 
     def ready(self) -> None:
         from operations.recovery import OperationsOfWorkers
-        from registry import hooks
+        from registry import operations_port
 
-        hooks.install(OperationsOfWorkers())
+        operations_port.install(OperationsOfWorkers())

@@ -33,8 +33,8 @@ from operations.models import Attempt, Operation
 from operations.models.attempt import AttemptOutcome
 from operations.notifications import announce, chores
 from operations.states import Status
-from registry.hooks import Reconciled, WorkerHistory
 from registry.models import Worker, WorkerStatus
+from registry.operations_port import Reconciliation, WorkerHistory
 from worker_agent.protocol import FinishedOperation, Health, Registration, RunningOperation
 
 log = structlog.get_logger(__name__)
@@ -88,9 +88,9 @@ def _is_same(ours: Attempt, runs: RunningOperation | None) -> bool:
 
 
 class OperationsOfWorkers:
-    """What the registry asks of this room (`registry.hooks.OperationsSide`)."""
+    """What the registry asks of this room (`registry.operations_port.OperationsPort`)."""
 
-    def reconcile_registration(self, worker: Worker, registration: Registration) -> Reconciled:
+    def reconcile_registration(self, worker: Worker, registration: Registration) -> Reconciliation:
         """Reports that the worker kept come first: what it finished is never called lost."""
         acknowledged = tuple(
             finished.operation_id
@@ -105,7 +105,7 @@ class OperationsOfWorkers:
         judgement = judge(ours, says)
         _act(ours, judgement.action, says, REGISTRATION, registration.endpoint_url)
         kept = ours is not None and judgement.action is not Action.LOSE
-        return Reconciled(
+        return Reconciliation(
             status=WorkerStatus.BUSY if kept or says.runs is not None else WorkerStatus.AVAILABLE,
             stop_operations=(says.runs,) if judgement.stop and says.runs else (),
             acknowledged=acknowledged,
@@ -127,7 +127,7 @@ class OperationsOfWorkers:
                 stop[worker_id] = [says.runs]
         return stop
 
-    def lost(self, workers: Mapping[str, str], reason: str) -> int:
+    def mark_lost(self, workers: Mapping[str, str], reason: str) -> int:
         """Only attempts of the incarnation that is meant: the worker may have come back meanwhile."""
         lost = 0
         for worker_id, attempt in sorted(_active(list(workers)).items()):
@@ -135,10 +135,10 @@ class OperationsOfWorkers:
                 lost += lifecycle.lose(attempt.operation_id, attempt.number, SWEEP, f"{worker_id}: {reason}")
         return lost
 
-    def works(self, worker_id: str) -> bool:
+    def has_active_attempt(self, worker_id: str) -> bool:
         return Attempt.objects.filter(worker_id=worker_id, ended_at__isnull=True).exists()
 
-    def history(self, worker_ids: Sequence[str]) -> dict[str, WorkerHistory]:
+    def histories(self, worker_ids: Sequence[str]) -> dict[str, WorkerHistory]:
         active = dict(
             Attempt.objects.filter(worker_id__in=worker_ids, ended_at__isnull=True).values_list(
                 "worker_id", "operation_id"
@@ -159,7 +159,7 @@ class OperationsOfWorkers:
             for worker_id in worker_ids
         }
 
-    def removed(self, worker_id: str, instance_id: str, reason: str) -> None:
+    def on_worker_removed(self, worker_id: str, instance_id: str, reason: str) -> None:
         announce.worker_lost(worker_id, instance_id, reason)
 
     def cleanup(self) -> dict[str, int]:

@@ -1,8 +1,8 @@
-"""Trust between workers and the backend.
+"""Authentication between workers and the backend.
 
-A worker enrols with the enrolment token. The answer has two tokens, both HMACs under the secret key over the
-worker's name and incarnation: one by which it calls the backend, one by which it knows the backend. Nothing is
-stored: a token is valid while the registry has that incarnation.
+A worker enrols with an enrolment token. The response contains two tokens, both HMACs under the secret key over the
+worker's name and incarnation: the worker authenticates to the backend with one, the backend to the worker with the
+other. Neither is stored: a token is valid as long as the registry has that incarnation.
 """
 
 import base64
@@ -18,7 +18,7 @@ from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from access import throttling as failures
+from access import throttling
 from access.client_address import client_address
 from registry import enrolment
 from registry.models import EnrolmentToken, Worker
@@ -32,19 +32,19 @@ def _mac(purpose: str, worker_id: str, instance_id: str) -> str:
 
 
 def worker_token(worker_id: str, instance_id: str) -> str:
-    """`ktw_` + base64(worker id, instance id) + `.` + MAC: the worker shows it to the backend."""
-    who = base64.urlsafe_b64encode(f"{worker_id}\n{instance_id}".encode()).decode().rstrip("=")
-    return f"{PREFIX}{who}.{_mac('worker', worker_id, instance_id)}"
+    """Return `ktw_` + base64(worker id, instance id) + `.` + MAC, with which the worker authenticates to the backend."""
+    identity = base64.urlsafe_b64encode(f"{worker_id}\n{instance_id}".encode()).decode().rstrip("=")
+    return f"{PREFIX}{identity}.{_mac('worker', worker_id, instance_id)}"
 
 
 def backend_token(worker_id: str, instance_id: str) -> str:
-    """The backend shows it to this incarnation of this worker, and nobody else can."""
+    """Return the token with which only the backend can authenticate to this incarnation of the worker."""
     return f"ktb_{_mac('backend', worker_id, instance_id)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Incarnation:
-    """A worker that has proved who it is; stands where DRF wants a user."""
+    """An authenticated worker; takes the place of the user in DRF."""
 
     worker: Worker
     instance_id: str
@@ -57,12 +57,12 @@ class Incarnation:
 
 
 def verify_worker_token(token: str) -> tuple[str, str] | None:
-    """(worker id, instance id) of a token that this backend made, else None."""
-    who, separator, mac = token.removeprefix(PREFIX).partition(".")
+    """Return (worker id, instance id) of a token that this backend issued, else None."""
+    identity, separator, mac = token.removeprefix(PREFIX).partition(".")
     if not separator:
         return None
     try:
-        text = base64.urlsafe_b64decode(who + "=" * (-len(who) % 4)).decode()
+        text = base64.urlsafe_b64decode(identity + "=" * (-len(identity) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return None
     worker_id, separator, instance_id = text.partition("\n")
@@ -77,17 +77,19 @@ def _bearer(request: Request) -> str | None:
 
 
 class WorkerAuthentication(BaseAuthentication):
-    """`Authorization: Bearer ktw_...` of the incarnation that the registry has now."""
+    """`Authorization: Bearer ktw_...` of the worker's current incarnation."""
 
     def authenticate(self, request: Request) -> tuple[Any, str] | None:
         token = _bearer(request)
         if token is None or not token.startswith(PREFIX):
             return None
-        who = verify_worker_token(token)
-        worker = Worker.objects.filter(worker_id=who[0], instance_id=who[1]).first() if who else None
-        if who is None or worker is None:
-            raise AuthenticationFailed("This worker token is not valid (any more): register again.")
-        return Incarnation(worker, who[1]), token
+        worker = None
+        if (identity := verify_worker_token(token)) is not None:
+            worker_id, instance_id = identity
+            worker = Worker.objects.filter(worker_id=worker_id, instance_id=instance_id).first()
+        if worker is None:
+            raise AuthenticationFailed("Worker token is invalid or expired; register again.")
+        return Incarnation(worker, worker.instance_id), token
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -95,20 +97,20 @@ class WorkerAuthentication(BaseAuthentication):
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Who shows an enrolment token: a worker-to-be."""
+    """A caller with an enrolment token, which may register as a worker."""
 
     token: EnrolmentToken | None
-    """None: KTRDR_WORKER_TOKEN, or anybody where the network is trusted."""
+    """None for KTRDR_WORKER_TOKEN, or for any caller on a trusted network."""
     is_authenticated: bool = True
     is_active: bool = True
     pk: None = None
 
 
 class EnrolmentAuthentication(BaseAuthentication):
-    """`Authorization: Bearer` and a pool's token or KTRDR_WORKER_TOKEN; with KTRDR_TRUST_NETWORK any caller may enrol.
+    """`Authorization: Bearer` with a pool's token or KTRDR_WORKER_TOKEN; with KTRDR_TRUST_NETWORK any caller may enrol.
 
-    KTRDR_WORKER_TOKEN is chosen by people and could be guessed, so it is not even looked at while the address is
-    slowed down. A pool's token is 256 random bits and always passes.
+    KTRDR_WORKER_TOKEN is chosen by people and could be guessed, so it is not checked while the address is throttled. A
+    pool's token is 256 random bits and is never throttled.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
@@ -117,14 +119,14 @@ class EnrolmentAuthentication(BaseAuthentication):
         token = _bearer(request)
         if token is None:
             return None
-        if token.startswith(enrolment.PREFIX) and (pool := enrolment.recognised(token)) is not None:
+        if token.startswith(enrolment.PREFIX) and (pool := enrolment.find_valid(token)) is not None:
             return Enrolment(pool), None
         address = client_address(request._request) or ""
-        if wait := failures.wait_s(failures.ENROLMENT_BY_ADDRESS, address):
-            raise Throttled(wait, "Too many wrong enrolment tokens came from this address.")
+        if wait := throttling.wait_s(throttling.ENROLMENT_BY_ADDRESS, address):
+            raise Throttled(wait, "Too many invalid enrolment tokens from this address.")
         if not settings.WORKER_TOKEN or not constant_time_compare(token, settings.WORKER_TOKEN):
-            failures.count(failures.ENROLMENT_BY_ADDRESS, address)
-            raise AuthenticationFailed("This is not an enrolment token, or it was revoked.")
+            throttling.record_failure(throttling.ENROLMENT_BY_ADDRESS, address)
+            raise AuthenticationFailed("The enrolment token is invalid or was revoked.")
         return Enrolment(None), None
 
     def authenticate_header(self, request: Request) -> str:
@@ -132,34 +134,38 @@ class EnrolmentAuthentication(BaseAuthentication):
 
 
 class IsWorker(BasePermission):
-    message = "Only a registered worker may do this."
+    message = "Only registered workers may do this."
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return isinstance(request.user, Incarnation)
 
 
 class MayEnrol(BasePermission):
-    message = "Only with the enrolment token."
+    message = "An enrolment token is required."
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return isinstance(request.user, Enrolment)
 
 
 class WorkerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # no types in the library
-    """How the OpenAPI document names a worker's token."""
+    """Describes a worker's token in the OpenAPI document."""
 
     target_class = WorkerAuthentication
     name = "workerToken"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "The worker token of a registration."}
+        return {"type": "http", "scheme": "bearer", "description": "The worker token issued at registration."}
 
 
 class EnrolmentScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # no types in the library
-    """How the OpenAPI document names the enrolment token."""
+    """Describes the enrolment token in the OpenAPI document."""
 
     target_class = EnrolmentAuthentication
     name = "enrolmentToken"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "The enrolment token, KTRDR_WORKER_TOKEN."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An enrolment token, or KTRDR_WORKER_TOKEN.",
+        }

@@ -1,4 +1,4 @@
-"""Enrolment tokens of worker pools: made, recognised, revoked. KTRDR_WORKER_TOKEN works beside them."""
+"""Enrolment tokens of worker pools: issue, check, revoke. KTRDR_WORKER_TOKEN is valid in addition to them."""
 
 import hashlib
 import secrets
@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from access import audit
 from access.actors import Actor
 from access.models import AuditEntry
-from registry import hooks
+from registry import operations_port
 from registry.models import EnrolmentToken, Worker
 
 PREFIX = "kte_"
@@ -20,7 +20,7 @@ LAST_USE_RESOLUTION = timedelta(minutes=1)
 
 
 class WrongPool(Exception):
-    """The enrolment token is for other types of worker."""
+    """The enrolment token is for other worker types."""
 
 
 class Revoked(Exception):
@@ -28,7 +28,7 @@ class Revoked(Exception):
 
 
 def digest(token: str) -> str:
-    """SHA-256 is enough: the token is 256 random bits, nobody guesses it from its hash."""
+    """Return the hash that is stored. Plain SHA-256 is enough for a token of 256 random bits."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -36,7 +36,7 @@ def digest(token: str) -> str:
 def issue(
     name: str, worker_types: Sequence[str], by: Actor, user_id: int | None = None
 ) -> tuple[EnrolmentToken, str]:
-    """The row, and the token, which can be read here and nowhere else."""
+    """Return the row and the token, which is not stored and cannot be read again."""
     token = PREFIX + secrets.token_urlsafe(32)
     row = EnrolmentToken.objects.create(
         name=name, worker_types=list(worker_types), sha256=digest(token), created_by_id=user_id
@@ -45,8 +45,8 @@ def issue(
     return row, token
 
 
-def recognised(token: str) -> EnrolmentToken | None:
-    """Looked up by its hash, so that the time it takes tells nothing of the tokens there are."""
+def find_valid(token: str) -> EnrolmentToken | None:
+    """Return the row of a valid token. It is looked up by its hash, so the timing reveals nothing about existing tokens."""
     row = EnrolmentToken.objects.filter(sha256=digest(token), revoked_at=None).first()
     if row is not None:
         stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - LAST_USE_RESOLUTION)
@@ -55,7 +55,7 @@ def recognised(token: str) -> EnrolmentToken | None:
 
 
 def check_pool(token: EnrolmentToken | None, worker_type: str) -> None:
-    """None is KTRDR_WORKER_TOKEN, which enrols any type. Raises WrongPool."""
+    """Check that the token may enrol this type. None is KTRDR_WORKER_TOKEN, which may enrol any. Raises WrongPool."""
     if token is not None and token.worker_types and worker_type not in token.worker_types:
         raise WrongPool(
             f"The enrolment token {token.name} is for {' and '.join(token.worker_types)} workers, not {worker_type}."
@@ -63,13 +63,13 @@ def check_pool(token: EnrolmentToken | None, worker_type: str) -> None:
 
 
 def check_not_revoked(token: EnrolmentToken | None) -> None:
-    """After the worker was entered: whoever revoked the token meanwhile may not have seen that worker. Raises Revoked."""
+    """Check again after the worker was stored: a revocation in between may have missed that worker. Raises Revoked."""
     if token is not None and not EnrolmentToken.objects.filter(pk=token.pk, revoked_at=None).exists():
         raise Revoked(f"The enrolment token {token.name} was revoked.")
 
 
 def revoke(token: EnrolmentToken, by: Actor) -> bool:
-    """At once: nobody enrols with it, and who did is off the registry; its work goes to others. False: it was already."""
+    """Revoke the token and remove its workers; their work goes to others. Return False if it was already revoked."""
     with transaction.atomic():
         rows = EnrolmentToken.objects.filter(pk=token.pk, revoked_at=None)
         if rows.update(revoked_at=Now()) != 1:
@@ -80,9 +80,9 @@ def revoke(token: EnrolmentToken, by: Actor) -> bool:
 
 
 def expel(token: EnrolmentToken) -> None:
-    """Its workers leave the registry, and with it the tokens by which they report are worth nothing."""
+    """Remove the token's workers from the registry, which also invalidates their own tokens."""
     reason = f"the enrolment token {token.name} was revoked"
     enrolled = dict(Worker.objects.filter(enrolled_with=token).values_list("worker_id", "instance_id"))
-    hooks.operations().lost(enrolled, reason)
+    operations_port.operations().mark_lost(enrolled, reason)
     for worker_id, instance_id in enrolled.items():
         Worker.objects.filter(pk=worker_id, instance_id=instance_id).delete()

@@ -1,4 +1,4 @@
-"""Who can work: workers, and what they have announced that they can do."""
+"""Workers and the operation types that they have announced."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from registry import versions
+from registry import protocol_versions
 
 
 class WorkerStatus(models.TextChoices):
@@ -16,7 +16,7 @@ class WorkerStatus(models.TextChoices):
 
 
 class Capability(models.Model):
-    """A kind of work, known from the first worker that announced it, and for ever after."""
+    """An operation type that a worker type can run. Known from the first announcement on, and never removed."""
 
     operation_type = models.CharField(max_length=128)
     worker_type = models.CharField(max_length=128)
@@ -38,7 +38,7 @@ class Capability(models.Model):
 
 
 class EnrolmentToken(models.Model):
-    """What workers of a pool enrol with, beside KTRDR_WORKER_TOKEN. Only its hash is kept."""
+    """A token with which the workers of a pool enrol, in addition to KTRDR_WORKER_TOKEN. Only its hash is stored."""
 
     name = models.CharField(max_length=100, help_text="of the pool, or the machine")
     worker_types = ArrayField(
@@ -60,7 +60,7 @@ class EnrolmentToken(models.Model):
 
 
 class Worker(models.Model):
-    """One agent, under the name it keeps across restarts; `instance_id` is its present incarnation."""
+    """One agent, under the name it keeps across restarts; `instance_id` identifies its current process."""
 
     worker_id = models.CharField(primary_key=True, max_length=128)
     worker_type = models.CharField(max_length=128, db_index=True)
@@ -114,12 +114,12 @@ class Worker(models.Model):
 
     @property
     def protocol_problem(self) -> str:
-        """Why it gets no new work although it answers; empty where its protocol is one of ours."""
-        return versions.problem(self.protocol_version)
+        """Explains why a responding worker gets no new work; empty if its protocol version is compatible."""
+        return protocol_versions.incompatibility(self.protocol_version)
 
 
 class Sweep(models.Model):
-    """One round of the health sweep or of the cleanup: the proof that schedules are alive."""
+    """One round of the health sweep or of the cleanup. Recent rows show that the schedules run."""
 
     class Kind(models.TextChoices):
         HEALTH = "health"

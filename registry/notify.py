@@ -1,4 +1,4 @@
-"""Wakes the dispatchers, when the current transaction commits."""
+"""Wakes the dispatchers when the current transaction commits."""
 
 from django.db import connection
 
@@ -6,7 +6,7 @@ CHANNEL = "ktrdr_dispatch"
 
 
 def dispatcher() -> None:
-    """There may be something to dispatch: an operation was submitted, or a worker became free."""
+    """Notify the dispatchers that there may be work: an operation was submitted, or a worker became free."""
     with connection.cursor() as cursor:
-        # PostgreSQL itself keeps a NOTIFY until the commit, and folds repeats within one transaction.
+        # PostgreSQL delivers a NOTIFY at commit and merges duplicates within one transaction.
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])

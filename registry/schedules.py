@@ -1,4 +1,4 @@
-"""The schedules, as rows that the admin shows."""
+"""The schedules, stored as rows that the admin lists."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Chore:
 
 
 def ensure(others: Iterable[Chore] = ()) -> None:
-    """Creates the rows of this room and of others, or brings their interval up to date with the settings."""
+    """Create the rows of this room and of `others`, or update their intervals from the settings."""
     own = (
         Chore("health sweep", "registry.tasks.health_sweep", settings.HEALTH_INTERVAL_S),
         Chore("cleanup", "registry.tasks.registry_cleanup", settings.CLEANUP_INTERVAL_S),
@@ -35,7 +35,7 @@ def ensure(others: Iterable[Chore] = ()) -> None:
 
 
 def cron(interval_s: float) -> str:
-    """A cron expression, the sixth field being seconds: the whole seconds or minutes nearest to `interval_s`."""
+    """Return a cron expression with seconds as the sixth field, for the whole seconds or minutes nearest to `interval_s`."""
     seconds = max(1, round(interval_s))
     if seconds < 60:
         return f"* * * * * */{seconds}" if seconds > 1 else "* * * * * *"

@@ -1,4 +1,4 @@
-"""Which worker may take an operation, and why none can."""
+"""Selects the workers that can run an operation, and explains why none can."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,32 +6,32 @@ from typing import Any
 
 from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
-from registry import versions
+from registry import protocol_versions
 from registry.models import Capability, Worker, WorkerStatus
 
 
 def requires(requirements: Mapping[str, Any]) -> Q:
-    """Workers whose capabilities meet each requirement: a number means at least, anything else means equal."""
+    """Select workers whose capabilities meet every requirement: at least a number, equal to anything else."""
     query = Q()
-    for name, wanted in requirements.items():
-        if isinstance(wanted, bool) or not isinstance(wanted, int | float):
-            query &= Q(capabilities__contains={name: wanted})
+    for name, value in requirements.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            query &= Q(capabilities__contains={name: value})
         else:
-            query &= Q(**{f"capabilities__{name}__gte": wanted})
+            query &= Q(**{f"capabilities__{name}__gte": value})
     return query
 
 
-def able(operation_type: str, requirements: Mapping[str, Any]) -> QuerySet[Worker]:
-    """Every registered worker that could do it, in whatever state."""
+def capable(operation_type: str, requirements: Mapping[str, Any]) -> QuerySet[Worker]:
+    """Return every registered worker that could run it, whatever its status."""
     return Worker.objects.filter(requires(requirements), announced__operation_type=operation_type)
 
 
 def candidates(
     operation_type: str, requirements: Mapping[str, Any], prefer_gpu: bool = False
 ) -> QuerySet[Worker]:
-    """Those that may take it now: GPU first where preferred, then the least recently selected."""
-    free = able(operation_type, requirements).filter(
-        versions.fitting(), status=WorkerStatus.AVAILABLE, cordoned=False
+    """Return the workers that may take it now: GPU first if preferred, then the least recently selected."""
+    free = capable(operation_type, requirements).filter(
+        protocol_versions.compatible(), status=WorkerStatus.AVAILABLE, cordoned=False
     )
     order: list[Any] = [F("last_selected_at").asc(nulls_first=True), "worker_id"]
     if prefer_gpu:
@@ -45,22 +45,22 @@ def candidates(
 
 
 def start_path(worker: Worker, operation_type: str) -> str:
-    """Where the worker takes operations of this type. Raises Capability.DoesNotExist."""
+    """Return the path at which the worker starts operations of this type. Raises Capability.DoesNotExist."""
     return worker.announced.get(operation_type=operation_type).start_path
 
 
 def counts(operation_type: str, requirements: Mapping[str, Any]) -> dict[str, int]:
-    """`registered, busy, unavailable, cordoned` among the workers that could do it; each counted once, in that order.
+    """Count the workers that could run it: `registered`, and of these `busy, unavailable, cordoned`, each counted once.
 
-    `other_protocol` is there where workers are too old or too new for this backend.
+    `other_protocol` is present only if some workers are too old or too new for this backend.
     """
-    rows = able(operation_type, requirements).values_list("status", "cordoned", "protocol_version")
+    rows = capable(operation_type, requirements).values_list("status", "cordoned", "protocol_version")
     tally = {"registered": 0, "busy": 0, "unavailable": 0, "cordoned": 0}
     for status, cordoned, version in rows:
         tally["registered"] += 1
         if status == WorkerStatus.TEMPORARILY_UNAVAILABLE:
             tally["unavailable"] += 1
-        elif versions.problem(version):
+        elif protocol_versions.incompatibility(version):
             tally["other_protocol"] = tally.get("other_protocol", 0) + 1
         elif cordoned:
             tally["cordoned"] += 1
@@ -70,7 +70,7 @@ def counts(operation_type: str, requirements: Mapping[str, Any]) -> dict[str, in
 
 
 def explain(operation_type: str, requirements: Mapping[str, Any]) -> str:
-    """Why no worker takes it now, as a sentence for people."""
+    """Explain why no worker takes it now."""
     kinds = list(
         Capability.objects.filter(operation_type=operation_type)
         .values_list("worker_type", flat=True)
@@ -79,36 +79,36 @@ def explain(operation_type: str, requirements: Mapping[str, Any]) -> str:
     if not kinds:
         return f"no worker has ever announced operations of type {operation_type}"
     kind = " or ".join(kinds)
-    if not able(operation_type, {}).exists():
+    if not capable(operation_type, {}).exists():
         return f"no worker of type {kind} is registered"
     tally = counts(operation_type, requirements)
     if not tally["registered"]:
-        return f"no {kind} worker has {_wanted(requirements)}"
+        return f"no {kind} worker has {_format_requirements(requirements)}"
     number = tally.pop("registered")
-    having = f" with {_wanted(requirements)}" if requirements else ""
+    having = f" with {_format_requirements(requirements)}" if requirements else ""
     subject = f"{number} {kind} worker{'s' if number > 1 else ''}{having}"
     if tally.pop("other_protocol", 0):
         tally |= _other_protocols(operation_type, requirements)
     states = {name: count for name, count in tally.items() if count}
     free = number - sum(states.values())
     if free:
-        return f"{subject}, {free} about to be asked"
+        return f"{subject}, {free} about to be assigned"
     if len(states) == 1:
         return f"{subject}, {'all ' if number > 1 else ''}{next(iter(states))}"
     return f"{subject}: " + ", ".join(f"{count} {name}" for name, count in states.items())
 
 
 def _other_protocols(operation_type: str, requirements: Mapping[str, Any]) -> dict[str, int]:
-    """What is wrong with them -> how many, without those that do not answer at all."""
-    rows = able(operation_type, requirements).exclude(status=WorkerStatus.TEMPORARILY_UNAVAILABLE)
-    spoken = rows.exclude(versions.fitting()).values_list("protocol_version", flat=True)
-    return Counter(versions.problem(version) for version in sorted(spoken))
+    """Count workers by incompatibility, without those that do not respond."""
+    rows = capable(operation_type, requirements).exclude(status=WorkerStatus.TEMPORARILY_UNAVAILABLE)
+    versions = rows.exclude(protocol_versions.compatible()).values_list("protocol_version", flat=True)
+    return Counter(protocol_versions.incompatibility(version) for version in sorted(versions))
 
 
-def _wanted(requirements: Mapping[str, Any]) -> str:
+def _format_requirements(requirements: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{name}>={wanted:g}"
-        if isinstance(wanted, int | float) and not isinstance(wanted, bool)
-        else f"{name}={str(wanted).lower()}"
-        for name, wanted in sorted(requirements.items())
+        f"{name}>={value:g}"
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else f"{name}={str(value).lower()}"
+        for name, value in sorted(requirements.items())
     )

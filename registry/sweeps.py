@@ -1,4 +1,4 @@
-"""What the health sweep and the cleanup share: one at a time, a row each, and when to hold back."""
+"""Shared by the health sweep and the cleanup: only one runs at a time, each leaves a row, and both know when to hold back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,22 +11,22 @@ from django.db.models.functions import Now
 from registry.models import Sweep
 
 LOCKS = {Sweep.Kind.HEALTH: 0x6B74_6873, Sweep.Kind.CLEANUP: 0x6B74_636C}
-"""'kths', 'ktcl': advisory locks."""
-AWAY_S = 60.0
-KEPT = timedelta(days=1)
+"""Advisory locks: 'kths' and 'ktcl'."""
+OUTAGE_S = 60.0
+RETENTION = timedelta(days=1)
 
 
 @contextmanager
-def alone(kind: Sweep.Kind) -> Iterator[bool]:
-    """False where another process is at it: a doubled or late task is harmless.
+def exclusive(kind: Sweep.Kind) -> Iterator[bool]:
+    """Yield whether this process holds the lock. If another one does, a doubled or late task is harmless.
 
-    The lock belongs to the session, not to a transaction: none may be open across the calls to workers. The
-    server lets go of it when the connection dies.
+    The lock belongs to the session, not to a transaction, because no transaction may be open during calls to workers.
+    The server releases it when the connection dies.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCKS[kind]])
-        (mine,) = cursor.fetchone() or (False,)
-    if not mine:
+        (acquired,) = cursor.fetchone() or (False,)
+    if not acquired:
         yield False
         return
     try:
@@ -37,8 +37,8 @@ def alone(kind: Sweep.Kind) -> Iterator[bool]:
 
 
 @contextmanager
-def paused(kind: Sweep.Kind) -> Iterator[None]:
-    """Waits for a round that is under way; none begins until this is over."""
+def pause(kind: Sweep.Kind) -> Iterator[None]:
+    """Wait for a running round to end; no other starts until the context is left."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [LOCKS[kind]])
     try:
@@ -48,24 +48,22 @@ def paused(kind: Sweep.Kind) -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCKS[kind]])
 
 
-def were_away() -> bool:
-    """Whether no health sweep has completed for a minute: it was we who were gone, so nobody is called lost now."""
-    away = (
-        max(AWAY_S, 6 * settings.HEALTH_INTERVAL_S)
-        if settings.HEALTH_INTERVAL_S >= 10
-        else 6 * settings.HEALTH_INTERVAL_S
-    )
-    recent = Now() - timedelta(seconds=away)
+def were_interrupted() -> bool:
+    """Return whether no health sweep has completed for a minute: then the outage was ours, and no worker is marked lost."""
+    outage_s = 6 * settings.HEALTH_INTERVAL_S
+    if settings.HEALTH_INTERVAL_S >= 10:
+        outage_s = max(OUTAGE_S, outage_s)
+    recent = Now() - timedelta(seconds=outage_s)
     return not Sweep.objects.filter(kind=Sweep.Kind.HEALTH, completed_at__gte=recent).exists()
 
 
-def held_back(gone: int, among: int) -> bool:
-    """At least half of three or more at once: more likely our own network than theirs."""
-    return among >= 3 and 2 * gone >= among
+def is_mass_failure(gone: int, total: int) -> bool:
+    """Return whether at least half of three or more workers are gone: more likely our network failed than theirs."""
+    return total >= 3 and 2 * gone >= total
 
 
 def prune() -> int:
-    """Rows older than a day; the newest of each kind tells the age and stays."""
+    """Delete rows older than a day; keep the newest of each kind, from which the age of the last sweep is read."""
     newest = [
         pk
         for kind in Sweep.Kind
@@ -76,5 +74,5 @@ def prune() -> int:
             .first()
         )
     ]
-    removed, _ = Sweep.objects.filter(started_at__lt=Now() - KEPT).exclude(pk__in=newest).delete()
+    removed, _ = Sweep.objects.filter(started_at__lt=Now() - RETENTION).exclude(pk__in=newest).delete()
     return removed

@@ -1,4 +1,4 @@
-"""What django-q2 runs: short, idempotent, and nothing that anybody waits for."""
+"""Tasks for django-q2: short and idempotent, and nothing waits for them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""TLS to workers, under a private CA: whom this backend trusts, and in sentences why it does not trust somebody."""
+"""TLS to workers under a private CA, with readable reasons when a certificate is not trusted."""
 
 import ssl
 from functools import lru_cache
@@ -10,29 +10,29 @@ from django.conf import settings
 
 HANDSHAKE_TIMEOUT_S = 2.0
 HOSTNAME_MISMATCH, ADDRESS_MISMATCH, EXPIRED, NOT_YET_VALID = 62, 64, 10, 9
-"""X509_V_ERR_... of OpenSSL."""
+"""OpenSSL's X509_V_ERR_... codes."""
 
 
 class Untrusted(Exception):
-    """The worker's certificate is not one that this backend accepts; the message says why."""
+    """The backend does not accept the worker's certificate; the message explains why."""
 
 
 def context() -> ssl.SSLContext:
-    """Trusts what KTRDR_WORKER_CA signed, for the name or address that is called, and nothing else."""
+    """Return a context that trusts only certificates signed by KTRDR_WORKER_CA, for the called name or address."""
     return _context(settings.WORKER_CA)
 
 
 @lru_cache(maxsize=4)
 def _context(ca: Path | None) -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ssl_context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca is not None:
-        made.load_verify_locations(cafile=ca)
-    return made
+        ssl_context.load_verify_locations(cafile=ca)
+    return ssl_context
 
 
 def check(url: str) -> None:
-    """Shakes hands with an https worker. Raises Untrusted; whoever does not answer now is the health sweep's business."""
+    """Do a TLS handshake with an https worker. Raises Untrusted; a worker that does not respond is left to the health sweep."""
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.hostname is None:
         return
@@ -43,13 +43,13 @@ def check(url: str) -> None:
         ):
             pass
     except ssl.SSLError as error:
-        raise Untrusted(explained(error) or str(error)) from error
+        raise Untrusted(explain(error) or str(error)) from error
     except OSError:
         return
 
 
-def explained(error: BaseException) -> str | None:
-    """The cause in a sentence, where the error, or what it came from, is one of TLS."""
+def explain(error: BaseException) -> str | None:
+    """Return the cause in words if the error, or an error that caused it, is a TLS error."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
@@ -57,10 +57,12 @@ def explained(error: BaseException) -> str | None:
         return None
     if not isinstance(cause, ssl.SSLCertVerificationError):
         if cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-            return "it does not speak TLS at its https address (start it with --tls-cert and --tls-key)"
+            return (
+                "the worker does not speak TLS at its https address (start it with --tls-cert and --tls-key)"
+            )
         return f"TLS failed: {cause.reason or cause}"
     if cause.verify_code in (HOSTNAME_MISMATCH, ADDRESS_MISMATCH):
-        return f"its certificate is for another name or address than its URL has ({cause.verify_message})"
+        return f"its certificate does not match the name or address in its URL ({cause.verify_message})"
     if cause.verify_code in (EXPIRED, NOT_YET_VALID):
-        return f"its certificate is out of date ({cause.verify_message})"
+        return f"its certificate is expired or not yet valid ({cause.verify_message})"
     return f"its certificate is not signed by the CA in KTRDR_WORKER_CA ({cause.verify_message})"

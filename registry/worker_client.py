@@ -1,7 +1,7 @@
-"""The only place that speaks HTTP to a worker. Whatever a worker answers is hostile until it was checked.
+"""The only HTTP client for workers. Responses are untrusted until they are validated.
 
-Every call has a total timeout (also for a body that never ends), a size limit, no redirects and no proxies, and
-ends with a message of the protocol or with one of the exceptions below.
+Every call has a total timeout (which also covers a body that never ends) and a size limit, follows no redirects and
+uses no proxies. It returns a message of the protocol or raises one of the exceptions below.
 """
 
 import asyncio
@@ -30,26 +30,26 @@ from worker_agent.protocol import (
     StartRequest,
 )
 
-Answer = TypeVar("Answer", bound=Message)
+Reply = TypeVar("Reply", bound=Message)
 MAX_BYTES = 16 * 1024**2
 MAX_HEALTH_BYTES = 256 * 1024
-MAX_SHOWN = 200
+MAX_EXCERPT = 200
 
 
 class WorkerError(Exception):
-    """The worker did not do what was asked."""
+    """The call to the worker failed."""
 
 
 class WorkerRefused(WorkerError):
-    """The connection was refused: the worker certainly did not get the request."""
+    """The connection was refused: the worker certainly did not receive the request."""
 
 
 class WorkerUncertain(WorkerError):
-    """No answer came in time, or the connection broke: whether the worker got it is not known."""
+    """Timeout or broken connection: the worker may or may not have received the request."""
 
 
 class WorkerBusy(WorkerError):
-    """The worker runs something else."""
+    """The worker is running another operation."""
 
     def __init__(self, current_operation: str | None) -> None:
         super().__init__(f"busy with {current_operation}" if current_operation else "busy")
@@ -65,15 +65,15 @@ class WorkerUnknownOperation(WorkerError):
 
 
 class WorkerInvalid(WorkerError):
-    """The worker refuses the parameters."""
+    """The worker rejected the parameters."""
 
 
 class WorkerUnauthorized(WorkerError):
-    """The worker does not know this backend (any more)."""
+    """The worker does not accept this backend's token (any more)."""
 
 
 class WorkerMisbehaved(WorkerError):
-    """The worker's answer is not one of the protocol."""
+    """The worker's response violates the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,15 @@ class Endpoint:
 class WorkerClient:
     """`async with WorkerClient() as client:` one pool of connections for many calls.
 
-    A connection is kept for the next call to its worker for `kept_s`; a worker that ended meanwhile has closed it, and is
-    called anew. Not longer than that: of a machine that vanished nothing is heard, and a start that was sent there leaves
-    a doubt, where a connection that is refused leaves none. Without `kept_s` each call opens its own.
+    A connection is kept open for the next call to its worker for `keepalive_s`; if the worker ended meanwhile, it has
+    closed the connection and a new one is opened. The time is short on purpose: a machine that vanished does not close
+    its connections, so the outcome of a start sent over one is unknown, while a refused connection is certain.
+    Without `keepalive_s` every call opens its own connection.
     """
 
-    def __init__(self, timeout_s: float | None = None, connections: int = 100, kept_s: float = 0.0) -> None:
+    def __init__(
+        self, timeout_s: float | None = None, connections: int = 100, keepalive_s: float = 0.0
+    ) -> None:
         self.timeout_s = settings.HEALTH_TIMEOUT_S if timeout_s is None else timeout_s
         self._http = httpx.AsyncClient(
             timeout=self.timeout_s,
@@ -100,8 +103,8 @@ class WorkerClient:
             verify=tls.context(),
             limits=httpx.Limits(
                 max_connections=connections,
-                max_keepalive_connections=connections if kept_s else 0,
-                keepalive_expiry=kept_s,
+                max_keepalive_connections=connections if keepalive_s else 0,
+                keepalive_expiry=keepalive_s,
             ),
         )
 
@@ -119,40 +122,42 @@ class WorkerClient:
         return health
 
     async def health_and_clock(self, worker: Endpoint) -> tuple[Health, datetime | None]:
-        """With the time by the worker's clock, in whole seconds, where its answer says it."""
-        response, content = await self._exchange(worker, "GET", "/health", most=MAX_HEALTH_BYTES)
-        health = _parsed(Health, response.status_code, content)
+        """Return the health, and the worker's clock in whole seconds if the response has a Date header."""
+        response, content = await self._exchange(worker, "GET", "/health", max_bytes=MAX_HEALTH_BYTES)
+        health = _parse(Health, response.status_code, content)
         if (health.worker_id, health.instance_id) != (worker.worker_id, worker.instance_id):
-            raise WorkerMisbehaved(f"it says it is {health.worker_id} ({health.instance_id})")
-        return health, _date(response.headers.get("Date"))
+            raise WorkerMisbehaved(
+                f"the worker identified itself as {health.worker_id} ({health.instance_id})"
+            )
+        return health, _parse_date(response.headers.get("Date"))
 
     async def start(self, worker: Endpoint, start_path: str, request: StartRequest) -> None:
         status, content = await self._call(worker, "POST", start_path, request.model_dump(mode="json"))
         match status:
             case HTTPStatus.SERVICE_UNAVAILABLE:
-                raise WorkerBusy(_parsed(BusyAnswer, HTTPStatus.OK, content).current_operation)
+                raise WorkerBusy(_parse(BusyAnswer, HTTPStatus.OK, content).current_operation)
             case HTTPStatus.CONFLICT:
-                raise WorkerConflict(_shown(content))
+                raise WorkerConflict(_excerpt(content))
             case HTTPStatus.UNPROCESSABLE_ENTITY | HTTPStatus.BAD_REQUEST:
-                raise WorkerInvalid(_shown(content))
-        answer = _parsed(StartAnswer, status, content)
-        if answer.operation_id != request.task_id:
-            raise WorkerMisbehaved(f"it started {answer.operation_id} instead of {request.task_id}")
+                raise WorkerInvalid(_excerpt(content))
+        started = _parse(StartAnswer, status, content)
+        if started.operation_id != request.task_id:
+            raise WorkerMisbehaved(f"the worker started {started.operation_id} instead of {request.task_id}")
 
     async def operation(self, worker: Endpoint, operation_id: str) -> AgentOperation:
         status, content = await self._call(worker, "GET", f"/api/v1/operations/{operation_id}")
-        answer = _parsed(AgentOperation, status, content)
-        if answer.operation_id != operation_id:
-            raise WorkerMisbehaved(f"it answered for {answer.operation_id} instead of {operation_id}")
-        return answer
+        operation = _parse(AgentOperation, status, content)
+        if operation.operation_id != operation_id:
+            raise WorkerMisbehaved(f"the worker returned {operation.operation_id} instead of {operation_id}")
+        return operation
 
     async def metrics(self, worker: Endpoint, operation_id: str, cursor: int) -> MetricsPage:
         path = f"/api/v1/operations/{operation_id}/metrics?cursor={cursor}"
-        return _parsed(MetricsPage, *await self._call(worker, "GET", path))
+        return _parse(MetricsPage, *await self._call(worker, "GET", path))
 
     async def logs(self, worker: Endpoint, operation_id: str, cursor: int) -> LogsPage:
         path = f"/api/v1/operations/{operation_id}/logs?cursor={cursor}"
-        return _parsed(LogsPage, *await self._call(worker, "GET", path))
+        return _parse(LogsPage, *await self._call(worker, "GET", path))
 
     async def cancel(self, worker: Endpoint, operation_id: str, attempt: int, reason: str) -> None:
         query = httpx.QueryParams(attempt=attempt, reason=reason[:500])
@@ -160,35 +165,35 @@ class WorkerClient:
             worker, "DELETE", f"/api/v1/operations/{operation_id}/cancel?{query}"
         )
         if status == HTTPStatus.NOT_FOUND:
-            raise WorkerUnknownOperation(_shown(content))
+            raise WorkerUnknownOperation(_excerpt(content))
         if status == HTTPStatus.CONFLICT:
-            raise WorkerConflict(_shown(content))
+            raise WorkerConflict(_excerpt(content))
         if not 200 <= status < 300:
-            raise WorkerMisbehaved(f"it answered {status} to a cancel")
+            raise WorkerMisbehaved(f"the worker answered a cancel with {status}")
 
-    async def figures(self, worker: Endpoint) -> bytes:
-        """What the worker's own `/metrics` prints."""
-        status, content = await self._call(worker, "GET", "/metrics", most=MAX_HEALTH_BYTES)
+    async def prometheus_metrics(self, worker: Endpoint) -> bytes:
+        """Return the body of the worker's own `/metrics`."""
+        status, content = await self._call(worker, "GET", "/metrics", max_bytes=MAX_HEALTH_BYTES)
         if status != HTTPStatus.OK:
-            raise WorkerMisbehaved(f"it answered {status}: {_shown(content)}")
+            raise WorkerMisbehaved(f"the worker answered with {status}: {_excerpt(content)}")
         return content
 
     async def drain(self, worker: Endpoint) -> None:
-        """The worker finishes what it runs, takes nothing new, and goes."""
+        """Ask the worker to finish what it runs, take nothing new, and shut down."""
         status, content = await self._call(worker, "POST", "/drain")
         if not 200 <= status < 300:
-            raise WorkerMisbehaved(f"it answered {status} to a drain: {_shown(content)}")
+            raise WorkerMisbehaved(f"the worker answered a drain with {status}: {_excerpt(content)}")
 
     async def _call(
-        self, worker: Endpoint, method: str, path: str, body: Any = None, most: int = MAX_BYTES
+        self, worker: Endpoint, method: str, path: str, body: Any = None, max_bytes: int = MAX_BYTES
     ) -> tuple[int, bytes]:
-        response, content = await self._exchange(worker, method, path, body, most)
+        response, content = await self._exchange(worker, method, path, body, max_bytes)
         return response.status_code, content
 
     async def _exchange(
-        self, worker: Endpoint, method: str, path: str, body: Any = None, most: int = MAX_BYTES
+        self, worker: Endpoint, method: str, path: str, body: Any = None, max_bytes: int = MAX_BYTES
     ) -> tuple[httpx.Response, bytes]:
-        """(answer, body). The timeout counts for the whole call: httpx's own starts anew with each byte."""
+        """Return (response, body). The timeout covers the whole call, while httpx's own restarts with each byte."""
         token = backend_token(worker.worker_id, worker.instance_id)
         headers = {"Authorization": f"Bearer {token}", **trace.current_headers()}
         try:
@@ -198,7 +203,7 @@ class WorkerClient:
                 )
                 response = await self._http.send(request, stream=True)
                 try:
-                    content = await _read(response, most)
+                    content = await _read(response, max_bytes)
                 finally:
                     await response.aclose()
         except (
@@ -207,50 +212,50 @@ class WorkerClient:
             httpx.UnsupportedProtocol,
             httpx.InvalidURL,
         ) as error:
-            raise WorkerRefused(f"cannot connect: {tls.explained(error) or _sentence(error)}") from error
+            raise WorkerRefused(f"cannot connect: {tls.explain(error) or _message_of(error)}") from error
         except TimeoutError as error:
-            raise WorkerUncertain(f"no answer within {self.timeout_s:g} s") from error
+            raise WorkerUncertain(f"no response within {self.timeout_s:g} s") from error
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise WorkerUncertain(f"the connection broke: {_sentence(error)}") from error
+            raise WorkerUncertain(f"the connection broke: {_message_of(error)}") from error
         if response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            raise WorkerUnauthorized("it does not know this backend; it will register again")
+            raise WorkerUnauthorized("the worker does not know this backend; it will register again")
         return response, content
 
 
-async def _read(response: httpx.Response, most: int) -> bytes:
+async def _read(response: httpx.Response, max_bytes: int) -> bytes:
     content = bytearray()
     async for chunk in response.aiter_bytes(65536):
         content += chunk
-        if len(content) > most:
-            raise WorkerMisbehaved(f"its answer is longer than {most} bytes")
+        if len(content) > max_bytes:
+            raise WorkerMisbehaved(f"the response is longer than {max_bytes} bytes")
     return bytes(content)
 
 
-def _parsed(model: type[Answer], status: int, content: bytes) -> Answer:
+def _parse(model: type[Reply], status: int, content: bytes) -> Reply:
     if status == HTTPStatus.NOT_FOUND:
-        raise WorkerUnknownOperation("it does not know the operation")
+        raise WorkerUnknownOperation("the worker does not know the operation")
     if status != HTTPStatus.OK:
-        raise WorkerMisbehaved(f"it answered {status}: {_shown(content)}")
+        raise WorkerMisbehaved(f"the worker answered with {status}: {_excerpt(content)}")
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        place = ".".join(str(part) for part in first["loc"]) or "the message"
         raise WorkerMisbehaved(
-            f"its answer is not a {model.__name__}: {place}: {first['msg']}"[:500]
+            f"the response is not a valid {model.__name__}: {place}: {first['msg']}"[:500]
         ) from error
 
 
-def _date(header: str | None) -> datetime | None:
+def _parse_date(header: str | None) -> datetime | None:
     try:
         return parsedate_to_datetime(header) if header else None
     except ValueError:
         return None
 
 
-def _shown(content: bytes) -> str:
-    return " ".join(content[:MAX_SHOWN].decode("utf-8", "replace").replace("\x00", "").split())
+def _excerpt(content: bytes) -> str:
+    return " ".join(content[:MAX_EXCERPT].decode("utf-8", "replace").replace("\x00", "").split())
 
 
-def _sentence(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:MAX_SHOWN]
+def _message_of(error: Exception) -> str:
+    return (str(error) or type(error).__name__)[:MAX_EXCERPT]

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -127,19 +126,14 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
     search_fields = ("name", "target")
 
     def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:
-        subscriptions.save(obj, _by(request))
+        subscriptions.save(obj, Actor.from_request(request))
 
     def delete_model(self, request: HttpRequest, obj: Subscription) -> None:
-        subscriptions.delete(obj, _by(request))
+        subscriptions.delete(obj, Actor.from_request(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
         for subscription in queryset:
-            subscriptions.delete(subscription, _by(request))
-
-
-def _by(request: HttpRequest) -> Actor:
-    assert isinstance(request.user, User), "the admin is for people who signed in"
-    return Actor.asking(request, request.user)
+            subscriptions.delete(subscription, Actor.from_request(request))
 
 
 @admin.register(Delivery)

@@ -28,7 +28,7 @@ def notifications(request: PageRequest) -> HttpResponse:
     """The list, and below it the form of a new one. The secret of a new webhook is in this one answer."""
     form = SubscriptionForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        made = subscriptions.save(form.save(commit=False), by(request))
+        made = subscriptions.save(form.save(commit=False), Actor.from_request(request))
         if made.channel == Subscription.Channel.WEBHOOK:
             return _detail(request, made, secret=secret_of(made))
         return redirect("dashboard:notification", made.pk)
@@ -39,10 +39,6 @@ def notifications(request: PageRequest) -> HttpResponse:
     )
     status = 422 if form.is_bound else 200
     return render(request, "notifications/list.html", {"rows": rows, "form": form}, status=status)
-
-
-def by(request: PageRequest) -> Actor:
-    return Actor.asking(request, request.user)
 
 
 @page
@@ -68,15 +64,15 @@ def notification_act(request: PageRequest, number: int, act: str) -> HttpRespons
     subscription = get_object_or_404(Subscription, pk=number)
     match act:
         case "test":
-            subscriptions.send_test(subscription, by(request))
+            subscriptions.send_test(subscription, Actor.from_request(request))
             messages.success(request, "A test is on its way; it appears in the log below within seconds.")
         case "secret":
-            subscriptions.change_secret(subscription, by(request))
+            subscriptions.change_secret(subscription, Actor.from_request(request))
             return _detail(request, subscription, secret=secret_of(subscription))
         case "pause" | "continue":
-            subscriptions.set_active(subscription, act == "continue", by(request))
+            subscriptions.set_active(subscription, act == "continue", Actor.from_request(request))
         case "delete":
-            subscriptions.delete(subscription, by(request))
+            subscriptions.delete(subscription, Actor.from_request(request))
             messages.success(request, f"{subscription.name} was deleted; nothing more is sent to it.")
             return redirect(PATH)
         case _:

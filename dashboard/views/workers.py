@@ -3,7 +3,7 @@ from django.db.models import Prefetch
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 
-from access.audit import of_worker
+from access.audit import entries_of_worker
 from dashboard.pages.overview import worker_counts
 from dashboard.pages.workers import history, load, worker_rows
 from dashboard.views.request import PageRequest, page
@@ -35,7 +35,7 @@ def workers(request: PageRequest) -> HttpResponse:
 def worker(request: PageRequest, worker_id: str) -> HttpResponse:
     """One worker; of a removed one only its history is left, and that is shown."""
     known = Worker.objects.prefetch_related("announced").filter(pk=worker_id).first()
-    attempts, acts = history(worker_id), list(of_worker(worker_id))
+    attempts, acts = history(worker_id), list(entries_of_worker(worker_id))
     if known is None and not attempts and not acts:
         raise Http404(f"No worker {worker_id} is known.")
     strategies = strategies_of_models([attempt.operation for attempt in attempts])

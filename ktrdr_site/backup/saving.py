@@ -65,7 +65,7 @@ def backup(target: Path, *, with_secrets: bool = True) -> Manifest:
     """Writes `target`, mode 0600. May run while everything runs. Raises BackupError, OSError."""
     if target.exists():
         raise BackupError(f"{target} exists already; choose another name")
-    with _in_place(target) as file, sweeps.paused(Sweep.Kind.CLEANUP):
+    with _in_place(target) as file, sweeps.pause(Sweep.Kind.CLEANUP):
         created_at = datetime.now(UTC)
         with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
             writer = Writer(tar, created_at)

@@ -10,7 +10,7 @@ from django.conf import settings
 from ktrdr_site.doctor import clocks
 from ktrdr_site.doctor.finding import Finding, problem, warning
 from registry import tls
-from registry.health import CONCURRENCY
+from registry.health_checks import CONCURRENCY
 from registry.models import EnrolmentToken, Worker
 from registry.worker_client import (
     Endpoint,
@@ -86,7 +86,7 @@ async def _ask_all(endpoints: list[Endpoint]) -> list[list[Finding]]:
 
 
 def _unreachable(endpoint: Endpoint, error: WorkerError) -> Finding:
-    remedy = TLS_REMEDY if tls.explained(error) else REMEDIES.get(type(error), "Look at the worker's log.")
+    remedy = TLS_REMEDY if tls.explain(error) else REMEDIES.get(type(error), "Look at the worker's log.")
     said = f"{endpoint.worker_id} at {endpoint.url} cannot be used: {_reason(error)}."
     return problem("workers", said, remedy)
 
@@ -95,7 +95,7 @@ def _reason(error: WorkerError) -> str:
     """With what the system says: "connection refused" rather than that all attempts failed."""
     if isinstance(error, WorkerUnauthorized):
         return f"401, {error}"
-    if tls.explained(error):
+    if tls.explain(error):
         return str(error)
     cause: BaseException | None = error
     while cause is not None:

@@ -34,7 +34,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 
 def person(request: Request) -> Actor:
     assert isinstance(request.user, User), "the permission lets only people in"
-    return Actor.asking(request, request.user)
+    return Actor.from_request(request)
 
 
 def submitter(request: Request, body: Any) -> Submitter:

@@ -66,7 +66,7 @@ class Dispatcher:
         self._client: WorkerClient
 
     async def __aenter__(self) -> Self:
-        self._client = await self._stack.enter_async_context(WorkerClient(kept_s=CONNECTION_KEPT_S))
+        self._client = await self._stack.enter_async_context(WorkerClient(keepalive_s=CONNECTION_KEPT_S))
         return self
 
     async def __aexit__(

@@ -4,7 +4,7 @@ import ipaddress
 
 from django.conf import settings
 
-from access.outbound import BadAddress, IPAddress, parsed, resolved
+from access.outbound import BadAddress, IPAddress, parse, resolve
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -14,14 +14,16 @@ def address_of(url: str) -> str:
 
     Raises BadAddress with the reason.
     """
-    _, host = parsed(url, "A webhook's address")
+    _, host = parse(url, "A webhook's address")
     networks = [ipaddress.ip_network(network) for network in settings.HOOK_NETWORKS]
-    addresses = resolved(host)
+    addresses = resolve(host)
     for address in addresses:
         ip = _meant(address)
         public = ip.is_global and not ip.is_multicast
         if not public and not any(ip in network for network in networks):
-            raise BadAddress(f"{host} is {ip}, which is neither public nor inside KTRDR_HOOK_NETWORKS.")
+            raise BadAddress(
+                f"{host} resolves to {ip}, which is neither public nor inside KTRDR_HOOK_NETWORKS."
+            )
     return str(addresses[0])
 
 

@@ -42,7 +42,7 @@ async def send(delivery: Delivery) -> Sent:
             else:
                 await asyncio.to_thread(_mail, delivery)
     except TimeoutError:
-        problem = f"no answer within {TIMEOUT_S:g} s"
+        problem = f"no response within {TIMEOUT_S:g} s"
     except (
         BadAddress,
         httpx.HTTPError,

@@ -13,10 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from access.actors import Actor
 from access.problems import CursorPagination, body, checked
 from access.roles import Role
 from registry import enrolment
-from registry.api.workers import person
 from registry.models import EnrolmentToken
 from worker_agent.protocol import Identifier
 
@@ -62,12 +62,12 @@ class EnrolmentTokens(ListAPIView[EnrolmentToken]):
         },
     )
     def post(self, request: Request) -> Response:
-        """A new token for the workers of a pool. It is in this answer and nowhere else."""
-        asked = checked(EnrolmentTokenRequest, body(request))
-        by = person(request)
-        row, token = enrolment.issue(asked.name, asked.worker_types, by, by.user_id)
-        answer = {"id": row.pk, "name": row.name, "worker_types": row.worker_types, "token": token}
-        return Response(answer, status=HTTPStatus.CREATED)
+        """Create an enrolment token for a pool of workers. The token is in this response only."""
+        token_request = checked(EnrolmentTokenRequest, body(request))
+        by = Actor.from_request(request)
+        row, token = enrolment.issue(token_request.name, token_request.worker_types, by, by.user_id)
+        data = {"id": row.pk, "name": row.name, "worker_types": row.worker_types, "token": token}
+        return Response(data, status=HTTPStatus.CREATED)
 
 
 class EnrolmentTokenDetail(APIView):
@@ -75,11 +75,11 @@ class EnrolmentTokenDetail(APIView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, token_id: int) -> Response:
-        """Revokes it at once: nobody enrols with it any more, and the workers that did are off the registry."""
+        """Revoke the token immediately: it can no longer enrol workers, and its workers are removed from the registry."""
         row = EnrolmentToken.objects.filter(pk=token_id).first()
         if row is None:
             raise NotFound("There is no such enrolment token.")
-        enrolment.revoke(row, person(request))
+        enrolment.revoke(row, Actor.from_request(request))
         return Response(status=HTTPStatus.NO_CONTENT)
 
 

@@ -1,4 +1,4 @@
-"""A registration and its answer, for the API document; built from the messages themselves, so that they stay true."""
+"""Example registration and response for the API document, built from the message classes so that they stay valid."""
 
 from worker_agent.protocol import PROTOCOL_VERSION, OperationType, Registration, RegistrationAnswer
 

@@ -1,6 +1,6 @@
-"""How Prometheus finds the workers, and reads them: through this site, with the one token that it has.
+"""Prometheus discovers and scrapes the workers through this site, with a single token.
 
-A worker answers only the backend of its incarnation; so nothing else needs a token of it, or a way to it.
+A worker accepts only the backend, so Prometheus needs neither a token for each worker nor a route to it.
 """
 
 from asgiref.sync import async_to_sync
@@ -23,7 +23,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class ScrapeTargets(APIView):
     @extend_schema(responses={(200, "application/json"): {"type": "array", "items": {"type": "object"}}})
     def get(self, request: Request) -> JsonResponse:
-        """The registered workers, as Prometheus' HTTP service discovery wants them."""
+        """List the registered workers in the format of Prometheus' HTTP service discovery."""
         workers = Worker.objects.order_by("worker_id").values_list("worker_id", "worker_type")
         targets = [
             {
@@ -43,20 +43,20 @@ class ScrapeTargets(APIView):
 class WorkerMetrics(APIView):
     @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
     def get(self, request: Request, worker_id: str) -> HttpResponse:
-        """What the worker's own `/metrics` prints; 503 where it does not answer within two seconds."""
+        """Return the worker's own `/metrics`; 503 if it does not respond within two seconds."""
         worker = None if "\x00" in worker_id else Worker.objects.filter(pk=worker_id).first()
         if worker is None:
             raise NotFound("There is no such worker.")
         if worker.status == WorkerStatus.TEMPORARILY_UNAVAILABLE:
-            raise Unavailable(f"The worker does not answer: {worker.health_problem}.")
+            raise Unavailable(f"The worker is unavailable: {worker.health_problem}.")
         try:
-            printed = _ask(Endpoint(worker.worker_id, worker.instance_id, worker.endpoint_url))
+            content = _scrape(Endpoint(worker.worker_id, worker.instance_id, worker.endpoint_url))
         except WorkerError as error:
-            raise Unavailable(f"The worker does not answer: {error}.") from error
-        return HttpResponse(printed, content_type=CONTENT_TYPE)
+            raise Unavailable(f"Could not read the worker's metrics: {error}.") from error
+        return HttpResponse(content, content_type=CONTENT_TYPE)
 
 
 @async_to_sync
-async def _ask(worker: Endpoint) -> bytes:
+async def _scrape(worker: Endpoint) -> bytes:
     async with WorkerClient(timeout_s=TIMEOUT_S) as client:
-        return await client.figures(worker)
+        return await client.prometheus_metrics(worker)

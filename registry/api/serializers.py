@@ -1,4 +1,4 @@
-"""A worker as the API shows it."""
+"""Serializers of the workers API."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from registry import hooks
-from registry.hooks import WorkerHistory
+from registry import operations_port
 from registry.models import Worker
+from registry.operations_port import WorkerHistory
 
-NOTHING = WorkerHistory()
+NO_HISTORY = WorkerHistory()
 
 
 class WorkerSerializer(serializers.ModelSerializer[Worker]):
-    """Give `histories` in the context, for as many workers as are shown: one query then serves them all."""
+    """Expects `histories` of all serialized workers in the context, so that one query serves them all."""
 
     protocol_problem = serializers.CharField(read_only=True)
     current_operation_id = serializers.SerializerMethodField()
@@ -52,7 +52,7 @@ class WorkerSerializer(serializers.ModelSerializer[Worker]):
 
     def _history(self, worker: Worker) -> WorkerHistory:
         histories: dict[str, WorkerHistory] = self.context.get("histories", {})
-        return histories.get(worker.worker_id, NOTHING)
+        return histories.get(worker.worker_id, NO_HISTORY)
 
     @extend_schema_field({"type": ["string", "null"]})
     def get_current_operation_id(self, worker: Worker) -> str | None:
@@ -68,9 +68,9 @@ class WorkerSerializer(serializers.ModelSerializer[Worker]):
         return self._history(worker).failed
 
 
-def shown(workers: Sequence[Worker]) -> list[dict[str, Any]]:
-    """The workers, with `announced` prefetched, and one query for all their histories."""
-    histories = hooks.operations().history([worker.worker_id for worker in workers])
+def serialize_workers(workers: Sequence[Worker]) -> list[dict[str, Any]]:
+    """Serialize workers, which must have `announced` prefetched, with one query for all their histories."""
+    histories = operations_port.operations().histories([worker.worker_id for worker in workers])
     return list(WorkerSerializer(workers, many=True, context={"histories": histories}).data)
 
 

@@ -1,10 +1,9 @@
-"""The registry's API: workers register and leave, people look and cordon."""
+"""The registry's API: workers register and deregister; people list, cordon and remove them."""
 
 import threading
 from http import HTTPStatus
 from typing import Any, ClassVar
 
-from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.urls import path
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
@@ -18,10 +17,10 @@ from access.actors import Actor
 from access.outbound import BadAddress
 from access.problems import Busy, Conflict, CursorPagination, Invalid, body, checked, invalid
 from access.roles import Role
-from registry import enrolment, registration, workforce
+from registry import enrolment, registration, worker_actions
 from registry.api.examples import REGISTERED, REGISTRATION
 from registry.api.metrics import ScrapeTargets, WorkerMetrics
-from registry.api.serializers import CordonSerializer, WorkerSerializer, shown
+from registry.api.serializers import CordonSerializer, WorkerSerializer, serialize_workers
 from registry.auth import (
     Enrolment,
     EnrolmentAuthentication,
@@ -33,9 +32,9 @@ from registry.auth import (
 from registry.models import Worker, WorkerStatus
 from worker_agent.protocol import Deregistration, Registration, RegistrationAnswer
 
-AT_ONCE = threading.BoundedSemaphore(4)
+CONCURRENT_REGISTRATIONS = threading.BoundedSemaphore(4)
 """Registrations that one web process handles at a time: a thousand agents that come back in the same second must
-not take every thread from the people. The others are told when to come again, and spread themselves out."""
+not occupy every thread. The others get a Retry-After and spread out."""
 
 
 class Register(APIView):
@@ -51,22 +50,22 @@ class Register(APIView):
         ],
     )
     def post(self, request: Request) -> Response:
-        """A worker announces itself. Idempotent."""
+        """Register a worker. Idempotent."""
         message = checked(Registration, body(request))
-        who: object = request.user
-        assert isinstance(who, Enrolment), "the permission lets only workers-to-be in"
-        if not AT_ONCE.acquire(blocking=False):
-            raise Busy("Many workers register at this moment.", retry_after_s=1)
+        caller: object = request.user
+        assert isinstance(caller, Enrolment), "the permission admits only enrolment tokens"
+        if not CONCURRENT_REGISTRATIONS.acquire(blocking=False):
+            raise Busy("Too many workers are registering at the moment.", retry_after_s=1)
         try:
-            answer = registration.register(message, who.token)
+            answer = registration.register(message, caller.token)
         except BadAddress as error:
             raise invalid("/endpoint_url", str(error)) from error
         except (enrolment.WrongPool, enrolment.Revoked) as error:
             raise PermissionDenied(str(error)) from error
-        except registration.Taken as error:
+        except registration.WorkerIdTaken as error:
             raise Conflict(str(error)) from error
         finally:
-            AT_ONCE.release()
+            CONCURRENT_REGISTRATIONS.release()
         return Response(answer.model_dump(mode="json"))
 
 
@@ -76,28 +75,23 @@ class Deregister(APIView):
 
     @extend_schema(request=Deregistration, responses={200: {"type": "object"}})
     def post(self, request: Request) -> Response:
-        """A worker leaves in order. Of another worker or incarnation: 409."""
+        """Deregister the calling worker. 409 for another worker or incarnation."""
         message = checked(Deregistration, body(request))
-        who: object = request.user
-        assert isinstance(who, Incarnation), "the permission lets only workers in"
-        if (message.worker_id, message.instance_id) != (who.worker.worker_id, who.instance_id):
+        caller: object = request.user
+        assert isinstance(caller, Incarnation), "the permission admits only workers"
+        if (message.worker_id, message.instance_id) != (caller.worker.worker_id, caller.instance_id):
             raise Conflict("A worker can deregister only itself.")
         registration.deregister(message.worker_id, message.instance_id)
         return Response({"status": "deregistered"})
 
 
-def known(worker_id: str) -> Worker:
+def get_worker_or_404(worker_id: str) -> Worker:
     worker = None
     if "\x00" not in worker_id:
         worker = Worker.objects.prefetch_related("announced").filter(pk=worker_id).first()
     if worker is None:
         raise NotFound("There is no such worker.")
     return worker
-
-
-def person(request: Request) -> Actor:
-    assert isinstance(request.user, User), "the permission lets only people in"
-    return Actor.asking(request, request.user)
 
 
 class ByName(CursorPagination):
@@ -128,23 +122,23 @@ class Workers(APIView):
     def get(self, request: Request) -> Response:
         pages = ByName()
         page = pages.paginate_queryset(
-            self._chosen(request).prefetch_related("announced"), request, view=self
+            self._filtered(request).prefetch_related("announced"), request, view=self
         )
-        return pages.get_paginated_response(shown(page or []))
+        return pages.get_paginated_response(serialize_workers(page or []))
 
-    def _chosen(self, request: Request) -> QuerySet[Worker]:
+    def _filtered(self, request: Request) -> QuerySet[Worker]:
         workers = Worker.objects.all()
         if kind := request.query_params.get("worker_type"):
             workers = workers.filter(worker_type=kind.replace("\x00", ""))
         if status := request.query_params.get("status"):
             if status not in WorkerStatus.values:
-                raise invalid("/status", f"status is one of {', '.join(WorkerStatus.values)}.")
+                raise invalid("/status", f"status must be one of {', '.join(WorkerStatus.values)}.")
             workers = workers.filter(status=status)
         if gpu := request.query_params.get("gpu"):
             if gpu not in ("true", "false"):
-                raise invalid("/gpu", "gpu is true or false.")
-            having = workers.filter(capabilities__contains={"gpu": True})
-            workers = having if gpu == "true" else workers.exclude(capabilities__contains={"gpu": True})
+                raise invalid("/gpu", "gpu must be true or false.")
+            with_gpu = workers.filter(capabilities__contains={"gpu": True})
+            workers = with_gpu if gpu == "true" else workers.exclude(capabilities__contains={"gpu": True})
         return workers
 
 
@@ -153,15 +147,15 @@ class WorkerDetail(APIView):
 
     @extend_schema(responses=WorkerSerializer)
     def get(self, request: Request, worker_id: str) -> Response:
-        return Response(shown([known(worker_id)])[0])
+        return Response(serialize_workers([get_worker_or_404(worker_id)])[0])
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, worker_id: str) -> Response:
-        """Takes the worker off the registry. 409 while it works."""
-        worker = known(worker_id)
+        """Remove the worker from the registry. 409 while it has an active operation."""
+        worker = get_worker_or_404(worker_id)
         try:
-            workforce.remove(worker.worker_id, person(request))
-        except workforce.StillWorks as error:
+            worker_actions.remove(worker.worker_id, Actor.from_request(request))
+        except worker_actions.HasOperation as error:
             raise Conflict(str(error)) from error
         except Worker.DoesNotExist as error:
             raise NotFound("There is no such worker.") from error
@@ -173,17 +167,22 @@ class Cordon(APIView):
 
     @extend_schema(request=CordonSerializer, responses=WorkerSerializer)
     def post(self, request: Request, worker_id: str) -> Response:
-        """No new work for this worker; with `drain`, it leaves when it is idle."""
-        wish = CordonSerializer(data=request.data)
-        if not wish.is_valid():
+        """Assign no new work to the worker; with `drain` it also shuts down when idle."""
+        form = CordonSerializer(data=request.data)
+        if not form.is_valid():
             raise Invalid(
-                "Not valid.",
-                errors=[{"pointer": f"/{k}", "detail": str(v[0])} for k, v in wish.errors.items()],
+                "The request is not valid.",
+                errors=[
+                    {"pointer": f"/{name}", "detail": str(messages[0])}
+                    for name, messages in form.errors.items()
+                ],
             )
-        worker = known(worker_id)
-        data: dict[str, Any] = wish.validated_data
-        workforce.cordon(worker.worker_id, person(request), data["reason"], drain=data["drain"])
-        return Response(shown([known(worker_id)])[0])
+        worker = get_worker_or_404(worker_id)
+        data: dict[str, Any] = form.validated_data
+        worker_actions.cordon(
+            worker.worker_id, Actor.from_request(request), data["reason"], drain=data["drain"]
+        )
+        return Response(serialize_workers([get_worker_or_404(worker_id)])[0])
 
 
 class Uncordon(APIView):
@@ -191,8 +190,8 @@ class Uncordon(APIView):
 
     @extend_schema(request=None, responses=WorkerSerializer)
     def post(self, request: Request, worker_id: str) -> Response:
-        workforce.uncordon(known(worker_id).worker_id, person(request))
-        return Response(shown([known(worker_id)])[0])
+        worker_actions.uncordon(get_worker_or_404(worker_id).worker_id, Actor.from_request(request))
+        return Response(serialize_workers([get_worker_or_404(worker_id)])[0])
 
 
 urlpatterns = [

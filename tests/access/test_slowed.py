@@ -8,7 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.test import Client
 
-from access import throttling as failures
+from access import throttling
 from access.actors import Actor
 from access.models import Failures
 from ktrdr_site.models import ApiToken
@@ -49,7 +49,7 @@ def test_after_ten_wrong_passwords_for_a_name_not_even_the_right_one_is_looked_a
 def test_ten_thousand_guesses_would_take_days(person: User) -> None:
     """By hurry nothing is gained: of a hundred tries right after another only the first ten are looked at."""
     looked_at = sum(sign_in(person.username, f"wrong-{number}").status_code == 200 for number in range(100))
-    assert looked_at == failures.SIGN_IN_BY_NAME.burst
+    assert looked_at == throttling.SIGN_IN_BY_NAME.burst
 
 
 def test_an_address_that_tries_many_names_is_slowed_and_another_one_is_not(person: User) -> None:
@@ -63,7 +63,7 @@ def test_signing_in_forgets_the_failures_of_the_name(person: User) -> None:
     for _ in range(9):
         sign_in(person.username, "wrong")
     assert sign_in(person.username, PASSWORD).status_code == 302
-    assert failures.wait_s(failures.SIGN_IN_BY_NAME, person.username) == 0
+    assert throttling.wait_s(throttling.SIGN_IN_BY_NAME, person.username) == 0
 
 
 def test_the_administration_has_no_sign_in_page_of_its_own(person: User) -> None:
@@ -133,7 +133,7 @@ def test_a_forwarded_address_counts_only_from_a_proxy_that_was_named(settings: A
 
 
 def test_empty_buckets_are_cleaned_up() -> None:
-    failures.count(failures.SIGN_IN_BY_NAME, "a")
-    assert failures.cleanup() == 0
+    throttling.record_failure(throttling.SIGN_IN_BY_NAME, "a")
+    assert throttling.delete_empty() == 0
     Failures.objects.update(updated_at=Now(), level=-1)
-    assert failures.cleanup() == 1
+    assert throttling.delete_empty() == 1

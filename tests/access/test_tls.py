@@ -12,7 +12,7 @@ import trustme
 from django.core.exceptions import ImproperlyConfigured
 
 from ktrdr_site import environment
-from registry.health import ask_all
+from registry.health_checks import check_all
 from registry.models import Worker
 from registry.worker_client import Endpoint
 from tests.access.callers import bearer
@@ -89,7 +89,7 @@ def test_a_worker_with_a_certificate_of_the_ca_is_registered_and_asked_over_tls(
 ) -> None:
     stub = serve(server_context(*write(tmp_path, ca, "127.0.0.1")))
     assert register(stub.url, stub.instance_id).status_code == 200
-    answers = ask_all([Endpoint("gpu-1", stub.instance_id, stub.url)])
+    answers = check_all([Endpoint("gpu-1", stub.instance_id, stub.url)])
     assert not answers.failed
     assert answers.healthy["gpu-1"].instance_id == stub.instance_id
     assert stub.count("health") == 1
@@ -97,7 +97,7 @@ def test_a_worker_with_a_certificate_of_the_ca_is_registered_and_asked_over_tls(
 
 def test_a_certificate_for_another_address_is_refused(ca: trustme.CA, tmp_path: Path, serve: Serve) -> None:
     stub = serve(server_context(*write(tmp_path, ca, "10.0.0.1", "gpu.example.org")))
-    assert "another name or address than its URL has" in said(register(stub.url))
+    assert "does not match the name or address in its URL" in said(register(stub.url))
 
 
 def test_a_certificate_of_another_ca_is_refused(ca: trustme.CA, tmp_path: Path, serve: Serve) -> None:
@@ -111,7 +111,7 @@ def test_a_worker_that_says_https_and_speaks_http_is_refused(ca: trustme.CA, ser
 
 
 def test_plain_http_is_refused_where_a_ca_is_set(ca: trustme.CA, serve: Serve) -> None:
-    assert "this backend speaks only TLS to workers" in said(register(serve(None).url))
+    assert "this backend requires TLS" in said(register(serve(None).url))
 
 
 def test_https_is_refused_where_no_ca_is_set(
@@ -126,7 +126,7 @@ def test_a_certificate_that_changed_after_the_registration_is_not_spoken_to(
     ca: trustme.CA, tmp_path: Path, serve: Serve
 ) -> None:
     stub = serve(server_context(*write(tmp_path, trustme.CA(), "127.0.0.1")))
-    answers = ask_all([Endpoint("gpu-1", stub.instance_id, stub.url)])
+    answers = check_all([Endpoint("gpu-1", stub.instance_id, stub.url)])
     assert "not signed by the CA in KTRDR_WORKER_CA" in answers.failed["gpu-1"]
     assert stub.count("health") == 0
 

@@ -90,7 +90,9 @@ def test_staff_make_an_enrolment_token_for_one_type_of_worker_and_it_enrols_no_o
 @pytest.mark.parametrize("role", ["viewer", "operator"])
 def test_only_staff_make_enrolment_tokens_and_the_page_says_why(role: str) -> None:
     browser = signed_in(member(role))
-    assert f"This needs the role staff; yours is {role}." in browser.get("/dashboard/tokens").content.decode()
+    assert (
+        f"This requires the role staff; yours is {role}." in browser.get("/dashboard/tokens").content.decode()
+    )
     refused = browser.post("/dashboard/tokens/create", {"kind": "enrolment", "name": "mine"})
     assert refused.status_code == 403
     assert not EnrolmentToken.objects.exists()
@@ -118,14 +120,14 @@ def test_a_token_revoked_while_its_worker_is_being_entered_lets_it_not_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     row, _ = enrolment.issue("pool", [], SOMEBODY)
-    enter = registration._enter
+    store = registration._store
 
     def revoked_first(*arguments: Any) -> Worker:
         # As another process would that looked for the token's workers a moment before this one was there.
         EnrolmentToken.objects.update(revoked_at="2020-01-01T00:00Z")
-        return enter(*arguments)
+        return store(*arguments)
 
-    monkeypatch.setattr(registration, "_enter", revoked_first)
+    monkeypatch.setattr(registration, "_store", revoked_first)
     with pytest.raises(enrolment.Revoked):
         registration.register(Registration.model_validate(MESSAGE), row)
     assert not Worker.objects.exists()
@@ -175,7 +177,7 @@ def test_buttons_that_a_viewer_may_not_use_are_disabled_and_say_why(db: None) ->
     for address in (f"operations/{operation.pk}", "operations", "new/training", f"workers/{worker.pk}"):
         text = browser.get(f"/dashboard/{address}").content.decode()
         assert 'disabled aria-describedby="why"' in text, address
-        assert 'id="why">This needs the role' in text, address
+        assert 'id="why">This requires the role' in text, address
 
 
 def test_somebody_without_a_group_is_a_viewer() -> None:

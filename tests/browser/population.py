@@ -118,7 +118,7 @@ def workers() -> None:
                 {
                     "unavailable_since": ago(minutes=2),
                     "health_check_failures": 12,
-                    "health_problem": "no answer within 5 s",
+                    "health_problem": "no response within 5 s",
                     "last_healthy_at": ago(minutes=3),
                 },
             ),

@@ -146,7 +146,7 @@ def test_a_receiver_that_hangs_costs_no_more_than_the_timeout(
     delivery = send_test(subscribe(), ME)
     deliver_notifications()
     delivery.refresh_from_db()
-    assert delivery.log[0]["problem"] == "no answer within 0.3 s"
+    assert delivery.log[0]["problem"] == "no response within 0.3 s"
 
 
 def test_an_answer_of_100_megabytes_is_not_read(subscribe: Subscribe, receiver: Receiver) -> None:

@@ -44,9 +44,9 @@ def test_a_webhook_is_made_and_its_secret_shown_once(browser: Client, receiver: 
     [
         ({"target": "http://169.254.169.254/latest"}, "neither public nor inside"),
         ({"target": "http://localhost:5432/"}, "neither public nor inside"),
-        ({"target": "file:///etc/passwd"}, "begins with http:// or https://"),
-        ({"target": "https://user:secret@example.org/"}, "must not hold credentials"),
-        ({"target": "https://no-such-host.invalid/"}, "cannot be resolved"),
+        ({"target": "file:///etc/passwd"}, "must start with http:// or https://"),
+        ({"target": "https://user:secret@example.org/"}, "must not contain credentials"),
+        ({"target": "https://no-such-host.invalid/"}, "Could not resolve the host"),
         ({"target": "https://example.org/", "kinds": []}, "Choose when."),
         ({"channel": "email", "target": "nobody"}, "is not an e-mail address"),
         ({"channel": "email", "target": "me@example.org"}, "set KTRDR_EMAIL_URL"),

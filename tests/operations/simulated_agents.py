@@ -121,7 +121,7 @@ class Agent:
             )
         report = self.held.get(operation_id)
         if report is None:
-            raise WorkerUnknownOperation("it does not know the operation")
+            raise WorkerUnknownOperation("the worker does not know the operation")
         return AgentOperation(
             operation_id=operation_id,
             operation_type="echo",
@@ -148,14 +148,14 @@ class SimulatedClient:
             raise WorkerUncertain("no answer")
         agent = self._agents[worker.worker_id]
         if agent.instance_id != worker.instance_id:
-            raise WorkerUnauthorized("it does not know this backend")
+            raise WorkerUnauthorized("the worker does not know this backend")
         return agent, fault
 
     def _return(self, fault: Fault) -> None:
         if fault is Fault.ANSWER_LOST:
             raise WorkerUncertain("the connection broke")
         if fault is Fault.GARBAGE:
-            raise WorkerMisbehaved("it answered 200: <html>")
+            raise WorkerMisbehaved("the worker answered with 200: <html>")
 
     async def start(self, worker: Endpoint, start_path: str, request: StartRequest) -> None:
         agent, fault = self._reach(worker)
@@ -176,4 +176,4 @@ class SimulatedClient:
         agent.stop(wanted)
         self._return(fault)
         if not known:
-            raise WorkerUnknownOperation("it does not know the operation")
+            raise WorkerUnknownOperation("the worker does not know the operation")

@@ -166,7 +166,7 @@ class Operations(RuleBasedStateMachine):
         """It may be alive: only the network to it was gone."""
         if self.agents[worker_id].running is not None:
             self.taken_for_lost = True
-        SIDE.lost({worker_id: self.agents[worker_id].instance_id}, "no answer for 90 s")
+        SIDE.mark_lost({worker_id: self.agents[worker_id].instance_id}, "no answer for 90 s")
 
     @rule()
     def cleanup(self) -> None:

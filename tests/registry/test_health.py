@@ -93,28 +93,31 @@ def test_the_log_says_once_who_is_gone_and_who_is_back(
         health.sweep()
     said = [r.msg for r in caplog.records if isinstance(r.msg, dict) and r.msg.get("worker_id") == "w-1"]
     assert [line["event"] for line in said] == [
-        "a health check failed", "a health check failed", "worker is TEMPORARILY_UNAVAILABLE", "worker answers again",
+        "health check failed", "health check failed", "worker is TEMPORARILY_UNAVAILABLE", "worker responds again",
     ]  # fmt: skip
-    assert "it answered 500" in said[2]["reason"]
+    assert "answered with 500" in said[2]["reason"]
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (says("<html>"), "not a Health"),
-        (says("[]"), "not a Health"),
-        (says('{"status": "idle", "worker_id": "w", "instance_id": NaN}'), "not a Health"),
-        (says('{"status": "idle", "worker_id": "another", "instance_id": "x"}'), "it says it is another"),
+        (says("<html>"), "not a valid Health"),
+        (says("[]"), "not a valid Health"),
+        (says('{"status": "idle", "worker_id": "w", "instance_id": NaN}'), "not a valid Health"),
+        (
+            says('{"status": "idle", "worker_id": "another", "instance_id": "x"}'),
+            "identified itself as another",
+        ),
         (
             says(json.dumps({"status": "idle", "worker_id": "w", "instance_id": "old"})),
-            "it says it is w (old)",
+            "identified itself as w (old)",
         ),
-        (status(302), "it answered 302"),
-        (status(500, "x" * 10_000), "it answered 500"),
+        (status(302), "answered with 302"),
+        (status(500, "x" * 10_000), "answered with 500"),
         (status(401), "does not know this backend"),
         (floods, "longer than"),
-        (drips, "no answer within"),
-        (hang, "no answer within"),
+        (drips, "no response within"),
+        (hang, "no response within"),
         (lose_request, "connection broke"),
         (lose_answer, "connection broke"),
     ],
@@ -177,7 +180,7 @@ def test_of_two_sweeps_at_once_one_does_nothing() -> None:
     held, done = threading.Event(), threading.Event()
 
     def other() -> None:
-        with sweeps.alone(Sweep.Kind.HEALTH) as mine:
+        with sweeps.exclusive(Sweep.Kind.HEALTH) as mine:
             assert mine
             held.set()
             done.wait(10)

@@ -27,10 +27,10 @@ def test_the_registered_workers_are_targets_on_this_site(api: APIClient, neighbo
 @pytest.mark.parametrize(
     ("instead", "says"),
     [
-        (hang, "no answer within 0.3 s"),
+        (hang, "no response within 0.3 s"),
         (lose_answer, "the connection broke"),
-        (status(404), "it answered 404"),
-        (status(401), "it does not know this backend"),
+        (status(404), "answered with 404"),
+        (status(401), "does not know this backend"),
     ],
 )
 def test_a_worker_that_cannot_be_read_is_down_for_prometheus_and_says_why(

@@ -78,5 +78,5 @@ def test_why_nobody_takes_it_is_said_as_it_is() -> None:
     WorkerFactory(worker_id="d", status=WorkerStatus.TEMPORARILY_UNAVAILABLE, unavailable_since=Now())
     assert explain("echo", {}) == "4 echo workers: 2 busy, 1 unavailable, 1 cordoned"
     WorkerFactory(worker_id="e")
-    assert explain("echo", {}) == "5 echo workers, 1 about to be asked"
+    assert explain("echo", {}) == "5 echo workers, 1 about to be assigned"
     assert counts("echo", {}) == {"registered": 5, "busy": 2, "unavailable": 1, "cordoned": 1}

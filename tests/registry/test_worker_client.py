@@ -29,10 +29,10 @@ async def served(callers: list[tuple[str, int]], port: int = 0) -> AsyncIterator
     await runner.cleanup()
 
 
-@pytest.mark.parametrize(("kept_s", "connections"), [(5.0, 1), (0.0, 3)])
-async def test_calls_share_a_connection_where_one_is_kept(kept_s: float, connections: int) -> None:
+@pytest.mark.parametrize(("keepalive_s", "connections"), [(5.0, 1), (0.0, 3)])
+async def test_calls_share_a_connection_where_one_is_kept(keepalive_s: float, connections: int) -> None:
     callers: list[tuple[str, int]] = []
-    async with WorkerClient(kept_s=kept_s) as client, served(callers) as worker:
+    async with WorkerClient(keepalive_s=keepalive_s) as client, served(callers) as worker:
         for _ in range(3):
             await client.health(worker)
     assert len(set(callers)) == connections
@@ -42,7 +42,7 @@ async def test_a_worker_that_restarted_between_two_calls_is_called_anew_and_one_
     None
 ):
     callers: list[tuple[str, int]] = []
-    async with WorkerClient(kept_s=5.0) as client:
+    async with WorkerClient(keepalive_s=5.0) as client:
         async with served(callers) as worker:
             await client.health(worker)
         port = int(worker.url.rsplit(":", 1)[1])

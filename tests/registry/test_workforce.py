@@ -97,7 +97,7 @@ def test_a_worker_that_works_is_not_removed(staff_api: APIClient) -> None:
     claims.claim_next([], SYSTEM)
     answer = staff_api.delete("/workers/w")
     assert answer.status_code == 409
-    assert "drain it" in answer.json()["detail"]
+    assert "drain the worker" in answer.json()["detail"]
     WorkerFactory(worker_id="idle")
     assert staff_api.delete("/workers/idle").status_code == 204
     assert not Worker.objects.filter(pk="idle").exists()

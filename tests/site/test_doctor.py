@@ -429,9 +429,9 @@ def test_a_worker_that_refuses_the_connection_is_found() -> None:
 @pytest.mark.parametrize(
     ("instead", "says", "remedy"),
     [
-        (hang, "no answer within 0.3 s", "firewall"),
-        (status(401), "401, it does not know this backend", "KTRDR_SECRET_KEY"),
-        (status(200, "<html>"), "its answer is not a Health", "who has the port"),
+        (hang, "no response within 0.3 s", "firewall"),
+        (status(401), "401, the worker does not know this backend", "KTRDR_SECRET_KEY"),
+        (status(200, "<html>"), "the response is not a valid Health", "who has the port"),
     ],
 )
 def test_a_worker_that_answers_badly_is_found_with_the_reason(
@@ -449,7 +449,7 @@ def test_a_worker_whose_tls_does_not_fit_is_found_with_what_is_wrong_with_it(nei
     plain = neighbour("w-1")
     Worker.objects.update(endpoint_url=plain.url.replace("http:", "https:"))
     found = only(workers.reachable())
-    assert "it does not speak TLS at its https address" in found.problem
+    assert "the worker does not speak TLS at its https address" in found.problem
     assert "KTRDR_WORKER_CA" in found.remedy
 
 

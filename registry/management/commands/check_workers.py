@@ -1,4 +1,4 @@
-"""One health sweep, now."""
+"""Run one health sweep."""
 
 import json
 from argparse import ArgumentParser
@@ -10,7 +10,7 @@ from registry.health import sweep
 
 
 class Command(BaseCommand):
-    help = "Asks every worker once whether it is well, and writes down the answers (one health sweep)."
+    help = "Run one health sweep: check every worker once and store the results."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", dest="as_json", help="print the summary as JSON")
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps(summary))
         elif summary is None:
-            self.stdout.write("another process is sweeping at this moment")
+            self.stdout.write("another process is running a health sweep")
         else:
             held = f", held back: {', '.join(summary['held_back'])}" if summary["held_back"] else ""
             self.stdout.write(

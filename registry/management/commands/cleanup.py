@@ -1,4 +1,4 @@
-"""One cleanup, now."""
+"""Run one cleanup."""
 
 import json
 from argparse import ArgumentParser
@@ -10,7 +10,7 @@ from registry.cleanup import cleanup
 
 
 class Command(BaseCommand):
-    help = "Removes workers that are gone and files that nothing refers to (one cleanup)."
+    help = "Run one cleanup: remove workers that are gone and files that nothing refers to."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", dest="as_json", help="print the summary as JSON")
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps(summary))
         elif summary is None:
-            self.stdout.write("another process is cleaning up at this moment")
+            self.stdout.write("another process is running a cleanup")
         else:
             removed = ", ".join(summary["removed_workers"]) or "none"
             self.stdout.write(f"removed workers: {removed}; files: {summary.get('removed_files', 0)}")

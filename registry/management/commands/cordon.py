@@ -1,4 +1,4 @@
-"""No new work for a worker."""
+"""Cordon a worker."""
 
 import json as encoding
 from argparse import ArgumentParser
@@ -7,11 +7,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from access.actors import Actor
-from registry.workforce import cordon
+from registry.worker_actions import cordon
 
 
 class Command(BaseCommand):
-    help = "Gives a worker no new work; with --drain it leaves when it is idle."
+    help = "Assign no new work to a worker; with --drain it also shuts down when idle."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("worker_id")
@@ -24,6 +24,6 @@ class Command(BaseCommand):
     ) -> None:
         if not cordon(worker_id, Actor("command:cordon"), reason, drain=drain):
             raise CommandError(f"there is no worker {worker_id}")
-        said = {"worker_id": worker_id, "cordoned": True, "draining": drain}
-        words = f"{worker_id} is {'draining' if drain else 'cordoned'}"
-        self.stdout.write(encoding.dumps(said) if json else words)
+        state = {"worker_id": worker_id, "cordoned": True, "draining": drain}
+        text = f"{worker_id} is {'draining' if drain else 'cordoned'}"
+        self.stdout.write(encoding.dumps(state) if json else text)

@@ -9,17 +9,22 @@ from registry import enrolment
 
 
 class Command(BaseCommand):
-    help = "Print a new enrolment token for the workers of a pool. It is shown once: only its hash is kept."
+    help = (
+        "Print a new enrolment token for a pool of workers. It is shown only once: only its hash is stored."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="of the pool, or the machine")
+        parser.add_argument("name", help="name of the pool or machine")
         parser.add_argument(
-            "--worker-type", action="append", default=[], help="that it may enrol; may be repeated; none: any"
+            "--worker-type",
+            action="append",
+            default=[],
+            help="worker type that the token may enrol (repeatable; default: any)",
         )
         parser.add_argument("--json", action="store_true", help="print name, worker types and token as JSON")
 
     def handle(self, *args: Any, name: str, worker_type: list[str], json: bool, **options: Any) -> None:
         by = Actor("command:create_enrolment_token")
         row, token = enrolment.issue(name[:100], worker_type, by)
-        said = {"name": row.name, "worker_types": row.worker_types, "token": token}
-        self.stdout.write(encoding.dumps(said) if json else token)
+        created = {"name": row.name, "worker_types": row.worker_types, "token": token}
+        self.stdout.write(encoding.dumps(created) if json else token)

@@ -1,4 +1,4 @@
-"""The workers, as a table or as JSON."""
+"""List the workers as a table or as JSON."""
 
 import json
 from argparse import ArgumentParser
@@ -6,23 +6,25 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from registry.api.serializers import shown
+from registry.api.serializers import serialize_workers
 from registry.models import Worker
 
 
 class Command(BaseCommand):
-    help = "Lists the registered workers."
+    help = "List the registered workers."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", dest="as_json", help="print a JSON list")
 
     def handle(self, *args: Any, as_json: bool, **options: Any) -> None:
-        rows = shown(list(Worker.objects.prefetch_related("announced")))
+        rows = serialize_workers(list(Worker.objects.prefetch_related("announced")))
         if as_json:
             self.stdout.write(json.dumps(rows, default=str))
             return
         if not rows:
-            self.stdout.write("no worker is registered; start one: python -m workers backtest --api-url URL")
+            self.stdout.write(
+                "no workers registered; start one with: python -m workers backtest --api-url URL"
+            )
             return
         width = max(len(row["worker_id"]) for row in rows)
         for row in rows:

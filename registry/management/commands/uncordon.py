@@ -1,4 +1,4 @@
-"""A worker may work again."""
+"""Uncordon a worker."""
 
 import json as encoding
 from argparse import ArgumentParser
@@ -7,11 +7,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from access.actors import Actor
-from registry.workforce import uncordon
+from registry.worker_actions import uncordon
 
 
 class Command(BaseCommand):
-    help = "Lets a cordoned worker have new work again."
+    help = "Assign work to a cordoned worker again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("worker_id")
@@ -20,5 +20,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, worker_id: str, json: bool, **options: Any) -> None:
         if not uncordon(worker_id, Actor("command:uncordon")):
             raise CommandError(f"there is no worker {worker_id}")
-        said = {"worker_id": worker_id, "cordoned": False, "draining": False}
-        self.stdout.write(encoding.dumps(said) if json else f"{worker_id} may work again")
+        state = {"worker_id": worker_id, "cordoned": False, "draining": False}
+        self.stdout.write(encoding.dumps(state) if json else f"{worker_id} is uncordoned")

@@ -1,23 +1,23 @@
-"""What people do to workers: cordon, drain, remove."""
+"""Actions of people on workers: cordon, drain, remove."""
 
 from django.db import transaction
 
 from access import audit
 from access.actors import Actor
 from access.models import AuditEntry
-from registry import hooks, notify
+from registry import notify, operations_port
 from registry.models import Worker
 
 Act = AuditEntry.Act
 
 
-class StillWorks(Exception):
-    """The worker has an operation; drain it, or cancel that first."""
+class HasOperation(Exception):
+    """The worker has an active operation, so it cannot be removed."""
 
 
 @transaction.atomic
 def cordon(worker_id: str, by: Actor, reason: str = "", *, drain: bool = False) -> bool:
-    """No new work for it; drained, it also leaves when idle. False where there is no such worker."""
+    """Stop assigning work to the worker; with `drain` it also shuts down when idle. Return False if it does not exist."""
     workers = Worker.objects.filter(pk=worker_id)
     if workers.update(cordoned=True, cordon_reason=reason[:500], draining=drain) != 1:
         return False
@@ -27,6 +27,7 @@ def cordon(worker_id: str, by: Actor, reason: str = "", *, drain: bool = False) 
 
 @transaction.atomic
 def uncordon(worker_id: str, by: Actor) -> bool:
+    """Assign work to the worker again. Return False if it does not exist."""
     workers = Worker.objects.filter(pk=worker_id)
     if workers.update(cordoned=False, cordon_reason="", draining=False) != 1:
         return False
@@ -37,12 +38,14 @@ def uncordon(worker_id: str, by: Actor) -> bool:
 
 @transaction.atomic
 def remove(worker_id: str, by: Actor) -> None:
-    """Takes the worker off the registry; its history stays. Raises Worker.DoesNotExist, StillWorks.
+    """Remove the worker from the registry; its history stays. Raises Worker.DoesNotExist, HasOperation.
 
-    An agent that still lives registers anew by itself.
+    An agent that is still alive registers again automatically.
     """
     worker = Worker.objects.select_for_update().get(pk=worker_id)
-    if hooks.operations().works(worker_id):
-        raise StillWorks(f"{worker_id} has an operation; drain it, or cancel that operation first.")
+    if operations_port.operations().has_active_attempt(worker_id):
+        raise HasOperation(
+            f"{worker_id} has an active operation; drain the worker or cancel that operation first."
+        )
     worker.delete()
     audit.record(Act.WORKER_REMOVED, worker_id, by)

@@ -1,0 +1,116 @@
+"""Asks every worker for its health at once, and writes the results in a handful of statements."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.db import connection
+
+from registry.models import Sweep, Worker, WorkerStatus
+from registry.worker_client import Endpoint, WorkerClient, WorkerError
+from worker_agent.protocol import AgentState, Health
+
+log = structlog.get_logger(__name__)
+
+CONCURRENCY = 250
+"""Above the number of workers that may hang at once, so that the others never queue behind them."""
+MAX_PROBLEM = 500
+
+
+@dataclass(slots=True)
+class CheckResults:
+    healthy: dict[str, Health] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Worker id -> reason."""
+
+
+@async_to_sync
+async def check_all(endpoints: Sequence[Endpoint]) -> CheckResults:
+    """Check all workers concurrently."""
+    results = CheckResults()
+    slots = asyncio.Semaphore(CONCURRENCY)
+
+    async def check(client: WorkerClient, endpoint: Endpoint) -> None:
+        async with slots:
+            try:
+                results.healthy[endpoint.worker_id] = await client.health(endpoint)
+            except WorkerError as error:
+                results.failed[endpoint.worker_id] = str(error)[:MAX_PROBLEM].replace("\x00", "")
+
+    async with WorkerClient(connections=CONCURRENCY) as client:
+        await asyncio.gather(*(check(client, endpoint) for endpoint in endpoints))
+    return results
+
+
+HEALTHY = """
+UPDATE registry_worker AS w
+   SET last_health_check = statement_timestamp(), last_healthy_at = statement_timestamp(),
+       health_check_failures = 0, health_problem = '', unavailable_since = NULL,
+       resources = a.resources::jsonb,
+       -- A worker claimed after it was asked stays BUSY: the claim is newer than its response.
+       status = CASE WHEN a.busy OR (w.status = 'BUSY' AND w.last_selected_at >= %s) THEN 'BUSY' ELSE 'AVAILABLE' END
+  FROM unnest(%s::text[], %s::text[], %s::bool[], %s::text[]) AS a(worker_id, instance_id, busy, resources)
+ WHERE w.worker_id = a.worker_id AND w.instance_id = a.instance_id
+"""
+
+FAILED = """
+UPDATE registry_worker AS w
+   SET last_health_check = statement_timestamp(), health_problem = a.problem,
+       health_check_failures = w.health_check_failures + 1,
+       status = CASE WHEN w.health_check_failures + 1 >= %s THEN 'TEMPORARILY_UNAVAILABLE' ELSE w.status END,
+       unavailable_since = CASE WHEN w.health_check_failures + 1 >= %s
+                                THEN COALESCE(w.unavailable_since, statement_timestamp()) END
+  FROM unnest(%s::text[], %s::text[], %s::text[]) AS a(worker_id, instance_id, problem)
+ WHERE w.worker_id = a.worker_id AND w.instance_id = a.instance_id
+"""
+
+
+def write_healthy(endpoints: Mapping[str, Endpoint], healthy: Mapping[str, Health], sweep: Sweep) -> None:
+    """Record the successful checks of `sweep`."""
+    if not healthy:
+        return
+    sweep.refresh_from_db(fields=["started_at"])
+    ids = sorted(healthy)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            HEALTHY,
+            [
+                sweep.started_at,
+                ids,
+                [endpoints[worker_id].instance_id for worker_id in ids],
+                [healthy[worker_id].status is AgentState.BUSY for worker_id in ids],
+                [json.dumps(healthy[worker_id].resources).replace("\\u0000", "") for worker_id in ids],
+            ],
+        )
+
+
+def write_failed(endpoints: Mapping[str, Endpoint], failed: Mapping[str, str]) -> None:
+    """Record the failed checks; the third in a row makes a worker TEMPORARILY_UNAVAILABLE."""
+    if not failed:
+        return
+    ids = sorted(failed)
+    limit = settings.HEALTH_FAILURES
+    with connection.cursor() as cursor:
+        instances = [endpoints[worker_id].instance_id for worker_id in ids]
+        cursor.execute(FAILED, [limit, limit, ids, instances, [failed[worker_id] for worker_id in ids]])
+
+
+def log_changes(workers: Sequence[Worker], results: CheckResults) -> None:
+    """Log failures and recoveries. `workers` are the rows as they were before this round."""
+    for worker in workers:
+        was_unavailable = worker.status == WorkerStatus.TEMPORARILY_UNAVAILABLE
+        problem = results.failed.get(worker.worker_id)
+        if problem is None:
+            if was_unavailable:
+                log.info("worker responds again", worker_id=worker.worker_id)
+        elif not was_unavailable:
+            failures = worker.health_check_failures + 1
+            bound = log.bind(worker_id=worker.worker_id, failures=failures, reason=problem)
+            if failures >= settings.HEALTH_FAILURES:
+                bound.warning("worker is TEMPORARILY_UNAVAILABLE")
+            else:
+                bound.info("health check failed")

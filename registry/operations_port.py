@@ -1,0 +1,65 @@
+"""The registry's port to operations: the room above installs its implementation when the site starts.
+
+The registry knows workers but not operations, so it asks here what a change to a worker means for its operations.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from registry.models import Worker, WorkerStatus
+from worker_agent.protocol import Health, Registration, RunningOperation
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """The result of reconciling a registration: the worker's status and what it must do."""
+
+    status: WorkerStatus
+    stop_operations: tuple[RunningOperation, ...] = ()
+    acknowledged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHistory:
+    current_operation_id: str | None = None
+    completed: int = 0
+    failed: int = 0
+
+
+class OperationsPort(Protocol):
+    """Everything the registry needs to know about operations."""
+
+    def reconcile_registration(self, worker: Worker, registration: Registration) -> Reconciliation:
+        """Apply the worker's finished reports, end the attempts of its old process, and decide what it must stop."""
+
+    def reconcile_health(self, answers: Mapping[str, Health]) -> dict[str, list[RunningOperation]]:
+        """Return, for each worker that responded, the attempts that it runs and must stop."""
+
+    def mark_lost(self, workers: Mapping[str, str], reason: str) -> int:
+        """End the active attempts of these workers (worker id -> instance id); return how many."""
+
+    def has_active_attempt(self, worker_id: str) -> bool:
+        """Return whether the worker has an active attempt."""
+
+    def histories(self, worker_ids: Sequence[str]) -> dict[str, WorkerHistory]:
+        """Return the current operation and the counts of each worker, for lists."""
+
+    def on_worker_removed(self, worker_id: str, instance_id: str, reason: str) -> None:
+        """Handle the removal of a worker that did not come back. Called in the transaction of the removal."""
+
+    def cleanup(self) -> dict[str, int]:
+        """Run the operations' part of the cleanup; return counts for the sweep's summary."""
+
+
+class _Installed:
+    port: OperationsPort | None = None
+
+
+def install(port: OperationsPort) -> None:
+    _Installed.port = port
+
+
+def operations() -> OperationsPort:
+    assert _Installed.port is not None, "no OperationsPort has been installed"
+    return _Installed.port

@@ -1,4 +1,4 @@
-"""A worker of your own: it repeats a text, says how far it is, and goes on where it was when it is moved.
+"""An example worker: it repeats a text, reports its progress, and resumes where an earlier attempt stopped.
 
     KTRDR_API_URL=http://127.0.0.1:8000 KTRDR_WORKER_TOKEN=$(cat var/worker-token) python examples/echo_worker.py
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # not needed where the wheel is installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # not needed if the wheel is installed
 
 from worker_agent.base import Job, WorkerAPIBase
 from worker_agent.protocol import InvalidInput
@@ -29,7 +29,7 @@ class EchoParameters(BaseModel):
 
 
 class EchoWorker(WorkerAPIBase):
-    """Echoes."""
+    """Repeats a text."""
 
     worker_type = "echo"
     operation_type = "echo"
@@ -38,22 +38,22 @@ class EchoWorker(WorkerAPIBase):
     default_port = 5010
 
     def run(self, parameters: EchoParameters, job: Job) -> dict[str, Any]:
-        """In a process of its own. Raise InvalidInput for what the user can mend; whatever else is raised is a fault."""
+        """Runs in a process of its own. Raise InvalidInput for errors of the user; other exceptions are failures."""
         if parameters.text.isspace():
-            raise InvalidInput("There is nothing to echo.")
-        said = json.loads(job.resume.files["state.json"])["said"] if job.resume else 0
-        while said < parameters.times and not job.cancelled:
+            raise InvalidInput("The text is blank.")
+        echoes = json.loads(job.resume.files["state.json"])["echoes"] if job.resume else 0
+        while echoes < parameters.times and not job.cancelled:
             time.sleep(parameters.pause_s)
-            said += 1
+            echoes += 1
             job.log(parameters.text)
-            job.metric("said", step=said, value=float(said))
+            job.metric("echoes", step=echoes, value=float(echoes))
             job.progress(
-                100.0 * said / parameters.times, step="echoing", completed=said, total=parameters.times
+                100.0 * echoes / parameters.times, step="echoing", completed=echoes, total=parameters.times
             )
         if job.cancelled:
-            job.checkpoint(step=said, files={"state.json": json.dumps({"said": said}).encode()})
-        job.artifact("echo.txt", "\n".join([parameters.text] * said).encode())
-        return {"said": said}
+            job.checkpoint(step=echoes, files={"state.json": json.dumps({"echoes": echoes}).encode()})
+        job.artifact("echo.txt", "\n".join([parameters.text] * echoes).encode())
+        return {"echoes": echoes}
 
 
 if __name__ == "__main__":

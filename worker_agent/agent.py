@@ -110,7 +110,7 @@ class Agent:
             version=self.worker.version,
             operation_types=tuple(spec.to_message() for spec in self.worker.specs()),
             current_operation=self.current_operation,
-            completed_operations=self.outbox.finished()[:100],
+            completed_operations=self.outbox.finished_operations()[:100],
         )
 
     def health(self) -> Health:
@@ -120,7 +120,7 @@ class Agent:
             instance_id=self.instance_id,
             current_operation=self.current.operation_id if self.current else None,
             current_attempt=self.current.attempt if self.current else None,
-            unacknowledged=tuple(f.operation_id for f in self.outbox.finished())[:1000],
+            unacknowledged=tuple(f.operation_id for f in self.outbox.finished_operations())[:1000],
             draining=self.draining,
             resources=self.load,
         )

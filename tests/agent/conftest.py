@@ -1,4 +1,4 @@
-"""A real agent in its own process, and a backend on a real socket to which it belongs."""
+"""A real agent in its own process, registered with a fake backend on a real socket."""
 
 import asyncio
 import os
@@ -15,12 +15,12 @@ from worker_agent.protocol import Registration
 from worker_agent.testing import FakeBackend
 
 TOKEN = "enrolment-token-of-the-tests"
-ENDS_WITHIN_S = 15.0
+EXIT_TIMEOUT_S = 15.0
 
 
 @dataclass
-class Running:
-    """The agent `tester`; `start` again after its end is a restart on the same files."""
+class RunningAgent:
+    """The agent `tester`. To call `start` after its end is a restart with the same files."""
 
     backend: FakeBackend
     directory: Path
@@ -60,29 +60,29 @@ class Running:
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return await asyncio.to_thread(self.process.wait, ENDS_WITHIN_S)
+        return await asyncio.to_thread(self.process.wait, EXIT_TIMEOUT_S)
 
-    async def has_begun(self, times: int = 1) -> None:
-        await self.marked("begun", times)
+    async def wait_until_started(self, times: int = 1) -> None:
+        await self.wait_for_mark("started", times)
 
-    async def marked(self, word: str, times: int = 1) -> list[str]:
-        """The mark's words. The event is in another process, so this looks again and again."""
-        async with asyncio.timeout(ENDS_WITHIN_S):
-            while len(found := [mark for mark in self.marks if mark[0] == word]) < times:
+    async def wait_for_mark(self, word: str, times: int = 1) -> list[str]:
+        """Wait until the job has written the mark so often; return its words. Polls, since the job is another process."""
+        async with asyncio.timeout(EXIT_TIMEOUT_S):
+            while len(marks := [mark for mark in self.marks if mark[0] == word]) < times:
                 await asyncio.sleep(0.01)
-        return found[-1]
+        return marks[-1]
 
 
 @pytest.fixture
 async def backend() -> AsyncIterator[FakeBackend]:
-    async with FakeBackend(TOKEN, health_interval_s=1.0, cancel_grace_s=0.3) as served:
-        yield served
+    async with FakeBackend(TOKEN, health_interval_s=1.0, cancel_grace_s=0.3) as fake_backend:
+        yield fake_backend
 
 
 @pytest.fixture
-async def agent(backend: FakeBackend, tmp_path: Path) -> AsyncIterator[Running]:
-    running = Running(backend, tmp_path)
+async def agent(backend: FakeBackend, tmp_path: Path) -> AsyncIterator[RunningAgent]:
+    running = RunningAgent(backend, tmp_path)
     yield running
     if running.process is not None and running.process.poll() is None:
         running.process.kill()
-        await asyncio.to_thread(running.process.wait, ENDS_WITHIN_S)
+        await asyncio.to_thread(running.process.wait, EXIT_TIMEOUT_S)

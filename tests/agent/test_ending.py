@@ -1,4 +1,4 @@
-"""However a job ends, the backend is told once, and truly; what the job started ends with it."""
+"""The backend gets one correct report of every ending, and the processes that the job started end with it."""
 
 import asyncio
 import signal
@@ -7,17 +7,17 @@ import time
 import psutil
 import pytest
 
-from tests.agent.conftest import Running
+from tests.agent.conftest import RunningAgent
 from worker_agent.protocol import MAX_TEXT, ErrorClass, Outcome
 from worker_agent.testing import FakeBackend
 
 CANCEL = "/api/v1/operations/op/cancel?reason=changed+my+mind"
 
 
-async def test_a_job_that_listens_is_cancelled_by_its_own_return(agent: Running, backend: FakeBackend):
+async def test_a_cooperative_job_is_cancelled_when_it_returns(agent: RunningAgent, backend: FakeBackend):
     worker = await agent.start()
     await backend.start(worker, "op", {"until_cancelled": True, "artifact": "so far"})
-    await agent.has_begun()
+    await agent.wait_until_started()
     await backend.ask(worker, "DELETE", CANCEL)
     report = await backend.report_of("op")
     assert report.outcome is Outcome.CANCELLED
@@ -27,35 +27,35 @@ async def test_a_job_that_listens_is_cancelled_by_its_own_return(agent: Running,
     assert backend.checkpoints[0][1].step == 7
 
 
-async def test_a_deaf_job_and_its_grandchild_are_killed(agent: Running, backend: FakeBackend):
+async def test_an_uncooperative_job_and_its_grandchild_are_killed(agent: RunningAgent, backend: FakeBackend):
     """lessons W22 and W23"""
     worker = await agent.start()
     await backend.start(worker, "op", {"deaf": True, "grandchild": True})
-    _, _, job = await agent.marked("begun")
-    _, grandchild = await agent.marked("grandchild")
-    begun = time.monotonic()
+    _, _, job = await agent.wait_for_mark("started")
+    _, grandchild = await agent.wait_for_mark("grandchild")
+    start = time.monotonic()
     await backend.ask(worker, "DELETE", CANCEL)
     report = await backend.report_of("op")
     assert report.outcome is Outcome.CANCELLED
-    assert 0.3 <= time.monotonic() - begun < 8, "asked first, then ended"
+    assert 0.3 <= time.monotonic() - start < 8, "asked first, then killed"
     assert not psutil.pid_exists(int(job))
     assert not psutil.pid_exists(int(grandchild))
 
 
-async def test_what_a_finished_job_left_behind_is_ended(agent: Running, backend: FakeBackend):
+async def test_processes_that_a_finished_job_left_behind_are_ended(agent: RunningAgent, backend: FakeBackend):
     worker = await agent.start()
     await backend.start(worker, "op", {"grandchild": True})
     report = await backend.report_of("op")
-    _, grandchild = await agent.marked("grandchild")
+    _, grandchild = await agent.wait_for_mark("grandchild")
     assert report.outcome is Outcome.COMPLETED
     assert not psutil.pid_exists(int(grandchild))
     assert any("left behind" in line.message for line in report.logs)
 
 
 @pytest.mark.parametrize(
-    ("parameters", "kind", "says"),
+    ("parameters", "error_class", "message"),
     [
-        ({"fail": "invalid"}, ErrorClass.INVALID, "There are no bars of AAPL in 1903."),
+        ({"fail": "invalid"}, ErrorClass.INVALID, "AAPL has no bars in 1903."),
         ({"fail": "crash"}, ErrorClass.JOB, "RuntimeError: it broke"),
         ({"fail": "long"}, ErrorClass.JOB, "characters cut"),
         ({"fail": "exit"}, ErrorClass.JOB, "exit status 5"),
@@ -65,8 +65,12 @@ async def test_what_a_finished_job_left_behind_is_ended(agent: Running, backend:
     ],
     ids=str,
 )
-async def test_a_failure_is_told_as_what_it_was_and_the_agent_goes_on(
-    agent: Running, backend: FakeBackend, parameters: dict[str, str], kind: ErrorClass, says: str
+async def test_a_failure_is_reported_with_its_class_and_the_agent_continues(
+    agent: RunningAgent,
+    backend: FakeBackend,
+    parameters: dict[str, str],
+    error_class: ErrorClass,
+    message: str,
 ):
     """lessons W11, W24 and W25"""
     worker = await agent.start()
@@ -74,50 +78,52 @@ async def test_a_failure_is_told_as_what_it_was_and_the_agent_goes_on(
     report = await backend.report_of("op")
     assert report.outcome is Outcome.FAILED
     assert report.error is not None
-    assert report.error.error_class is kind
-    assert says in report.error.message
+    assert report.error.error_class is error_class
+    assert message in report.error.message
     assert len(report.error.message) <= MAX_TEXT
-    assert (await backend.start(worker, "next"))[0] == 200, "who has reported is idle"
+    assert (await backend.start(worker, "next"))[0] == 200, "the agent is idle once it has reported"
     assert (await backend.report_of("next")).outcome is Outcome.COMPLETED
 
 
 async def test_sigterm_takes_a_checkpoint_reports_interrupted_and_deregisters(
-    agent: Running, backend: FakeBackend
+    agent: RunningAgent, backend: FakeBackend
 ):
     """lesson W30"""
     worker = await agent.start()
     await backend.start(worker, "op", {"until_cancelled": True})
-    await agent.has_begun()
-    begun = time.monotonic()
+    await agent.wait_until_started()
+    start = time.monotonic()
     assert await agent.end() == 0
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - start < 8
     assert backend.checkpoints[0][1].step == 7
     assert [report.outcome for report in backend.reports_of("op")] == [Outcome.INTERRUPTED]
-    assert [said.instance_id for said in backend.deregistrations] == [worker.instance_id]
+    assert [message.instance_id for message in backend.deregistrations] == [worker.instance_id]
 
 
-async def test_an_idle_agent_leaves_at_once(agent: Running, backend: FakeBackend):
+async def test_an_idle_agent_exits_at_once(agent: RunningAgent, backend: FakeBackend):
     await agent.start()
-    begun = time.monotonic()
+    start = time.monotonic()
     assert await agent.end(signal.SIGINT) == 0
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - start < 3
     assert len(backend.deregistrations) == 1
 
 
-async def test_a_job_that_hears_nothing_dies_with_its_agent(agent: Running, backend: FakeBackend):
+async def test_a_job_that_hears_nothing_dies_with_its_agent(agent: RunningAgent, backend: FakeBackend):
     worker = await agent.start()
     await backend.start(worker, "op", {"deaf": True})
-    _, _, job = await agent.marked("begun")
+    _, _, job = await agent.wait_for_mark("started")
     await agent.end(signal.SIGKILL)
     async with asyncio.timeout(5):
         while psutil.pid_exists(int(job)) and psutil.Process(int(job)).status() != psutil.STATUS_ZOMBIE:
             await asyncio.sleep(0.01)
 
 
-async def test_a_drained_agent_finishes_takes_nothing_new_and_leaves(agent: Running, backend: FakeBackend):
+async def test_a_drained_agent_finishes_accepts_nothing_new_and_exits(
+    agent: RunningAgent, backend: FakeBackend
+):
     worker = await agent.start()
     await backend.start(worker, "op", {"until_cancelled": True})
-    await agent.has_begun()
+    await agent.wait_until_started()
     status, health = await backend.ask(worker, "POST", "/drain")
     assert (status, health["draining"]) == (202, True)
     assert (await backend.start(worker, "another"))[0] == 503

@@ -1,4 +1,4 @@
-"""`/metrics` of an agent: valid, true, and known by its names."""
+"""The agent's `/metrics`: valid, correct, with stable names."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.agent.conftest import Running
+from tests.agent.conftest import RunningAgent
 from worker_agent.monitoring import nvidia_smi
 from worker_agent.monitoring.loop_lag import INTERVAL_S, LoopLag
 from worker_agent.monitoring.usage import Usage, measure_tree
@@ -21,23 +21,23 @@ from worker_agent.server.prometheus import CONTENT_TYPE, Family, render
 from worker_agent.testing import FakeBackend
 
 
-async def scraped(worker: Registration) -> dict[str, Metric]:
+async def scrape(worker: Registration) -> dict[str, Metric]:
     headers = {"Authorization": f"Bearer backend-{worker.instance_id}"}
     async with (
         aiohttp.ClientSession(headers=headers) as http,
-        http.get(f"{worker.endpoint_url}/metrics") as answer,
+        http.get(f"{worker.endpoint_url}/metrics") as response,
     ):
-        assert (answer.status, answer.headers["Content-Type"]) == (200, CONTENT_TYPE)
-        return {family.name: family for family in text_string_to_metric_families(await answer.text())}
+        assert (response.status, response.headers["Content-Type"]) == (200, CONTENT_TYPE)
+        return {family.name: family for family in text_string_to_metric_families(await response.text())}
 
 
 def value(families: dict[str, Metric], name: str, **labels: str) -> float:
-    (found,) = [s.value for s in families[name].samples if s.labels == labels]
-    return found
+    (sample,) = [s.value for s in families[name].samples if s.labels == labels]
+    return sample
 
 
-async def test_an_idle_agent_is_registered_and_has_no_job(agent: Running, backend: FakeBackend):
-    families = await scraped(await agent.start())
+async def test_an_idle_agent_is_registered_and_has_no_job(agent: RunningAgent, backend: FakeBackend):
+    families = await scrape(await agent.start())
     (info,) = families["ktrdr_agent_info"].samples
     assert (info.labels["worker_id"], info.labels["worker_type"]) == ("tester", "working")
     assert value(families, "ktrdr_agent_registered") == 1
@@ -52,13 +52,13 @@ async def test_an_idle_agent_is_registered_and_has_no_job(agent: Running, backen
     }  # fmt: skip
 
 
-async def test_a_job_and_what_it_started_are_measured_and_its_end_is_counted(
-    agent: Running, backend: FakeBackend
+async def test_a_job_is_measured_with_its_children_and_its_end_is_counted(
+    agent: RunningAgent, backend: FakeBackend
 ):
     worker = await agent.start()
     await backend.start(worker, "op", {"until_cancelled": True, "grandchild": True, "busy_s": 0.1})
-    await agent.marked("grandchild")
-    families = await scraped(worker)
+    await agent.wait_for_mark("grandchild")
+    families = await scrape(worker)
     assert value(families, "ktrdr_agent_busy") == 1
     assert value(families, "ktrdr_agent_job_processes") == 2
     assert value(families, "ktrdr_agent_job_cpu_seconds") > 0.05
@@ -66,40 +66,40 @@ async def test_a_job_and_what_it_started_are_measured_and_its_end_is_counted(
     await backend.ask(worker, "DELETE", "/api/v1/operations/op/cancel")
     await backend.report_of("op")
     await backend.until(lambda: backend.count("report") == 1)
-    families = await scraped(worker)
+    families = await scrape(worker)
     assert families["ktrdr_agent_job_processes"].samples == []
-    (ended,) = [s for s in families["ktrdr_agent_operations"].samples if s.labels["outcome"] == "cancelled"]
-    assert (ended.name, ended.value) == ("ktrdr_agent_operations_total", 1)
+    (cancelled,) = [
+        s for s in families["ktrdr_agent_operations"].samples if s.labels["outcome"] == "cancelled"
+    ]
+    assert (cancelled.name, cancelled.value) == ("ktrdr_agent_operations_total", 1)
 
 
-async def test_reading_the_figures_does_not_count_as_hearing_from_the_backend(
-    agent: Running, backend: FakeBackend
-):
+async def test_a_scrape_does_not_count_as_a_call_of_the_backend(agent: RunningAgent, backend: FakeBackend):
     worker = await agent.start()
     await backend.ask(worker, "GET", "/health")
-    before = value(await scraped(worker), "ktrdr_agent_backend_silence_seconds")
-    after = value(await scraped(worker), "ktrdr_agent_backend_silence_seconds")
+    before = value(await scrape(worker), "ktrdr_agent_backend_silence_seconds")
+    after = value(await scrape(worker), "ktrdr_agent_backend_silence_seconds")
     assert 0 < before < after
 
 
-async def test_a_report_that_waits_is_seen(agent: Running, backend: FakeBackend):
+async def test_an_undelivered_report_is_counted(agent: RunningAgent, backend: FakeBackend):
     worker = await agent.start()
     backend.enrolment_token, backend.tokens = "another", set()
     await backend.start(worker, "op")
     await backend.until(lambda: backend.count("report") > 0)
-    families = await scraped(worker)
+    families = await scrape(worker)
     assert value(families, "ktrdr_agent_outbox_reports") == 1
 
 
-def test_names_with_every_odd_character_survive_the_format():
-    odd = 'back\\slash "quote" new\nline é {}'
-    printed = render([Family("a", "gauge", odd, (({"label": odd}, 1.5), ({"label": "b"}, 1e-9)))])
-    (family,) = text_string_to_metric_families(printed)
-    assert [(s.labels["label"], s.value) for s in family.samples] == [(odd, 1.5), ("b", 1e-9)]
-    assert family.documentation == odd
+def test_special_characters_survive_the_format():
+    special = 'back\\slash "quote" new\nline é {}'
+    text = render([Family("a", "gauge", special, (({"label": special}, 1.5), ({"label": "b"}, 1e-9)))])
+    (family,) = text_string_to_metric_families(text)
+    assert [(s.labels["label"], s.value) for s in family.samples] == [(special, 1.5), ("b", 1e-9)]
+    assert family.documentation == special
 
 
-def test_processor_time_of_children_that_have_ended_counts():
+def test_processor_time_includes_children_that_have_ended():
     work = "import time\nwhile time.process_time() < 0.4: pass\n"
     script = (
         f"import subprocess as s, sys; s.run([sys.executable, '-c', {work!r}]); print('done', flush=True)"
@@ -111,32 +111,34 @@ def test_processor_time_of_children_that_have_ended_counts():
     assert parent.stdout is not None
     with parent:
         assert parent.stdout.readline() == b"done\n"
-        found = measure_tree(parent.pid)
+        usage = measure_tree(parent.pid)
         parent.stdin.close()
-    assert found is not None
-    assert found.cpu_s > 0.3
-    assert found.processes == 1
+    assert usage is not None
+    assert usage.cpu_s > 0.3
+    assert usage.processes == 1
     assert measure_tree(parent.pid) is None
     assert measure_tree(None) is None
 
 
-def test_gpu_memory_is_that_of_the_jobs_own_processes(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
+def test_gpu_memory_counts_the_jobs_own_processes(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
     tool = tmp_path / "nvidia-smi"
     tool.write_text(
         f"#!/bin/sh\necho '{os.getpid()}, 100'\necho '{os.getpid()}, 28'\necho '1, 500'\necho 'x, [N/A]'\n"
     )
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    told = nvidia_smi.memory_by_process()
-    assert told == {os.getpid(): 128 * 1024**2, 1: 500 * 1024**2}
-    found = measure_tree(os.getpid(), told)
-    assert isinstance(found, Usage)
-    assert found.gpu_bytes == 128 * 1024**2
-    assert measure_tree(os.getpid(), None).gpu_bytes is None, "unknown, not nought"
+    memory = nvidia_smi.memory_by_process()
+    assert memory == {os.getpid(): 128 * 1024**2, 1: 500 * 1024**2}
+    usage = measure_tree(os.getpid(), memory)
+    assert isinstance(usage, Usage)
+    assert usage.gpu_bytes == 128 * 1024**2
+    assert measure_tree(os.getpid(), None).gpu_bytes is None, "unknown, not zero"
 
 
 @pytest.mark.parametrize("script", ["exit 9", "sleep 5"])
-def test_a_tool_that_fails_or_hangs_says_nothing(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, script: str):
+def test_without_a_working_nvidia_smi_gpu_memory_is_unknown(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, script: str
+):
     tool = tmp_path / "nvidia-smi"
     tool.write_text(f"#!/bin/sh\nexec {script}\n" if script.startswith("sleep") else f"#!/bin/sh\n{script}\n")
     tool.chmod(0o755)
@@ -145,11 +147,11 @@ def test_a_tool_that_fails_or_hangs_says_nothing(tmp_path: Any, monkeypatch: pyt
     assert nvidia_smi.memory_by_process() is None
 
 
-async def test_a_loop_that_was_held_up_is_late():
+async def test_a_blocked_event_loop_shows_as_lag():
     lag = LoopLag()
     watching = asyncio.create_task(lag.watch())
     await asyncio.sleep(0)
-    time.sleep(INTERVAL_S + 0.3)  # what nobody may do in the loop
+    time.sleep(INTERVAL_S + 0.3)  # blocks the event loop
     while lag.worst_s == 0:
         await asyncio.sleep(0.01)
     watching.cancel()

@@ -1,4 +1,4 @@
-"""What an agent says of how far an operation is."""
+"""The agent's estimate of the remaining time."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from worker_agent.attempt.record import AttemptRecord
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Its `now` is what the agent takes for the time."""
+    """Set `now` to change the agent's time."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr("worker_agent.attempt.record.time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
@@ -21,7 +21,7 @@ def operation() -> AttemptRecord:
     return AttemptRecord("op", "t", 1, Path())
 
 
-def test_the_rest_is_told_by_the_pace_so_far_and_not_before_there_is_one(
+def test_the_remaining_time_is_estimated_from_the_pace_once_there_is_one(
     clock: SimpleNamespace, operation: AttemptRecord
 ) -> None:
     operation.set_progress({"percentage": 0})
@@ -33,10 +33,10 @@ def test_the_rest_is_told_by_the_pace_so_far_and_not_before_there_is_one(
     assert operation.progress.eta_seconds == pytest.approx(40, abs=1)
 
 
-def test_what_an_earlier_attempt_made_is_no_part_of_the_pace(
+def test_the_pace_excludes_the_progress_of_earlier_attempts(
     clock: SimpleNamespace, operation: AttemptRecord
 ) -> None:
-    """A resumed training says that it loads its bars, and then leaps to the epoch where it goes on."""
+    """A resumed training first reports that it loads bars, then starts at the epoch of its checkpoint."""
     operation.set_progress({"percentage": 1, "current_step": "loading bars"})
     clock.now = 3.0
     operation.set_progress({"percentage": 60, "steps_completed": 12, "steps_total": 20})

@@ -1,17 +1,15 @@
-"""What a job has done is not lost between the worker and the backend."""
+"""No result is lost between the worker and the backend."""
 
 import signal
 
 import psutil
 
-from tests.agent.conftest import Running
+from tests.agent.conftest import RunningAgent
 from worker_agent.protocol import Outcome
 from worker_agent.testing import FakeBackend, lose_answer, lose_request, status
 
 
-async def test_a_report_waits_through_an_outage_and_comes_once_it_is_over(
-    agent: Running, backend: FakeBackend
-):
+async def test_a_report_is_delivered_after_an_outage(agent: RunningAgent, backend: FakeBackend):
     """lesson W16"""
     worker = await agent.start()
     backend.instead["report"].extend(
@@ -24,8 +22,8 @@ async def test_a_report_waits_through_an_outage_and_comes_once_it_is_over(
     assert backend.count("report") == 5
 
 
-async def test_an_acknowledgement_that_is_lost_brings_the_same_report_again(
-    agent: Running, backend: FakeBackend
+async def test_a_report_is_repeated_when_its_acknowledgement_is_lost(
+    agent: RunningAgent, backend: FakeBackend
 ):
     worker = await agent.start()
     backend.instead["report"].append(lose_answer)
@@ -35,23 +33,25 @@ async def test_an_acknowledgement_that_is_lost_brings_the_same_report_again(
     assert first == second
 
 
-async def test_an_unacknowledged_report_survives_a_restart_of_the_agent(agent: Running, backend: FakeBackend):
+async def test_an_unacknowledged_report_survives_a_restart_of_the_agent(
+    agent: RunningAgent, backend: FakeBackend
+):
     worker = await agent.start()
     backend.instead["report"].extend([status(503)] * 1000)
     await backend.start(worker, "op", {"points": 3})
     await backend.until(lambda: backend.count("report") >= 1)
     await agent.end(signal.SIGKILL)
-    again = await agent.start()
-    assert [done.operation_id for done in again.completed_operations] == ["op"]
-    report = again.completed_operations[0].report
+    restarted = await agent.start()
+    assert [finished.operation_id for finished in restarted.completed_operations] == ["op"]
+    report = restarted.completed_operations[0].report
     assert report.outcome is Outcome.COMPLETED
-    assert report.instance_id == worker.instance_id != again.instance_id
+    assert report.instance_id == worker.instance_id != restarted.instance_id
     assert len(report.metrics) == 3
     assert len(report.logs) == 3
 
 
-async def test_a_refused_token_leads_to_a_new_registration_and_then_the_report(
-    agent: Running, backend: FakeBackend
+async def test_after_a_rejected_token_it_registers_again_and_delivers_the_report(
+    agent: RunningAgent, backend: FakeBackend
 ):
     worker = await agent.start()
     backend.tokens.clear()
@@ -60,10 +60,10 @@ async def test_a_refused_token_leads_to_a_new_registration_and_then_the_report(
     assert len(backend.registrations) == 2
 
 
-async def test_a_report_whose_attempt_counts_no_more_is_dropped(agent: Running, backend: FakeBackend):
+async def test_a_report_of_an_outdated_attempt_is_dropped(agent: RunningAgent, backend: FakeBackend):
     """lesson W9"""
     worker = await agent.start()
-    backend.instead["report"].append(status(409, "an old fence"))
+    backend.instead["report"].append(status(409, "outdated attempt"))
     await backend.start(worker, "op")
     await backend.until(lambda: backend.count("report") == 1)
     await backend.start(worker, "next")
@@ -71,10 +71,10 @@ async def test_a_report_whose_attempt_counts_no_more_is_dropped(agent: Running, 
     assert backend.reports_of("op") == []
 
 
-async def test_metrics_and_logs_that_were_pulled_are_not_reported_again(agent: Running, backend: FakeBackend):
+async def test_pulled_metrics_and_logs_are_not_reported_again(agent: RunningAgent, backend: FakeBackend):
     worker = await agent.start()
     await backend.start(worker, "op", {"points": 5, "until_cancelled": True})
-    await agent.has_begun()
+    await agent.wait_until_started()
     pulled: list[dict[str, object]] = []
     while len(pulled) < 5:
         cursor = pulled[-1]["seq"] if pulled else 0
@@ -88,22 +88,22 @@ async def test_metrics_and_logs_that_were_pulled_are_not_reported_again(agent: R
     assert len(report.logs) == 5
 
 
-async def test_while_the_job_runs_its_progress_is_there_to_see(agent: Running, backend: FakeBackend):
+async def test_progress_is_available_while_the_job_runs(agent: RunningAgent, backend: FakeBackend):
     worker = await agent.start()
     await backend.start(worker, "op", {"until_cancelled": True})
-    await agent.has_begun()
-    shown: dict[str, object] = {}
-    while shown.get("percentage") != 40.0:
+    await agent.wait_until_started()
+    progress: dict[str, object] = {}
+    while progress.get("percentage") != 40.0:
         _, operation = await backend.ask(worker, "GET", "/api/v1/operations/op")
-        shown = operation["progress"]
-    assert shown["current_step"] == "working"
-    assert (shown["steps_completed"], shown["steps_total"]) == (4, 10)
+        progress = operation["progress"]
+    assert progress["current_step"] == "working"
+    assert (progress["steps_completed"], progress["steps_total"]) == (4, 10)
     assert (await backend.ask(worker, "GET", "/api/v1/operations/unknown"))[0] == 404
     assert (await backend.ask(worker, "DELETE", "/api/v1/operations/op/cancel?attempt=2"))[0] == 409
     assert (await backend.ask(worker, "GET", "/api/v1/operations/op/logs?cursor=-1"))[0] == 422
 
 
-async def test_the_idle_agent_is_small(agent: Running, backend: FakeBackend):
+async def test_an_idle_agent_uses_little_memory(agent: RunningAgent, backend: FakeBackend):
     await agent.start()
     assert agent.process is not None
     assert psutil.Process(agent.process.pid).memory_info().rss < 80 * 2**20

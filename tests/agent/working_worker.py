@@ -1,4 +1,4 @@
-"""A worker whose job does what a test tells it, in its own process."""
+"""A worker whose job behaves as the test's parameters request."""
 
 import os
 import signal
@@ -19,15 +19,15 @@ class Parameters(BaseModel):
 
     until_cancelled: bool = False
     deaf: bool = False
-    """Sees no wish to end and ignores SIGTERM."""
+    """Never checks for cancellation, and ignores SIGTERM."""
     grandchild: bool = False
-    """Leaves a process in a session of its own."""
+    """Leaves a process in another session behind."""
     busy_s: float = 0.0
-    """Processor time that it has used when it says that it has begun."""
+    """Processor time to use before the mark `started`."""
     fail: str = ""
     """invalid, crash, long, exit, memory, nan"""
     die: str = ""
-    """A signal's name, sent to itself."""
+    """The name of a signal that the job sends to itself."""
     points: int = 0
     artifact: str = ""
 
@@ -41,7 +41,7 @@ class WorkingWorker(WorkerAPIBase):
     def run(self, parameters: Parameters, job: Job) -> dict[str, Any]:
         while time.process_time() < parameters.busy_s:
             pass
-        mark("begun", job.attempt, os.getpid())
+        mark("started", job.attempt, os.getpid())
         if parameters.grandchild:
             child = subprocess.Popen(
                 [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
@@ -66,7 +66,7 @@ class WorkingWorker(WorkerAPIBase):
             job.checkpoint(7, {"state.txt": b"seven"})
         resumed = job.resume.files["state.txt"].decode() if job.resume else None
         inputs = {name: path.read_text() for name, path in job.inputs.items()}
-        mark("ended", job.attempt)
+        mark("finished", job.attempt)
         return {"attempt": job.attempt, "inputs": inputs, "resumed": resumed}
 
 
@@ -78,10 +78,10 @@ def mark(*words: object) -> None:
         file.write(" ".join(str(word) for word in words) + "\n")
 
 
-def fail(how: str) -> None:
-    match how:
+def fail(kind: str) -> None:
+    match kind:
         case "invalid":
-            raise InvalidInput("There are no bars of AAPL in 1903.")
+            raise InvalidInput("AAPL has no bars in 1903.")
         case "crash":
             raise RuntimeError("it broke")
         case "long":

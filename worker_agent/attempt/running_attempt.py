@@ -80,7 +80,7 @@ class RunningAttempt:
         except (NoSuchFile, Corrupt) as error:
             return failure_report(self.record, instance_id, f"Could not fetch an input: {error}.")
         except (BackendError, OSError) as error:
-            return self._interrupted(f"could not fetch an input: {error}")
+            return self._interruption(f"could not fetch an input: {error}")
         if (stop := self._requested_stop()) is not None:
             return stop_report(self.record, instance_id, stop)
         assignment = Assignment(
@@ -107,7 +107,7 @@ class RunningAttempt:
         if orphans:
             self.record.add_log(f"Ended {orphans} processes that the job left behind.", LogLevel.WARNING)
         if await self._ended_with_agent(ending, helpers):
-            return self._interrupted("the worker's processes were ended")
+            return self._interruption("the worker's processes were ended")
         return await asyncio.to_thread(
             final_report, self.record, self.services.instance_id, ending, self._requested_stop()
         )
@@ -126,7 +126,7 @@ class RunningAttempt:
                 await asyncio.wait_for(leaving.wait(), SIGNAL_GAP_S)
         return leaving.is_set() or not await asyncio.to_thread(process_tree.all_alive, helpers)
 
-    def _interrupted(self, reason: str) -> Report:
+    def _interruption(self, reason: str) -> Report:
         return stop_report(self.record, self.services.instance_id, Stop(reason, Outcome.INTERRUPTED))
 
     def _requested_stop(self) -> Stop | None:

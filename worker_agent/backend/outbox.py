@@ -97,7 +97,7 @@ class Outbox:
             if entry.finished.operation_id == operation_id:
                 self._remove(name)
 
-    def finished(self) -> tuple[FinishedOperation, ...]:
+    def finished_operations(self) -> tuple[FinishedOperation, ...]:
         return tuple(entry.finished for entry in self.entries.values())
 
     async def wait_until_empty(self, timeout_s: float) -> bool:

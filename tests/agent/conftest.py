@@ -15,7 +15,8 @@ from worker_agent.protocol import Registration
 from worker_agent.testing import FakeBackend
 
 TOKEN = "enrolment-token-of-the-tests"
-EXIT_TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
+"""For whatever must happen; only a failure takes so long."""
 
 
 @dataclass
@@ -46,7 +47,7 @@ class RunningAgent:
                 ],
                 env={
                     **os.environ, "KTRDR_WORKER_TOKEN": TOKEN, "MARKS": str(self.directory / "marks"),
-                    "KTRDR_SHUTDOWN_GRACE_S": "3", **self.environment, **environment,
+                    "KTRDR_SHUTDOWN_GRACE_S": "30", **self.environment, **environment,
                 },
                 stdout=log,
                 stderr=log,
@@ -55,19 +56,19 @@ class RunningAgent:
     async def start(self, **environment: str) -> Registration:
         self.registered = len(self.backend.registrations)
         self.launch(**environment)
-        return await self.backend.worker("tester", times=self.registered + 1)
+        return await self.backend.worker("tester", self.registered + 1, TIMEOUT_S)
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return await asyncio.to_thread(self.process.wait, EXIT_TIMEOUT_S)
+        return await asyncio.to_thread(self.process.wait, TIMEOUT_S)
 
     async def wait_until_started(self, times: int = 1) -> None:
         await self.wait_for_mark("started", times)
 
     async def wait_for_mark(self, word: str, times: int = 1) -> list[str]:
         """Wait until the job has written the mark so often; return its words. Polls, since the job is another process."""
-        async with asyncio.timeout(EXIT_TIMEOUT_S):
+        async with asyncio.timeout(TIMEOUT_S):
             while len(marks := [mark for mark in self.marks if mark[0] == word]) < times:
                 await asyncio.sleep(0.01)
         return marks[-1]
@@ -75,7 +76,7 @@ class RunningAgent:
 
 @pytest.fixture
 async def backend() -> AsyncIterator[FakeBackend]:
-    async with FakeBackend(TOKEN, health_interval_s=1.0, cancel_grace_s=0.3) as fake_backend:
+    async with FakeBackend(TOKEN, health_interval_s=60.0, cancel_grace_s=30.0) as fake_backend:
         yield fake_backend
 
 
@@ -85,4 +86,4 @@ async def agent(backend: FakeBackend, tmp_path: Path) -> AsyncIterator[RunningAg
     yield running
     if running.process is not None and running.process.poll() is None:
         running.process.kill()
-        await asyncio.to_thread(running.process.wait, EXIT_TIMEOUT_S)
+        await asyncio.to_thread(running.process.wait, TIMEOUT_S)

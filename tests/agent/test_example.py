@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.conftest import EXIT_TIMEOUT_S, TOKEN
+from tests.agent.conftest import TIMEOUT_S, TOKEN
 from worker_agent.protocol import CheckpointRef, Outcome, Registration
 from worker_agent.testing import FakeBackend
 
@@ -28,7 +28,7 @@ async def echo(backend: FakeBackend, tmp_path: Path) -> AsyncIterator[Registrati
     )  # fmt: skip
     yield await backend.worker("echo")
     process.terminate()
-    assert await asyncio.to_thread(process.wait, EXIT_TIMEOUT_S) == 0
+    assert await asyncio.to_thread(process.wait, TIMEOUT_S) == 0
 
 
 async def test_it_echoes_with_progress_metrics_and_an_artifact(

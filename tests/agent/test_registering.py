@@ -1,5 +1,6 @@
 """An agent tries to register until it succeeds, and again when the backend has forgotten it."""
 
+import asyncio
 import socket
 
 import pytest
@@ -54,6 +55,7 @@ async def test_a_redirect_to_https_is_logged_with_the_setting_to_change(
 
 async def test_it_registers_again_when_the_backend_is_silent(agent: RunningAgent, backend: FakeBackend):
     """The fake backend makes no health checks; after three intervals the agent registers again."""
+    backend.health_interval_s = 0.5
     first = await agent.start()
     second = await backend.worker("tester", times=2)
     assert second.instance_id == first.instance_id
@@ -63,12 +65,13 @@ async def test_a_busy_agent_announces_its_operation_and_stops_it_on_request(
     agent: RunningAgent, backend: FakeBackend
 ):
     """lesson W32"""
+    backend.health_interval_s = 0.5
     worker = await agent.start()
     await backend.start(worker, "op", {"until_cancelled": True})
     await agent.wait_until_started()
     backend.stop_at_registration = (RunningOperation(operation_id="op", attempt=1),)
-    second = await backend.worker("tester", times=2)
-    assert second.current_operation == RunningOperation(operation_id="op", attempt=1)
+    await backend.until(lambda: backend.registrations[-1].current_operation is not None)
+    assert backend.registrations[-1].current_operation == RunningOperation(operation_id="op", attempt=1)
     assert (await backend.report_of("op")).outcome == "cancelled"
 
 
@@ -81,6 +84,7 @@ async def test_it_starts_before_the_backend(agent: RunningAgent, backend: FakeBa
     assert agent.process is not None
     while "cannot register yet" not in agent.log:
         assert agent.process.poll() is None
+        await asyncio.sleep(0.02)
     assert await agent.end() == 0
 
 
@@ -103,6 +107,7 @@ async def test_a_call_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch, back
 
 
 async def test_a_warning_of_the_backend_is_logged_once(agent: RunningAgent, backend: FakeBackend):
+    backend.health_interval_s = 0.5
     backend.warning = "protocol 1 is too old, upgrade the worker"
     await agent.start()
     await backend.worker("tester", times=3)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent.conftest import RunningAgent
+from tests.agent.conftest import TIMEOUT_S, RunningAgent
 from worker_agent.testing import FakeBackend
 from worker_agent.trace import Trace, valid_request_id, valid_traceparent
 
@@ -84,7 +84,7 @@ class _Raw:
 async def test_an_unknown_log_format_is_an_error_at_start(agent: RunningAgent):
     agent.launch(KTRDR_LOG_FORMAT="xml")
     assert agent.process is not None
-    assert agent.process.wait(15) == 1
+    assert agent.process.wait(TIMEOUT_S) == 1
     assert "KTRDR_LOG_FORMAT=xml cannot be used: it must be console or json" in agent.log
 
 

@@ -68,7 +68,7 @@ class Outbox:
     async def add(self, entry: OutboxEntry) -> None:
         """Store the entry on disk and queue it. Raises OSError; the entry is then kept in memory only.
 
-        Delivery starts with the event loop's next step, never before the caller's own next line. Whoever receives
+        Delivery starts with the event loop's next step, never before the caller's own next line. Anyone who receives
         the report may therefore rely on the effects of that line.
         """
         name = f"{entry.finished.operation_id}.{entry.finished.report.attempt}.json"

@@ -16,7 +16,8 @@ from worker_agent.trace import REQUEST_ID_HEADER, TRACEPARENT_HEADER
 
 Answer = Callable[[web.Request, Callable[[], Awaitable[web.StreamResponse]]], Awaitable[web.StreamResponse]]
 """Creates a response. The second argument calls the regular handler."""
-WAIT_S = 20.0
+WAIT_S = 60.0
+"""For events that must happen; only a failing test waits so long."""
 
 
 def status(code: int, text: str = "") -> Answer:

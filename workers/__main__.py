@@ -1,28 +1,28 @@
-"""`python -m workers backtest|training [flags]`; without the first argument WORKER_TYPE decides."""
+"""Start a worker: `python -m workers backtest|training [flags]`. Without the argument, WORKER_TYPE selects it."""
 
 import os
 import sys
 
 from worker_agent.base import WorkerAPIBase
 
-NAMES = {"backtest": "backtesting", "backtesting": "backtesting", "training": "training"}
+WORKER_TYPES = {"backtest": "backtesting", "backtesting": "backtesting", "training": "training"}
 
 
 def main(arguments: list[str]) -> None:
     if arguments and not arguments[0].startswith("-"):
-        wish, arguments = arguments[0], arguments[1:]
+        requested, arguments = arguments[0], arguments[1:]
     else:
-        wish = os.environ.get("WORKER_TYPE", "")
-    kind = NAMES.get(wish)
-    if kind is None:
-        said = f"{wish!r} is neither" if wish else "say which:"
-        raise SystemExit(f"{said} backtest or training (python -m workers backtest|training, or WORKER_TYPE)")
-    worker(kind).main(arguments)
+        requested = os.environ.get("WORKER_TYPE", "")
+    worker_type = WORKER_TYPES.get(requested)
+    if worker_type is None:
+        problem = f"unknown worker type {requested!r}" if requested else "no worker type"
+        raise SystemExit(f"{problem}: run python -m workers backtest|training, or set WORKER_TYPE")
+    worker_class(worker_type).main(arguments)
 
 
-def worker(kind: str) -> type[WorkerAPIBase]:
-    """Imported only when chosen: a worker that backtests loads no training code."""
-    if kind == "training":
+def worker_class(worker_type: str) -> type[WorkerAPIBase]:
+    """Import the worker only when it is selected, so that a backtest worker does not load training code."""
+    if worker_type == "training":
         from workers.training import TrainingWorker
 
         return TrainingWorker

@@ -1,4 +1,4 @@
-"""The worker that backtests strategies, and imports and checks market data."""
+"""The worker that runs backtests and imports market data."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def import_data(worker: "BacktestWorker", parameters: ImportParameters, job: Job
 
 
 class BacktestWorker(WorkerAPIBase):
-    """Backtests trained strategies, and imports market data."""
+    """Runs backtests of trained strategies and imports market data."""
 
     worker_type = "backtesting"
     operations = (
@@ -28,5 +28,5 @@ class BacktestWorker(WorkerAPIBase):
         OperationSpec("data_import", "/data-imports/start", ImportParameters, import_data),
     )
     default_port = 5003
-    # The last needs torch; where that is not installed, the fork server goes on without it.
+    # The last module needs torch; the fork server skips it if torch is not installed.
     preload = ("workers.backtesting.run", "workers.market_data.importing", "workers.learning.model_files")

@@ -1,4 +1,4 @@
-"""What made a result: enough to make it again, and to see why another one differs."""
+"""Record the origin of a result: enough to reproduce it, and to explain why another one differs."""
 
 import hashlib
 import platform
@@ -14,18 +14,22 @@ PACKAGES = ("numpy", "pandas", "numba", "TA-Lib", "torch", "pyarrow", "safetenso
 
 @cache
 def code_version() -> str:
-    """SHA-256 over the source of the workers and the agent, its first 16 digits: the same wherever it is installed."""
+    """Return the first 16 digits of a SHA-256 over the source of the workers and the agent.
+
+    It does not depend on the place of installation.
+    """
     digest = hashlib.sha256()
-    here = Path(__file__).resolve().parent
-    for room in (here, here.parent / "worker_agent"):
+    workers_dir = Path(__file__).resolve().parent
+    for room in (workers_dir, workers_dir.parent / "worker_agent"):
         for path in sorted(room.rglob("*.py")):
-            digest.update(f"{path.relative_to(here.parent)}\n".encode())
+            digest.update(f"{path.relative_to(workers_dir.parent)}\n".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 @cache
 def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that affect results."""
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -41,7 +45,7 @@ def file_sha256(path: Path) -> str:
 
 
 def data_hashes(inputs: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of each `bars/SYMBOL/TIMEFRAME.parquet`, by `SYMBOL/TIMEFRAME`."""
+    """Return the SHA-256 of each `bars/SYMBOL/TIMEFRAME.parquet`, by `SYMBOL/TIMEFRAME`."""
     return {
         name.removeprefix("bars/").removesuffix(".parquet"): file_sha256(path)
         for name, path in sorted(inputs.items())
@@ -57,6 +61,7 @@ def provenance(
     device: str,
     model_sha256: str | None = None,
 ) -> dict[str, Any]:
+    """Return the provenance of a result, as stored with it."""
     return {
         "strategy_sha256": strategy_sha256,
         "data_sha256": data,

@@ -11,7 +11,7 @@ HAS_GPU = shutil.which("nvidia-smi") is not None or sys.platform == "darwin"
 
 
 class TrainingWorker(WorkerAPIBase):
-    """Trains the model of a strategy, on the GPU where there is one."""
+    """Trains the model of a strategy, on the GPU if there is one."""
 
     worker_type = "training"
     operation_type = "training"

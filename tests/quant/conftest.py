@@ -1,4 +1,4 @@
-"""As in the process of a job, torch has one thread here: on a busy machine its threads wait for each other."""
+"""Limit torch to one thread, as in the process of a job: on a busy machine its threads wait for each other."""
 
 import torch
 

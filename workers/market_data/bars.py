@@ -1,7 +1,8 @@
-"""Bars: the one shape of market data, and its Parquet file.
+"""The shape of market data (bars) and its Parquet file.
 
-A `DataFrame` with float64 columns `open high low close volume` (and `spread`, in price, where the source had it),
-indexed by `time`: the bar's open, UTC, strictly increasing. `attrs["calendar"]` names the market's sessions.
+Bars are a `DataFrame` with float64 columns `open high low close volume` (and `spread`, in price, if the source has
+it). The index `time` is the opening time of each bar: UTC, strictly increasing. `attrs["calendar"]` names the trading
+calendar.
 """
 
 import io
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from workers.market_data.errors import MarketDataError
 from workers.market_data.sessions import unix_nanoseconds
+from workers.strategy.quoting import shorten
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
@@ -23,21 +25,21 @@ _CALENDAR_KEY = b"ktrdr.calendar"
 
 
 def check_shape(bars: pd.DataFrame) -> pd.DataFrame:
-    """`bars` itself. Raises `MarketDataError` where it has not the shape above or no rows."""
+    """Return `bars` unchanged. Raises `MarketDataError` if they do not have the shape above or are empty."""
     missing = [name for name in COLUMNS if name not in bars.columns]
     if missing:
-        raise MarketDataError(f"bars lack the columns {', '.join(missing)}")
+        raise MarketDataError(f"the bars have no column {', '.join(missing)}")
     if not isinstance(bars.index, pd.DatetimeIndex) or str(bars.index.tz) != "UTC":
-        raise MarketDataError("bars must be indexed by UTC times")
+        raise MarketDataError("the bars must be indexed by UTC times")
     if not len(bars):
-        raise MarketDataError("there are no bars")
+        raise MarketDataError("the data contain no bars")
     if not (np.diff(unix_nanoseconds(bars.index)) > 0).all():
-        raise MarketDataError("the times of the bars are not strictly increasing")
+        raise MarketDataError("the times of the bars must be strictly increasing")
     return bars
 
 
 def bars_as_bytes(bars: pd.DataFrame) -> bytes:
-    """`bars` as a Parquet file, with their calendar; the same bars make the same bytes."""
+    """Return `bars` and their calendar as a Parquet file; equal bars give equal bytes."""
     check_shape(bars)
     names = [*COLUMNS, *(name for name in OPTIONAL_COLUMNS if name in bars.columns)]
     arrays = [pa.array(unix_nanoseconds(pd.DatetimeIndex(bars.index)), pa.timestamp("ns", tz="UTC"))]
@@ -55,11 +57,13 @@ def write_bars(bars: pd.DataFrame, path: Path) -> None:
 
 
 def read_bars(path: Path) -> pd.DataFrame:
-    """The bars that `write_bars` stored. Raises `MarketDataError` for another file."""
+    """Read bars stored by `write_bars`. Raises `MarketDataError` for any other file."""
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise MarketDataError(f"{path.name} is no Parquet file of bars: {error}") from error
+        raise MarketDataError(
+            f"{path.name} is not a valid Parquet bar file: {shorten(str(error))}"
+        ) from error
     if "time" not in table.column_names:
         raise MarketDataError(f"{path.name} has no column time")
     columns = {

@@ -1,4 +1,4 @@
-"""Which calendar the times of some bars follow."""
+"""Find the trading calendar that the times of bars follow."""
 
 import numpy as np
 import pandas as pd
@@ -17,24 +17,24 @@ from workers.market_data.sessions import (
 )
 
 EXCHANGES = ("XNYS", "XLON", "XETR", "XPAR", "XTKS", "XHKG", "XTSE", "XASX", "XSHG", "XBOM")
-"""Tried in this order where the bars have sessions of a day."""
+"""Tried in this order if the bars have daily sessions."""
 
 _MUST_AGREE = 0.985
-"""Share of days that the bars and an exchange must have in common."""
+"""Minimum share of days that the bars and an exchange must have in common."""
 _FEWEST_DAYS = 15
 _EARLY = NANOSECONDS_A_DAY // 24
-"""The bar in which a session opens may have begun an hour before (14:00 to 15:00 where New York opens at 14:30)."""
+"""The first bar of a session may start up to an hour early (14:00 to 15:00 when New York opens at 14:30)."""
 _SATURDAY = 5
 
 
 def calendar_of(bars: pd.DataFrame) -> str:
-    """Name of the calendar stored with `bars`, or the one that their times fit."""
+    """Return the calendar stored with `bars`, or else the one that their times fit best."""
     return str(bars.attrs.get("calendar") or infer_calendar(pd.DatetimeIndex(bars.index)))
 
 
 def infer_calendar(index: pd.DatetimeIndex) -> str:
-    """The calendar that the bars' times fit best: `24/7` with Saturdays, `fx` with Sunday evenings, an exchange
-    where its holidays are kept, else `weekdays`."""
+    """Return the calendar that fits the bars best: `24/7` if there are Saturdays, `fx` if there are Sunday evenings, an
+    exchange if the bars keep its holidays, else `weekdays`."""
     opens = unix_nanoseconds(index)
     days = np.unique(midnights(opens))
     weekday = (days - mondays(days)) // NANOSECONDS_A_DAY
@@ -45,7 +45,7 @@ def infer_calendar(index: pd.DatetimeIndex) -> str:
         return FOREX
     if len(days) < _FEWEST_DAYS or _is_weekly(days):
         return WEEKDAYS
-    # Of equals the first wins: dates alone are no evidence of an exchange, hours of trading are.
+    # On a tie the first wins. Dates alone do not identify an exchange; trading hours do.
     candidates = (*EXCHANGES, WEEKDAYS) if intraday else (WEEKDAYS, *EXCHANGES)
     agreement = {name: _agreement(name, opens, intraday) for name in candidates}
     best = max(candidates, key=lambda name: agreement[name])
@@ -57,8 +57,8 @@ def _is_weekly(days: UnixNanoseconds) -> bool:
 
 
 def _agreement(calendar: str, opens: UnixNanoseconds, intraday: bool) -> float:
-    """Days that the bars and the calendar share, as a fraction of the days that either has; of intraday bars,
-    times the share of them that lies in the hours of trading."""
+    """Return the days in both the bars and the calendar as a fraction of the days in either; for intraday bars,
+    multiplied by the share of bars within trading hours."""
     try:
         sessions = Sessions.covering(calendar, int(opens[0]), int(opens[-1]))
     except MarketDataError:

@@ -1,4 +1,4 @@
-"""What makes a file unusable: rows that no market can have printed. Nothing is repaired."""
+"""Reject files with rows that no market can have produced. Nothing is repaired."""
 
 import numpy as np
 import pandas as pd
@@ -10,28 +10,27 @@ from workers.market_data.sessions import unix_nanoseconds
 from workers.market_data.timeframes import nanoseconds
 
 _ROUNDING = 1e-6
-"""Relative difference between prices that the writing of decimals explains."""
+"""Relative difference between prices that can come from rounding to decimals."""
 _MOST_SHORTER = 0.2
-"""Share of bars that may follow the one before sooner than the timeframe says (a session's first half hour)."""
+"""Share of bars that may follow the previous one sooner than the timeframe (such as a first half hour)."""
 
 
 def check_order(index: pd.DatetimeIndex, lines: Lines) -> None:
-    """Raises `MarketDataError` naming the rows whose time is not after the one before."""
+    """Raise `MarketDataError` with the rows whose time is not later than the previous one."""
     steps = np.diff(unix_nanoseconds(index))
     if len(steps) and (steps < 0).all():
-        raise MarketDataError("the rows run from the newest to the oldest; sort them by ascending time")
+        raise MarketDataError("the rows run from newest to oldest; sort them by ascending time")
     texts = index.strftime("%Y-%m-%d %H:%M:%S")
-    later = np.concatenate(([False], steps == 0))
-    reject_rows(later, lines, "times stand twice", texts)
-    reject_rows(np.concatenate(([False], steps < 0)), lines, "times go back", texts)
+    reject_rows(np.concatenate(([False], steps == 0)), lines, "duplicate time", texts)
+    reject_rows(np.concatenate(([False], steps < 0)), lines, "time earlier than the previous row", texts)
 
 
 def check_prices(bars: pd.DataFrame, lines: Lines) -> None:
-    """Raises `MarketDataError` naming rows with missing, infinite, zero or negative prices, negative volume, or a
-    high and a low that do not enclose open and close."""
+    """Raise `MarketDataError` with the rows that have missing, infinite, zero or negative prices, negative volume, or
+    an open or close outside high and low."""
     for name in (*PRICES, "volume"):
         values = bars[name].to_numpy()
-        reject_rows(~np.isfinite(values), lines, f"{name} is missing or no number")
+        reject_rows(~np.isfinite(values), lines, f"{name} is missing or not a number")
         if name != "volume":
             reject_rows(values <= 0.0, lines, f"{name} is zero or negative", values)
     reject_rows(bars["volume"].to_numpy() < 0.0, lines, "volume is negative")
@@ -44,14 +43,14 @@ def check_prices(bars: pd.DataFrame, lines: Lines) -> None:
 
 
 def check_spacing(index: pd.DatetimeIndex, timeframe: str) -> None:
-    """Raises `MarketDataError` where the bars follow each other in another rhythm than `timeframe`."""
+    """Raise `MarketDataError` if the spacing of the bars does not match `timeframe`."""
     steps = np.diff(unix_nanoseconds(index))
     if not len(steps):
         return
     length = nanoseconds(timeframe)
     values, counts = np.unique(steps, return_counts=True)
     usual = pd.Timedelta(int(values[np.argmax(counts)]))
-    # A day or a week is an hour shorter when the clocks go forward.
+    # A day or a week is an hour shorter when clocks go forward.
     shorter = float(np.mean(steps < length * 0.95))
     if shorter > _MOST_SHORTER or usual > pd.Timedelta(length) * 1.05:
-        raise MarketDataError(f"these are no {timeframe} bars: most follow the one before after {usual}")
+        raise MarketDataError(f"these are not {timeframe} bars: most bars are {usual} apart")

@@ -1,7 +1,7 @@
-"""Market data that cannot be used."""
+"""The error for invalid market data."""
 
 from worker_agent.protocol import InvalidInput
 
 
 class MarketDataError(InvalidInput):
-    """The market data cannot be used. The message names what and where."""
+    """The market data are invalid. The message names the problem and its place."""

@@ -1,4 +1,4 @@
-"""The operation `data_import`: check an uploaded file of bars and store it as Parquet with a quality report."""
+"""Run a `data_import` operation: check an uploaded bar file and store it as Parquet with a quality report."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ __all__ = ["ImportParameters", "run_import"]
 
 
 class Job(Protocol):
-    """What an import needs of the job it runs in."""
+    """The part of a job that an import uses."""
 
     @property
     def inputs(self) -> Mapping[str, Path]: ...
@@ -35,20 +35,20 @@ class Job(Protocol):
 
 
 def run_import(parameters: ImportParameters, job: Job) -> dict[str, Any]:
-    """The operation's result; artifacts `bars.parquet` and `quality.json`. Raises `MarketDataError`."""
+    """Import the file and return the result; stores `bars.parquet` and `quality.json`. Raises `MarketDataError`."""
     if "raw" not in job.inputs:
-        raise MarketDataError("the import has no file")
+        raise MarketDataError("the import has no uploaded file")
     job.progress(5, step="reading the file")
     imported = read_file(job.inputs["raw"], parameters)
     bars = imported.bars
     job.progress(60, step="checking the bars")
     bars.attrs["calendar"] = infer_calendar(pd.DatetimeIndex(bars.index))
-    report = _report(imported, parameters)
+    report = _quality_report(imported, parameters)
     content = bars_as_bytes(bars)
     job.progress(90, step="storing the bars")
     job.artifact("bars.parquet", content)
     job.artifact("quality.json", json.dumps(report, allow_nan=False).encode())
-    job.log(_sentence(parameters, bars, report))
+    job.log(_summary(parameters, bars, report))
     return {
         "symbol": parameters.symbol,
         "timeframe": parameters.timeframe,
@@ -61,7 +61,7 @@ def run_import(parameters: ImportParameters, job: Job) -> dict[str, Any]:
     }
 
 
-def _report(imported: ImportedBars, parameters: ImportParameters) -> dict[str, Any]:
+def _quality_report(imported: ImportedBars, parameters: ImportParameters) -> dict[str, Any]:
     calendar = imported.bars.attrs["calendar"]
     return {
         "layout": imported.layout,
@@ -73,9 +73,9 @@ def _report(imported: ImportedBars, parameters: ImportParameters) -> dict[str, A
     }
 
 
-def _sentence(parameters: ImportParameters, bars: pd.DataFrame, report: dict[str, Any]) -> str:
+def _summary(parameters: ImportParameters, bars: pd.DataFrame, report: dict[str, Any]) -> str:
     return (
         f"{parameters.symbol} {parameters.timeframe}: {len(bars)} bars from {bars.index[0]:%Y-%m-%d} to "
-        f"{bars.index[-1]:%Y-%m-%d} in the sessions of {report['calendar']}; {report['gaps']} gaps "
+        f"{bars.index[-1]:%Y-%m-%d}, calendar {report['calendar']}, {report['gaps']} gaps "
         f"({report['missing']} bars), {report['spikes']} spikes, {report['suspected_splits']} suspected splits"
     )

@@ -1,4 +1,4 @@
-"""How good market data is: what is missing or looks odd. Reported with counts, never repaired."""
+"""Report the quality of market data: missing and suspicious bars. Nothing is repaired."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from workers.market_data.sessions import Sessions, UnixNanoseconds, mondays, uni
 from workers.market_data.timeframes import close_times, is_intraday, nanoseconds
 
 LISTED = 500
-"""Findings of one kind that are listed; all are counted."""
+"""Maximum number of findings listed per kind; all are counted."""
 
 _SPIKE_DEVIATIONS = 15.0
 _SPIKE_LEAST = 0.05
@@ -22,18 +22,18 @@ Floats = npt.NDArray[np.float64]
 
 
 def examine(bars: pd.DataFrame, timeframe: str, calendar: str) -> dict[str, Any]:
-    """JSON-ready report: counts by name, and under `listed` the first findings of each kind with their times."""
+    """Return a JSON-ready report: counts by name, and under `listed` the first findings of each kind with their times."""
     index = pd.DatetimeIndex(bars.index)
-    absent = missing_between(index, timeframe, calendar)
-    gaps = np.flatnonzero(absent)
+    missing = missing_between(index, timeframe, calendar)
+    gaps = np.flatnonzero(missing)
     steps = _overnight_steps(bars)
     splits = _suspected_splits(steps)
     spikes = np.setdiff1d(_spikes(bars), splits)
     volume = bars["volume"].to_numpy()
     return {
         "gaps": len(gaps),
-        "missing": int(absent.sum()),
-        "longest_gap_bars": int(absent.max(initial=0)),
+        "missing": int(missing.sum()),
+        "longest_gap_bars": int(missing.max(initial=0)),
         "spikes": len(spikes),
         "suspected_splits": len(splits),
         "zero_volume": int((volume == 0.0).sum()) if volume.any() else 0,
@@ -41,8 +41,8 @@ def examine(bars: pd.DataFrame, timeframe: str, calendar: str) -> dict[str, Any]
         "unmoved_bars": int((bars["high"].to_numpy() == bars["low"].to_numpy()).sum()),
         "listed": {
             "gaps": [
-                {"after": _text(index[i]), "before": _text(index[i + 1]), "bars": int(absent[i])}
-                for i in gaps[np.argsort(-absent[gaps], kind="stable")][:LISTED]
+                {"after": _text(index[i]), "before": _text(index[i + 1]), "bars": int(missing[i])}
+                for i in gaps[np.argsort(-missing[gaps], kind="stable")][:LISTED]
             ],
             "spikes": [
                 {"time": _text(index[i + 1]), "change": _change(bars, i)} for i in spikes[:LISTED].tolist()
@@ -56,17 +56,17 @@ def examine(bars: pd.DataFrame, timeframe: str, calendar: str) -> dict[str, Any]
 
 
 def suspected_splits(bars: pd.DataFrame) -> pd.DatetimeIndex:
-    """Opens of the bars before which the price jumped as by a split of the shares."""
+    """Return the opening times of bars at which the price jumped as in a stock split."""
     return pd.DatetimeIndex(bars.index[_suspected_splits(_overnight_steps(bars)) + 1])
 
 
 def _overnight_steps(bars: pd.DataFrame) -> Floats:
-    """Log steps from each close to the next open; float64[n - 1]."""
+    """Return the log steps from each close to the next open; float64[n - 1]."""
     return np.asarray(np.log(bars["open"].to_numpy()[1:] / bars["close"].to_numpy()[:-1]))
 
 
 def missing_between(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> Counts:
-    """Bars that the market's calendar has room for between each bar and the next; int64[n - 1]."""
+    """Return the number of bars missing between each bar and the next, by the calendar; int64[n - 1]."""
     opens = unix_nanoseconds(index)
     if len(opens) < 2:
         return np.zeros(0, dtype=np.int64)
@@ -74,19 +74,19 @@ def missing_between(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> C
     if is_intraday(timeframe):
         closes = close_times(index, timeframe, calendar)
         idle: Counts = trading_time_until(opens[1:], sessions) - trading_time_until(closes[:-1], sessions)
-        rooms: Counts = np.maximum(idle, 0) // nanoseconds(timeframe)
-        return rooms
+        counts: Counts = np.maximum(idle, 0) // nanoseconds(timeframe)
+        return counts
     if timeframe == "1d":
-        session, held = sessions.of_daily_bars(opens)
-        known = held[:-1] & held[1:]
-        return np.asarray(np.where(known, np.maximum(np.diff(session) - 1, 0), 0), dtype=np.int64)
+        session, has_session = sessions.of_daily_bars(opens)
+        both = has_session[:-1] & has_session[1:]
+        return np.asarray(np.where(both, np.maximum(np.diff(session) - 1, 0), 0), dtype=np.int64)
     weeks = np.unique(mondays(sessions.days))
     week = np.searchsorted(weeks, sessions.mondays_of_bars(opens))
     return np.asarray(np.maximum(np.diff(week) - 1, 0), dtype=np.int64)
 
 
 def trading_time_until(instants: UnixNanoseconds, sessions: Sessions) -> UnixNanoseconds:
-    """Nanoseconds that the market was open from the first session until each instant; int64[n]."""
+    """Return how long the market was open from the first session to each instant, in nanoseconds; int64[n]."""
     lengths = sessions.closes - sessions.opens
     before = np.concatenate(([0], np.cumsum(lengths)))
     session = np.minimum(sessions.of_instants(instants), len(lengths) - 1)
@@ -95,7 +95,7 @@ def trading_time_until(instants: UnixNanoseconds, sessions: Sessions) -> UnixNan
 
 
 def _spikes(bars: pd.DataFrame) -> npt.NDArray[np.intp]:
-    """Positions i whose move from close i to close i + 1 is beyond fifteen robust deviations and 5 percent."""
+    """Return the positions i where close i to close i + 1 moves more than 15 robust deviations and 5 percent."""
     moves = np.diff(np.log(bars["close"].to_numpy()))
     if not len(moves):
         return np.zeros(0, dtype=np.intp)
@@ -104,7 +104,7 @@ def _spikes(bars: pd.DataFrame) -> npt.NDArray[np.intp]:
 
 
 def _suspected_splits(steps: Floats) -> npt.NDArray[np.intp]:
-    """Positions i where the next open stands at 1/2, 1/3, 2/3 ... or 2, 3 ... times the close (log steps given)."""
+    """Return the positions i where the next open is 1/2, 1/3, 2/3 ... or 2, 3 ... times the close, from log steps."""
     ratios = np.log(np.asarray(_SPLITS))
     large = np.flatnonzero(np.abs(steps) > ratios[0] - _SPLIT_TOLERANCE)
     nearest = np.abs(np.abs(steps[large])[:, None] - ratios[None, :]).min(axis=1, initial=np.inf)

@@ -1,4 +1,4 @@
-"""From an uploaded file to bars, or to a sentence that says which rows spoil it."""
+"""Read an uploaded file into bars, or reject it with the rows that are invalid."""
 
 import io
 from dataclasses import dataclass
@@ -17,14 +17,15 @@ from workers.market_data.parameters import ImportParameters
 from workers.market_data.row_errors import Lines, reject_rows
 from workers.market_data.times import read_times
 from workers.market_data.unpacking import PARQUET, unpack
+from workers.strategy.quoting import quote, shorten
 
 _PERIODS = {"d": "1d", "w": "1w", "1": "1m", "5": "5m", "10": "10m", "15": "15m", "30": "30m", "60": "1h"}
-"""Stooq's names of timeframes."""
+"""Names of timeframes in Stooq files."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedBars:
-    """Checked bars and how they were read. `adjustment` is `applied`, `available` or `none`."""
+    """Valid bars and how they were read. `adjustment` is `applied`, `available` or `none`."""
 
     bars: pd.DataFrame
     layout: str
@@ -33,30 +34,32 @@ class ImportedBars:
     ignored: tuple[str, ...]
 
 
-def read_file(path: Path, asked: ImportParameters) -> ImportedBars:
-    """Bars of the file that the user uploaded. Raises `MarketDataError`; nothing is left out or repaired."""
+def read_file(path: Path, parameters: ImportParameters) -> ImportedBars:
+    """Read the bars of an uploaded file. Raises `MarketDataError`; no row is skipped or repaired."""
     content = unpack(path)
-    table = _parquet_table(content) if content.startswith(PARQUET) else read_table(content, asked.filename)
+    table = (
+        _parquet_table(content) if content.startswith(PARQUET) else read_table(content, parameters.filename)
+    )
     if table.layout == "stooq":
-        _check_stooq(table, asked.timeframe)
-    timezone = asked.timezone or table.timezone
-    index = read_times(_time_texts(table.cells), table.lines, timezone, asked.timeframe)
+        _check_stooq(table, parameters.timeframe)
+    timezone = parameters.timezone or table.timezone
+    index = read_times(_time_texts(table.cells), table.lines, timezone, parameters.timeframe)
     check_order(index, table.lines)
-    check_spacing(index, asked.timeframe)
-    bars = _prices(table, asked.adjust)
+    check_spacing(index, parameters.timeframe)
+    bars = _prices(table, parameters.adjust)
     bars.index = index
     check_prices(bars, table.lines)
     available = "available" if "adjusted" in table.cells else "none"
-    adjustment = "applied" if asked.adjust else available
+    adjustment = "applied" if parameters.adjust else available
     return ImportedBars(bars, table.layout, timezone, adjustment, table.ignored)
 
 
 def _parquet_table(content: bytes) -> RawTable:
-    """Columns of a Parquet file as those of a CSV file; the time may be a column or the pandas index."""
+    """Read a Parquet file like a CSV file; the time may be a column or the pandas index."""
     try:
         frame = pq.read_table(io.BytesIO(content)).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise MarketDataError(f"the Parquet file cannot be read: {error}") from error
+        raise MarketDataError(f"the Parquet file cannot be read: {shorten(str(error))}") from error
     if isinstance(frame.index, pd.DatetimeIndex):
         frame = frame.reset_index(names="time")
     names = {str(name): str(name).strip().lower().replace("adj close", "adjusted") for name in frame.columns}
@@ -86,9 +89,9 @@ def _check_stooq(table: RawTable, timeframe: str) -> None:
     for name in ("ticker", "period"):
         values = [str(value) for value in table.cells[name].unique()] if name in table.cells else []
         if len(values) > 1:
-            raise MarketDataError(f"the file mixes several values of {name}: {', '.join(values[:5])}")
+            raise MarketDataError(f"the file contains more than one {name}: {shorten(', '.join(values[:5]))}")
         if name == "period" and values and _PERIODS.get(values[0].lower(), timeframe) != timeframe:
-            raise MarketDataError(f"the file says that its bars are {values[0]}, not {timeframe}")
+            raise MarketDataError(f"the period of the file is {quote(values[0])}, not {timeframe}")
 
 
 def _time_texts(cells: pd.DataFrame) -> pd.Series:
@@ -98,7 +101,7 @@ def _time_texts(cells: pd.DataFrame) -> pd.Series:
 
 
 def _prices(table: RawTable, adjust: bool) -> pd.DataFrame:
-    """float64 columns `open high low close volume` and, where the file has it, `spread` in price."""
+    """Return float64 columns `open high low close volume` and, if the file has it, `spread` in price."""
     cells, lines = table.cells, table.lines
     bars = pd.DataFrame({name: _numbers(cells[name], lines, name) for name in PRICES})
     bars["volume"] = _volume(table)
@@ -115,12 +118,12 @@ def _numbers(cells: pd.Series, lines: Lines, name: str) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(cells):
         return cells.to_numpy(np.float64)
     numbers = pd.to_numeric(cells.str.strip(), errors="coerce").to_numpy(np.float64)
-    reject_rows(np.isnan(numbers), lines, f"{name} is missing or no number", cells)
+    reject_rows(np.isnan(numbers), lines, f"{name} is missing or not a number", cells)
     return numbers
 
 
 def _volume(table: RawTable) -> np.ndarray:
-    """The traded volume or, where a broker has none, the number of ticks; zeros where the file has neither."""
+    """Return the traded volume, or the number of ticks if a broker has no volume; zeros if the file has neither."""
     for name in ("volume", "ticks"):
         if name in table.cells:
             values = _numbers(table.cells[name], table.lines, name)
@@ -130,15 +133,15 @@ def _volume(table: RawTable) -> np.ndarray:
 
 
 def _point(cells: pd.DataFrame) -> float:
-    """MetaTrader writes the spread in points: one unit of the last decimal of its prices."""
+    """Return the size of a MetaTrader point, the unit of its spread: one unit of the last decimal of its prices."""
     decimals = cells["close"].str.strip().str.partition(".")[2].str.len().max()
     return float(10.0 ** -int(decimals))
 
 
 def _adjust(bars: pd.DataFrame, table: RawTable) -> None:
-    """Scale the prices of each bar so that its close becomes the adjusted close."""
+    """Scale the prices of each bar so that its close equals the adjusted close."""
     if "adjusted" not in table.cells:
-        raise MarketDataError("adjust needs a column with the adjusted close, and the file has none")
+        raise MarketDataError("adjust needs a column with the adjusted close, but the file has none")
     adjusted = _numbers(table.cells["adjusted"], table.lines, "adjusted close")
     reject_rows(~(adjusted > 0.0), table.lines, "the adjusted close is zero or negative", adjusted)
     close = bars["close"].to_numpy().copy()

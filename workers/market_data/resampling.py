@@ -1,4 +1,4 @@
-"""Longer bars from shorter ones, session by session."""
+"""Resample bars to a longer timeframe, session by session."""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,12 @@ from workers.market_data.timeframes import close_times, is_intraday, nanoseconds
 def resample(
     bars: pd.DataFrame, timeframe: str, to: str, calendar: str
 ) -> tuple[pd.DataFrame, UnixNanoseconds]:
-    """Bars of the longer timeframe `to` and when each has closed; int64[n] nanoseconds.
+    """Return bars of the longer timeframe `to` and their closing times; int64[n] nanoseconds.
 
-    Intraday buckets are counted from the session's opening and end with it, days are sessions and weeks are the
-    sessions from Monday to Sunday. A bar belongs to the bucket in which it closes, and a longer bar never closes
-    before its last part. The last one may be unfinished: its closing time tells.
-    Raises `MarketDataError` where `to` is not longer than `timeframe`.
+    Intraday buckets start at the opening of the session and end with it; days are sessions; weeks are the sessions
+    from Monday to Sunday. A bar belongs to the bucket in which it closes, and a longer bar never closes before its
+    last part. The last bar may be unfinished, which its closing time shows.
+    Raises `MarketDataError` if `to` is not longer than `timeframe`.
     """
     if nanoseconds(to) <= nanoseconds(timeframe):
         raise MarketDataError(f"{to} bars cannot be made from {timeframe} bars; import {to} bars")
@@ -38,7 +38,7 @@ def resample(
 def _bucket_labels(
     opens: UnixNanoseconds, closes: UnixNanoseconds, intraday: bool, to: str, sessions: Sessions
 ) -> UnixNanoseconds:
-    """Opening time of the longer bar that each bar belongs to."""
+    """Return the opening time of the longer bar that each bar belongs to."""
     if not intraday:
         return sessions.mondays_of_bars(opens)
     inside = closes - 1
@@ -57,7 +57,7 @@ def _bucket_labels(
 
 
 def _aggregate(bars: pd.DataFrame, starts: npt.NDArray[np.intp], ends: npt.NDArray[np.intp]) -> pd.DataFrame:
-    """Open, high, low, close and volume of the runs of rows from `starts` to `ends`, both included."""
+    """Aggregate the runs of rows from `starts` to `ends`, both inclusive."""
     columns = {
         "open": bars["open"].to_numpy()[starts],
         "high": np.maximum.reduceat(bars["high"].to_numpy(), starts),

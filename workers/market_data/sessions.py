@@ -1,7 +1,7 @@
-"""Trading sessions: when a market is open, day by day.
+"""Trading sessions: the opening hours of a market, day by day.
 
-A calendar is named `24/7`, `fx` (Sunday 17:00 to Friday 17:00 New York, a day ends at 17:00 there), `weekdays`
-(Monday to Friday by UTC days), or by an exchange's MIC as `exchange_calendars` knows it (`XNYS`).
+A calendar is `24/7`, `fx` (Sunday 17:00 to Friday 17:00 in New York, where each day ends at 17:00), `weekdays`
+(Monday to Friday by UTC days), or the MIC of an exchange that `exchange_calendars` supports (`XNYS`).
 """
 
 import warnings
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workers.market_data.errors import MarketDataError
+from workers.strategy.quoting import quote
 
 UnixNanoseconds = npt.NDArray[np.int64]
 
@@ -30,24 +31,24 @@ GENERIC_CALENDARS = (ALWAYS_OPEN, FOREX, WEEKDAYS)
 
 
 def unix_nanoseconds(index: pd.DatetimeIndex) -> UnixNanoseconds:
-    """Instants of a UTC index as int64[n]."""
+    """Return the instants of a UTC index as int64[n]."""
     return np.asarray(index.as_unit("ns").astype("int64"), dtype=np.int64)
 
 
 def midnights(instants: UnixNanoseconds) -> UnixNanoseconds:
-    """Midnight UTC at or before each instant."""
+    """Return midnight UTC at or before each instant."""
     return instants - instants % NANOSECONDS_A_DAY
 
 
 def mondays(days: UnixNanoseconds) -> UnixNanoseconds:
-    """Monday, midnight UTC, of the week of each day."""
+    """Return midnight UTC on Monday of the week of each day."""
     weekday = (days // NANOSECONDS_A_DAY + _THURSDAY) % 7
     return midnights(days) - weekday * NANOSECONDS_A_DAY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sessions:
-    """Sessions in order: int64[k] nanoseconds of opens and closes, and `days`, the date each is called by."""
+    """Sessions in order: opening and closing times in int64[k] nanoseconds, and `days`, the date of each session."""
 
     calendar: str
     opens: UnixNanoseconds
@@ -56,12 +57,13 @@ class Sessions:
 
     @classmethod
     def covering(cls, calendar: str, first: int, last: int) -> Self:
-        """Sessions around the instants `first` to `last` with three weeks of margin on both sides.
+        """Return the sessions from three weeks before `first` to three weeks after `last`.
 
-        Raises `MarketDataError` for a calendar that is not known or does not reach back that far.
+        Raises `MarketDataError` for an unknown calendar or one that does not cover these dates.
         """
         start = (first // NANOSECONDS_A_DAY - _MARGIN_DAYS) * NANOSECONDS_A_DAY
-        # To the year's end: tables of an exchange take 0.2 s to make, and frames cut off at many bars share one.
+        # Extend to the end of the year: building an exchange's table takes 0.2 s, and frames that are cut at many
+        # bars can then share one.
         margin_ends = pd.Timestamp(last) + pd.Timedelta(days=_MARGIN_DAYS)
         end = pd.Timestamp(year=margin_ends.year + 1, month=1, day=1).value
         opens, closes, days = _table(calendar, start, end)
@@ -73,25 +75,27 @@ class Sessions:
 
     @property
     def has_pause_after(self) -> npt.NDArray[np.bool_]:
-        """Whether nothing trades between a session's close and the next one's open; bool[k]."""
+        """Whether the market is closed between a session and the next one; bool[k]."""
         return np.append(self.opens[1:] > self.closes[:-1], True)
 
     def of_instants(self, instants: UnixNanoseconds) -> npt.NDArray[np.intp]:
-        """Index of the session that each instant lies in or, outside all of them, of the next; intp[n]."""
+        """Return the index of the session that contains each instant, or else of the next session; intp[n]."""
         return np.searchsorted(self.closes, instants, side="right")
 
     def of_daily_bars(self, opens: UnixNanoseconds) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        """Session of each daily bar, stamped with its date at midnight or with its session's opening, and whether
-        the calendar has a session at that date at all; intp[n], bool[n]."""
+        """Return the session of each daily bar and whether the calendar has a session on that date; intp[n], bool[n].
+
+        The time of a daily bar is midnight of its date or the opening of its session.
+        """
         by_date = np.minimum(np.searchsorted(self.days, opens), len(self.days) - 1)
         dated = opens % NANOSECONDS_A_DAY == 0
         session = np.where(dated, by_date, self.of_instants(opens))
         return session, ~dated | (self.days[session] == opens)
 
     def mondays_of_bars(self, opens: UnixNanoseconds) -> UnixNanoseconds:
-        """Monday of the week that each daily or longer bar belongs to, by its session's date; int64[n].
+        """Return the Monday of the week of each daily or longer bar, by the date of its session; int64[n].
 
-        A date without a session counts for the next one: a bar of Sunday belongs to the week that begins.
+        A date without a session counts as the next session: a Sunday bar belongs to the week that starts.
         """
         return mondays(self.days[self.of_daily_bars(opens)[0]])
 
@@ -124,16 +128,16 @@ def _exchange_table(
     calendar: str, start: int, end: int
 ) -> tuple[UnixNanoseconds, UnixNanoseconds, UnixNanoseconds]:
     try:
-        # exchange_calendars 4.13 reads Series.values in a way that pandas 3.1 announces to change.
+        # exchange_calendars 4.13 uses Series.values in a way that pandas 3.1 deprecates.
         with warnings.catch_warnings(action="ignore", category=pd.errors.Pandas4Warning):
             schedule = exchange_calendars.get_calendar(
                 calendar, start=pd.Timestamp(start), end=pd.Timestamp(end)
             ).schedule
     except exchange_calendars.errors.InvalidCalendarName as error:
-        raise MarketDataError(f"no calendar is called {calendar!r}") from error
+        raise MarketDataError(f"unknown calendar {quote(calendar)}") from error
     except ValueError as error:
         raise MarketDataError(
-            f"the calendar {calendar} does not reach from {pd.Timestamp(start):%Y-%m-%d} to {pd.Timestamp(end):%Y-%m-%d}"
+            f"the calendar {calendar} does not cover {pd.Timestamp(start):%Y-%m-%d} to {pd.Timestamp(end):%Y-%m-%d}"
         ) from error
     return (
         unix_nanoseconds(pd.DatetimeIndex(schedule["open"])),

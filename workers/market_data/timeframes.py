@@ -1,4 +1,4 @@
-"""Timeframes: their lengths, and when a bar that opened at some time has closed."""
+"""Timeframes: their lengths and the closing times of their bars."""
 
 from datetime import timedelta
 
@@ -8,14 +8,15 @@ import pandas as pd
 from workers.market_data.errors import MarketDataError
 from workers.market_data.sessions import NANOSECONDS_A_DAY, Sessions, UnixNanoseconds, unix_nanoseconds
 from workers.strategy.catalog import TIMEFRAMES
+from workers.strategy.quoting import quote
 
 _SECOND = 1_000_000_000
 
 
 def parse_timeframe(name: str) -> timedelta:
-    """Nominal length of `name` (`5m`, `1h`, `1d`, `1w` ...). Raises `MarketDataError` for another name."""
+    """Return the nominal length of `name` (`5m`, `1h`, `1d`, `1w` ...). Raises `MarketDataError` if unknown."""
     if name not in TIMEFRAMES:
-        raise MarketDataError(f"{name!r} is not a timeframe; choose from {', '.join(TIMEFRAMES)}")
+        raise MarketDataError(f"{quote(name)} is not a timeframe; choose from {', '.join(TIMEFRAMES)}")
     return timedelta(seconds=TIMEFRAMES[name])
 
 
@@ -28,11 +29,11 @@ def is_intraday(timeframe: str) -> bool:
 
 
 def close_times(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> UnixNanoseconds:
-    """When each bar has closed, in nanoseconds since 1970; int64[n].
+    """Return the closing time of each bar, in nanoseconds since 1970; int64[n].
 
-    An intraday bar ends with its length or, if that is earlier, with the session. A daily bar of an exchange ends
-    with its session, elsewhere 24 hours after it opened. A weekly bar ends with the last session of its week
-    (Monday to Sunday). Never earlier than the bar's last trade, so that nothing is seen before it happened.
+    An intraday bar closes after its length, or at the end of the session if that is earlier. A daily bar of an
+    exchange closes with its session, any other daily bar 24 hours after it opens. A weekly bar closes with the last
+    session of its week (Monday to Sunday). A bar never closes before its last trade, so no value is used early.
     """
     opens = unix_nanoseconds(index)
     if not len(opens):
@@ -55,13 +56,13 @@ def _intraday_closes(opens: UnixNanoseconds, length: int, sessions: Sessions) ->
 def _daily_closes(opens: UnixNanoseconds, sessions: Sessions) -> UnixNanoseconds:
     if not sessions.is_exchange:
         return opens + NANOSECONDS_A_DAY
-    session, held = sessions.of_daily_bars(opens)
-    return np.where(held, sessions.closes[session], opens + NANOSECONDS_A_DAY)
+    session, has_session = sessions.of_daily_bars(opens)
+    return np.where(has_session, sessions.closes[session], opens + NANOSECONDS_A_DAY)
 
 
 def week_closes(mondays: UnixNanoseconds, sessions: Sessions) -> UnixNanoseconds:
-    """Close of the last session of each week, given the weeks' Mondays at midnight UTC."""
+    """Return the close of the last session of each week; `mondays` are at midnight UTC."""
     end = mondays + 7 * NANOSECONDS_A_DAY
     last = np.searchsorted(sessions.days, end, side="left") - 1
-    held = (last >= 0) & (sessions.days[np.maximum(last, 0)] >= mondays)
-    return np.where(held, sessions.closes[np.maximum(last, 0)], end)
+    has_session = (last >= 0) & (sessions.days[np.maximum(last, 0)] >= mondays)
+    return np.where(has_session, sessions.closes[np.maximum(last, 0)], end)

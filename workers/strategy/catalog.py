@@ -1,6 +1,6 @@
-"""What a strategy may name: timeframes, indicators, membership functions. Plain data, no computation on bars.
+"""The names that a strategy may use: timeframes, indicators, membership functions. Plain data, no computation on bars.
 
-The indicators themselves are listed in `indicator_catalog`; `indicators` computes them.
+`indicator_catalog` lists the indicators; `indicators` computes them.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ TIMEFRAMES: Mapping[str, int] = {
     "1d": 86_400,
     "1w": 604_800,
 }
-"""Name of a timeframe to its nominal length in seconds."""
+"""Name of each timeframe and its nominal length in seconds."""
 
 PRICE_SOURCES = ("close", "open", "high", "low", "hl2", "hlc3", "ohlc4", "volume")
 
@@ -48,16 +48,16 @@ class IndicatorParameter:
     aliases: tuple[str, ...] = ()
 
     def check(self, value: object) -> str | None:
-        """What is wrong with `value`, as a sentence; None where nothing is."""
+        """Return the requirement that `value` violates, such as "must be a number"; None if it is valid."""
         match self.kind:
             case "choice":
-                return None if value in self.choices else f"choose from {', '.join(self.choices)}"
+                return None if value in self.choices else f"must be one of {', '.join(self.choices)}"
             case "bool":
-                return None if isinstance(value, bool) else "write true or false"
+                return None if isinstance(value, bool) else "must be true or false"
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return "write a number"
+            return "must be a number"
         if self.kind == "int" and not isinstance(value, int):
-            return "write a whole number"
+            return "must be a whole number"
         if self.minimum is not None and value < self.minimum:
             return f"must be at least {self.minimum:g}"
         if self.maximum is not None and value > self.maximum:
@@ -67,7 +67,7 @@ class IndicatorParameter:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One line that an indicator draws; `low` and `high` bound its values where its formula does."""
+    """One line of an indicator; `low` and `high` are the bounds that its formula implies, if any."""
 
     name: str
     low: float | None = None
@@ -76,7 +76,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class IndicatorEntry:
-    """`warm_up` is a formula over the parameters: rows at the start that have no value."""
+    """`warm_up` is a formula over the parameters: the number of rows at the start without a value."""
 
     name: str
     title: str
@@ -86,7 +86,7 @@ class IndicatorEntry:
     reads: tuple[str, ...] = ("high", "low", "close")
     aliases: tuple[str, ...] = ()
     needs_order: tuple[str, str] | None = None
-    """Two parameters of which the first must be the smaller."""
+    """Two parameters; the first must be smaller than the second."""
 
     def parameter(self, name: str) -> IndicatorParameter | None:
         return next((p for p in self.parameters if p.name == name or name in p.aliases), None)
@@ -101,25 +101,23 @@ class IndicatorEntry:
 
 @dataclass(frozen=True, slots=True)
 class MembershipEntry:
-    """A membership function: names of its numbers, in the order in which the file lists them."""
+    """A membership function and the names of its parameters, in the order of the file."""
 
     name: str
     parameters: tuple[str, ...]
     rule: str
 
     def check(self, values: tuple[float, ...]) -> None:
-        """Raises `ValueError` where the numbers draw no such function."""
+        """Raise `ValueError` if `values` do not define this function."""
         names = ", ".join(self.parameters)
         if len(values) != len(self.parameters):
-            raise ValueError(
-                f"{self.name} needs {len(self.parameters)} numbers [{names}], here are {len(values)}"
-            )
+            raise ValueError(f"{self.name} needs {len(self.parameters)} numbers [{names}], not {len(values)}")
         if self.name == "gaussian":
             valid = values[1] > 0
         else:
             valid = list(values) == sorted(values) and values[0] < values[-1]
         if not valid:
-            raise ValueError(f"{self.name} [{names}] needs {self.rule}, here is {[float(v) for v in values]}")
+            raise ValueError(f"{self.name} [{names}] requires {self.rule}, not {[float(v) for v in values]}")
 
 
 MEMBERSHIPS: Mapping[str, MembershipEntry] = {
@@ -132,19 +130,19 @@ MEMBERSHIPS: Mapping[str, MembershipEntry] = {
 }
 
 UNSUPPORTED_INDICATORS: Mapping[str, str] = {
-    "zigzag": "zigzag repaints: its last leg changes with later bars, so it can be a label source but no input",
+    "zigzag": "zigzag repaints: its last leg changes with later bars, so it can be a label source but not an input",
 }
-"""Indicator types that KTRDR files may name and that cannot be computed without the future."""
+"""Indicator types of other KTRDR files that cannot be computed without future bars."""
 
 
 def nearest_name(name: str, valid: list[str]) -> str | None:
-    """The valid name most like `name`, if any is like it at all."""
+    """Return the valid name most similar to `name`, or None if none is similar."""
     matches = get_close_matches(name.lower(), [v.lower() for v in valid], n=1, cutoff=0.6)
     return next((v for v in valid if matches and v.lower() == matches[0]), None)
 
 
 def catalog_as_data(indicators: Mapping[str, IndicatorEntry]) -> dict[str, Any]:
-    """Everything above as JSON-ready data, for the API and the pages."""
+    """Return the catalog as JSON-ready data, for the API and the pages."""
     return {
         "timeframes": list(TIMEFRAMES),
         "sources": list(PRICE_SOURCES),

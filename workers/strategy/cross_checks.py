@@ -1,4 +1,4 @@
-"""What only shows when sections are read together: dangling names, contradictions, things without use."""
+"""Check sections against each other: dangling names, contradictions, unused definitions."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,32 +7,33 @@ from workers.strategy.catalog import nearest_name
 from workers.strategy.definition import Strategy
 from workers.strategy.errors import UnplacedProblem, pointer
 from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.quoting import quote
 from workers.strategy.sections.labels import ForwardReturnLabels
 from workers.strategy.sections.model import TSKModel
 from workers.strategy.sections.model_inputs import NNInput
 from workers.strategy.sections.training import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 
 _HIDDEN_OUTPUTS = {
-    "chikou": "the lagging line is the future's close; it cannot be an input",
-    "senkou_a": "use span_a, the same line as it is known at the bar, without its shift forward",
-    "senkou_b": "use span_b, the same line as it is known at the bar, without its shift forward",
+    "chikou": "the lagging line is a future close; it cannot be an input",
+    "senkou_a": "use span_a, the same line as known at the bar, without the forward shift",
+    "senkou_b": "use span_b, the same line as known at the bar, without the forward shift",
 }
-_ADDING_UP = ("obv", "adline")
-"""Lines whose level is a sum from the first bar of the data on."""
+_CUMULATIVE = ("obv", "adline")
+"""Indicators that add up from the first bar of the data."""
 
 
 def find_contradictions(strategy: Strategy) -> list[UnplacedProblem]:
-    """Everything for which the file is refused although each section is valid alone."""
-    dangling = [*_dangling_references(strategy)]
-    return dangling or [
-        *_repeated_inputs(strategy),
-        *_training_against_decisions(strategy),
-        *_model_fit(strategy),
+    """Return the problems of a file whose sections are valid on their own."""
+    references = [*_reference_problems(strategy)]
+    return references or [
+        *_repeated_input_problems(strategy),
+        *_training_problems(strategy),
+        *_model_problems(strategy),
     ]
 
 
 def unused_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
-    """Warnings: indicators and fuzzy sets that no input of the model comes from."""
+    """Warn about indicators and fuzzy sets that no input of the model uses."""
     indicators = {feature.indicator for feature in strategy.features}
     sets = {feature.fuzzy_set for feature in strategy.features}
     for name in strategy.indicators:
@@ -40,42 +41,42 @@ def unused_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
             yield pointer("indicators", name), f"{name} is not computed: no input uses it"
     for name in strategy.fuzzy_sets:
         if name not in sets:
-            yield pointer("fuzzy_sets", name), f"{name} has no effect: nn_inputs does not name it"
+            yield pointer("fuzzy_sets", name), f"{name} has no effect: nn_inputs does not use it"
 
 
 def unanchored_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
-    """Warnings: inputs whose values depend on where the data begin."""
+    """Warn about inputs whose values depend on the first bar of the data."""
     for name in dict.fromkeys(feature.indicator for feature in strategy.features):
         kind = strategy.indicators[name].type
-        if kind in _ADDING_UP:
-            sentence = (
-                f"{kind} adds up from the first bar of the data, so a longer file gives every bar another value; "
-                "cmf, mfi and volumeratio tell of volume without that"
+        if kind in _CUMULATIVE:
+            message = (
+                f"{kind} accumulates from the first bar of the data, so its values change with the start date; "
+                "cmf, mfi and volumeratio measure volume without this problem"
             )
-            yield pointer("indicators", name), sentence
+            yield pointer("indicators", name), message
 
 
-def _dangling_references(strategy: Strategy) -> Iterator[UnplacedProblem]:
+def _reference_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
     for name, fuzzy_set in strategy.fuzzy_sets.items():
-        if sentence := _unresolved(strategy, fuzzy_set.indicator):
-            yield pointer("fuzzy_sets", name, "indicator"), sentence
+        if message := _reference_problem(strategy, fuzzy_set.indicator):
+            yield pointer("fuzzy_sets", name, "indicator"), message
     for position, entry in enumerate(strategy.nn_inputs):
-        yield from _dangling_input(strategy, entry, position)
+        yield from _input_problems(strategy, entry, position)
 
 
-def _dangling_input(strategy: Strategy, entry: NNInput, position: int) -> Iterator[UnplacedProblem]:
+def _input_problems(strategy: Strategy, entry: NNInput, position: int) -> Iterator[UnplacedProblem]:
     at = ("nn_inputs", position)
     if entry.fuzzy_set is not None and entry.fuzzy_set not in strategy.fuzzy_sets:
         yield pointer(*at, "fuzzy_set"), _no_such("fuzzy set", entry.fuzzy_set, list(strategy.fuzzy_sets))
-    if entry.raw_indicator is not None and (sentence := _unresolved(strategy, entry.raw_indicator)):
-        yield pointer(*at, "raw_indicator"), sentence
+    if entry.raw_indicator is not None and (message := _reference_problem(strategy, entry.raw_indicator)):
+        yield pointer(*at, "raw_indicator"), message
     for timeframe in () if entry.timeframes == "all" else entry.timeframes:
         if timeframe not in strategy.timeframes:
             listed = ", ".join(strategy.timeframes)
             yield pointer(*at, "timeframes"), f"{timeframe} is not a timeframe of training_data ({listed})"
 
 
-def _unresolved(strategy: Strategy, reference: str) -> str | None:
+def _reference_problem(strategy: Strategy, reference: str) -> str | None:
     name, dot, output = reference.partition(".")
     if name not in strategy.indicators:
         return _no_such("indicator", name, list(strategy.indicators))
@@ -87,20 +88,23 @@ def _unresolved(strategy: Strategy, reference: str) -> str | None:
     return None
 
 
-def _no_such(what: str, name: str, valid: list[str]) -> str:
+def _no_such(kind: str, name: str, valid: list[str]) -> str:
     near = nearest_name(name, valid)
-    hint = f"did you mean {near}?" if near else f"there are {', '.join(valid) or 'none'}"
-    return f"there is no {what} {name!r}; {hint}"
+    if near:
+        hint = f"did you mean {near}?"
+    else:
+        hint = f"choose from {', '.join(valid)}" if valid else "the file defines none"
+    return f"no {kind} is named {quote(name)}; {hint}"
 
 
-def _repeated_inputs(strategy: Strategy) -> Iterator[UnplacedProblem]:
+def _repeated_input_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
     counts = Counter(feature.name for feature in strategy.features)
     for name, count in counts.items():
         if count > 1:
-            yield "/nn_inputs", f"the input {name} arises {count} times"
+            yield "/nn_inputs", f"the input {name} is defined {count} times"
 
 
-def _training_against_decisions(strategy: Strategy) -> Iterator[UnplacedProblem]:
+def _training_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
     training, output_format = strategy.training, strategy.decisions.output_format
     losses = CLASSIFICATION_LOSSES if strategy.is_classification else REGRESSION_LOSSES
     if training.loss is not None and training.loss not in losses:
@@ -108,20 +112,20 @@ def _training_against_decisions(strategy: Strategy) -> Iterator[UnplacedProblem]
             "/training/loss",
             f"{training.loss} does not fit output_format {output_format}; use {' or '.join(losses)}",
         )
-    yield from _keys_of_other_losses(strategy)
+    yield from _inapplicable_keys(strategy)
     if strategy.is_classification:
         return
     if not isinstance(training.labels, ForwardReturnLabels):
-        sentence = f"{training.labels.source} labels are classes; regression is taught by forward_return"
-        yield "/training/labels/source", sentence
+        message = f"{training.labels.source} labels are classes; a regression needs forward_return labels"
+        yield "/training/labels/source", message
     elif training.labels.threshold is not None:
-        yield "/training/labels/threshold", "threshold cuts returns into classes; regression has none"
+        yield "/training/labels/threshold", "threshold splits returns into classes, and a regression has none"
     if training.class_weights != "none":
         yield "/training/class_weights", "class_weights has no effect in a regression"
 
 
-def _keys_of_other_losses(strategy: Strategy) -> Iterator[UnplacedProblem]:
-    """Keys of a loss or optimiser that is not the default in force where the file names none."""
+def _inapplicable_keys(strategy: Strategy) -> Iterator[UnplacedProblem]:
+    """Reject keys of a loss or an optimiser that the strategy does not use."""
     training = strategy.training
     loss, optimizer = strategy.loss, training.optimizer
     for key, owner, belongs in (
@@ -134,13 +138,14 @@ def _keys_of_other_losses(strategy: Strategy) -> Iterator[UnplacedProblem]:
             yield pointer("training", key), f"{key} has no effect with {owner}; it belongs to {belongs}"
 
 
-def _model_fit(strategy: Strategy) -> Iterator[UnplacedProblem]:
-    stated = strategy.model.architecture.output_activation
-    fitting = "softmax" if strategy.is_classification else "linear"
-    if stated is not None and stated != fitting:
-        yield "/model/architecture/output_activation", f"{strategy.decisions.output_format} ends in {fitting}"
+def _model_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
+    activation = strategy.model.architecture.output_activation
+    required = "softmax" if strategy.is_classification else "linear"
+    if activation is not None and activation != required:
+        message = f"must be {required} for output_format {strategy.decisions.output_format}, not {activation}"
+        yield "/model/architecture/output_activation", message
     if isinstance(strategy.model, TSKModel) and not strategy.model.features.scale_features:
         for position, entry in enumerate(strategy.nn_inputs):
             if entry.raw_indicator is not None and entry.normalization in (None, "none"):
-                sentence = "rules need inputs of one size: give normalization, or model.features.scale_features: true"
-                yield pointer("nn_inputs", position), sentence
+                message = "rules need inputs of one scale: set normalization, or model.features.scale_features: true"
+                yield pointer("nn_inputs", position), message

@@ -1,4 +1,4 @@
-"""A strategy as its file defines it: sections, and what follows from them together."""
+"""A strategy as its file defines it: the sections and the values derived from them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,12 +34,12 @@ class Feature:
 
 
 class Strategy(Section):
-    """A whole strategy. `text` is what it was read from and `warnings` what its author should look at."""
+    """A complete strategy. `text` is the file it was parsed from; `warnings` are for its author to review."""
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-    """Shown to people and stored with the model."""
+    """Shown on pages and stored with the model."""
     version: Literal["3.0"]
-    """Of the grammar."""
+    """Version of the grammar."""
     description: Annotated[str, StringConstraints(max_length=10_000)] | None = None
     training_data: TrainingData
     indicators: dict[Identifier, Indicator] = Field(min_length=1, max_length=200)
@@ -62,7 +62,7 @@ class Strategy(Section):
 
     @property
     def sha256(self) -> str:
-        """Of the text in UTF-8, hexadecimal."""
+        """SHA-256 of the text in UTF-8, hexadecimal."""
         return sha256(self._text.encode()).hexdigest()
 
     @property
@@ -71,7 +71,7 @@ class Strategy(Section):
 
     @property
     def timeframes(self) -> tuple[str, ...]:
-        """As the file lists them; `base_timeframe` is one of them."""
+        """In the order of the file; `base_timeframe` is one of them."""
         return self.training_data.timeframes.names
 
     @property
@@ -84,21 +84,21 @@ class Strategy(Section):
 
     @property
     def loss(self) -> str:
-        """The loss in force."""
+        """The configured loss, or the default for the output format."""
         return self.training.loss or ("cross_entropy" if self.is_classification else "huber")
 
     @property
     def label_horizon(self) -> int:
-        """Bars after its own that a row's label may look at."""
+        """How many later bars the label of a row may use."""
         return label_horizon(self.training.labels)
 
     def with_defaults(self) -> "Strategy":
-        """The same strategy with `None` replaced where a default depends on other keys; what stays `None`
-        has no meaning here (`focal_gamma` of another loss)."""
+        """Return a copy with `None` replaced where a default depends on other keys. A value that stays `None` does
+        not apply (`focal_gamma` with another loss)."""
         loss, labels = self.loss, self.training.labels
         if isinstance(labels, ForwardReturnLabels) and self.is_classification and labels.threshold is None:
             labels = labels.model_copy(update={"threshold": 0.0})
-        chosen: dict[str, Any] = {"loss": loss, "labels": labels}
+        defaults: dict[str, Any] = {"loss": loss, "labels": labels}
         for key, applies, default in (
             ("focal_gamma", loss == "focal", 2.0),
             ("huber_delta", loss == "huber", 0.01),
@@ -106,12 +106,12 @@ class Strategy(Section):
             ("momentum", self.training.optimizer == "sgd", 0.9),
         ):
             if applies and getattr(self.training, key) is None:
-                chosen[key] = default
-        return self.model_copy(update={"training": self.training.model_copy(update=chosen)})
+                defaults[key] = default
+        return self.model_copy(update={"training": self.training.model_copy(update=defaults)})
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """Names of the model's inputs in their order, earlier bars (`@-1` is one bar ago) after the present ones."""
+        """Names of the model's inputs in order: the current bar first, then earlier bars (`@-1` is one bar ago)."""
         names = tuple(feature.name for feature in self.features)
         lags = range(1, self.model.features.lookback_periods + 1)
         return names + tuple(f"{name}@-{lag}" for lag in lags for name in names)
@@ -156,13 +156,13 @@ class Strategy(Section):
         ]
 
     def resolve(self, reference: str) -> tuple[str, str]:
-        """`macd_12.histogram` to its indicator and output; an indicator's bare name means its first output."""
+        """Split `macd_12.histogram` into indicator and output; a bare indicator name means its first output."""
         indicator, _, output = reference.partition(".")
         entry = INDICATORS[self.indicators[indicator].type]
         return indicator, output or entry.outputs[0].name
 
     def warm_up_rows(self, indicator: str) -> int:
-        """Rows at the start of that indicator's bars that have no value."""
+        """Return how many of the first bars have no value of this indicator."""
         spec = self.indicators[indicator]
         parameters: dict[str, Value] = dict(spec.parameters)
         return INDICATORS[spec.type].warm_up_rows(parameters)

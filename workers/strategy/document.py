@@ -1,8 +1,8 @@
-"""Strict YAML: text to plain values, each with its place in the text.
+"""Read strict YAML into plain values, each with its position in the text.
 
-Sequences become tuples. Scalars follow YAML 1.2's core schema (1e-3 is a number, `yes` and 2010-01-31 are texts).
-Refused: duplicate keys, tags, merge keys, keys that are no text, several documents, deep nesting, and aliases
-that would expand without end.
+Sequences become tuples. Scalars follow the core schema of YAML 1.2 (1e-3 is a number, `yes` and 2010-01-31 are text).
+Duplicate keys, tags, merge keys, keys that are not text, several documents, deep nesting, anchors and aliases are
+rejected.
 """
 
 import re
@@ -26,6 +26,7 @@ from yaml.events import (
 )
 
 from workers.strategy.errors import Place, StrategyError, StrategyProblem, pointer
+from workers.strategy.quoting import quote, shorten
 
 MAX_CHARACTERS = 262_144
 MAX_DEPTH = 24
@@ -38,34 +39,45 @@ _CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
 }
 
 
+_YAML_MESSAGES = {
+    "'\\t'": "not valid YAML: a tab cannot start a value or indent a line; use spaces",
+    "mapping values are not allowed": "not valid YAML: a ':' is not allowed here; quote the text or start a new line",
+    "could not find expected ':'": "not valid YAML: a ':' after a key is missing, or the indentation is wrong",
+    "expected ',' or ']'": "not valid YAML: a list in [ ] needs a ',' between its entries and a ']' at its end",
+    "expected ',' or '}'": "not valid YAML: a section in { } needs a ',' between its keys and a '}' at its end",
+    "expected <block end>": "not valid YAML: this line does not fit the indentation of the lines above it",
+    "unexpected end of stream": "not valid YAML: a quote is not closed",
+    "cannot start any token": "not valid YAML: a value cannot start with this character; quote the value",
+}
+"""Fragments of PyYAML's messages, with the message that the author sees."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`places` has the position of every value by its pointer; of a mapping's value, that of its key."""
+    """`places` maps the pointer of every value to its position; for a value in a mapping, to that of its key."""
 
     data: Any
     places: dict[str, Place]
 
     def place(self, at: str) -> Place:
-        """Position of `at`, or of the nearest thing around it that the text has."""
+        """Return the position of `at`, or of the nearest enclosing value that the text contains."""
         while at and at not in self.places:
             at = at.rpartition("/")[0]
         return self.places.get(at, Place(1, 1))
 
 
 def read_document(text: str) -> Document:
-    """Parse `text`. Raises `StrategyError` with the place of the first thing that cannot be read."""
+    """Parse `text`. Raises `StrategyError` with the position of the first part that cannot be read."""
     if len(text) > MAX_CHARACTERS:
-        raise _error(
-            "", Place(1, 1), f"the file has {len(text)} characters; at most {MAX_CHARACTERS} are read"
-        )
+        raise _error("", Place(1, 1), f"the file has {len(text)} characters; the limit is {MAX_CHARACTERS}")
     builder = _Builder(_events(text))
     try:
         return builder.build()
     except yaml.MarkedYAMLError as error:
-        raise _error("", _mark(error.problem_mark), _sentence(error)) from error
+        raise _error("", _mark(error.problem_mark), _yaml_message(error)) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise _error("", Place(line, 1), "a character that YAML does not allow stands here") from error
+        raise _error("", Place(line, 1), "the file contains a character that YAML does not allow") from error
 
 
 def _events(text: str) -> Iterator[Event]:
@@ -76,11 +88,12 @@ def _mark(mark: Any) -> Place:
     return Place(mark.line + 1, mark.column + 1) if mark is not None else Place(1, 1)
 
 
-def _sentence(error: yaml.MarkedYAMLError) -> str:
+def _yaml_message(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or "not YAML"
-    if "'\\t'" in problem:
-        return "a tab stands where YAML wants spaces; indent with spaces"
-    return f"not valid YAML: {problem}" + (f" ({error.context})" if error.context else "")
+    for fragment, message in _YAML_MESSAGES.items():
+        if fragment in problem:
+            return message
+    return f"not valid YAML: {shorten(problem)}"
 
 
 def _error(at: str, place: Place, message: str) -> StrategyError:
@@ -89,7 +102,7 @@ def _error(at: str, place: Place, message: str) -> StrategyError:
 
 @dataclass(slots=True)
 class _Builder:
-    """Builds values from YAML events, so that depth and size are bounded before anything is expanded."""
+    """Builds values from YAML events, so that depth and size are limited before anything is expanded."""
 
     events: Iterator[Event]
     places: dict[str, Place] = field(default_factory=dict)
@@ -106,7 +119,9 @@ class _Builder:
         after = next(self.events)
         if not isinstance(after, StreamEndEvent):
             raise _error(
-                "", _mark(after.start_mark), "a second document begins here; a file holds one strategy"
+                "",
+                _mark(after.start_mark),
+                "a second YAML document starts here; a file contains one strategy",
             )
         return Document(data, self.places)
 
@@ -118,13 +133,13 @@ class _Builder:
         at, place = pointer(*path), _mark(event.start_mark)
         self.values += 1
         if self.values > MAX_VALUES:
-            raise _error(at, place, f"the file holds more than {MAX_VALUES} values")
+            raise _error(at, place, f"the file contains more than {MAX_VALUES} values")
         if depth > MAX_DEPTH:
-            raise _error(at, place, f"nested deeper than {MAX_DEPTH} levels")
+            raise _error(at, place, f"nested more than {MAX_DEPTH} levels deep")
         if isinstance(event, AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _error(at, place, "anchors and aliases (& and *) are not read; write the value out")
+            raise _error(at, place, "anchors and aliases (& and *) are not supported; write the value out")
         if (tag := getattr(event, "tag", None)) is not None:
-            raise _error(at, place, f"the tag {tag} is not read; write the value alone")
+            raise _error(at, place, f"the tag {shorten(tag)} is not supported; write the value without it")
         self.places.setdefault(at, place)
         match event:
             case ScalarEvent():
@@ -148,7 +163,7 @@ class _Builder:
             at, place = pointer(*path, key), _mark(event.start_mark)
             if key in mapping:
                 first = self.places[at].line
-                raise _error(at, place, f"{key!r} stands twice in this section, first in line {first}")
+                raise _error(at, place, f"{quote(key)} appears twice in this section, first on line {first}")
             self.places[at] = place
             mapping[key] = self._value(next(self.events), (*path, key), depth + 1)
         return mapping
@@ -160,9 +175,9 @@ class _Builder:
             or event.anchor is not None
             or getattr(event, "tag", None) is not None
         ):
-            raise _error(pointer(*path), place, "a key must be a plain word")
+            raise _error(pointer(*path), place, "a key must be plain text")
         if event.value == "<<" and event.style is None:
-            raise _error(pointer(*path), place, "merge keys (<<) are not read; write the values out")
+            raise _error(pointer(*path), place, "merge keys (<<) are not supported; write the values out")
         return str(event.value)
 
 

@@ -1,7 +1,9 @@
-"""What is wrong with a strategy file, and where."""
+"""Problems in a strategy file and their positions in its text."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from workers.strategy.quoting import shorten
 
 
 class Place(NamedTuple):
@@ -17,7 +19,7 @@ UnplacedProblem = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class StrategyProblem:
-    """`pointer` is a JSON pointer (RFC 6901) into the file; `message` is a sentence for its author."""
+    """`pointer` is a JSON pointer (RFC 6901) into the file; `message` is written for the author of the file."""
 
     pointer: str
     line: int
@@ -25,17 +27,17 @@ class StrategyProblem:
     message: str
 
     def __str__(self) -> str:
-        return f"line {self.line}, column {self.column}: {self.pointer or '/'}: {self.message}"
+        return f"line {self.line}, column {self.column}: {shorten(self.pointer or '/')}: {self.message}"
 
 
 class StrategyError(ValueError):
-    """The strategy file is refused; `errors` says everything that is wrong with it."""
+    """The strategy file is invalid; `errors` lists every problem."""
 
     def __init__(self, errors: list[StrategyProblem]) -> None:
         self.errors = tuple(errors)
-        super().__init__("the strategy is refused: " + "; ".join(str(error) for error in self.errors))
+        super().__init__("invalid strategy: " + "; ".join(str(error) for error in self.errors))
 
 
 def pointer(*parts: str | int) -> str:
-    """JSON pointer to `parts`; empty for the whole document."""
+    """Return the JSON pointer to `parts`; the empty string is the whole document."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

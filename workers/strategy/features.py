@@ -1,7 +1,7 @@
-"""The inputs of a model, from bars: the one function that training and backtest use.
+"""Compute the inputs of a model from bars. Training and backtests both use `build_features`.
 
-A row belongs to a bar of the base timeframe and holds what is known when that bar closes. Of another timeframe it
-sees the newest bar that has closed by then, never one that is still forming.
+A row belongs to a bar of the base timeframe and contains only values that are known when that bar closes. From
+another timeframe it uses the newest bar that has closed by then, never one that is still forming.
 """
 
 from collections.abc import Mapping
@@ -28,15 +28,15 @@ Frames = Mapping[str, pd.DataFrame]
 
 _STALE_LENGTHS = 3
 _STALE_DAYS = 7
-"""A value of another timeframe counts for three of its bars and a week of closed markets; then it is too old."""
+"""A value of another timeframe is used for three of its bars plus a week of closed markets, then it is stale."""
 
 
 def build_features(strategy: Strategy, frames: Frames) -> pd.DataFrame:
-    """Unscaled inputs of one symbol: float64, a column for each of `strategy.input_names`, in that order.
+    """Return the unscaled inputs of one symbol: float64, one column for each of `strategy.input_names`, in order.
 
-    The index has the opens of the base bars that have every input; `attrs["left_out"]` counts the others
-    (`warm_up` at the start, `gaps` later). A timeframe that `frames` lacks is made from the base bars by session.
-    Raises `MarketDataError` where a timeframe cannot be made, volume is needed and missing, or no row is left.
+    The index contains the opening times of the base bars that have every input; `attrs["left_out"]` counts the
+    others (`warm_up` at the start, `gaps` later). A timeframe that `frames` lacks is resampled from the base bars by
+    session. Raises `MarketDataError` if a timeframe cannot be resampled, required volume is missing, or no row is left.
     """
     frames = attach_calendar(strategy, frames)
     _check_volume(strategy, frames)
@@ -56,29 +56,29 @@ def build_features(strategy: Strategy, frames: Frames) -> pd.DataFrame:
 
 
 def _select_rows(matrix: Floats, rows: npt.NDArray[np.intp]) -> Floats:
-    """Those rows of `matrix`, without a copy where they are all of its end."""
+    """Return these rows of `matrix`, as a view if they are all rows from the first one on."""
     return matrix[rows[0] :] if len(matrix) - rows[0] == len(rows) else matrix[rows]
 
 
 def attach_calendar(strategy: Strategy, frames: Frames) -> dict[str, pd.DataFrame]:
-    """The frames that the strategy reads, each of the right shape and naming the base bars' calendar.
+    """Return the frames that the strategy uses, with their shape checked and the calendar of the base bars attached.
 
-    Raises `MarketDataError` where the base timeframe is missing or a frame has not the shape of bars.
+    Raises `MarketDataError` if the base timeframe is missing or a frame does not have the shape of bars.
     """
     if strategy.base_timeframe not in frames:
-        given = ", ".join(frames) or "none"
-        raise MarketDataError(f"the strategy decides on {strategy.base_timeframe} bars; there are {given}")
+        available = ", ".join(frames) or "none"
+        raise MarketDataError(f"the strategy needs {strategy.base_timeframe} bars; available: {available}")
     calendar = calendar_of(check_shape(frames[strategy.base_timeframe]))
-    named = {}
+    checked = {}
     for timeframe in strategy.timeframes:
         if timeframe in frames:
-            named[timeframe] = check_shape(frames[timeframe]).copy(deep=False)
-            named[timeframe].attrs["calendar"] = calendar
-    return named
+            checked[timeframe] = check_shape(frames[timeframe]).copy(deep=False)
+            checked[timeframe].attrs["calendar"] = calendar
+    return checked
 
 
 def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
-    """One row for each base bar, one column for each input, NaN where there is no value; float64[n, inputs].
+    """Return one row for each base bar and one column for each input, NaN if missing; float64[n, inputs].
 
     `frames` come from `attach_calendar`.
     """
@@ -87,8 +87,8 @@ def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
     present = len(strategy.features)
     lags = strategy.model.features.lookback_periods
     inputs = np.empty((len(base), present * (lags + 1)), order="F")
-    read = dict.fromkeys(feature.timeframe for feature in strategy.features)
-    views = {timeframe: _view(timeframe, strategy, frames, now) for timeframe in read}
+    timeframes = dict.fromkeys(feature.timeframe for feature in strategy.features)
+    views = {timeframe: _view(timeframe, strategy, frames, now) for timeframe in timeframes}
     outputs = _indicator_outputs(strategy, views)
     for column, feature in enumerate(strategy.features):
         values = outputs[feature.timeframe, feature.indicator][feature.output]
@@ -102,7 +102,7 @@ def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _View:
-    """Bars of one timeframe and, for each base bar, the position of the newest closed one (-1: none)."""
+    """Bars of one timeframe and, for each base bar, the position of the newest closed bar (-1: none)."""
 
     bars: pd.DataFrame
     position: npt.NDArray[np.intp] | None
@@ -132,7 +132,7 @@ def _view(timeframe: str, strategy: Strategy, frames: Frames, now: UnixNanosecon
 def _indicator_outputs(
     strategy: Strategy, views: Mapping[str, _View]
 ) -> dict[tuple[str, str], dict[str, Floats]]:
-    """Every indicator that an input needs, once for each timeframe it is needed on."""
+    """Compute every indicator that an input needs, once for each timeframe that it is needed on."""
     needed = dict.fromkeys((feature.timeframe, feature.indicator) for feature in strategy.features)
     return {
         (timeframe, name): compute_unchecked(
@@ -153,7 +153,7 @@ def _check_volume(strategy: Strategy, frames: Frames) -> None:
         bars = frames.get(feature.timeframe, frames[strategy.base_timeframe])
         if needs_volume and not bars["volume"].to_numpy().any():
             raise MarketDataError(
-                f"{feature.indicator} ({spec.type}) needs volume, and every volume of the {feature.timeframe} bars is 0"
+                f"{feature.indicator} ({spec.type}) needs volume, but every volume of the {feature.timeframe} bars is 0"
             )
 
 
@@ -163,6 +163,6 @@ def _too_short_message(strategy: Strategy, bars: int) -> str:
     }
     longest = max(needed, key=lambda name: needed[name])
     return (
-        f"none of the {bars} bars of {strategy.base_timeframe} has all inputs: {longest} alone has no value in its "
+        f"none of the {bars} bars of {strategy.base_timeframe} has all inputs: {longest} has no value in its "
         f"first {needed[longest]} bars, and history_required is {strategy.training_data.history_required}"
     )

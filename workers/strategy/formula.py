@@ -1,4 +1,4 @@
-"""Small arithmetic over named whole numbers, so that the catalog can state a warm-up as data."""
+"""Evaluate simple arithmetic over named numbers, so that the catalog can define a warm-up as data."""
 
 import ast
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ _FUNCTIONS = {"max": max, "min": min}
 
 
 def evaluate(formula: str, names: Mapping[str, float]) -> float:
-    """Value of `formula` (+, -, *, max, min, numbers and `names`).
+    """Return the value of `formula` (+, -, *, max, min, numbers and `names`).
 
     Raises `ValueError` for anything else and `KeyError` for an unknown name.
     """

@@ -1,4 +1,4 @@
-"""Degrees of membership: how much a value belongs to a fuzzy set (Zadeh 1965)."""
+"""Degrees of membership in a fuzzy set (Zadeh 1965)."""
 
 import numba
 import numpy as np
@@ -8,7 +8,7 @@ from workers.strategy.sections.model_inputs import Membership
 
 
 def degrees(values: Floats, membership: Membership) -> Floats:
-    """Degree in [0, 1] of each of `values`; float64[n], NaN where the value is NaN."""
+    """Return the degree in [0, 1] of each of `values`; float64[n], NaN where the value is NaN."""
     corners = membership.parameters
     match membership.type:
         case "gaussian":
@@ -24,7 +24,7 @@ def degrees(values: Floats, membership: Membership) -> Floats:
 
 @numba.njit(cache=True)
 def _trapezoid(values: Floats, a: float, b: float, c: float, d: float) -> Floats:
-    """0 outside (a, d), 1 from b to c, straight between; a side without slope (a = b or c = d) includes its foot."""
+    """0 outside (a, d), 1 from b to c, linear between; a vertical side (a = b or c = d) includes its foot."""
     degree = np.empty(len(values))
     for i in range(len(values)):
         x = values[i]

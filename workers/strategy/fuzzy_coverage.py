@@ -1,4 +1,4 @@
-"""Holes: values that an indicator can take and that no membership of a fuzzy set covers."""
+"""Find the values of an indicator that no membership of a fuzzy set covers."""
 
 from collections.abc import Iterator
 
@@ -14,8 +14,8 @@ _GAUSSIAN_REACH = 3.0
 
 
 def coverage_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
-    """A warning for each fuzzy set whose memberships are all zero somewhere between its outermost feet, or
-    somewhere in the range that the indicator's formula bounds."""
+    """Warn about each fuzzy set whose memberships are all zero somewhere between its outermost feet, or somewhere in
+    the range that the formula of the indicator implies."""
     for name, fuzzy_set in strategy.fuzzy_sets.items():
         indicator, output_name = strategy.resolve(fuzzy_set.indicator)
         output = INDICATORS[strategy.indicators[indicator].type].output(output_name)
@@ -28,17 +28,17 @@ def coverage_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
 
 
 def uncovered_intervals(fuzzy_set: FuzzySet, low: float | None, high: float | None) -> list[Interval]:
-    """Open intervals of [low, high] in which every membership is zero."""
+    """Return the open intervals of [low, high] in which every membership is zero."""
     covered = sorted(_support(membership) for membership in fuzzy_set.memberships.values())
-    found: list[Interval] = []
+    intervals: list[Interval] = []
     reached = covered[0][0] if low is None else low
     for start, end in covered:
         if start > reached:
-            found.append((reached, start))
+            intervals.append((reached, start))
         reached = max(reached, end)
     if high is not None and reached < high:
-        found.append((reached, high))
-    return found
+        intervals.append((reached, high))
+    return intervals
 
 
 def _support(membership: Membership) -> Interval:

@@ -1,8 +1,8 @@
-"""The strategy file: KTRDR's v3 grammar, strict.
+"""Parse strategy files strictly (KTRDR grammar, version 3).
 
-`parse_strategy` refuses every unknown key, wrong type and dangling reference with its place and the nearest
-valid name. What it returns is frozen, complete (defaults are filled in) and used as it stands by training and
-backtesting. This module and everything that it imports need pydantic and PyYAML only.
+`parse_strategy` rejects every unknown key, wrong type and dangling reference with its position and the nearest
+valid name. The strategy that it returns is frozen and complete (defaults are filled in); training and backtesting
+use it unchanged. This module and everything that it imports need only pydantic and PyYAML.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from workers.strategy.cross_checks import find_contradictions, unanchored_warnings, unused_warnings
 from workers.strategy.definition import Feature, Strategy
 from workers.strategy.document import Document, read_document
-from workers.strategy.errors import StrategyError, StrategyProblem
+from workers.strategy.errors import StrategyError, StrategyProblem, UnplacedProblem
 from workers.strategy.fuzzy_coverage import coverage_warnings
 from workers.strategy.indicator_reading import read_indicators
 from workers.strategy.legacy import modernise
@@ -22,33 +22,33 @@ __all__ = ["Feature", "Strategy", "StrategyError", "StrategyProblem", "parse_str
 
 
 def parse_strategy(text: str) -> Strategy:
-    """The strategy that `text` describes.
+    """Parse the text of a strategy file.
 
-    Raises `StrategyError` whose `errors` name every problem found, each with pointer, line, column and message.
+    Raises `StrategyError`; its `errors` list every problem with pointer, line, column and message.
     """
     document = read_document(text)
     if not isinstance(document.data, dict):
-        raise _refusal(
-            document, [("", "a strategy file is a list of sections such as name:, indicators:, model:")]
+        raise _strategy_error(
+            document, [("", "a strategy file must consist of sections such as name:, indicators: and model:")]
         )
     data, moved, problems = modernise(document.data)
     places = _Places(document, moved)
     if problems:
-        raise _refusal(places, problems)
+        raise _strategy_error(places, problems)
     data, problems = read_indicators(data)
     strategy, further = _validate(data)
     if problems:
-        # What is left of the section is not what the author wrote.
+        # The section lacks the indicators that were rejected above, so other errors about it would mislead.
         further = [problem for problem in further if problem[0] != "/indicators"]
     if strategy is None or problems or further:
-        raise _refusal(places, problems + further)
-    if found := find_contradictions(strategy):
-        raise _refusal(places, found)
+        raise _strategy_error(places, problems + further)
+    if contradictions := find_contradictions(strategy):
+        raise _strategy_error(places, contradictions)
     return _complete(strategy, text, places)
 
 
 class _Places:
-    """Where a pointer into the modernised file stands in the text."""
+    """Maps pointers into the modernised file to positions in the text."""
 
     def __init__(self, document: Document, moved: dict[str, str]) -> None:
         self._document = document
@@ -63,14 +63,14 @@ class _Places:
         return StrategyProblem(at, place.line, place.column, message)
 
 
-def _refusal(places: "_Places | Document", problems: list[tuple[str, str]]) -> StrategyError:
+def _strategy_error(places: "_Places | Document", problems: list[UnplacedProblem]) -> StrategyError:
     if isinstance(places, Document):
         places = _Places(places, {})
-    found = [places.problem(at, message) for at, message in problems]
-    return StrategyError(sorted(found, key=lambda problem: (problem.line, problem.column)))
+    placed = [places.problem(at, message) for at, message in problems]
+    return StrategyError(sorted(placed, key=lambda problem: (problem.line, problem.column)))
 
 
-def _validate(data: dict[str, Any]) -> tuple[Strategy | None, list[tuple[str, str]]]:
+def _validate(data: dict[str, Any]) -> tuple[Strategy | None, list[UnplacedProblem]]:
     try:
         return Strategy.model_validate(data), []
     except ValidationError as error:
@@ -78,7 +78,7 @@ def _validate(data: dict[str, Any]) -> tuple[Strategy | None, list[tuple[str, st
 
 
 def _complete(strategy: Strategy, text: str, places: _Places) -> Strategy:
-    """`strategy` with the defaults that depend on other sections, its text and its warnings."""
+    """Add the defaults that depend on other sections, the text and the warnings."""
     strategy = strategy.with_defaults()
     strategy._text = text
     strategy._warnings = tuple(

@@ -20,7 +20,7 @@ def _factor(default: float, name: str = "multiplier", aliases: tuple[str, ...] =
 
 
 def _of_source(name: str, title: str, warm_up: str, default: int, *aliases: str) -> IndicatorEntry:
-    """An average or a difference of one price line, in that line's own units."""
+    """An average or a difference of one price line, in the units of that line."""
     return IndicatorEntry(
         name, title, (Output("value"),), warm_up, (_period(default), _SOURCE), ("source",), aliases
     )
@@ -48,7 +48,7 @@ _AVERAGES = (
     ),
     IndicatorEntry(
         "vwap",
-        "Volume weighted average price since the session's start (period 0) or over the last period bars",
+        "Volume weighted average price since the start of the session (period 0) or over the last period bars",
         (Output("value"),),
         "max(period - 1, 0)",
         (
@@ -82,7 +82,7 @@ _MOMENTUM = (
         ("source",),
         needs_order=("fast_period", "slow_period"),
     ),
-    _of_source("momentum", "Momentum: difference to the value period bars ago", "period", 10, "mom"),
+    _of_source("momentum", "Momentum: difference from the value period bars ago", "period", 10, "mom"),
     _of_source("roc", "Rate of change, percent", "period", 10),
     IndicatorEntry(
         "cci", "Commodity channel index", (Output("value"),), "period - 1", (_period(20),), _PRICES
@@ -228,7 +228,7 @@ _VOLATILITY = (
     ),
     IndicatorEntry(
         "squeezeintensity",
-        "Share of the Keltner channel's width that the Bollinger bands inside it leave free",
+        "Share of the Keltner channel width not covered by the Bollinger bands inside it",
         (Output("value", 0, 1),),
         "max(bb_period - 1, kc_period)",
         (
@@ -286,5 +286,5 @@ _BY_ANY_NAME = {alias: entry for entry in INDICATORS.values() for alias in (entr
 
 
 def find_indicator(name: str) -> IndicatorEntry | None:
-    """The entry of that name or alias, in any case of letters."""
+    """Return the entry with this name or alias, ignoring case."""
     return _BY_ANY_NAME.get(name.lower())

@@ -1,45 +1,46 @@
-"""The `indicators` section against the catalog: types, parameters, bounds, outputs."""
+"""Check the `indicators` section against the catalog: types, parameters, bounds, outputs."""
 
 from typing import Any
 
 from workers.strategy.catalog import UNSUPPORTED_INDICATORS, IndicatorEntry, Value, nearest_name
 from workers.strategy.errors import UnplacedProblem, pointer
 from workers.strategy.indicator_catalog import INDICATORS, find_indicator
+from workers.strategy.quoting import quote
 from workers.strategy.sections.model_inputs import Indicator
 
 _ELSEWHERE = {
-    "timeframe": "an indicator has no timeframe; nn_inputs says on which timeframes it is used",
+    "timeframe": "an indicator has no timeframe; nn_inputs selects the timeframes that it is used on",
     "data_source": "other data providers are not implemented; an indicator reads the bars of its symbol",
-    "name": "the key of this entry is its name",
-    "include_oscillator": "the oscillator is always there as the output oscillator",
-    "include_middle": "the middle line is always there as the output middle",
-    "displacement": "spans are given as known at the bar, without a shift forward",
-    "adjust": "the average starts with a simple average of the first period, as in TA-Lib",
+    "name": "the key of this entry is already its name",
+    "include_oscillator": "the oscillator is always available as the output oscillator",
+    "include_middle": "the middle line is always available as the output middle",
+    "displacement": "spans are computed as known at the bar, without a forward shift",
+    "adjust": "the average starts with the simple average of the first period, as in TA-Lib",
 }
 
 
 def read_indicators(data: dict[str, Any]) -> tuple[dict[str, Any], list[UnplacedProblem]]:
-    """`data` with its indicators as `Indicator` values; those that are refused are left out and named."""
+    """Return `data` with its indicators as `Indicator` values, without the invalid ones, and their problems."""
     section = data.get("indicators")
     if not isinstance(section, dict):
         return data, []
     problems: list[UnplacedProblem] = []
     indicators: dict[str, Indicator] = {}
     for name, spec in section.items():
-        indicator, found = read_indicator(spec, pointer("indicators", name))
-        problems += found
+        indicator, further = read_indicator(spec, pointer("indicators", name))
+        problems += further
         if indicator is not None:
             indicators[name] = indicator
     return data | {"indicators": indicators}, problems
 
 
 def read_indicator(spec: Any, at: str) -> tuple[Indicator | None, list[UnplacedProblem]]:
-    """One entry, at the pointer `at`: the indicator with every parameter's value, or what is wrong with it."""
+    """Read one entry at the pointer `at`: return the indicator with all parameter values, or its problems."""
     if not isinstance(spec, dict):
-        return None, [(at, "an indicator is a section such as {type: rsi, period: 14}")]
+        return None, [(at, "an indicator must be a section such as {type: rsi, period: 14}")]
     kind = spec.get("type")
     if not isinstance(kind, str):
-        return None, [(at, "type is missing: the name of an indicator, such as rsi")]
+        return None, [(at, "type is missing; name an indicator, for example type: rsi")]
     entry = find_indicator(kind)
     if entry is None:
         return None, [(at + "/type", _unknown_type(kind))]
@@ -53,17 +54,17 @@ def _unknown_type(kind: str) -> str:
     if kind.lower() in UNSUPPORTED_INDICATORS:
         return UNSUPPORTED_INDICATORS[kind.lower()]
     near = nearest_name(kind, list(INDICATORS))
-    hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(INDICATORS))}"
-    return f"no indicator is called {kind!r}; {hint}"
+    hint = f"did you mean {near}?" if near else f"choose from {', '.join(sorted(INDICATORS))}"
+    return f"unknown indicator {quote(kind)}; {hint}"
 
 
 def _parameters(
-    entry: IndicatorEntry, given: dict[str, Any], at: str
+    entry: IndicatorEntry, spec: dict[str, Any], at: str
 ) -> tuple[dict[str, Value], list[UnplacedProblem]]:
     values: dict[str, Value] = {parameter.name: parameter.default for parameter in entry.parameters}
     problems: list[UnplacedProblem] = []
     seen: dict[str, str] = {}
-    for key, value in given.items():
+    for key, value in spec.items():
         parameter = entry.parameter(key)
         if parameter is None:
             problems.append((f"{at}{pointer(key)}", _unknown_parameter(entry, key)))
@@ -72,10 +73,12 @@ def _parameters(
             value = value.lower()
         if parameter.name in seen:
             problems.append(
-                (f"{at}{pointer(key)}", f"{key} says the same as {seen[parameter.name]}; keep one of them")
+                (f"{at}{pointer(key)}", f"{key} means the same as {seen[parameter.name]}; keep one of them")
             )
-        elif sentence := parameter.check(value):
-            problems.append((f"{at}{pointer(key)}", f"{key} of {entry.name}: {sentence}; here is {value!r}"))
+        elif requirement := parameter.check(value):
+            problems.append(
+                (f"{at}{pointer(key)}", f"{key} of {entry.name} {requirement}, not {quote(value)}")
+            )
         else:
             values[parameter.name] = float(value) if parameter.kind == "float" else value
         seen[parameter.name] = key
@@ -93,5 +96,5 @@ def _unknown_parameter(entry: IndicatorEntry, key: str) -> str:
     if not valid:
         return f"{entry.name} has no parameters"
     near = nearest_name(key, valid)
-    hint = f"did you mean {near}?" if near else f"it has {', '.join(valid)}"
-    return f"{entry.name} has no parameter {key!r}; {hint}"
+    hint = f"did you mean {near}?" if near else f"valid parameters are {', '.join(valid)}"
+    return f"{entry.name} has no parameter {quote(key)}; {hint}"

@@ -1,4 +1,4 @@
-"""Spellings of KTRDR files that mean what the sections here mean, and sections that nobody here carries out."""
+"""Older spellings of KTRDR files, and sections that are not supported."""
 
 from typing import Any
 
@@ -6,24 +6,24 @@ from workers.strategy.errors import UnplacedProblem, pointer
 
 UNSUPPORTED_SECTIONS = {
     "context_data": "other data providers are not implemented: every input is computed from the bars of its symbol",
-    "deployment": "there is no live deployment; symbols and dates are chosen when a backtest is submitted",
-    "scope": "there is no live deployment; remove scope",
-    "orchestrator": "there is no orchestrator; sizes and limits are parameters of the backtest",
+    "deployment": "live deployment is not supported; symbols and dates are chosen when a backtest is submitted",
+    "scope": "live deployment is not supported; remove scope",
+    "orchestrator": "an orchestrator is not supported; sizes and limits are parameters of the backtest",
     "risk_management": "stops, targets and sizes are parameters of the backtest",
     "backtesting": "costs, capital and dates are parameters of the backtest",
     "ensemble": "ensembles are not implemented; submit one strategy for each model",
     "models": "ensembles are not implemented; submit one strategy for each model",
     "composition": "ensembles are not implemented; submit one strategy for each model",
-    "feature_version": "this belongs to version 2 files; inputs are listed under nn_inputs",
+    "feature_version": "feature_version belongs to version 2; list the inputs under nn_inputs",
 }
-"""Sections of KTRDR files that are refused, and why."""
+"""Sections of KTRDR files that are rejected, and the reason."""
 _UNKNOWN_LABELS = {
-    "context": "the label source context is not implemented; forward_return with a threshold asks the same",
+    "context": "the label source context is not implemented; forward_return with a threshold is equivalent",
 }
 
 
 def modernise(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str], list[UnplacedProblem]]:
-    """The file in one spelling, where each moved value came from (new pointer to old), and what is refused."""
+    """Return the file in the current spelling, the origin of each moved value (new pointer to old) and the problems."""
     problems = [(pointer(key), UNSUPPORTED_SECTIONS[key]) for key in data if key in UNSUPPORTED_SECTIONS]
     problems += _version_problems(data)
     problems += _label_problems(data)
@@ -43,7 +43,7 @@ def _version_problems(data: dict[str, Any]) -> list[UnplacedProblem]:
         return [
             (
                 "/indicators",
-                "a list of indicators is version 2; in version 3 each has a name: rsi_14: {type: rsi}",
+                "a list of indicators belongs to version 2; in version 3 each has a name: rsi_14: {type: rsi}",
             )
         ]
     return []
@@ -59,7 +59,7 @@ def _label_problems(data: dict[str, Any]) -> list[UnplacedProblem]:
 
 
 def _rename_lists(data: dict[str, Any], moved: dict[str, str]) -> dict[str, Any]:
-    """`symbols: {symbols: [...]}` and `timeframes: {timeframes: [...]}` are other names of `list`."""
+    """Rename the inner key of `symbols: {symbols: [...]}` and `timeframes: {timeframes: [...]}` to `list`."""
     section = data.get("training_data")
     if not isinstance(section, dict):
         return data
@@ -75,7 +75,7 @@ def _rename_lists(data: dict[str, Any], moved: dict[str, str]) -> dict[str, Any]
 def _merge_training(
     data: dict[str, Any], moved: dict[str, str]
 ) -> tuple[dict[str, Any], list[UnplacedProblem]]:
-    """`model.training` is the other place for the keys of `training`; a key may stand in one of them."""
+    """Move the keys of `model.training` to `training`; a key may appear in only one of them."""
     model, training = data.get("model"), data.get("training", {})
     if (
         not isinstance(model, dict)
@@ -85,7 +85,7 @@ def _merge_training(
         return data, []
     inner: dict[str, Any] = model["training"]
     problems = [
-        (pointer("model", "training", key), f"{key} stands in training as well; keep one of them")
+        (pointer("model", "training", key), f"{key} is also set in training; keep one of them")
         for key in inner
         if key in training
     ]

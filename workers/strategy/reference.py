@@ -1,4 +1,4 @@
-"""`docs/strategy-grammar.md` from the schema and the catalog: `python -m workers.strategy.reference docs/strategy-grammar.md`."""
+"""Write `docs/strategy-grammar.md`: `python -m workers.strategy.reference docs/strategy-grammar.md`."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,35 +23,36 @@ Node = Mapping[str, Any]
 INTRODUCTION = """\
 # The grammar of strategy files
 
-Made from the code by `python -m workers.strategy.reference docs/strategy-grammar.md`; a test compares the two.
+Generated from the code by `python -m workers.strategy.reference docs/strategy-grammar.md`; a test checks that this
+page is up to date.
 
-A strategy is one YAML document. It is read strictly: a key that is not listed here, a value of another type or out of
-its range, a name that nothing defines and a combination that has no effect are refused with line, column and the
-nearest valid name. Every key that is accepted has an effect. `examples/strategies/` has complete files with comments.
+A strategy is one YAML document and is checked strictly. A key that is not listed here, a value of the wrong type or out
+of range, an undefined name and a combination without effect are rejected with line, column and the nearest valid name.
+Every accepted key has an effect. `examples/strategies/` contains complete files with comments.
 
 The chain: bars → `indicators` → `fuzzy_sets` (degrees from 0 to 1) → `nn_inputs` → `model` → `decisions`.
 
-* Scalars follow YAML 1.2: `1e-3` is a number, `yes` and `2010-01-31` are texts. Duplicate keys, tags, anchors and merge
-  keys are refused.
+* Scalars follow YAML 1.2: `1e-3` is a number, `yes` and `2010-01-31` are text. Duplicate keys, tags, anchors and merge
+  keys are rejected.
 * An input is named `TIMEFRAME_SET_MEMBERSHIP` (`1d_momentum_low`) or `TIMEFRAME_INDICATOR_raw`; with
-  `lookback_periods` the inputs of earlier bars follow, `1d_momentum_low@-1` for one bar ago.
-* An indicator with several outputs is named with the output, `macd_12.histogram`; the bare name is its first output.
-* `timeframes: {timeframes: [...]}` and `symbols: {symbols: [...]}` mean `list`, and the keys of `training` may stand
-  under `model.training` instead: each key in one of the places.
+  `lookback_periods` the inputs of earlier bars follow, for example `1d_momentum_low@-1` for one bar ago.
+* An output of an indicator is written `macd_12.histogram`; the bare name of an indicator means its first output.
+* Older spellings are accepted: `timeframes: {timeframes: [...]}` and `symbols: {symbols: [...]}` for `list`, and
+  `model.training` for `training`. Each key of `training` may appear in only one of the two places.
 """
 
 SPELLED_DIFFERENTLY = {
     ("Indicator", "parameters"): "each parameter of the [indicator](#indicators) is a key beside `type`",
     ("FuzzySet", "memberships"): "each membership is a key beside `indicator`, in the order of the inputs",
 }
-"""Keys that the file spells without their own name."""
+"""Keys of the schema that a file does not write by name."""
 
 
 def render() -> str:
-    """The whole page, in Markdown."""
+    """Return the page in Markdown."""
     parts = [INTRODUCTION, "## Sections\n"]
     parts += ["\n".join(_section(section)) for section in list_sections(Strategy.model_json_schema())]
-    parts += ["\n".join(lines) for lines in (_timeframes(), _memberships(), _indicators(), _refused())]
+    parts += ["\n".join(lines) for lines in (_timeframes(), _memberships(), _indicators(), _unsupported())]
     return "\n".join(parts)
 
 
@@ -69,10 +70,10 @@ def _section(section: SchemaSection) -> Iterator[str]:
 
 
 def _value(node: Node) -> str:
-    """What may stand there, in words."""
+    """Describe the values that are allowed."""
     match node:
         case {"$ref": _} | {"oneOf": _} | {"patternProperties": _} | {"items": {"$ref": _}}:
-            return "a section, below" if "items" not in node else "a list of sections, below"
+            return "a section (below)" if "items" not in node else "a list of sections (below)"
         case {"anyOf": choices}:
             return " or ".join(_value(choice) for choice in choices if choice.get("type") != "null")
         case {"const": only}:
@@ -88,7 +89,7 @@ def _value(node: Node) -> str:
         case {"type": "integer" | "number" as kind}:
             return ("whole number" if kind == "integer" else "number") + _bounds(node)
         case {"format": "date"}:
-            return "a day, YYYY-MM-DD"
+            return "a date, YYYY-MM-DD"
     return "text"
 
 
@@ -105,7 +106,7 @@ def _bounds(node: Node) -> str:
 def _default(value: object) -> str:
     if value is None:
         return ""
-    return "its own" if isinstance(value, dict) and value else "none" if value == {} else _code(value)
+    return "its defaults" if isinstance(value, dict) and value else "none" if value == {} else _code(value)
 
 
 def _code(value: object) -> str:
@@ -128,8 +129,8 @@ def _timeframes() -> Iterator[str]:
 
 def _memberships() -> Iterator[str]:
     yield "## Membership functions\n"
-    yield "A list of three numbers is triangular, one of four trapezoidal.\n"
-    yield from _table("type", "parameters", "must hold")
+    yield "A list of three numbers is triangular, a list of four numbers is trapezoidal.\n"
+    yield from _table("type", "parameters", "condition")
     for entry in MEMBERSHIPS.values():
         yield _row(f"`{entry.name}`", f"`[{', '.join(entry.parameters)}]`", f"`{entry.rule}`")
     yield ""
@@ -137,8 +138,8 @@ def _memberships() -> Iterator[str]:
 
 def _indicators() -> Iterator[str]:
     yield "## Indicators\n"
-    yield "The warm-up is the number of bars at the start that have no value.\n"
-    yield from _table("type", "what it is", "parameters", "outputs", "warm-up")
+    yield "The warm-up is the number of bars at the start without a value.\n"
+    yield from _table("type", "name", "parameters", "outputs", "warm-up")
     for entry in INDICATORS.values():
         also = "".join(f", `{alias}`" for alias in entry.aliases)
         parameters = "<br>".join(map(_parameter, entry.parameters))
@@ -159,23 +160,23 @@ def _parameter(parameter: IndicatorParameter) -> str:
 
 
 def _outputs(entry: IndicatorEntry) -> str:
-    said = []
+    texts = []
     for output in entry.outputs:
         ends = (output.low, output.high)
         low, high = ("" if end is None else f"{end:g}" for end in ends)
         span = (
             f" {low} to {high}" if low and high else f" from {low}" if low else f" to {high}" if high else ""
         )
-        said.append(f"`{output.name}`{span}")
-    return ", ".join(said)
+        texts.append(f"`{output.name}`{span}")
+    return ", ".join(texts)
 
 
-def _refused() -> Iterator[str]:
-    yield "## Refused\n"
-    yield "What other KTRDR files have and nothing here carries out:\n"
-    yield from _table("key or type", "why")
-    for name, sentence in {**UNSUPPORTED_SECTIONS, **UNSUPPORTED_INDICATORS}.items():
-        yield _row(f"`{name}`", sentence)
+def _unsupported() -> Iterator[str]:
+    yield "## Not supported\n"
+    yield "Keys and types of other KTRDR files that are rejected:\n"
+    yield from _table("key or type", "reason")
+    for name, reason in {**UNSUPPORTED_SECTIONS, **UNSUPPORTED_INDICATORS}.items():
+        yield _row(f"`{name}`", reason)
 
 
 def _table(*names: str) -> tuple[str, str]:

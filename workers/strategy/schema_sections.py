@@ -1,4 +1,4 @@
-"""The sections of a JSON schema as a reader of the file meets them: where each stands, and for which kinds."""
+"""List the sections of a JSON schema with their place in the file and the kinds they apply to."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ Node = Mapping[str, Any]
 @dataclass(slots=True)
 class SchemaSection:
     name: str
-    """In the schema."""
+    """Name in the schema."""
     place: str
-    """Dotted, with `NAME` for a name that the file chooses; empty for the file itself."""
+    """Dotted path, with `NAME` for a name chosen in the file; empty for the file itself."""
     node: Node
     kinds: list[str] = field(default_factory=list)
-    """`type: mlp`, of the discriminated section that it is or stands in; empty where it is the same for all."""
+    """Such as `type: mlp`, for a variant of a section or a part of one; empty if it is the same for all variants."""
 
     @property
     def title(self) -> str:
@@ -28,8 +28,8 @@ class SchemaSection:
 
     @property
     def keys(self) -> Mapping[str, Node]:
-        found: Mapping[str, Node] = self.node["properties"]
-        return found
+        properties: Mapping[str, Node] = self.node["properties"]
+        return properties
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -37,36 +37,38 @@ class SchemaSection:
 
 
 def list_sections(schema: Node) -> list[SchemaSection]:
-    """In the order of the file, each once; a section that all kinds of another have in common has no kinds."""
-    found: dict[str, SchemaSection] = {}
-    whole = SchemaSection("Strategy", "", schema)
-    _walk(whole, schema["$defs"], found)
-    for section in found.values():
-        around = section.place.rpartition(".")[0]
+    """Return each section once, in the order of the file. A section that all variants of its parent share has no kinds."""
+    sections: dict[str, SchemaSection] = {}
+    root = SchemaSection("Strategy", "", schema)
+    _walk(root, schema["$defs"], sections)
+    for section in sections.values():
+        parent = section.place.rpartition(".")[0]
         if set(section.kinds) == {
-            kind for other in found.values() if other.place == around for kind in other.kinds
+            kind for other in sections.values() if other.place == parent for kind in other.kinds
         }:
             section.kinds = []
-    return [whole, *found.values()]
+    return [root, *sections.values()]
 
 
-def _walk(section: SchemaSection, definitions: Mapping[str, Node], found: dict[str, SchemaSection]) -> None:
+def _walk(
+    section: SchemaSection, definitions: Mapping[str, Node], sections: dict[str, SchemaSection]
+) -> None:
     for key, node in section.keys.items():
         place = f"{section.place}.{key}" if section.place else key
-        variants = list(_references(node, place))
+        variants = list(_section_references(node, place))
         for at, kind, name in variants:
             kinds = [kind] if kind else list(section.kinds)
-            if name in found:
-                known = found[name].kinds
-                found[name].kinds = sorted({*known, *kinds}) if known and kinds else []
+            if name in sections:
+                earlier = sections[name].kinds
+                sections[name].kinds = sorted({*earlier, *kinds}) if earlier and kinds else []
                 continue
-            found[name] = SchemaSection(name, at, definitions[name], kinds)
+            sections[name] = SchemaSection(name, at, definitions[name], kinds)
         for name in dict.fromkeys(name for _, _, name in variants):
-            _walk(found[name], definitions, found)
+            _walk(sections[name], definitions, sections)
 
 
-def _references(node: Node, place: str) -> Iterator[tuple[str, str, str]]:
-    """(place, kind, section) of what may stand at a key."""
+def _section_references(node: Node, place: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (place, kind, section) for each section that a key may hold."""
     if "$ref" in node:
         yield place, "", node["$ref"].rpartition("/")[2]
     elif "discriminator" in node:
@@ -75,9 +77,9 @@ def _references(node: Node, place: str) -> Iterator[tuple[str, str, str]]:
             yield place, f"{key}: {value}", reference.rpartition("/")[2]
     elif "anyOf" in node:
         for choice in node["anyOf"]:
-            yield from _references(choice, place)
+            yield from _section_references(choice, place)
     elif "items" in node:
-        yield from _references(node["items"], place)
+        yield from _section_references(node["items"], place)
     elif "patternProperties" in node:
         for choice in node["patternProperties"].values():
-            yield from _references(choice, f"{place}.NAME")
+            yield from _section_references(choice, f"{place}.NAME")

@@ -1,5 +1,6 @@
-"""Pydantic's errors as sentences for the author of a strategy file."""
+"""Messages for the author of a strategy file, made from pydantic's errors."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -7,29 +8,53 @@ from pydantic_core import ErrorDetails
 
 from workers.strategy.catalog import nearest_name
 from workers.strategy.errors import UnplacedProblem, pointer
+from workers.strategy.quoting import quote
+
+Path = tuple[str | int, ...]
 
 _UNKNOWN_ELSEWHERE = {
-    "/training/validation_split": "write data_split: {train: 0.8, validation: 0.1, test: 0.1}",
+    "/training/validation_split": "write data_split: {train: 0.8, validation: 0.1, test: 0.1} instead",
     "/decisions/cost_model": "cost_model belongs to output_format regression; classification has confidence_threshold",
     "/decisions/confidence_threshold": "confidence_threshold belongs to output_format classification; "
     "regression has cost_model",
+}
+
+_WRONG_TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "date_type": "a date such as 2010-01-31",
+    "tuple_type": "a list such as [1, 2]",
+    "dict_type": "a section",
+    "model_type": "a section",
+    "model_attributes_type": "a section",
+}
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("greater than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
 }
 
 
 def validation_problems(
     error: ValidationError, data: dict[str, Any], model: type[BaseModel]
 ) -> list[UnplacedProblem]:
-    """One problem for each thing that pydantic found in `data`."""
+    """Return a problem for each error that pydantic reports about `data`."""
     schema = model.model_json_schema()
-    problems = []
-    for details in error.errors(include_url=False):
-        path = _path_in(details, data)
-        problems.append((pointer(*path), _sentence(details, path, data, schema)))
+    located = [(_path_in(details, data), details) for details in error.errors(include_url=False)]
+    problems = [
+        (pointer(*path), _message(details, path, data, schema) + alternative)
+        for path, details, alternative in _without_other_alternatives(located)
+    ]
     return list(dict.fromkeys(problems))
 
 
-def _path_in(details: ErrorDetails, data: Any) -> tuple[str | int, ...]:
-    """The error's location without what the file does not have (names of union members, gathered keys)."""
+def _path_in(details: ErrorDetails, data: Any) -> Path:
+    """Return the error's location without the parts that the file lacks (union members, gathered keys)."""
     path: list[str | int] = []
     for part in details["loc"]:
         inside = isinstance(data, dict) and part in data
@@ -41,12 +66,32 @@ def _path_in(details: ErrorDetails, data: Any) -> tuple[str | int, ...]:
     return tuple(path)
 
 
-def _sentence(
-    details: ErrorDetails, path: tuple[str | int, ...], data: dict[str, Any], schema: dict[str, Any]
-) -> str:
+def _without_other_alternatives(
+    located: list[tuple[Path, ErrorDetails]],
+) -> Iterator[tuple[Path, ErrorDetails, str]]:
+    """Where a value is a word or a list, keep the errors of the one that the author wrote."""
+    words = {path: details for path, details in located if details["type"] == "literal_error"}
+    choices = {
+        path: isinstance(details["input"], tuple)
+        for path, details in words.items()
+        if any(other[: len(path)] == path for other, errors in located if errors is not details)
+    }
+    for path, details in located:
+        is_word = words.get(path) is details
+        around = next((choice for choice in choices if path[: len(choice)] == choice), None)
+        if around is None:
+            yield path, details, ""
+        elif is_word != choices[around]:
+            yield path, details, " (or a list)" if is_word else ""
+
+
+def _message(details: ErrorDetails, path: Path, data: dict[str, Any], schema: dict[str, Any]) -> str:
     context = details.get("ctx", {})
     name = details["loc"][-1] if details["loc"] else ""
+    found = quote(details["input"])
     match details["type"]:
+        case "missing" if isinstance(name, int):
+            return f"the list is too short: entry {name + 1} is missing"
         case "missing":
             return f"{name} is missing here"
         case "extra_forbidden":
@@ -57,48 +102,61 @@ def _sentence(
             valid = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
             return _unknown_choice(str(context["tag"]), valid)
         case "literal_error":
-            return f"must be {context['expected']}, here is {_shown(details['input'])}"
+            return f"must be {_choices(context['expected'])}, not {found}"
         case "value_error":
             return str(context["error"])
-        case "string_pattern_mismatch" if details["loc"][-1] == "[key]":
-            return "a name has letters, digits and _ only, and starts with a letter"
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return f"a section belongs here, not {_shown(details['input'])}"
-        case "tuple_type":
-            return f"a list such as [1, 2] belongs here, not {_shown(details['input'])}"
-    return f"{details['msg'][0].lower()}{details['msg'][1:]}, here is {_shown(details['input'])}"
+        case "string_pattern_mismatch" if name == "[key]":
+            return (
+                f"{found} is not a valid name: use up to 64 letters, digits and underscores, "
+                "starting with a letter or an underscore"
+            )
+        case "string_pattern_mismatch":
+            return (
+                f"{found} is not a valid symbol: use up to 32 letters, digits and the characters ^ = _ . -, "
+                "starting with a letter, a digit or ^"
+            )
+        case "string_too_short":
+            return "must not be empty"
+        case "string_too_long":
+            return f"must have at most {context['max_length']} characters, not {len(details['input'])}"
+        case "too_short":
+            return f"must have at least {context['min_length']} {_entries(context['min_length'])}"
+        case "too_long":
+            return f"must have at most {context['max_length']} entries, not {context['actual_length']}"
+        case kind if kind in _BOUNDS:
+            words, bound = _BOUNDS[kind]
+            return f"must be {words} {context[bound]:g}, not {found}"
+        case kind if kind in _WRONG_TYPES:
+            return f"must be {_WRONG_TYPES[kind]}, not {found}"
+    return f"{found} is not valid here"
 
 
-def _shown(value: Any) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return str(value).lower()
-        case dict():
-            return "a section"
-        case tuple():
-            return f"a list of {len(value)}"
-    return repr(value)
+def _choices(expected: str) -> str:
+    """Return pydantic's list of allowed values as a strategy file writes them."""
+    return {"True": "true", "False": "false"}.get(expected, expected)
 
 
-def _unknown_choice(given: str, valid: list[str]) -> str:
-    near = nearest_name(given, valid)
+def _entries(count: int) -> str:
+    return "entry" if count == 1 else "entries"
+
+
+def _unknown_choice(tag: str, valid: list[str]) -> str:
+    near = nearest_name(tag, valid)
     hint = f"did you mean {near}?" if near else f"choose from {', '.join(valid)}"
-    return f"{given!r} is not known here; {hint}"
+    return f"{quote(tag)} is not valid here; {hint}"
 
 
-def _unknown_key(path: tuple[str | int, ...], data: dict[str, Any], schema: dict[str, Any]) -> str:
-    if (sentence := _UNKNOWN_ELSEWHERE.get(pointer(*path))) is not None:
-        return sentence
+def _unknown_key(path: Path, data: dict[str, Any], schema: dict[str, Any]) -> str:
+    if (message := _UNKNOWN_ELSEWHERE.get(pointer(*path))) is not None:
+        return message
     key, valid = str(path[-1]), _keys_at(path[:-1], data, schema)
     near = nearest_name(key, valid)
-    hint = f"did you mean {near}?" if near else f"valid are {', '.join(valid)}"
-    return f"the key {key!r} is not known here; {hint}"
+    hint = f"did you mean {near}?" if near else f"valid keys are {', '.join(valid)}"
+    return f"unknown key {quote(key)}; {hint}"
 
 
-def _keys_at(path: tuple[str | int, ...], data: Any, schema: dict[str, Any]) -> list[str]:
-    """Keys that the schema allows in the section at `path` of `data`."""
+def _keys_at(path: Path, data: Any, schema: dict[str, Any]) -> list[str]:
+    """Return the keys that the schema allows in the section at `path` of `data`."""
     node = schema
     for part in path:
         node = _member(node, data, schema)
@@ -108,7 +166,8 @@ def _keys_at(path: tuple[str | int, ...], data: Any, schema: dict[str, Any]) -> 
 
 
 def _value_of(key: str, node: dict[str, Any]) -> dict[str, Any]:
-    """Schema of the value of `key`: of a named key, or of names that the author chooses (beside `indicator` too)."""
+    """Return the schema of the value of `key`, which is a fixed key or a name that the author chooses (beside
+    `indicator` too)."""
     properties: dict[str, Any] = node.get("properties", {})
     chosen = properties.get(key) or properties.get("memberships", node)
     if key in properties:
@@ -118,7 +177,7 @@ def _value_of(key: str, node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _member(node: dict[str, Any], data: Any, schema: dict[str, Any]) -> dict[str, Any]:
-    """`node` with references followed and the union's member chosen that `data` names."""
+    """Follow the references of `node` and choose the union member that `data` names."""
     while True:
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]

@@ -98,7 +98,7 @@ def test_a_planted_leak_fails_the_backtest_and_is_named(
         }
 
     monkeypatch.setattr(features, "compute_unchecked", of_tomorrow)
-    with pytest.raises(LookAheadError, match=r"the input 1d_.* sees the future"):
+    with pytest.raises(LookAheadError, match=r"the input 1d_.* uses future data"):
         run_backtest(AFTER, new_job())
 
 

@@ -14,7 +14,7 @@ from workers.market_data.parameters import ImportParameters
 
 
 class RecordingJob:
-    """Keeps what an import hands over."""
+    """Records the output of an import."""
 
     def __init__(self, raw: Path) -> None:
         self.inputs = {"raw": raw}
@@ -52,20 +52,22 @@ Import = Callable[..., Result]
 
 @pytest.fixture
 def import_file(tmp_path: Path) -> Import:
-    """Imports a text or bytes as a user's file would be."""
+    """Imports text or bytes like an uploaded file."""
 
-    def run(content: str | bytes, timeframe: str = "1d", filename: str = "file.csv", **asked: Any) -> Result:
+    def run(
+        content: str | bytes, timeframe: str = "1d", filename: str = "file.csv", **parameters: Any
+    ) -> Result:
         raw = tmp_path / "raw"
         raw.write_bytes(content.encode() if isinstance(content, str) else content)
         job = RecordingJob(raw)
-        parameters = ImportParameters(symbol="XY", timeframe=timeframe, filename=filename, **asked)
-        return Result(run_import(parameters, job), job, tmp_path)
+        request = ImportParameters(symbol="XY", timeframe=timeframe, filename=filename, **parameters)
+        return Result(run_import(request, job), job, tmp_path)
 
     return run
 
 
 def yahoo(days: pd.DatetimeIndex, close: np.ndarray, adjusted: np.ndarray | None = None) -> str:
-    """A CSV of Yahoo's layout whose bars open at their close."""
+    """A CSV in Yahoo's layout whose bars open at their close."""
     adjusted = close if adjusted is None else adjusted
     rows = [
         f"{day:%Y-%m-%d},{c:.4f},{c * 1.01:.4f},{c * 0.99:.4f},{c:.4f},{a:.4f},1000"

@@ -1,4 +1,4 @@
-"""Files as their sources write them."""
+"""Files in the layouts of their sources."""
 
 import io
 import zipfile
@@ -36,12 +36,12 @@ def test_adjusting_scales_all_four_prices(import_file: Import) -> None:
     assert import_file(yahoo(DAYS[:4], close, adjusted)).result["quality"]["suspected_splits"] == 1
 
 
-def test_adjusting_without_an_adjusted_close_is_refused(import_file: Import) -> None:
-    with pytest.raises(MarketDataError, match="adjusted close, and the file has none"):
+def test_adjusting_without_an_adjusted_close_is_rejected(import_file: Import) -> None:
+    with pytest.raises(MarketDataError, match="adjusted close, but the file has none"):
         import_file("Date,Open,High,Low,Close,Volume\n2010-03-01,1,1,1,1,5\n", adjust=True)
 
 
-def test_the_three_head_lines_of_newer_yahoo_files_are_read(import_file: Import) -> None:
+def test_the_three_header_lines_of_newer_yahoo_files_are_read(import_file: Import) -> None:
     text = (
         "Price,Close,High,Low,Open,Volume\nTicker,XY,XY,XY,XY,XY\nDate,,,,,\n"
         "2024-01-02,10,11,9,9.5,100\n2024-01-03,11,12,10,10.5,200\n"
@@ -51,7 +51,7 @@ def test_the_three_head_lines_of_newer_yahoo_files_are_read(import_file: Import)
     assert bars["close"].tolist() == [10.0, 11.0]
 
 
-def test_a_stooq_ascii_file_is_read_and_its_period_believed(import_file: Import) -> None:
+def test_a_stooq_ascii_file_is_read_and_its_period_checked(import_file: Import) -> None:
     text = (
         "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\n"
         "XY.US,60,20240102,160000,1,2,0.5,1.5,10,0\nXY.US,60,20240102,170000,1.5,2,1,1.2,20,0\n"
@@ -60,7 +60,7 @@ def test_a_stooq_ascii_file_is_read_and_its_period_believed(import_file: Import)
     assert done.result["quality"]["layout"] == "stooq"
     assert done.result["quality"]["ignored_columns"] == ["<OPENINT>"]
     assert done.bars.index[0] == pd.Timestamp("2024-01-02 16:00", tz="UTC")
-    with pytest.raises(MarketDataError, match="its bars are 60, not 1d"):
+    with pytest.raises(MarketDataError, match="the period of the file is '60', not 1d"):
         import_file(text, "1d")
 
 
@@ -75,7 +75,7 @@ def test_a_metatrader_5_file_gives_ticks_as_volume_and_the_spread_in_price(impor
     assert done.bars["spread"].to_numpy() == pytest.approx([0.00012, 0.00009])
 
 
-def test_a_metatrader_4_file_without_a_head_line_is_read(import_file: Import) -> None:
+def test_a_metatrader_4_file_without_a_header_is_read(import_file: Import) -> None:
     text = "2012.02.01,00:00,1.3,1.4,1.2,1.35,7\n2012.02.01,00:01,1.35,1.4,1.3,1.36,8\n"
     done = import_file(text, "1m")
     assert done.result["quality"]["layout"] == "metatrader"
@@ -119,7 +119,7 @@ def test_parquet_with_times_as_index_or_column_is_read(import_file: Import) -> N
         assert again.result["quality"]["layout"] == "parquet"
 
 
-def test_the_same_file_makes_the_same_bytes(import_file: Import) -> None:
+def test_the_same_file_gives_the_same_bytes(import_file: Import) -> None:
     first, second = import_file(YAHOO), import_file(YAHOO)
     assert first.content == second.content
     assert first.result["sha256"] == second.result["sha256"]
@@ -128,17 +128,17 @@ def test_the_same_file_makes_the_same_bytes(import_file: Import) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (b"\xff\xfe\x00bad", "neither CSV text in UTF-8 nor Parquet"),
+        (b"\xff\xfe\x00bad", "neither UTF-8 CSV text nor Parquet"),
         ("", "the file is empty"),
         ("hello\nworld\n", "no column date, open"),
-        ("Date,Open,High,Low,Close\n", "no rows"),
-        ("Date,Open,High,Low,Close,Close\n2010-01-04,1,1,1,1,1\n", "names close twice"),
+        ("Date,Open,High,Low,Close\n", "contains no rows"),
+        ("Date,Open,High,Low,Close,Close\n2010-01-04,1,1,1,1,1\n", "two columns for close"),
         ("Date,Open,High,Low,Close\n2010-01-04,1,1,1,1,7,8\n", "cells|Expected"),
         (b"\x1f\x8b\x08\x00broken", "cannot be unpacked"),
         (b"PAR1 nothing", "Parquet file cannot be read"),
     ],
 )
-def test_what_is_no_file_of_bars_is_refused_with_a_sentence(
+def test_a_file_without_valid_bars_is_rejected_with_a_reason(
     import_file: Import, text: str | bytes, sentence: str
 ) -> None:
     with pytest.raises(MarketDataError, match=sentence):

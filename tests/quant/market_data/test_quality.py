@@ -1,4 +1,4 @@
-"""What is missing or odd is counted, by the market's own calendar, and never refused or repaired."""
+"""Missing and suspicious bars are counted by the calendar of the market, and neither rejected nor repaired."""
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ def bars_at(index: pd.DatetimeIndex, close: np.ndarray | None = None) -> pd.Data
 
 
 def test_a_year_of_new_york_sessions_has_no_gap() -> None:
-    """Lesson Q23: holidays and weekends are no gaps."""
+    """Lesson Q23: holidays and weekends are not gaps."""
     days = sessions_of_new_york()
     assert len(days) == 252
     assert infer_calendar(days) == "XNYS"
@@ -49,7 +49,7 @@ def test_missing_sessions_are_counted_and_placed() -> None:
     }
 
 
-def test_the_weekend_of_the_fx_week_is_no_gap() -> None:
+def test_the_fx_weekend_is_not_a_gap() -> None:
     """Lesson Q23."""
     hours = fx_hours("2010-01-10", "2010-02-26")
     assert infer_calendar(hours) == "fx"
@@ -57,7 +57,7 @@ def test_the_weekend_of_the_fx_week_is_no_gap() -> None:
     assert missing_between(hours.delete(range(30, 35)), "1h", "fx").tolist().count(5) == 1
 
 
-def test_bars_of_saturdays_mean_a_market_that_never_closes() -> None:
+def test_saturday_bars_mean_a_market_that_never_closes() -> None:
     hours = pd.date_range("2020-01-01", periods=24 * 30, freq="1h", tz="UTC")
     assert infer_calendar(hours) == "24/7"
     assert missing_between(hours.delete([5]), "1h", "24/7").sum() == 1
@@ -69,7 +69,7 @@ def test_missing_weeks_are_counted() -> None:
     assert missing_between(weeks.delete([10, 11]), "1w", "weekdays").max() == 2
 
 
-def test_an_early_close_is_no_gap() -> None:
+def test_an_early_close_is_not_a_gap() -> None:
     table = Sessions.covering("XNYS", *WIDE)
     hours = [
         time
@@ -99,7 +99,7 @@ def test_spikes_and_splits_are_reported_with_their_times(import_file: Import) ->
     assert done.bars["close"].iloc[100] == float(f"{close[100]:.4f}")
 
 
-def test_the_result_says_the_calendar_and_keeps_it_in_the_file(import_file: Import) -> None:
+def test_the_calendar_is_in_the_result_and_in_the_file(import_file: Import) -> None:
     days = sessions_of_new_york().tz_localize(None)
     done = import_file(yahoo(days, np.linspace(10, 20, len(days))))
     assert done.result["calendar"] == "XNYS"
@@ -107,11 +107,11 @@ def test_the_result_says_the_calendar_and_keeps_it_in_the_file(import_file: Impo
     assert "listed" not in done.result["quality"]
 
 
-def test_plain_weekdays_are_no_exchange() -> None:
+def test_plain_weekdays_are_not_an_exchange() -> None:
     assert infer_calendar(pd.bdate_range("2010-01-04", periods=600, tz="UTC")) == "weekdays"
 
 
-def test_hours_of_trading_tell_london_from_new_york() -> None:
+def test_trading_hours_distinguish_london_from_new_york() -> None:
     """Twenty days without a holiday: only the hours differ."""
     for calendar in ("XLON", "XNYS"):
         table = Sessions.covering(calendar, *WIDE)

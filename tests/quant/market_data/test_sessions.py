@@ -1,4 +1,4 @@
-"""When a bar has closed, and what longer bars are made of."""
+"""Closing times of bars, and resampling to longer bars."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def closes(times: list[str], timeframe: str, calendar: str) -> list[str]:
     ("time", "timeframe", "calendar", "close"),
     [
         ("2010-07-01 14:00", "1h", "24/7", "2010-07-01 15:00"),
-        ("2010-07-01 19:30", "1h", "XNYS", "2010-07-01 20:00"),  # cut by the session's end, summer
+        ("2010-07-01 19:30", "1h", "XNYS", "2010-07-01 20:00"),  # ends with the session, summer
         ("2010-12-01 20:30", "1h", "XNYS", "2010-12-01 21:00"),  # winter
         ("2010-11-26 17:30", "4h", "XNYS", "2010-11-26 18:00"),  # the day after Thanksgiving closes at 13:00
         ("2010-07-01", "1d", "XNYS", "2010-07-01 20:00"),
@@ -40,13 +40,13 @@ def closes(times: list[str], timeframe: str, calendar: str) -> list[str]:
         ("2010-07-02 19:00", "4h", "fx", "2010-07-02 21:00"),  # the FX week ends on Friday, 17:00 in New York
     ],
 )
-def test_a_bar_closes_with_its_length_or_its_session(
+def test_a_bar_closes_after_its_length_or_with_its_session(
     time: str, timeframe: str, calendar: str, close: str
 ) -> None:
     assert closes([time], timeframe, calendar) == [close]
 
 
-def test_the_fx_day_ends_at_five_in_new_york_whatever_the_season() -> None:
+def test_the_fx_day_ends_at_five_in_new_york_all_year() -> None:
     hours = random_bars(24 * 300, start="2010-01-04", freq="1h")
     days, ends = resample(hours, "1h", "1d", "fx")
     ends = pd.DatetimeIndex(ends).tz_localize("UTC").tz_convert("America/New_York")
@@ -73,7 +73,7 @@ def test_a_longer_bar_has_the_first_open_the_extremes_and_the_last_close() -> No
     to=st.sampled_from(["4h", "1d", "1w"]),
     calendar=st.sampled_from(["24/7", "fx", "weekdays"]),
 )
-def test_every_bar_ends_up_in_one_longer_bar_that_closes_no_earlier(
+def test_every_bar_is_in_one_longer_bar_that_does_not_close_earlier(
     n: int, seed: int, to: str, calendar: str
 ) -> None:
     bars = random_bars(n, seed, start="2010-03-10", freq="1h")
@@ -94,17 +94,17 @@ def test_every_bar_ends_up_in_one_longer_bar_that_closes_no_earlier(
 def test_a_longer_bar_that_has_closed_does_not_change_with_later_bars(
     cut: int, to: str, calendar: str
 ) -> None:
-    """Lesson Q6 and Q8."""
+    """Lessons Q6 and Q8."""
     bars = random_bars(400, start="2010-03-10", freq="1h")
-    whole, whole_ends = resample(bars, "1h", to, calendar)
-    known, ends = resample(bars.iloc[:cut], "1h", to, calendar)
+    longer, ends = resample(bars, "1h", to, calendar)
+    shortened, shortened_ends = resample(bars.iloc[:cut], "1h", to, calendar)
     now = close_times(bars.index[cut - 1 : cut], "1h", calendar)[0]
-    done = int((ends <= now).sum())
-    assert done == int((whole_ends <= now).sum())
-    pd.testing.assert_frame_equal(known.iloc[:done], whole.iloc[:done])
+    closed = int((shortened_ends <= now).sum())
+    assert closed == int((ends <= now).sum())
+    pd.testing.assert_frame_equal(shortened.iloc[:closed], longer.iloc[:closed])
 
 
-def test_stored_bars_come_back_as_they_were(tmp_path: Path) -> None:
+def test_stored_bars_are_read_back_unchanged(tmp_path: Path) -> None:
     bars = random_bars(50).assign(spread=0.01)
     write_bars(bars, tmp_path / "a.parquet")
     again = read_bars(tmp_path / "a.parquet")
@@ -112,20 +112,20 @@ def test_stored_bars_come_back_as_they_were(tmp_path: Path) -> None:
     assert again.attrs["calendar"] == "weekdays"
 
 
-def test_what_is_no_file_of_bars_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_bars_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(b"not parquet")
-    with pytest.raises(MarketDataError, match=r"a.parquet is no Parquet file of bars"):
+    with pytest.raises(MarketDataError, match=r"a.parquet is not a valid Parquet bar file"):
         read_bars(path)
     random_bars(5).rename(columns={"close": "last"}).to_parquet(path)
     with pytest.raises(MarketDataError, match="close"):
         read_bars(path)
 
 
-def test_unknown_names_are_refused() -> None:
+def test_unknown_names_are_rejected() -> None:
     with pytest.raises(MarketDataError, match="'7h' is not a timeframe"):
         parse_timeframe("7h")
-    with pytest.raises(MarketDataError, match="no calendar is called 'XXXX'"):
+    with pytest.raises(MarketDataError, match="unknown calendar 'XXXX'"):
         Sessions.covering("XXXX", 0, 10)
     with pytest.raises(MarketDataError, match="cannot be made"):
         resample(random_bars(5), "1d", "1h", "weekdays")

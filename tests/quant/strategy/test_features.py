@@ -1,4 +1,4 @@
-"""The one function that training and backtest use: names, order, and nothing from the future."""
+"""`build_features`, used by training and backtests: names, order, and no look-ahead."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_names_follow_inputs_then_timeframes_then_memberships(bars: pd.DataFrame
     ]  # fmt: skip
 
 
-def test_warm_up_is_dropped_and_never_filled(bars: pd.DataFrame) -> None:
+def test_the_warm_up_is_dropped_and_not_filled(bars: pd.DataFrame) -> None:
     features = build_features(strategy_with(lambda data: None), {"1d": bars})
     assert len(features) == len(bars) - 14
     assert features.index[0] == bars.index[14]
@@ -47,7 +47,7 @@ def test_warm_up_is_dropped_and_never_filled(bars: pd.DataFrame) -> None:
     assert features.notna().all(axis=None)
 
 
-def test_a_missing_value_leaves_its_rows_out_and_counts_them(bars: pd.DataFrame) -> None:
+def test_rows_affected_by_a_missing_value_are_left_out_and_counted(bars: pd.DataFrame) -> None:
     spoiled = bars.copy()
     spoiled.iloc[100, spoiled.columns.get_loc("close")] = np.nan
     features = build_features(strategy_with(lambda data: None), {"1d": spoiled})
@@ -60,7 +60,7 @@ def test_history_required_leaves_out_that_many_bars(bars: pd.DataFrame) -> None:
     assert build_features(strategy, {"1d": bars}).index[0] == bars.index[100]
 
 
-def test_earlier_bars_stand_beside_the_present_ones(bars: pd.DataFrame) -> None:
+def test_inputs_of_earlier_bars_are_appended(bars: pd.DataFrame) -> None:
     strategy = strategy_with(lambda data: data["model"].update(features={"lookback_periods": 2}))
     features = build_features(strategy, {"1d": bars})
     assert list(features.columns[2:4]) == ["1d_momentum_low@-1", "1d_momentum_high@-1"]
@@ -68,7 +68,7 @@ def test_earlier_bars_stand_beside_the_present_ones(bars: pd.DataFrame) -> None:
     np.testing.assert_array_equal(before[2:], now[:-2])
 
 
-def test_a_weekly_value_is_seen_from_the_close_of_its_last_session_on(bars: pd.DataFrame) -> None:
+def test_a_weekly_value_is_available_from_the_close_of_its_last_session(bars: pd.DataFrame) -> None:
     """Lesson Q6."""
     features = build_features(WEEKLY, {"1d": bars})["1w_rsi_14_raw"]
     weekly, _ = resample(bars, "1d", "1w", "weekdays")
@@ -86,8 +86,8 @@ def test_imported_and_resampled_weeks_give_the_same_inputs(bars: pd.DataFrame) -
     )
 
 
-def test_a_daily_value_reaches_hours_only_after_the_session_of_new_york() -> None:
-    """Lesson Q6, with daylight saving: the session closes at 20:00 UTC in summer and 21:00 in winter."""
+def test_a_daily_value_reaches_hourly_bars_only_after_the_new_york_session() -> None:
+    """Lesson Q6, with daylight saving: the session closes at 20:00 UTC in summer and at 21:00 in winter."""
     strategy = on_timeframes("1h", "1d", inputs=[{"raw_indicator": "rsi_14", "timeframes": ["1h", "1d"]}])
     hours = random_bars(24 * 90, start="2010-02-01", freq="1h")
     open_hours = (hours.index.hour >= 14) & (hours.index.hour < 20) & (hours.index.dayofweek < 5)
@@ -95,7 +95,7 @@ def test_a_daily_value_reaches_hours_only_after_the_session_of_new_york() -> Non
     hours.attrs["calendar"] = "XNYS"
     features = build_features(strategy, {"1h": hours})["1d_rsi_14_raw"]
     changes = features.index[1:][np.diff(features.to_numpy()) != 0]
-    # The bar of 19:00 closes at 20:00: the session's end in summer; in winter the next day's first bar is the first.
+    # The 19:00 bar closes at 20:00, the end of the session in summer. In winter the value first appears the next day.
     assert set(changes[changes >= "2010-03-15 15:00"].hour) == {19}
     assert set(changes[changes < "2010-03-14"].hour) == {14}
 
@@ -103,39 +103,39 @@ def test_a_daily_value_reaches_hours_only_after_the_session_of_new_york() -> Non
 @settings(max_examples=25, deadline=None)
 @given(cut=st.integers(120, 599), seed=st.integers(0, 5), scale=st.floats(0.1, 10))
 def test_changing_the_future_changes_no_row_of_the_past(cut: int, seed: int, scale: float) -> None:
-    """Lesson Q8: appended, cut off or altered later bars are the same to all earlier rows."""
+    """Lesson Q8: appending, removing or changing later bars does not affect earlier rows."""
     bars = random_bars(600, seed)
     altered = bars.copy()
     altered.iloc[cut:] *= scale
-    full, cut_off = build_features(WEEKLY, {"1d": bars}), build_features(WEEKLY, {"1d": bars.iloc[:cut]})
+    full, shortened = build_features(WEEKLY, {"1d": bars}), build_features(WEEKLY, {"1d": bars.iloc[:cut]})
     other = build_features(WEEKLY, {"1d": altered})
-    known = full.index < bars.index[cut]
-    pd.testing.assert_frame_equal(cut_off, full[known])
-    pd.testing.assert_frame_equal(other[other.index < bars.index[cut]], full[known])
+    earlier = full.index < bars.index[cut]
+    pd.testing.assert_frame_equal(shortened, full[earlier])
+    pd.testing.assert_frame_equal(other[other.index < bars.index[cut]], full[earlier])
 
 
-def test_the_audit_passes_what_is_causal(bars: pd.DataFrame) -> None:
+def test_the_audit_passes_causal_features(bars: pd.DataFrame) -> None:
     audit = audit_features(WEEKLY, {"1d": bars}, budget_s=5.0)
     assert audit.cuts >= 10
     assert audit.largest_difference == 0.0
     assert set(audit.as_data()) == {"cuts", "rows_compared", "largest_difference", "seconds"}
 
 
-def test_without_time_the_audit_still_looks_twice_and_well_inside_the_data(bars: pd.DataFrame) -> None:
+def test_without_time_the_audit_still_makes_two_cuts_well_inside_the_data(bars: pd.DataFrame) -> None:
     audit = audit_features(WEEKLY, {"1d": bars}, budget_s=0.0)
     assert audit.cuts == 2
     assert audit.rows_compared > len(bars) // 3
 
 
-def test_on_long_data_the_first_two_cuts_cost_little() -> None:
-    """The audit's share of a run is a tenth; its two cuts that are always made are neighbours well inside."""
+def test_the_first_two_cuts_are_cheap_on_long_data() -> None:
+    """The audit may take a tenth of a run; the two cuts that it always makes are neighbours well inside the data."""
     assert cut_points(np.arange(300))[:2] == [100, 101]
     assert cut_points(np.arange(60_000))[:2] == [1200, 1201]
     assert cut_points(np.arange(1)) == [0]
 
 
 def scale_over_all_rows(strategy: Strategy, frames: Frames) -> pd.DataFrame:
-    """Scaled over all rows: what a tidy-minded author does before splitting."""
+    """A leak that is easily made: scaling over all rows before splitting."""
     features = build_features(strategy, frames)
     return features / features.max()
 
@@ -147,29 +147,29 @@ def peek_at_next_row(strategy: Strategy, frames: Frames) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("build", [scale_over_all_rows, peek_at_next_row])
-def test_the_audit_names_a_planted_leak(build: Any, bars: pd.DataFrame) -> None:
-    """Lesson Q5 and Q7."""
-    with pytest.raises(LookAheadError, match=r"the input 1[dw]_rsi_14_raw of .* sees the future"):
+def test_the_audit_reports_a_planted_leak(build: Any, bars: pd.DataFrame) -> None:
+    """Lessons Q5 and Q7."""
+    with pytest.raises(LookAheadError, match=r"the input 1[dw]_rsi_14_raw at .* uses future data"):
         audit_features(WEEKLY, {"1d": bars}, budget_s=5.0, build=build)
 
 
-def test_too_little_data_says_what_needs_how_much(bars: pd.DataFrame) -> None:
+def test_too_few_bars_are_reported_with_the_required_number(bars: pd.DataFrame) -> None:
     with pytest.raises(MarketDataError, match="none of the 10 bars of 1d has all inputs: rsi_14 on 1d"):
         build_features(strategy_with(lambda data: None), {"1d": bars.iloc[:10]})
 
 
-def test_a_lower_timeframe_cannot_be_made(bars: pd.DataFrame) -> None:
+def test_a_lower_timeframe_cannot_be_resampled(bars: pd.DataFrame) -> None:
     strategy = on_timeframes("1d", "1h", inputs=[{"raw_indicator": "rsi_14", "timeframes": ["1h"]}])
     with pytest.raises(MarketDataError, match="1h bars cannot be made from 1d bars"):
         build_features(strategy, {"1d": bars})
 
 
-def test_the_base_timeframe_must_be_there(bars: pd.DataFrame) -> None:
-    with pytest.raises(MarketDataError, match="decides on 1d bars; there are 1w"):
+def test_the_base_timeframe_is_required(bars: pd.DataFrame) -> None:
+    with pytest.raises(MarketDataError, match="needs 1d bars; available: 1w"):
         build_features(strategy_with(lambda data: None), {"1w": bars})
 
 
-def test_an_indicator_of_volume_refuses_bars_without_any(bars: pd.DataFrame) -> None:
+def test_an_indicator_of_volume_rejects_bars_without_volume(bars: pd.DataFrame) -> None:
     def change(data: dict[str, Any]) -> None:
         data["indicators"] = {"flow": {"type": "cmf"}}
         data["nn_inputs"] = [{"raw_indicator": "flow", "timeframes": "all"}]
@@ -180,7 +180,7 @@ def test_an_indicator_of_volume_refuses_bars_without_any(bars: pd.DataFrame) -> 
         build_features(strategy_with(change), {"1d": silent})
 
 
-def test_stale_values_of_another_timeframe_do_not_live_for_ever(bars: pd.DataFrame) -> None:
+def test_stale_values_of_another_timeframe_are_not_used(bars: pd.DataFrame) -> None:
     weekly, _ = resample(bars, "1d", "1w", "weekdays")
     features = build_features(WEEKLY, {"1d": bars, "1w": weekly.iloc[:60]})
     assert features.index[-1] < weekly.index[60] + pd.Timedelta(weeks=6)
@@ -196,7 +196,9 @@ def test_stale_values_of_another_timeframe_do_not_live_for_ever(bars: pd.DataFra
         ("gaussian", (5.0, 2.0), {5: 1, 7: float(np.exp(-0.5)), 3: float(np.exp(-0.5))}),
     ],
 )
-def test_degrees_are_as_drawn(shape: Any, parameters: tuple[float, ...], points: dict[float, float]) -> None:
+def test_degrees_follow_the_shape_of_the_membership(
+    shape: Any, parameters: tuple[float, ...], points: dict[float, float]
+) -> None:
     values = np.array([*points, np.nan])
     expected = np.array([*points.values(), np.nan])
     membership = Membership(type=shape, parameters=parameters)

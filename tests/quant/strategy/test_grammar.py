@@ -1,4 +1,4 @@
-"""Everything that a strategy file can get wrong is refused with its place and what would be right."""
+"""Every mistake in a strategy file is rejected with its position and a correction."""
 
 import subprocess
 import sys
@@ -18,13 +18,13 @@ Data = dict[str, Any]
 
 
 def errors_of(text: str) -> list[tuple[str, str]]:
-    with pytest.raises(StrategyError) as refused:
+    with pytest.raises(StrategyError) as raised:
         parse_strategy(text)
-    return [(error.pointer, error.message) for error in refused.value.errors]
+    return [(error.pointer, error.message) for error in raised.value.errors]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_the_examples_are_read_without_a_warning(path: Path) -> None:
+def test_the_examples_parse_without_warnings(path: Path) -> None:
     strategy = parse_strategy(path.read_text())
     assert strategy.name == path.stem
     assert strategy.warnings == ()
@@ -41,9 +41,9 @@ def test_there_are_examples_of_each_kind() -> None:
 def test_an_error_has_line_column_pointer_and_the_nearest_key() -> None:
     text = strategy_text().replace("model:\n  type: mlp", "model:\n  typ: mlp\n  type: mlp")
     line = text.splitlines().index("  typ: mlp") + 1
-    with pytest.raises(StrategyError) as refused:
+    with pytest.raises(StrategyError) as raised:
         parse_strategy(text)
-    error = refused.value.errors[0]
+    error = raised.value.errors[0]
     assert (error.pointer, error.line, error.column) == ("/model/typ", line, 3)
     assert "did you mean type?" in error.message
     assert f"line {line}, column 3" in str(error)
@@ -66,10 +66,10 @@ WRONG: list[tuple[Callable[[Data], None], str, str]] = [
     (drop("model"), "", "model is missing"),
     (drop("training"), "", "training is missing"),
     (put("version", value="2.0"), "/version", "3.0"),
-    (put("name", value=""), "/name", "at least 1 character"),
+    (put("name", value=""), "/name", "must not be empty"),
     (put("modle", value={}), "/modle", "did you mean model?"),
     (put("context_data", value={}), "/context_data", "other data providers are not implemented"),
-    (put("deployment", value={}), "/deployment", "no live deployment"),
+    (put("deployment", value={}), "/deployment", "live deployment is not supported"),
     (put("ensemble", value={}), "/ensemble", "ensembles are not implemented"),
     (put("indicators", value=[{"name": "rsi"}]), "/indicators", "version 2"),
     (put("indicators", "rsi_14", value={"type": "rsj"}), "/indicators/rsi_14/type", "did you mean rsi?"),
@@ -77,70 +77,70 @@ WRONG: list[tuple[Callable[[Data], None], str, str]] = [
     (put("indicators", "rsi_14", "peroid", value=3), "/indicators/rsi_14/peroid", "did you mean period?"),
     (put("indicators", "rsi_14", "period", value=1), "/indicators/rsi_14/period", "at least 2"),
     (put("indicators", "rsi_14", "period", value=2.5), "/indicators/rsi_14/period", "whole number"),
-    (put("indicators", "rsi_14", "period", value="14"), "/indicators/rsi_14/period", "write a number"),
-    (put("indicators", "rsi_14", "period", value=True), "/indicators/rsi_14/period", "write a number"),
-    (put("indicators", "rsi_14", "source", value="clsoe"), "/indicators/rsi_14/source", "choose from close"),
-    (put("indicators", "rsi_14", "timeframe", value="1d"), "/indicators/rsi_14/timeframe", "nn_inputs says"),
+    (put("indicators", "rsi_14", "period", value="14"), "/indicators/rsi_14/period", "must be a number"),
+    (put("indicators", "rsi_14", "period", value=True), "/indicators/rsi_14/period", "must be a number"),
+    (put("indicators", "rsi_14", "source", value="clsoe"), "/indicators/rsi_14/source", "must be one of close"),
+    (put("indicators", "rsi_14", "timeframe", value="1d"), "/indicators/rsi_14/timeframe", "nn_inputs selects"),
     (put("indicators", "z", value={"type": "zigzag"}), "/indicators/z/type", "repaints"),
     (put("indicators", "m", value={"type": "macd", "fast": 30, "slow": 20}), "/indicators/m", "less than"),
-    (put("indicators", "m", value={"type": "macd", "fast": 3, "fast_period": 3}), "/indicators/m/fast_period", "says the same"),
-    (put("indicators", "no-dash", value={"type": "rsi"}), "/indicators/no-dash", "letters, digits and _"),
+    (put("indicators", "m", value={"type": "macd", "fast": 3, "fast_period": 3}), "/indicators/m/fast_period", "means the same"),
+    (put("indicators", "no-dash", value={"type": "rsi"}), "/indicators/no-dash", "letters, digits and underscores"),
     (put("fuzzy_sets", "momentum", "indicator", value="rsi_41"), "/fuzzy_sets/momentum/indicator", "did you mean rsi_14?"),
     (put("fuzzy_sets", "momentum", "indicator", value="rsi_14.upper"), "/fuzzy_sets/momentum/indicator", "no output of rsi"),
     (put("fuzzy_sets", "momentum", "low", value=[50, 30, 10]), "/fuzzy_sets/momentum/low", "a <= b <= c"),
     (put("fuzzy_sets", "momentum", "low", value=[1, 2]), "/fuzzy_sets/momentum/low", "list of 2 numbers"),
     (put("fuzzy_sets", "momentum", "low", value=[5, 5, 5]), "/fuzzy_sets/momentum/low", "a < c"),
-    (put("fuzzy_sets", "momentum", "low", value=5), "/fuzzy_sets/momentum/low", "a membership is a list"),
+    (put("fuzzy_sets", "momentum", "low", value=5), "/fuzzy_sets/momentum/low", "a membership must be a list"),
     (put("fuzzy_sets", "momentum", "low", value={"type": "gaussian", "parameters": [1, 0]}), "/fuzzy_sets/momentum/low", "sigma > 0"),
     (put("fuzzy_sets", "momentum", "low", value={"type": "sigmoid", "parameters": [1, 0]}), "/fuzzy_sets/momentum/low/type", "'triangular'"),
     (put("fuzzy_sets", "momentum", "low", value={"type": "triangular", "parameters": [0, 1, 2], "parms": 1}), "/fuzzy_sets/momentum/low/parms", "did you mean parameters?"),
     (put("nn_inputs", 0, "timeframe", value="1d"), "/nn_inputs/0/timeframe", "did you mean timeframes?"),
-    (put("indicators", value={}), "/indicators", "at least 1 item"),
-    (put("indicators", value=None), "/indicators", "a section belongs here, not nothing"),
-    (put("model", value=[1]), "/model", "section belongs here"),
+    (put("indicators", value={}), "/indicators", "must have at least 1 entry"),
+    (put("indicators", value=None), "/indicators", "must be a section, not nothing"),
+    (put("model", value=[1]), "/model", "must be a section"),
     (put("training", "early_stopping", value={"patiense": 3}), "/training/early_stopping/patiense", "did you mean patience?"),
     (put("fuzzy_sets", "empty", value={"indicator": "rsi_14"}), "/fuzzy_sets/empty", "at least one membership"),
-    (put("nn_inputs", value=[]), "/nn_inputs", "at least 1 item"),
+    (put("nn_inputs", value=[]), "/nn_inputs", "must have at least 1 entry"),
     (put("nn_inputs", 0, "fuzzy_set", value="momentun"), "/nn_inputs/0/fuzzy_set", "did you mean momentum?"),
     (put("nn_inputs", 0, "timeframes", value=["1h"]), "/nn_inputs/0/timeframes", "not a timeframe of training_data"),
     (put("nn_inputs", 0, "timeframes", value=["7h"]), "/nn_inputs/0/timeframes/0", "not a timeframe; choose"),
-    (put("nn_inputs", 0, "normalization", value="zscore"), "/nn_inputs/0", "between 0 and 1 already"),
+    (put("nn_inputs", 0, "normalization", value="zscore"), "/nn_inputs/0", "already between 0 and 1"),
     (put("nn_inputs", 0, "raw_indicator", value="rsi_14"), "/nn_inputs/0", "either a fuzzy_set or a raw_indicator"),
-    (put("nn_inputs", value=[{"fuzzy_set": "momentum"}, {"fuzzy_set": "momentum"}]), "/nn_inputs", "arises 2 times"),
-    (put("training_data", "symbols", value={"mode": "multi_symbol", "list": ["A", "A"]}), "/training_data/symbols", "A stands here twice"),
+    (put("nn_inputs", value=[{"fuzzy_set": "momentum"}, {"fuzzy_set": "momentum"}]), "/nn_inputs", "is defined 2 times"),
+    (put("training_data", "symbols", value={"mode": "multi_symbol", "list": ["A", "A"]}), "/training_data/symbols", "A appears more than once"),
     (put("training_data", "symbols", "mode", value="many"), "/training_data/symbols/mode", "choose from single, multi_symbol"),
     (put("training_data", "timeframes", value={"mode": "multi_timeframe", "list": ["1d"], "base_timeframe": "1h"}), "/training_data/timeframes", "is not in list"),
     (put("training_data", "start_date", value="01.02.2010"), "/training_data/start_date", "YYYY-MM-DD"),
-    (put("training_data", "date_range", value={"start": "2011-01-01", "end": "2010-01-01"}), "/training_data", "is not before end"),
+    (put("training_data", "date_range", value={"start": "2011-01-01", "end": "2010-01-01"}), "/training_data", "must be before end"),
     (put("model", "type", value="transformer"), "/model/type", "choose from mlp"),
-    (put("model", "architecture", value={"hidden_layers": [0]}), "/model/architecture/hidden_layers/0", "greater than or equal to 1"),
-    (put("model", "architecture", value={"rules": 5}), "/model/architecture/rules", "not known here"),
-    (put("model", "architecture", value={"output_activation": "linear"}), "/model/architecture/output_activation", "ends in softmax"),
+    (put("model", "architecture", value={"hidden_layers": [0]}), "/model/architecture/hidden_layers/0", "must be at least 1, not 0"),
+    (put("model", "architecture", value={"rules": 5}), "/model/architecture/rules", "unknown key"),
+    (put("model", "architecture", value={"output_activation": "linear"}), "/model/architecture/output_activation", "must be softmax for output_format classification"),
     (put("decisions", "output_format", value="regresion"), "/decisions/output_format", "did you mean regression?"),
     (put("decisions", "cost_model", value={}), "/decisions/cost_model", "belongs to output_format regression"),
-    (put("decisions", "filters", value={"volume_filter": True}), "/decisions/filters/volume_filter", "False"),
+    (put("decisions", "filters", value={"volume_filter": True}), "/decisions/filters/volume_filter", "must be false, not true"),
     (put("training", "labels", "source", value="triple"), "/training/labels/source", "did you mean triple_barrier?"),
-    (put("training", "labels", "horizon", value=0), "/training/labels/horizon", "greater than or equal to 1"),
-    (put("training", "labels", "zigzag_threshold", value=0.1), "/training/labels/zigzag_threshold", "not known here"),
+    (put("training", "labels", "horizon", value=0), "/training/labels/horizon", "must be at least 1, not 0"),
+    (put("training", "labels", "zigzag_threshold", value=0.1), "/training/labels/zigzag_threshold", "unknown key"),
     (put("training", "loss", value="huber"), "/training/loss", "does not fit output_format classification"),
     (put("training", "huber_delta", value=0.1), "/training/huber_delta", "belongs to huber"),
     (put("training", "momentum", value=0.9), "/training/momentum", "belongs to sgd"),
-    (put("training", "learning_rate", value="fast"), "/training/learning_rate", "valid number"),
+    (put("training", "learning_rate", value="fast"), "/training/learning_rate", "must be a number, not 'fast'"),
     (put("training", "data_split", value={"train": 0.5, "validation": 0.1, "test": 0.1}), "/training/data_split", "add up to 0.7"),
     (put("training", "lr_scheduler", value={"type": "cosin"}), "/training/lr_scheduler/type", "did you mean cosine?"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("change", "at", "sentence"), WRONG, ids=[f"{at} {s}" for _, at, s in WRONG])
-def test_what_is_wrong_is_refused_where_it_stands(
+def test_each_mistake_is_rejected_at_its_position(
     change: Callable[[Data], None], at: str, sentence: str
 ) -> None:
-    """Lesson Q30: no key is ignored in silence."""
-    found = errors_of(strategy_text(change))
-    assert any(pointer == at and sentence in message for pointer, message in found), found
+    """Lesson Q30: no key is silently ignored."""
+    errors = errors_of(strategy_text(change))
+    assert any(pointer == at and sentence in message for pointer, message in errors), errors
 
 
-def test_all_problems_are_named_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     def change(data: Data) -> None:
         data["model"]["typ"] = 1
         data["training"]["epoch"] = 3
@@ -155,28 +155,28 @@ def test_all_problems_are_named_at_once() -> None:
     ("text", "sentence"),
     [
         ("", "the file is empty"),
-        ("- a\n- b\n", "list of sections"),
-        ("name: a\nname: b\n", "'name' stands twice in this section, first in line 1"),
+        ("- a\n- b\n", "must consist of sections"),
+        ("name: a\nname: b\n", "'name' appears twice in this section, first on line 1"),
         ("a: &x [1]\nb: *x\n", "anchors and aliases"),
         ("a: {<<: {b: 1}}\n", "merge keys"),
-        ("a:\n\tb: 1\n", "a tab stands where YAML wants spaces"),
+        ("a:\n\tb: 1\n", "a tab cannot start a value or indent a line"),
         ("a: !!python/object:os.system x\n", "the tag"),
-        ("a: 1\n---\nb: 2\n", "a second document"),
+        ("a: 1\n---\nb: 2\n", "a second YAML document"),
         ("a: [1, 2\n", "not valid YAML"),
-        ("a: " + "[" * 40 + "]" * 40, "nested deeper"),
+        ("a: " + "[" * 40 + "]" * 40, "nested more than 24 levels deep"),
         ("a: [" + "1," * 21_000 + "]", "more than 20000 values"),
         ("a: " + "9" * 30, "too large"),
-        ("? [1, 2]\n: 3\n", "a key must be a plain word"),
+        ("? [1, 2]\n: 3\n", "a key must be plain text"),
         ("a: \x00\n", "a character that YAML does not allow"),
         ("x" * 300_000, "300000 characters"),
     ],
     ids=str,
 )
-def test_yaml_that_is_dangerous_or_ambiguous_is_refused(text: str, sentence: str) -> None:
+def test_dangerous_or_ambiguous_yaml_is_rejected(text: str, sentence: str) -> None:
     assert sentence in errors_of(text)[0][1]
 
 
-def test_every_section_of_the_schema_refuses_unknown_keys() -> None:
+def test_every_section_of_the_schema_rejects_unknown_keys() -> None:
     schema = Strategy.model_json_schema()
     open_sections = [
         name
@@ -186,7 +186,7 @@ def test_every_section_of_the_schema_refuses_unknown_keys() -> None:
     assert open_sections == []
 
 
-def test_memberships_that_leave_a_hole_are_a_warning_with_its_place() -> None:
+def test_a_gap_between_memberships_is_a_warning_with_its_position() -> None:
     """Lesson Q26."""
     strategy = strategy_with(put("fuzzy_sets", "momentum", "low", value=[0, 0, 10, 30]))
     [warning] = strategy.warnings
@@ -195,25 +195,25 @@ def test_memberships_that_leave_a_hole_are_a_warning_with_its_place() -> None:
     assert warning.line > 1
 
 
-def test_what_no_input_uses_is_a_warning() -> None:
+def test_an_unused_indicator_is_a_warning() -> None:
     strategy = strategy_with(put("indicators", "spare", value={"type": "sma"}))
     assert [(w.pointer, w.message) for w in strategy.warnings] == [
         ("/indicators/spare", "spare is not computed: no input uses it")
     ]
 
 
-def test_a_line_that_adds_up_from_the_first_bar_is_a_warning() -> None:
+def test_an_indicator_that_accumulates_from_the_first_bar_is_a_warning() -> None:
     def with_volume(data: Data) -> None:
         data["indicators"]["flow"] = {"type": "obv"}
         data["nn_inputs"].append({"raw_indicator": "flow", "normalization": "zscore"})
 
     [warning] = strategy_with(with_volume).warnings
     assert warning.pointer == "/indicators/flow"
-    assert "obv adds up from the first bar of the data" in warning.message
+    assert "obv accumulates from the first bar of the data" in warning.message
 
 
-def test_older_spellings_mean_the_same() -> None:
-    """`model.training`, `{symbols: [...]}`, `3.0` as a number and aliases of indicators are read."""
+def test_older_spellings_are_accepted() -> None:
+    """`model.training`, `{symbols: [...]}`, `3.0` as a number and indicator names in other case are accepted."""
 
     def older(data: Data) -> None:
         data["version"] = 3.0
@@ -227,13 +227,13 @@ def test_older_spellings_mean_the_same() -> None:
     assert strategy.symbols == ("A", "B")
 
 
-def test_a_key_in_both_places_of_training_is_refused_in_one() -> None:
+def test_a_key_in_both_places_of_training_is_rejected() -> None:
     def twice(data: Data) -> None:
         data["model"]["training"] = {"epochs": 7}
         data["training"]["epochs"] = 9
 
     assert errors_of(strategy_text(twice)) == [
-        ("/model/training/epochs", "epochs stands in training as well; keep one of them")
+        ("/model/training/epochs", "epochs is also set in training; keep one of them")
     ]
 
 
@@ -266,7 +266,7 @@ def test_a_strategy_cannot_be_changed() -> None:
         strategy.name = "other"
 
 
-def test_the_grammar_needs_pydantic_and_yaml_only() -> None:
+def test_the_grammar_needs_only_pydantic_and_yaml() -> None:
     code = (
         "import sys, workers.strategy.grammar, workers.strategy.indicator_catalog;"
         "print([m for m in ('numpy', 'pandas', 'torch', 'numba', 'talib', 'aiohttp') if m in sys.modules])"

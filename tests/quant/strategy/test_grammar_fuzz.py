@@ -1,4 +1,4 @@
-"""Whatever stands in the file, the answer is a strategy or a refusal with places, never a crash."""
+"""Any input gives a strategy or an error with positions, never a crash."""
 
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,11 @@ def paths(node: Any, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ..
     return [at, *(path for key, value in inner for path in paths(value, (*at, key)))]
 
 
-def complaints(text: str) -> list[tuple[int, str]]:
+def problems_of(text: str) -> list[tuple[int, str]]:
     try:
         parse_strategy(text)
-    except StrategyError as refused:
-        return [(error.line, error.message) for error in refused.errors]
+    except StrategyError as raised:
+        return [(error.line, error.message) for error in raised.errors]
     return []
 
 
@@ -44,7 +44,7 @@ class PlainDumper(yaml.SafeDumper):
         return True
 
 
-def changed(text: str, path: tuple[str | int, ...], value: Any, key: str | None) -> str:
+def change_value(text: str, path: tuple[str | int, ...], value: Any, key: str | None) -> str:
     data = yaml.safe_load(text)
     node = data
     for part in path[:-1]:
@@ -57,14 +57,14 @@ def changed(text: str, path: tuple[str | int, ...], value: Any, key: str | None)
 
 
 @pytest.mark.parametrize("base", [strategy_text(), *(path.read_text() for path in EXAMPLES)])
-def test_one_value_changed_anywhere_is_read_or_refused_with_a_place(base: str) -> None:
+def test_one_value_changed_anywhere_is_accepted_or_rejected_with_a_position(base: str) -> None:
     everywhere = [path for path in paths(yaml.safe_load(base)) if path]
 
     @settings(max_examples=60, deadline=None)
     @given(path=st.sampled_from(everywhere), value=anything, key=st.sampled_from([None, "type", "zz"]))
     def check(path: tuple[str | int, ...], value: Any, key: str | None) -> None:
-        text = changed(base, path, value, key)
-        for line, message in complaints(text):
+        text = change_value(base, path, value, key)
+        for line, message in problems_of(text):
             assert message
             assert 1 <= line <= text.count("\n") + 1
 
@@ -73,6 +73,6 @@ def test_one_value_changed_anywhere_is_read_or_refused_with_a_place(base: str) -
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(alphabet="ab:- \n\t[]{}&*!'\"|>#%@,?0\x00\x85é", max_size=60))
-def test_any_text_at_all_is_refused_in_order(text: str) -> None:
+def test_random_text_is_rejected_without_a_crash(text: str) -> None:
     with pytest.raises(StrategyError):
         parse_strategy(text)

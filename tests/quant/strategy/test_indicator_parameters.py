@@ -1,4 +1,4 @@
-"""Every parameter of every indicator of the catalog changes what is computed."""
+"""Every parameter of every indicator in the catalog changes the result."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from workers.strategy.indicators import compute
 PARAMETERS = [(name, parameter) for name, entry in INDICATORS.items() for parameter in entry.parameters]
 
 
-def another(parameter: IndicatorParameter) -> Value:
+def other_value(parameter: IndicatorParameter) -> Value:
     """A valid value that is not the default."""
     default = parameter.default
     match parameter.kind:
@@ -21,18 +21,16 @@ def another(parameter: IndicatorParameter) -> Value:
             return not default
     assert isinstance(default, int | float)
     larger = default + 3 if parameter.kind == "int" else default * 1.5
-    found = larger if parameter.check(larger) is None else default - 1
-    assert parameter.check(found) is None
-    return found
+    value = larger if parameter.check(larger) is None else default - 1
+    assert parameter.check(value) is None
+    return value
 
 
 @pytest.mark.parametrize(
     ("name", "parameter"), PARAMETERS, ids=[f"{name} {parameter.name}" for name, parameter in PARAMETERS]
 )
-def test_a_parameter_changes_what_is_computed(
-    name: str, parameter: IndicatorParameter, bars: pd.DataFrame
-) -> None:
+def test_a_parameter_changes_the_result(name: str, parameter: IndicatorParameter, bars: pd.DataFrame) -> None:
     """Lesson Q30."""
     plain = compute(name, bars)
-    other = compute(name, bars, **{parameter.name: another(parameter)})
+    other = compute(name, bars, **{parameter.name: other_value(parameter)})
     assert any(not np.array_equal(plain[output], other[output], equal_nan=True) for output in plain)

@@ -1,4 +1,4 @@
-"""The catalog's promises, held against the code: names, outputs, ranges, warm-up, causality."""
+"""The code matches the catalog: names, outputs, ranges, warm-up, causality."""
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,11 @@ def defaults(name: str) -> dict[str, int | float | str | bool]:
     return {parameter.name: parameter.default for parameter in INDICATORS[name].parameters}
 
 
-def test_every_indicator_of_the_catalog_is_computed_and_no_other() -> None:
+def test_the_catalog_and_the_code_have_the_same_indicators() -> None:
     assert set(INDICATORS) == set(FUNCTIONS)
 
 
-def test_every_membership_of_the_catalog_can_be_written() -> None:
+def test_the_catalog_and_the_grammar_have_the_same_memberships() -> None:
     assert set(MEMBERSHIPS) == set(Membership.model_json_schema()["properties"]["type"]["enum"])
 
 
@@ -35,7 +35,7 @@ def test_the_catalog_is_plain_data() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_outputs_and_warm_up_are_as_the_catalog_says(name: str, bars: pd.DataFrame) -> None:
+def test_outputs_and_warm_up_match_the_catalog(name: str, bars: pd.DataFrame) -> None:
     entry = INDICATORS[name]
     warm_up = entry.warm_up_rows(defaults(name))
     results = compute(name, bars)
@@ -47,26 +47,26 @@ def test_outputs_and_warm_up_are_as_the_catalog_says(name: str, bars: pd.DataFra
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_values_stay_in_the_range_of_the_catalog(name: str, bars: pd.DataFrame) -> None:
+def test_values_are_within_the_range_in_the_catalog(name: str, bars: pd.DataFrame) -> None:
     for output in INDICATORS[name].outputs:
         values = compute(name, bars)[output.name]
-        known = values[~np.isnan(values)]
-        assert output.low is None or known.min() >= output.low - 1e-9
-        assert output.high is None or known.max() <= output.high + 1e-9
-        assert np.ptp(known) > 0
+        finite = values[~np.isnan(values)]
+        assert output.low is None or finite.min() >= output.low - 1e-9
+        assert output.high is None or finite.max() <= output.high + 1e-9
+        assert np.ptp(finite) > 0
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("cut", [97, 251, 599])
 def test_no_value_changes_when_the_future_is_missing(name: str, cut: int, bars: pd.DataFrame) -> None:
     """Lesson Q7."""
-    whole, known = compute(name, bars), compute(name, bars.iloc[:cut])
-    for output, values in known.items():
-        np.testing.assert_allclose(values, whole[output][:cut], rtol=1e-9, atol=1e-12)
+    complete, shortened = compute(name, bars), compute(name, bars.iloc[:cut])
+    for output, values in shortened.items():
+        np.testing.assert_allclose(values, complete[output][:cut], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_missing_value_costs_a_warm_up_and_nothing_more(name: str, bars: pd.DataFrame) -> None:
+def test_a_missing_value_only_restarts_the_warm_up(name: str, bars: pd.DataFrame) -> None:
     spoiled = bars.copy()
     spoiled.iloc[300] = np.nan
     warm_up = INDICATORS[name].warm_up_rows(defaults(name))
@@ -84,7 +84,7 @@ def test_fewer_bars_than_the_warm_up_give_no_value_and_no_error(name: str, bars:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_constant_prices_and_no_volume_give_numbers_without_a_warning(name: str) -> None:
+def test_constant_prices_without_volume_give_finite_values(name: str) -> None:
     flat = random_bars(150)
     flat[["open", "high", "low", "close"]] = 50.0
     flat["volume"] = 0.0
@@ -131,9 +131,9 @@ def test_values_equal_ta_lib(bars: pd.DataFrame) -> None:
         (compute("parabolicsar", bars)["value"], talib.SAR(high, low, 0.02, 0.2)),
     ]
     for ours, theirs in expected:
-        known = ~np.isnan(ours) & ~np.isnan(theirs)
-        assert known.sum() > 500
-        np.testing.assert_allclose(ours[known], theirs[known], rtol=1e-9, atol=1e-9)
+        defined = ~np.isnan(ours) & ~np.isnan(theirs)
+        assert defined.sum() > 500
+        np.testing.assert_allclose(ours[defined], theirs[defined], rtol=1e-9, atol=1e-9)
 
 
 def test_the_extended_parabolic_sar_agrees_with_the_plain_one_to_the_last_flip(bars: pd.DataFrame) -> None:
@@ -142,24 +142,24 @@ def test_the_extended_parabolic_sar_agrees_with_the_plain_one_to_the_last_flip(b
     np.testing.assert_allclose(nearly[50:], plain[50:], rtol=1e-6)
 
 
-def by_hand(values: np.ndarray, period: int, what: str) -> np.ndarray:
-    return getattr(pd.Series(values).rolling(period), what)().to_numpy()
+def rolling(values: np.ndarray, period: int, statistic: str) -> np.ndarray:
+    return getattr(pd.Series(values).rolling(period), statistic)().to_numpy()
 
 
-def test_what_ta_lib_has_not_equals_its_definition(bars: pd.DataFrame) -> None:
+def test_indicators_that_ta_lib_lacks_equal_their_definition(bars: pd.DataFrame) -> None:
     high, low, close, volume = (bars[name].to_numpy() for name in ("high", "low", "close", "volume"))
     returns = np.append(np.nan, np.diff(np.log(close)))
     place = (2 * close - high - low) / (high - low)
-    mean = by_hand(close, 20, "mean")
+    mean = rolling(close, 20, "mean")
     pairs = {
-        "donchianchannels.upper": by_hand(high, 20, "max"),
-        "donchianchannels.lower": by_hand(low, 20, "min"),
-        "realizedvolatility.value": by_hand(returns, 20, "std") * 100,
-        "volumeratio.value": volume / by_hand(volume, 20, "mean"),
-        "cmf.value": by_hand(place * volume, 21, "sum") / by_hand(volume, 21, "sum"),
+        "donchianchannels.upper": rolling(high, 20, "max"),
+        "donchianchannels.lower": rolling(low, 20, "min"),
+        "realizedvolatility.value": rolling(returns, 20, "std") * 100,
+        "volumeratio.value": volume / rolling(volume, 20, "mean"),
+        "cmf.value": rolling(place * volume, 21, "sum") / rolling(volume, 21, "sum"),
         "distancefromma.value": (close / mean - 1) * 100,
         "bollingerbandwidth.value": 4 * close_deviation(close, 20) / mean,
-        "ichimoku.kijun": (by_hand(high, 26, "max") + by_hand(low, 26, "min")) / 2,
+        "ichimoku.kijun": (rolling(high, 26, "max") + rolling(low, 26, "min")) / 2,
     }
     for name, expected in pairs.items():
         indicator, output = name.split(".")
@@ -171,7 +171,7 @@ def close_deviation(close: np.ndarray, period: int) -> np.ndarray:
     return np.asarray(pd.Series(close).rolling(period).std(ddof=0))
 
 
-def test_the_session_average_price_starts_anew_each_session() -> None:
+def test_the_session_average_price_restarts_each_session() -> None:
     hours = random_bars(48, start="2024-01-01", freq="1h")
     values = compute("vwap", hours)["value"]
     typical = (hours["high"] + hours["low"] + hours["close"]) / 3
@@ -181,7 +181,7 @@ def test_the_session_average_price_starts_anew_each_session() -> None:
     assert values[29] == pytest.approx((typical.iloc[24:30] * traded).sum() / traded.sum())
 
 
-def test_supertrend_follows_the_price_and_turns_when_a_close_passes_it() -> None:
+def test_supertrend_follows_the_price_and_turns_when_a_close_crosses_it() -> None:
     close = np.concatenate((np.linspace(100, 140, 60), np.linspace(140, 90, 60)))
     bars = pd.DataFrame(
         {"open": close, "high": close + 1, "low": close - 1, "close": close, "volume": 1.0},
@@ -195,7 +195,7 @@ def test_supertrend_follows_the_price_and_turns_when_a_close_passes_it() -> None
     assert (np.diff(result["trend"][10:60]) >= 0).all()
 
 
-def test_an_unknown_name_or_parameter_is_named_with_its_neighbour(bars: pd.DataFrame) -> None:
+def test_an_unknown_name_or_parameter_is_reported_with_the_nearest_valid_one(bars: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="did you mean macd"):
         compute("macdd", bars)
     with pytest.raises(ValueError, match="did you mean period"):
@@ -205,7 +205,7 @@ def test_an_unknown_name_or_parameter_is_named_with_its_neighbour(bars: pd.DataF
 
 
 @pytest.mark.parametrize("source", PRICE_SOURCES)
-def test_every_price_source_is_read(source: str, bars: pd.DataFrame) -> None:
+def test_every_price_source_can_be_used(source: str, bars: pd.DataFrame) -> None:
     values = compute("sma", bars, period=2, source=source)["value"]
     assert np.isfinite(values[1:]).all()
     assert source == "close" or not np.array_equal(values[1:], compute("sma", bars, period=2)["value"][1:])

@@ -1,4 +1,4 @@
-"""The page about the grammar says what the code does."""
+"""The page about the grammar matches the code."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ PAGE = Path(__file__).parents[3] / "docs" / "strategy-grammar.md"
 
 
 def test_the_page_is_current() -> None:
-    made = render() + "\n"
-    assert PAGE.read_text(encoding="utf-8") == made, (
+    expected = render() + "\n"
+    assert PAGE.read_text(encoding="utf-8") == expected, (
         "run: python -m workers.strategy.reference docs/strategy-grammar.md"
     )
 
@@ -38,12 +38,12 @@ def test_every_key_and_name_is_on_the_page() -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        "| `learning_rate` | number above 0 to 10 | `0.001` | Of the first epoch. |",
+        "| `learning_rate` | number above 0 to 10 | `0.001` | Learning rate of the first epoch. |",
         "| `rules` | whole number from 2 to 512 | `16` |  |",
-        "| `embargo` | whole number from 0 to 100 000 |  | Bars left out after each boundary on top of the purge;",
+        "| `embargo` | whole number from 0 to 100 000 |  | Bars left out after each boundary in addition to the purge;",
         "| `gaussian` | `[centre, sigma]` | `sigma > 0` |",
         "| `rsi` | Relative strength index (Wilder) | `period` = `14` (2 to 5000)<br>`source` = `close` (a price) | `value` 0 to 100 | `period` |",
     ],
 )
-def test_a_row_is_written_as_people_read_it(row: str) -> None:
+def test_a_row_is_readable(row: str) -> None:
     assert row in render()

@@ -1,4 +1,4 @@
-"""Technical indicators as whole columns."""
+"""Technical indicators, computed as whole columns."""
 
 from workers.strategy.indicators.compute import compute
 

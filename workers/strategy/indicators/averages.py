@@ -1,4 +1,4 @@
-"""Moving averages, in the units of what they average."""
+"""Moving averages, in the units of their source."""
 
 import talib
 
@@ -32,14 +32,14 @@ def kama(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
 
 
 def distance_from_average(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
-    """(source - average) / average, percent."""
+    """(source - average) / average, in percent."""
     average = talib.SMA if p.choice("ma_type") == "sma" else talib.EMA
     middle = average(bars.source, p.whole("period"))
     return ((bars.source - middle) / middle * 100.0,)
 
 
 def vwap(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
-    """Since the session's start, or over the last `period` bars where a period is given."""
+    """Since the start of the session, or over the last `period` bars if a period is set."""
     prices = (bars.high + bars.low + bars.close) / 3.0 if p.flag("use_typical_price") else bars.close
     period = p.whole("period")
     if period == 0:

@@ -1,4 +1,4 @@
-"""The arrays that indicators read, and the parameters they are given."""
+"""The arrays and parameter values that indicators read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """Finite, contiguous columns of one run of bars; float64[n] each. `source` is the price the user chose,
-    `session` numbers the trading session of each bar (int64[n])."""
+    """Finite, contiguous columns of consecutive bars; float64[n] each. `source` is the price that the user chose,
+    `session` the number of the trading session of each bar (int64[n])."""
 
     open: Floats
     high: Floats
@@ -27,7 +27,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class ParameterValues:
-    """Values of an indicator's parameters by name, typed on the way out."""
+    """Parameter values of an indicator by name, with typed accessors."""
 
     values: Mapping[str, Value]
 

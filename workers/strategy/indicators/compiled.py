@@ -1,4 +1,4 @@
-"""Loops that no library has, compiled by numba. Each reads the past only and starts at the first row."""
+"""Loops that no library provides, compiled by numba. Each reads only earlier rows and starts at the first row."""
 
 import numba
 import numpy as np
@@ -8,7 +8,7 @@ from workers.strategy.indicators.columns import Floats
 
 @numba.njit(cache=True)
 def rolling_sum(values: Floats, period: int) -> Floats:
-    """Sum of the last `period` values; NaN before. Rebuilt every `period` rows so that errors do not pile up."""
+    """Sum of the last `period` values; NaN before. Recomputed every `period` rows to limit rounding errors."""
     n = len(values)
     sums = np.full(n, np.nan)
     total = 0.0
@@ -52,7 +52,7 @@ def rolling_deviation(values: Floats, period: int) -> Floats:
 
 @numba.njit(cache=True)
 def session_vwap(prices: Floats, volume: Floats, session: np.ndarray) -> Floats:
-    """Volume weighted mean price since the session's first bar; the bar's own price until something traded."""
+    """Volume weighted mean price since the first bar of the session; the price of the bar until volume is positive."""
     n = len(prices)
     values = np.empty(n)
     traded = 0.0
@@ -71,9 +71,9 @@ def session_vwap(prices: Floats, volume: Floats, session: np.ndarray) -> Floats:
 def supertrend(
     high: Floats, low: Floats, close: Floats, atr: Floats, multiplier: float
 ) -> tuple[Floats, Floats]:
-    """Trailing band and its direction (1 below the price, -1 above); NaN where `atr` is.
+    """Trailing band and its direction (1 below the price, -1 above); NaN where `atr` is NaN.
 
-    The band moves only towards the price until a close passes it; then the other side's band takes over.
+    The band moves only towards the price until a close crosses it; then the band of the other side takes over.
     """
     n = len(close)
     trend = np.full(n, np.nan)

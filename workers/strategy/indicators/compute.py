@@ -1,4 +1,4 @@
-"""One indicator on one frame of bars, by its catalog name."""
+"""Compute an indicator on a frame of bars by its name in the catalog."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -60,9 +60,9 @@ _MIXTURES = {
 
 
 def compute(name: str, bars: pd.DataFrame, **parameters: Value) -> dict[str, Floats]:
-    """Output name to float64[n] for every output of the indicator; NaN during its warm-up.
+    """Return float64[n] for every output of the indicator, by name; NaN during the warm-up.
 
-    A row that is not finite in a column that the indicator reads has no value, and the indicator starts anew
+    A row with a non-finite value in a column that the indicator reads has no value, and the indicator starts again
     after it. Raises `ValueError` for an unknown name or parameter, with the nearest valid one.
     """
     indicator, problems = read_indicator({"type": name, **parameters}, "")
@@ -72,7 +72,7 @@ def compute(name: str, bars: pd.DataFrame, **parameters: Value) -> dict[str, Flo
 
 
 def compute_unchecked(name: str, bars: pd.DataFrame, parameters: Mapping[str, Value]) -> dict[str, Floats]:
-    """`compute` for a catalog name whose parameters are complete and valid already."""
+    """Compute an indicator by its catalog name, without validating `parameters`, which must be complete."""
     entry = INDICATORS[name]
     columns = _columns(entry, bars, str(parameters.get("source", "close")))
     warm_up = entry.warm_up_rows(parameters)
@@ -101,7 +101,7 @@ def _contiguous(bars: pd.DataFrame, name: str) -> Floats:
 
 
 def _session_numbers(entry: IndicatorEntry, bars: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Number of each bar's session, where the indicator needs it; zeros elsewhere."""
+    """Return the session number of each bar if the indicator needs it, otherwise zeros."""
     if entry.name != "vwap" or not len(bars):
         return np.zeros(len(bars), dtype=np.int64)
     opens = unix_nanoseconds(pd.DatetimeIndex(bars.index))
@@ -110,7 +110,7 @@ def _session_numbers(entry: IndicatorEntry, bars: pd.DataFrame) -> npt.NDArray[n
 
 
 def _finite_runs(entry: IndicatorEntry, columns: Columns) -> Iterator[slice]:
-    """Longest runs of rows in which every column that the indicator reads is finite."""
+    """Yield the longest runs of rows in which every column that the indicator reads is finite."""
     finite = np.logical_and.reduce([np.isfinite(getattr(columns, name)) for name in entry.reads])
     edges = np.flatnonzero(np.diff(np.concatenate(([0], finite.view(np.int8), [0]))))
     for start, stop in zip(edges[::2], edges[1::2], strict=True):

@@ -46,7 +46,7 @@ def williams_r(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
 
 
 def relative_vigor(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
-    """Weighted close minus open over weighted high minus low, both averaged (Ehlers 2002); 0 where nothing moves."""
+    """Weighted close minus open over weighted high minus low, both averaged (Ehlers 2002); 0 if the range is 0."""
     moves = _mean(_weighted(bars.close - bars.open), p.whole("period"))
     ranges = _mean(_weighted(bars.high - bars.low), p.whole("period"))
     vigor = np.divide(moves, ranges, out=np.where(np.isnan(ranges), np.nan, 0.0), where=ranges > 0.0)
@@ -54,8 +54,8 @@ def relative_vigor(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
 
 
 def fisher_transform(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
-    """atanh of the median price's place in the range of `period` bars, exponentially smoothed; the signal is the
-    value of the bar before."""
+    """atanh of the position of the median price in the range of `period` bars, exponentially smoothed; the signal is
+    the value of the previous bar."""
     middle = (bars.high + bars.low) / 2.0
     highest, lowest = talib.MAX(middle, p.whole("period")), talib.MIN(middle, p.whole("period"))
     width = highest - lowest
@@ -67,7 +67,7 @@ def fisher_transform(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
 
 
 def _weighted(values: Floats) -> Floats:
-    """(x + 2 x[1] + 2 x[2] + x[3]) / 6; NaN for the first three."""
+    """(x + 2 x[1] + 2 x[2] + x[3]) / 6; NaN in the first three rows."""
     weighted = np.full(len(values), np.nan)
     weighted[3:] = (values[3:] + 2.0 * values[2:-1] + 2.0 * values[1:-2] + values[:-3]) / 6.0
     return weighted

@@ -17,7 +17,7 @@ def aroon(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
 
 
 def parabolic_sar(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
-    """Initial and step acceleration may differ, so the extended function draws it; it writes shorts as negative."""
+    """SAREXT, which returns short values as negative, is needed only if initial and step acceleration differ."""
     initial, step, largest = p.number("initial_af"), p.number("step_af"), p.number("max_af")
     if initial == step:
         return (talib.SAR(bars.high, bars.low, step, largest),)
@@ -41,13 +41,13 @@ def supertrend(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
 
 
 def ichimoku(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
-    """Lines as they are known at the bar: nothing is shifted forward or back."""
+    """Lines as known at the bar: none is shifted forward or back."""
     tenkan = _middle(bars, p.whole("tenkan_period"))
     kijun = _middle(bars, p.whole("kijun_period"))
     return tenkan, kijun, (tenkan + kijun) / 2.0, _middle(bars, p.whole("senkou_b_period"))
 
 
 def _middle(bars: Columns, period: int) -> Floats:
-    """Of the range of `period` bars; TA-Lib's MIDPRICE is the same and takes time in proportion to the period."""
+    """Middle of the range of `period` bars. Same as TA-Lib's MIDPRICE, whose run time grows with the period."""
     middle: Floats = (talib.MAX(bars.high, period) + talib.MIN(bars.low, period)) / 2.0
     return middle

@@ -38,7 +38,7 @@ def donchian_channels(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
 
 
 def squeeze_intensity(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
-    """1 - width of the Bollinger bands / width of the Keltner channel while they lie inside it, else 0."""
+    """1 - width of the Bollinger bands / width of the Keltner channel while they are inside it, else 0."""
     factor = p.number("bb_multiplier")
     upper, _, lower = talib.BBANDS(bars.close, p.whole("bb_period"), factor, factor)
     middle = talib.EMA(bars.close, p.whole("kc_period"))

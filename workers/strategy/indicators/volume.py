@@ -16,7 +16,7 @@ def accumulation_line(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
 
 
 def chaikin_money_flow(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
-    """Sum of volume weighted by the close's place in its bar, over the sum of volume; 0 where nothing traded."""
+    """Sum of volume weighted by the position of the close in its bar, over the sum of volume; 0 without volume."""
     width = bars.high - bars.low
     place = np.divide(
         2.0 * bars.close - bars.high - bars.low, width, out=np.zeros(len(width)), where=width > 0.0
@@ -31,6 +31,6 @@ def money_flow_index(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
 
 
 def volume_ratio(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
-    """Volume over its simple average; 1 where nothing traded at all."""
+    """Volume over its simple average; 1 if the average is 0."""
     mean = rolling_sum(bars.volume, p.whole("period")) / p.whole("period")
     return (np.divide(bars.volume, mean, out=np.where(np.isnan(mean), np.nan, 1.0), where=mean > 0.0),)

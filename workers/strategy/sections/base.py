@@ -1,4 +1,4 @@
-"""What every section of a strategy file has in common."""
+"""The base class and the value types of all sections of a strategy file."""
 
 from datetime import date
 from typing import Annotated
@@ -7,14 +7,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 
 class Section(BaseModel):
-    """A frozen part of a strategy. Unknown keys are refused and nothing is coerced ("14" is no number)."""
+    """A frozen part of a strategy. Unknown keys are rejected and types are not coerced ("14" is not a number)."""
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
-        # What stands below a key in the code is its description in the schema and in docs/strategy-grammar.md.
+        # The docstring below a key becomes its description in the schema and in docs/strategy-grammar.md.
         use_attribute_docstrings=True,
     )
 
@@ -29,7 +29,7 @@ def _parse_iso_date(value: object) -> object:
 
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-"""A name that the file gives to an indicator, a fuzzy set or a membership: it becomes part of input names."""
+"""The name of an indicator, a fuzzy set or a membership, as chosen in the file; it becomes part of input names."""
 
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9^][A-Za-z0-9^=_.-]{0,31}$")]
 IsoDate = Annotated[date, BeforeValidator(_parse_iso_date)]

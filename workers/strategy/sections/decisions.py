@@ -1,4 +1,4 @@
-"""`decisions`: how predictions become a wanted direction."""
+"""`decisions`: how predictions become a target direction."""
 
 from typing import Annotated, Literal
 
@@ -9,13 +9,13 @@ from workers.strategy.sections.base import Section
 
 class Filters(Section):
     min_signal_separation: int = Field(default=0, ge=0, le=100_000)
-    """Bars that must pass after a change of the wanted direction before the next one."""
+    """Minimum number of bars between two changes of the target direction."""
     volume_filter: Literal[False] = False
-    """Not carried out."""
+    """Not supported; only `false` is accepted."""
 
 
 class CostModel(Section):
-    """A forecast return is acted upon when it exceeds `round_trip_cost * min_edge_multiplier`."""
+    """A forecast return is a signal if it exceeds `round_trip_cost * min_edge_multiplier`."""
 
     round_trip_cost: float = Field(default=0.003, ge=0.0, lt=1.0)
     """Commission, slippage and spread of an entry and its exit, as a fraction of the price."""
@@ -24,9 +24,9 @@ class CostModel(Section):
 
 class _Decisions(Section):
     position_awareness: bool = True
-    """True: a prediction without a clear signal keeps the position held. False: it asks for no position."""
+    """`true`: a prediction without a clear signal keeps the current position. `false`: it closes the position."""
     allow_short: bool = True
-    """False: a short signal asks for no position."""
+    """`false`: a short signal only closes a long position."""
     filters: Filters = Filters()
 
 
@@ -35,7 +35,7 @@ class ClassificationDecisions(_Decisions):
     num_classes: Literal[3] = 3
     """Short, flat and long."""
     confidence_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Probability below which a short or long prediction is no signal."""
+    """Minimum probability of a short or long prediction; a lower one is not a signal."""
 
 
 class RegressionDecisions(_Decisions):

@@ -1,4 +1,4 @@
-"""`model`: the kind of network and its shape."""
+"""`model`: the type of network and its architecture."""
 
 from typing import Annotated, Literal, Self
 
@@ -13,32 +13,32 @@ Dropout = Annotated[float, Field(ge=0.0, le=0.9)]
 
 
 class InputFeatures(Section):
-    """How the inputs of `nn_inputs` reach the network."""
+    """How the inputs of `nn_inputs` are presented to the network."""
 
     lookback_periods: int = Field(default=0, ge=0, le=100)
-    """Earlier bars whose inputs are appended to each row. Sequence models have `sequence_length` instead."""
+    """Number of earlier bars whose inputs are appended to each row. Sequence models use `sequence_length` instead."""
     scale_features: bool = False
-    """Standardise every input that has no `normalization` of its own (mean and deviation of the training part)."""
+    """Standardise every input without `normalization` (mean and deviation of the training part)."""
     include_price_context: Literal[False] = False
-    """Not carried out."""
+    """Not supported; only `false` is accepted."""
 
 
 class _Architecture(Section):
     dropout: Dropout = 0.0
-    """After each hidden layer, between recurrent layers, or of rules."""
+    """Applied after each hidden layer, between recurrent layers, or to rules."""
     output_activation: Literal["softmax", "linear"] | None = None
-    """Only a statement: softmax for classification, linear for regression; anything else is refused."""
+    """Informative only: `softmax` for classification, `linear` for regression; other combinations are rejected."""
 
 
 class MLPArchitecture(_Architecture):
     hidden_layers: tuple[LayerWidth, ...] = Field(default=(64, 32), min_length=1, max_length=16)
-    """Widths, from the inputs on."""
+    """Widths of the layers, first hidden layer first."""
     activation: Activation = "relu"
 
 
 class RecurrentArchitecture(_Architecture):
     sequence_length: int = Field(default=20, ge=2, le=1000)
-    """Bars in a window; a window never crosses a gap or a symbol."""
+    """Bars in a window. A window never crosses a gap or a symbol."""
     hidden_size: int = Field(default=64, ge=1, le=2048)
     num_layers: int = Field(default=1, ge=1, le=8)
 
@@ -46,7 +46,7 @@ class RecurrentArchitecture(_Architecture):
     def _check_dropout(self) -> Self:
         if self.dropout and self.num_layers == 1:
             raise ValueError(
-                "dropout of a recurrent model lies between its layers: num_layers must be 2 or more"
+                "dropout of a recurrent model applies between its layers; set num_layers to 2 or more"
             )
         return self
 
@@ -56,11 +56,11 @@ class TSKArchitecture(_Architecture):
 
     rules: int = Field(default=16, ge=2, le=512)
     consequent: Literal["constant", "linear"] = "linear"
-    """Order 0 or order 1 of the rules' conclusions."""
+    """Conclusion of each rule: a constant (order 0) or a linear function of the inputs (order 1)."""
     initialization: Literal["kmeans", "random"] = "kmeans"
-    """Where the rules' centres start: at cluster centres or at rows of the training part."""
+    """Initial centres of the rules: cluster centres or random rows of the training part."""
     initial_width: float = Field(default=1.0, gt=0.0, le=10.0)
-    """Standard deviation of the first Gaussian sets, in standard deviations of the input."""
+    """Initial standard deviation of the Gaussian sets, in standard deviations of the input."""
 
 
 class _Model(Section):
@@ -79,7 +79,7 @@ class _RecurrentModel(_Model):
     def _check_lookback(self) -> Self:
         if self.features.lookback_periods:
             raise ValueError(
-                "lookback_periods is for models without memory; a sequence model has sequence_length"
+                "lookback_periods applies to models without memory; use sequence_length for a sequence model"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""`indicators`, `fuzzy_sets` and `nn_inputs`: what is computed and what the model sees of it."""
+"""`indicators`, `fuzzy_sets` and `nn_inputs`: the values to compute and the inputs of the model."""
 
 from typing import Any, Literal, Self
 
@@ -12,7 +12,7 @@ ParameterValue = int | float | str | bool
 
 
 class Indicator(Section):
-    """One entry of `indicators`: `type` is the catalog's own name and every parameter has its value."""
+    """One indicator: `type` is its name in the catalog; every parameter that is not given has its default."""
 
     type: str
     parameters: dict[str, ParameterValue]
@@ -32,12 +32,14 @@ class Membership(Section):
             shape = {3: "triangular", 4: "trapezoidal"}.get(len(data))
             if shape is None:
                 raise ValueError(
-                    f"a list of {len(data)} numbers is no membership function; write [a, b, c] (triangular), "
+                    f"a list of {len(data)} numbers is not a membership function; write [a, b, c] (triangular), "
                     "[a, b, c, d] (trapezoidal) or {type: gaussian, parameters: [centre, sigma]}"
                 )
             return {"type": shape, "parameters": data}
         if not isinstance(data, dict | Membership):
-            raise ValueError("a membership is a list such as [20, 30, 40] or {type: ..., parameters: [...]}")
+            raise ValueError(
+                "a membership must be a list such as [20, 30, 40] or {type: ..., parameters: [...]}"
+            )
         return data
 
     @model_validator(mode="after")
@@ -47,7 +49,7 @@ class Membership(Section):
 
 
 class FuzzySet(Section):
-    """Memberships of one indicator output. In the file they stand beside `indicator`, in this order."""
+    """Memberships of one indicator output. In the file they are keys beside `indicator`; their order is kept."""
 
     indicator: str
     memberships: dict[Identifier, Membership] = Field(min_length=1)
@@ -64,23 +66,25 @@ class FuzzySet(Section):
 
 
 class NNInput(Section):
-    """One line of `nn_inputs`: all memberships of a fuzzy set, or an indicator's own values."""
+    """One entry of `nn_inputs`: all memberships of a fuzzy set, or the raw values of an indicator."""
 
     fuzzy_set: str | None = None
-    """Each of its memberships is an input."""
+    """Name of a fuzzy set; each of its memberships becomes an input."""
     raw_indicator: str | None = None
-    """Its value itself is the input."""
+    """Name of an indicator or of its output; its value becomes the input."""
     timeframes: Literal["all"] | tuple[Timeframe, ...] = "all"
-    """On which of the strategy's timeframes the indicator is computed; each gives inputs of its own."""
+    """Timeframes of the strategy on which to compute the indicator; each one adds separate inputs."""
     normalization: Literal["none", "minmax", "zscore"] | None = None
-    """Of a raw indicator; fitted on the training part only and saved with the model."""
+    """Scaling of a raw indicator; fitted on the training part only and saved with the model."""
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
         if (self.fuzzy_set is None) == (self.raw_indicator is None):
-            raise ValueError("an input names either a fuzzy_set or a raw_indicator, one of them")
+            raise ValueError("an input needs either a fuzzy_set or a raw_indicator, not both")
         if self.normalization is not None and self.fuzzy_set is not None:
-            raise ValueError("normalization is for raw_indicator; memberships lie between 0 and 1 already")
+            raise ValueError(
+                "normalization applies to raw_indicator only; memberships are already between 0 and 1"
+            )
         if not self.timeframes:
-            raise ValueError("timeframes names no timeframe; write all or a list")
+            raise ValueError("timeframes is empty; write all or a list of timeframes")
         return self

@@ -1,4 +1,4 @@
-"""`training_data`: which symbols, timeframes and dates a strategy is made for."""
+"""`training_data`: the symbols, timeframes and dates of a strategy."""
 
 from datetime import date
 from typing import Annotated, Any, Literal, Self
@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from workers.strategy.catalog import TIMEFRAMES
+from workers.strategy.quoting import quote, shorten
 from workers.strategy.sections.base import IsoDate, Section, Symbol
 
 
 def _check_timeframe(value: object) -> object:
     if isinstance(value, str) and value not in TIMEFRAMES:
-        raise ValueError(f"{value!r} is not a timeframe; choose from {', '.join(TIMEFRAMES)}")
+        raise ValueError(f"{quote(value)} is not a timeframe; choose from {', '.join(TIMEFRAMES)}")
     return value
 
 
@@ -21,7 +22,7 @@ Timeframe = Annotated[str, BeforeValidator(_check_timeframe)]
 def _reject_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
     repeated = sorted({value for value in values if values.count(value) > 1})
     if repeated:
-        raise ValueError(f"{', '.join(repeated)} stands here twice")
+        raise ValueError(f"{shorten(', '.join(repeated))} appears more than once")
     return values
 
 
@@ -62,7 +63,7 @@ class SingleTimeframe(Section):
 
 
 class SeveralTimeframes(Section):
-    """Bars of `base_timeframe` are the rows; values of the others are joined when their bar has closed."""
+    """Rows are bars of `base_timeframe`; a value of another timeframe is used once its bar has closed."""
 
     mode: Literal["multi_timeframe"]
     list: tuple[Timeframe, ...] = Field(min_length=1, max_length=8)
@@ -72,7 +73,7 @@ class SeveralTimeframes(Section):
     def _base_is_listed(self) -> Self:
         _reject_repeats(self.list)
         if self.base_timeframe not in self.list:
-            raise ValueError(f"base_timeframe {self.base_timeframe} is not in list {', '.join(self.list)}")
+            raise ValueError(f"base_timeframe {self.base_timeframe} is not in list ({', '.join(self.list)})")
         return self
 
     @property
@@ -86,18 +87,18 @@ class SeveralTimeframes(Section):
 
 class DateRange(Section):
     start: IsoDate | None = None
-    """First day whose bars are used (UTC)."""
+    """First day (UTC)."""
     end: IsoDate | None = None
-    """Last day, inclusive."""
+    """Last day (UTC), inclusive."""
 
 
 def _check_date_keys(data: Any) -> Any:
-    """`start_date` and `end_date` are the flat spelling of `date_range`."""
+    """Reject `date_range` together with its flat spelling, `start_date` and `end_date`."""
     if not isinstance(data, dict):
         return data
     flat = [key for key in ("start_date", "end_date") if data.get(key) is not None]
     if flat and data.get("date_range") is not None:
-        raise ValueError(f"date_range and {' and '.join(flat)} say the same thing twice; keep one of them")
+        raise ValueError(f"date_range and {' and '.join(flat)} set the same dates; keep one of them")
     return data
 
 
@@ -105,19 +106,20 @@ class TrainingData(Section):
     symbols: Annotated[SingleSymbol | SeveralSymbols, Field(discriminator="mode")]
     timeframes: Annotated[SingleTimeframe | SeveralTimeframes, Field(discriminator="mode")]
     history_required: int = Field(default=0, ge=0, le=100_000)
-    """Bars of the base timeframe that must lie before the first row used; the indicators' own warm-up
-    comes on its own and the longer of the two counts."""
+    """Minimum number of bars of the base timeframe before the first row. The warm-up of the indicators applies
+    separately; the longer of the two counts."""
     date_range: DateRange | None = None
     start_date: IsoDate | None = None
-    """The same as `start` of `date_range`; one of the two."""
+    """Same as `start` of `date_range`; use one of the two."""
     end_date: IsoDate | None = None
+    """Same as `end` of `date_range`; use one of the two."""
 
     _dates = model_validator(mode="before")(_check_date_keys)
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:
         if self.start and self.end and self.start >= self.end:
-            raise ValueError(f"start {self.start} is not before end {self.end}")
+            raise ValueError(f"start {self.start} must be before end {self.end}")
         return self
 
     @property

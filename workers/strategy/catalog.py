@@ -117,7 +117,9 @@ class MembershipEntry:
         else:
             valid = list(values) == sorted(values) and values[0] < values[-1]
         if not valid:
-            raise ValueError(f"{self.name} [{names}] requires {self.rule}, not {[float(v) for v in values]}")
+            raise ValueError(
+                f"{self.name} [{names}] requires {self.rule}, not [{', '.join(f'{value:g}' for value in values)}]"
+            )
 
 
 MEMBERSHIPS: Mapping[str, MembershipEntry] = {

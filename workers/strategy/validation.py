@@ -45,12 +45,21 @@ def validation_problems(
 ) -> list[UnplacedProblem]:
     """Return a problem for each error that pydantic reports about `data`."""
     schema = model.model_json_schema()
-    located = [(_path_in(details, data), details) for details in error.errors(include_url=False)]
+    located = [
+        (_path_in(details, data), details)
+        for details in error.errors(include_url=False)
+        if not _only_counts_valid_entries(details)
+    ]
     problems = [
-        (pointer(*path), _message(details, path, data, schema) + alternative)
-        for path, details, alternative in _without_other_alternatives(located)
+        (pointer(*path), _message(details, path, data, schema, or_list=or_list))
+        for path, details, or_list in _without_other_alternatives(located)
     ]
     return list(dict.fromkeys(problems))
+
+
+def _only_counts_valid_entries(details: ErrorDetails) -> bool:
+    """Whether a list or section is called too short only because entries with errors of their own do not count."""
+    return details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
 
 
 def _path_in(details: ErrorDetails, data: Any) -> Path:
@@ -68,8 +77,11 @@ def _path_in(details: ErrorDetails, data: Any) -> Path:
 
 def _without_other_alternatives(
     located: list[tuple[Path, ErrorDetails]],
-) -> Iterator[tuple[Path, ErrorDetails, str]]:
-    """Where a value is a word or a list, keep the errors of the one that the author wrote."""
+) -> Iterator[tuple[Path, ErrorDetails, bool]]:
+    """Keep only the errors that apply to the value that was written, where a word or a list is allowed.
+
+    The third value is true for an error about the word: a list is allowed as well.
+    """
     words = {path: details for path, details in located if details["type"] == "literal_error"}
     choices = {
         path: isinstance(details["input"], tuple)
@@ -80,18 +92,20 @@ def _without_other_alternatives(
         is_word = words.get(path) is details
         around = next((choice for choice in choices if path[: len(choice)] == choice), None)
         if around is None:
-            yield path, details, ""
+            yield path, details, False
         elif is_word != choices[around]:
-            yield path, details, " (or a list)" if is_word else ""
+            yield path, details, is_word
 
 
-def _message(details: ErrorDetails, path: Path, data: dict[str, Any], schema: dict[str, Any]) -> str:
+def _message(
+    details: ErrorDetails, path: Path, data: dict[str, Any], schema: dict[str, Any], *, or_list: bool
+) -> str:
     context = details.get("ctx", {})
     name = details["loc"][-1] if details["loc"] else ""
     found = quote(details["input"])
     match details["type"]:
         case "missing" if isinstance(name, int):
-            return f"the list is too short: entry {name + 1} is missing"
+            return "the list has too few entries"
         case "missing":
             return f"{name} is missing here"
         case "extra_forbidden":
@@ -100,9 +114,10 @@ def _message(details: ErrorDetails, path: Path, data: dict[str, Any], schema: di
             return f"{str(context['discriminator']).strip(chr(39))} is missing here"
         case "union_tag_invalid":
             valid = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
-            return _unknown_choice(str(context["tag"]), valid)
+            return _unknown_choice(details["input"][path[-1]], valid)
         case "literal_error":
-            return f"must be {_choices(context['expected'])}, not {found}"
+            choices = _choices(context["expected"]) + (" or a list" if or_list else "")
+            return f"must be {choices}, not {found}"
         case "value_error":
             return str(context["error"])
         case "string_pattern_mismatch" if name == "[key]":
@@ -140,8 +155,8 @@ def _entries(count: int) -> str:
     return "entry" if count == 1 else "entries"
 
 
-def _unknown_choice(tag: str, valid: list[str]) -> str:
-    near = nearest_name(tag, valid)
+def _unknown_choice(tag: object, valid: list[str]) -> str:
+    near = nearest_name(tag, valid) if isinstance(tag, str) else None
     hint = f"did you mean {near}?" if near else f"choose from {', '.join(valid)}"
     return f"{quote(tag)} is not valid here; {hint}"
 

@@ -127,6 +127,9 @@ WRONG: list[tuple[Callable[[Data], None], str, str]] = [
     (put("training", "momentum", value=0.9), "/training/momentum", "belongs to sgd"),
     (put("training", "learning_rate", value="fast"), "/training/learning_rate", "must be a number, not 'fast'"),
     (put("training", "data_split", value={"train": 0.5, "validation": 0.1, "test": 0.1}), "/training/data_split", "add up to 0.7"),
+    (put("training", "class_weights", value=5), "/training/class_weights", "must be 'none' or 'balanced' or a list, not 5"),
+    (put("training", "class_weights", value=[1, 2]), "/training/class_weights", "the list has too few entries"),
+    (put("training", "optimizer", value="x" * 200), "/training/optimizer", f"not '{'x' * 79}…'"),
     (put("training", "lr_scheduler", value={"type": "cosin"}), "/training/lr_scheduler/type", "did you mean cosine?"),
 ]  # fmt: skip
 
@@ -138,6 +141,18 @@ def test_each_mistake_is_rejected_at_its_position(
     """Lesson Q30: no key is silently ignored."""
     errors = errors_of(strategy_text(change))
     assert any(pointer == at and sentence in message for pointer, message in errors), errors
+
+
+@pytest.mark.parametrize(
+    ("value", "start"),
+    [
+        (["7h"], "'7h' is not a timeframe; choose from"),
+        (5, "must be 'all' or a list, not 5"),
+    ],
+)
+def test_a_value_that_may_be_a_word_or_a_list_gives_one_error(value: object, start: str) -> None:
+    [(_, message)] = errors_of(strategy_text(put("nn_inputs", 0, "timeframes", value=value)))
+    assert message.startswith(start)
 
 
 def test_all_problems_are_reported_at_once() -> None:

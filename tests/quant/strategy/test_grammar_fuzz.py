@@ -13,6 +13,18 @@ from workers.strategy.grammar import StrategyError, parse_strategy
 
 EXAMPLES = sorted(Path(__file__).parents[3].glob("examples/strategies/*.yaml"))
 
+JARGON = (
+    "Input should",
+    "should be",
+    "should have",
+    "tuple",
+    "dictionary",
+    "should match",
+    "after validation",
+    "^[",
+)
+"""Wording of pydantic that the author of a file must not see."""
+
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 5), st.floats(-2, 2), st.sampled_from(["all", "1d", "rsi", "", "x"])
 )  # fmt: skip
@@ -66,6 +78,7 @@ def test_one_value_changed_anywhere_is_accepted_or_rejected_with_a_position(base
         text = change_value(base, path, value, key)
         for line, message in problems_of(text):
             assert message
+            assert not any(word in message for word in JARGON), message
             assert 1 <= line <= text.count("\n") + 1
 
     check()

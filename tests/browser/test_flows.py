@@ -84,7 +84,7 @@ def test_what_was_typed_comes_back_from_a_refusal_and_from_a_sign_in_that_ran_ou
     symbols.fill("AAPL, NONE")
     form.get_by_role("button", name="Start training").click()
     expect(page.locator("#problems")).to_be_focused()
-    expect(page.locator("#problems")).to_contain_text("line 10: no indicator is called 'rsx'")
+    expect(page.locator("#problems")).to_contain_text("line 10: unknown indicator 'rsx'")
     expect(strategy).to_have_value(text)
     expect(symbols).to_have_value("AAPL, NONE")
 

@@ -17,12 +17,12 @@ import logging
 import secrets
 import signal
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any, ClassVar
 
 from aiohttp import web
 from pydantic import BaseModel, JsonValue
 
+from worker_agent import __version__
 from worker_agent.agent import Agent
 from worker_agent.job import linux
 from worker_agent.job.job import Job
@@ -63,10 +63,7 @@ class WorkerAPIBase:
 
     @property
     def version(self) -> str:
-        try:
-            return metadata.version("ktrdr-workers")
-        except metadata.PackageNotFoundError:
-            return "source"
+        return __version__
 
     @classmethod
     def main(cls, arguments: Sequence[str] | None = None) -> None:

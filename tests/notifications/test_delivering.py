@@ -30,7 +30,7 @@ def example() -> Any:
     code = text.split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
     exec(compile(code, "docs/notifications.md", "exec"), names)
-    return names["verified"]
+    return names["verify"]
 
 
 def due_now() -> None:

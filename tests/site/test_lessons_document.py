@@ -28,7 +28,7 @@ def sources() -> list[Path]:
         path
         for suffix in ("py", "md")
         for path in sorted(ROOT.glob(f"[!.]*/**/*.{suffix}"))
-        if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
     ]
 
 

@@ -7,7 +7,7 @@ class SiteConfig(AppConfig):
     verbose_name = "Site"
 
     def ready(self) -> None:
-        from ktrdr_site.groups import create_groups
+        from ktrdr_site.accounts.groups import create_groups
 
         # The last app that is installed: the permissions of all of them are there by then.
         post_migrate.connect(create_groups, sender=self)

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from gunicorn import glogging
 
-from ktrdr_site.logs import formatter
+from ktrdr_site.observability.logs import formatter
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]  # no types in the library

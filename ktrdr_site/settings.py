@@ -5,7 +5,7 @@ from pathlib import Path
 import environ
 
 from ktrdr_site import environment
-from ktrdr_site.logs import logging_settings
+from ktrdr_site.observability.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 if (BASE_DIR / ".env").is_file():
@@ -18,7 +18,7 @@ ALLOWED_HOSTS = environment.words("KTRDR_ALLOWED_HOSTS", ["localhost", "127.0.0.
 CSRF_TRUSTED_ORIGINS = environment.origins("KTRDR_CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
-    "ktrdr_site.admin_app.AdministrationConfig",
+    "ktrdr_site.web.admin_app.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -46,7 +46,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "ktrdr_site.to_https.ToHttpsMiddleware",
+    "ktrdr_site.web.to_https.ToHttpsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -54,7 +54,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "ktrdr_site.correlation.CorrelationMiddleware",
+    "ktrdr_site.observability.correlation.CorrelationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -106,7 +106,7 @@ STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "ktrdr_site.static_files.Storage"},
+    "staticfiles": {"BACKEND": "ktrdr_site.web.static_files.Storage"},
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["map", "png", "jpg", "gif", "webp", "woff", "woff2", "ico", "gz"]
@@ -123,7 +123,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
-SILENCED_SYSTEM_CHECKS = ["security.W008"]  # the redirect to https is ktrdr_site.to_https
+SILENCED_SYSTEM_CHECKS = ["security.W008"]  # the redirect to https is ktrdr_site.web.to_https
 if not HTTPS:
     SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W012", "security.W016"]
 
@@ -160,7 +160,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "access.problems.exception_handler",
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "ktrdr_site.rest.TokenAuthentication",
+        "ktrdr_site.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["access.permissions.ByRole"],
@@ -182,15 +182,15 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "PREPROCESSING_HOOKS": ["ktrdr_site.schema.root_paths_only"],
+    "PREPROCESSING_HOOKS": ["ktrdr_site.web.openapi.root_paths_only"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "ktrdr_site.schema.with_refusals",
-        "ktrdr_site.schema.with_links",
+        "ktrdr_site.web.openapi.with_refusals",
+        "ktrdr_site.web.openapi.with_links",
     ],
 }
 
-LOGGING_CONFIG = "ktrdr_site.logs.configure"
+LOGGING_CONFIG = "ktrdr_site.observability.logs.configure"
 LOG_FORMAT = environment.one_of("KTRDR_LOG_FORMAT", "console", ("console", "json"))
 LOGGING = logging_settings(LOG_FORMAT)
 DJANGO_STRUCTLOG_USER_ID_FIELD = "pk"

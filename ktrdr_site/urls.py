@@ -6,23 +6,23 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from ktrdr_site import monitoring
-from ktrdr_site.sign_in import SignIn
-from ktrdr_site.views import create_token, revoke_token, tokens
+from ktrdr_site.accounts.sign_in import SignIn
+from ktrdr_site.accounts.token_pages import create_token, revoke_token, tokens
+from ktrdr_site.observability import monitoring
 
 api: list[URLPattern | URLResolver] = [
     path("health", monitoring.health),
     path("readyz", monitoring.readyz),
     path("metrics", monitoring.metrics),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("", include("ktrdr_site.api_tokens")),
+    path("", include("ktrdr_site.accounts.api_tokens")),
     path("", include("registry.api.workers")),
     path("", include("registry.api.enrolment")),
     path("", include("operations.api.urls")),
 ]
 
-handler404 = "ktrdr_site.refusals.not_found"
-handler500 = "ktrdr_site.refusals.failed"
+handler404 = "ktrdr_site.web.error_pages.not_found"
+handler500 = "ktrdr_site.web.error_pages.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(url="/dashboard/", http_method_names=["get", "head"])),
     path("admin/", admin.site.urls),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 LEVELS = frozenset({"warning", "error", "critical"})
 SITE_LINE = re.compile(r"\S+ \[(?P<level>\w+) *\] (?P<text>.*)")
-"""The console form of `ktrdr_site.logs`."""
+"""The console form of `ktrdr_site.observability.logs`."""
 WORKER_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (?P<level>[A-Z]+) \S+: (?P<text>.*)")
 """The console form of `worker_agent.logs`."""
 LOGGER = re.compile(r" +\[[\w.]+\] *")

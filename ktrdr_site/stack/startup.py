@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from django.db import Error, connection
 
-from ktrdr_site.readiness import missing_dispatcher, stale_sweep
+from ktrdr_site.observability.readiness import missing_dispatcher, stale_sweep
 from ktrdr_site.stack.services import Plan
 from ktrdr_site.stack.terminal import Terminal
 from registry.models import Worker

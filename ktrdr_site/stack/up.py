@@ -17,12 +17,12 @@ from typing import TypeVar
 from django.conf import settings
 from django.db import connection
 
-from ktrdr_site import preparation
 from ktrdr_site.embedded import cluster, lease
-from ktrdr_site.preparation import NotReadyError
 from ktrdr_site.processes.guard import Guard
 from ktrdr_site.processes.supervisor import Supervisor
+from ktrdr_site.stack import preparation
 from ktrdr_site.stack.journal import Journal
+from ktrdr_site.stack.preparation import NotReadyError
 from ktrdr_site.stack.services import Plan, servers, workers
 from ktrdr_site.stack.site_client import get
 from ktrdr_site.stack.startup import Startup

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -14,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from access.models import AuditEntry
+from access.roles import Role
 from operations import artifacts
 from operations.models import (
     Artifact,
@@ -28,7 +30,7 @@ from operations.models import (
 from registry.models import Capability, EnrolmentToken, Sweep, Worker
 
 pytestmark = pytest.mark.django_db
-OURS = ("operations", "registry")
+OURS = ("access", "operations", "registry")
 LISTS = [
     *sorted(model._meta.label_lower for model in admin.site._registry if model._meta.app_label in OURS),
     "django_q.schedule",
@@ -149,6 +151,15 @@ def test_the_administration_has_the_name_of_the_product_and_its_icon(browser: Cl
     assert "<title>Administration | KTRDR</title>" in page
     assert '<link rel="icon" href="/static/icon' in page
     assert "Django administration" not in page
+
+
+def test_the_staff_group_may_look_at_every_list(client: Client, django_user_model: Any) -> None:
+    member = django_user_model.objects.create_user("member", is_staff=True)
+    member.groups.add(Group.objects.get(name=Role.STAFF.group))
+    client.force_login(member)
+    for label in LISTS:
+        address = reverse(f"admin:{label.replace('.', '_')}_changelist")
+        assert client.get(address).status_code == 200, label
 
 
 def test_rows_of_the_system_can_be_neither_added_nor_changed_nor_deleted(

@@ -43,7 +43,7 @@ def test_a_later_start_appends_and_a_line_longer_than_the_limit_is_kept(tmp_path
     ("line", "shown"),
     [
         (
-            "2026-11-29T00:43:06.831Z [warning  ] sign-in failed                 [ktrdr_site.sign_in] address=10.0.0.7 request_id=r1",
+            "2026-11-29T00:43:06.831Z [warning  ] sign-in failed                 [ktrdr_site.accounts.sign_in] address=10.0.0.7 request_id=r1",
             "warning: sign-in failed address=10.0.0.7",
         ),
         (

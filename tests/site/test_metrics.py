@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from ktrdr_site import metrics
+from ktrdr_site.observability import prometheus
 from operations import figures, interventions, lifecycle, reports
 from operations.actors import Actor
 from operations.dispatching import claims
@@ -40,8 +40,8 @@ QUERIES = 13
 def _nothing_summed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The sums belong to a process and its database; each test has rows of its own."""
     fresh = (figures.start_delays, figures.dispatch_durations, figures.attempt_durations)
-    histograms = tuple((*entry[:3], make()) for entry, make in zip(metrics.HISTOGRAMS, fresh, strict=True))
-    monkeypatch.setattr(metrics, "HISTOGRAMS", histograms)
+    histograms = tuple((*entry[:3], make()) for entry, make in zip(prometheus.HISTOGRAMS, fresh, strict=True))
+    monkeypatch.setattr(prometheus, "HISTOGRAMS", histograms)
     return
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from ktrdr_site.metrics import figures
+from ktrdr_site.observability.prometheus import figures
 from worker_agent.agent import Agent
 from worker_agent.base import WorkerAPIBase
 from worker_agent.monitoring.usage import Usage

@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth import authenticate
 from django.db import connection
 
-from ktrdr_site import preparation
 from ktrdr_site.models import ApiToken, token_digest
+from ktrdr_site.stack import preparation
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,8 +3,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from ktrdr_site import preparation
-from ktrdr_site.preparation import NotReadyError
+from ktrdr_site.stack import preparation
+from ktrdr_site.stack.preparation import NotReadyError
 
 
 class Command(BaseCommand):

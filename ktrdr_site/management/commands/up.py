@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from ktrdr_site.preparation import NotReadyError
+from ktrdr_site.stack.preparation import NotReadyError
 from ktrdr_site.stack.services import Plan
 from ktrdr_site.stack.up import run
 

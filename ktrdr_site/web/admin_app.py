@@ -2,4 +2,4 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class AdministrationConfig(AdminConfig):
-    default_site = "ktrdr_site.admin_site.Administration"
+    default_site = "ktrdr_site.web.admin_site.Administration"

@@ -57,7 +57,7 @@ class TokenAuthentication(BaseAuthentication):
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Tells the OpenAPI document about it."""
 
-    target_class = "ktrdr_site.rest.TokenAuthentication"
+    target_class = "ktrdr_site.accounts.authentication.TokenAuthentication"
     name = "apiToken"
 
     def get_security_definition(self, auto_schema: object) -> dict[str, str]:

@@ -20,7 +20,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     return render(request, "404.html", status=HTTPStatus.NOT_FOUND)
 
 
-def failed(request: HttpRequest) -> HttpResponseBase:
+def server_error(request: HttpRequest) -> HttpResponseBase:
     """After an exception that nobody expected, which is in the log with this request's id. Asks the database for nothing."""
     request_id = request.META.get("HTTP_X_REQUEST_ID", "")
     if not request.path.startswith(PAGES):

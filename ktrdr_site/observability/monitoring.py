@@ -9,8 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 
-from ktrdr_site.metrics import figures
-from ktrdr_site.readiness import missing_dispatcher, stale_sweep, unapplied_migrations
+from ktrdr_site.observability.prometheus import figures
+from ktrdr_site.observability.readiness import missing_dispatcher, stale_sweep, unapplied_migrations
 
 
 @require_safe

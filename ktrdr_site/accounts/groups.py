@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from access.roles import Role
 
-SHOWN_APPS = ("registry", "operations", "ktrdr_site", "django_q")
+SHOWN_APPS = ("access", "registry", "operations", "ktrdr_site", "django_q")
 
 
 def create_groups(using: str, apps: Apps = installed, **kwargs: Any) -> None:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, JsonValue
 
 from worker_agent.base import Job, OperationSpec, WorkerAPIBase
 from worker_agent.protocol import InvalidInput
-from workers.backtesting.engine import Rules
+from workers.strategy.grammar import parse_strategy
 
 
 class Lengths(BaseModel):
@@ -44,7 +44,7 @@ class Measurer(WorkerAPIBase):
             content: bytes = job.resume.files["state"]
             job.checkpoint(job.resume.step + 1, {"state": content})
         job.progress(100.0, "measured", completed=len(lengths), total=len(job.inputs))
-        return {"lengths": lengths, "capital": Rules().initial_capital}
+        return {"lengths": lengths, "strategy": parse_strategy("name: a").name}
 
     def length(self, path: Path) -> int:
         return path.stat().st_size

@@ -117,7 +117,7 @@ database_needed = pytest.mark.django_db
         (["retry_operation", "none"], "There is no operation none."),
         (["follow", "none"], "There is no operation none."),
         (["create_api_token", "none"], "there is no user none"),
-        (["submit", "training", "none.yaml"], "none.yaml cannot be read"),
+        (["submit", "training", "none.yaml"], "Could not read none.yaml"),
         (["submit", "backtest", "README.md"], "A backtest needs one symbol"),
         (["import_market_data", "none.csv", "--symbol", "A", "--timeframe", "1d"], "none.csv cannot be read"),
         (["import_market_data", "README.md", "--symbol", "A", "--timeframe", "9y"], "9y"),

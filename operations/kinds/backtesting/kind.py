@@ -65,8 +65,9 @@ class Backtesting(Kind):
         return urlpatterns
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--symbols", nargs="+", help="the symbol to trade")
-        parser.add_argument("--model", metavar="OP", help="id of the training whose model is tested")
+        parser.add_argument(
+            "--model", metavar="OP", help="backtesting: id of the training whose model is tested"
+        )
 
     def request_from_options(self, options: Mapping[str, Any]) -> BacktestRequest:
         symbols = options["symbols"] or []

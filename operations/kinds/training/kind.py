@@ -1,6 +1,5 @@
 """Training: fit a model to a strategy's features and labels."""
 
-from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -61,9 +60,6 @@ class Training(Kind):
         from operations.kinds.training.api import urlpatterns
 
         return urlpatterns
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--symbols", nargs="+", help="default: the symbols of the strategy")
 
     def request_from_options(self, options: Mapping[str, Any]) -> TrainingRequest:
         symbols = {"symbols": options["symbols"]} if options["symbols"] else {}

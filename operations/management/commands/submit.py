@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from access.problems import Problem
-from operations.kind import Kind, all_kinds, find_kind
+from operations.kind import all_kinds, find_kind
 from operations.management.submitting import SubmittingCommand, refused
 
 
@@ -15,20 +15,16 @@ class Command(SubmittingCommand):
     help = "Submit an operation of a strategy file."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-        for kind in all_kinds():
-            if kind.is_submitted_by_command:
-                self._add_kind(
-                    kinds.add_parser(kind.operation_type, aliases=kind.former_names, help=kind.description),
-                    kind,
-                )
-
-    def _add_kind(self, parser: ArgumentParser, kind: Kind) -> None:
+        kinds = [kind for kind in all_kinds() if kind.is_submitted_by_command]
+        names = [name for kind in kinds for name in (kind.operation_type, *kind.former_names)]
+        parser.add_argument("kind", choices=names)
         parser.add_argument("strategy", type=Path, help="STRATEGY.yaml")
-        kind.add_arguments(parser)
+        parser.add_argument("--symbols", nargs="+", help="default: the symbols of the strategy")
         parser.add_argument("--from", dest="start_date", metavar="DATE")
         parser.add_argument("--to", dest="end_date", metavar="DATE")
         parser.add_argument("--priority", type=int, default=0)
+        for kind in kinds:
+            kind.add_arguments(parser)
         super().add_arguments(parser)
 
     def handle(self, *args: Any, kind: str, strategy: Path, wait: bool, json: bool, **options: Any) -> None:

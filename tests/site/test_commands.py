@@ -43,7 +43,7 @@ PROMISED = {
     "uncordon": ("--json",),
     "up": ("--host", "--port", "--data-dir", "--workers", "--no-demo", "--exit-after-demo"),
 }
-OURS = sorted(name for name, app in get_commands().items() if app in ROOMS)
+OURS = sorted(name for name, app in get_commands().items() if app.partition(".")[0] in ROOMS)
 
 
 def test_every_promised_command_is_there() -> None:

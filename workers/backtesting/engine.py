@@ -18,10 +18,6 @@ from workers.backtesting.rules import FILLS, BadRules, Rules
 __all__ = ["BadBars", "BadRules", "Result", "Rules", "simulate"]
 
 Floats = NDArray[np.float64]
-TRADE_COLUMNS = [
-    "entry_index", "exit_index", "entry_time", "exit_time", "side", "quantity", "entry_price", "exit_price", "fees",
-    "pnl", "return", "exit_reason", "mae", "mfe",
-]  # fmt: skip
 
 
 class BadBars(InvalidInput):
@@ -62,7 +58,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedBars:
     """Bars as the kernel wants them: contiguous float64[n], checked once, used for many runs."""
 
     open: Floats
@@ -74,9 +70,9 @@ class Prepared:
     index: pd.DatetimeIndex
 
 
-def prepare(
+def prepare_bars(
     bars: pd.DataFrame, rules: Rules, spread: Floats | None = None, before: pd.DataFrame | None = None
-) -> Prepared:
+) -> PreparedBars:
     """`spread`: float64[n], the whole distance between bid and ask as a fraction of the price, instead of the rules'.
     `before`: the bars that precede the first, by which the range that stops are measured in is known from the start.
 
@@ -111,7 +107,7 @@ def prepare(
     )
     if half.shape != close.shape or not np.isfinite(half).all() or (half < 0.0).any():
         raise BadBars("The spread has to be one finite fraction of at least zero per bar.")
-    return Prepared(
+    return PreparedBars(
         open_,
         high,
         low,
@@ -133,7 +129,7 @@ def _atr(bars: pd.DataFrame, before: pd.DataFrame | None, rules: Rules) -> Float
     return np.ascontiguousarray(talib.ATR(high, low, close, rules.atr_period)[len(known) - len(bars) :])
 
 
-def directions(target: ArrayLike, n: int) -> NDArray[np.int8]:
+def validate_target(target: ArrayLike, n: int) -> NDArray[np.int8]:
     values = np.asarray(target)
     if values.shape != (n,):
         raise BadBars(f"There are {n} bars and wanted directions of shape {values.shape}.")
@@ -149,61 +145,54 @@ def _are_directions(values: NDArray[Any]) -> bool:
     return bool(np.isin(values, (-1, 0, 1)).all())
 
 
-def kernel_arguments(p: Prepared, rules: Rules) -> tuple[Any, ...]:
-    return (
-        p.friction,
-        p.atr,
-        float(rules.initial_capital),
-        float(rules.commission),
-        FILLS.index(rules.fill),
-        rules.sizing == "fraction",
-        float(rules.size),
-        rules.allow_long,
-        rules.allow_short,
-        float(rules.stop_loss or 0.0),
-        float(rules.take_profit or 0.0),
-        float(rules.trailing_stop or 0.0),
-        float(rules.quantity_step),
-        float(rules.minimum_quantity),
-        float(rules.max_leverage),
-    )
+def kernel_rules(rules: Rules) -> NDArray[np.void]:
+    """Return the rules as the kernel reads them, `kernel.RULES`[1]."""
+    record = np.zeros(1, kernel.RULES)
+    record["initial_capital"] = rules.initial_capital
+    record["commission"] = rules.commission
+    record["fill"] = FILLS.index(rules.fill)
+    record["by_fraction"] = rules.sizing == "fraction"
+    record["size"] = rules.size
+    record["allow_long"] = rules.allow_long
+    record["allow_short"] = rules.allow_short
+    record["stop_loss"] = rules.stop_loss or 0.0
+    record["take_profit"] = rules.take_profit or 0.0
+    record["trailing_stop"] = rules.trailing_stop or 0.0
+    record["stops_in_atr"] = rules.stop_unit == "atr"
+    record["quantity_step"] = rules.quantity_step
+    record["minimum_quantity"] = rules.minimum_quantity
+    record["max_leverage"] = rules.max_leverage
+    return record
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Buffers:
-    """What the kernel writes; a search uses one set for all its runs."""
+    """The arrays that the kernel writes to; a search reuses one set for all its runs."""
 
     equity: Floats
     position: Floats
-    trades_f: Floats
-    trades_i: NDArray[np.int64]
-    counters: NDArray[np.int64]
-    totals: Floats
+    trades: NDArray[np.void]
+    """`kernel.TRADE`[2 n + 1]: a bar can end two positions, one at its open by a signal, the next one by a stop."""
 
     @classmethod
     def of(cls, n: int) -> "Buffers":
-        # A bar can end two positions: one at its open by a signal, the next one by a stop. Untouched pages cost nothing.
-        most = 2 * n + 1
-        return cls(
-            np.empty(n),
-            np.empty(n),
-            np.empty((most, 8)),
-            np.empty((most, 4), np.int64),
-            np.zeros(4, np.int64),
-            np.zeros(3),
-        )
+        # Untouched pages of the trades cost nothing.
+        return cls(np.empty(n), np.empty(n), np.empty(2 * n + 1, kernel.TRADE))
 
 
-def run(p: Prepared, target: NDArray[np.int8], arguments: tuple[Any, ...], into: Buffers) -> int:
-    """Runs the kernel; returns the number of trades."""
-    into.counters[:] = 0
-    into.totals[:] = 0.0
-    simulate_bars: Any = kernel.run  # compiled: its Python signature is not what mypy sees
-    simulate_bars(
-        p.open, p.high, p.low, p.close, target, *arguments,
-        into.equity, into.position, into.trades_f, into.trades_i, into.counters, into.totals,
+def run_kernel(
+    bars: PreparedBars, target: NDArray[np.int8], rules: NDArray[np.void], buffers: Buffers
+) -> np.void:
+    """Run the kernel into `buffers` and return its `kernel.ACCOUNT`; `rules` as from `kernel_rules`."""
+    account = np.zeros(1, kernel.ACCOUNT)
+    account["cash"] = rules["initial_capital"]
+    compiled: Any = kernel.run  # its Python signature is not what mypy sees
+    compiled(
+        bars.open, bars.high, bars.low, bars.close, target, bars.friction, bars.atr, rules,
+        account, buffers.trades, buffers.equity, buffers.position,
     )  # fmt: skip
-    return int(into.counters[kernel.TRADES])
+    final: np.void = account[0]
+    return final
 
 
 def simulate(
@@ -216,44 +205,41 @@ def simulate(
     """Runs `target` (int[n] in {-1, 0, 1}, known at the close of each bar) on `bars`; `spread` and `before` as in
     `prepare`. Raises BadBars, BadRules."""
     rules = rules or Rules()
-    prepared = prepare(bars, rules, spread, before)
+    prepared = prepare_bars(bars, rules, spread, before)
     buffers = Buffers.of(prepared.close.size)
-    count = run(prepared, directions(target, prepared.close.size), kernel_arguments(prepared, rules), buffers)
+    account = run_kernel(prepared, validate_target(target, prepared.close.size), kernel_rules(rules), buffers)
     return Result(
         equity=buffers.equity,
         position=buffers.position,
-        trades=_trades(buffers.trades_f[:count], buffers.trades_i[:count], prepared.index),
+        trades=_trade_table(buffers.trades[: account["trades"]], prepared.index),
         index=prepared.index,
         rules=rules,
-        fees=float(buffers.totals[0]),
-        slippage_cost=float(buffers.totals[1]),
-        turnover=float(buffers.totals[2]),
-        refused=int(buffers.counters[kernel.REFUSED]),
-        cut=int(buffers.counters[kernel.CUT]),
-        ruined=bool(buffers.counters[kernel.RUINED]),
+        fees=float(account["fees"]),
+        slippage_cost=float(account["slippage_cost"]),
+        turnover=float(account["turnover"]),
+        refused=int(account["refused"]),
+        cut=int(account["cut"]),
+        ruined=bool(account["ruined"]),
     )
 
 
-def _trades(floats: Floats, integers: NDArray[np.int64], index: pd.DatetimeIndex) -> pd.DataFrame:
-    entry, exit_ = integers[:, kernel.ENTRY].copy(), integers[:, kernel.EXIT].copy()
-    notional = floats[:, kernel.QUANTITY] * floats[:, kernel.ENTRY_PRICE]
-    exit_time = index.take(np.where(exit_ < 0, 0, exit_)).where(exit_ >= 0)
-    return pd.DataFrame(
-        {
-            "entry_index": entry,
-            "exit_index": exit_,
-            "entry_time": index.take(entry),
-            "exit_time": exit_time,
-            "side": integers[:, kernel.SIDE].copy(),
-            "quantity": floats[:, kernel.QUANTITY].copy(),
-            "entry_price": floats[:, kernel.ENTRY_PRICE].copy(),
-            "exit_price": floats[:, kernel.EXIT_PRICE].copy(),
-            "fees": floats[:, kernel.FEES].copy(),
-            "pnl": floats[:, kernel.PNL].copy(),
-            "return": floats[:, kernel.PNL] / notional,
-            "exit_reason": np.array(kernel.EXIT_REASONS, dtype=object)[integers[:, kernel.REASON]],
-            "mae": floats[:, kernel.MAE].copy(),
-            "mfe": floats[:, kernel.MFE].copy(),
-        },
-        columns=TRADE_COLUMNS,
-    )
+def _trade_table(trades: NDArray[np.void], index: pd.DatetimeIndex) -> pd.DataFrame:
+    exit_index = trades["exit_index"]
+    exit_time = index.take(np.where(exit_index < 0, 0, exit_index)).where(exit_index >= 0)
+    columns = {
+        "entry_index": trades["entry_index"],
+        "exit_index": exit_index,
+        "entry_time": index.take(trades["entry_index"]),
+        "exit_time": exit_time,
+        "side": trades["direction"],
+        "quantity": trades["quantity"],
+        "entry_price": trades["entry_price"],
+        "exit_price": trades["exit_price"],
+        "fees": trades["fees"],
+        "pnl": trades["pnl"],
+        "return": trades["pnl"] / (trades["quantity"] * trades["entry_price"]),
+        "exit_reason": np.array(kernel.EXIT_REASONS, dtype=object)[trades["exit_reason"]],
+        "mae": trades["mae"],
+        "mfe": trades["mfe"],
+    }
+    return pd.DataFrame(columns, copy=True)

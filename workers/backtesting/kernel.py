@@ -1,44 +1,104 @@
-"""The simulation itself: one loop over arrays, compiled once and cached.
+"""The simulation: one loop over the bars, compiled once and cached. All its functions are inlined into `run`.
 
 Semantics, version 1:
 
-* `target[t]` is the direction wanted, known at the close of bar t. It is filled at the open of t+1 (`next_open`), the
-  close of t+1 (`next_close`) or the close of t (`same_close`). An order exists only where the wanted direction
-  differs from the one held. A signal that would fill after the last bar is ignored.
+* `target[t]` is the target direction, known at the close of bar t. It is filled at the open of t+1 (`next_open`), the
+  close of t+1 (`next_close`) or the close of t (`same_close`). An order exists only where the target direction
+  differs from the direction held. A signal that would fill after the last bar is ignored.
 * A reversal is two legs at one base price, each with its own costs.
 * A buy fills at base * (1 + slippage + spread / 2), a sell at base * (1 - slippage - spread / 2), but never outside
   its bar's [low, high]: costs that would leave the bar are cut at its edge.
 * Within a bar: first the order at the open, then stop, then target, then the order at the close. A gap through the
   stop fills at the open. A trailing stop moves by the previous bar's extreme and stays a fraction of it, or a number
   of ranges, away. Stops are live from the entry bar on (from the bar after it where the entry was at a close).
-* After a stop or target there is no new entry in that direction until the wanted direction has changed.
+* After a stop or target there is no new entry in that direction until the target direction has changed.
 * When equity is not above zero at a close, everything is closed there and trading ends.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = 0, 1, 2
+NO_EXIT = -1
 BY_SIGNAL, BY_STOP, BY_TARGET, BY_TRAILING, BY_RUIN, STILL_OPEN = 0, 1, 2, 3, 4, 5
 EXIT_REASONS = ("signal", "stop_loss", "take_profit", "trailing_stop", "ruin", "open")
 
-# Columns of the float part of a trade.
-(QUANTITY, ENTRY_PRICE, EXIT_PRICE, FEES, PNL, MAE, MFE, SLIPPAGE_COST) = range(8)
-# Columns of the integer part.
-(ENTRY, EXIT, SIDE, REASON) = range(4)
+RULES = np.dtype(
+    [
+        ("initial_capital", np.float64),
+        ("commission", np.float64),
+        ("fill", np.int64),
+        ("by_fraction", np.bool_),
+        ("size", np.float64),
+        ("allow_long", np.bool_),
+        ("allow_short", np.bool_),
+        ("stop_loss", np.float64),  # 0: none
+        ("take_profit", np.float64),
+        ("trailing_stop", np.float64),
+        ("stops_in_atr", np.bool_),  # distances in average true ranges instead of fractions of the price
+        ("quantity_step", np.float64),
+        ("minimum_quantity", np.float64),
+        ("max_leverage", np.float64),
+    ],
+    align=True,
+)
+ACCOUNT = np.dtype(
+    [
+        ("cash", np.float64),
+        ("quantity", np.float64),  # signed; 0 where no position is open
+        ("entry_price", np.float64),
+        ("live_from", np.int64),  # first bar on which the position's stops are live
+        ("stop_price", np.float64),
+        ("target_price", np.float64),
+        ("trail_price", np.float64),
+        ("trail_distance", np.float64),
+        ("mae", np.float64),
+        ("mfe", np.float64),
+        ("blocked_direction", np.int64),  # of the last position, if a stop or target closed it
+        ("ruined", np.bool_),
+        ("trades", np.int64),
+        ("refused", np.int64),
+        ("cut", np.int64),
+        ("fees", np.float64),
+        ("slippage_cost", np.float64),
+        ("turnover", np.float64),  # notional traded
+    ],
+    align=True,
+)
+TRADE = np.dtype(
+    [
+        ("entry_index", np.int64),
+        ("exit_index", np.int64),
+        ("direction", np.int64),
+        ("quantity", np.float64),
+        ("entry_price", np.float64),
+        ("exit_price", np.float64),
+        ("fees", np.float64),
+        ("pnl", np.float64),
+        ("exit_reason", np.int64),
+        ("mae", np.float64),
+        ("mfe", np.float64),
+        ("slippage_cost", np.float64),
+    ],
+    align=True,
+)
 
-# Counters.
-(REFUSED, CUT, TRADES, RUINED) = range(4)
+Record = Any
+"""A record of one of these types, as compiled code sees it: its fields are attributes."""
 
 
-@njit(cache=True, inline="always")
-def _fill_price(base: float, side: int, friction: float, low: float, high: float) -> float:
-    """What a buy (side 1) or sell (side -1) pays: friction against us, inside the bar."""
-    return min(max(base * (1.0 + side * friction), low), high)
+class Bar(NamedTuple):
+    open: float
+    high: float
+    low: float
+    close: float
+    friction: float
 
 
+# The functions below take records, not arrays: an array passed costs two atomic operations on its reference count,
+# which take as long as all the rest of a bar.
 @njit(cache=True, nogil=True)
 def run(
     open_: np.ndarray,  # float64[n]
@@ -48,240 +108,272 @@ def run(
     target: np.ndarray,  # int8[n]
     friction: np.ndarray,  # float64[n] slippage + half the spread, as a fraction of the price
     atr: np.ndarray,  # float64[n] price units; empty where stops are fractions
-    initial_capital: float,
-    commission: float,
-    fill: int,
-    by_fraction: bool,
-    size: float,
-    allow_long: bool,
-    allow_short: bool,
-    stop_loss: float,  # 0: none
-    take_profit: float,
-    trailing_stop: float,
-    step: float,
-    minimum: float,
-    leverage: float,
+    rules_record: np.ndarray,  # RULES[1]
+    account_record: np.ndarray,  # ACCOUNT[1] in, out: all zero but for the cash
+    trades: np.ndarray,  # TRADE[2 n + 1] out: account.trades rows
     equity: np.ndarray,  # float64[n] out
     position: np.ndarray,  # float64[n] out: signed quantity at the close
-    trades_f: np.ndarray,  # float64[most, 8] out
-    trades_i: np.ndarray,  # int64[most, 4] out
-    counters: np.ndarray,  # int64[4] out
-    totals: np.ndarray,  # float64[3] out: fees, slippage cost, turnover (notional traded)
 ) -> None:
+    """Simulate the target directions bar by bar."""
+    rules, account = rules_record[0], account_record[0]
     n = close.size
-    cash = initial_capital
-    quantity = 0.0  # signed
-    entry_price = entry_fee = entry_slip = 0.0
-    entry = -1
-    stop_price = target_price = trail_distance = trail_price = 0.0
-    worst = best = 0.0
-    blocked = 0  # the direction in which a stop or target ended the last position
-    count = 0
-    live_from = 0
-    ruined = False
-
+    at_open = rules.fill == NEXT_OPEN
+    lag = 0 if rules.fill == SAME_CLOSE else 1  # bars from the signal to its fill
     for t in range(n):
-        for phase in range(3):
-            # 0: order at the open; 1: stops inside the bar; 2: order at the close
-            if phase == 1:
-                if quantity == 0.0 or t < live_from:
-                    continue
-                side = 1 if quantity > 0.0 else -1
-                if trailing_stop > 0.0 and t > live_from:
-                    # By the extreme of the bar before: this bar's own is not known in time.
-                    extreme = high[t - 1] if side > 0 else low[t - 1]
-                    away = trail_distance if atr.size > 0 else extreme * trailing_stop
-                    moved = extreme - side * away
-                    if side * (moved - trail_price) > 0.0:
-                        trail_price = moved
-                hit_price = 0.0
-                reason = -1
-                barrier = 0.0
-                if stop_loss > 0.0:
-                    barrier = stop_price
-                    reason = BY_STOP
-                if trailing_stop > 0.0 and (reason < 0 or side * (trail_price - barrier) > 0.0):
-                    barrier = trail_price
-                    reason = BY_TRAILING
-                if reason >= 0:
-                    touched = low[t] <= barrier if side > 0 else high[t] >= barrier
-                    if touched:
-                        gapped = side * (open_[t] - barrier) < 0.0
-                        hit_price = open_[t] if gapped else barrier
-                    else:
-                        reason = -1
-                if reason < 0 and take_profit > 0.0:
-                    reached = high[t] >= target_price if side > 0 else low[t] <= target_price
-                    if reached:
-                        better = side * (open_[t] - target_price) > 0.0
-                        hit_price = open_[t] if better else target_price
-                        reason = BY_TARGET
-                if reason < 0:
-                    continue
-                if reason == BY_TARGET:
-                    price = min(max(hit_price, low[t]), high[t])  # a limit order: no friction
-                else:
-                    price = _fill_price(hit_price, -side, friction[t], low[t], high[t])
-                base = min(max(hit_price, low[t]), high[t])
-                blocked = side
-                exit_reason = reason
-                wanted = 0
-            else:
-                if phase == 0:
-                    if fill != NEXT_OPEN or t == 0:
-                        continue
-                    wanted = int(target[t - 1])
-                    base = open_[t]
-                else:
-                    if fill == NEXT_OPEN:
-                        continue
-                    if fill == NEXT_CLOSE:
-                        if t == 0:
-                            continue
-                        wanted = int(target[t - 1])
-                    else:
-                        if t == n - 1:
-                            continue
-                        wanted = int(target[t])
-                    base = close[t]
-                if ruined:
-                    continue
-                if wanted != blocked:
-                    blocked = 0
-                if (wanted > 0 and not allow_long) or (wanted < 0 and not allow_short):
-                    wanted = 0
-                held = 0
-                if quantity > 0.0:
-                    held = 1
-                elif quantity < 0.0:
-                    held = -1
-                if wanted == held or (held == 0 and wanted == blocked):
-                    continue
-                side = held
-                price = _fill_price(base, -side, friction[t], low[t], high[t]) if held != 0 else base
-                exit_reason = BY_SIGNAL
-
-            if quantity != 0.0:
-                side = 1 if quantity > 0.0 else -1
-                size_held = abs(quantity)
-                fee = size_held * price * commission
-                slip = size_held * abs(base - price)
-                cash += quantity * price - fee
-                # The exit happens at some instant of this bar: what of it was lived through is not known beyond the fill.
-                if exit_reason == BY_SIGNAL and phase == 0:
-                    low_seen = high_seen = price
-                elif exit_reason == BY_SIGNAL:
-                    low_seen, high_seen = low[t], high[t]
-                else:
-                    low_seen = high_seen = price
-                worst, best = _excursions(side, entry_price, low_seen, high_seen, worst, best)
-                _close(
-                    trades_f, trades_i, count, t, price, fee, slip, exit_reason, side, size_held, entry, entry_price,
-                    entry_fee, entry_slip, worst, best,
-                )  # fmt: skip
-                count += 1
-                totals[0] += fee
-                totals[1] += slip
-                totals[2] += size_held * price
-                quantity = 0.0
-            if phase == 1 or wanted == 0:
-                continue
-
-            # Entry. Never at a price outside the bar, never with money that is not there.
-            price = _fill_price(base, wanted, friction[t], low[t], high[t])
-            wish = size * cash / (price * (1.0 + commission)) if by_fraction else size
-            most = leverage * cash / (price * (1.0 + commission))
-            if wish > most * (1.0 + 1e-12):
-                wish = most
-                counters[CUT] += 1
-            if step > 0.0:
-                wish = np.floor(wish / step + 1e-9) * step
-            if not wish > 0.0 or wish < minimum or cash <= 0.0:
-                counters[REFUSED] += 1
-                continue
-            known = t - 1 if fill != SAME_CLOSE else t
-            scale = atr[known] if atr.size > 0 else price
-            if not np.isfinite(scale) and (stop_loss > 0.0 or take_profit > 0.0 or trailing_stop > 0.0):
-                counters[REFUSED] += 1
-                continue
-            quantity = wanted * wish
-            entry = t
-            entry_price = price
-            entry_fee = wish * price * commission
-            entry_slip = wish * abs(price - base)
-            cash -= quantity * price + entry_fee
-            totals[0] += entry_fee
-            totals[1] += entry_slip
-            totals[2] += wish * price
-            stop_price = price - wanted * stop_loss * scale
-            target_price = price + wanted * take_profit * scale
-            trail_distance = trailing_stop * scale
-            trail_price = price - wanted * trail_distance
-            worst = best = 0.0
-            live_from = t if phase == 0 else t + 1
-
-        if quantity != 0.0:
-            side = 1 if quantity > 0.0 else -1
-            if t >= live_from:
-                worst, best = _excursions(side, entry_price, low[t], high[t], worst, best)
-            worth = cash + quantity * close[t]
-            if worth <= 0.0 and not ruined:
-                price = _fill_price(close[t], -side, friction[t], low[t], high[t])
-                size_held = abs(quantity)
-                fee = size_held * price * commission
-                slip = size_held * abs(close[t] - price)
-                cash += quantity * price - fee
-                _close(
-                    trades_f, trades_i, count, t, price, fee, slip, BY_RUIN, side, size_held, entry, entry_price,
-                    entry_fee, entry_slip, worst, best,
-                )  # fmt: skip
-                count += 1
-                totals[0] += fee
-                totals[1] += slip
-                totals[2] += size_held * price
-                quantity = 0.0
-                ruined = True
-        elif cash <= 0.0:
-            ruined = True
-        equity[t] = cash + quantity * close[t]
-        position[t] = quantity
-
-    counters[TRADES] = count
-    counters[RUINED] = 1 if ruined else 0
-    if quantity != 0.0:
-        # Marked, not closed: no exit fee, and its row comes last.
-        side = 1 if quantity > 0.0 else -1
-        _close(
-            trades_f, trades_i, count, -1, close[n - 1], 0.0, 0.0, STILL_OPEN, side, abs(quantity), entry, entry_price,
-            entry_fee, entry_slip, worst, best,
-        )  # fmt: skip
-        counters[TRADES] = count + 1
+        bar = Bar(open_[t], high[t], low[t], close[t], friction[t])
+        has_signal = lag <= t < n - 1 + lag
+        signal_atr = atr[t - lag] if has_signal and rules.stops_in_atr else 0.0
+        if has_signal and at_open:
+            direction = _target_direction(rules, account, int(target[t - lag]))
+            if direction != _held_direction(account):
+                trade, next_trade = trades[account.trades], trades[account.trades + 1]
+                _change_position(rules, account, trade, next_trade, t, bar, direction, signal_atr)
+        if account.quantity != 0.0 and t >= account.live_from:
+            if rules.trailing_stop > 0.0 and t > account.live_from:
+                # By the previous bar: this bar's own extreme is not known in time.
+                _move_trailing_stop(rules, account, high[t - 1], low[t - 1])
+            exit_reason, base = _stop_exit(rules, account, bar)
+            if exit_reason != NO_EXIT:
+                _close_at_stop(rules, account, trades[account.trades], t, bar, base, exit_reason)
+        if has_signal and not at_open:
+            direction = _target_direction(rules, account, int(target[t - lag]))
+            if direction != _held_direction(account):
+                trade, next_trade = trades[account.trades], trades[account.trades + 1]
+                _change_position(rules, account, trade, next_trade, t, bar, direction, signal_atr)
+        if account.quantity != 0.0 and t >= account.live_from:
+            _update_excursions(account, bar.low, bar.high)
+        if account.cash + account.quantity * bar.close <= 0.0:
+            _end_trading(rules, account, trades[account.trades], t, bar)
+        equity[t] = account.cash + account.quantity * bar.close
+        position[t] = account.quantity
+    if account.quantity != 0.0:
+        _record_exit(account, trades[account.trades], -1, close[n - 1], 0.0, 0.0, STILL_OPEN)
 
 
 @njit(cache=True, inline="always")
-def _excursions(
-    side: int, entry_price: float, low: float, high: float, worst: float, best: float
+def _held_direction(account: Record) -> int:
+    if account.quantity > 0.0:
+        return 1
+    return -1 if account.quantity < 0.0 else 0
+
+
+@njit(cache=True, inline="always")
+def _target_direction(rules: Record, account: Record, signal: int) -> int:
+    """Return the direction to hold from here on: the signal's, unless a rule or an earlier stop forbids it."""
+    held = _held_direction(account)
+    if account.ruined:
+        return held
+    if signal != account.blocked_direction:
+        account.blocked_direction = 0
+    if (signal > 0 and not rules.allow_long) or (signal < 0 and not rules.allow_short):
+        return 0
+    if held == 0 and signal == account.blocked_direction:
+        return 0
+    return signal
+
+
+@njit(cache=True, inline="always")
+def _fill_price(base: float, order_side: int, friction: float, bar: Bar) -> float:
+    """Return the price of a buy (side 1) or sell (side -1): friction against the trader, inside the bar."""
+    return min(max(base * (1.0 + order_side * friction), bar.low), bar.high)
+
+
+@njit(cache=True, inline="always")
+def _change_position(
+    rules: Record,
+    account: Record,
+    trade: Record,
+    next_trade: Record,
+    t: int,
+    bar: Bar,
+    direction: int,
+    atr: float,
+) -> None:
+    """Close the position, if there is one, and open one in `direction`, unless that is 0.
+
+    `trade` is the position's row, or that of the next position; `next_trade` is the row after it.
+    """
+    at_open = rules.fill == NEXT_OPEN
+    base = bar.open if at_open else bar.close
+    held = _held_direction(account)
+    if held != 0:
+        price = _fill_price(base, -held, bar.friction, bar)
+        if at_open:
+            _update_excursions(account, price, price)
+        else:
+            _update_excursions(account, bar.low, bar.high)
+        _close_position(rules, account, trade, t, base, price, BY_SIGNAL)
+        trade = next_trade
+    if direction != 0:
+        _open_position(rules, account, trade, t, bar, base, direction, atr)
+
+
+@njit(cache=True, inline="always")
+def _open_position(
+    rules: Record,
+    account: Record,
+    trade: Record,
+    t: int,
+    bar: Bar,
+    base: float,
+    direction: int,
+    atr: float,
+) -> None:
+    """Open a position, or count the order as refused: never at a price outside the bar, never without money."""
+    price = _fill_price(base, direction, bar.friction, bar)
+    quantity = _order_quantity(rules, account, price)
+    stop_unit = atr if rules.stops_in_atr else price
+    has_stops = rules.stop_loss > 0.0 or rules.take_profit > 0.0 or rules.trailing_stop > 0.0
+    if quantity == 0.0 or (has_stops and not np.isfinite(stop_unit)):
+        account.refused += 1
+        return
+    account.quantity = direction * quantity
+    account.entry_price = price
+    account.live_from = t if rules.fill == NEXT_OPEN else t + 1
+    account.stop_price = price - direction * rules.stop_loss * stop_unit
+    account.target_price = price + direction * rules.take_profit * stop_unit
+    account.trail_distance = rules.trailing_stop * stop_unit
+    account.trail_price = price - direction * account.trail_distance
+    account.mae = account.mfe = 0.0
+    fee, slippage_cost = _settle(rules, account, account.quantity, base, price)
+    trade.entry_index = t
+    trade.direction = direction
+    trade.quantity = quantity
+    trade.entry_price = price
+    trade.fees = fee
+    trade.slippage_cost = slippage_cost
+
+
+@njit(cache=True, inline="always")
+def _order_quantity(rules: Record, account: Record, price: float) -> float:
+    """Return the units to trade, cut to the leverage and the step allowed; 0 where the order is refused."""
+    unit_cost = price * (1.0 + rules.commission)
+    quantity: float = rules.size * account.cash / unit_cost if rules.by_fraction else rules.size
+    affordable = rules.max_leverage * account.cash / unit_cost
+    if quantity > affordable * (1.0 + 1e-12):
+        quantity = affordable
+        account.cut += 1
+    if rules.quantity_step > 0.0:
+        quantity = np.floor(quantity / rules.quantity_step + 1e-9) * rules.quantity_step
+    if not quantity > 0.0 or quantity < rules.minimum_quantity or account.cash <= 0.0:
+        return 0.0
+    return quantity
+
+
+@njit(cache=True, inline="always")
+def _move_trailing_stop(rules: Record, account: Record, previous_high: float, previous_low: float) -> None:
+    held = _held_direction(account)
+    extreme = previous_high if held > 0 else previous_low
+    distance = account.trail_distance if rules.stops_in_atr else extreme * rules.trailing_stop
+    trail_price = extreme - held * distance
+    if held * (trail_price - account.trail_price) > 0.0:
+        account.trail_price = trail_price
+
+
+@njit(cache=True, inline="always")
+def _stop_exit(rules: Record, account: Record, bar: Bar) -> tuple[int, float]:
+    """Return (exit reason, price before costs) of the stop or target that this bar reaches; NO_EXIT if none."""
+    held = _held_direction(account)
+    exit_reason, level = NO_EXIT, 0.0
+    if rules.stop_loss > 0.0:
+        exit_reason, level = BY_STOP, account.stop_price
+    if rules.trailing_stop > 0.0 and (exit_reason == NO_EXIT or held * (account.trail_price - level) > 0.0):
+        exit_reason, level = BY_TRAILING, account.trail_price
+    if exit_reason != NO_EXIT and (bar.low <= level if held > 0 else bar.high >= level):
+        gapped = held * (bar.open - level) < 0.0
+        return exit_reason, bar.open if gapped else level
+    level = account.target_price
+    if rules.take_profit > 0.0 and (bar.high >= level if held > 0 else bar.low <= level):
+        gapped = held * (bar.open - level) > 0.0
+        return BY_TARGET, bar.open if gapped else level
+    return NO_EXIT, 0.0
+
+
+@njit(cache=True, inline="always")
+def _close_at_stop(
+    rules: Record,
+    account: Record,
+    trade: Record,
+    t: int,
+    bar: Bar,
+    base: float,
+    exit_reason: int,
+) -> None:
+    held = _held_direction(account)
+    friction = 0.0 if exit_reason == BY_TARGET else bar.friction  # a target is a limit order
+    price = _fill_price(base, -held, friction, bar)
+    # The exit happens at some instant of the bar: of its extremes only the fill was certainly seen before.
+    _update_excursions(account, price, price)
+    _close_position(rules, account, trade, t, base, price, exit_reason)
+    account.blocked_direction = held
+
+
+@njit(cache=True, inline="always")
+def _end_trading(rules: Record, account: Record, trade: Record, t: int, bar: Bar) -> None:
+    """Close the position, if there is one, because nothing is left."""
+    account.ruined = True
+    if account.quantity != 0.0:
+        price = _fill_price(bar.close, -_held_direction(account), bar.friction, bar)
+        _close_position(rules, account, trade, t, bar.close, price, BY_RUIN)
+
+
+@njit(cache=True, inline="always")
+def _update_excursions(account: Record, low: float, high: float) -> None:
+    """Update the largest adverse (negative) and favourable move, as fractions of the entry price."""
+    held = _held_direction(account)
+    adverse = held * (low if held > 0 else high) / account.entry_price - held
+    favourable = held * (high if held > 0 else low) / account.entry_price - held
+    account.mae = min(account.mae, adverse)
+    account.mfe = max(account.mfe, favourable)
+
+
+@njit(cache=True, inline="always")
+def _close_position(
+    rules: Record,
+    account: Record,
+    trade: Record,
+    t: int,
+    base: float,
+    price: float,
+    exit_reason: int,
+) -> None:
+    fee, slippage_cost = _settle(rules, account, -account.quantity, base, price)
+    _record_exit(account, trade, t, price, fee, slippage_cost, exit_reason)
+    account.quantity = 0.0
+
+
+@njit(cache=True, inline="always")
+def _settle(
+    rules: Record, account: Record, signed_quantity: float, base: float, price: float
 ) -> tuple[float, float]:
-    """Largest adverse and favourable move so far, as fractions of the entry price (adverse is negative)."""
-    down = side * (low if side > 0 else high) / entry_price - side
-    up = side * (high if side > 0 else low) / entry_price - side
-    return min(worst, down), max(best, up)
+    """Pay for a fill (positive: bought); return (fee, slippage cost)."""
+    quantity = abs(signed_quantity)
+    fee = quantity * price * rules.commission
+    slippage_cost = quantity * abs(price - base)
+    account.cash -= signed_quantity * price + fee
+    account.fees += fee
+    account.slippage_cost += slippage_cost
+    account.turnover += quantity * price
+    return fee, slippage_cost
 
 
 @njit(cache=True, inline="always")
-def _close(
-    trades_f: Any, trades_i: Any, row: int, t: int, price: float, fee: float, slip: float, reason: int, side: int,
-    quantity: float, entry: int, entry_price: float, entry_fee: float, entry_slip: float, worst: float, best: float,
-) -> None:  # fmt: skip
-    trades_i[row, ENTRY] = entry
-    trades_i[row, EXIT] = t
-    trades_i[row, SIDE] = side
-    trades_i[row, REASON] = reason
-    trades_f[row, QUANTITY] = quantity
-    trades_f[row, ENTRY_PRICE] = entry_price
-    trades_f[row, EXIT_PRICE] = price
-    trades_f[row, FEES] = entry_fee + fee
-    trades_f[row, PNL] = side * quantity * (price - entry_price) - entry_fee - fee
-    trades_f[row, MAE] = worst
-    trades_f[row, MFE] = best
-    trades_f[row, SLIPPAGE_COST] = entry_slip + slip
+def _record_exit(
+    account: Record,
+    trade: Record,
+    exit_index: int,
+    price: float,
+    fee: float,
+    slippage_cost: float,
+    exit_reason: int,
+) -> None:
+    """Complete the position's row in `trades`, which its entry has begun."""
+    trade.exit_index = exit_index
+    trade.exit_price = price
+    trade.exit_reason = exit_reason
+    trade.pnl = account.quantity * (price - account.entry_price) - trade.fees - fee
+    trade.fees += fee
+    trade.slippage_cost += slippage_cost
+    trade.mae = account.mae
+    trade.mfe = account.mfe
+    account.trades += 1

@@ -7,7 +7,7 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
-from workers.backtesting.engine import Buffers, directions, kernel_arguments, prepare, run
+from workers.backtesting.engine import Buffers, kernel_rules, prepare_bars, run_kernel, validate_target
 from workers.backtesting.rules import Rules
 
 Floats = NDArray[np.float64]
@@ -34,17 +34,17 @@ def search(
 ) -> Search:
     """Runs each row of `targets` (int8[k, n]) through the kernel that a single run uses; memory does not grow with k."""
     rules = rules or Rules()
-    prepared = prepare(bars, rules, spread, before)
-    n = prepared.close.size
-    arguments, buffers = kernel_arguments(prepared, rules), Buffers.of(n)
-    k = len(targets)
-    rows, trades = np.empty((4, k)), np.empty(k, np.int64)
-    for i in range(k):
-        trades[i] = run(prepared, directions(targets[i], n), arguments, buffers)
-        rows[0, i] = buffers.equity[-1]
-        rows[1, i], rows[2, i] = drawdown_and_sharpe(buffers.equity, rules.initial_capital)
-        rows[3, i] = buffers.totals[0]
-    return Search(rows[0], rows[1], rows[2], trades, rows[3])
+    prepared = prepare_bars(bars, rules, spread, before)
+    n, count = prepared.close.size, len(targets)
+    kernel_record, buffers = kernel_rules(rules), Buffers.of(n)
+    figures, trades = np.empty((4, count)), np.empty(count, np.int64)
+    for i, target in enumerate(targets):
+        account = run_kernel(prepared, validate_target(target, n), kernel_record, buffers)
+        trades[i] = account["trades"]
+        figures[0, i] = buffers.equity[-1]
+        figures[1, i], figures[2, i] = drawdown_and_sharpe(buffers.equity, rules.initial_capital)
+        figures[3, i] = account["fees"]
+    return Search(figures[0], figures[1], figures[2], trades, figures[3])
 
 
 @njit(cache=True, nogil=True)

@@ -35,7 +35,6 @@ class Proxmox:
             env={"PATH": f"{self.directory}:{os.environ['PATH']}", "NOTES": str(self.directory), **variables},
             capture_output=True,
             text=True,
-            timeout=20,
             check=False,
         )
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.calibration import stretched
 from tests.stack.system import ROOT
+from tests.waiting import until_exit
 from worker_agent.protocol import Registration
 from worker_agent.testing import FakeBackend
 
@@ -55,7 +57,7 @@ async def worker(backend: FakeBackend, tmp_path: Path) -> AsyncIterator[Registra
         yield await backend.worker("without-torch")
     finally:
         process.terminate()
-        assert await asyncio.to_thread(process.wait, ENDS_WITHIN_S) == 0
+        assert await asyncio.to_thread(until_exit, process, ENDS_WITHIN_S) == 0
 
 
 async def test_it_registers_and_imports_market_data(backend: FakeBackend, worker: Registration) -> None:
@@ -65,7 +67,7 @@ async def test_it_registers_and_imports_market_data(backend: FakeBackend, worker
     await backend.start(
         worker, "import", {"symbol": "AAA", "timeframe": "1d", "filename": "a.csv"}, inputs=(raw,), kind=1
     )
-    report = await backend.report_of("import", REPORT_WITHIN_S)
+    report = await backend.report_of("import", stretched(REPORT_WITHIN_S))
     assert report.outcome == "completed", report.error
     assert any(artifact.name.endswith(".parquet") for artifact in report.artifacts)
 
@@ -75,7 +77,7 @@ async def test_a_backtest_of_a_model_fails_with_the_package_to_install(
 ) -> None:
     model = tuple(backend.keep(f"model/model.{kind}", kind.encode()) for kind in ("safetensors", "json"))
     await backend.start(worker, "backtest", {"symbol": "AAA"}, inputs=model)
-    report = await backend.report_of("backtest", REPORT_WITHIN_S)
+    report = await backend.report_of("backtest", stretched(REPORT_WITHIN_S))
     assert report.outcome == "failed"
     assert report.error is not None
     assert report.error.error_class == "invalid"

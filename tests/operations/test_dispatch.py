@@ -12,6 +12,7 @@ from operations.actors import Actor
 from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Operation
 from registry.models import Worker
+from tests.calibration import stretched
 from tests.factories import OperationFactory, WorkerFactory
 from tests.operations.scripted_worker import ScriptedWorker, never, row_of, says, serving
 from worker_agent.protocol import Outcome, Report
@@ -106,7 +107,7 @@ def test_an_operation_that_is_not_to_wait_fails_when_nobody_took_it() -> None:
 
 def test_a_start_without_an_answer_is_asked_about_and_never_sent_to_another_worker(settings: Any) -> None:
     """The outcome is not known: the operation stays DISPATCHING until the worker says."""
-    settings.HEALTH_TIMEOUT_S = 0.3
+    settings.HEALTH_TIMEOUT_S = stretched(0.3)
     operation = OperationFactory()
 
     async def act(dispatcher: Dispatcher, first: ScriptedWorker, second: ScriptedWorker) -> None:
@@ -124,7 +125,7 @@ def test_a_start_without_an_answer_is_asked_about_and_never_sent_to_another_work
 
 
 def test_a_start_that_did_not_arrive_is_sent_once_more_under_the_same_fence(settings: Any) -> None:
-    settings.HEALTH_TIMEOUT_S = 0.3
+    settings.HEALTH_TIMEOUT_S = stretched(0.3)
     operation = OperationFactory()
 
     async def act(dispatcher: Dispatcher, worker: ScriptedWorker) -> None:

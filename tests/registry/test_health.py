@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -19,17 +20,13 @@ from operations.dispatching import claims
 from operations.models import Operation
 from registry import health, sweeps
 from registry.models import Sweep, Worker, WorkerStatus
+from tests.calibration import TimeLimit, stretched
 from tests.factories import OperationFactory, WorkerFactory
 from tests.registry.conftest import Neighbour, row
 from worker_agent.testing import Answer, hang, lose_answer, lose_request, status
 
 Honest = Callable[[], Awaitable[web.StreamResponse]]
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _short(settings) -> None:
-    settings.HEALTH_TIMEOUT_S = 0.5
 
 
 def says(text: str) -> Answer:
@@ -124,14 +121,16 @@ def test_the_log_says_once_who_is_gone_and_who_is_back(
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_hostile_answer_is_that_workers_failure_with_its_reason(
-    neighbour: Neighbour, answer: Answer, why: str
+    neighbour: Neighbour, settings: Any, answer: Answer, why: str
 ) -> None:
+    if answer in (drips, hang):
+        settings.HEALTH_TIMEOUT_S = stretched(0.5)
     hostile = neighbour("w")
     neighbour("beside")
     hostile.instead["health"].append(answer)
-    begun = time.monotonic()
+    limit = TimeLimit(3)
     summary = health.sweep()
-    assert time.monotonic() - begun < 3
+    assert not limit.has_passed()
     assert summary is not None
     assert (summary["healthy"], summary["failed"]) == (1, 1)
     assert row("w").health_check_failures == 1
@@ -183,15 +182,15 @@ def test_of_two_sweeps_at_once_one_does_nothing() -> None:
         with sweeps.exclusive(Sweep.Kind.HEALTH) as mine:
             assert mine
             held.set()
-            done.wait(10)
+            done.wait(60)
         connection.close()
 
     thread = threading.Thread(target=other)
     thread.start()
-    assert held.wait(10)
+    assert held.wait(60)
     assert health.sweep() is None
     done.set()
-    thread.join(10)
+    thread.join(60)
     assert health.sweep() is not None
     assert Sweep.objects.count() == 1
 
@@ -268,4 +267,4 @@ def test_the_age_of_the_newest_sweep_is_the_databases(neighbour: Neighbour) -> N
     Sweep.objects.create(kind="health", completed_at=Now() - timedelta(seconds=42))
     age = health.age_s()
     assert age is not None
-    assert 42 <= age < 45
+    assert 42 <= age < 42 + stretched(3)

@@ -84,7 +84,6 @@ def manage(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "ktrdr_site.settings", **variables},
         capture_output=True,
         text=True,
-        timeout=100,
         check=False,
     )
 

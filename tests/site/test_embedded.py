@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,8 @@ import pytest
 
 from ktrdr_site.embedded import cluster, lease
 from ktrdr_site.embedded.account import Account, NoAccountError, needed_capability, reachable
+from tests.calibration import stretched
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 GONE_WITHIN_S = 15
@@ -60,7 +61,7 @@ class User:
 def directory(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "postgres"
     yield place
-    assert lease.release(place, GONE_WITHIN_S), "the server still runs"
+    assert lease.release(place, stretched(GONE_WITHIN_S)), "the server still runs"
 
 
 def server_pid(directory: Path) -> int:
@@ -68,7 +69,7 @@ def server_pid(directory: Path) -> int:
 
 
 def is_gone(directory: Path) -> bool:
-    return lease.release(directory, GONE_WITHIN_S) and not processes_of(directory)
+    return lease.release(directory, stretched(GONE_WITHIN_S)) and not processes_of(directory)
 
 
 def processes_of(directory: Path) -> list[psutil.Process]:
@@ -118,9 +119,7 @@ def test_a_killed_server_is_started_again_for_the_next_connection_and_keeps_what
     with psycopg.connect(host=str(host), user="ktrdr", dbname="ktrdr") as connection:
         connection.execute("create table kept as select 42 as answer")
     os.kill(server_pid(directory), signal.SIGKILL)
-    deadline = time.monotonic() + GONE_WITHIN_S
-    while lease._is_locked(directory / cluster.SERVER_LOCK) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: not lease._is_locked(directory / cluster.SERVER_LOCK), "the server is gone", GONE_WITHIN_S)
     host = lease.ensure_running(directory)
     with psycopg.connect(host=str(host), user="ktrdr", dbname="ktrdr") as connection:
         assert connection.execute("select answer from kept").fetchone() == (42,)
@@ -134,7 +133,7 @@ def test_a_path_too_long_for_a_socket_gets_a_private_short_one(tmp_path: Path) -
         assert host.stat().st_mode & 0o777 == 0o700
         psycopg.connect(host=str(host), user="ktrdr", dbname="ktrdr").close()
     finally:
-        assert lease.release(directory, GONE_WITHIN_S)
+        assert lease.release(directory, stretched(GONE_WITHIN_S))
     assert not host.exists()
 
 
@@ -150,7 +149,7 @@ def test_cluster_and_socket_belong_to_nobody_else_and_no_folder_above_changes(di
 
 def test_a_database_of_another_version_is_refused_and_left_alone(directory: Path) -> None:
     lease.ensure_running(directory)
-    assert lease.release(directory, GONE_WITHIN_S)
+    assert lease.release(directory, stretched(GONE_WITHIN_S))
     version = directory / cluster.CLUSTER / "PG_VERSION"
     version.write_text("15\n")
     with pytest.raises(lease.EmbeddedServerError, match=r"holds a PostgreSQL 15 database .* runs 18"):

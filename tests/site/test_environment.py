@@ -42,7 +42,6 @@ def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
         env={**kept, **variables},
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
 
@@ -134,7 +133,6 @@ def test_check_loads_no_heavy_library_and_starts_no_database(tmp_path: Path) -> 
         env={**kept, "KTRDR_DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "ktrdr_site.settings"},
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

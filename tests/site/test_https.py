@@ -50,7 +50,6 @@ def asked() -> tuple[dict[str, Any], str]:
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert found.returncode == 0, found.stderr

@@ -21,6 +21,7 @@ from operations.actors import Actor
 from operations.dispatching import claims
 from operations.models import Attempt, Event, Operation
 from registry.models import Sweep
+from tests.calibration import stretched
 from tests.factories import (
     AttemptFactory,
     CapabilityFactory,
@@ -215,9 +216,9 @@ def test_the_schedules_the_dispatcher_and_the_disk_are_seen(api: APIClient) -> N
     )
     StoredFileFactory(size=123)
     families = scraped(api)
-    assert 7 <= value(families, "ktrdr_sweep_age_seconds", kind="health") < 20
+    assert 7 <= value(families, "ktrdr_sweep_age_seconds", kind="health") < 7 + stretched(13)
     assert value(families, "ktrdr_sweep_duration_seconds", kind="health") == pytest.approx(2, abs=0.1)
-    assert 4 <= value(families, "ktrdr_task_cluster_age_seconds") < 20
+    assert 4 <= value(families, "ktrdr_task_cluster_age_seconds") < 4 + stretched(16)
     assert value(families, "ktrdr_stored_bytes") == 123
     free, size = (value(families, f"ktrdr_data_directory_{name}_bytes") for name in ("free", "size"))
     assert 0 < free < size
@@ -262,7 +263,7 @@ def test_ten_thousand_operations_and_two_hundred_workers_cost_as_many_queries_an
         api.get("/metrics")
     best = min(_seconds(api) for _ in range(3))
     print(f"a scrape of 10,000 operations and 200 workers: {best:.3f} s")
-    assert best < 1.0
+    assert best < stretched(1.0)
 
 
 def _seconds(api: APIClient) -> float:

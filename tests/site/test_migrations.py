@@ -149,7 +149,7 @@ def test_the_newest_migrations_go_on_under_code_of_the_ones_before_that_goes_on_
     reporting = Reporting(older)
     try:
         reporting.start()
-        assert reporting.first.wait(30)
+        assert reporting.first.wait(60)
         MigrationExecutor(connection).migrate(newest)
         written = len(reporting.written)
         report(older)

@@ -67,7 +67,7 @@ def invalid(pointer: str, detail: str) -> Invalid:
     return Invalid(detail, errors=[{"pointer": pointer, "detail": detail}])
 
 
-def checked(model: type[Model], data: Any) -> Model:
+def validate(model: type[Model], data: Any) -> Model:
     """Return `data` as a `model`. Raises Invalid with one JSON pointer per error."""
     try:
         return model.model_validate(data)

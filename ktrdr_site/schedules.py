@@ -107,7 +107,7 @@ class Leader:
             return False
         if not self.leads:
             log.info("leading the schedules")
-            schedules.ensure(tasks.CHORES)
+            schedules.ensure_schedules(tasks.PERIODIC_TASKS)
             self.leads = True
         self._keep_cluster()
         scheduler()

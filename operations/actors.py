@@ -1,4 +1,4 @@
-"""Who did it, of this room: every event names one."""
+"""Actors of this room that are not people or workers."""
 
 from access.actors import Actor
 
@@ -8,4 +8,4 @@ DISPATCHER = Actor("dispatcher")
 SWEEP = Actor("sweep")
 REGISTRATION = Actor("registration")
 SYSTEM = Actor("system")
-"""What follows by rule from something else, such as the end of an operation that this one waits for."""
+"""For changes that follow by rule from another one, such as the end of an operation that this one waits for."""

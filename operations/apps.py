@@ -5,7 +5,7 @@ class OperationsConfig(AppConfig):
     name = "operations"
 
     def ready(self) -> None:
-        from operations.recovery import OperationsOfWorkers
+        from operations.registry_adapter import RegistryAdapter
         from registry import operations_port
 
-        operations_port.install(OperationsOfWorkers())
+        operations_port.install(RegistryAdapter())

@@ -1,7 +1,7 @@
-"""Files by content: written once under their SHA-256, read by who may, removed when nothing refers to them.
+"""Content-addressed files: written once under their SHA-256 and removed when nothing refers to them.
 
-On disk: DATA_DIR/artifacts/ab/abcdef... A file is complete or absent: it is written beside its place, synced,
-checked and renamed. The row follows the file, so a row without a file cannot be.
+On disk: DATA_DIR/artifacts/ab/abcdef... A file is complete or absent: it is written under a temporary name, synced,
+verified and renamed. The row is written after the file, so there is never a row without a file.
 """
 
 import errno
@@ -20,20 +20,20 @@ from django.db.models.functions import Now
 from operations.models import Artifact, Attempt, MarketData, StoredFile
 
 MAX_SIZE = 4 * 1024**3
-"""Bytes of one file."""
+"""Maximum size of a file in bytes."""
 CLEANUP_BATCH = 500
 
 
 class Corrupt(Exception):
-    """The bytes do not have the SHA-256 under which they were sent."""
+    """The content does not have the SHA-256 under which it was sent."""
 
 
 class TooLarge(Exception):
-    """A file may have at most 4 GiB."""
+    """The file exceeds the maximum size."""
 
 
 class NoSpace(Exception):
-    """There is no room for the file on the backend's disk."""
+    """The backend's disk is full."""
 
 
 def path_of(sha256: str) -> Path:
@@ -41,7 +41,7 @@ def path_of(sha256: str) -> Path:
 
 
 def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MAX_SIZE) -> StoredFile:
-    """Stores the file that `chunks` make. Raises Corrupt where its hash is not `expected`, TooLarge, NoSpace, OSError."""
+    """Store a file. Raises Corrupt if its hash is not `expected`, TooLarge, NoSpace, OSError."""
     try:
         sha256, size = _write(chunks, expected, max_size)
     except OSError as error:
@@ -52,13 +52,13 @@ def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MA
     if not created:
         touched = StoredFile.objects.filter(sha256=sha256).update(touched_at=Now())
         if not touched or not path_of(sha256).exists():
-            # The cleanup removed it between our rename and the row's touch: the row is gone too, or soon.
-            raise OSError(f"{sha256} was removed while it was written again")
+            # The cleanup removed it between our rename and the update of the row; the row is gone too, or soon.
+            raise OSError(f"{sha256} was removed by the cleanup while it was being stored again")
     return stored
 
 
 def _write(chunks: Iterable[bytes], expected: str | None, max_size: int) -> tuple[str, int]:
-    """(SHA-256, size) of the file, which is in its place, or there is none."""
+    """Write the file completely or not at all; return (SHA-256, size)."""
     root = Path(settings.DATA_DIR) / "artifacts"
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     digest, size = hashlib.sha256(), 0
@@ -73,7 +73,7 @@ def _write(chunks: Iterable[bytes], expected: str | None, max_size: int) -> tupl
                 file.write(chunk)
             sha256 = digest.hexdigest()
             if expected is not None and sha256 != expected:
-                raise Corrupt(f"The file sent as {expected} has the SHA-256 {sha256}.")
+                raise Corrupt(f"The content does not match: expected SHA-256 {expected}, received {sha256}.")
             file.flush()
             os.fsync(file.fileno())
             target = path_of(sha256)
@@ -85,7 +85,7 @@ def _write(chunks: Iterable[bytes], expected: str | None, max_size: int) -> tupl
 
 
 def readable_by_worker(worker_id: str, sha256: str) -> bool:
-    """What the worker's current operation names: its inputs, and the files of its newest checkpoint."""
+    """Return whether the worker's current operation refers to the file, as an input or in its newest checkpoint."""
     current = Attempt.objects.filter(worker_id=worker_id, ended_at__isnull=True)
     return (
         Artifact.objects.filter(operation__attempts__in=current, file=sha256).exclude(role="output").exists()
@@ -93,24 +93,24 @@ def readable_by_worker(worker_id: str, sha256: str) -> bool:
 
 
 def writable_by_worker(worker_id: str) -> bool:
-    """A worker writes while it has an attempt; content addressing makes overwriting impossible."""
+    """Return whether the worker has an active attempt. It cannot overwrite files, because they are content-addressed."""
     return Attempt.objects.filter(worker_id=worker_id, ended_at__isnull=True).exists()
 
 
 def remove_unreferenced(batch: int = CLEANUP_BATCH) -> int:
-    """Removes one batch of files that nothing has referred to since the retention; returns how many.
+    """Remove one batch of files that nothing has referred to for the retention time; return how many.
 
-    The row goes first, in a transaction that locks it against a new reference (PROTECT and the report's own
-    lock); a crash before the unlink leaves an unlisted file, which the next put of the same content reuses.
+    The row is deleted first, in a transaction that locks it against new references (PROTECT and the report's own
+    lock). A crash before the unlink leaves a file without a row, which the next put of the same content reuses.
     """
     old = Now() - timedelta(days=settings.ARTIFACT_RETENTION_DAYS)
-    referred = Exists(Artifact.objects.filter(file=OuterRef("pk"))) | Exists(
+    is_referred = Exists(Artifact.objects.filter(file=OuterRef("pk"))) | Exists(
         MarketData.objects.filter(file=OuterRef("pk"))
     )
     with transaction.atomic():
         rows = (
             StoredFile.objects.select_for_update(skip_locked=True)
-            .filter(~referred, touched_at__lt=old)
+            .filter(~is_referred, touched_at__lt=old)
             .order_by("touched_at")[:batch]
         )
         hashes = [row.sha256 for row in rows]

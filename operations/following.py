@@ -1,4 +1,4 @@
-"""Follows an operation on a terminal until it ends: a bar where there is one, plain lines elsewhere."""
+"""Follows an operation until it ends: with a progress bar on a terminal, with plain lines elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ from operations.states import Status
 POLL_S = 0.5
 EXIT = {Status.COMPLETED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
 DETACHED = 130
-"""128 and the number of SIGINT, as shells have it."""
+"""128 plus the number of SIGINT, like shells."""
 
 
 class Display(Protocol):
     def show(self, operation: Operation) -> None:
-        """The operation as it is now."""
+        """Show the operation's current state."""
 
 
 class Lines:
-    """One line per change that a log should have."""
+    """Prints one line per change of status and per ten percent."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._said = ""
+        self._last_text = ""
 
     def show(self, operation: Operation) -> None:
         percentage = operation.progress.get("percentage") or 0.0
@@ -36,8 +36,8 @@ class Lines:
             text = f"{operation.status} {percentage // 10 * 10:.0f} %"
         else:
             text = f"{operation.status} {operation.waiting_reason}".strip()
-        if text != self._said:
-            self._said = text
+        if text != self._last_text:
+            self._last_text = text
             self._console.print(f"{operation.pk}: {text}", highlight=False, soft_wrap=True)
 
 
@@ -68,11 +68,11 @@ def display(stream: IO[str]) -> Iterator[Display]:
 
 
 def follow(operation_id: str, stream: IO[str]) -> int:
-    """Until it ends; returns the exit status: 0 completed, 1 failed, 3 cancelled. Ctrl-C raises KeyboardInterrupt."""
-    with display(stream) as shown:
+    """Follow until the operation ends; return the exit status: 0 completed, 1 failed, 3 cancelled."""
+    with display(stream) as progress_display:
         while True:
             operation = progress.refresh(Operation.objects.get(pk=operation_id))
-            shown.show(operation)
+            progress_display.show(operation)
             if operation.is_final:
                 break
             time.sleep(POLL_S)
@@ -83,12 +83,12 @@ def follow(operation_id: str, stream: IO[str]) -> int:
 
 
 def follow_until_detached(operation_id: str, stream: IO[str]) -> int:
-    """As `follow`; on Ctrl-C it says how to go on, and the operation does."""
+    """Follow like `follow`; on Ctrl-C print how to follow again and leave the operation running."""
     try:
         return follow(operation_id, stream)
     except KeyboardInterrupt:
         stream.write(
-            f"\nDetached; it goes on. Follow it again with: manage.py follow {operation_id}\n"
-            f"or end it with: manage.py cancel_operation {operation_id}\n"
+            f"\nDetached; the operation continues. Follow it again with: manage.py follow {operation_id}\n"
+            f"Cancel it with: manage.py cancel_operation {operation_id}\n"
         )
         return DETACHED

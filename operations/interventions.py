@@ -1,8 +1,8 @@
-"""What people ask of an operation: cancel it, run it again. Each may come at any moment, and the rules decide."""
+"""Actions of people on operations: cancel, retry, resume. They may come at any time; the status decides what happens."""
 
 from django.db import transaction
 
-from operations import lifecycle
+from operations import attempts, lifecycle
 from operations.actors import Actor
 from operations.models import Operation
 from operations.states import Status
@@ -11,40 +11,40 @@ from worker_agent import trace
 
 @transaction.atomic
 def cancel(operation_id: str, actor: Actor, reason: str = "") -> Operation:
-    """PENDING ends at once; what a worker has, or may have, is CANCELLING until it says so. Raises WrongState."""
+    """Cancel the operation. PENDING ends immediately; anything else is CANCELLING until its worker reports. Raises WrongState."""
     operation = lifecycle.lock(operation_id)
-    why = reason or "cancelled"
+    reason = reason or "cancelled"
     match Status(operation.status):
         case Status.PENDING:
-            lifecycle.move(operation, Status.CANCELLED, actor, why)
+            lifecycle.move(operation, Status.CANCELLED, actor, reason)
         case Status.DISPATCHING:
-            # Its start may be on the way: who pushes it tells the worker afterwards, or the next dispatcher.
-            lifecycle.move(operation, Status.CANCELLING, actor, why)
+            # Its start may be on the way: the dispatcher that sent it cancels at the worker afterwards, or the next one does.
+            lifecycle.move(operation, Status.CANCELLING, actor, reason)
         case Status.RUNNING:
-            lifecycle.contact(operation.attempts.filter(number=operation.attempt))
-            lifecycle.move(operation, Status.CANCELLING, actor, why)
+            attempts.schedule_contact(operation.attempts.filter(number=operation.attempt))
+            lifecycle.move(operation, Status.CANCELLING, actor, reason)
         case Status.CANCELLING:
-            lifecycle.record(operation, "cancel_repeated", actor, why)
+            lifecycle.record(operation, "cancel_repeated", actor, reason)
         case status:
-            raise lifecycle.WrongState(f"The operation has ended already: it is {status}.")
+            raise lifecycle.WrongState(f"The operation has already ended: it is {status}.")
     return operation
 
 
 def retry(operation_id: str, actor: Actor) -> Operation:
-    """A new attempt from the start. Raises WrongState."""
-    return _again(operation_id, actor, resume=False)
+    """Queue a new attempt from the start. Raises WrongState."""
+    return _requeue(operation_id, actor, resume=False)
 
 
 def resume(operation_id: str, actor: Actor) -> Operation:
-    """A new attempt from the newest checkpoint. Raises WrongState."""
-    return _again(operation_id, actor, resume=True)
+    """Queue a new attempt from the newest checkpoint. Raises WrongState."""
+    return _requeue(operation_id, actor, resume=True)
 
 
 @transaction.atomic
-def _again(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
-    # What it waits for is locked before it, as it is where that ends and takes this one with it.
-    waits_for = Operation.objects.select_for_update(of=("self",)).filter(followers=operation_id)
-    gone = [one for one in waits_for.order_by("pk") if one.status in (Status.FAILED, Status.CANCELLED)]
+def _requeue(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
+    # Lock what it waits for first, in the same order as `lifecycle` does when those end and end this one with them.
+    awaited = Operation.objects.select_for_update(of=("self",)).filter(followers=operation_id)
+    failed = [other for other in awaited.order_by("pk") if other.status in (Status.FAILED, Status.CANCELLED)]
     operation = lifecycle.lock(operation_id)
     if operation.status not in (Status.FAILED, Status.CANCELLED):
         verb = "resumed" if resume else "retried"
@@ -52,10 +52,10 @@ def _again(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
             f"Only a FAILED or CANCELLED operation can be {verb}; this one is {operation.status}."
         )
     if resume and not operation.checkpoints.exists():
-        raise lifecycle.WrongState("There is no checkpoint to resume from; retry starts it anew.")
-    if gone:
+        raise lifecycle.WrongState("There is no checkpoint to resume from; retry it from the start instead.")
+    if failed:
         raise lifecycle.WrongState(
-            f"It waits for {gone[0].pk}, which is {gone[0].status}; retry that one first."
+            f"The operation waits for {failed[0].pk}, which is {failed[0].status}; retry that one first."
         )
     origin = trace.current()
     lifecycle.move(

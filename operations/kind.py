@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
-from access.problems import Invalid, checked
+from access.problems import Invalid, validate
 from operations.presentation.forms import Form
 from operations.presentation.metrics import MetricStyle
 from operations.presentation.numbers import words
@@ -31,7 +31,7 @@ class ResultUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The one number by which an operation is judged in a list."""
+    """The one number that summarizes an operation in a list."""
 
     name: str
     text: str
@@ -89,7 +89,7 @@ class Kind:
             return Submission(self.operation_type, dict(request.parameters), request, request.prefer_gpu)
         queueing = request.model_dump(include=set(Queueing.model_fields), exclude_unset=True)
         try:
-            return self.build(checked(self.request_model, {**request.parameters, **queueing}))
+            return self.build(validate(self.request_model, {**request.parameters, **queueing}))
         except Invalid as problem:
             for error in problem.errors:
                 error["pointer"] = f"/parameters{error['pointer']}"
@@ -115,7 +115,7 @@ class Kind:
         """Complete the inputs before an attempt starts. Called with the operation locked, in the claim's transaction."""
 
     def complete(self, operation: "Operation", report: "Report") -> None:
-        """Store what a completed report is for, in its transaction. Raises ResultUnusable."""
+        """Store the kind's own result of a completed report, in its transaction. Raises ResultUnusable."""
 
     # Showing
 
@@ -131,26 +131,26 @@ class Kind:
         return {}
 
     def metric_style(self, name: str) -> MetricStyle:
-        """How a metric of the result reads; nested names are dotted (`test.accuracy`)."""
+        """Return how a metric of the result is displayed; nested names are dotted (`test.accuracy`)."""
         return MetricStyle(words(name))
 
     def comparison_charts(self, operations: "Sequence[Operation]") -> "list[Chart]":
-        """Charts over several operations of any kind; those of other kinds have no curve."""
+        """Return charts over several operations of any kind; those of other kinds have no curve."""
         return []
 
     def form_suggestions(self) -> dict[str, list[tuple[str, str]]]:
-        """Field name -> (value, explanation) pairs of this kind's form."""
+        """Return field name -> (value, explanation) pairs of this kind's form."""
         return {}
 
     def step_after(self, operation: "Operation") -> Step | None:
-        """A form of this kind that can follow `operation`, of whatever kind that is."""
+        """Return a form of this kind that can follow `operation`, which may be of any kind."""
         return None
 
     def step_from_market_data(self, bars: "MarketData") -> Step | None:
         return None
 
     def step_from_strategy(self, digest: str | None) -> Step | None:
-        """A form of this kind for a stored strategy; None as digest: for a new one."""
+        """Return a form of this kind for a stored strategy, or for a new one if `digest` is None."""
         return None
 
 
@@ -166,22 +166,22 @@ _kinds: dict[str, Kind] = {}
 
 
 def register(kind: Kind) -> None:
-    """Raises ValueError where another kind has the same operation type."""
+    """Register a kind. Raises ValueError if another kind has the same operation type."""
     other = _kinds.setdefault(kind.operation_type, kind)
     if type(other) is not type(kind):
         raise ValueError(f"{type(other).__name__} and {type(kind).__name__} are both {kind.operation_type}")
 
 
 def all_kinds() -> list[Kind]:
-    """In the order of INSTALLED_APPS."""
+    """Return the kinds in the order of INSTALLED_APPS."""
     return list(_kinds.values())
 
 
 def kind_of(operation_type: str) -> Kind:
-    """The registered kind, or one with the defaults for a type that only workers know."""
+    """Return the registered kind, or one with the defaults for a type that only workers know."""
     return _kinds.get(operation_type) or AnnouncedKind(operation_type)
 
 
 def find_kind(name: str) -> Kind | None:
-    """By operation type or a former name, as URLs and commands have it."""
+    """Find a kind by its operation type or a former name, as used in URLs and commands."""
     return next((kind for kind in all_kinds() if name in (kind.operation_type, *kind.former_names)), None)

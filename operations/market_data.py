@@ -55,7 +55,7 @@ def replace(bars: Bars, imported_by: Operation) -> None:
 
 
 def find(symbols: Iterable[str]) -> dict[str, dict[str, MarketData]]:
-    """symbol -> timeframe -> its bars."""
+    """Return symbol -> timeframe -> its bars."""
     by_symbol: dict[str, dict[str, MarketData]] = {}
     for row in MarketData.objects.filter(symbol__in=list(symbols)):
         by_symbol.setdefault(row.symbol, {})[row.timeframe] = row
@@ -65,7 +65,7 @@ def find(symbols: Iterable[str]) -> dict[str, dict[str, MarketData]]:
 def inputs_of(
     symbols: Iterable[str], timeframes: Iterable[str], base: str, dates: DateRange, pointer: str
 ) -> dict[str, str]:
-    """Input name -> SHA-256 of the bars that a run over these symbols reads.
+    """Return input name -> SHA-256 of the bars that a run over these symbols reads.
 
     The base timeframe must exist; a missing higher one is resampled from it. `pointer` is the field that names the
     symbols. Raises Invalid.

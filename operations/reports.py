@@ -1,4 +1,4 @@
-"""Takes a worker's report of an attempt's end, once, under its fence."""
+"""Applies a worker's report of an attempt's end, exactly once, if the attempt is current."""
 
 import hashlib
 from enum import StrEnum
@@ -6,7 +6,7 @@ from enum import StrEnum
 from django.db import transaction
 from django.db.models.functions import Now
 
-from operations import lifecycle, telemetry
+from operations import attempts, lifecycle, telemetry
 from operations.actors import Actor
 from operations.kind import ResultUnusable, kind_of
 from operations.models import Artifact, Attempt, Checkpoint, Operation, StoredFile
@@ -15,66 +15,66 @@ from operations.states import Status
 from worker_agent.protocol import ArtifactRef, CheckpointReport, ErrorClass, OperationError, Outcome, Report
 
 
-class Verdict(StrEnum):
+class ReportStatus(StrEnum):
     APPLIED = "applied"
     REPEATED = "repeated"
-    """The same report was applied before: answered alike."""
+    """The same report was applied before; the response is the same."""
     REFUSED = "refused"
-    """Its fence is not the current one: nothing changed."""
+    """The attempt is not the current one; nothing changed."""
 
 
-class Refusal(StrEnum):
-    """Why a fence is not the current one: the first word of the event's reason."""
+class RefusalReason(StrEnum):
+    """Why an attempt is not current; the first word of the event's reason."""
 
     SUPERSEDED = "superseded"
-    """A newer attempt counts."""
+    """A newer attempt is current."""
     ENDED = "ended"
-    """The attempt has ended already, otherwise."""
+    """The attempt has already ended otherwise."""
     FOREIGN = "foreign"
-    """The worker never had that attempt."""
+    """The attempt belongs to another worker."""
 
 
 class MissingFiles(Exception):
-    """The report names files that were not put before it."""
+    """The report refers to files that were not uploaded before it."""
 
     def __init__(self, names: list[str]) -> None:
         super().__init__(f"not stored: {', '.join(names)}")
         self.names = names
 
 
-def apply(operation_id: str, worker_id: str, report: Report) -> Verdict:
-    """Applies the report in one transaction.
+def apply(operation_id: str, worker_id: str, report: Report) -> ReportStatus:
+    """Apply the report in one transaction.
 
-    A report from a newer incarnation of the same worker is accepted while its fence is current: a restarted
-    agent delivers what its predecessor finished. Raises Operation.DoesNotExist, MissingFiles.
+    A report from a newer incarnation of the same worker is accepted while the attempt is current: a restarted agent
+    delivers what its predecessor finished. Raises Operation.DoesNotExist, MissingFiles.
     """
     digest = _digest(report)
     with transaction.atomic():
         operation = lifecycle.lock(operation_id)
         attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
         if attempt is not None and attempt.ended_at is not None and attempt.report_sha256 == digest:
-            return Verdict.REPEATED
+            return ReportStatus.REPEATED
         if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
-            _refuse(operation, attempt, worker_id, f"{report.outcome} of attempt {report.attempt}")
-            return Verdict.REFUSED
+            _record_refusal(operation, attempt, worker_id, f"{report.outcome} of attempt {report.attempt}")
+            return ReportStatus.REFUSED
         _apply(operation, attempt, report, digest)
-    return Verdict.APPLIED
+    return ReportStatus.APPLIED
 
 
-def _refuse(operation: Operation, attempt: Attempt | None, worker_id: str, what: str) -> None:
+def _record_refusal(operation: Operation, attempt: Attempt | None, worker_id: str, subject: str) -> None:
     if attempt is None:
-        why = Refusal.FOREIGN
+        cause = RefusalReason.FOREIGN
     else:
-        why = Refusal.SUPERSEDED if attempt.number != operation.attempt else Refusal.ENDED
-    reason = f"{why}: {what}, while attempt {operation.attempt} counts"
+        cause = RefusalReason.SUPERSEDED if attempt.number != operation.attempt else RefusalReason.ENDED
+    reason = f"{cause}: {subject}, but attempt {operation.attempt} is current"
     number = attempt.number if attempt else None
     lifecycle.record(operation, "refused_report", Actor.worker(worker_id), reason, attempt=number)
 
 
 def _digest(report: Report) -> str:
-    """Of what the report says; what a repeat may carry besides (who sends it, what was pulled meanwhile) is left out."""
-    said = report.model_dump_json(include={"attempt", "outcome", "result", "error", "artifacts"})
-    return hashlib.sha256(said.encode()).hexdigest()
+    """Return the digest of the report without the parts in which a repetition may differ (sender, telemetry)."""
+    content = report.model_dump_json(include={"attempt", "outcome", "result", "error", "artifacts"})
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _apply(operation: Operation, attempt: Attempt, report: Report, digest: str) -> None:
@@ -86,17 +86,22 @@ def _apply(operation: Operation, attempt: Attempt, report: Report, digest: str) 
             progress=report.progress.model_dump(), progress_updated_at=Now()
         )
     if attempt.started_at is None:
-        # The report overtook the dispatcher's own bookkeeping: the worker did accept.
+        # The report arrived before the dispatcher recorded the acceptance.
         Attempt.objects.filter(pk=attempt.pk).update(started_at=Now())
         Operation.objects.filter(pk=operation.pk, started_at__isnull=True).update(started_at=Now())
     if report.outcome is Outcome.INTERRUPTED and operation.status != Status.CANCELLING:
-        why = report.error.message if report.error else "the worker stopped"
-        lifecycle.interrupt(
-            operation, attempt, AttemptOutcome.INTERRUPTED, actor, f"interrupted: {why}", report_sha256=digest
+        cause = report.error.message if report.error else "the worker stopped"
+        attempts.interrupt(
+            operation,
+            attempt,
+            AttemptOutcome.INTERRUPTED,
+            actor,
+            f"interrupted: {cause}",
+            report_sha256=digest,
         )
         return
     error = report.error.message if report.error else ""
-    lifecycle.end_attempt(attempt, AttemptOutcome(report.outcome), error, report_sha256=digest)
+    attempts.end(attempt, AttemptOutcome(report.outcome), error, report_sha256=digest)
     _end(operation, report, actor)
 
 
@@ -105,7 +110,7 @@ def _end(operation: Operation, report: Report, actor: Actor) -> None:
         reason = (
             "cancelled"
             if report.outcome is Outcome.CANCELLED
-            else f"cancelled; the job {report.outcome} meanwhile"
+            else f"cancelled; the job had already {report.outcome}"
         )
         lifecycle.move(operation, Status.CANCELLED, actor, reason, result=report.result)
         return
@@ -113,11 +118,11 @@ def _end(operation: Operation, report: Report, actor: Actor) -> None:
         case Outcome.COMPLETED:
             _complete(operation, report, actor)
         case Outcome.FAILED:
-            assert report.error is not None, "the message refuses a failure without an error"
+            assert report.error is not None, "the message requires an error for a failure"
             lifecycle.fail(operation, report.error, actor, result=report.result)
         case Outcome.CANCELLED:
             lifecycle.move(
-                operation, Status.CANCELLED, actor, "cancelled at the worker", result=report.result
+                operation, Status.CANCELLED, actor, "cancelled by the worker", result=report.result
             )
 
 
@@ -141,7 +146,7 @@ def _complete(operation: Operation, report: Report, actor: Actor) -> None:
 
 
 def _store_outputs(operation: Operation, attempt: Attempt, refs: tuple[ArtifactRef, ...]) -> None:
-    files = _stored(refs)
+    files = _lock_files(refs)
     for ref in refs:
         Artifact.objects.update_or_create(
             operation=operation,
@@ -151,8 +156,8 @@ def _store_outputs(operation: Operation, attempt: Attempt, refs: tuple[ArtifactR
         )
 
 
-def _stored(refs: tuple[ArtifactRef, ...]) -> dict[str, StoredFile]:
-    """The files of `refs`, kept from the cleanup until the transaction ends. Raises MissingFiles."""
+def _lock_files(refs: tuple[ArtifactRef, ...]) -> dict[str, StoredFile]:
+    """Return the files of `refs`, locked against the cleanup until the transaction ends. Raises MissingFiles."""
     if not refs:
         return {}
     hashes = {ref.sha256 for ref in refs}
@@ -166,20 +171,20 @@ def _stored(refs: tuple[ArtifactRef, ...]) -> dict[str, StoredFile]:
     return files
 
 
-def add_checkpoint(operation_id: str, worker_id: str, report: CheckpointReport) -> Verdict:
-    """Keeps a checkpoint of the current attempt; the one before is dropped. Raises Operation.DoesNotExist, MissingFiles."""
+def add_checkpoint(operation_id: str, worker_id: str, report: CheckpointReport) -> ReportStatus:
+    """Store a checkpoint of the current attempt and drop the one before. Raises Operation.DoesNotExist, MissingFiles."""
     with transaction.atomic():
         operation = lifecycle.lock(operation_id)
         attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
         if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
-            _refuse(operation, attempt, worker_id, f"checkpoint of attempt {report.attempt}")
-            return Verdict.REFUSED
-        files = _stored(report.files)
+            _record_refusal(operation, attempt, worker_id, f"checkpoint of attempt {report.attempt}")
+            return ReportStatus.REFUSED
+        files = _lock_files(report.files)
         checkpoint, created = Checkpoint.objects.get_or_create(
             operation=operation, attempt=report.attempt, step=report.step
         )
         if not created:
-            return Verdict.REPEATED
+            return ReportStatus.REPEATED
         Artifact.objects.bulk_create(
             Artifact(
                 operation=operation,
@@ -195,4 +200,4 @@ def add_checkpoint(operation_id: str, worker_id: str, report: CheckpointReport) 
         lifecycle.record(
             operation, "checkpoint", Actor.worker(worker_id), f"step {report.step}", attempt=report.attempt
         )
-    return Verdict.APPLIED
+    return ReportStatus.APPLIED

@@ -1,4 +1,4 @@
-"""What people may ask for, checked at the edge; after this it is trusted."""
+"""Request models, validated at the edge and trusted afterwards."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,19 +21,19 @@ from workers.strategy.catalog import TIMEFRAMES
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9^][A-Za-z0-9^=_.-]{0,63}$")]
 
 
-def _known(timeframe: str) -> str:
+def _validate_timeframe(timeframe: str) -> str:
     if timeframe not in TIMEFRAMES:
         raise ValueError(f"{timeframe!r} is not a timeframe; choose from {', '.join(TIMEFRAMES)}")
     return timeframe
 
 
-Timeframe = Annotated[str, AfterValidator(_known)]
+Timeframe = Annotated[str, AfterValidator(_validate_timeframe)]
 StrategyText = Annotated[str, StringConstraints(min_length=1, max_length=200_000, pattern=r"^[^\x00]*$")]
 SMALLEST, LARGEST = -32_768, 32_767
 
 
 class Queueing(BaseModel):
-    """How it waits: common to everything that can be asked for."""
+    """The fields that all requests share: how the operation waits for a worker."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -48,7 +48,7 @@ class DateRange(BaseModel):
     end_date: date | None = None
 
     def dates(self) -> dict[str, str]:
-        """The dates that were given, as parameters of an operation."""
+        """Return the given dates as parameters of an operation."""
         return self.model_dump(mode="json", include=set(DateRange.model_fields), exclude_none=True)
 
     @model_validator(mode="after")
@@ -66,7 +66,7 @@ class GenericRequest(Queueing):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An operation to be stored: everything a worker can be sent, and how it waits for one."""
+    """An operation to store: everything that is sent to a worker, and how it waits for one."""
 
     operation_type: str
     parameters: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Parameters of any operation type, held against the JSON schemas that workers announced for it."""
+"""Validates parameters against the JSON schemas that workers announced for an operation type."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,17 +12,19 @@ from access.problems import pointer
 from registry.models import Capability
 
 NOTHING_REMOTE: Registry[Any] = Registry()
-"""A schema comes from a worker: it makes us fetch nothing."""
+"""Schemas come from workers, so they must not make the backend fetch anything."""
 
 
 def parameter_errors(operation_type: str, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
-    """None where the schema of one worker type, at least, is met; else what the first one objects to."""
+    """Return no errors if at least one worker type's schema accepts the parameters; otherwise the errors of the first."""
     schemas = Capability.objects.filter(operation_type=operation_type).order_by("worker_type")
-    found = [_errors(schema, parameters) for schema in schemas.values_list("parameters_schema", flat=True)]
-    if not found:
+    errors_by_schema = [
+        _errors(schema, parameters) for schema in schemas.values_list("parameters_schema", flat=True)
+    ]
+    if not errors_by_schema:
         detail = f"No worker has ever announced operations of type {operation_type}."
         return [{"pointer": "/operation_type", "detail": detail}]
-    return [] if any(not errors for errors in found) else found[0]
+    return [] if any(not errors for errors in errors_by_schema) else errors_by_schema[0]
 
 
 def _errors(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -36,5 +38,5 @@ def _errors(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[di
             ]
         ]
     except (SchemaError, Unresolvable, RecursionError) as problem:
-        detail = f"The schema that its workers announced is not usable: {str(problem)[:200]}"
+        detail = f"The schema announced by its workers is not usable: {str(problem)[:200]}"
         return [{"pointer": "/operation_type", "detail": detail}]

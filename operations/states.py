@@ -1,4 +1,4 @@
-"""The life of an operation, once, as a table.
+"""The state machine of an operation, as a table.
 
     PENDING ──claim──> DISPATCHING ──worker accepted──> RUNNING ──> COMPLETED
        ^                    │                              ├─────> FAILED
@@ -6,9 +6,9 @@
        │                                                   └─────> CANCELLING ──> CANCELLED
        └──retry, resume── FAILED, CANCELLED
 
-A report may overtake the dispatcher's own bookkeeping, so DISPATCHING may end directly. Who cancels a
-PENDING operation ends it at once. Cancel wins: a job that finishes while CANCELLING ends as CANCELLED, and what
-it made is kept.
+A report may arrive before the dispatcher has recorded the acceptance, so DISPATCHING may end directly. Cancelling a
+PENDING operation ends it immediately. Cancel wins: a job that finishes while CANCELLING ends as CANCELLED, and its
+outputs are kept.
 """
 
 from enum import StrEnum
@@ -25,7 +25,7 @@ class Status(StrEnum):
 
 
 ACTIVE = frozenset({Status.DISPATCHING, Status.RUNNING, Status.CANCELLING})
-"""A worker has it, or may have it: exactly these have an attempt without an end."""
+"""A worker has the operation, or may have it: exactly these statuses have an attempt without an end."""
 
 FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
@@ -45,5 +45,5 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 
 
 def sources(target: Status) -> frozenset[Status]:
-    """The statuses from which `target` may be reached."""
+    """Return the statuses from which `target` can be reached."""
     return frozenset(source for source, targets in TRANSITIONS.items() if target in targets)

@@ -1,4 +1,4 @@
-"""What the backend needs to know of a strategy file, and its errors as the API says them."""
+"""The parts of a strategy file that the backend uses, and its errors in the form of the API."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,18 @@ class Needs:
     symbols: tuple[str, ...]
     timeframes: tuple[str, ...]
     used_timeframes: frozenset[str]
-    """Those that an input of the model comes from, and the base."""
+    """The timeframes of the model's inputs, and the base."""
     base: str
     inputs: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
 def read(text: str, at: str) -> Needs:
-    """Raises Invalid with pointer, line and column of each error; `at` points to the field that has the text."""
+    """Parse a strategy. Raises Invalid with pointer, line and column of each error; `at` points to the field with the text."""
     if not text.strip():
-        raise invalid(at, "There is no strategy in it.")
+        raise invalid(at, "The strategy is empty.")
     if len(text) > MAX_LENGTH:
-        raise invalid(at, f"A strategy has at most {MAX_LENGTH} characters.")
+        raise invalid(at, f"A strategy may have at most {MAX_LENGTH} characters.")
     try:
         strategy = parse_strategy(text)
     except StrategyError as error:

@@ -1,4 +1,4 @@
-"""Stores a submission as an operation: once per idempotency key, and with `queue: false` only together with a worker."""
+"""Stores submissions as operations: once per idempotency key, and with `queue: false` only if a worker is free."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from operations.dispatching import claims
 from operations.models import Artifact, Operation, StoredFile
 from operations.requests import Submission
 from operations.states import Status
-from registry import notify, selection
+from registry import dispatch_channel, selection
 from worker_agent import trace
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MAX_KEY = 255
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Who asks, and under which key the answer may be asked for again."""
+    """The person or system that submits, and the idempotency key of the request."""
 
     user: "User | None" = None
     actor: Actor = SYSTEM
@@ -36,54 +36,57 @@ class Submitter:
 
 
 def digest_of(path: str, body: Any) -> str:
-    """Of a request, whatever the order of its keys."""
+    """Return the digest of a request, independent of the order of its keys."""
     text = json.dumps([path, body], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def repeated(by: Submitter) -> Operation | None:
-    """What the same request made before. Raises Invalid where its key stood for another request."""
+def find_repeat(by: Submitter) -> Operation | None:
+    """Return the operation that the same request created. Raises Invalid if its key was used for another request."""
     if not by.idempotency_key:
         return None
     if len(by.idempotency_key) > MAX_KEY or "\x00" in by.idempotency_key:
-        raise Invalid(f"An Idempotency-Key has at most {MAX_KEY} characters.")
-    before = Operation.objects.filter(created_by=by.user, idempotency_key=by.idempotency_key).first()
-    if before is not None and before.request_sha256 != by.request_sha256:
-        raise Invalid("This Idempotency-Key was used for another request.")
-    return before
+        raise Invalid(f"An Idempotency-Key may have at most {MAX_KEY} characters and no NUL.")
+    earlier = Operation.objects.filter(created_by=by.user, idempotency_key=by.idempotency_key).first()
+    if earlier is not None and earlier.request_sha256 != by.request_sha256:
+        raise Invalid("This Idempotency-Key was already used for a different request.")
+    return earlier
 
 
 def submit(submission: Submission, by: Submitter) -> Operation:
-    """Raises Invalid (422), and Unavailable (503) where nobody is free and it is not to wait; then nothing is stored."""
-    if (before := repeated(by)) is not None:
-        return before
-    if (place := next(_nul_characters(submission.parameters), None)) is not None:
-        raise invalid(pointer(place), "A text may not contain NUL characters.")
+    """Store the submission. Raises Invalid (422), or Unavailable (503) if no worker is free and `queue` is false."""
+    if (earlier := find_repeat(by)) is not None:
+        return earlier
+    if (location := next(_nul_characters(submission.parameters), None)) is not None:
+        raise invalid(pointer(location), "Text may not contain NUL characters.")
     try:
         with transaction.atomic():
             return _store(submission, by)
     except IntegrityError:
-        # The same request, twice at the same moment: the other one was first.
-        before = repeated(by)
-        if before is None:
+        # The same request arrived twice at once, and the other one was stored first.
+        earlier = find_repeat(by)
+        if earlier is None:
             raise
-        return before
+        return earlier
 
 
 def _store(submission: Submission, by: Submitter) -> Operation:
-    asked = submission.queueing
-    awaited = _awaited(asked.after)
-    unfinished = [one.pk for one in awaited if one.status != Status.COMPLETED]
-    if unfinished and not asked.queue:
-        raise invalid("/queue", f"It is to wait for {', '.join(unfinished)}, and not to wait.")
+    queueing = submission.queueing
+    awaited = _lock_awaited(queueing.after)
+    unfinished = [other.pk for other in awaited if other.status != Status.COMPLETED]
+    if unfinished and not queueing.queue:
+        raise invalid(
+            "/queue",
+            f"`queue: false` cannot be combined with `after`: not completed yet: {', '.join(unfinished)}.",
+        )
     origin = trace.current()
     operation = Operation.objects.create(
         operation_type=submission.operation_type,
         parameters=submission.parameters,
-        requirements=asked.requirements,
+        requirements=queueing.requirements,
         prefer_gpu=submission.prefer_gpu,
-        priority=asked.priority,
-        queue=asked.queue,
+        priority=queueing.priority,
+        queue=queueing.queue,
         max_attempts=settings.MAX_ATTEMPTS,
         created_by=by.user,
         idempotency_key=by.idempotency_key,
@@ -94,19 +97,19 @@ def _store(submission: Submission, by: Submitter) -> Operation:
     )
     if awaited:
         operation.after.set(awaited)
-    _give_inputs(operation, submission)
+    _attach_inputs(operation, submission)
     lifecycle.record_created(operation, by.actor)
-    if asked.queue:
-        notify.dispatcher()
+    if queueing.queue:
+        dispatch_channel.notify_dispatchers()
     elif claims.claim_for(operation, by.actor, push=False, wait=True) is None:
-        reason = selection.explain(submission.operation_type, asked.requirements)
-        counts: dict[str, Any] = {**selection.counts(submission.operation_type, asked.requirements)}
-        raise Unavailable(f"No worker can take it now: {reason}.", **counts)
+        reason = selection.explain(submission.operation_type, queueing.requirements)
+        counts: dict[str, Any] = {**selection.counts(submission.operation_type, queueing.requirements)}
+        raise Unavailable(f"No worker is available: {reason}.", **counts)
     return operation
 
 
-def _awaited(ids: Iterable[str]) -> list[Operation]:
-    """Locked against ending before the new operation waits for them. Raises Invalid."""
+def _lock_awaited(ids: Iterable[str]) -> list[Operation]:
+    """Return the operations, locked so that they cannot end before the new one waits for them. Raises Invalid."""
     rows = {
         row.pk: row
         for row in Operation.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
@@ -126,12 +129,12 @@ def _awaited(ids: Iterable[str]) -> list[Operation]:
     return list(rows.values())
 
 
-def _give_inputs(operation: Operation, submission: Submission) -> None:
-    """Files are locked against the cleanup until something refers to them."""
+def _attach_inputs(operation: Operation, submission: Submission) -> None:
+    """Add the input files, locked against the cleanup until the operation refers to them."""
     hashes = set(submission.inputs.values())
-    kept = StoredFile.objects.select_for_update().filter(pk__in=hashes).order_by("pk")
-    if len(kept) < len(hashes):
-        raise Invalid("A file that it needs was removed meanwhile; try again.")
+    files = StoredFile.objects.select_for_update().filter(pk__in=hashes).order_by("pk")
+    if len(files) < len(hashes):
+        raise Invalid("A required file was removed in the meantime; try again.")
     Artifact.objects.bulk_create(
         Artifact(operation=operation, role=Artifact.Role.INPUT, name=name, file_id=sha256)
         for name, sha256 in submission.inputs.items()
@@ -141,7 +144,7 @@ def _give_inputs(operation: Operation, submission: Submission) -> None:
 def _nul_characters(
     value: Any, at: tuple[str | int, ...] = ("parameters",)
 ) -> Iterator[tuple[str | int, ...]]:
-    """Where they are: PostgreSQL keeps no text that has one."""
+    """Yield the location of each text with a NUL character, which PostgreSQL cannot store."""
     match value:
         case str() if "\x00" in value:
             yield at

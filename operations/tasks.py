@@ -1,11 +1,11 @@
-"""What django-q2 runs for this room: short and idempotent."""
+"""Tasks of this room for django-q2: short and idempotent."""
 
-from operations.notifications.chores import deliver
-from registry.schedules import Chore
+from operations.notifications.delivery import deliver_due
+from registry.schedules import PeriodicTask
 
 DELIVER_EVERY_S = 5
-CHORES = (Chore("notifications", "operations.tasks.deliver_notifications", DELIVER_EVERY_S),)
+PERIODIC_TASKS = (PeriodicTask("notifications", "operations.tasks.deliver_notifications", DELIVER_EVERY_S),)
 
 
 def deliver_notifications() -> dict[str, int]:
-    return deliver()
+    return deliver_due()

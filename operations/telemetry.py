@@ -1,4 +1,4 @@
-"""Metric points and log lines: appended once, in order, up to a limit that is said where it cuts."""
+"""Metric points and log lines: appended once, in order, up to a limit. A notice marks the cut."""
 
 from collections.abc import Sequence
 
@@ -21,10 +21,10 @@ def append(
     metrics: Sequence[protocol.MetricPoint],
     logs: Sequence[protocol.LogLine],
 ) -> None:
-    """Stores what is new of a batch; one sent twice is harmless.
+    """Store the new points and lines of a batch; a batch sent twice is harmless.
 
-    The caller holds the operation's row lock: rows of one operation are committed in the order of their ids,
-    so that a reader with a cursor never misses one that commits late.
+    The caller holds the operation's row lock, so the rows of one operation are committed in the order of their ids and a
+    reader with a cursor never misses one that commits late.
     """
     points = [
         MetricPoint(
@@ -60,7 +60,7 @@ def append(
     cut = _store_points(operation, points)
     _store_lines(operation, lines)
     if cut is not None:
-        # In the place of a worker's own line it would be lost: it has no number of the worker's.
+        # An event rather than a log line: the notice has no sequence number of the worker.
         lifecycle.record(
             operation,
             "metrics_cut",
@@ -75,7 +75,7 @@ def append(
 
 
 def _store_points(operation: Operation, points: list[MetricPoint]) -> MetricPoint | None:
-    """The first one for which there was no room, once per operation."""
+    """Store what fits; return the first point that does not, once per operation."""
     if not points:
         return None
     room = OPERATION_METRIC_POINTS - operation.metric_points.count()
@@ -92,7 +92,7 @@ def _store_lines(operation: Operation, lines: list[LogLine]) -> None:
     if room <= 0:
         return
     if len(lines) >= room:
-        # The last place is the notice's, so that no later line is left out in silence.
+        # The last line is the notice, so that lines are never dropped silently.
         lines = lines[:room]
         lines[-1].level = protocol.LogLevel.WARNING
         lines[-1].message = f"The log is cut here: {OPERATION_LOG_LINES} lines are kept per operation."

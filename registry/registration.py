@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from access.outbound import BadAddress
-from registry import auth, enrolment, notify, operations_port, protocol_versions, tls, worker_urls
+from registry import auth, dispatch_channel, enrolment, operations_port, protocol_versions, tls, worker_urls
 from registry.models import Capability, EnrolmentToken, Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
 from worker_agent.protocol import Registration, RegistrationAnswer
@@ -44,7 +44,7 @@ def register(registration: Registration, enrolled_with: EnrolmentToken | None = 
     Worker.objects.filter(pk=worker.pk, instance_id=registration.instance_id).update(
         status=reconciliation.status
     )
-    notify.dispatcher()
+    dispatch_channel.notify_dispatchers()
     log.info(
         "worker registered",
         worker_id=worker.worker_id,

@@ -9,25 +9,25 @@ from django_q.models import Schedule
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
+class PeriodicTask:
     name: str
     function: str
     interval_s: float
 
 
-def ensure(others: Iterable[Chore] = ()) -> None:
+def ensure_schedules(others: Iterable[PeriodicTask] = ()) -> None:
     """Create the rows of this room and of `others`, or update their intervals from the settings."""
     own = (
-        Chore("health sweep", "registry.tasks.health_sweep", settings.HEALTH_INTERVAL_S),
-        Chore("cleanup", "registry.tasks.registry_cleanup", settings.CLEANUP_INTERVAL_S),
+        PeriodicTask("health sweep", "registry.tasks.health_sweep", settings.HEALTH_INTERVAL_S),
+        PeriodicTask("cleanup", "registry.tasks.registry_cleanup", settings.CLEANUP_INTERVAL_S),
     )
-    for chore in (*own, *others):
+    for task in (*own, *others):
         Schedule.objects.update_or_create(
-            name=chore.name,
+            name=task.name,
             defaults={
-                "func": chore.function,
+                "func": task.function,
                 "schedule_type": Schedule.CRON,
-                "cron": cron(chore.interval_s),
+                "cron": cron(task.interval_s),
                 "repeats": -1,
                 "next_run": timezone.now(),
             },

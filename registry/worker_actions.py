@@ -5,7 +5,7 @@ from django.db import transaction
 from access import audit
 from access.actors import Actor
 from access.models import AuditEntry
-from registry import notify, operations_port
+from registry import dispatch_channel, operations_port
 from registry.models import Worker
 
 Act = AuditEntry.Act
@@ -32,7 +32,7 @@ def uncordon(worker_id: str, by: Actor) -> bool:
     if workers.update(cordoned=False, cordon_reason="", draining=False) != 1:
         return False
     audit.record(Act.WORKER_UNCORDONED, worker_id, by)
-    notify.dispatcher()
+    dispatch_channel.notify_dispatchers()
     return True
 
 

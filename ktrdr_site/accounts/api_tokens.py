@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from access import audit
 from access.actors import Actor
 from access.models import AuditEntry
-from access.problems import CursorPagination, body, checked
+from access.problems import CursorPagination, body, validate
 from access.roles import Role, role_of
 from ktrdr_site.models import ApiToken
 from registry.api.enrolment import TokenName
@@ -83,7 +83,7 @@ class Tokens(ListAPIView[ApiToken]):
             raise PermissionDenied(
                 "An API token cannot make another one, or it would outlive its revocation: sign in."
             )
-        name = checked(TokenRequest, body(request)).name
+        name = validate(TokenRequest, body(request)).name
         user = person(request)
         with transaction.atomic():
             token = ApiToken.issue(user, name)

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from operations import figures as rows
+from operations import statistics
 from operations.dispatching import heartbeat
 from operations.models import Operation, StoredFile
 from registry.models import Sweep, Worker
@@ -27,19 +27,19 @@ HISTOGRAMS = (
         "ktrdr_submit_to_start_seconds",
         "From submission to the first start, without operations that were to wait for others",
         ("operation_type",),
-        rows.start_delays(),
+        statistics.start_delays(),
     ),
     (
         "ktrdr_dispatch_duration_seconds",
         "From the claim of a worker to its acceptance",
         ("operation_type",),
-        rows.dispatch_durations(),
+        statistics.dispatch_durations(),
     ),
     (
         "ktrdr_attempt_duration_seconds",
         "From a worker's acceptance of an attempt to its end",
         ("operation_type", "outcome"),
-        rows.attempt_durations(),
+        statistics.attempt_durations(),
     ),
 )
 
@@ -96,7 +96,7 @@ def _operations() -> Metric:
 
 
 def _queue() -> Iterator[Metric]:
-    waiting = rows.queue()
+    waiting = statistics.queue_lengths()
     yield _gauge(
         "ktrdr_queue_operations",
         "Operations that wait: ready for a worker, or held by what they wait for or by their backoff",
@@ -125,7 +125,7 @@ def _refused_reports() -> Metric:
     metric = CounterMetricFamily(
         "ktrdr_refused_reports", "Reports and checkpoints of attempts that count no more", labels=["reason"]
     )
-    for reason, number in sorted(rows.refused_reports().items()):
+    for reason, number in sorted(statistics.refused_reports().items()):
         metric.add_metric([reason], number)
     return metric
 

@@ -1,4 +1,4 @@
-"""Examples of what is sent and answered, for the API document and for the forms of the API in a browser."""
+"""Example requests and responses for the API document and the forms of the browsable API."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ SUBMITTED = {
 }
 
 
-def asked(name: str, body: dict[str, Any]) -> OpenApiExample:
+def request_example(name: str, body: dict[str, Any]) -> OpenApiExample:
     return OpenApiExample(name, value=body, request_only=True)
 
 

@@ -11,9 +11,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from operations import artifacts
-from operations.api.base import found
+from operations.api.base import get_or_404
 from operations.api.serializers import ArtifactSerializer
-from operations.models import Artifact, Operation
+from operations.models import Artifact
 
 CONTENT_TYPES = {
     ".json": "application/json",
@@ -23,17 +23,17 @@ CONTENT_TYPES = {
 
 
 def file_response(sha256: str, name: str) -> FileResponse:
-    """The stored file, always as a download: nothing that a job wrote is shown by a browser as a page of ours."""
+    """Return the stored file, always as a download: a browser must never render what a job wrote as one of our pages."""
     try:
         file = artifacts.path_of(sha256).open("rb")
     except FileNotFoundError as error:
-        raise NotFound("The file is not there any more.") from error
-    plain = PurePosixPath(name)
+        raise NotFound("The file no longer exists.") from error
+    path = PurePosixPath(name)
     response = FileResponse(
         file,
         as_attachment=True,
-        filename=plain.name,
-        content_type=CONTENT_TYPES.get(plain.suffix, "application/octet-stream"),
+        filename=path.name,
+        content_type=CONTENT_TYPES.get(path.suffix, "application/octet-stream"),
     )
     response["ETag"] = f'"{sha256}"'
     response["X-Content-Type-Options"] = "nosniff"
@@ -43,21 +43,21 @@ def file_response(sha256: str, name: str) -> FileResponse:
 class ArtifactsOfOperation(APIView):
     @extend_schema(responses=ArtifactSerializer(many=True))
     def get(self, request: Request, operation_id: str) -> Response:
-        """What the operation made, and what it was given (`role`)."""
-        rows = found(Operation.objects.all(), operation_id).artifacts.select_related("file")
-        shown = rows.exclude(role=Artifact.Role.CHECKPOINT).order_by("-role", "name")
-        data = ArtifactSerializer(shown, many=True, context={"request": request}).data
+        """List the operation's outputs and inputs (`role`)."""
+        rows = get_or_404(operation_id).artifacts.select_related("file")
+        artifacts_shown = rows.exclude(role=Artifact.Role.CHECKPOINT).order_by("-role", "name")
+        data = ArtifactSerializer(artifacts_shown, many=True, context={"request": request}).data
         return Response({"results": data, "next": None, "previous": None})
 
 
 class ArtifactOfOperation(APIView):
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     def get(self, request: Request, operation_id: str, name: str) -> FileResponse:
-        operation = found(Operation.objects.all(), operation_id)
+        operation = get_or_404(operation_id)
         rows = operation.artifacts.exclude(role=Artifact.Role.CHECKPOINT).filter(
             name=name.replace("\x00", "")
         )
-        # An output goes before an input of the same name: "output" sorts after "input".
+        # An output takes precedence over an input of the same name: "output" sorts after "input".
         artifact = rows.order_by("-role").first()
         if artifact is None:
             raise NotFound(f"The operation has no file {name}.")

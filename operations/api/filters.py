@@ -1,4 +1,4 @@
-"""What `GET /operations` can be narrowed by."""
+"""Filters of `GET /operations`."""
 
 import django_filters
 from django.db.models import CharField, Q, QuerySet
@@ -28,17 +28,17 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
     def filter_queryset(self, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
         for name, value in self.data.items():
             if "\x00" in str(value):
-                raise invalid(f"/{name}", "A text may not contain NUL characters.")
-        narrowed: QuerySet[Operation] = super().filter_queryset(queryset)
-        return narrowed
+                raise invalid(f"/{name}", "Text may not contain NUL characters.")
+        filtered: QuerySet[Operation] = super().filter_queryset(queryset)
+        return filtered
 
     def by_status(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
-        wanted = {part.strip().upper() for part in value.split(",")}
-        if unknown := wanted - set(Status):
+        statuses = {part.strip().upper() for part in value.split(",")}
+        if unknown := statuses - set(Status):
             raise invalid(
-                "/status", f"There is no status {', '.join(sorted(unknown))}; there are {', '.join(Status)}."
+                "/status", f"Unknown status {', '.join(sorted(unknown))}; use one of {', '.join(Status)}."
             )
-        return queryset.filter(status__in=wanted)
+        return queryset.filter(status__in=statuses)
 
     def by_active(self, queryset: QuerySet[Operation], name: str, value: bool) -> QuerySet[Operation]:
         ended = Q(status__in=FINAL)
@@ -46,10 +46,10 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
 
     def by_text(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
         text = value[:MAX_SEARCH]
-        found = (
+        matches = (
             Q(operation_id__istartswith=text)
             | Q(error_message__icontains=text)
             | Q(operation_type__icontains=text)
-            | Q(written__icontains=text)
+            | Q(parameters_text__icontains=text)
         )
-        return queryset.annotate(written=Cast("parameters", CharField())).filter(found)
+        return queryset.annotate(parameters_text=Cast("parameters", CharField())).filter(matches)

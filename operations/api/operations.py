@@ -1,4 +1,4 @@
-"""The API for people and their programs: submit, follow, cancel, try again."""
+"""The operations API for people and their programs: submit, follow, cancel, retry."""
 
 import hashlib
 from typing import Any
@@ -13,8 +13,9 @@ from rest_framework.views import APIView
 
 from access.problems import Conflict, CursorPagination
 from operations import interventions, lifecycle, progress
+from operations.actors import Actor
 from operations.api import examples
-from operations.api.base import IDEMPOTENCY_KEY, found, person, since, start
+from operations.api.base import IDEMPOTENCY_KEY, cursor_page, get_or_404, start
 from operations.api.filters import OperationFilter
 from operations.api.serializers import (
     EventSerializer,
@@ -22,7 +23,7 @@ from operations.api.serializers import (
     MetricPointSerializer,
     OperationSerializer,
     SubmittedSerializer,
-    operations,
+    operations_for_serializer,
 )
 from operations.kind import kind_of
 from operations.models import Operation
@@ -30,17 +31,17 @@ from operations.requests import GenericRequest, Submission
 
 JSON = JSONRenderer()
 CURSOR = [
-    OpenApiParameter("cursor", int, description="only what is newer; `next_cursor` of the last answer"),
+    OpenApiParameter("cursor", int, description="only newer rows; the `next_cursor` of the last response"),
     OpenApiParameter("limit", int),
 ]
 
 
-def page_of(name: str, of: type[serializers.BaseSerializer[Any]]) -> Any:
+def page_schema(name: str, of: type[serializers.BaseSerializer[Any]]) -> Any:
     return inline_serializer(name, {"results": of(many=True), "next_cursor": serializers.IntegerField()})
 
 
 def build_submission(request: GenericRequest) -> Submission:
-    """For a type that a worker has announced; the kinds of this product validate it as their own routes do."""
+    """Build an operation of any announced type; registered kinds validate it as their own routes do."""
     return kind_of(request.operation_type).build_generic(request)
 
 
@@ -55,31 +56,35 @@ class OperationList(ListAPIView[Operation]):
     example = examples.ANY_TYPE
 
     def get_queryset(self) -> Any:
-        return operations()
+        return operations_for_serializer()
 
     @extend_schema(
         request=GenericRequest,
         responses={202: SubmittedSerializer},
         parameters=[IDEMPOTENCY_KEY],
-        examples=[examples.asked("Work of a worker of one's own", examples.ANY_TYPE), examples.ACCEPTED],
+        examples=[
+            examples.request_example("An operation of a custom worker", examples.ANY_TYPE),
+            examples.ACCEPTED,
+        ],
     )
     def post(self, request: Request) -> Response:
-        """Starts an operation of any type that a worker has announced."""
+        """Submit an operation of any type that a worker has announced."""
         return start(request, GenericRequest, build_submission)
 
 
-def cancelled(request: Request, operation_id: str) -> Response:
+def cancel(request: Request, operation_id: str) -> Response:
+    """Cancel the operation. Raises NotFound, Conflict."""
     reason = request.query_params.get("reason", "").replace("\x00", "")
-    found(Operation.objects.all(), operation_id)
+    get_or_404(operation_id)
     try:
-        interventions.cancel(operation_id, person(request), reason)
+        interventions.cancel(operation_id, Actor.from_request(request), reason)
     except lifecycle.WrongState as error:
         raise Conflict(str(error)) from error
-    return detail(request, operation_id, status.HTTP_202_ACCEPTED)
+    return operation_response(request, operation_id, status.HTTP_202_ACCEPTED)
 
 
-def detail(request: Request, operation_id: str, code: int = status.HTTP_200_OK) -> Response:
-    operation = found(operations(), operation_id)
+def operation_response(request: Request, operation_id: str, code: int = status.HTTP_200_OK) -> Response:
+    operation = get_or_404(operation_id, operations_for_serializer())
     return Response(OperationSerializer(operation, context={"request": request}).data, status=code)
 
 
@@ -87,77 +92,81 @@ class OperationDetail(APIView):
     @extend_schema(
         parameters=[
             OpenApiParameter(
-                "If-None-Match", str, OpenApiParameter.HEADER, description="the ETag of the last answer"
+                "If-None-Match", str, OpenApiParameter.HEADER, description="the ETag of the last response"
             ),
             OpenApiParameter(
-                "ETag", str, OpenApiParameter.HEADER, response=[200, 304], description="of this state"
+                "ETag",
+                str,
+                OpenApiParameter.HEADER,
+                response=[200, 304],
+                description="identifies the returned state",
             ),
         ],
         responses={200: OperationSerializer, 304: OpenApiResponse(description="Nothing has changed.")},
     )
     def get(self, request: Request, operation_id: str) -> Response:
-        """The operation; while it runs, its progress is at most a second old."""
-        progress.refresh(found(Operation.objects.all(), operation_id))
-        answer = detail(request, operation_id)
-        digest = hashlib.sha256(JSON.render(answer.data)).hexdigest()[:32]
+        """Return the operation. While it runs, its progress is at most a second old."""
+        progress.refresh(get_or_404(operation_id))
+        response = operation_response(request, operation_id)
+        digest = hashlib.sha256(JSON.render(response.data)).hexdigest()[:32]
         etag = f'W/"{digest}"'
         if etag in request.headers.get("If-None-Match", "").split(", "):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
-        answer.headers["ETag"] = etag
-        return answer
+        response.headers["ETag"] = etag
+        return response
 
     @extend_schema(parameters=[OpenApiParameter("reason", str)], responses={202: OperationSerializer})
     def delete(self, request: Request, operation_id: str) -> Response:
-        """The same as `/cancel`."""
-        return cancelled(request, operation_id)
+        """Cancel the operation, like `/cancel`."""
+        return cancel(request, operation_id)
 
 
 class Cancel(APIView):
     @extend_schema(parameters=[OpenApiParameter("reason", str)], responses={202: OperationSerializer})
     def delete(self, request: Request, operation_id: str) -> Response:
-        """Ends it: at once where it waits, else as soon as its worker has. 409 where it has ended."""
-        return cancelled(request, operation_id)
+        """Cancel the operation: immediately if it is waiting, otherwise when its worker has stopped it. 409 if it has ended."""
+        return cancel(request, operation_id)
 
 
-class Again(APIView):
-    """FAILED or CANCELLED: once more."""
+class RunAgain(APIView):
+    """Queue a FAILED or CANCELLED operation again."""
 
     resumes: bool
 
     @extend_schema(request=None, responses={202: OperationSerializer})
     def post(self, request: Request, operation_id: str) -> Response:
-        found(Operation.objects.all(), operation_id)
-        again = interventions.resume if self.resumes else interventions.retry
+        get_or_404(operation_id)
+        run_again = interventions.resume if self.resumes else interventions.retry
         try:
-            again(operation_id, person(request))
+            run_again(operation_id, Actor.from_request(request))
         except lifecycle.WrongState as error:
             raise Conflict(str(error)) from error
-        return detail(request, operation_id, status.HTTP_202_ACCEPTED)
+        return operation_response(request, operation_id, status.HTTP_202_ACCEPTED)
 
 
-class Retry(Again):
+class Retry(RunAgain):
     resumes = False
 
 
-class Resume(Again):
+class Resume(RunAgain):
     resumes = True
 
 
 class Metrics(APIView):
-    @extend_schema(parameters=CURSOR, responses=page_of("MetricPage", MetricPointSerializer))
+    @extend_schema(parameters=CURSOR, responses=page_schema("MetricPage", MetricPointSerializer))
     def get(self, request: Request, operation_id: str) -> Response:
-        operation = progress.refresh(found(Operation.objects.all(), operation_id))
-        return since(request, operation.metric_points.all(), MetricPointSerializer)
+        operation = progress.refresh(get_or_404(operation_id))
+        return cursor_page(request, operation.metric_points.all(), MetricPointSerializer)
 
 
 class Logs(APIView):
-    @extend_schema(parameters=CURSOR, responses=page_of("LogPage", LogLineSerializer))
+    @extend_schema(parameters=CURSOR, responses=page_schema("LogPage", LogLineSerializer))
     def get(self, request: Request, operation_id: str) -> Response:
-        operation = progress.refresh(found(Operation.objects.all(), operation_id))
-        return since(request, operation.log_lines.all(), LogLineSerializer)
+        operation = progress.refresh(get_or_404(operation_id))
+        return cursor_page(request, operation.log_lines.all(), LogLineSerializer)
 
 
 class Events(APIView):
-    @extend_schema(parameters=CURSOR, responses=page_of("EventPage", EventSerializer))
+    @extend_schema(parameters=CURSOR, responses=page_schema("EventPage", EventSerializer))
     def get(self, request: Request, operation_id: str) -> Response:
-        return since(request, found(Operation.objects.all(), operation_id).events.all(), EventSerializer)
+        return cursor_page(request, get_or_404(operation_id).events.all(), EventSerializer)

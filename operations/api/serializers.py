@@ -1,4 +1,4 @@
-"""The shapes of the API's answers about operations."""
+"""Serializers of the operations API."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,11 +22,11 @@ from operations.models import (
 from operations.states import ACTIVE, FINAL, Status
 
 STALE_AFTER_CACHES = 5
-"""Progress is stale when it is older than so many times the cache's age: nobody could ask the worker."""
+"""Progress older than this many cache times is stale: the worker could not be reached."""
 
 
-def operations() -> QuerySet[Operation]:
-    """With everything that `OperationSerializer` shows, in a fixed number of queries."""
+def operations_for_serializer() -> QuerySet[Operation]:
+    """Return operations with everything that `OperationSerializer` needs, in a fixed number of queries."""
     fresh = Q(
         progress_updated_at__gt=Now() - timedelta(seconds=STALE_AFTER_CACHES * settings.PROGRESS_CACHE_S)
     )
@@ -56,17 +56,17 @@ class ProgressSerializer(serializers.Serializer[Operation]):
     steps_total = serializers.IntegerField(allow_null=True)
     eta_seconds = serializers.FloatField(allow_null=True)
     updated_at = serializers.DateTimeField(allow_null=True)
-    stale = serializers.BooleanField(help_text="the worker could not be asked lately")
+    stale = serializers.BooleanField(help_text="the worker could not be reached recently")
 
     def to_representation(self, instance: Operation) -> dict[str, Any]:
-        said = instance.progress
+        progress = instance.progress
         updated_at = instance.progress_updated_at
         return {
-            "percentage": said.get("percentage", 0.0),
-            "current_step": said.get("current_step"),
-            "steps_completed": said.get("steps_completed"),
-            "steps_total": said.get("steps_total"),
-            "eta_seconds": said.get("eta_seconds"),
+            "percentage": progress.get("percentage", 0.0),
+            "current_step": progress.get("current_step"),
+            "steps_completed": progress.get("steps_completed"),
+            "steps_total": progress.get("steps_total"),
+            "eta_seconds": progress.get("eta_seconds"),
             "updated_at": updated_at and serializers.DateTimeField().to_representation(updated_at),
             "stale": bool(getattr(instance, "is_stale", False)),
         }
@@ -116,7 +116,7 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
 
 @extend_schema_field({"type": "object"})
 class ResultField(serializers.JSONField):
-    """What the worker's function returned; none before the operation has completed."""
+    """The value that the worker's function returned; null until the operation has completed."""
 
 
 class OperationSerializer(serializers.ModelSerializer[Operation]):
@@ -163,7 +163,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
         return operation.worker_id or None
 
     def get_after(self, operation: Operation) -> list[str]:
-        return sorted(one.pk for one in operation.after.all())
+        return sorted(awaited.pk for awaited in operation.after.all())
 
     def get_error(self, operation: Operation) -> dict[str, str] | None:
         if operation.status != Status.FAILED:
@@ -171,13 +171,13 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
         return dict(ErrorSerializer(operation).data)
 
     def get_resumable(self, operation: Operation) -> bool:
-        can = operation.status in FINAL and operation.status != Status.COMPLETED
-        return bool(can and getattr(operation, "has_checkpoint", False))
+        is_retryable = operation.status in FINAL and operation.status != Status.COMPLETED
+        return bool(is_retryable and getattr(operation, "has_checkpoint", False))
 
 
 class SubmittedSerializer(serializers.Serializer[Operation]):
     operation_id = serializers.CharField()
-    task_id = serializers.CharField(source="operation_id", help_text="the same")
+    task_id = serializers.CharField(source="operation_id", help_text="same as operation_id")
     status = serializers.CharField()
     url = serializers.SerializerMethodField()
 

@@ -1,4 +1,4 @@
-"""Strategies: the catalog of what a file may contain, and the validation of one."""
+"""Strategies: the catalog of allowed elements, and validation."""
 
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from workers.strategy.indicator_catalog import INDICATORS
 
 
 class TextParser(BaseParser):
-    """A strategy sent as it is: any type of content that is no form and no JSON."""
+    """Reads a strategy sent as plain text, with any content type other than a form or JSON."""
 
     media_type = "*/*"
 
@@ -27,7 +27,7 @@ class TextParser(BaseParser):
 class Catalog(APIView):
     @extend_schema(responses={(200, "application/json"): {"type": "object"}})
     def get(self, request: Request) -> Response:
-        """What a strategy may name: timeframes, price sources, indicators with their parameters, fuzzy sets."""
+        """List what a strategy may use: timeframes, price sources, indicators with their parameters, fuzzy sets."""
         return Response(catalog_as_data(INDICATORS))
 
 
@@ -40,7 +40,7 @@ class ValidateStrategy(APIView):
         responses={(200, "application/json"): {"type": "object"}},
     )
     def post(self, request: Request) -> Response:
-        """YAML text, or `{"strategy_yaml"}`: what the strategy needs, or 422 with line and column of each error."""
+        """Validate YAML text or `{"strategy_yaml"}`: return what the strategy needs, or 422 with line and column of each error."""
         data: object = request.data
         text = data if isinstance(data, str) else body(request).get("strategy_yaml")
         needs = strategies.read(text if isinstance(text, str) else "", "/strategy_yaml")

@@ -1,4 +1,4 @@
-"""The API for workers: reports, checkpoints and files, each under the worker's own token."""
+"""The API for workers: reports, checkpoints and files, authenticated by the worker's own token."""
 
 import re
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ from worker_agent.protocol import CheckpointReport, Report
 
 Model = TypeVar("Model", bound=BaseModel)
 MAX_MESSAGE = 32 * 1024**2
-"""Bytes of a report: 10,000 metric points and as many log lines fit."""
+"""Maximum size of a report in bytes; 10,000 metric points and as many log lines fit."""
 CHUNK = 256 * 1024
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class RawParser(BaseParser):
-    """Leaves the body on the wire: it is read by whoever checks its size."""
+    """Leaves the body unread, so that the view can check its size while reading."""
 
     media_type = "*/*"
 
@@ -46,12 +46,13 @@ class WorkerView(APIView):
 
 
 def chunks(request: Request) -> Iterator[bytes]:
-    stream = request._request  # DRF's own stream would parse, Django's reads from the wire
+    stream = request._request  # DRF's stream would parse the body; Django's reads it unparsed
     while chunk := stream.read(CHUNK):
         yield chunk
 
 
-def message(request: Request, model: type[Model]) -> Model:
+def read_message(request: Request, model: type[Model]) -> Model:
+    """Read and validate the body. Raises Problem, Invalid."""
     content = bytearray()
     for chunk in chunks(request):
         content += chunk
@@ -65,50 +66,51 @@ def message(request: Request, model: type[Model]) -> Model:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         if problems[0]["type"] == "json_invalid":
             raise Problem("The body is not JSON.") from error
-        errors = [{"pointer": pointer(one["loc"]), "detail": one["msg"]} for one in problems[:50]]
-        raise Invalid(f"This is not a {model.__name__} of the protocol.", errors=errors) from error
+        errors = [{"pointer": pointer(problem["loc"]), "detail": problem["msg"]} for problem in problems[:50]]
+        raise Invalid(f"The body is not a valid {model.__name__} of the protocol.", errors=errors) from error
 
 
-def verdict_response(verdict: reports.Verdict) -> Response:
-    if verdict is reports.Verdict.REFUSED:
-        raise Conflict("This attempt is not the operation's current one: nothing was changed.")
-    return Response({"status": verdict})
+def report_response(report_status: reports.ReportStatus) -> Response:
+    """Return the response to a report. Raises Conflict."""
+    if report_status is reports.ReportStatus.REFUSED:
+        raise Conflict("This attempt is not the operation's current one; nothing was changed.")
+    return Response({"status": report_status})
 
 
 def worker_or_none(request: Request) -> str | None:
-    who: object = request.user
-    return who.worker.worker_id if isinstance(who, Incarnation) else None
+    caller: object = request.user
+    return caller.worker.worker_id if isinstance(caller, Incarnation) else None
 
 
 def worker_of(request: Request) -> str:
     worker_id = worker_or_none(request)
-    assert worker_id is not None, "the permission lets only workers in"
+    assert worker_id is not None, "the permission admits only workers"
     return worker_id
 
 
 class Reports(WorkerView):
     @extend_schema(request=Report, responses={200: {"type": "object"}})
     def post(self, request: Request, operation_id: str) -> Response:
-        """The end of an attempt. Repeated: 200 again. Of an attempt that counts no more: 409."""
-        report = message(request, Report)
+        """Report the end of an attempt. A repetition gets 200 again, a superseded attempt 409."""
+        report = read_message(request, Report)
         try:
-            return verdict_response(reports.apply(operation_id, worker_of(request), report))
+            return report_response(reports.apply(operation_id, worker_of(request), report))
         except Operation.DoesNotExist as error:
             raise NotFound("There is no such operation.") from error
         except reports.MissingFiles as error:
-            raise Invalid(f"Put its files first: {error}.", errors=_missing(error)) from error
+            raise Invalid(f"Upload the referenced files first: {error}.", errors=_missing(error)) from error
 
 
 class Checkpoints(WorkerView):
     @extend_schema(request=CheckpointReport, responses={200: {"type": "object"}})
     def post(self, request: Request, operation_id: str) -> Response:
-        report = message(request, CheckpointReport)
+        report = read_message(request, CheckpointReport)
         try:
-            return verdict_response(reports.add_checkpoint(operation_id, worker_of(request), report))
+            return report_response(reports.add_checkpoint(operation_id, worker_of(request), report))
         except Operation.DoesNotExist as error:
             raise NotFound("There is no such operation.") from error
         except reports.MissingFiles as error:
-            raise Invalid(f"Put its files first: {error}.", errors=_missing(error)) from error
+            raise Invalid(f"Upload the referenced files first: {error}.", errors=_missing(error)) from error
 
 
 def _missing(error: reports.MissingFiles) -> list[dict[str, str]]:
@@ -116,9 +118,9 @@ def _missing(error: reports.MissingFiles) -> list[dict[str, str]]:
 
 
 class File(APIView):
-    """Put by workers that have an attempt; read by them as far as it concerns them, and by people."""
+    """A stored file: uploaded by workers with an active attempt; read by people, and by workers that need it."""
 
-    authentication_classes = [WorkerAuthentication, *api_settings.DEFAULT_AUTHENTICATION_CLASSES]  # type: ignore[list-item]  # the stubs have the setting's text
+    authentication_classes = [WorkerAuthentication, *api_settings.DEFAULT_AUTHENTICATION_CLASSES]  # type: ignore[list-item]  # the stubs type the setting as text
     permission_classes = (IsWorker | ByRole,)
     parser_classes = (RawParser,)
 
@@ -126,7 +128,7 @@ class File(APIView):
     def put(self, request: Request, sha256: str) -> Response:
         worker_id = worker_or_none(request)
         if worker_id is None or not artifacts.writable_by_worker(worker_id):
-            self.permission_denied(request, "Only a worker that has an attempt may put files.")
+            self.permission_denied(request, "Only a worker with an active attempt may upload files.")
         _check_hash(sha256)
         try:
             stored = artifacts.put(chunks(request), expected=sha256)
@@ -143,7 +145,7 @@ class File(APIView):
         _check_hash(sha256)
         worker_id = worker_or_none(request)
         if worker_id is not None and not artifacts.readable_by_worker(worker_id, sha256):
-            self.permission_denied(request, "The worker's current operation does not name this file.")
+            self.permission_denied(request, "The worker's current operation does not refer to this file.")
         if not StoredFile.objects.filter(pk=sha256).exists():
             raise NotFound("There is no such file.")
         return file_response(sha256, sha256)

@@ -1,7 +1,7 @@
-"""The queue: which operation is next, on which worker, and what that worker is sent.
+"""The queue: selects the next operation and its worker, and builds the start request.
 
-A claim is one transaction that locks an operation and a worker without waiting (SKIP LOCKED): two dispatchers
-can never choose the same one, and the unique indexes of the schema say so once more.
+A claim is one transaction that locks an operation and a worker without waiting (SKIP LOCKED), so two dispatchers can
+never choose the same one. Unique indexes in the schema enforce this as well.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 
-from operations import lifecycle
+from operations import attempts, lifecycle
 from operations.actors import Actor
 from operations.kind import kind_of
 from operations.models import Artifact, Attempt, Checkpoint, Operation
@@ -26,12 +26,12 @@ from worker_agent.protocol import ArtifactRef, CheckpointRef, StartRequest
 from worker_agent.trace import Trace
 
 MAX_OTHERS = 3
-"""Workers that are asked at once after the first one did not take it."""
+"""Other workers that are tried immediately after the first one rejected the operation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An attempt and what its worker is to be sent."""
+    """An attempt and the start request for its worker."""
 
     operation_id: str
     attempt: int
@@ -43,7 +43,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What operations that any of the same workers could take have in common."""
+    """The properties that decide which workers can run an operation; equal for operations that fit the same workers."""
 
     operation_type: str
     requirements: dict[str, Any]
@@ -58,9 +58,9 @@ class Demand:
 
 
 def claim_next(unmet: list[Demand], actor: Actor) -> Claim | None:
-    """Claims a worker for the first operation in the queue that can have one; None when none can.
+    """Claim a worker for the first operation in the queue that can have one; None if none can.
 
-    A demand that no worker meets now is appended to `unmet` and not looked at again.
+    A demand that no worker meets now is appended to `unmet` and skipped from then on.
     """
     while True:
         with transaction.atomic():
@@ -73,31 +73,32 @@ def claim_next(unmet: list[Demand], actor: Actor) -> Claim | None:
         unmet.append(Demand.of(operation))
 
 
-def claim_again(operation_id: str, actor: Actor) -> Claim | None:
-    """Claims another worker for an operation that the last one did not take."""
+def claim_another(operation_id: str, actor: Actor) -> Claim | None:
+    """Claim another worker for an operation that the last one rejected."""
     with transaction.atomic():
         operation = _queue().filter(pk=operation_id).first()
         return None if operation is None else claim_for(operation, actor)
 
 
 def claim_for(operation: Operation, actor: Actor, *, push: bool = True, wait: bool = False) -> Claim | None:
-    """Claims a worker for the locked, PENDING operation; None where none is free.
+    """Claim a worker for the locked, PENDING operation; None if none is free.
 
-    With `push` the caller sends the start at once; else the next dispatcher does. With `wait` a worker whose row
-    somebody else is writing is waited for, so that None is true; only for an operation that nobody else sees yet.
+    With `push` the caller sends the start immediately; otherwise the next dispatcher does. With `wait` a locked worker
+    row is waited for instead of skipped, so None is reliable; use it only for an operation that is not yet visible
+    to others.
     """
     worker = free_workers(operation).select_for_update(of=("self",), skip_locked=not wait).first()
     if worker is None:
         return None
     kind_of(operation.operation_type).prepare(operation)
     checkpoint = newest_checkpoint(operation)
-    attempt = lifecycle.begin_attempt(
+    attempt = attempts.begin(
         operation, worker, actor, push=push, resumed_from=checkpoint.step if checkpoint else None
     )
-    return of_attempt(operation, attempt, checkpoint)
+    return build_claim(operation, attempt, checkpoint)
 
 
-def of_attempt(operation: Operation, attempt: Attempt, checkpoint: Checkpoint | None) -> Claim:
+def build_claim(operation: Operation, attempt: Attempt, checkpoint: Checkpoint | None) -> Claim:
     worker = Worker(worker_id=attempt.worker_id)
     trace = operation.trace
     return Claim(
@@ -110,7 +111,7 @@ def of_attempt(operation: Operation, attempt: Attempt, checkpoint: Checkpoint | 
             attempt=attempt.number,
             parameters=operation.parameters,
             inputs=_refs(operation.artifacts.filter(role=Artifact.Role.INPUT)),
-            resume_from=_resume_from(checkpoint),
+            resume_from=_checkpoint_ref(checkpoint),
             request_id=trace.request_id,
             traceparent=trace.traceparent,
         ),
@@ -123,13 +124,13 @@ def endpoint_of(attempt: Attempt) -> Endpoint:
 
 
 def newest_checkpoint(operation: Operation) -> Checkpoint | None:
-    """From which the next attempt goes on."""
+    """Return the checkpoint from which the next attempt resumes."""
     if not operation.resume or not operation.attempt:
         return None
     return operation.checkpoints.order_by("-attempt", "-step").first()
 
 
-def _resume_from(checkpoint: Checkpoint | None) -> CheckpointRef | None:
+def _checkpoint_ref(checkpoint: Checkpoint | None) -> CheckpointRef | None:
     if checkpoint is None:
         return None
     files = _refs(Artifact.objects.filter(checkpoint=checkpoint))
@@ -142,7 +143,7 @@ def _refs(artifacts: QuerySet[Artifact]) -> tuple[ArtifactRef, ...]:
 
 
 def ready() -> Q:
-    """PENDING operations that may be claimed at this moment: backoff over, everything they wait for COMPLETED."""
+    """Select PENDING operations that may be claimed now: backoff over, everything they wait for COMPLETED."""
     waits = Operation.after.through.objects.exclude(to_operation__status=Status.COMPLETED)
     return (
         Q(status=Status.PENDING)
@@ -163,9 +164,9 @@ def _head(unmet: list[Demand]) -> Operation | None:
 
 
 def free_workers(operation: Operation) -> QuerySet[Worker]:
-    """Idle workers for it, without those that turned work away and have said nothing good of themselves since."""
-    attempts = Attempt.objects.filter(worker_id=OuterRef("pk"))
-    turned_away = attempts.filter(
+    """Return idle workers that can run it, except those that rejected or lost work and have not reported healthy since."""
+    on_worker = Attempt.objects.filter(worker_id=OuterRef("pk"))
+    recently_failed = on_worker.filter(
         outcome__in=[AttemptOutcome.REJECTED, AttemptOutcome.LOST],
         instance_id=OuterRef("instance_id"),
         ended_at__gt=Greatest(
@@ -175,14 +176,14 @@ def free_workers(operation: Operation) -> QuerySet[Worker]:
         ),
     )
     free = selection.candidates(operation.operation_type, operation.requirements, operation.prefer_gpu)
-    return free.filter(~Exists(attempts.filter(ended_at__isnull=True)), ~Exists(turned_away))
+    return free.filter(~Exists(on_worker.filter(ended_at__isnull=True)), ~Exists(recently_failed))
 
 
-def explain_waiting(unmet: list[Demand]) -> None:
-    """Says of each operation that could not have a worker why; fails the one that was not to wait."""
+def update_waiting_reasons(unmet: list[Demand]) -> None:
+    """Store why operations could not get a worker; fail those with `queue: false`."""
     for demand in unmet:
         waiting = Operation.objects.filter(ready(), demand.operations)
         reason = selection.explain(demand.operation_type, demand.requirements)
         for operation_id in waiting.filter(queue=False, started_at=None).values_list("pk", flat=True):
-            lifecycle.refuse_to_wait(operation_id, reason)
+            lifecycle.fail_without_worker(operation_id, reason)
         waiting.exclude(waiting_reason=reason).filter(status=Status.PENDING).update(waiting_reason=reason)

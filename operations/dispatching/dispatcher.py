@@ -1,17 +1,17 @@
-"""The dispatcher: claims, pushes, asks and cancels. Any number may run, and each may die at any instruction.
+"""The dispatcher: claims operations, starts them on workers, follows up and cancels.
 
-What is to be done stands in the database and nowhere else: PENDING operations are claimed; an active attempt
-whose `contact_after` has come has something to say to its worker, or to ask, and whoever takes it moves that
-moment on, so that nobody else does it at the same time, and somebody else does it when the taker has died:
+Any number may run, and each may die at any instruction, because all work is in the database: PENDING operations are
+claimed; an active attempt whose `contact_after` has passed needs a follow-up call to its worker. The dispatcher that
+takes it postpones that moment, so no other one handles it at the same time, and another one does if this one dies:
 
-| operation   | what the worker is told or asked | and then |
-|-------------|-------------------------------------|----------|
+| operation   | call to the worker | result |
+|-------------|--------------------|--------|
 | DISPATCHING, never pushed | start | as below |
-| DISPATCHING | "do you know it?" | runs it: RUNNING; finished: its report; does not know it: start, once more |
-| RUNNING     | "do you know it?" (someone doubts it) | runs it: nothing; finished: its report; does not know it: lost |
-| CANCELLING  | cancel | asked again until the worker reports; does not know it: CANCELLED |
+| DISPATCHING | query the operation | running: RUNNING; finished: its report; unknown: start again |
+| RUNNING     | query the operation (its state is in doubt) | running: nothing; finished: its report; unknown: lost |
+| CANCELLING  | cancel | repeated until the worker reports; unknown: CANCELLED |
 
-No transaction is open while a worker is spoken to, and one slow worker delays nothing but its own attempt.
+No transaction is open during a call to a worker, and a slow worker delays only its own attempt.
 """
 
 import asyncio
@@ -23,12 +23,11 @@ from typing import Any, ParamSpec, Self, TypeVar
 import structlog
 from asgiref.sync import sync_to_async
 
-from operations import journal, lifecycle, reports
+from operations import attempts, event_log, lifecycle, reports
 from operations.actors import DISPATCHER
-from operations.dispatching import claims
-from operations.dispatching import follow_ups as doubts
+from operations.dispatching import claims, follow_ups
 from operations.dispatching.claims import MAX_OTHERS, Claim, Demand
-from operations.dispatching.follow_ups import Doubt
+from operations.dispatching.follow_ups import FollowUp
 from operations.models import Operation
 from operations.states import Status
 from registry.worker_client import (
@@ -48,17 +47,17 @@ from worker_agent.protocol import AgentOperation
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
-CONNECTION_KEPT_S = 2.0
-"""Short operations come to the same worker one after the other; a handshake of TLS costs as much as all the rest of a call."""
+KEEPALIVE_S = 2.0
+"""Short operations reach the same worker one after the other, and a TLS handshake costs as much as the rest of a call."""
 
 
 async def db(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """In the one thread that has the database connection."""
+    """Call `function` in the one thread that has the database connection."""
     return await sync_to_async(function, thread_sensitive=True)(*args, **kwargs)
 
 
 class Dispatcher:
-    """`async with Dispatcher() as dispatcher:` rounds of work; what is said to workers goes on between them."""
+    """`async with Dispatcher() as dispatcher:` runs rounds of work; calls to workers continue between them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,47 +65,48 @@ class Dispatcher:
         self._client: WorkerClient
 
     async def __aenter__(self) -> Self:
-        self._client = await self._stack.enter_async_context(WorkerClient(keepalive_s=CONNECTION_KEPT_S))
+        self._client = await self._stack.enter_async_context(WorkerClient(keepalive_s=KEEPALIVE_S))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.settle()
+        await self.drain()
         await self._stack.aclose()
 
     async def round(self) -> int:
-        """Takes all there is to do now and begins it; returns how much that was."""
-        begun = 0
-        for doubt in await db(doubts.take):
-            self._begin(doubt.operation_id, self._resolve(doubt))
-            begun += 1
+        """Start all work that is due now; return how much that was."""
+        started = 0
+        for follow_up in await db(follow_ups.lease_due):
+            self._spawn(follow_up.operation_id, self._handle(follow_up))
+            started += 1
         unmet: list[Demand] = []
         while claim := await db(claims.claim_next, unmet, DISPATCHER):
-            self._begin(claim.operation_id, self._push(claim))
-            begun += 1
+            self._spawn(claim.operation_id, self._push(claim))
+            started += 1
         if unmet:
-            await db(claims.explain_waiting, unmet)
-        return begun
+            await db(claims.update_waiting_reasons, unmet)
+        return started
 
-    async def settle(self) -> None:
-        """Waits until all that was begun has ended."""
+    async def drain(self) -> None:
+        """Wait until all started work has ended."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _begin(self, operation_id: str, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, operation_id: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=operation_id)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_done)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        # Whatever went wrong, the attempt stands in the database with the moment when it is to be asked about.
+    def _on_done(self, task: "asyncio.Task[None]") -> None:
+        # Whatever failed, the attempt is in the database with the time of its next follow-up.
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("speaking to a worker failed", exc_info=error, operation_id=task.get_name())
+            log.error("call to a worker failed unexpectedly", exc_info=error, operation_id=task.get_name())
 
     async def _push(self, claim: Claim, others: int = MAX_OTHERS) -> None:
-        with _speaking_of(claim):
+        """Send the start; if the worker rejects it, try up to `others` other workers."""
+        with _log_context(claim):
             await self._start(claim, others)
 
     async def _start(self, claim: Claim, others: int) -> None:
@@ -121,96 +121,114 @@ class Dispatcher:
         ) as error:
             await self._push_elsewhere(claim, f"{claim.endpoint.worker_id}: {error}", others)
         except WorkerInvalid as error:
-            message = f"The worker refuses the parameters: {error}"
-            await db(lifecycle.refuse, claim.operation_id, claim.attempt, DISPATCHER, message)
+            message = f"The worker rejected the parameters: {error}"
+            await db(attempts.fail_invalid, claim.operation_id, claim.attempt, DISPATCHER, message)
         except (WorkerUncertain, WorkerMisbehaved) as error:
-            log.info("the outcome of a start is not known", reason=str(error))
-            await db(doubts.ask_again, claim.operation_id, claim.attempt)
+            log.info("outcome of the start is unknown", reason=str(error))
+            await db(follow_ups.schedule_again, claim.operation_id, claim.attempt)
         else:
-            await db(lifecycle.accept, claim.operation_id, claim.attempt, DISPATCHER)
+            await db(attempts.accept, claim.operation_id, claim.attempt, DISPATCHER)
 
     async def _push_elsewhere(self, claim: Claim, reason: str, others: int) -> None:
-        log.info("the worker did not take it", reason=reason)
-        back = await db(lifecycle.reject, claim.operation_id, claim.attempt, DISPATCHER, reason)
-        if not back:
+        log.info("worker rejected the operation", reason=reason)
+        is_requeued = await db(attempts.reject, claim.operation_id, claim.attempt, DISPATCHER, reason)
+        if not is_requeued:
             return
-        other = await db(claims.claim_again, claim.operation_id, DISPATCHER) if others else None
+        other = await db(claims.claim_another, claim.operation_id, DISPATCHER) if others else None
         if other is not None:
             await self._push(other, others - 1)
         else:
-            await db(lifecycle.refuse_to_wait, claim.operation_id, reason)
+            await db(lifecycle.fail_without_worker, claim.operation_id, reason)
 
-    async def _resolve(self, doubt: Doubt) -> None:
-        with _speaking_of(doubt):
-            await self._settle(doubt)
+    async def _handle(self, follow_up: FollowUp) -> None:
+        with _log_context(follow_up):
+            await self._follow_up(follow_up)
 
-    async def _settle(self, doubt: Doubt) -> None:
-        if doubt.status == Status.CANCELLING:
-            await self._cancel(doubt)
-        elif doubt.start is not None and not doubt.was_pushed:
-            await self._push(doubt.start)
+    async def _follow_up(self, follow_up: FollowUp) -> None:
+        if follow_up.status == Status.CANCELLING:
+            await self._cancel(follow_up)
+        elif follow_up.start is not None and not follow_up.was_pushed:
+            await self._push(follow_up.start)
         else:
-            await self._ask(doubt)
+            await self._query(follow_up)
 
-    async def _ask(self, doubt: Doubt) -> None:
+    async def _query(self, follow_up: FollowUp) -> None:
         try:
-            answer = await self._client.operation(doubt.endpoint, doubt.operation_id)
+            operation = await self._client.operation(follow_up.endpoint, follow_up.operation_id)
         except WorkerUnknownOperation:
-            await self._unknown(doubt)
+            await self._handle_unknown(follow_up)
         except WorkerMisbehaved as error:
             await db(
-                lifecycle.lose, doubt.operation_id, doubt.attempt, DISPATCHER, f"worker misbehaved: {error}"
+                attempts.mark_lost,
+                follow_up.operation_id,
+                follow_up.attempt,
+                DISPATCHER,
+                f"worker misbehaved: {error}",
             )
         except WorkerError as error:
-            log.info("the worker cannot be asked", reason=str(error))
-            await db(doubts.ask_again, doubt.operation_id, doubt.attempt)
+            log.info("worker unreachable", reason=str(error))
+            await db(follow_ups.schedule_again, follow_up.operation_id, follow_up.attempt)
         else:
-            await self._answered(doubt, answer)
+            await self._handle_state(follow_up, operation)
 
-    async def _unknown(self, doubt: Doubt) -> None:
-        if doubt.start is not None:
-            await self._push(doubt.start)
+    async def _handle_unknown(self, follow_up: FollowUp) -> None:
+        if follow_up.start is not None:
+            await self._push(follow_up.start)
         else:
             await db(
-                lifecycle.lose, doubt.operation_id, doubt.attempt, DISPATCHER, "the worker does not know it"
+                attempts.mark_lost,
+                follow_up.operation_id,
+                follow_up.attempt,
+                DISPATCHER,
+                "the worker does not know the operation",
             )
 
-    async def _answered(self, doubt: Doubt, answer: AgentOperation) -> None:
-        if answer.attempt != doubt.attempt:
-            await self._unknown(doubt)
-        elif answer.state == "running":
-            await db(lifecycle.accept, doubt.operation_id, doubt.attempt, DISPATCHER)
-        elif answer.report is not None and answer.report.attempt == doubt.attempt:
-            await db(apply_found_report, doubt, answer)
+    async def _handle_state(self, follow_up: FollowUp, operation: AgentOperation) -> None:
+        if operation.attempt != follow_up.attempt:
+            await self._handle_unknown(follow_up)
+        elif operation.state == "running":
+            await db(attempts.accept, follow_up.operation_id, follow_up.attempt, DISPATCHER)
+        elif operation.report is not None and operation.report.attempt == follow_up.attempt:
+            await db(apply_fetched_report, follow_up, operation)
         else:
-            await db(doubts.ask_again, doubt.operation_id, doubt.attempt)
+            await db(follow_ups.schedule_again, follow_up.operation_id, follow_up.attempt)
 
-    async def _cancel(self, doubt: Doubt) -> None:
-        if not doubt.was_pushed:
-            await db(lifecycle.reject, doubt.operation_id, doubt.attempt, DISPATCHER, "it was never sent")
+    async def _cancel(self, follow_up: FollowUp) -> None:
+        if not follow_up.was_pushed:
+            await db(
+                attempts.reject,
+                follow_up.operation_id,
+                follow_up.attempt,
+                DISPATCHER,
+                "the start was never sent",
+            )
             return
         try:
-            await self._client.cancel(doubt.endpoint, doubt.operation_id, doubt.attempt, doubt.reason)
+            await self._client.cancel(
+                follow_up.endpoint, follow_up.operation_id, follow_up.attempt, follow_up.reason
+            )
         except (WorkerUnknownOperation, WorkerConflict) as error:
-            await db(lifecycle.lose, doubt.operation_id, doubt.attempt, DISPATCHER, str(error))
+            await db(attempts.mark_lost, follow_up.operation_id, follow_up.attempt, DISPATCHER, str(error))
         except WorkerError as error:
-            log.info("the worker could not be told to cancel", reason=str(error))
-            await db(doubts.ask_again, doubt.operation_id, doubt.attempt)
+            log.info("could not cancel at the worker", reason=str(error))
+            await db(follow_ups.schedule_again, follow_up.operation_id, follow_up.attempt)
         else:
-            await db(doubts.ask_again, doubt.operation_id, doubt.attempt)
+            await db(follow_ups.schedule_again, follow_up.operation_id, follow_up.attempt)
 
 
-def apply_found_report(doubt: Doubt, answer: AgentOperation) -> None:
-    """The report was found by asking; where its files are not here yet, the worker's own delivery counts."""
-    assert answer.report is not None
+def apply_fetched_report(follow_up: FollowUp, operation: AgentOperation) -> None:
+    """Apply a report fetched from the worker; if its files are missing, wait for the worker's own delivery."""
+    assert operation.report is not None
     try:
-        reports.apply(doubt.operation_id, doubt.endpoint.worker_id, answer.report)
+        reports.apply(follow_up.operation_id, follow_up.endpoint.worker_id, operation.report)
     except reports.MissingFiles as error:
-        log.info("the report waits for its files", reason=str(error))
-        doubts.ask_again(doubt.operation_id, doubt.attempt)
+        log.info("report is waiting for its files", reason=str(error))
+        follow_ups.schedule_again(follow_up.operation_id, follow_up.attempt)
     except Operation.DoesNotExist:
         return
 
 
-def _speaking_of(about: Claim | Doubt) -> AbstractContextManager[None]:
-    return journal.speaking_of(about.operation_id, about.attempt, about.endpoint.worker_id, about.trace)
+def _log_context(subject: Claim | FollowUp) -> AbstractContextManager[None]:
+    return event_log.log_context(
+        subject.operation_id, subject.attempt, subject.endpoint.worker_id, subject.trace
+    )

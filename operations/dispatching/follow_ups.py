@@ -1,11 +1,11 @@
-"""Active attempts about which a worker has to be told or asked something, each taken by one dispatcher at a time."""
+"""Active attempts whose worker needs a follow-up call; each is leased to one dispatcher at a time."""
 
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models.functions import Now
 
-from operations import lifecycle
+from operations import attempts
 from operations.dispatching import claims
 from operations.dispatching.claims import Claim
 from operations.models import Attempt
@@ -18,7 +18,7 @@ BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class FollowUp:
     operation_id: str
     attempt: int
     status: Status
@@ -26,12 +26,12 @@ class Doubt:
     was_pushed: bool
     trace: Trace
     start: Claim | None
-    """What to send where the operation is DISPATCHING and the worker does not have it."""
+    """The start to send if the operation is DISPATCHING and the worker does not have it."""
     reason: str = "cancelled"
 
 
-def take() -> list[Doubt]:
-    """Takes those whose moment has come: until the lease is over they are this caller's."""
+def lease_due() -> list[FollowUp]:
+    """Take the follow-ups that are due. They belong to the caller until the lease ends."""
     with transaction.atomic():
         due = list(
             Attempt.objects.select_for_update(of=("self",), skip_locked=True)
@@ -41,26 +41,26 @@ def take() -> list[Doubt]:
         )
         if not due:
             return []
-        taken = Attempt.objects.filter(pk__in=[attempt.pk for attempt in due])
-        taken.update(contact_after=Now() + lifecycle.push_lease())
-        doubts = [doubt for attempt in due if (doubt := _doubt(attempt)) is not None]
-        # From here on a start may be on its way; what is to be cancelled is never sent.
+        leased = Attempt.objects.filter(pk__in=[attempt.pk for attempt in due])
+        leased.update(contact_after=Now() + attempts.push_lease())
+        follow_ups = [follow_up for attempt in due if (follow_up := _build(attempt)) is not None]
+        # From here on a start may be on its way. Attempts that are being cancelled are never sent.
         sent = [attempt.pk for attempt in due if attempt.operation.status == Status.DISPATCHING]
         Attempt.objects.filter(pk__in=sent, pushed_at__isnull=True).update(pushed_at=Now())
-    return doubts
+    return follow_ups
 
 
-def _doubt(attempt: Attempt) -> Doubt | None:
+def _build(attempt: Attempt) -> FollowUp | None:
     operation = attempt.operation
     start = None
     if operation.status == Status.DISPATCHING:
         checkpoint = claims.newest_checkpoint(operation)
         try:
-            start = claims.of_attempt(operation, attempt, checkpoint)
+            start = claims.build_claim(operation, attempt, checkpoint)
         except Capability.DoesNotExist:
-            # The worker is gone, or announces this type no more; who removed it has ended the attempt, or will.
+            # The worker is gone or no longer announces this type. Its removal has ended the attempt, or will.
             return None
-    return Doubt(
+    return FollowUp(
         operation_id=operation.pk,
         attempt=attempt.number,
         status=Status(operation.status),
@@ -71,8 +71,8 @@ def _doubt(attempt: Attempt) -> Doubt | None:
     )
 
 
-def ask_again(operation_id: str, attempt: int) -> None:
-    """Soon, but not at once."""
-    lifecycle.contact(
-        Attempt.objects.filter(operation=operation_id, number=attempt), after_s=lifecycle.ASK_AGAIN_S
+def schedule_again(operation_id: str, attempt: int) -> None:
+    """Contact the worker again soon, but not immediately."""
+    attempts.schedule_contact(
+        Attempt.objects.filter(operation=operation_id, number=attempt), after_s=attempts.ASK_AGAIN_S
     )

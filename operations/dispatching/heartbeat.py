@@ -1,12 +1,12 @@
-"""Which dispatchers live: each holds a shared advisory lock in a session of its own, which ends with its process.
+"""Liveness of dispatchers: each holds a shared advisory lock in its own session, which ends with its process.
 
-The session says something in every round, so that one whose process hangs is told from one that works.
+The session runs a statement in every round, which distinguishes a hanging process from a working one.
 """
 
 from django.db import connection
 
 LOCK_KEY = 0x6B74_7264_7264_6973
-"""Of the advisory lock: the bytes of `ktrdrdis`."""
+"""Key of the advisory lock: the bytes of `ktrdrdis`."""
 SILENT_AFTER_S = 15
 
 _SESSIONS = """
@@ -20,12 +20,12 @@ _SESSIONS = """
 
 
 def silences_s() -> list[float]:
-    """Since when each dispatcher has said nothing, the liveliest first, by the database's clock."""
+    """Return the seconds since each dispatcher's last statement by the database's clock, shortest first."""
     with connection.cursor() as cursor:
         cursor.execute(_SESSIONS, [LOCK_KEY >> 32, LOCK_KEY & 0xFFFFFFFF])
         return [max(0.0, float(silence)) for (silence,) in cursor.fetchall()]
 
 
 def dispatchers_alive() -> int:
-    """How many dispatchers have made a round lately."""
+    """Return the number of dispatchers that have completed a round recently."""
     return sum(silence < SILENT_AFTER_S for silence in silences_s())

@@ -1,4 +1,4 @@
-"""A dispatcher's own session with the database: it is woken through it, and known by it to be alive."""
+"""A dispatcher's own database session, which wakes it and shows that it is alive."""
 
 import asyncio
 from types import TracebackType
@@ -9,7 +9,7 @@ from django.db import connection
 from psycopg.abc import Params
 
 from operations.dispatching.heartbeat import LOCK_KEY
-from registry.notify import CHANNEL
+from registry.dispatch_channel import CHANNEL
 
 
 class Listener:
@@ -25,9 +25,9 @@ class Listener:
             if name not in ("cursor_factory", "context", "prepare_threshold")
         }
         self._session = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
-        await self._say("SELECT set_config('application_name', 'ktrdr dispatcher', false)")
-        await self._say("SELECT pg_advisory_lock_shared(%s)", [LOCK_KEY])
-        await self._say(f'LISTEN "{CHANNEL}"')
+        await self._execute("SELECT set_config('application_name', 'ktrdr dispatcher', false)")
+        await self._execute("SELECT pg_advisory_lock_shared(%s)", [LOCK_KEY])
+        await self._execute(f'LISTEN "{CHANNEL}"')
         return self
 
     async def __aexit__(
@@ -36,16 +36,16 @@ class Listener:
         await self._session.close()
 
     async def wait(self, timeout_s: float) -> bool:
-        """Until something is notified, or the time is over; returns whether it was. Raises psycopg.OperationalError.
+        """Wait for a notification or the timeout; return whether one arrived. Raises psycopg.OperationalError.
 
-        However often that was meanwhile, it is heard once: the round that follows sees all that was committed.
+        Several notifications count as one: the following round sees everything that was committed.
         """
-        await self._say("SELECT 1")
-        heard = False
+        await self._execute("SELECT 1")
+        is_notified = False
         async for _ in self._session.notifies(timeout=timeout_s, stop_after=1):
-            heard = True
-        return heard
+            is_notified = True
+        return is_notified
 
-    async def _say(self, statement: str, parameters: Params = ()) -> None:
+    async def _execute(self, statement: str, parameters: Params = ()) -> None:
         async with asyncio.timeout(10):
             await self._session.execute(statement.encode(), parameters)

@@ -1,4 +1,4 @@
-"""What the commands that submit share: they act through the same services as the API, as user of the system."""
+"""Shared by the commands that submit operations. They use the same services as the API, on behalf of the system."""
 
 import sys
 from argparse import ArgumentParser
@@ -14,9 +14,11 @@ from operations.submission import Submitter, submit
 class SubmittingCommand(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--wait", action="store_true", help="follow it; exit 0 completed, 1 failed, 3 cancelled"
+            "--wait",
+            action="store_true",
+            help="follow the operation; exit 0 completed, 1 failed, 3 cancelled",
         )
-        parser.add_argument("--json", action="store_true", help="print the operation's id as JSON")
+        parser.add_argument("--json", action="store_true", help="print the operation id as JSON")
 
     def submit(self, submission: Submission, *, wait: bool, json: bool) -> None:
         operation = submit(submission, Submitter())
@@ -25,8 +27,8 @@ class SubmittingCommand(BaseCommand):
             sys.exit(follow_until_detached(operation.pk, sys.stderr))
 
 
-def refused(problem: Problem) -> CommandError:
-    """A refusal of the services as a command says it."""
+def command_error(problem: Problem) -> CommandError:
+    """Format a problem for the terminal, with one line per error."""
     lines = [str(problem.detail)]
     for error in problem.errors:
         place = f"line {error['line']}: " if error.get("line") else ""

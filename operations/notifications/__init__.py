@@ -1,5 +1,6 @@
-"""Who wants to know is told: webhooks and e-mail.
+"""Notifications to subscribers, by webhook and e-mail.
 
-`announce` notes deliveries in the transaction of what they are about; `chores` sends what is due, again and again until
-it arrives or is given up. The row is the record: a chore that runs twice, late or not at all does no harm.
+`outbox` stores deliveries in the transaction of the change they report; `delivery` sends those that are due, with
+retries until they arrive or are given up. The row is the record, so a task that runs twice, late or not at all is
+harmless.
 """

@@ -1,4 +1,4 @@
-"""Which addresses a webhook may have: public ones, and those in KTRDR_HOOK_NETWORKS. The backend sends requests there."""
+"""Checks the targets of webhooks: public addresses, and those in KTRDR_HOOK_NETWORKS."""
 
 import ipaddress
 
@@ -10,7 +10,7 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def address_of(url: str) -> str:
-    """The address to connect to. What was checked is what is called: the name is not looked up again.
+    """Return the address to connect to, so that the checked address is the one called, without another lookup.
 
     Raises BadAddress with the reason.
     """
@@ -18,7 +18,7 @@ def address_of(url: str) -> str:
     networks = [ipaddress.ip_network(network) for network in settings.HOOK_NETWORKS]
     addresses = resolve(host)
     for address in addresses:
-        ip = _meant(address)
+        ip = _unwrap(address)
         public = ip.is_global and not ip.is_multicast
         if not public and not any(ip in network for network in networks):
             raise BadAddress(
@@ -27,8 +27,8 @@ def address_of(url: str) -> str:
     return str(addresses[0])
 
 
-def _meant(ip: IPAddress) -> IPAddress:
-    """The IPv4 address where the IPv6 one only wraps it."""
+def _unwrap(ip: IPAddress) -> IPAddress:
+    """Return the IPv4 address that an IPv6 address embeds, if any."""
     if isinstance(ip, ipaddress.IPv4Address):
         return ip
     if ip in NAT64:

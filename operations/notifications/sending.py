@@ -1,4 +1,4 @@
-"""One try of one delivery. Whatever the other side does, it ends in time and comes to a `Sent`."""
+"""One try of one delivery. It always ends in time with an `Outcome`, whatever the receiver does."""
 
 import asyncio
 import json
@@ -19,19 +19,19 @@ from operations.notifications import receivers, signing
 from operations.notifications.wording import text_of
 
 TIMEOUT_S = 5.0
-"""All of a try, the name's resolution and a body that never ends included."""
+"""Limit of a whole try, including name resolution and a body that never ends."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class Outcome:
     seconds: float
     status: int | None = None
-    """of the receiver's answer"""
+    """HTTP status of the receiver's response."""
     problem: str = ""
-    """Why it did not arrive; empty where it did."""
+    """Why the delivery did not arrive; empty if it did."""
 
 
-async def send(delivery: Delivery) -> Sent:
+async def send(delivery: Delivery) -> Outcome:
     by_webhook = delivery.subscription.channel == Subscription.Channel.WEBHOOK
     began = time.monotonic()
     status, problem = None, ""
@@ -53,11 +53,11 @@ async def send(delivery: Delivery) -> Sent:
         problem = " ".join(str(error).split())[:300] or type(error).__name__
     if status is not None and not 200 <= status < 300:
         problem = f"answered {status}" + (" (redirects are not followed)" if 300 <= status < 400 else "")
-    return Sent(round(time.monotonic() - began, 3), status, problem)
+    return Outcome(round(time.monotonic() - began, 3), status, problem)
 
 
 async def _post(delivery: Delivery) -> int:
-    """The status of the answer; its body is not read."""
+    """Return the status of the response; its body is not read."""
     url = httpx.URL(delivery.subscription.target)
     address = await asyncio.to_thread(receivers.address_of, str(url))
     body = json.dumps(delivery.payload).encode()
@@ -67,7 +67,7 @@ async def _post(delivery: Delivery) -> int:
         "User-Agent": "KTRDR",
         **signing.headers(delivery.subscription, str(delivery.pk), int(time.time()), body),
     }
-    # The certificate is that of the name, though the address that was checked is called.
+    # The request goes to the checked address, but the certificate must be valid for the name.
     extensions = {"sni_hostname": url.host}
     async with (
         httpx.AsyncClient(
@@ -75,14 +75,14 @@ async def _post(delivery: Delivery) -> int:
         ) as http,
         http.stream(
             "POST", url.copy_with(host=address), content=body, headers=headers, extensions=extensions
-        ) as answer,
+        ) as response,
     ):
-        return answer.status_code
+        return response.status_code
 
 
 @lru_cache(maxsize=1)
 def _public_authorities() -> ssl.SSLContext:
-    """Read once a process: it takes longer than all the rest of a try."""
+    """Loaded once per process, because loading takes longer than the rest of a try."""
     return httpx.create_ssl_context(trust_env=False)
 
 

@@ -1,7 +1,7 @@
-"""How a receiver knows that a message is ours: the Standard Webhooks signature, version 1.
+"""Signs webhooks so that a receiver can verify them: Standard Webhooks, version 1.
 
-`webhook-signature: v1,BASE64(HMAC-SHA256(key, ID.TIMESTAMP.BODY))`; the secret that people copy is `whsec_` and the key in
-base64. The key is made of the subscription's salt and our secret key, so the database alone does not tell it.
+`webhook-signature: v1,BASE64(HMAC-SHA256(key, ID.TIMESTAMP.BODY))`; the secret that people copy is `whsec_` and the key
+in base64. The key is derived from the subscription's salt and our secret key, so the database alone does not reveal it.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""What people do with subscriptions. Each leaves an audit entry; the address, in which a secret may stand, is in none."""
+"""Actions of people on subscriptions. Each is audited, without the target address, which may contain a secret."""
 
 import uuid
 from datetime import UTC, datetime
@@ -10,39 +10,39 @@ from access.actors import Actor
 from access.models import AuditEntry
 from operations.models import Delivery, Subscription
 from operations.models.notification import Kind, new_salt
-from operations.notifications.announce import page_of
+from operations.notifications.outbox import page_url
 
 Act = AuditEntry.Act
 
 
 @transaction.atomic
 def save(subscription: Subscription, by: Actor) -> Subscription:
-    """A new one, or one with changes, that the form has checked."""
+    """Save a new or changed subscription that the form has validated."""
     is_new = subscription.pk is None
     if is_new:
         subscription.created_by_id = by.user_id
     subscription.save()
-    what = f"{subscription.channel}: {', '.join(subscription.kinds)}"
+    summary = f"{subscription.channel}: {', '.join(subscription.kinds)}"
     act = Act.SUBSCRIPTION_CREATED if is_new else Act.SUBSCRIPTION_CHANGED
-    audit.record(act, subscription.name, by, what)
+    audit.record(act, subscription.name, by, summary)
     return subscription
 
 
 @transaction.atomic
 def delete(subscription: Subscription, by: Actor) -> None:
-    """With its deliveries, also those that are due."""
+    """Delete the subscription and its deliveries, including those that are due."""
     subscription.delete()
     audit.record(Act.SUBSCRIPTION_DELETED, subscription.name, by)
 
 
 @transaction.atomic
 def send_test(subscription: Subscription, by: Actor) -> Delivery:
-    """Notes a test; it is sent with what else is due, within seconds."""
+    """Queue a test delivery, which is sent within seconds."""
     audit.record(Act.SUBSCRIPTION_TESTED, subscription.name, by)
     payload = {
         "type": Kind.TEST.value,
         "timestamp": datetime.now(UTC).isoformat(),
-        "data": {"subscription": subscription.name, "url": page_of("notifications")},
+        "data": {"subscription": subscription.name, "url": page_url("notifications")},
     }
     return Delivery.objects.create(
         subscription=subscription, kind=Kind.TEST, key=f"test:{uuid.uuid4()}", payload=payload
@@ -51,7 +51,7 @@ def send_test(subscription: Subscription, by: Actor) -> Delivery:
 
 @transaction.atomic
 def change_secret(subscription: Subscription, by: Actor) -> None:
-    """From now on everything is signed with another secret, what waits included."""
+    """Sign everything with a new secret from now on, including queued deliveries."""
     subscription.salt = new_salt()
     Subscription.objects.filter(pk=subscription.pk).update(salt=subscription.salt)
     audit.record(Act.SUBSCRIPTION_SECRET_CHANGED, subscription.name, by)

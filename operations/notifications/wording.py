@@ -1,4 +1,4 @@
-"""A delivery as a person reads it in a mail."""
+"""The text of notification e-mails."""
 
 from typing import Any
 
@@ -7,22 +7,22 @@ from operations.models.notification import Kind
 
 
 def text_of(delivery: Delivery) -> tuple[str, str]:
-    """(subject, body)"""
+    """Return (subject, body)."""
     data: dict[str, Any] = delivery.payload["data"]
     match delivery.kind:
         case Kind.COMPLETED:
             subject = f"KTRDR: {data['operation_type']} {data['operation_id']} completed"
-            lines = [f"It ran on {data['worker_id']}, attempt {data['attempt']}."]
+            lines = [f"Worker: {data['worker_id']}, attempt {data['attempt']}."]
         case Kind.FAILED:
             subject = f"KTRDR: {data['operation_type']} {data['operation_id']} failed"
             error = data["error"]
             lines = [f"{error['class']}: {error['message']}", f"Worker: {data['worker_id'] or 'none'}."]
         case Kind.WORKER_LOST:
-            subject = f"KTRDR: the worker {data['worker_id']} was lost"
+            subject = f"KTRDR: worker {data['worker_id']} was lost"
             lines = [data["reason"]]
             if data["operation_id"]:
-                lines.append(f"It had the operation {data['operation_id']}.")
+                lines.append(f"Its operation: {data['operation_id']}.")
         case _:
-            subject = "KTRDR: a test"
-            lines = ["Somebody asked for a test of this subscription. Nothing happened."]
+            subject = "KTRDR: test"
+            lines = ["This is a test message for your subscription. No action is needed."]
     return subject, "\n".join([*lines, "", data["url"], ""])

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.actors import Actor
-from access.problems import CursorPagination, body, checked
+from access.problems import CursorPagination, body, validate
 from access.roles import Role
 from registry import enrolment
 from registry.models import EnrolmentToken
@@ -63,7 +63,7 @@ class EnrolmentTokens(ListAPIView[EnrolmentToken]):
     )
     def post(self, request: Request) -> Response:
         """Create an enrolment token for a pool of workers. The token is in this response only."""
-        token_request = checked(EnrolmentTokenRequest, body(request))
+        token_request = validate(EnrolmentTokenRequest, body(request))
         by = Actor.from_request(request)
         row, token = enrolment.issue(token_request.name, token_request.worker_types, by, by.user_id)
         data = {"id": row.pk, "name": row.name, "worker_types": row.worker_types, "token": token}

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from access.actors import Actor
 from access.outbound import BadAddress
-from access.problems import Busy, Conflict, CursorPagination, Invalid, body, checked, invalid
+from access.problems import Busy, Conflict, CursorPagination, Invalid, body, invalid, validate
 from access.roles import Role
 from registry import enrolment, registration, worker_actions
 from registry.api.examples import REGISTERED, REGISTRATION
@@ -51,7 +51,7 @@ class Register(APIView):
     )
     def post(self, request: Request) -> Response:
         """Register a worker. Idempotent."""
-        message = checked(Registration, body(request))
+        message = validate(Registration, body(request))
         caller: object = request.user
         assert isinstance(caller, Enrolment), "the permission admits only enrolment tokens"
         if not CONCURRENT_REGISTRATIONS.acquire(blocking=False):
@@ -76,7 +76,7 @@ class Deregister(APIView):
     @extend_schema(request=Deregistration, responses={200: {"type": "object"}})
     def post(self, request: Request) -> Response:
         """Deregister the calling worker. 409 for another worker or incarnation."""
-        message = checked(Deregistration, body(request))
+        message = validate(Deregistration, body(request))
         caller: object = request.user
         assert isinstance(caller, Incarnation), "the permission admits only workers"
         if (message.worker_id, message.instance_id) != (caller.worker.worker_id, caller.instance_id):

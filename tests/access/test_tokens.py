@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from access.models import AuditEntry
 from ktrdr_site.models import ApiToken
-from operations import lifecycle
+from operations import attempts
 from operations.actors import Actor
 from operations.dispatching import claims
 from operations.models import Operation
@@ -105,7 +105,7 @@ def test_a_revoked_enrolment_token_takes_its_workers_off_the_registry_and_their_
     Worker.objects.filter(pk="aside").delete()
     operation = OperationFactory()
     assert claims.claim_next([], SOMEBODY) is not None
-    lifecycle.accept(operation.pk, 1, SOMEBODY)
+    attempts.accept(operation.pk, 1, SOMEBODY)
     browser = signed_in(member("staff"))
     assert browser.delete(f"/enrolment-tokens/{row.pk}").status_code == 204
     assert enrol(token).status_code == 401

@@ -12,7 +12,8 @@ from django.utils import timezone
 from access.actors import Actor
 from operations import backoff
 from operations.models import Delivery, Subscription
-from operations.notifications import chores, sending
+from operations.notifications import delivery as deliveries
+from operations.notifications import sending
 from operations.notifications.signing import secret_of
 from operations.notifications.subscriptions import change_secret, send_test
 from operations.tasks import deliver_notifications
@@ -98,9 +99,10 @@ def test_between_tries_it_waits(
     deliver_notifications()
     assert deliver_notifications()["tried"] == 0
     pause = Delivery.objects.get().due_at - timezone.now()
-    assert chores.FIRST_PAUSE_S - stretched(5) < pause.total_seconds() <= chores.FIRST_PAUSE_S
+    assert deliveries.FIRST_PAUSE_S - stretched(5) < pause.total_seconds() <= deliveries.FIRST_PAUSE_S
     pauses = [
-        backoff.full_jitter_s(tries, chores.FIRST_PAUSE_S, chores.LONGEST_PAUSE_S) for tries in range(1, 11)
+        backoff.full_jitter_s(tries, deliveries.FIRST_PAUSE_S, deliveries.LONGEST_PAUSE_S)
+        for tries in range(1, 11)
     ]
     assert pauses[:3] == [20, 40, 80]
     assert pauses[-1] == 3600
@@ -112,7 +114,7 @@ def test_after_ten_tries_it_is_given_up(subscribe: Subscribe, receiver: Receiver
     for _ in range(12):
         due_now()
         deliver_notifications()
-    assert len(receiver.came) == chores.MAX_TRIES
+    assert len(receiver.came) == deliveries.MAX_TRIES
     delivery = Delivery.objects.get()
     assert (delivery.state, len(delivery.log)) == ("failed", 10)
 
@@ -128,12 +130,12 @@ def test_a_redirect_is_not_followed(subscribe: Subscribe, receiver: Receiver) ->
 def test_what_has_piled_up_is_sent_at_once_until_something_does_not_arrive(
     subscribe: Subscribe, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chores, "NO_ROUND_AFTER_S", 60)
+    monkeypatch.setattr(deliveries, "LAST_ROUND_AFTER_S", 60)
     subscription = subscribe()
-    for _ in range(2 * chores.AT_ONCE + 5):
+    for _ in range(2 * deliveries.BATCH + 5):
         send_test(subscription, ME)
     assert deliver_notifications() == {"tried": 45, "arrived": 45}
-    for _ in range(2 * chores.AT_ONCE):
+    for _ in range(2 * deliveries.BATCH):
         send_test(subscription, ME)
     receiver.answers = [status(500)]
     assert deliver_notifications() == {"tried": 20, "arrived": 19}
@@ -162,13 +164,13 @@ def test_what_a_chore_that_died_had_claimed_is_sent_again_under_the_same_id(
     subscribe: Subscribe, receiver: Receiver
 ) -> None:
     delivery = send_test(subscribe(), ME)
-    (abandoned,) = chores.claim()
-    assert chores.claim() == [], "leased"
+    (abandoned,) = deliveries.claim()
+    assert deliveries.claim() == [], "leased"
     due_now()
     assert deliver_notifications()["arrived"] == 1
     assert receiver.came[0].headers["webhook-id"] == str(delivery.pk)
-    late = sending.Sent(1.0, None, "no answer")
-    assert not chores.settle(abandoned, late), "the late chore changes nothing"
+    late = sending.Outcome(1.0, None, "no answer")
+    assert not deliveries.record_outcome(abandoned, late), "the late task changes nothing"
     delivery.refresh_from_db()
     assert delivery.state == "delivered"
 
@@ -178,9 +180,9 @@ def test_of_a_deleted_subscription_nothing_is_sent_even_while_it_is_being_sent(
 ) -> None:
     subscription = subscribe()
     send_test(subscription, ME)
-    claimed = chores.claim()
+    claimed = deliveries.claim()
     subscription.delete()
-    assert not chores.settle(claimed[0], sending.Sent(0.1, 204))
+    assert not deliveries.record_outcome(claimed[0], sending.Outcome(0.1, 204))
     assert deliver_notifications()["tried"] == 0
     assert receiver.came == []
 
@@ -240,5 +242,5 @@ def test_the_log_of_what_has_ended_is_forgotten_after_a_month(subscribe: Subscri
         send_test(subscription, ME)
         Delivery.objects.filter(state="pending").update(state="delivered", ended_at=ended)
     send_test(subscription, ME)
-    assert chores.forget() == 1
+    assert deliveries.delete_old() == 1
     assert Delivery.objects.count() == 2

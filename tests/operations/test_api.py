@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from operations import artifacts, interventions, lifecycle, reports
+from operations import artifacts, attempts, interventions, reports
 from operations.actors import Actor
 from operations.dispatching import claims
 from operations.models import Artifact, Event, LogLine, MarketData, MetricPoint, Operation
@@ -30,7 +30,7 @@ def completed(**fields: Any) -> Operation:
     WorkerFactory()
     claim = claims.claim_next([], ME)
     assert claim is not None
-    lifecycle.accept(operation.pk, 1, ME)
+    attempts.accept(operation.pk, 1, ME)
     file = artifacts.put([b'{"rows": 3}'])
     report = Report(
         attempt=1,
@@ -84,7 +84,7 @@ def test_a_failed_operation_says_why(api: APIClient) -> None:
     operation = OperationFactory()
     WorkerFactory()
     claims.claim_next([], ME)
-    lifecycle.refuse(operation.pk, 1, ME, "seconds is not a number")
+    attempts.fail_invalid(operation.pk, 1, ME, "seconds is not a number")
     answer = api.get(f"/operations/{operation.pk}").json()
     assert answer["error"] == {"class": "invalid", "message": "seconds is not a number", "traceback": ""}
     assert answer["resumable"] is False

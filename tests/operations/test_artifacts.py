@@ -13,7 +13,7 @@ from django.conf import settings as site
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from operations import artifacts, lifecycle, reports
+from operations import artifacts, attempts, lifecycle, reports
 from operations.actors import Actor
 from operations.dispatching import claims
 from operations.models import Artifact, Checkpoint, MarketData, StoredFile
@@ -48,7 +48,7 @@ def agent(worker: Worker) -> APIClient:
 def working(worker: Worker) -> str:
     operation = OperationFactory()
     assert claims.claim_next([], ME) is not None
-    lifecycle.accept(operation.pk, 1, ME)
+    attempts.accept(operation.pk, 1, ME)
     return operation.pk
 
 
@@ -197,7 +197,7 @@ def test_only_the_newest_checkpoint_is_kept(worker: Worker, working: str) -> Non
 
 def test_a_checkpoint_of_an_attempt_that_counts_no_more_is_refused(worker: Worker, working: str) -> None:
     """lesson W9"""
-    lifecycle.lose(working, 1, ME, "gone")
+    attempts.mark_lost(working, 1, ME, "gone")
     assert reports.add_checkpoint(working, worker.worker_id, checkpoint(9)) == "refused"
     assert not Checkpoint.objects.exists()
 

@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 
-from operations import interventions, lifecycle, progress, reports, submission
+from operations import attempts, interventions, lifecycle, progress, reports, submission
 from operations.actors import Actor
 from operations.dispatching import claims
 from operations.models import Attempt, Event, Operation
@@ -112,7 +112,7 @@ def test_a_cancel_and_a_finish_that_race_have_one_winner_and_one_end() -> None:
         operation = OperationFactory()
         claim = claims.claim_next([], ME)
         assert claim is not None
-        lifecycle.accept(operation.pk, 1, ME)
+        attempts.accept(operation.pk, 1, ME)
 
         def cancel(operation_id: str = operation.pk) -> str:
             try:
@@ -142,7 +142,7 @@ def test_a_loss_and_a_finish_that_race_never_end_an_attempt_twice() -> None:
         assert claim is not None
 
         def lose(operation_id: str = operation.pk) -> object:
-            return lifecycle.lose(operation_id, 1, ME, "gone")
+            return attempts.mark_lost(operation_id, 1, ME, "gone")
 
         def finish(operation_id: str = operation.pk, worker: str = claim.endpoint.worker_id) -> object:
             return reports.apply(operation_id, worker, report)
@@ -187,7 +187,7 @@ def test_many_who_ask_for_the_progress_of_one_operation_cost_its_worker_one_requ
         operation = OperationFactory()
         assert claims.claim_next([], ME) is not None
         worker.runs[operation.pk] = 1
-        lifecycle.accept(operation.pk, 1, ME)
+        attempts.accept(operation.pk, 1, ME)
 
         def ask() -> str:
             return progress.refresh(Operation.objects.get(pk=operation.pk)).status

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
-from operations import interventions, lifecycle, reports
+from operations import attempts, interventions, reports
 from operations.actors import Actor
 from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Operation
@@ -37,12 +37,12 @@ def with_workers(number: int, act: Callable[..., Awaitable[Any]]) -> Any:
 
 async def work(dispatcher: Dispatcher) -> None:
     await dispatcher.round()
-    await dispatcher.settle()
+    await dispatcher.drain()
 
 
 def due() -> None:
     """The moment at which workers are asked again has come."""
-    lifecycle.contact(Attempt.objects.all())
+    attempts.schedule_contact(Attempt.objects.all())
 
 
 def test_an_operation_is_claimed_pushed_and_runs_until_its_report() -> None:
@@ -75,7 +75,7 @@ def test_a_busy_worker_is_passed_over_for_another_one_at_once() -> None:
     operation.refresh_from_db()
     assert (operation.status, operation.attempt) == ("RUNNING", 2)
     assert [a.outcome for a in operation.attempts.all()] == ["rejected", ""]
-    assert lifecycle.attempts_made(operation) == 1, "what no worker took is no attempt"
+    assert attempts.count_made(operation) == 1, "what no worker took is no attempt"
 
 
 def test_after_four_busy_workers_a_queued_operation_waits_on() -> None:

@@ -21,7 +21,7 @@ def test_what_waits_for_two_that_end_together_ends_once(names: tuple[str, str, s
         interventions.cancel(first.pk, SYSTEM, "changed my mind")
         expected = Status.CANCELLED
     else:
-        assert lifecycle.refuse_to_wait(first.pk, "no worker is registered")
+        assert lifecycle.fail_without_worker(first.pk, "no worker is registered")
         expected = Status.FAILED
     assert set(Operation.objects.values_list("status", flat=True)) == {expected}
     for operation in (first, middle, last):

@@ -40,7 +40,7 @@ def beside(live_server: Any, version: int, act: Callable[[StubWorker, Dispatcher
 
 async def dispatch(dispatcher: Dispatcher) -> None:
     await dispatcher.round()
-    await dispatcher.settle()
+    await dispatcher.drain()
 
 
 async def stored(operation: Operation) -> Operation:

@@ -28,12 +28,12 @@ from hypothesis.stateful import (
 )
 
 from access.problems import Invalid, Unavailable
-from operations import artifacts, interventions, lifecycle, recovery, reports, submission
+from operations import artifacts, interventions, lifecycle, reports, submission
 from operations.actors import Actor
-from operations.dispatching import claims
-from operations.dispatching import follow_ups as doubts
+from operations.dispatching import claims, follow_ups
 from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Checkpoint, Event, Operation
+from operations.registry_adapter import RegistryAdapter
 from operations.requests import Queueing, Submission
 from operations.states import ACTIVE, FINAL, TRANSITIONS, Status
 from registry.models import Worker, WorkerStatus
@@ -45,7 +45,7 @@ EXAMPLES = int(os.environ.get("KTRDR_TEST_EXAMPLES", "40"))
 """Runs of the machine; more in a soak."""
 ME = Actor("user:test")
 WORKERS = ("w1", "w2", "w3")
-SIDE = recovery.OperationsOfWorkers()
+ADAPTER = RegistryAdapter()
 faults = st.lists(st.sampled_from(Fault), max_size=4)
 
 
@@ -128,7 +128,7 @@ class Operations(RuleBasedStateMachine):
             dispatcher = Dispatcher()
             dispatcher._client = SimulatedClient(self.agents, iter(failing))  # type: ignore[assignment]  # stands for it
             await dispatcher.round()
-            await dispatcher.settle()
+            await dispatcher.drain()
 
         async_to_sync(play)()
 
@@ -138,7 +138,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule()
     def dispatcher_dies_before_it_asks(self) -> None:
-        doubts.take()
+        follow_ups.lease_due()
 
     @rule()
     def time_passes(self) -> None:
@@ -153,7 +153,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule(health=answers)
     def health_answer_arrives(self, health: Health) -> None:
-        for worker_id, stops in SIDE.reconcile_health({health.worker_id: health}).items():
+        for worker_id, stops in ADAPTER.reconcile_health({health.worker_id: health}).items():
             for stop in stops:
                 self.agents[worker_id].stop(stop)
         status = WorkerStatus.BUSY if health.current_operation else WorkerStatus.AVAILABLE
@@ -166,11 +166,11 @@ class Operations(RuleBasedStateMachine):
         """It may be alive: only the network to it was gone."""
         if self.agents[worker_id].running is not None:
             self.taken_for_lost = True
-        SIDE.mark_lost({worker_id: self.agents[worker_id].instance_id}, "no answer for 90 s")
+        ADAPTER.mark_lost({worker_id: self.agents[worker_id].instance_id}, "no answer for 90 s")
 
     @rule()
     def cleanup(self) -> None:
-        SIDE.cleanup()
+        ADAPTER.cleanup()
 
     # What workers do -----------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class Operations(RuleBasedStateMachine):
             agent.restart()
         Worker.objects.filter(pk=worker_id).update(instance_id=agent.instance_id, registered_at=Now())
         registration = agent.registration()
-        reconciled = SIDE.reconcile_registration(Worker.objects.get(pk=worker_id), registration)
+        reconciled = ADAPTER.reconcile_registration(Worker.objects.get(pk=worker_id), registration)
         Worker.objects.filter(pk=worker_id).update(status=reconciled.status)
         for operation_id in reconciled.acknowledged:
             agent.held.pop(operation_id)
@@ -202,8 +202,8 @@ class Operations(RuleBasedStateMachine):
             files=[{"name": "state.json", "sha256": file.sha256, "size": file.size}],
         )
         current = self._is_current(running.operation_id, running.attempt)
-        verdict = reports.add_checkpoint(running.operation_id, worker_id, message)
-        assert (verdict is reports.Verdict.REFUSED) is not current
+        status = reports.add_checkpoint(running.operation_id, worker_id, message)
+        assert (status is reports.ReportStatus.REFUSED) is not current
 
     @rule(target=sent, worker_id=st.sampled_from(WORKERS), outcome=st.sampled_from(Outcome))
     @precondition(lambda self: any(agent.running for agent in self.agents.values()))
@@ -219,9 +219,9 @@ class Operations(RuleBasedStateMachine):
         worker_id, operation_id, report = message
         before = self._rows(operation_id)
         current = self._is_current(operation_id, report.attempt)
-        verdict = reports.apply(operation_id, worker_id, report)
-        assert (verdict is reports.Verdict.APPLIED) is current
-        if verdict is not reports.Verdict.APPLIED:
+        status = reports.apply(operation_id, worker_id, report)
+        assert (status is reports.ReportStatus.APPLIED) is current
+        if status is not reports.ReportStatus.APPLIED:
             assert self._rows(operation_id) == before, "a write with an old fence changes nothing"
         self.agents[worker_id].held.pop(operation_id, None)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from operations import lifecycle, reports, telemetry
+from operations import attempts, reports, telemetry
 from operations.actors import Actor
 from operations.dispatching import claims
 from operations.models import Attempt, LogLine, MetricPoint, Operation
@@ -22,7 +22,7 @@ def running() -> tuple[Operation, Attempt]:
     operation = OperationFactory()
     WorkerFactory()
     assert claims.claim_next([], ME) is not None
-    lifecycle.accept(operation.pk, 1, ME)
+    attempts.accept(operation.pk, 1, ME)
     operation.refresh_from_db()
     return operation, operation.attempts.get()
 
@@ -74,7 +74,7 @@ def test_two_attempts_keep_their_own_numbers(settings: Any) -> None:
     settings.RETRY_BACKOFF_S = 0
     operation, attempt = running()
     telemetry.append(operation, attempt, points(1, 2), lines(1, 2))
-    lifecycle.lose(operation.pk, 1, ME, "gone")
+    attempts.mark_lost(operation.pk, 1, ME, "gone")
     Attempt.objects.update(ended_at="2020-01-01T00:00Z")  # a worker that lost one is asked again later
     claims.claim_next([], ME)
     operation.refresh_from_db()

@@ -97,7 +97,7 @@ def test_the_worker_is_sent_both_and_each_line_on_the_way_has_them(
     async_to_sync(_round)()
     about = [line for line in said(caplog) if line.get("operation_id") == operation.pk]
     assert [line["event"] for line in about] == [
-        "operation PENDING", "operation DISPATCHING", "operation RUNNING", "the worker cannot be asked",
+        "operation PENDING", "operation DISPATCHING", "operation RUNNING", "worker unreachable",
     ]  # fmt: skip
     assert {(line["request_id"], line["trace_id"]) for line in about} == {("req-1", TRACE_ID)}
     operation.refresh_from_db()

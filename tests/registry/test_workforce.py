@@ -165,9 +165,9 @@ def test_the_commands_print_what_programs_and_people_read() -> None:
 
 
 def test_the_schedules_are_two_rows_that_follow_the_settings(settings: Any) -> None:
-    schedules.ensure()
+    schedules.ensure_schedules()
     settings.HEALTH_INTERVAL_S = 5
-    schedules.ensure()
+    schedules.ensure_schedules()
     assert dict(Schedule.objects.values_list("func", "cron")) == {
         "registry.tasks.health_sweep": "* * * * * */5",
         "registry.tasks.registry_cleanup": "*/5 * * * *",

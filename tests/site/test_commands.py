@@ -118,7 +118,7 @@ database_needed = pytest.mark.django_db
         (["create_api_token", "none"], "there is no user none"),
         (["submit", "training", "none.yaml"], "Could not read none.yaml"),
         (["submit", "backtest", "README.md"], "A backtest needs one symbol"),
-        (["import_market_data", "none.csv", "--symbol", "A", "--timeframe", "1d"], "none.csv cannot be read"),
+        (["import_market_data", "none.csv", "--symbol", "A", "--timeframe", "1d"], "Could not read none.csv"),
         (["import_market_data", "README.md", "--symbol", "A", "--timeframe", "9y"], "9y"),
         (["list_operations", "--limit", "0"], "is not a whole number of at least 1"),
         (["list_operations", "--status", "none"], "invalid choice"),

@@ -38,10 +38,10 @@ from ktrdr_site.doctor.examination import checks, examine
 from ktrdr_site.doctor.finding import Finding, Severity
 from operations.dispatching import heartbeat
 from operations.models import Delivery, Subscription
-from operations.tasks import CHORES
+from operations.tasks import PERIODIC_TASKS
 from registry import enrolment
 from registry.models import Sweep, Worker
-from registry.schedules import ensure
+from registry.schedules import ensure_schedules
 from tests.factories import StoredFileFactory, WorkerFactory
 from tests.registry.conftest import Neighbour, neighbour
 from worker_agent.testing import hang, status
@@ -64,7 +64,7 @@ def healthy(db: None, neighbour: Neighbour, settings: Any) -> None:
     settings.DATA_DIR.chmod(0o700)
     settings.BASE_DIR = settings.DATA_DIR  # the developer's own .env is no part of the test
     neighbour("w-1")
-    ensure(CHORES)
+    ensure_schedules(PERIODIC_TASKS)
     Sweep.objects.create(kind=Sweep.Kind.HEALTH, completed_at=Now())
 
 
@@ -320,7 +320,7 @@ def test_schedules_that_are_dead_deleted_or_failing_are_found(healthy: None) -> 
     assert list(services.schedules()) == []
     Schedule.objects.filter(func="registry.tasks.registry_cleanup").delete()
     assert "registry.tasks.registry_cleanup was deleted" in only(services.schedules()).problem
-    ensure()
+    ensure_schedules()
     now = timezone.now()
     Task.objects.create(
         id="a" * 32,
@@ -346,7 +346,7 @@ def test_schedules_that_are_dead_deleted_or_failing_are_found(healthy: None) -> 
 
 @database_needed
 def test_every_chore_is_looked_at() -> None:
-    ensure(CHORES)
+    ensure_schedules(PERIODIC_TASKS)
     assert set(Schedule.objects.values_list("func", flat=True)) == services.BY_HAND.keys()
 
 

@@ -16,7 +16,7 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from ktrdr_site.observability import prometheus
-from operations import figures, interventions, lifecycle, reports
+from operations import attempts, interventions, reports, statistics
 from operations.actors import Actor
 from operations.dispatching import claims
 from operations.models import Attempt, Event, Operation
@@ -40,7 +40,7 @@ QUERIES = 13
 @pytest.fixture(autouse=True)
 def _nothing_summed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The sums belong to a process and its database; each test has rows of its own."""
-    fresh = (figures.start_delays, figures.dispatch_durations, figures.attempt_durations)
+    fresh = (statistics.start_delays, statistics.dispatch_durations, statistics.attempt_durations)
     histograms = tuple((*entry[:3], make()) for entry, make in zip(prometheus.HISTOGRAMS, fresh, strict=True))
     monkeypatch.setattr(prometheus, "HISTOGRAMS", histograms)
     return
@@ -67,7 +67,7 @@ def running(**fields: object) -> Operation:
     operation = OperationFactory(**fields)
     WorkerFactory()
     assert claims.claim_next([], ME) is not None
-    lifecycle.accept(operation.pk, 1, ME)
+    attempts.accept(operation.pk, 1, ME)
     operation.refresh_from_db()
     return operation
 
@@ -120,7 +120,7 @@ def test_who_came_into_the_queue_late_has_not_waited_since_its_submission(api: A
     assert value(scraped(api), "ktrdr_queue_oldest_seconds", operation_type="echo") < 60
     interventions.cancel(follower.pk, ME)
     lost = running(created_at=hour)
-    lifecycle.lose(lost.pk, 1, ME, "gone")
+    attempts.mark_lost(lost.pk, 1, ME, "gone")
     Operation.objects.filter(pk=lost.pk).update(not_before=None, operation_type="lost")
     assert value(scraped(api), "ktrdr_queue_oldest_seconds", operation_type="lost") < 60
 
@@ -153,11 +153,11 @@ def test_the_way_from_submission_to_start_is_measured_whole_and_from_the_claim_o
 
 def test_a_second_start_and_a_wait_for_others_are_no_delay_of_ours(api: APIClient) -> None:
     operation = running()
-    lifecycle.lose(operation.pk, 1, ME, "gone")
+    attempts.mark_lost(operation.pk, 1, ME, "gone")
     Operation.objects.filter(pk=operation.pk).update(not_before=None)
     WorkerFactory()
     claims.claim_next([], ME)
-    lifecycle.accept(operation.pk, 2, ME)
+    attempts.accept(operation.pk, 2, ME)
     waits = running()
     waits.after.set([operation])
     assert value(scraped(api), "ktrdr_submit_to_start_seconds_count", operation_type="echo") == 1
@@ -176,7 +176,7 @@ def test_what_has_settled_is_read_once_and_counts_for_ever(
     )
     completed(1)
     assert value(scraped(api), "ktrdr_attempt_duration_seconds_count", **labels) == 3
-    fresh = figures.attempt_durations()
+    fresh = statistics.attempt_durations()
     assert sum(fresh.read()["echo", "completed"].buckets) == 3, "as one that reads all of it"
 
 
@@ -191,7 +191,7 @@ def test_refused_reports_are_counted_by_their_reason(api: APIClient) -> None:
     assert value(families, "ktrdr_refused_reports_total", reason="ended") == 1
     assert Event.objects.filter(kind="refused_report").count() == 2
     lost = running()
-    lifecycle.lose(lost.pk, 1, ME, "gone")
+    attempts.mark_lost(lost.pk, 1, ME, "gone")
     Operation.objects.filter(pk=lost.pk).update(not_before=None)
     WorkerFactory()
     claims.claim_next([], ME)

@@ -31,7 +31,7 @@ class StartBacktest(APIView):
         request=BacktestRequest,
         responses={202: SubmittedSerializer},
         parameters=[IDEMPOTENCY_KEY],
-        examples=[examples.asked("A trained model, with a stop", EXAMPLE), examples.ACCEPTED],
+        examples=[examples.request_example("A trained model, with a stop", EXAMPLE), examples.ACCEPTED],
     )
     def post(self, request: Request) -> Response:
         """Backtest a trained model, or the model of a training named in `after`."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.management.base import CommandError
 
-from access.problems import checked, invalid
+from access.problems import invalid, validate
 from operations import market_data, strategies
 from operations.kind import Headline, Kind, Step
 from operations.kinds.backtesting import comparison, inputs, report
@@ -74,7 +74,7 @@ class Backtesting(Kind):
         if len(symbols) != 1:
             raise CommandError("A backtest needs one symbol: --symbols GOOG")
         fields = {**options["common"], "symbol": symbols[0], "model": options["model"]}
-        return checked(BacktestRequest, fields)
+        return validate(BacktestRequest, fields)
 
     def prepare(self, operation: Operation) -> None:
         inputs.prepare(operation)

@@ -13,16 +13,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.problems import Conflict, CursorPagination, Problem, checked, invalid
+from access.actors import Actor
+from access.problems import Conflict, CursorPagination, Problem, invalid, validate
 from access.roles import Role
 from operations import artifacts, market_data
 from operations.api import examples
-from operations.api.base import IDEMPOTENCY_KEY, accepted, person, submitted, submitter
+from operations.api.base import IDEMPOTENCY_KEY, accepted_response, submitter
 from operations.api.serializers import MarketDataSerializer, SubmittedSerializer
 from operations.kinds.data_import.kind import build
 from operations.kinds.data_import.request import ImportRequest
 from operations.models import MarketData
-from operations.submission import repeated
+from operations.submission import find_repeat, submit
 
 MAX_UPLOAD = 1024**3
 """Bytes of a market-data file."""
@@ -57,15 +58,14 @@ class MarketDataList(ListAPIView[MarketData]):
                 status=status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
             )
         fields = {name: value for name, value in request.POST.items() if name in ImportRequest.model_fields}
-        import_request = checked(ImportRequest, fields)
+        import_request = validate(ImportRequest, fields)
         try:
             stored = artifacts.put(upload.chunks())
         except artifacts.NoSpace as error:
             raise Problem(str(error), status=status.HTTP_507_INSUFFICIENT_STORAGE) from error
         by = submitter(request, {**fields, "file": stored.sha256})
-        if (before := repeated(by)) is not None:
-            return accepted(request, before)
-        return submitted(request, build(import_request, stored, upload.name or "upload"), by)
+        operation = find_repeat(by) or submit(build(import_request, stored, upload.name or "upload"), by)
+        return accepted_response(request, operation)
 
 
 class MarketDataOf(APIView):
@@ -83,7 +83,9 @@ class MarketDataOf(APIView):
     def delete(self, request: Request, symbol: str, timeframe: str) -> Response:
         """Forgets the bars. 409 while an operation that has not ended reads them."""
         try:
-            market_data.remove(symbol.replace("\x00", ""), timeframe.replace("\x00", ""), person(request))
+            market_data.remove(
+                symbol.replace("\x00", ""), timeframe.replace("\x00", ""), Actor.from_request(request)
+            )
         except MarketData.DoesNotExist as error:
             raise NotFound(f"There are no bars of {symbol} {timeframe}.") from error
         except market_data.MarketDataInUse as error:

@@ -29,7 +29,7 @@ class StartTraining(APIView):
         request=TrainingRequest,
         responses={202: SubmittedSerializer},
         parameters=[IDEMPOTENCY_KEY],
-        examples=[examples.asked("A training of two symbols", EXAMPLE), examples.ACCEPTED],
+        examples=[examples.request_example("A training of two symbols", EXAMPLE), examples.ACCEPTED],
     )
     def post(self, request: Request) -> Response:
         """Train a model. The answer contains the URL to follow it."""

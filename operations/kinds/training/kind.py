@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from access.problems import checked, invalid
+from access.problems import invalid, validate
 from operations import market_data, strategies
 from operations.kind import Headline, Kind, Step
 from operations.kinds.training import comparison, report
@@ -63,7 +63,7 @@ class Training(Kind):
 
     def request_from_options(self, options: Mapping[str, Any]) -> TrainingRequest:
         symbols = {"symbols": options["symbols"]} if options["symbols"] else {}
-        return checked(TrainingRequest, {**options["common"], **symbols})
+        return validate(TrainingRequest, {**options["common"], **symbols})
 
     def headline(self, operation: Operation) -> Headline | None:
         return headline(operation)

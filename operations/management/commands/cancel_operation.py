@@ -1,4 +1,4 @@
-"""Cancels an operation."""
+"""Cancel an operation."""
 
 import json as encoding
 from argparse import ArgumentParser
@@ -12,7 +12,7 @@ from operations.models import Operation
 
 
 class Command(BaseCommand):
-    help = "Cancels an operation: at once where it waits, else as soon as its worker has ended it."
+    help = "Cancel an operation: immediately if it is waiting, otherwise when its worker has stopped it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("operation_id", metavar="ID")
@@ -26,5 +26,5 @@ class Command(BaseCommand):
             raise CommandError(f"There is no operation {operation_id}.") from error
         except lifecycle.WrongState as error:
             raise CommandError(str(error)) from error
-        said = {"operation_id": operation.pk, "status": operation.status}
-        self.stdout.write(encoding.dumps(said) if json else f"{operation.pk} is {operation.status}")
+        summary = {"operation_id": operation.pk, "status": operation.status}
+        self.stdout.write(encoding.dumps(summary) if json else f"{operation.pk} is {operation.status}")

@@ -1,4 +1,4 @@
-"""Follows an operation until it ends."""
+"""Follow an operation until it ends."""
 
 import sys
 from argparse import ArgumentParser
@@ -11,7 +11,7 @@ from operations.models import Operation
 
 
 class Command(BaseCommand):
-    help = "Follows an operation until it ends; exit 0 completed, 1 failed, 3 cancelled. Ctrl-C leaves it running."
+    help = "Follow an operation until it ends; exit 0 completed, 1 failed, 3 cancelled. Ctrl-C leaves it running."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("operation_id", metavar="ID")

@@ -1,4 +1,4 @@
-"""Lists operations, newest first."""
+"""List operations, newest first."""
 
 import json as encoding
 from argparse import ArgumentParser, ArgumentTypeError
@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from rest_framework.renderers import JSONRenderer
 
-from operations.api.serializers import OperationSerializer, operations
+from operations.api.serializers import OperationSerializer, operations_for_serializer
 from operations.states import Status
 
 COLUMNS = "{:<18} {:<14} {:<12} {:>4}  {:<20} {}"
@@ -20,15 +20,19 @@ def positive(text: str) -> int:
 
 
 class Command(BaseCommand):
-    help = "Lists operations, newest first."
+    help = "List operations, newest first."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--status", type=str.upper, choices=[status.value for status in Status])
-        parser.add_argument("--limit", type=positive, default=50, help="at most so many (%(default)s)")
-        parser.add_argument("--json", action="store_true", help="whole operations, as the API shows them")
+        parser.add_argument(
+            "--limit", type=positive, default=50, help="maximum number of operations (%(default)s)"
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="print complete operations in the format of the API"
+        )
 
     def handle(self, *args: Any, status: str | None, limit: int, json: bool, **options: Any) -> None:
-        rows = operations().order_by("-created_at", "-operation_id")
+        rows = operations_for_serializer().order_by("-created_at", "-operation_id")
         if status:
             rows = rows.filter(status=status)
         if json:

@@ -1,4 +1,4 @@
-"""Sends operations to workers, for ever. Any number may run."""
+"""Run a dispatcher until it is stopped. Any number may run."""
 
 import asyncio
 import signal
@@ -21,43 +21,41 @@ STOP_LOOK_S = 0.1
 
 
 def disconnect() -> None:
-    """`connection` means the calling thread's own: it is looked up here, not where the call is made."""
+    """Close the connection of the thread that runs this: `connection` is thread-local."""
     connection.close()
 
 
 class Command(BaseCommand):
-    help = "Sends operations to workers: at once when one is submitted or a worker becomes free, and every few seconds anyway."
-    requires_system_checks = []  # they load every view
+    help = "Assign operations to workers: immediately when one is submitted or a worker becomes free, and every few seconds."
+    requires_system_checks = []  # they would load every view
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--interval", type=float, default=2.0, help="seconds between rounds that nothing woke"
-        )
+        parser.add_argument("--interval", type=float, default=2.0, help="maximum seconds between two rounds")
 
     def handle(self, *args: Any, interval: float, **options: Any) -> None:
-        # Handlers belong to the main thread; the loop runs in another.
-        asked = threading.Event()
+        # Signal handlers must be set in the main thread; the loop runs in another.
+        stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: asked.set())
-        async_to_sync(self.run)(interval, asked)
+            signal.signal(number, lambda *_: stop.set())
+        async_to_sync(self.run)(interval, stop)
 
-    async def run(self, interval: float, asked: threading.Event) -> None:
+    async def run(self, interval: float, stop: threading.Event) -> None:
         log.info("dispatching")
         async with Dispatcher() as dispatcher:
-            stopped = asyncio.create_task(self._stopped(asked))
+            stopped = asyncio.create_task(self._wait_for(stop))
             while not stopped.done():
-                work = asyncio.create_task(self._until_failure(dispatcher, interval))
+                work = asyncio.create_task(self._run_rounds(dispatcher, interval))
                 await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
         await db(disconnect)
 
-    async def _stopped(self, asked: threading.Event) -> None:
-        while not asked.is_set():
+    async def _wait_for(self, stop: threading.Event) -> None:
+        while not stop.is_set():
             await asyncio.sleep(STOP_LOOK_S)
 
-    async def _until_failure(self, dispatcher: Dispatcher, interval: float) -> None:
-        """Rounds, until the database fails: it may be away for an hour, and all that counts stands in it."""
+    async def _run_rounds(self, dispatcher: Dispatcher, interval: float) -> None:
+        """Run rounds until the database fails. The caller retries: all state is in the database, which may be away for long."""
         try:
             async with Listener() as listener:
                 while True:

@@ -1,4 +1,4 @@
-"""Submits an operation of a strategy file."""
+"""Submit an operation for a strategy file."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -8,11 +8,11 @@ from django.core.management.base import CommandError
 
 from access.problems import Problem
 from operations.kind import all_kinds, find_kind
-from operations.management.submitting import SubmittingCommand, refused
+from operations.management.submitting import SubmittingCommand, command_error
 
 
 class Command(SubmittingCommand):
-    help = "Submit an operation of a strategy file."
+    help = "Submit an operation for a strategy file."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         kinds = [kind for kind in all_kinds() if kind.is_submitted_by_command]
@@ -28,8 +28,8 @@ class Command(SubmittingCommand):
         super().add_arguments(parser)
 
     def handle(self, *args: Any, kind: str, strategy: Path, wait: bool, json: bool, **options: Any) -> None:
-        submitted = find_kind(kind)
-        assert submitted is not None, "the parser accepts only registered kinds"
+        found_kind = find_kind(kind)
+        assert found_kind is not None, "the parser accepts only registered kinds"
         try:
             text = strategy.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -40,7 +40,7 @@ class Command(SubmittingCommand):
             **{name: options[name] for name in ("start_date", "end_date") if options[name]},
         }
         try:
-            request = submitted.request_from_options({**options, "common": common})
-            self.submit(submitted.build(request), wait=wait, json=json)
+            request = found_kind.request_from_options({**options, "common": common})
+            self.submit(found_kind.build(request), wait=wait, json=json)
         except Problem as problem:
-            raise refused(problem) from problem
+            raise command_error(problem) from problem

@@ -1,4 +1,4 @@
-"""Stores a file and submits its import."""
+"""Store a file and submit its import."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -7,17 +7,17 @@ from typing import IO, Any
 
 from django.core.management.base import CommandError
 
-from access.problems import Problem, checked
+from access.problems import Problem, validate
 from operations import artifacts
 from operations.kinds.data_import.kind import build
 from operations.kinds.data_import.request import ImportRequest
-from operations.management.submitting import SubmittingCommand, refused
+from operations.management.submitting import SubmittingCommand, command_error
 
 CHUNK = 1024 * 1024
 
 
 class Command(SubmittingCommand):
-    help = "Stores a file of bars (CSV or Parquet) and submits its import; a worker checks it."
+    help = "Store a file of bars (CSV or Parquet) and submit its import; a worker validates it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
@@ -26,7 +26,7 @@ class Command(SubmittingCommand):
         parser.add_argument(
             "--adjust", action="store_true", help="apply the adjusted close to open, high, low and close"
         )
-        parser.add_argument("--timezone", help="of the file's times; default UTC")
+        parser.add_argument("--timezone", help="time zone of the file's timestamps (default: UTC)")
         super().add_arguments(parser)
 
     def handle(self, *args: Any, file: Path, wait: bool, json: bool, **options: Any) -> None:
@@ -34,16 +34,16 @@ class Command(SubmittingCommand):
             name: options[name] for name in ("symbol", "timeframe", "adjust", "timezone") if options[name]
         }
         try:
-            import_request = checked(ImportRequest, fields)
+            import_request = validate(ImportRequest, fields)
             with file.open("rb") as source:
                 stored = artifacts.put(chunks(source))
             self.submit(build(import_request, stored, file.name), wait=wait, json=json)
         except artifacts.NoSpace as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise CommandError(f"{file} cannot be read: {error}") from error
+            raise CommandError(f"Could not read {file}: {error}") from error
         except Problem as problem:
-            raise refused(problem) from problem
+            raise command_error(problem) from problem
 
 
 def chunks(source: IO[bytes]) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 import pytest
 
 from operations.models import Attempt, Operation
-from operations.recovery import Action, Judgement, Says, judge
+from operations.reconciliation import Action, ReportedState, Resolution, resolve
 from operations.states import Status
 from worker_agent.protocol import RunningOperation
 
@@ -27,7 +27,7 @@ COLUMNS = {
     "runs something else": (THEIRS, frozenset()),
 }
 CELLS = [
-    pytest.param(status, same, column, Judgement(*wanted), id=f"{status}-{same}-{column}")
+    pytest.param(status, same, column, Resolution(*wanted), id=f"{status}-{same}-{column}")
     for (status, same), row in TABLE.items()
     for column, wanted in zip(COLUMNS, row, strict=True)
 ]
@@ -39,19 +39,21 @@ def ours(status: Status) -> Attempt:
 
 
 @pytest.mark.parametrize(("status", "same", "column", "wanted"), CELLS)
-def test_a_cell_of_the_table(status: Status, same: bool, column: str, wanted: Judgement) -> None:
+def test_a_cell_of_the_table(status: Status, same: bool, column: str, wanted: Resolution) -> None:
     """lessons W11, W13, W32"""
     runs, finished = COLUMNS[column]
-    assert judge(ours(status), Says(runs, finished, "now" if same else "restarted")) == wanted
+    assert resolve(ours(status), ReportedState(runs, finished, "now" if same else "restarted")) == wanted
 
 
 @pytest.mark.parametrize(("runs", "stop"), [(None, False), (THEIRS, True)])
 def test_a_worker_of_which_we_want_nothing_is_told_to_stop_what_it_runs(
     runs: RunningOperation | None, stop: bool
 ) -> None:
-    assert judge(None, Says(runs, frozenset(), "now")) == Judgement(LEAVE, stop)
+    assert resolve(None, ReportedState(runs, frozenset(), "now")) == Resolution(LEAVE, stop)
 
 
 def test_an_older_attempt_of_our_operation_is_something_else() -> None:
     """lesson W9: the fence is the operation and its attempt, not the operation alone"""
-    assert judge(ours(Status.RUNNING), Says(OLD_ATTEMPT, frozenset(), "now")) == Judgement(ASK, stop=True)
+    assert resolve(ours(Status.RUNNING), ReportedState(OLD_ATTEMPT, frozenset(), "now")) == Resolution(
+        ASK, stop=True
+    )

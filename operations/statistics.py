@@ -1,7 +1,7 @@
-"""What the queue and the attempts come to in numbers, from the rows alone.
+"""Queue and attempt metrics, computed from database rows.
 
-A counter in a process would be one of several. Histograms count every attempt there ever was, and yet read each
-row once: what has settled is kept as a sum in this process, and only what came since is read again.
+Counters in a process would cover only that process. Histograms include every attempt ever made, but read each row only
+once: this process keeps the sums of settled rows and reads only newer ones again.
 """
 
 from dataclasses import dataclass, field
@@ -17,20 +17,20 @@ from operations.models import Event, Operation
 from operations.states import Status
 
 SETTLED_AFTER_S = 120.0
-"""No transaction of ours is open for so long: rows with an older moment are all committed."""
+"""None of our transactions is open this long, so all rows with an older timestamp are committed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueueLength:
     operation_type: str
     ready: bool
-    """Nothing is missing but a worker; the others wait for operations before them, or for their backoff."""
+    """They wait only for a worker; the others wait for other operations or for their backoff."""
     operations: int
     longest_s: float
 
 
-def queue() -> list[Waiting]:
-    """How many wait, and how long the first of them has been in that queue."""
+def queue_lengths() -> list[QueueLength]:
+    """Return how many operations are waiting, and how long the first of them has been."""
     queued = Event.objects.filter(operation=OuterRef("pk"), to_status=Status.PENDING).order_by()
     awaited = Operation.objects.filter(followers=OuterRef("pk")).order_by()
     since = Greatest(
@@ -48,7 +48,7 @@ def queue() -> list[Waiting]:
         .annotate(number=Count("*"), longest=Now() - Min("since"))
     )
     return [
-        Waiting(
+        QueueLength(
             row["operation_type"], row["is_ready"], row["number"], max(0.0, row["longest"].total_seconds())
         )
         for row in rows
@@ -56,7 +56,7 @@ def queue() -> list[Waiting]:
 
 
 def refused_reports() -> dict[str, int]:
-    """Reason -> how many; the reason is the first word of the event's (`reports.Refusal`)."""
+    """Return reason -> count; the reason is the first word of the event's (`reports.RefusalReason`)."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT split_part(reason, ':', 1), count(*) FROM operations_event"
@@ -67,7 +67,7 @@ def refused_reports() -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """`buckets[i]` counts values below `bounds[i]`, the last one those above all of them."""
+    """`buckets[i]` counts the values below `bounds[i]`, the last bucket those above all bounds."""
 
     buckets: list[int]
     total_s: float
@@ -78,11 +78,11 @@ class Distribution:
 
 _READ = """
     WITH edge AS (
-        -- Never back, should the clock go back: what is summed once is not summed again.
+        -- Never move back if the clock does, so that no row is summed twice.
         SELECT GREATEST(statement_timestamp() - make_interval(secs => %s), %s) AS moment
     )
-    SELECT edge.moment, found.moment < edge.moment, labels, width_bucket(seconds, %s), count(*), sum(seconds)
-    FROM edge LEFT JOIN (/* rows */) AS found(moment, seconds, labels) ON true
+    SELECT edge.moment, event.moment < edge.moment, labels, width_bucket(seconds, %s), count(*), sum(seconds)
+    FROM edge LEFT JOIN (/* rows */) AS event(moment, seconds, labels) ON true
     GROUP BY 1, 2, 3, 4
 """
 Sums = dict[tuple[str, ...], Distribution]
@@ -90,13 +90,13 @@ Sums = dict[tuple[str, ...], Distribution]
 
 @dataclass(slots=True)
 class Histogram:
-    """Of the seconds that `rows` gives beside a moment and labels, for every row there ever was."""
+    """Histogram of the seconds that `rows` returns with a timestamp and labels, over all rows ever stored."""
 
     rows: str
-    """SELECT moment, seconds, ARRAY[labels] of all rows whose moment is not before %s."""
+    """SELECT moment, seconds, ARRAY[labels] of all rows with a moment at or after %s."""
     bounds: tuple[float, ...]
     _settled: tuple[str | datetime, Sums] = field(default=("-infinity", {}))
-    """Up to which moment everything is summed. Replaced as a whole, so that threads need no lock."""
+    """The moment up to which everything is summed, and the sums. Replaced as a whole, so threads need no lock."""
 
     def read(self) -> Sums:
         since, settled = self._settled
@@ -105,13 +105,13 @@ class Histogram:
                 _READ.replace("/* rows */", self.rows),
                 [SETTLED_AFTER_S, since, [float(bound) for bound in self.bounds], since],
             )
-            found = cursor.fetchall()
-        edge = found[0][0]
-        kept = self._added(settled, [row for row in found if row[1]])
-        self._settled = (edge, kept)
-        return self._added(kept, [row for row in found if row[1] is False])
+            rows = cursor.fetchall()
+        edge = rows[0][0]
+        settled = self._add(settled, [row for row in rows if row[1]])
+        self._settled = (edge, settled)
+        return self._add(settled, [row for row in rows if row[1] is False])
 
-    def _added(self, sums: Sums, rows: list[tuple[Any, ...]]) -> Sums:
+    def _add(self, sums: Sums, rows: list[tuple[Any, ...]]) -> Sums:
         result = dict(sums)
         for _, _, labels, bucket, number, seconds in rows:
             before = result.get(tuple(labels))
@@ -122,7 +122,7 @@ class Histogram:
 
 
 def attempt_durations() -> Histogram:
-    """By operation type and outcome: from the worker's acceptance (else its claim) to the end."""
+    """Return the time from a worker's acceptance (or else its claim) to the end, by operation type and outcome."""
     rows = """
         SELECT a.ended_at, EXTRACT(epoch FROM a.ended_at - COALESCE(a.started_at, a.claimed_at))::float8,
                ARRAY[o.operation_type, a.outcome]
@@ -133,7 +133,7 @@ def attempt_durations() -> Histogram:
 
 
 def dispatch_durations() -> Histogram:
-    """By operation type: from the claim of a worker to its acceptance."""
+    """Return the time from the claim of a worker to its acceptance, by operation type."""
     rows = """
         SELECT a.started_at, EXTRACT(epoch FROM a.started_at - a.claimed_at)::float8, ARRAY[o.operation_type]
         FROM operations_attempt AS a JOIN operations_operation AS o USING (operation_id)
@@ -143,7 +143,7 @@ def dispatch_durations() -> Histogram:
 
 
 def start_delays() -> Histogram:
-    """By operation type: from the submission to the first start, without those that were to wait for others."""
+    """Return the time from submission to the first start, by operation type, without operations that wait for others."""
     rows = """
         SELECT a.started_at, EXTRACT(epoch FROM a.started_at - o.created_at)::float8, ARRAY[o.operation_type]
         FROM operations_attempt AS a JOIN operations_operation AS o USING (operation_id)

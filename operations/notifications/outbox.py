@@ -1,4 +1,4 @@
-"""Notes what subscribers are to be told, in the transaction of what happened. Nothing is sent here."""
+"""Stores deliveries for subscribers in the transaction of the change they report. Nothing is sent here."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +13,8 @@ from operations.states import Status
 KINDS = {Status.COMPLETED.value: Kind.COMPLETED, Status.FAILED.value: Kind.FAILED}
 
 
-def status_changed(operation: Operation, event: Event) -> None:
-    """`operation` is as its row is after the event."""
+def queue_status_change(operation: Operation, event: Event) -> None:
+    """Queue deliveries about the event. `operation` has the state after it."""
     kind = KINDS.get(event.to_status)
     if kind is None:
         return
@@ -26,34 +26,39 @@ def status_changed(operation: Operation, event: Event) -> None:
         "worker_id": operation.worker_id,
         "attempt": operation.attempt,
         "error": error if operation.error_class else None,
-        "url": page_of(f"operations/{operation.pk}"),
+        "url": page_url(f"operations/{operation.pk}"),
     }
-    _note(kind, f"event:{event.pk}", data, operation.operation_type)
+    _queue(kind, f"event:{event.pk}", data, operation.operation_type)
 
 
-def worker_lost(worker_id: str, instance_id: str, reason: str, operation: Operation | None = None) -> None:
-    """Once for each incarnation, whether it was working or not."""
+def queue_worker_lost(
+    worker_id: str, instance_id: str, reason: str, operation: Operation | None = None
+) -> None:
+    """Queue deliveries about a lost worker, once per incarnation, whether it was working or not."""
     data = {
         "worker_id": worker_id,
         "instance_id": instance_id,
         "reason": reason,
         "operation_id": operation.pk if operation else None,
-        "url": page_of(f"workers/{worker_id}"),
+        "url": page_url(f"workers/{worker_id}"),
     }
     key = f"worker:{worker_id}:{instance_id}"
-    _note(Kind.WORKER_LOST, key, data, operation.operation_type if operation else "")
+    _queue(Kind.WORKER_LOST, key, data, operation.operation_type if operation else "")
 
 
-def page_of(path: str) -> str:
+def page_url(path: str) -> str:
     return f"{settings.PUBLIC_URL}/dashboard/{path}"
 
 
-def _note(kind: Kind, key: str, data: dict[str, Any], operation_type: str) -> None:
-    wanted = Subscription.objects.filter(
+def _queue(kind: Kind, key: str, data: dict[str, Any], operation_type: str) -> None:
+    subscriptions = Subscription.objects.filter(
         Q(operation_type="") | Q(operation_type=operation_type), active=True, kinds__contains=[kind.value]
     )
     payload = {"type": kind.value, "timestamp": datetime.now(UTC).isoformat(), "data": data}
     Delivery.objects.bulk_create(
-        [Delivery(subscription=one, kind=kind, key=key, payload=payload) for one in wanted],
+        [
+            Delivery(subscription=subscription, kind=kind, key=key, payload=payload)
+            for subscription in subscriptions
+        ],
         ignore_conflicts=True,
     )

@@ -1,0 +1,199 @@
+"""The only writer of attempts: an attempt is one try of an operation on one worker.
+
+`operation.attempt` is the fence: a change to an attempt counts only while its number is the operation's newest one and
+the attempt has not ended. The rules of `lifecycle` for locks and events apply here as well.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from operations.actors import Actor
+from operations.backoff import full_jitter_s
+from operations.lifecycle import MAX_REASON, WrongState, fail, lock, move
+from operations.models import Attempt, Operation
+from operations.models.attempt import AttemptOutcome
+from operations.notifications import outbox
+from operations.states import Status
+from registry import dispatch_channel
+from registry.models import Worker, WorkerStatus
+from worker_agent.protocol import ErrorClass, OperationError
+
+MAX_BACKOFF_S = 600.0
+ASK_AGAIN_S = 2.0
+"""The worker is contacted again after an unknown outcome, or while a cancellation has not taken effect."""
+
+
+def push_lease() -> timedelta:
+    """Return how long a dispatcher that took an attempt may handle it before another one may take it."""
+    return timedelta(seconds=3 * settings.HEALTH_TIMEOUT_S)
+
+
+def begin(
+    operation: Operation, worker: Worker, actor: Actor, *, push: bool, resumed_from: int | None = None
+) -> Attempt:
+    """Claim `worker` for the PENDING operation. Both rows are locked by the caller.
+
+    With `push` the caller sends the start itself, now; otherwise the next dispatcher does.
+    """
+    number = operation.attempt + 1
+    attempt = Attempt.objects.create(
+        operation=operation,
+        number=number,
+        worker_id=worker.worker_id,
+        instance_id=worker.instance_id,
+        endpoint_url=worker.endpoint_url,
+        resumed_from_step=resumed_from,
+        pushed_at=Now() if push else None,
+        contact_after=Now() + push_lease() if push else Now(),
+    )
+    Worker.objects.filter(pk=worker.pk).update(status=WorkerStatus.BUSY, last_selected_at=Now())
+    move(
+        operation,
+        Status.DISPATCHING,
+        actor,
+        f"claimed worker {worker.worker_id}",
+        attempt=number,
+        worker_id=worker.worker_id,
+        waiting_reason="",
+        not_before=None,
+        progress={},
+        progress_updated_at=None,
+        progress_asked_at=None,
+    )
+    if not push:
+        dispatch_channel.notify_dispatchers()
+    return attempt
+
+
+def current(operation: Operation, number: int) -> Attempt | None:
+    """Return the attempt if it is the operation's fence and has not ended."""
+    if number != operation.attempt:
+        return None
+    return operation.attempts.filter(number=number, ended_at__isnull=True).first()
+
+
+def end(attempt: Attempt, outcome: AttemptOutcome, error: str = "", **changes: Any) -> None:
+    """End the attempt and free its worker. Raises WrongState if it has ended."""
+    ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
+        ended_at=Now(), outcome=outcome, error=error[:MAX_REASON], contact_after=None, **changes
+    )
+    if ended != 1:
+        raise WrongState(f"Attempt {attempt.number} has already ended.")
+    Worker.objects.filter(
+        pk=attempt.worker_id, instance_id=attempt.instance_id, status=WorkerStatus.BUSY
+    ).update(status=WorkerStatus.AVAILABLE)
+
+
+@transaction.atomic
+def accept(operation_id: str, number: int, actor: Actor, reason: str = "accepted by the worker") -> bool:
+    """Record that the worker has it: DISPATCHING -> RUNNING. Return False if it is superseded or being cancelled."""
+    operation = lock(operation_id)
+    attempt = current(operation, number)
+    if attempt is None:
+        return False
+    needs_cancel = operation.status == Status.CANCELLING
+    Attempt.objects.filter(pk=attempt.pk).update(
+        started_at=attempt.started_at or Now(), contact_after=Now() if needs_cancel else None
+    )
+    if operation.status != Status.DISPATCHING:
+        dispatch_channel.notify_dispatchers()
+        return operation.status == Status.RUNNING
+    move(operation, Status.RUNNING, actor, reason, started_at=operation.started_at or Now())
+    return True
+
+
+def schedule_contact(attempts: QuerySet[Attempt], after_s: float = 0.0) -> int:
+    """Make a dispatcher contact the workers of these attempts; return how many of them are active."""
+    moment = Now() + timedelta(seconds=after_s)
+    due = attempts.filter(ended_at__isnull=True).update(contact_after=moment)
+    if due and not after_s:
+        dispatch_channel.notify_dispatchers()
+    return due
+
+
+def adopt(attempt: Attempt, instance_id: str, endpoint_url: str) -> None:
+    """Assign the attempt to the worker's current incarnation, which is contacted from now on."""
+    if (attempt.instance_id, attempt.endpoint_url) != (instance_id, endpoint_url):
+        Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
+            instance_id=instance_id, endpoint_url=endpoint_url
+        )
+
+
+@transaction.atomic
+def fail_invalid(operation_id: str, number: int, actor: Actor, message: str) -> bool:
+    """Fail an operation whose parameters the worker rejected; no other worker is tried. Return False if superseded."""
+    operation = lock(operation_id)
+    attempt = current(operation, number)
+    if attempt is None:
+        return False
+    end(attempt, AttemptOutcome.FAILED, message)
+    if operation.status == Status.CANCELLING:
+        move(operation, Status.CANCELLED, actor, f"cancelled; {message}")
+    else:
+        fail(operation, OperationError(error_class=ErrorClass.INVALID, message=message), actor)
+    return True
+
+
+@transaction.atomic
+def reject(operation_id: str, number: int, actor: Actor, reason: str, pause_s: float = 0.0) -> bool:
+    """Requeue an operation that the worker certainly does not have; the attempt does not count. False if superseded."""
+    operation = lock(operation_id)
+    attempt = current(operation, number)
+    if attempt is None or operation.status not in (Status.DISPATCHING, Status.CANCELLING):
+        return False
+    end(attempt, AttemptOutcome.REJECTED, reason)
+    if operation.status == Status.CANCELLING:
+        move(operation, Status.CANCELLED, actor, f"cancelled; {reason}")
+    else:
+        move(operation, Status.PENDING, actor, reason, not_before=Now() + timedelta(seconds=pause_s))
+    return True
+
+
+def interrupt(
+    operation: Operation, attempt: Attempt, outcome: AttemptOutcome, actor: Actor, reason: str, **changes: Any
+) -> None:
+    """End an attempt that the infrastructure ended (`lost` or `interrupted`); requeue while attempts are left.
+
+    `operation` is locked. A cancellation wins over the requeue.
+    """
+    end(attempt, outcome, reason, **changes)
+    if outcome is AttemptOutcome.LOST:
+        outbox.queue_worker_lost(attempt.worker_id, attempt.instance_id, reason, operation)
+    if operation.status == Status.CANCELLING:
+        move(operation, Status.CANCELLED, actor, f"cancelled; {reason}")
+        return
+    made = count_made(operation)
+    if made < operation.max_attempts:
+        pause = full_jitter_s(made, settings.RETRY_BACKOFF_S, MAX_BACKOFF_S)
+        reason = f"{reason}; attempt {made} of {operation.max_attempts}, retrying in about {pause:.0f} s"
+        move(
+            operation, Status.PENDING, actor, reason, resume=True, not_before=Now() + timedelta(seconds=pause)
+        )
+        return
+    message = f"The worker was lost {made} times; last reason: {reason}."
+    fail(operation, OperationError(error_class=ErrorClass.LOST, message=message), actor, reason)
+
+
+def count_made(operation: Operation) -> int:
+    """Count the attempts since the last retry by a person, without those that a worker never took."""
+    return (
+        operation.attempts.filter(number__gt=operation.attempts_from)
+        .exclude(outcome=AttemptOutcome.REJECTED)
+        .count()
+    )
+
+
+@transaction.atomic
+def mark_lost(operation_id: str, number: int, actor: Actor, reason: str) -> bool:
+    """End an attempt whose worker is gone or no longer knows it. Return False if the attempt has ended meanwhile."""
+    operation = lock(operation_id)
+    attempt = current(operation, number)
+    if attempt is None:
+        return False
+    interrupt(operation, attempt, AttemptOutcome.LOST, actor, reason)
+    return True

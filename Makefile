@@ -60,6 +60,8 @@ check: setup
 	step() { echo "== $$*"; "$$@" || failed=1; }; \
 	step $(BIN)/ruff check .; \
 	step $(BIN)/ruff format --check .; \
+	step $(BIN)/djangofmt --check templates operations ktrdr_site; \
+	step $(BIN)/djangofmt check templates operations ktrdr_site; \
 	step $(BIN)/mypy; \
 	step $(BIN)/lint-imports --no-logo; \
 	export KTRDR_DATA_DIR="$$PWD/$(VENV)/check-data"; mkdir -p "$$KTRDR_DATA_DIR"; \

@@ -1,4 +1,4 @@
-"""A subscription as people fill it in, on the page and in the admin."""
+"""The form of a subscription, for its page and the admin."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic on
     kinds = forms.MultipleChoiceField(
         choices=ON_CHOICE,
         widget=forms.CheckboxSelectMultiple,
-        label="When",
-        error_messages={"required": "Choose when."},
+        label="Events",
+        error_messages={"required": "Select at least one event."},
     )
 
     class Meta:
@@ -34,12 +34,12 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic on
             except BadAddress as error:
                 self.add_error("target", str(error))
         elif channel == Subscription.Channel.EMAIL and target:
-            self._check_mail(target)
+            self._validate_email(target)
         return cleaned
 
-    def _check_mail(self, target: str) -> None:
+    def _validate_email(self, target: str) -> None:
         if not settings.EMAIL_CONFIGURED:
-            self.add_error("channel", "No mail server is set up here: set KTRDR_EMAIL_URL.")
+            self.add_error("channel", "No mail server is configured: set KTRDR_EMAIL_URL.")
         try:
             validate_email(target)
         except ValidationError:

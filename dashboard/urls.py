@@ -24,7 +24,7 @@ app_name = "dashboard"
 
 
 class IdentifierConverter(StringConverter):
-    """Ids, symbols and file names as the wire protocol allows them; nothing else reaches a view."""
+    """Ids, symbols and file names, as the wire protocol allows them."""
 
     regex = r"[A-Za-z0-9^][A-Za-z0-9^=_.:-]{0,127}"
 

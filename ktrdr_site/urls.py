@@ -6,8 +6,8 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from dashboard.views.tokens import create_token, revoke_token, tokens
 from ktrdr_site.accounts.sign_in import SignIn
-from ktrdr_site.accounts.token_pages import create_token, revoke_token, tokens
 from ktrdr_site.observability import monitoring
 
 api: list[URLPattern | URLResolver] = [

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ResultUnusable(Exception):
-    """A worker reported success, but the backend cannot use the result; the message says why."""
+    """A worker reported success, but the backend cannot use the result. The message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The rooms in the Django admin; imported by its autodiscovery."""
+"""Admin classes of all apps; imported by the admin's autodiscovery."""
 
 from dashboard.admin import operations, workers
 

@@ -1,4 +1,4 @@
-"""Operations in the admin: to be found, read, cancelled and run again. Nothing here writes a status by itself."""
+"""Operations in the admin: search, read, cancel and retry. Status changes go through the API."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from django.http import HttpRequest
 from access.actors import Actor
 from dashboard.admin.workers import ReadOnlyAdmin
 from dashboard.subscription_form import SubscriptionForm
-from dashboard.views.actions import OPERATION_ACTS, act_on_operation
+from dashboard.views.actions import act_on_operation, success_message
 from operations.models import Artifact, Attempt, Delivery, Event, MarketData, Operation, Subscription
 from operations.notifications import subscriptions
 
 
 class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
-    """Rows of an operation, as the system wrote them."""
+    """Read-only rows of an operation."""
 
     extra = 0
     can_delete = False
@@ -60,20 +60,21 @@ class OperationAdmin(ReadOnlyAdmin):
 
     actions = ("cancel_chosen", "retry_chosen")
 
-    @admin.action(description="Cancel the chosen operations")
-    def cancel_chosen(self, request: HttpRequest, chosen: QuerySet[Operation]) -> None:
-        self._act(request, chosen, "cancel")
+    @admin.action(description="Cancel the selected operations")
+    def cancel_chosen(self, request: HttpRequest, selected: QuerySet[Operation]) -> None:
+        self._act(request, selected, "cancel")
 
-    @admin.action(description="Retry the chosen operations")
-    def retry_chosen(self, request: HttpRequest, chosen: QuerySet[Operation]) -> None:
-        self._act(request, chosen, "retry")
+    @admin.action(description="Retry the selected operations")
+    def retry_chosen(self, request: HttpRequest, selected: QuerySet[Operation]) -> None:
+        self._act(request, selected, "retry")
 
-    def _act(self, request: HttpRequest, chosen: QuerySet[Operation], act: str) -> None:
-        """As the pages do it: through the API, so that its rules hold here too."""
-        for operation_id in chosen.values_list("pk", flat=True):
-            answer = act_on_operation(request, operation_id, act)
-            text = f"{operation_id}: {OPERATION_ACTS[act][2] if answer.is_good else answer.detail}"
-            self.message_user(request, text, messages.SUCCESS if answer.is_good else messages.WARNING)
+    def _act(self, request: HttpRequest, selected: QuerySet[Operation], act: str) -> None:
+        """Act through the API, as the pages do, so that the same rules apply."""
+        for operation_id in selected.values_list("pk", flat=True):
+            response = act_on_operation(request, operation_id, act)
+            message = success_message(act, response) if response.is_success else response.detail
+            level = messages.SUCCESS if response.is_success else messages.WARNING
+            self.message_user(request, f"{operation_id}: {message}", level)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Operation]:
         rows = super().get_queryset(request)
@@ -116,7 +117,7 @@ class MarketDataAdmin(ReadOnlyAdmin):
 
 @admin.register(Subscription)
 class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
-    """The same form as the page's. The secret of a webhook is shown there alone ("New secret")."""
+    """Uses the form of the page. Only the page shows a webhook's secret ("New secret")."""
 
     form = SubscriptionForm
     fields = ("name", "channel", "target", "kinds", "operation_type", "active")

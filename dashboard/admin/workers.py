@@ -1,4 +1,4 @@
-"""Workers as the registry knows them. People change one thing here: whether a worker gets new work."""
+"""The registry in the admin, read-only."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -9,7 +9,7 @@ from registry.models import Capability, EnrolmentToken, Sweep, Worker
 
 
 class ReadOnly:
-    """Rows that only the system writes are looked at, never added, changed or deleted by hand."""
+    """For rows that only the system writes: no adding, changing or deleting by hand."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Two to ten operations side by side: what differs first, then metrics with the best marked, then curves."""
+"""Comparison of two to ten operations: different parameters, metrics with the best marked, curves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from operations.presentation.subject import strategy_name
 from workers.strategy.document import read_document
 from workers.strategy.errors import StrategyError
 
-MOST = 10
+MAX_OPERATIONS = 10
 STRATEGY = "strategy_yaml"
 
 
@@ -34,16 +34,16 @@ class Comparison:
 
 
 def load(ids: list[str]) -> list[Operation]:
-    """Those that exist, in the order asked for."""
-    wanted = list(dict.fromkeys(ids))[:MOST]
-    found = Operation.objects.in_bulk(wanted)
-    return describe(found[pk] for pk in wanted if pk in found)
+    """Load the operations that exist, in the order of `ids`."""
+    unique = list(dict.fromkeys(ids))[:MAX_OPERATIONS]
+    operations = Operation.objects.in_bulk(unique)
+    return describe(operations[pk] for pk in unique if pk in operations)
 
 
 def compare(operations: list[Operation]) -> Comparison:
     parameters = _rows([operation.parameters for operation in operations])
     parameters = [
-        one for row in parameters for one in (_strategy_rows(row) if row.name == STRATEGY else [row])
+        part for row in parameters for part in (_strategy_rows(row) if row.name == STRATEGY else [row])
     ]
     different = [row for row in parameters if len({repr(value) for value in row.values}) > 1]
     return Comparison(
@@ -61,7 +61,7 @@ def _rows(mappings: list[dict[str, Any]]) -> list[Row]:
 
 
 def _strategy_rows(row: Row) -> list[Row]:
-    """The files' values one a row, as `strategy.training.epochs`; their name alone where they are all the same."""
+    """Return a row per value of the files, like `strategy.training.epochs`; only their name if all are the same."""
     if all(value == row.values[0] for value in row.values):
         return [Row("strategy", [strategy_name(text) for text in row.values])]
     return _rows([_values_of(text) if isinstance(text, str) else {} for text in row.values])
@@ -69,7 +69,7 @@ def _strategy_rows(row: Row) -> list[Row]:
 
 @lru_cache(maxsize=128)
 def _values_of(text: str) -> dict[str, Any]:
-    """Kept, since reading a file takes some milliseconds and the same few are compared again and again."""
+    """Cached: parsing takes some milliseconds, and the same few files are compared repeatedly."""
     try:
         return dict(_values("strategy", read_document(text).data))
     except StrategyError:

@@ -1,4 +1,4 @@
-"""Metrics of several operations as rows, in the order and units of their kinds, with the best value marked."""
+"""Metrics of several operations as rows, in the order and units of their kinds."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class ComparedMetric:
     title: str
     texts: list[str]
     best: frozenset[int]
-    """indices of the best value, several where they are equal"""
+    """indices of the best value, several if equal"""
 
 
 def compare_metrics(operations: list[Operation]) -> list[ComparedMetric]:
@@ -29,7 +29,7 @@ def compare_metrics(operations: list[Operation]) -> list[ComparedMetric]:
 
 
 def _numbers(operation: Operation) -> dict[str, float]:
-    """The numeric metrics by dotted name."""
+    """Return numeric metrics by dotted name."""
     flat: dict[str, float] = {}
     for name, value in ((operation.result or {}).get("metrics") or {}).items():
         if isinstance(value, dict):

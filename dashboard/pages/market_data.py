@@ -1,4 +1,4 @@
-"""What market data there is, how good it is, and whether anything still needs it."""
+"""Coverage and quality of market data."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from operations.models import MarketData
 class Coverage:
     data: MarketData
     start: float
-    """shares of the span of all data, for the bar"""
+    """as a share of the time span of all data"""
     end: float
+    """likewise"""
 
     @property
     def label(self) -> str:
@@ -28,14 +29,14 @@ class Span:
 
 
 def coverage(data: Iterable[MarketData]) -> Span:
-    """Each symbol's range as a part of the whole range that any of them covers."""
+    """Locate each series within the time span of all of them."""
     rows = list(data)
     if not rows:
         return Span([], None, None)
     begins, ends = min(row.start for row in rows), max(row.end for row in rows)
-    whole = max(ends - begins, timedelta(seconds=1))
+    length = max(ends - begins, timedelta(seconds=1))
     return Span(
-        [Coverage(row, (row.start - begins) / whole, (row.end - begins) / whole) for row in rows],
+        [Coverage(row, (row.start - begins) / length, (row.end - begins) / length) for row in rows],
         begins,
         ends,
     )
@@ -47,18 +48,18 @@ class Finding:
     value: Any
     is_trouble: bool
     is_check: bool
-    """a count that should be zero"""
+    """whether it is a count that should be zero"""
 
 
-# Counts that are worth a look when they are not zero.
-TROUBLES = {"gaps", "spikes", "missing", "zero_volume", "suspected_splits", "duplicates"}
+# Counts that should be zero.
+CHECKS = {"gaps", "spikes", "missing", "zero_volume", "suspected_splits", "duplicates"}
 
 
 def quality(data: MarketData) -> list[Finding]:
-    """The quality report's figures, one a line; lists are counted."""
-    found = []
+    """List the figures of the quality report; a list is shown as its length."""
+    findings = []
     for name, value in data.quality.items():
         figure = len(value) if isinstance(value, list) else value
-        is_check = name in TROUBLES
-        found.append(Finding(name, figure, is_check and bool(figure), is_check))
-    return found
+        is_check = name in CHECKS
+        findings.append(Finding(name, figure, is_check and bool(figure), is_check))
+    return findings

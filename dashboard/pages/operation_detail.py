@@ -1,4 +1,4 @@
-"""What the page of one operation shows: what may be done with it, why it failed, its log, metrics and files."""
+"""Data for the page of one operation: actions, failure, log, metrics and files."""
 
 import difflib
 import hashlib
@@ -17,39 +17,38 @@ LOG_PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button: `refusal` says why it cannot be pressed now, empty where it can."""
+    """A button; `refusal` is the reason why it is disabled, empty if it is enabled."""
 
     name: str
     refusal: str
 
 
 def actions(operation: Operation, not_permitted: str) -> dict[str, Action]:
-    """Those that make sense in its state, by name; a refused one is shown with its reason.
+    """Return the actions for the operation's status, by name.
 
-    `not_permitted` says why this person may do none of them, empty where they may.
+    `not_permitted` is the reason why this user may not act on operations, empty if they may.
     """
     if operation.is_final:
-        why_not_again = not_permitted or _why_not_again(operation)
+        refusal = not_permitted or _retry_refusal(operation)
         return {
-            "retry": Action("Retry", why_not_again),
-            "resume": Action("Resume", why_not_again or _why_not_resume(operation)),
+            "retry": Action("Retry", refusal),
+            "resume": Action("Resume", refusal or _resume_refusal(operation)),
         }
-    return {"cancel": Action("Cancel", not_permitted or _why_not_cancel(operation))}
+    return {"cancel": Action("Cancel", not_permitted or _cancel_refusal(operation))}
 
 
-def _why_not_cancel(operation: Operation) -> str:
+def _cancel_refusal(operation: Operation) -> str:
     if operation.status == Status.CANCELLING:
-        return "Cancelling was asked for already; the worker is being told."
+        return "Already cancelling."
     return ""
 
 
-def _why_not_again(operation: Operation) -> str:
-    is_done = operation.status == Status.COMPLETED
-    return "It has completed; clone it to run it again." if is_done else ""
+def _retry_refusal(operation: Operation) -> str:
+    return "Completed. Clone to run it again." if operation.status == Status.COMPLETED else ""
 
 
-def _why_not_resume(operation: Operation) -> str:
-    return "" if operation.checkpoints.exists() else "Resume is not possible: it left no checkpoint."
+def _resume_refusal(operation: Operation) -> str:
+    return "" if operation.checkpoints.exists() else "Cannot be resumed: no checkpoint was saved."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,43 +59,56 @@ class Failure:
 
 ADVICE = {
     ErrorClass.INVALID: (
-        "Its input cannot be used.",
-        "Clone it, change what the message names, and submit it again. Retrying it as it stands will fail alike.",
+        "The input is invalid.",
+        "Clone it, correct the input and submit it again. Retrying it unchanged will fail the same way.",
     ),
     ErrorClass.JOB: (
         "The job raised an error.",
-        "Read the last log lines and the traceback. Retry it if the cause was outside of it, else clone and change it.",
+        "See the last log lines and the traceback. Retry if the cause was external; otherwise clone and change it.",
     ),
     ErrorClass.OUT_OF_MEMORY: (
         "The worker ran out of memory.",
-        "Use fewer symbols, a shorter range or a smaller batch, or ask for a worker with more memory.",
+        "Use fewer symbols, a shorter range or a smaller batch, or require a worker with more memory.",
     ),
     ErrorClass.TIMEOUT: (
-        "It took longer than it was allowed.",
-        "Resume it from its newest checkpoint, or make the work smaller.",
+        "The time limit was exceeded.",
+        "Resume from the newest checkpoint, or reduce the amount of work.",
     ),
     ErrorClass.LOST: (
-        "Its worker was lost, and so were all the attempts it had.",
-        "Look at the workers page. Resume goes on from the newest checkpoint, retry starts afresh.",
+        "The worker was lost and no attempts remain.",
+        "Check the workers page. Resume continues from the newest checkpoint; retry starts from the beginning.",
     ),
 }
 
 
 def failure(operation: Operation) -> Failure | None:
+    """Summarize why the operation failed, with advice; None if it has not failed."""
     if operation.status != Status.FAILED:
         return None
     sentence, advice = ADVICE[ErrorClass(operation.error_class)]
     return Failure(operation.error_message.strip().split("\n")[0] or sentence, advice)
 
 
-def elapsed(operation: Operation) -> timedelta | None:
+def status_text(operation: Operation) -> str:
+    """Describe what an operation that has not ended is doing."""
+    match operation.status:
+        case Status.PENDING:
+            return operation.waiting_reason or "Queued."
+        case Status.CANCELLING:
+            return "Cancelling: waiting for the worker to stop the job."
+        case _:
+            return operation.progress.get("current_step") or "Starting"
+
+
+def elapsed_time(operation: Operation) -> timedelta | None:
+    """Return how long it ran or has been running; None before the start."""
     if operation.started_at is None:
         return None
     return (operation.completed_at or timezone.now()) - operation.started_at
 
 
 def version(operation: Operation) -> str:
-    """Changes whenever the live part of the page would; the ETag of that part."""
+    """Hash the state that the live part of the page shows, for its ETag."""
     state = (
         operation.status,
         operation.attempt,
@@ -112,14 +124,14 @@ def version(operation: Operation) -> str:
 class LogPage:
     lines: list[LogLine]
     cursor: int
-    """id of the newest line there is; what comes later is asked for with it"""
+    """id of the newest line; the next request continues after it"""
     is_cut: bool
-    """older lines exist that are not shown"""
+    """whether older lines were left out"""
 
 
 def log_page(operation: Operation, level: str, search: str, after: int | None) -> LogPage:
-    """The newest lines, or with `after` only what came since, filtered."""
-    lines = filtered_log(operation, level, search)
+    """Return the newest lines that match, or with `after` only the lines since then."""
+    lines = filter_log(operation, level, search)
     newest = operation.log_lines.aggregate(newest=Max("pk"))["newest"] or 0
     if after is not None:
         return LogPage(list(lines.filter(pk__gt=after, pk__lte=newest)[:LOG_PAGE]), newest, False)
@@ -127,7 +139,8 @@ def log_page(operation: Operation, level: str, search: str, after: int | None) -
     return LogPage(last[:LOG_PAGE][::-1], newest, len(last) > LOG_PAGE)
 
 
-def filtered_log(operation: Operation, level: str, search: str) -> QuerySet[LogLine]:
+def filter_log(operation: Operation, level: str, search: str) -> QuerySet[LogLine]:
+    """Select the lines of at least this level that contain `search`."""
     lines = LogLine.objects.filter(operation=operation).order_by("pk")
     if level == "warning":
         lines = lines.filter(level__in=["warning", "error"])
@@ -152,7 +165,7 @@ class Difference:
 
 
 def differences(before: str, after: str) -> list[Difference]:
-    """Line by line, with three lines around each change."""
+    """Diff two texts by line, with three lines of context."""
     kinds = {"+": "add", "-": "del", " ": "same"}
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3)
     return [

@@ -1,4 +1,4 @@
-"""The list of operations: tabs with counts, filters and order from the address, strips of recent runs."""
+"""Data for the list of operations: tabs with counts, filters and order from the query string."""
 
 from dataclasses import dataclass
 
@@ -31,58 +31,58 @@ class Tab:
 
 
 def tabs(query: QueryDict) -> list[Tab]:
-    """All, active, and one tab a status that has operations; counts are of everything, not of the filters."""
+    """Return the tabs All, Active and one per status in use. Counts ignore the other filters."""
     counts = dict(Operation.objects.order_by().values_list("status").annotate(number=Count("pk")))
     active = sum(counts.get(status, 0) for status in ACTIVE)
-    chosen = "active" if query.get("active") else query.get("status", "")
-    made = [Tab("All", sum(counts.values()), _without(query), not chosen)]
-    made.append(Tab("Active", active, _without(query, active="true"), chosen == "active"))
+    selected = "active" if query.get("active") else query.get("status", "")
+    tabs = [Tab("All", sum(counts.values()), _tab_query(query), not selected)]
+    tabs.append(Tab("Active", active, _tab_query(query, active="true"), selected == "active"))
     for status in (Status.PENDING, *sorted(FINAL, key=list(Status).index)):
-        if counts.get(status) or chosen == status:
-            made.append(
+        if counts.get(status) or selected == status:
+            tabs.append(
                 Tab(
-                    "Waiting" if status is Status.PENDING else status.capitalize(),
+                    status.capitalize(),
                     counts.get(status, 0),
-                    _without(query, status=status),
-                    chosen == status,
+                    _tab_query(query, status=status),
+                    selected == status,
                 )
             )
-    return made
+    return tabs
 
 
-def _without(query: QueryDict, **chosen: str) -> str:
-    """The query with another tab, back on its first page."""
+def _tab_query(query: QueryDict, **selected: str) -> str:
+    """Return the query string of another tab, starting at its first page."""
     changed = query.copy()
     for key in ("status", "active", "page"):
         changed.pop(key, None)
-    changed.update(chosen)
+    changed.update(selected)
     return changed.urlencode()
 
 
-def filtered(query: QueryDict) -> tuple[QuerySet[Operation], list[str]]:
-    """What the address asks for, and what of it cannot be understood (that part shows nothing)."""
-    found = Operation.objects.all()
+def filter_operations(query: QueryDict) -> tuple[QuerySet[Operation], list[str]]:
+    """Return the matching operations, and errors; an invalid filter matches nothing."""
+    operations = Operation.objects.all()
     status = query.get("status", "")
     if status and status not in set(Status):
-        return Operation.objects.none(), [f"There is no status {status[:40]!r}."]
+        return Operation.objects.none(), [f"Unknown status {status[:40]!r}."]
     if status:
-        found = found.filter(status=status)
+        operations = operations.filter(status=status)
     if query.get("active"):
-        found = found.filter(status__in=ACTIVE)
+        operations = operations.filter(status__in=ACTIVE)
     for name in ("operation_type", "worker_id"):
         if value := query.get(name, "").strip().replace("\0", ""):
-            found = found.filter(**{name: value})
+            operations = operations.filter(**{name: value})
     if text := query.get("search", "").strip().replace("\0", "")[:200]:
-        found = found.filter(
+        operations = operations.filter(
             Q(pk__istartswith=text)
             | Q(symbols__icontains=text)
             | Q(strategy_name__icontains=text)
             | Q(worker_id__icontains=text)
         )
-    return found, []
+    return operations, []
 
 
-def ordered(operations: QuerySet[Operation], order: str) -> QuerySet[Operation]:
+def sort_operations(operations: QuerySet[Operation], order: str) -> QuerySet[Operation]:
     return (
         operations.order_by(*ORDERS.get(order, ORDERS[""]))
         .select_related("created_by")

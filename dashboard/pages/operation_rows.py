@@ -1,4 +1,4 @@
-"""Operations as rows of a list."""
+"""Attributes of operations in lists."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from operations.presentation.subject import strategies_of_models, subject
 
 
 def describe(operations: Iterable[Operation]) -> list[Operation]:
-    """The operations with the attributes that a list shows: `about`, `headline`, `took`, `is_clonable`."""
+    """Add the attributes that lists show: `about`, `headline`, `took`, `is_clonable`."""
     rows = list(operations)
     strategies = strategies_of_models(rows)
     for row in rows:

@@ -1,4 +1,4 @@
-"""What the overview asks: is it healthy, what needs me, what is running, how much gets done."""
+"""Data for the overview: health, problems, running operations and throughput."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,13 +18,24 @@ RECENT = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Ages are seconds by the database's clock; None: never."""
+    """State of the system. Ages are seconds by the database's clock; None means never."""
 
     sweep_age: float | None
     last_sweep: datetime | None
     sweep_summary: dict[str, object]
     workers: dict[str, int]
-    """available, busy, unavailable, cordoned, total"""
+    """counts of available, busy, unavailable, cordoned and all (total) workers"""
+
+    @property
+    def worker_summary(self) -> str:
+        """For example `3 idle, 1 busy, 1 unavailable`."""
+        if not self.workers["total"]:
+            return "none registered"
+        parts = [f"{self.workers['available']} idle", f"{self.workers['busy']} busy"]
+        parts += [
+            f"{self.workers[name]} {name}" for name in ("unavailable", "cordoned") if self.workers[name]
+        ]
+        return ", ".join(parts)
 
 
 def health() -> Health:
@@ -54,15 +65,15 @@ def worker_counts() -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    waiting: int
+    pending: int
     oldest: datetime | None
 
 
 def queue() -> Queue:
-    found = Operation.objects.filter(status=Status.PENDING).aggregate(
-        waiting=Count("pk"), oldest=Min("created_at")
+    counts = Operation.objects.filter(status=Status.PENDING).aggregate(
+        pending=Count("pk"), oldest=Min("created_at")
     )
-    return Queue(found["waiting"], found["oldest"])
+    return Queue(counts["pending"], counts["oldest"])
 
 
 def running(limit: int = 12) -> QuerySet[Operation]:
@@ -71,15 +82,15 @@ def running(limit: int = 12) -> QuerySet[Operation]:
     ]
 
 
-def waiting(limit: int = 6) -> QuerySet[Operation]:
-    """Pending operations in the order in which they will be taken."""
+def pending(limit: int = 6) -> QuerySet[Operation]:
+    """Return pending operations in dispatch order."""
     return _for_lists(Operation.objects.filter(status=Status.PENDING)).order_by("-priority", "created_at")[
         :limit
     ]
 
 
 def failed_recently(limit: int = 6) -> QuerySet[Operation]:
-    """Failures of the last day that nobody has run again since."""
+    """Return failures of the last day that have not been cloned since."""
     run_again = Operation.objects.filter(cloned_from=OuterRef("pk"))
     return _for_lists(
         Operation.objects.filter(status=Status.FAILED, completed_at__gt=Now() - RECENT).exclude(
@@ -142,7 +153,7 @@ class Lane:
 
 
 def lanes(span: timedelta = timedelta(hours=1)) -> list[Lane]:
-    """What each worker did within the last `span`; the busiest ones where there are more than fit."""
+    """Return the attempts of each worker within the last `span`, for at most LANES of the busiest workers."""
     now = timezone.now()
     begin = now - span
     attempts = (

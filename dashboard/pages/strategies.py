@@ -1,4 +1,4 @@
-"""Strategies used so far. A strategy is its text: the same text is the same strategy, whatever its file is called."""
+"""Strategies of past operations. A strategy is identified by its text, whatever its file is called."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ STRIP = 12
 @dataclass(frozen=True, slots=True)
 class UsedStrategy:
     digest: str
-    """MD5 of the text: a name for addresses, nothing is trusted to it"""
+    """MD5 of the text, for addresses; not used for security"""
     name: str
     runs: int
     last_used: datetime
@@ -30,19 +30,19 @@ class UsedStrategy:
 
 
 def _by_strategy() -> QuerySet[Any, Any]:
-    """Operations with the `digest` of their strategy; one that uses a model has the digest of the operation that made it."""
-    maker = Operation.objects.filter(pk=OuterRef("model")).values("strategy_digest")
-    named = Q(strategy_digest__isnull=False) | Q(parameters__has_key="model")
+    """Annotate operations with the `digest` of their strategy; one that uses a model has its training's digest."""
+    training = Operation.objects.filter(pk=OuterRef("model")).values("strategy_digest")
+    has_strategy = Q(strategy_digest__isnull=False) | Q(parameters__has_key="model")
     return (
-        Operation.objects.filter(named)
+        Operation.objects.filter(has_strategy)
         .annotate(model=KT("parameters__model"))
-        .annotate(digest=Coalesce("strategy_digest", Subquery(maker), output_field=CharField()))
+        .annotate(digest=Coalesce("strategy_digest", Subquery(training), output_field=CharField()))
         .order_by()
     )
 
 
-def used(limit: int = 100) -> list[UsedStrategy]:
-    """Newest first, in two queries."""
+def list_strategies(limit: int = 100) -> list[UsedStrategy]:
+    """List strategies, most recently used first, with two queries."""
     total_return = Cast(KT("result__metrics__total_return"), FloatField())
     groups = list(
         _by_strategy()
@@ -60,28 +60,30 @@ def used(limit: int = 100) -> list[UsedStrategy]:
         )
         .order_by("-last_used")[: limit + 1]
     )
-    groups = [group for group in groups if group["digest"]][:limit]  # a model's training may be gone
-    wanted = [pk for group in groups for pk in group["newest"]]
-    rows = {row.pk: row for row in Operation.objects.filter(pk__in=wanted).only("status", "operation_type")}
-    return [_used(dict(group), rows) for group in groups]
+    groups = [group for group in groups if group["digest"]][
+        :limit
+    ]  # the training of a model may have been deleted
+    run_ids = [pk for group in groups for pk in group["newest"]]
+    rows = {row.pk: row for row in Operation.objects.filter(pk__in=run_ids).only("status", "operation_type")}
+    return [_used_strategy(dict(group), rows) for group in groups]
 
 
-def newest(limit: int = 20) -> list[Operation]:
-    """One operation of each strategy, those used last first."""
+def recent_strategies(limit: int = 20) -> list[Operation]:
+    """Return one operation per strategy, most recently used first."""
     groups = Operation.objects.filter(strategy_digest__isnull=False).order_by().values("strategy_digest")
     last = groups.annotate(last=Max("created_at")).order_by("-last")[:limit]
     digests = [group["strategy_digest"] for group in last]
-    found = {
+    operations = {
         row.strategy_digest: row
         for row in Operation.objects.filter(strategy_digest__in=digests)
         .order_by("strategy_digest")
         .distinct("strategy_digest")
         .only("strategy_digest", "strategy_name")
     }
-    return [found[digest] for digest in digests]
+    return [operations[digest] for digest in digests]
 
 
-def _used(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
+def _used_strategy(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
     return UsedStrategy(
         digest=group["digest"],
         name=group["name"] or "unnamed",
@@ -93,12 +95,13 @@ def _used(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
 
 
 def runs_of(digest: str, limit: int = 100) -> list[Operation]:
-    """The operations with exactly this strategy and the backtests of its models, newest first."""
-    found = _by_strategy().filter(digest=digest).order_by("-created_at").defer("error_traceback")
-    return describe(found[:limit])
+    """Return operations with this strategy and backtests of its models, newest first."""
+    operations = _by_strategy().filter(digest=digest).order_by("-created_at").defer("error_traceback")
+    return describe(operations[:limit])
 
 
 def text_of(digest: str) -> str | None:
+    """Return the strategy file with this digest."""
     texts = Operation.objects.filter(strategy_digest=digest).values_list(KT("parameters__strategy_yaml"))
     row = texts.order_by("-created_at").first()
     return str(row[0]) if row else None

@@ -1,4 +1,4 @@
-"""What the pages of workers show beside the registry's own row: present work, history, load."""
+"""Data for the worker pages beyond the registry's row: current work, history and load."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from registry.models import Worker
 class WorkerRow:
     worker: Worker
     operation: Operation | None
-    """that it works on now"""
+    """currently running"""
     completed: int
     failed: int
 
@@ -26,7 +26,7 @@ class WorkerRow:
 
 
 def worker_rows(workers: list[Worker]) -> list[WorkerRow]:
-    """Two queries however many workers there are."""
+    """Build the rows with two queries for any number of workers."""
     ids = [worker.worker_id for worker in workers]
     active = {
         attempt.worker_id: attempt.operation
@@ -35,13 +35,13 @@ def worker_rows(workers: list[Worker]) -> list[WorkerRow]:
         .only("worker_id", "operation__operation_type", "operation__status", "operation__progress")
     }
     counts = {row["worker_id"]: row for row in _outcomes(ids)}
-    nothing = {"completed": 0, "failed": 0}
+    no_attempts = {"completed": 0, "failed": 0}
     return [
         WorkerRow(
             worker,
             active.get(worker.worker_id),
-            counts.get(worker.worker_id, nothing)["completed"],
-            counts.get(worker.worker_id, nothing)["failed"],
+            counts.get(worker.worker_id, no_attempts)["completed"],
+            counts.get(worker.worker_id, no_attempts)["failed"],
         )
         for worker in workers
     ]
@@ -60,7 +60,7 @@ def _outcomes(worker_ids: list[str]) -> Any:
 
 
 def history(worker_id: str, limit: int = 50) -> list[Attempt]:
-    """Attempts on this worker, newest first; kept after the worker is gone."""
+    """Return attempts on this worker, newest first; they outlive the worker."""
     return list(
         Attempt.objects.filter(worker_id=worker_id)
         .select_related("operation")
@@ -78,8 +78,8 @@ class Load:
 
 
 def load(worker: Worker) -> list[Load]:
-    """CPU, memory and GPU of the last health answer, as far as the worker knows them."""
-    found = []
+    """Return the resource usage that the last health check reported."""
+    loads = []
     for key, name in (
         ("cpu_percent", "CPU"),
         ("memory_percent", "Memory"),
@@ -89,5 +89,5 @@ def load(worker: Worker) -> list[Load]:
     ):
         value = worker.resources.get(key)
         if isinstance(value, int | float):
-            found.append(Load(name, min(max(value / 100, 0.0), 1.0), f"{value:.0f} %"))
-    return found
+            loads.append(Load(name, min(max(value / 100, 0.0), 1.0), f"{value:.0f} %"))
+    return loads

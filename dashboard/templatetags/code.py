@@ -1,4 +1,4 @@
-"""Colours for YAML, made on the server."""
+"""Syntax highlighting of YAML on the server."""
 
 import re
 
@@ -21,21 +21,21 @@ def _line(line: str) -> SafeString | str:
     if line.lstrip().startswith("#"):
         return format_html('<span class="y-comment">{}</span>', line)
     body, hash_sign, comment = line.partition(" #")
-    found = LINE.match(body)
-    shown = (
+    match = LINE.match(body)
+    highlighted = (
         format_html(
             '{}<span class="y-key">{}</span>{}{}',
-            found["lead"],
-            found["key"],
-            found["colon"],
-            _value(found["rest"]),
+            match["lead"],
+            match["key"],
+            match["colon"],
+            _value(match["rest"]),
         )
-        if found
+        if match
         else _value(body)
     )
     if not hash_sign:
-        return shown
-    return format_html('{}<span class="y-comment">{}</span>', shown, hash_sign + comment)
+        return highlighted
+    return format_html('{}<span class="y-comment">{}</span>', highlighted, hash_sign + comment)
 
 
 def _value(text: str) -> SafeString | str:

@@ -1,4 +1,4 @@
-"""Small pictures as SVG from the server: they need no script and print as they are."""
+"""Small SVG charts from the server; they work without JavaScript and in print."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ register = template.Library()
 @register.simple_tag
 def spark_line(values: Sequence[float | None], label: str = "") -> SafeString:
     """A line through `values` (missing ones skipped), scaled to its own range."""
-    known = [(index, value) for index, value in enumerate(values) if value is not None]
-    if len(known) < 2:
+    present = [(index, value) for index, value in enumerate(values) if value is not None]
+    if len(present) < 2:
         return format_html("")
-    low, high = min(value for _, value in known), max(value for _, value in known)
+    low, high = min(value for _, value in present), max(value for _, value in present)
     span = (high - low) or 1.0
     last = max(len(values) - 1, 1)
     points = " ".join(
-        f"{index / last * 100:.2f},{28 - (value - low) / span * 26:.2f}" for index, value in known
+        f"{index / last * 100:.2f},{28 - (value - low) / span * 26:.2f}" for index, value in present
     )
     return format_html(
         '<svg class="spark" viewBox="0 0 100 30" preserveAspectRatio="none" role="img" aria-label="{}">'
@@ -31,7 +31,7 @@ def spark_line(values: Sequence[float | None], label: str = "") -> SafeString:
 
 @register.simple_tag
 def spark_bars(values: Sequence[float], label: str = "") -> SafeString:
-    """One bar a value, from zero; negative values hang below and have the colour of a loss."""
+    """One bar per value, from zero; negative bars have the colour of a loss."""
     if not values:
         return format_html("")
     high, low = max(max(values), 0.0), min(min(values), 0.0)
@@ -77,7 +77,7 @@ def share_bar(share: float | None, label: str = "") -> SafeString:
 
 @register.simple_tag
 def lane(blocks: Sequence[tuple[float, float, str, str]], label: str = "") -> SafeString:
-    """What one worker did: blocks of (start, end as shares of the span, outcome, title)."""
+    """A time line of blocks (start and end as shares of the span, outcome, title)."""
     rects = format_html_join(
         "",
         '<rect class="lane-{}" x="{}" y="0" width="{}" height="20"><title>{}</title></rect>',
@@ -92,16 +92,16 @@ def lane(blocks: Sequence[tuple[float, float, str, str]], label: str = "") -> Sa
 
 @register.simple_tag
 def coverage(
-    start: float, end: float, label: str = "", chosen_from: float | str = "", chosen_to: float | str = ""
+    start: float, end: float, label: str = "", selected_from: float | str = "", selected_to: float | str = ""
 ) -> SafeString:
-    """The part from `start` to `end` (shares of the whole span) that data covers, and a frame around what is chosen."""
+    """The covered part from `start` to `end` (shares of the span), with a frame around the selected dates."""
     frame = (
         format_html(
             '<rect class="coverage-chosen" x="{}" y="0.5" width="{}" height="9"/>',
-            f"{chosen_from * 100:.2f}",
-            f"{max((chosen_to - chosen_from) * 100, 0.5):.2f}",
+            f"{selected_from * 100:.2f}",
+            f"{max((selected_to - selected_from) * 100, 0.5):.2f}",
         )
-        if isinstance(chosen_from, float) and isinstance(chosen_to, float)
+        if isinstance(selected_from, float) and isinstance(selected_to, float)
         else ""
     )
     return format_html(

@@ -1,4 +1,4 @@
-"""Icons and status chips: a status is always an icon and a word, colour only besides."""
+"""Icons and status chips. A status is always an icon and a word, never only a colour."""
 
 from functools import cache
 
@@ -34,8 +34,8 @@ SHAPES = {
 }
 
 OPERATION_LOOK = {
-    Status.PENDING: ("", "clock", "Waiting"),
-    Status.DISPATCHING: ("status-live", "send", "Starting"),
+    Status.PENDING: ("", "clock", "Pending"),
+    Status.DISPATCHING: ("status-live", "send", "Dispatching"),
     Status.RUNNING: ("status-live", "running", "Running"),
     Status.CANCELLING: ("status-warn", "stop", "Cancelling"),
     Status.COMPLETED: ("status-good", "check", "Completed"),
@@ -48,14 +48,15 @@ WORKER_LOOK = {
     WorkerStatus.TEMPORARILY_UNAVAILABLE: ("status-warn", "away", "Unavailable"),
 }
 OUTCOME_LOOK = {
-    "": ("status-live", "running", "active"),
-    "completed": ("status-good", "check", "completed"),
-    "failed": ("status-bad", "cross", "failed"),
-    "cancelled": ("", "ban", "cancelled"),
-    "interrupted": ("status-warn", "pause", "interrupted"),
-    "rejected": ("", "send", "not taken"),
-    "lost": ("status-bad", "away", "lost"),
+    "": ("status-live", "running", "Active"),
+    "completed": ("status-good", "check", "Completed"),
+    "failed": ("status-bad", "cross", "Failed"),
+    "cancelled": ("", "ban", "Cancelled"),
+    "interrupted": ("status-warn", "pause", "Interrupted"),
+    "rejected": ("", "send", "Rejected"),
+    "lost": ("status-bad", "away", "Lost"),
 }
+WORKER_LABELS = {status.value: label for status, (_, _, label) in WORKER_LOOK.items()}
 
 
 @register.simple_tag
@@ -77,6 +78,12 @@ def operation_status(status: str) -> SafeString:
 
 
 @register.filter
+def status_word(status: str) -> str:
+    """The word of an operation's status, as in its chip."""
+    return OPERATION_LOOK[Status(status)][2]
+
+
+@register.filter
 def worker_status(status: str) -> SafeString:
     return _chip(WORKER_LOOK[WorkerStatus(status)])
 
@@ -88,5 +95,5 @@ def outcome(value: str) -> SafeString:
 
 @register.simple_tag
 def chip(tone: str, shape: str, word: str) -> SafeString:
-    """A status chip of any kind; `tone` is good, bad, warn, live or empty."""
+    """A chip with any icon and word; `tone` is good, bad, warn, live or empty."""
     return _chip((f"status-{tone}" if tone else "", shape, word))

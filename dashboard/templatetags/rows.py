@@ -1,4 +1,4 @@
-"""Rows of long tables, made in one go: a template that loops over thousands of cells takes most of a second for it."""
+"""Rows of long tables, built as one string: a template loop over thousands of cells takes most of a second."""
 
 from collections.abc import Iterable
 from html import escape
@@ -6,10 +6,11 @@ from html import escape
 from django import template
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboard.templatetags.icons import icon
+from dashboard.templatetags.icons import icon, status_word
 from dashboard.templatetags.links import operation_url
+from operations.kind import kind_of
 from operations.models import LogLine, Operation
-from operations.presentation.cells import cells
+from operations.presentation.cells import escape_cells
 from operations.presentation.charts import Table
 from operations.presentation.numbers import short
 from operations.states import Status
@@ -34,27 +35,27 @@ MARKS = {
 
 @register.simple_tag
 def table_rows(table: Table) -> SafeString:
-    """The body of a table of a chart: the first column names the row, the others are figures."""
+    """The body of a chart's table: the first column is the row's name, the others are numbers."""
     row = "<tr><td>{}</td>" + '<td class="num">{}</td>' * (len(table.columns) - 1) + "</tr>"
-    return mark_safe("".join([row.format(*cells(map(short, values))) for values in table.rows]))  # noqa: S308  (each cell is escaped)
+    return mark_safe("".join([row.format(*escape_cells(map(short, values))) for values in table.rows]))  # noqa: S308  (each cell is escaped)
 
 
 @register.simple_tag
 def run_strip(runs: Iterable[Operation]) -> SafeString:
-    """Each run as a mark that leads to it."""
+    """Each run as an icon that links to it."""
     return mark_safe(f'<span class="strip">{"".join([_run(run) for run in runs])}</span>')  # noqa: S308  (likewise)
 
 
 def _run(run: Operation) -> str:
     return RUN.format(
-        status=run.status, word=run.status.lower(), url=operation_url(run.pk), id=run.pk,
-        kind=escape(run.operation_type), mark=icon(MARKS.get(Status(run.status), "running")),
+        status=run.status, word=status_word(run.status), url=operation_url(run.pk), id=run.pk,
+        kind=escape(kind_of(run.operation_type).title), mark=icon(MARKS.get(Status(run.status), "running")),
     )  # fmt: skip
 
 
 @register.simple_tag
 def log_rows(lines: Iterable[LogLine]) -> SafeString:
-    """Each line with an anchor of its own; a script may show its time in the reader's zone."""
+    """Log lines, each with its own anchor; a script may convert the times to the local zone."""
     return mark_safe("".join([_log_line(line) for line in lines]))  # noqa: S308  (its text is escaped)
 
 

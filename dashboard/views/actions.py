@@ -1,88 +1,111 @@
-"""Buttons: cancel, retry, resume; cordon, drain, uncordon, remove a worker; delete market data."""
+"""Buttons: cancel, retry and resume operations; cordon, drain, uncordon and remove workers; delete market data."""
 
-from http import HTTPStatus
+from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from dashboard.views.request import PageRequest
-from dashboard.views.through_api import Answer, send
+from dashboard.internal_api import ApiResponse, call_api
+from dashboard.views.decorators import PageRequest
+from operations.states import Status
+
+
+@dataclass(frozen=True, slots=True)
+class OperationAct:
+    """The API call behind a button, and the message after it succeeded."""
+
+    method: str
+    path: str
+    success: str
+
 
 OPERATION_ACTS = {
-    "cancel": ("DELETE", "/operations/{}/cancel", "Cancelling was requested."),
-    "retry": ("POST", "/operations/{}/retry", "It is queued again, from its start."),
-    "resume": ("POST", "/operations/{}/resume", "It is queued again, from its newest checkpoint."),
+    "cancel": OperationAct("DELETE", "/operations/{}/cancel", "Cancellation requested."),
+    "retry": OperationAct("POST", "/operations/{}/retry", "Queued again from the beginning."),
+    "resume": OperationAct("POST", "/operations/{}/resume", "Queued again from the newest checkpoint."),
 }
-MOST_AT_ONCE = 200
+CORDON_MESSAGES = {
+    "cordon": "Cordoned: it will get no new work.",
+    "drain": "Draining: it gets no new work and shuts down when its operation ends.",
+}
+MAX_SELECTED = 200
 
 
-def permitted(answer: Answer) -> Answer:
-    """The API's answer, or the page that says why this person may not."""
-    if answer.status == HTTPStatus.FORBIDDEN:
-        raise PermissionDenied(answer.detail)
-    return answer
+def act_on_operation(request: HttpRequest, operation_id: str, act: str) -> ApiResponse:
+    """Call the API for one operation."""
+    call = OPERATION_ACTS[act]
+    return call_api(request, call.method, call.path.format(operation_id))
 
 
-def act_on_operation(request: HttpRequest, operation_id: str, act: str) -> Answer:
-    method, path, _ = OPERATION_ACTS[act]
-    return send(request, method, path.format(operation_id))
+def success_message(act: str, response: ApiResponse) -> str:
+    """Return the message after a successful call; a pending operation is cancelled at once."""
+    if act == "cancel" and response.data.get("status") == Status.CANCELLED:
+        return "Cancelled."
+    return OPERATION_ACTS[act].success
 
 
 @require_POST
 @login_required
 def act(request: PageRequest, operation_id: str, act: str) -> HttpResponse:
-    """A page that is out of date is told so: the API's refusal is shown, and the page as it is now."""
+    """Act on an operation and show its page; if the page was outdated, with the API's error message."""
     if act not in OPERATION_ACTS:
         return HttpResponse(status=404)
-    _tell(request, act_on_operation(request, operation_id, act), OPERATION_ACTS[act][2])
+    response = act_on_operation(request, operation_id, act)
+    _add_message(request, response, success_message(act, response))
     return redirect("dashboard:operation", operation_id)
 
 
 @require_POST
 @login_required
 def act_on_many(request: PageRequest) -> HttpResponse:
-    chosen = request.POST.getlist("operation")[:MOST_AT_ONCE]
+    """Act on the selected operations one by one, or compare them."""
+    selected = request.POST.getlist("operation")[:MAX_SELECTED]
     act = request.POST.get("act", "")
     if act == "compare":
-        return redirect(f"/dashboard/compare?{urlencode({'operation': chosen}, doseq=True)}")
-    if not chosen:
-        messages.warning(request, "No operation was chosen.")
+        return redirect(f"/dashboard/compare?{urlencode({'operation': selected}, doseq=True)}")
+    if not selected:
+        messages.warning(request, "No operation selected.")
     elif act in OPERATION_ACTS:
-        answers = [(pk, permitted(act_on_operation(request, quote(pk, safe=""), act))) for pk in chosen]
-        done = sum(answer.is_good for _, answer in answers)
-        if done:
-            messages.success(request, f"{act.capitalize()}: {done} of {len(chosen)} operations.")
-        for pk, answer in [pair for pair in answers if not pair[1].is_good][:5]:
-            messages.warning(request, f"{pk}: {answer.detail}")
-    return redirect(_back(request))
+        responses = [(pk, act_on_operation(request, quote(pk, safe=""), act)) for pk in selected]
+        failures = [(pk, response) for pk, response in responses if not response.is_success]
+        for _, response in failures:
+            response.raise_if_forbidden()
+        succeeded = len(responses) - len(failures)
+        if succeeded:
+            messages.success(request, f"{act.capitalize()}: {succeeded} of {len(selected)} operations.")
+        for pk, response in failures[:5]:
+            messages.warning(request, f"{pk}: {response.detail}")
+    return redirect(_return_address(request))
 
 
-def _back(request: PageRequest) -> str:
-    """Where the form says it came from, if that is a page of this site."""
-    wanted = request.POST.get("next", "")
-    is_ours = wanted.startswith("/dashboard/") and url_has_allowed_host_and_scheme(wanted, None)
-    return wanted if is_ours else "/dashboard/operations"
+def _return_address(request: PageRequest) -> str:
+    """Return the page that sent the form, if it belongs to this site, or the list of operations."""
+    address = request.POST.get("next", "")
+    is_local = address.startswith("/dashboard/") and url_has_allowed_host_and_scheme(address, None)
+    return address if is_local else "/dashboard/operations"
 
 
 @require_POST
 @login_required
 def worker_act(request: PageRequest, worker_id: str, act: str) -> HttpResponse:
+    """Cordon, drain, uncordon or remove a worker."""
     reason = request.POST.get("reason", "")
     if act in ("cordon", "drain"):
         body = {"reason": reason, **({"drain": True} if act == "drain" else {})}
-        _tell(request, send(request, "POST", f"/workers/{worker_id}/cordon", body), "It gets no new work.")
+        response = call_api(request, "POST", f"/workers/{worker_id}/cordon", body)
+        _add_message(request, response, CORDON_MESSAGES[act])
     elif act == "uncordon":
-        _tell(request, send(request, "POST", f"/workers/{worker_id}/uncordon", {}), "It gets new work again.")
+        response = call_api(request, "POST", f"/workers/{worker_id}/uncordon", {})
+        _add_message(request, response, "Uncordoned: it gets new work again.")
     elif act == "remove":
-        answer = send(request, "DELETE", f"/workers/{worker_id}")
-        _tell(request, answer, f"{worker_id} was removed.")
-        if answer.is_good:
+        response = call_api(request, "DELETE", f"/workers/{worker_id}")
+        _add_message(request, response, f"{worker_id} was removed.")
+        if response.is_success:
             return redirect("dashboard:workers")
     else:
         return HttpResponse(status=404)
@@ -92,13 +115,14 @@ def worker_act(request: PageRequest, worker_id: str, act: str) -> HttpResponse:
 @require_POST
 @login_required
 def market_data_delete(request: PageRequest, symbol: str, timeframe: str) -> HttpResponse:
-    answer = send(request, "DELETE", f"/market-data/{quote(symbol)}/{timeframe}")
-    _tell(request, answer, f"{symbol} {timeframe} was deleted.")
+    response = call_api(request, "DELETE", f"/market-data/{quote(symbol)}/{timeframe}")
+    _add_message(request, response, f"{symbol} {timeframe} was deleted.")
     return redirect("dashboard:market_data")
 
 
-def _tell(request: PageRequest, answer: Answer, success: str) -> None:
-    if permitted(answer).is_good:
+def _add_message(request: PageRequest, response: ApiResponse, success: str) -> None:
+    response.raise_if_forbidden()
+    if response.is_success:
         messages.success(request, success)
     else:
-        messages.error(request, answer.detail)
+        messages.error(request, response.detail)

@@ -2,7 +2,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from dashboard.pages.market_data import coverage, quality
-from dashboard.views.request import PageRequest, page
+from dashboard.views.decorators import PageRequest, page
 from operations.kind import all_kinds
 from operations.models import MarketData, Operation
 from operations.states import FINAL
@@ -10,9 +10,9 @@ from operations.states import FINAL
 
 @page
 def market_data(request: PageRequest) -> HttpResponse:
-    """Coverage of what was imported, and imports that are still on their way."""
+    """List the imported series with their coverage, and imports in progress."""
     import_kinds = [kind for kind in all_kinds() if kind.imports_market_data]
-    under_way = (
+    in_progress = (
         Operation.objects.filter(operation_type__in=[kind.operation_type for kind in import_kinds])
         .exclude(status__in=FINAL)
         .only("status", "parameters", "progress", "waiting_reason", "operation_type")
@@ -22,7 +22,7 @@ def market_data(request: PageRequest) -> HttpResponse:
         "market_data/list.html",
         {
             "span": coverage(MarketData.objects.select_related("file")),
-            "under_way": under_way,
+            "in_progress": in_progress,
             "import_kinds": import_kinds,
         },
     )

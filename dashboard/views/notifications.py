@@ -1,4 +1,4 @@
-"""Who is told of what: list, one subscription with its delivery log, and what staff do with them."""
+"""Notification subscriptions: the list, one subscription with its delivery log, and its buttons."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from access.actors import Actor
 from access.roles import Role
 from dashboard.subscription_form import SubscriptionForm
-from dashboard.views.request import PageRequest, for_role, page
+from dashboard.views.decorators import PageRequest, page, require_role
 from operations.models import Delivery, Subscription
 from operations.notifications import subscriptions
 from operations.notifications.signing import secret_of
@@ -23,18 +23,18 @@ PATH = "dashboard:notifications"
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-@for_role(Role.STAFF)
+@require_role(Role.STAFF)
 def notifications(request: PageRequest) -> HttpResponse:
-    """The list, and below it the form of a new one. The secret of a new webhook is in this one answer."""
+    """List subscriptions and create one. The secret of a new webhook is shown in this response only."""
     form = SubscriptionForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        made = subscriptions.save(form.save(commit=False), Actor.from_request(request))
-        if made.channel == Subscription.Channel.WEBHOOK:
-            return _detail(request, made, secret=secret_of(made))
-        return redirect("dashboard:notification", made.pk)
+        subscription = subscriptions.save(form.save(commit=False), Actor.from_request(request))
+        if subscription.channel == Subscription.Channel.WEBHOOK:
+            return _detail(request, subscription, secret=secret_of(subscription))
+        return redirect("dashboard:notification", subscription.pk)
     rows = Subscription.objects.annotate(
-        due=Count("deliveries", filter=Q(deliveries__state=Delivery.State.PENDING)),
-        given_up=Count("deliveries", filter=Q(deliveries__state=Delivery.State.FAILED)),
+        pending=Count("deliveries", filter=Q(deliveries__state=Delivery.State.PENDING)),
+        failed=Count("deliveries", filter=Q(deliveries__state=Delivery.State.FAILED)),
         newest=Max("deliveries__created_at"),
     )
     status = 422 if form.is_bound else 200
@@ -42,30 +42,32 @@ def notifications(request: PageRequest) -> HttpResponse:
 
 
 @page
-@for_role(Role.STAFF)
+@require_role(Role.STAFF)
 def notification(request: PageRequest, number: int) -> HttpResponse:
     return _detail(request, get_object_or_404(Subscription, pk=number))
 
 
 def _detail(request: PageRequest, subscription: Subscription, secret: str = "") -> HttpResponse:
-    shown = {
+    context = {
         "subscription": subscription,
         "deliveries": subscription.deliveries.all()[:LOG_LENGTH],
         "secret": secret,
     }
-    return render(request, "notifications/detail.html", shown)
+    return render(request, "notifications/detail.html", context)
 
 
 @never_cache
 @require_POST
 @login_required
-@for_role(Role.STAFF)
+@require_role(Role.STAFF)
 def notification_act(request: PageRequest, number: int, act: str) -> HttpResponse:
     subscription = get_object_or_404(Subscription, pk=number)
     match act:
         case "test":
             subscriptions.send_test(subscription, Actor.from_request(request))
-            messages.success(request, "A test is on its way; it appears in the log below within seconds.")
+            messages.success(
+                request, "Test message queued. Its delivery appears in the log below within seconds."
+            )
         case "secret":
             subscriptions.change_secret(subscription, Actor.from_request(request))
             return _detail(request, subscription, secret=secret_of(subscription))
@@ -73,7 +75,7 @@ def notification_act(request: PageRequest, number: int, act: str) -> HttpRespons
             subscriptions.set_active(subscription, act == "continue", Actor.from_request(request))
         case "delete":
             subscriptions.delete(subscription, Actor.from_request(request))
-            messages.success(request, f"{subscription.name} was deleted; nothing more is sent to it.")
+            messages.success(request, f"{subscription.name} was deleted. No further messages are sent.")
             return redirect(PATH)
         case _:
             return HttpResponse(status=404)

@@ -1,4 +1,4 @@
-"""One operation: its page with its tabs, and the parts of it that htmx asks for while it runs."""
+"""The page of one operation with its tabs, and the parts that htmx requests while it runs."""
 
 import json
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from django.http import Http404, HttpResponse, HttpResponseNotModified, Streamin
 from django.shortcuts import get_object_or_404, render
 
 from access.roles import Role, refusal
-from dashboard.pages import operation_detail as reading
-from dashboard.views.request import PageRequest, page
-from dashboard.views.through_api import send
+from dashboard.internal_api import call_api
+from dashboard.pages import operation_detail
+from dashboard.views.decorators import PageRequest, page
 from operations.kind import all_kinds, kind_of
 from operations.models import Operation
 from operations.presentation import stored_reports
@@ -35,16 +35,16 @@ TABS = {
 
 @page
 def operation(request: PageRequest, operation_id: str) -> HttpResponse:
-    shown = get_object_or_404(Operation.objects.select_related("created_by"), pk=operation_id)
-    names = _tab_names(shown)
+    operation = get_object_or_404(Operation.objects.select_related("created_by"), pk=operation_id)
+    names = _tab_names(operation)
     tab = request.GET.get("tab", "summary")
     if tab not in names:
-        raise Http404("There is no such tab.")
+        raise Http404("Unknown tab.")
     context = {
-        **_live_context(request, shown, tab),
+        **_live_context(request, operation, tab),
         "tab_names": names.items(),
         "tab_template": f"operations/tabs/{tab}.html",
-        **TAB_CONTEXTS[tab](request, shown),
+        **TAB_CONTEXTS[tab](request, operation),
     }
     return render(request, "operations/detail.html", context)
 
@@ -56,7 +56,7 @@ def _tab_names(operation: Operation) -> dict[str, str]:
 
 def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[str, Any]:
     about = subject(operation, strategies_of_models([operation]))
-    actions = reading.actions(operation, refusal(request.user, Role.OPERATOR))
+    actions = operation_detail.actions(operation, refusal(request.user, Role.OPERATOR))
     return {
         "operation": operation,
         "tab": tab,
@@ -64,35 +64,37 @@ def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[
         "page_title": _title(operation, about),
         "actions": actions,
         "refusals": sorted({action.refusal for action in actions.values() if action.refusal}),
-        "failure": reading.failure(operation),
-        "elapsed": reading.elapsed(operation),
-        "is_live": reading.is_live(operation),
+        "failure": operation_detail.failure(operation),
+        "elapsed": operation_detail.elapsed_time(operation),
+        "is_live": operation_detail.is_live(operation),
         "is_clonable": kind_of(operation.operation_type).is_clonable,
         "steps": [step for kind in all_kinds() if (step := kind.step_after(operation))],
         "most_attempts": operation.attempts_from + operation.max_attempts,
-        "etag": f'"{reading.version(operation)}"',
+        "status_text": operation_detail.status_text(operation),
+        "etag": f'"{operation_detail.version(operation)}"',
     }
 
 
 def _title(operation: Operation, about: str) -> str:
-    """What a tab of the browser shows: first how far it is."""
+    """Return the page title, which starts with the progress or status."""
     if operation.status == Status.RUNNING:
         state = f"{operation.progress.get('percentage', 0):.0f} %"
     else:
         state = operation.status.capitalize()
-    return f"{state} {operation.operation_type} {about}".strip()
+    return f"{state} {kind_of(operation.operation_type).title} {about}".strip()
 
 
 @page
 def operation_live(request: PageRequest, operation_id: str) -> HttpResponse:
-    """Header and progress alone; 304 where nothing changed.
+    """The header and progress only; 304 if nothing changed.
 
-    The last one tells that it has ended; where the result's place was empty until then, it asks for the page anew.
+    The last response announces the end; on the tab that waits for the result, it reloads the page.
     """
-    send(request, "GET", f"/operations/{operation_id}")  # asks the worker where the row is too old
-    shown = get_object_or_404(Operation, pk=operation_id)
+    # Reading it through the API refreshes old progress from the worker.
+    call_api(request, "GET", f"/operations/{operation_id}")
+    operation = get_object_or_404(Operation, pk=operation_id)
     tab = request.GET.get("tab", "summary")
-    context = _live_context(request, shown, tab)
+    context = _live_context(request, operation, tab)
     if request.headers.get("If-None-Match") == context["etag"]:
         return HttpResponseNotModified()
     response = render(request, "operations/detail_live.html", {**context, "refreshed": True})
@@ -104,23 +106,23 @@ def operation_live(request: PageRequest, operation_id: str) -> HttpResponse:
 
 @page
 def operation_log(request: PageRequest, operation_id: str) -> HttpResponse:
-    """The lines after `?after=`; 204 where there are none."""
-    shown = get_object_or_404(Operation, pk=operation_id)
+    """The log lines after `?after=`; 204 if there are none."""
+    operation = get_object_or_404(Operation, pk=operation_id)
     try:
         after = int(request.GET.get("after", ""))
     except ValueError:
-        raise Http404("`after` is the number of a line.") from None
-    context = _log_context(request, shown, after)
+        raise Http404("`after` must be a number.") from None
+    context = _log_context(request, operation, after)
     if context["log"].cursor <= after and context["is_live"]:
         return HttpResponse(status=204)
-    return render(request, "operations/log_lines.html", {**context, "operation": shown})
+    return render(request, "operations/log_lines.html", {**context, "operation": operation})
 
 
 @page
 def operation_log_text(request: PageRequest, operation_id: str) -> StreamingHttpResponse:
-    """The whole log as a text file."""
-    shown = get_object_or_404(Operation, pk=operation_id)
-    response = StreamingHttpResponse(_log_text(shown), content_type="text/plain; charset=utf-8")
+    """Download the log as a text file."""
+    operation = get_object_or_404(Operation, pk=operation_id)
+    response = StreamingHttpResponse(_log_text(operation), content_type="text/plain; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{operation_id}.log"'
     return response
 
@@ -132,10 +134,10 @@ def _log_text(operation: Operation) -> Iterator[str]:
 
 @page
 def operation_metrics(request: PageRequest, operation_id: str) -> HttpResponse:
-    """The numbers of the charts; a metric that is new since the page was made asks for the page anew."""
-    shown = get_object_or_404(Operation, pk=operation_id)
-    context = _metrics_context(request, shown)
-    response = render(request, "operations/metrics_live.html", {**context, "operation": shown})
+    """The data of the metric charts; a new metric reloads the page."""
+    operation = get_object_or_404(Operation, pk=operation_id)
+    context = _metrics_context(request, operation)
+    response = render(request, "operations/metrics_live.html", {**context, "operation": operation})
     if str(len(context["charts"])) != request.GET.get("charts"):
         response["HX-Refresh"] = "true"
     return response
@@ -145,14 +147,14 @@ def _summary_context(request: PageRequest, operation: Operation) -> dict[str, An
     attempts = list(operation.attempts.order_by("-number"))
     for attempt in attempts:
         if attempt.ended_at:
-            attempt.took = attempt.ended_at - attempt.claimed_at  # type: ignore[attr-defined]  # for the template alone
+            attempt.took = attempt.ended_at - attempt.claimed_at  # type: ignore[attr-defined]  # for the template
     model = operation.parameters.get("model")
     kind = kind_of(operation.operation_type)
     return {
         "attempts": attempts,
         "waits_for": operation.after.defer("result", "parameters"),
         "followers": operation.followers.defer("result", "parameters"),
-        "checkpoint": reading.newest_checkpoint(operation),
+        "checkpoint": operation_detail.newest_checkpoint(operation),
         "model_operation": model if isinstance(model, str) else None,
         "result_facts": _flat(operation.result or {}),
         "kind": kind,
@@ -161,15 +163,15 @@ def _summary_context(request: PageRequest, operation: Operation) -> dict[str, An
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested values as one list of (dotted name, value)."""
-    found: list[tuple[str, Any]] = []
+    """Flatten nested values into a list of (dotted name, value)."""
+    items: list[tuple[str, Any]] = []
     for key, value in data.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict):
-            found += _flat(value, f"{name}.")
+            items += _flat(value, f"{name}.")
         else:
-            found.append((name, value))
-    return found
+            items.append((name, value))
+    return items
 
 
 def _log_context(request: PageRequest, operation: Operation, after: int | None = None) -> dict[str, Any]:
@@ -177,8 +179,8 @@ def _log_context(request: PageRequest, operation: Operation, after: int | None =
     return {
         "level": level,
         "find": find,
-        "log": reading.log_page(operation, level, find, after),
-        "is_live": reading.is_live(operation),
+        "log": operation_detail.log_page(operation, level, find, after),
+        "is_live": operation_detail.is_live(operation),
     }
 
 
@@ -187,7 +189,7 @@ def _log_tab(request: PageRequest, operation: Operation) -> dict[str, Any]:
 
 
 def _metrics_context(request: PageRequest, operation: Operation) -> dict[str, Any]:
-    return {"charts": metric_charts(curves(operation)), "is_live": reading.is_live(operation)}
+    return {"charts": metric_charts(curves(operation)), "is_live": operation_detail.is_live(operation)}
 
 
 def _parameters_context(request: PageRequest, operation: Operation) -> dict[str, Any]:
@@ -197,12 +199,12 @@ def _parameters_context(request: PageRequest, operation: Operation) -> dict[str,
             (name, value) for name, value in operation.parameters.items() if name != "strategy_yaml"
         ],
         "strategy_text": operation.parameters.get("strategy_yaml"),
-        "changes": reading.differences(_as_text(original), _as_text(operation)) if original else [],
+        "changes": operation_detail.differences(_as_text(original), _as_text(operation)) if original else [],
     }
 
 
 def _as_text(operation: Operation) -> str:
-    """Parameters one a line, then the strategy as it was written."""
+    """Format parameters one per line, followed by the strategy file."""
     lines = [
         f"{name}: {json.dumps(value)}"
         for name, value in sorted(operation.parameters.items())
@@ -216,14 +218,14 @@ def _events_context(request: PageRequest, operation: Operation) -> dict[str, Any
 
 
 def _artifacts_context(request: PageRequest, operation: Operation) -> dict[str, Any]:
-    files = reading.files(operation)
+    files = operation_detail.files(operation)
     for file in files:
-        file.url = f"/operations/{operation.pk}/artifacts/{file.name}"  # type: ignore[attr-defined]  # for the template alone
+        file.url = f"/operations/{operation.pk}/artifacts/{file.name}"  # type: ignore[attr-defined]  # for the template
     return {"files": files}
 
 
 def _report_context(request: PageRequest, operation: Operation) -> dict[str, Any]:
-    """The report drawn; a missing or broken one shows the reason and harms nothing else."""
+    """Build the report; if it is missing or broken, show the reason instead."""
     kind = kind_of(operation.operation_type)
     context = {
         **kind.result_context(operation),
@@ -238,7 +240,7 @@ def _report_context(request: PageRequest, operation: Operation) -> dict[str, Any
         logger.exception("report could not be rendered", operation_id=operation.pk)
         return {
             **context,
-            "report_missing": f"Its report has an unknown shape ({type(error).__name__}: {error}).",
+            "report_missing": f"The report has an unknown format ({type(error).__name__}: {error}).",
         }
 
 

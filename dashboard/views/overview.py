@@ -8,20 +8,20 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import conditional_page
 
-from dashboard.pages import overview as reading
+from dashboard.pages import overview as data
 from dashboard.pages.operation_rows import describe
-from dashboard.views.request import PageRequest, page
+from dashboard.views.decorators import PageRequest, page
 from operations.dispatching.heartbeat import dispatchers_alive
 from operations.presentation.numbers import duration
 
 STALE_AFTER_SWEEPS = 3
 SHARED_FOR_S = 1.5
-"""However many people look, the live part is made once in this time."""
+"""for so long all users share one rendering of the live part"""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the system and whether it is as it should be."""
+    """One part of the system, and whether it works."""
 
     name: str
     is_good: bool
@@ -32,7 +32,7 @@ class Part:
 @page
 @conditional_page
 def overview(request: PageRequest) -> HttpResponse:
-    """The landing page; htmx asks for its live part alone, and gets 304 where nothing changed."""
+    """The landing page. htmx requests only its live part, and gets 304 if nothing changed."""
     live = cache.get_or_set("overview-live", _live, SHARED_FOR_S)
     if request.htmx:
         return HttpResponse(live)
@@ -40,25 +40,25 @@ def overview(request: PageRequest) -> HttpResponse:
 
 
 def _live() -> str:
-    health = reading.health()
+    health = data.health()
     return render_to_string(
         "overview_live.html",
         {
             "parts": _parts(health),
             "health": health,
-            "queue": reading.queue(),
-            "throughput": reading.throughput(),
-            "failed": describe(reading.failed_recently()),
-            "waiting": describe(reading.waiting()),
-            "troubled": list(reading.troubled_workers()),
-            "running": describe(reading.running()),
-            "finished": describe(reading.finished_recently()),
-            "lanes": reading.lanes(),
+            "queue": data.queue(),
+            "throughput": data.throughput(),
+            "failed": describe(data.failed_recently()),
+            "pending": describe(data.pending()),
+            "troubled": list(data.troubled_workers()),
+            "running": describe(data.running()),
+            "finished": describe(data.finished_recently()),
+            "lanes": data.lanes(),
         },
     )
 
 
-def _parts(health: reading.Health) -> list[Part]:
+def _parts(health: data.Health) -> list[Part]:
     version = str(connection.cursor().connection.info.server_version)
     dispatchers = dispatchers_alive()
     limit = STALE_AFTER_SWEEPS * settings.HEALTH_INTERVAL_S
@@ -69,13 +69,13 @@ def _parts(health: reading.Health) -> list[Part]:
         Part(
             "Dispatcher",
             dispatchers > 0,
-            "Running" if dispatchers else "Silent",
-            "gives out work" if dispatchers else "is manage.py run_dispatcher running?",
+            "Running" if dispatchers else "Not running",
+            "assigning work" if dispatchers else "start manage.py run_dispatcher",
         ),
         Part(
             "Last health sweep",
             is_fresh,
             age,
-            "on time" if is_fresh else "is manage.py run_schedules running?",
+            "on time" if is_fresh else "check that manage.py run_schedules is running",
         ),
     ]

@@ -1,15 +1,15 @@
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 
-from dashboard.pages.strategies import runs_of, text_of, used
-from dashboard.views.request import PageRequest, page
+from dashboard.pages.strategies import list_strategies, runs_of, text_of
+from dashboard.views.decorators import PageRequest, page
 from operations.kind import Step, all_kinds
 from operations.presentation.subject import strategy_name
 
 
 @page
 def strategies(request: PageRequest) -> HttpResponse:
-    return render(request, "strategies/list.html", {"strategies": used(), "steps": _steps(None)})
+    return render(request, "strategies/list.html", {"strategies": list_strategies(), "steps": _steps(None)})
 
 
 @page

@@ -1,4 +1,4 @@
-"""The submit forms and what is drawn beside them while one types."""
+"""The submit forms, and the preview beside them that updates while the user types."""
 
 import secrets
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from dashboard.pages import situation as reading
-from dashboard.pages.strategies import newest, text_of
-from dashboard.views.request import PageRequest, page
-from dashboard.views.through_api import Answer, send, send_upload
+from dashboard.internal_api import ApiResponse, call_api, forward_upload
+from dashboard.pages import submit_preview
+from dashboard.pages.strategies import recent_strategies, text_of
+from dashboard.views.decorators import PageRequest, page
 from operations.kind import Kind, all_kinds, find_kind, kind_of
 from operations.models import Operation
-from operations.presentation.forms import Form, body_of, filled, typed_of
+from operations.presentation.forms import Form, fill_fields, form_data_of, request_body
 from registry.models import Capability
 
 EXAMPLES = settings.BASE_DIR / "examples" / "strategies"
@@ -28,48 +28,51 @@ EXAMPLES = settings.BASE_DIR / "examples" / "strategies"
 
 @page
 def new(request: PageRequest) -> HttpResponse:
+    """Choose a kind of operation to submit."""
     kinds = [
-        {"kind": kind, "situation": reading.worker_situation(kind.operation_type).sentence}
+        {"kind": kind, "availability": submit_preview.worker_availability(kind.operation_type).sentence}
         for kind in all_kinds()
         if kind.form is not None
     ]
-    known = [kind.operation_type for kind in all_kinds()]
-    others = Capability.objects.exclude(operation_type__in=known).values_list("operation_type", flat=True)
+    registered = [kind.operation_type for kind in all_kinds()]
+    others = Capability.objects.exclude(operation_type__in=registered).values_list(
+        "operation_type", flat=True
+    )
     return render(request, "submit/new.html", {"kinds": kinds, "others": others.distinct()})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def submit(request: PageRequest, kind: str) -> HttpResponse:
-    """Show the form. A POST is sent to the API; when refused, the form returns with its text and the API's errors."""
-    submitted = _kind_with_form(kind)
-    if kind != submitted.operation_type:
-        url = reverse("dashboard:new_operation", args=[submitted.operation_type])
+    """Show the form. A POST is sent to the API; if it fails, the form returns with its data and the errors."""
+    kind_with_form = _kind_with_form(kind)
+    if kind != kind_with_form.operation_type:
+        url = reverse("dashboard:new_operation", args=[kind_with_form.operation_type])
         query = f"?{request.GET.urlencode()}" if request.GET else ""
         return redirect(url + query, permanent=True, preserve_request=True)
-    form = _form_of(submitted)
+    form = _form_of(kind_with_form)
     if request.method != "POST":
-        return _form_page(request, submitted, _prefilled(request, form), Answer(200))
-    typed = _typed(request.POST)
-    key = typed.get("idempotency_key", "")[:200]
+        return _form_page(request, kind_with_form, _initial_data(request, form), ApiResponse(200))
+    form_data = _form_data(request.POST)
+    key = form_data.get("idempotency_key", "")[:200]
     if form.has_file:
-        answer = send_upload(request, form.api_path, key)
+        response = forward_upload(request, form.api_path, key)
     else:
-        answer = send(request, "POST", form.api_path, body_of(form, typed), key)
-    if not answer.is_good:
-        return _form_page(request, submitted, typed, answer)
-    operation_id = str(answer.data["operation_id"])
-    if origin := typed.get("cloned_from"):
-        _note_origin(operation_id, origin)
-    messages.success(request, "Submitted.", extra_tags="submitted")  # upon which drafts are dropped
+        response = call_api(request, "POST", form.api_path, request_body(form, form_data), key)
+    if not response.is_success:
+        return _form_page(request, kind_with_form, form_data, response)
+    operation_id = str(response.data["operation_id"])
+    if origin := form_data.get("cloned_from"):
+        _link_to_origin(operation_id, origin)
+    messages.success(request, "Submitted.", extra_tags="submitted")  # the script then deletes the draft
     return redirect("dashboard:operation", operation_id)
 
 
 def _kind_with_form(name: str) -> Kind:
-    """Raises Http404."""
+    """Find a kind by its name. Raises Http404."""
     kind = find_kind(name)
     if kind is None or kind.form is None:
-        raise Http404("There is no such form.")
+        raise Http404("Unknown kind of operation.")
     return kind
 
 
@@ -78,43 +81,44 @@ def _form_of(kind: Kind) -> Form:
     return kind.form
 
 
-def _note_origin(operation_id: str, origin: str) -> None:
+def _link_to_origin(operation_id: str, origin: str) -> None:
     original = Operation.objects.filter(pk=origin.replace("\0", "")).first()
     Operation.objects.filter(pk=operation_id, cloned_from=None).update(cloned_from=original)
 
 
-def _typed(posted: QueryDict) -> dict[str, str]:
-    """The last value of each name: a ticked box follows its hidden "false"."""
-    return {name: str(value) for name, value in posted.items()}
+def _form_data(query: QueryDict) -> dict[str, str]:
+    """Return the last value of each name; a ticked box follows its hidden "false"."""
+    return {name: str(value) for name, value in query.items()}
 
 
-def _prefilled(request: PageRequest, form: Form) -> dict[str, str]:
-    """From the address: symbols, dates, a model, or a strategy that was used before."""
-    names = {one.name for one in form.fields}
-    typed = {name: str(value) for name, value in request.GET.items() if name in names}
+def _initial_data(request: PageRequest, form: Form) -> dict[str, str]:
+    """Read field values and a stored strategy from the query string."""
+    names = {field.name for field in form.fields}
+    form_data = {name: str(value) for name, value in request.GET.items() if name in names}
     if (digest := request.GET.get("strategy")) and (text := strategy_text_of(digest)):
-        typed["strategy_yaml"] = text
-    return typed
+        form_data["strategy_yaml"] = text
+    return form_data
 
 
-def _form_page(request: PageRequest, kind: Kind, typed: Mapping[str, str], answer: Answer) -> HttpResponse:
+def _form_page(
+    request: PageRequest, kind: Kind, form_data: Mapping[str, str], response: ApiResponse
+) -> HttpResponse:
     form = _form_of(kind)
-    problems = answer.problems
+    problems = response.problems
     by_field: dict[str, list[str]] = {}
     for problem in problems:
-        place = f"line {problem.line}: " if problem.line else ""
-        by_field.setdefault(problem.name, []).append(place + problem.text)
-    labels = {one.name: one.label for one in form.fields}
-    suggestions = {**reading.suggestions(), **kind.form_suggestions()}
+        by_field.setdefault(problem.name, []).append(problem.message)
+    labels = {field.name: field.label for field in form.fields}
+    suggestions = {**submit_preview.suggestions(), **kind.form_suggestions()}
     context = {
         "title": form.title,
         "submit_text": form.submit_text,
-        "main_fields": filled(form.main, typed, by_field, suggestions),
+        "main_fields": fill_fields(form.main, form_data, by_field, suggestions),
         "folds": [
             {
                 "title": fold.title,
-                "fields": filled(fold.fields, typed, by_field, suggestions),
-                "is_open": any(one.name in by_field for one in fold.fields),
+                "fields": fill_fields(fold.fields, form_data, by_field, suggestions),
+                "is_open": any(field.name in by_field for field in fold.fields),
             }
             for fold in form.folds
         ],
@@ -122,87 +126,89 @@ def _form_page(request: PageRequest, kind: Kind, typed: Mapping[str, str], answe
             {
                 "field": problem.name if problem.name in labels else "",
                 "label": labels.get(problem.name, ""),
-                "text": f"line {problem.line}: {problem.text}" if problem.line else problem.text,
+                "text": problem.message,
             }
             for problem in problems
         ],
         "multipart": form.has_file,
-        "is_filled": bool(typed),
-        "idempotency_key": typed.get("idempotency_key") or secrets.token_urlsafe(16),
-        "cloned_from": typed.get("cloned_from", ""),
+        "is_filled": bool(form_data),
+        "idempotency_key": form_data.get("idempotency_key") or secrets.token_urlsafe(16),
+        "cloned_from": form_data.get("cloned_from", ""),
         "examples": [path.stem for path in sorted(EXAMPLES.glob("*.yaml"))],
-        "earlier": newest(),
-        **_preview_context(request, kind, typed),
+        "earlier": recent_strategies(),
+        **_preview_context(request, kind, form_data),
     }
-    return render(request, "submit/form.html", context, status=_page_status(answer))
+    return render(request, "submit/form.html", context, status=_page_status(response))
 
 
-def _page_status(answer: Answer) -> int:
-    if answer.is_good:
+def _page_status(response: ApiResponse) -> int:
+    if response.is_success:
         return HTTPStatus.OK
-    refused = answer.status == HTTPStatus.FORBIDDEN
-    return HTTPStatus.FORBIDDEN if refused else HTTPStatus.UNPROCESSABLE_ENTITY
+    is_forbidden = response.status == HTTPStatus.FORBIDDEN
+    return HTTPStatus.FORBIDDEN if is_forbidden else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 @require_POST
 @login_required
 def preview(request: PageRequest, kind: str) -> HttpResponse:
-    """What stands beside the form, for the text as it is now: strategy check, workers, data, the same as a program."""
-    typed = _typed(request.POST)
-    context = _preview_context(request, _kind_with_form(kind), typed)
-    text = typed.get("strategy_yaml", "")
+    """Render the preview for the current input: strategy check, workers, market data, the request as code."""
+    form_data = _form_data(request.POST)
+    context = _preview_context(request, _kind_with_form(kind), form_data)
+    text = form_data.get("strategy_yaml", "")
     if text.strip():
-        context["check"] = _check(send(request, "POST", "/strategies/validate", {"strategy_yaml": text}))
+        context["check"] = _check(call_api(request, "POST", "/strategies/validate", {"strategy_yaml": text}))
     return render(request, "submit/preview.html", context)
 
 
-def _check(answer: Answer) -> dict[str, Any]:
+def _check(response: ApiResponse) -> dict[str, Any]:
     errors = [
-        {"line": one.line, "column": one.column, "message": one.text, "pointer": one.name}
-        for one in answer.problems
+        {"line": problem.line, "place": problem.place, "message": problem.text, "pointer": problem.name}
+        for problem in response.problems
     ]
-    data = answer.data
+    data = response.data
     return {"errors": errors, **{name: data.get(name) for name in ("name", "inputs", "warnings")}}
 
 
-def _preview_context(request: PageRequest, kind: Kind, typed: Mapping[str, str]) -> dict[str, Any]:
+def _preview_context(request: PageRequest, kind: Kind, form_data: Mapping[str, str]) -> dict[str, Any]:
     form = _form_of(kind)
-    wanted = typed.get("symbols") or typed.get("symbol") or ""
-    symbols = wanted.replace("\0", "").replace(",", " ").split()
-    span = reading.chosen_data(symbols)
-    known = {row.data.symbol for row in span.rows}
-    body = body_of(form, typed)
+    text = form_data.get("symbols") or form_data.get("symbol") or ""
+    symbols = text.replace("\0", "").replace(",", " ").split()
+    span = submit_preview.selected_coverage(symbols)
+    covered = {row.data.symbol for row in span.rows}
+    body = request_body(form, form_data)
     address = request.build_absolute_uri(form.api_path)
     return {
-        "situation": reading.worker_situation(kind.operation_type),
+        "availability": submit_preview.worker_availability(kind.operation_type),
         "span": span,
-        "window": reading.window(span, typed.get("start_date", ""), typed.get("end_date", "")),
+        "window": submit_preview.selected_window(
+            span, form_data.get("start_date", ""), form_data.get("end_date", "")
+        ),
         "import_kinds": [kind for kind in all_kinds() if kind.imports_market_data],
-        "missing_symbols": [symbol for symbol in symbols if symbol not in known],
+        "missing_symbols": [symbol for symbol in symbols if symbol not in covered],
         "multipart": form.has_file,
-        "curl": "" if form.has_file else reading.as_curl(address, body),
-        "python": "" if form.has_file else reading.as_python(address, body),
+        "curl": "" if form.has_file else submit_preview.as_curl(address, body),
+        "python": "" if form.has_file else submit_preview.as_python(address, body),
     }
 
 
 @page
 def clone(request: PageRequest, operation_id: str) -> HttpResponse:
-    """The form of its kind, filled with what it was submitted with."""
+    """Show the form of the operation's kind, filled with its parameters."""
     original = get_object_or_404(Operation, pk=operation_id)
     kind = kind_of(original.operation_type)
     if not kind.is_clonable:
-        raise Http404("Operations of this type are submitted through the API.")
-    typed = {**typed_of(_form_of(kind), original.parameters), "cloned_from": original.pk}
-    request.path = reverse("dashboard:new_operation", args=[kind.operation_type])  # where the form is sent to
-    return _form_page(request, kind, typed, Answer(200))
+        raise Http404("Operations of this type can only be submitted through the API.")
+    form_data = {**form_data_of(_form_of(kind), original.parameters), "cloned_from": original.pk}
+    request.path = reverse("dashboard:new_operation", args=[kind.operation_type])  # the form's target
+    return _form_page(request, kind, form_data, ApiResponse(200))
 
 
 @page
 def strategy_text(request: PageRequest) -> HttpResponse:
-    """The text of an example (`?of=example:NAME`) or of a strategy used before (`?of=DIGEST`)."""
+    """Return an example (`?of=example:NAME`) or a stored strategy (`?of=DIGEST`)."""
     text = strategy_text_of(request.GET.get("of", ""))
     if text is None:
-        raise Http404("There is no such strategy.")
+        raise Http404("Unknown strategy.")
     return HttpResponse(text, content_type="text/plain; charset=utf-8")
 
 

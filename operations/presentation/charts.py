@@ -1,4 +1,4 @@
-"""Chart descriptions, as `static/js/charts.js` reads them, each with the table of its numbers."""
+"""Chart specifications for `static/js/charts.js`, each with a table of its values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ class Chart:
     log: bool = False
     smooth: bool = False
     size: str = ""
-    """CSS class of its height"""
+    """CSS class for the height"""
     note: str = ""
     wide: bool = False
-    """over all columns"""
+    """whether it spans all columns"""
 
 
-def readable(name: str) -> str:
+def with_spaces(name: str) -> str:
     return name.replace("_", " ")
 
 
 def metric_charts(curves: dict[str, Curve]) -> list[Chart]:
-    """One chart for what belongs together (`train_loss` with `validation_loss`), one for each other metric."""
+    """Draw related metrics (`train_loss`, `validation_loss`) in one chart, every other metric in its own."""
     groups: dict[str, list[str]] = {}
     for name in curves:
         prefix, _, rest = name.partition("_")
@@ -48,36 +48,36 @@ def metric_charts(curves: dict[str, Curve]) -> list[Chart]:
 def _metric_chart(title: str, curves: dict[str, Curve]) -> Chart:
     is_share = title in ("accuracy", "f1", "precision", "recall")
     pane = {
-        "name": readable(title),
+        "name": with_spaces(title),
         "format": "percent" if is_share else "number",
         "log": not is_share,
         "smooth": True,
-        "series": [{"name": readable(name), "data": curve} for name, curve in curves.items()],
+        "series": [{"name": with_spaces(name), "data": curve} for name, curve in curves.items()],
     }
     return Chart(
         id=f"metric-{title}",
-        title=readable(title).capitalize(),
+        title=with_spaces(title).capitalize(),
         spec={"x": {"type": "value", "name": "step"}, "panes": [pane]},
-        table=side_by_side("step", {readable(name): curve for name, curve in curves.items()}),
+        table=side_by_side("step", {with_spaces(name): curve for name, curve in curves.items()}),
         log=not is_share,
         smooth=True,
     )
 
 
 def side_by_side(first: str, curves: dict[str, Any]) -> Table:
-    """Curves of (x, y) as columns; thinned evenly where there are more rows than anybody reads."""
+    """Tabulate curves of (x, y) as columns, with at most TABLE_ROWS evenly spread rows."""
     columns = {name: dict(curve) for name, curve in curves.items()}
     steps = list(dict.fromkeys(step for column in columns.values() for step in column))
     if not any(isinstance(step, str) for step in steps):
         steps.sort()
     return Table(
         [first, *columns],
-        [[step, *(column.get(step) for column in columns.values())] for step in thinned(steps)],
+        [[step, *(column.get(step) for column in columns.values())] for step in thin(steps)],
     )
 
 
-def thinned(rows: Sequence[Any], most: int = TABLE_ROWS) -> list[Any]:
-    """At most `most` of the rows, evenly spread, the last always among them."""
+def thin(rows: Sequence[Any], most: int = TABLE_ROWS) -> list[Any]:
+    """Return at most `most` rows, evenly spread, always including the last."""
     if len(rows) <= most:
         return list(rows)
     return [rows[round(index * (len(rows) - 1) / (most - 1))] for index in range(most)]

@@ -7,7 +7,7 @@ MAX_POINTS = 200_000
 
 
 def curves(operation: Operation) -> dict[str, Curve]:
-    """Metric points by name, in order of step; a step that a later attempt repeated has its newer value."""
+    """Return metric points by name, ordered by step. If attempts repeat a step, the last value counts."""
     points = MetricPoint.objects.filter(operation=operation).order_by("attempt", "seq")
     by_name: dict[str, dict[int, float | None]] = {}
     for name, step, value in points.values_list("name", "step", "value")[:MAX_POINTS]:

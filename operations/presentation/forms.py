@@ -1,8 +1,8 @@
 """Submit forms: their fields, and the JSON body that is sent to the API.
 
 Types, defaults and choices come from the pydantic models that validate the API's input; a kind adds only labels. A form
-keeps text as typed and validates nothing: the API's answer, with its pointers, is shown beside the fields. So a form can
-neither allow what the API refuses nor refuse what it allows.
+keeps text as entered and validates nothing: the API's errors, located by their pointers, are shown beside the fields. So a
+form can neither accept what the API rejects nor reject what it accepts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ Input = Literal["text", "number", "date", "choice", "check", "list", "strategy",
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One input; `value` is first the API's default, then what was typed."""
+    """One input; `value` is the API's default or the text entered."""
 
     name: str
     kind: Input
@@ -27,16 +27,22 @@ class Field:
     is_required: bool = False
     errors: tuple[str, ...] = ()
     suggestions: tuple[tuple[str, str], ...] = ()
-    """value, and what stands beside it"""
+    """pairs of value and explanation"""
 
     @property
     def is_checked(self) -> bool:
         return self.value == "true"
 
+    @property
+    def description_ids(self) -> str:
+        """Ids of the elements that describe the input, for `aria-describedby`."""
+        parts = (("help", self.help), ("error", self.errors))
+        return " ".join(f"{prefix}_{self.name}" for prefix, content in parts if content)
+
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Fields that stay folded under their title."""
+    """Fields that are collapsed under a title."""
 
     title: str
     fields: tuple[Field, ...]
@@ -44,7 +50,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A kind of operation as a form: what is asked first, and what stays folded."""
+    """The form of a kind of operation: the main fields and the collapsed ones."""
 
     title: str
     api_path: str
@@ -73,11 +79,11 @@ def _text(value: Any) -> str:
 def field_of(
     model: type[BaseModel], name: str, label: str, hint: str = "", kind: Input | None = None
 ) -> Field:
-    """As the model has it: kind, default, choices, and whether it must be there."""
+    """Build a field with the type, default, choices and requiredness of the model."""
     schema = model.model_json_schema()
-    found = schema["properties"][name]
-    shape = next(one for one in found.get("anyOf", [found]) if one.get("type") != "null")
-    default = found.get("default")
+    definition = schema["properties"][name]
+    shape = next(option for option in definition.get("anyOf", [definition]) if option.get("type") != "null")
+    default = definition.get("default")
     return Field(
         name=name,
         kind=kind or _kind(shape),
@@ -100,9 +106,9 @@ def _kind(shape: Mapping[str, Any]) -> Input:
 
 def queueing_fields(model: type[BaseModel]) -> tuple[Field, ...]:
     return (
-        field_of(model, "priority", "Priority", "Higher goes first."),
+        field_of(model, "priority", "Priority", "Operations with a higher priority start first."),
         field_of(model, "queue", "Wait in the queue if no worker is free"),
-        field_of(model, "after", "After", "Ids of operations that must complete first."),
+        field_of(model, "after", "After", "Ids of operations that must complete first, separated by spaces."),
     )
 
 
@@ -110,41 +116,45 @@ def date_fields(model: type[BaseModel]) -> tuple[Field, ...]:
     return field_of(model, "start_date", "From"), field_of(model, "end_date", "To")
 
 
-def filled(
+def fill_fields(
     fields: Iterable[Field],
-    typed: Mapping[str, str],
-    problems: Mapping[str, list[str]],
+    form_data: Mapping[str, str],
+    errors: Mapping[str, list[str]],
     suggestions: Mapping[str, list[tuple[str, str]]],
 ) -> list[Field]:
-    """The fields with what was typed, what is wrong with it, and what one could type."""
+    """Return the fields with the text entered, its errors and suggestions."""
     return [
         replace(
-            one,
-            value=typed.get(one.name, one.value),
-            errors=tuple(problems.get(one.name, ())),
-            suggestions=tuple(suggestions.get(one.name, ())),
+            field,
+            value=form_data.get(field.name, field.value),
+            errors=tuple(errors.get(field.name, ())),
+            suggestions=tuple(suggestions.get(field.name, ())),
         )
-        for one in fields
+        for field in fields
     ]
 
 
-def body_of(form: Form, typed: Mapping[str, str]) -> dict[str, Any]:
-    """What the API is sent. What was left empty, or as it was, is left out: the API's own defaults count."""
+def request_body(form: Form, form_data: Mapping[str, str]) -> dict[str, Any]:
+    """Convert form data to the JSON body for the API. Empty and unchanged fields are omitted: the API has defaults."""
     body: dict[str, Any] = {}
-    for one in form.fields:
-        text = typed.get(one.name, one.value).replace("\r\n", "\n")
-        text = text if one.kind == "strategy" else text.strip()
-        if one.kind == "check":
-            if (text == "true") != one.is_checked:
-                body[one.name] = text == "true"
-        elif text.strip() and text != one.value:
-            body[one.name] = _value(one.kind, text)
+    for field in form.fields:
+        text = form_data.get(field.name, field.value).replace("\r\n", "\n")
+        text = text if field.kind == "strategy" else text.strip()
+        if field.kind == "check":
+            if (text == "true") != field.is_checked:
+                body[field.name] = text == "true"
+        elif text.strip() and text != field.value:
+            body[field.name] = _value(field.kind, text)
     return body
 
 
-def typed_of(form: Form, body: Mapping[str, Any]) -> dict[str, str]:
-    """The reverse of `body_of`: parameters of an earlier operation as they would have been typed."""
-    return {one.name: _text(body[one.name]) for one in form.fields if body.get(one.name) is not None}
+def form_data_of(form: Form, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Convert the parameters of an operation back to form data; the reverse of `request_body`."""
+    return {
+        field.name: _text(parameters[field.name])
+        for field in form.fields
+        if parameters.get(field.name) is not None
+    }
 
 
 def _value(kind: Input, text: str) -> Any:
@@ -154,10 +164,10 @@ def _value(kind: Input, text: str) -> Any:
 
 
 def _number(text: str) -> int | float | str:
-    """A number where it is one; else the text itself, of which the API will say what is wrong."""
-    for kind in (int, float):
+    """Parse a number; return invalid text unchanged for the API to reject."""
+    for parse in (int, float):
         try:
-            return kind(text)
+            return parse(text)
         except ValueError:
             continue
     return text

@@ -1,4 +1,4 @@
-"""How a metric of a result reads: its title, its unit, and which of two values is better."""
+"""Display of result metrics: title, unit, and which values are better."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ class MetricStyle:
     title: str
     format: Callable[[Any], str] = short
     rank: int = LAST
-    """Position in a table; equal ranks keep the order of the result."""
+    """position in a table; equal ranks keep the order of the result"""
 
 
 def best_values(name: str, values: list[float | None]) -> frozenset[int]:
-    """Indices of the best value, several where they are equal; none for a metric without a better direction."""
+    """Return the indices of the best value (several if equal), or none if neither direction is better."""
     key = name.rpartition(".")[2]
-    known = {value for value in values if value is not None}
-    if len(known) < 2 or key not in MORE_IS_BETTER | LESS_IS_BETTER:
+    distinct = {value for value in values if value is not None}
+    if len(distinct) < 2 or key not in MORE_IS_BETTER | LESS_IS_BETTER:
         return frozenset()
-    best = max(known) if key in MORE_IS_BETTER else min(known)
+    best = max(distinct) if key in MORE_IS_BETTER else min(distinct)
     return frozenset(index for index, value in enumerate(values) if value == best)

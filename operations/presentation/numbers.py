@@ -1,4 +1,4 @@
-"""How numbers, durations and times read on a page."""
+"""Formats numbers, durations and times for pages."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,31 +15,31 @@ def _number(value: Any) -> float | None:
 
 
 def percent(value: Any, digits: int = 1) -> str:
-    """A fraction as per cent: 0.1234 -> `12.3 %`; undefined is a dash."""
+    """Format a fraction as a percentage: 0.1234 -> `12.3 %`; undefined is a dash."""
     number = _number(value)
     return DASH if number is None else f"{number * 100:.{digits}f} %".replace("-", "−")
 
 
 def signed_percent(value: Any, digits: int = 1) -> str:
-    """As `percent`, with its sign always."""
+    """Format like `percent`, always with a sign."""
     number = _number(value)
     return DASH if number is None else f"{number * 100:+.{digits}f} %".replace("-", "−")
 
 
 def decimal(value: Any, digits: int = 2) -> str:
-    """A number with thin thousands: 12345.678 -> `12 345.68`; undefined is a dash."""
+    """Format with thin spaces between thousands: 12345.678 -> `12 345.68`; undefined is a dash."""
     number = _number(value)
     if number is None:
         return DASH
     return f"{number:,.{digits}f}".replace(",", "\u202f").replace("-", "−")
 
 
-def whole(value: Any) -> str:
+def integer(value: Any) -> str:
     return decimal(value, 0)
 
 
 def short(value: Any) -> str:
-    """Any number in at most five significant figures, for tables of mixed magnitudes."""
+    """Format with at most five significant digits, for tables of mixed magnitudes."""
     number = _number(value)
     if number is None:
         return DASH if value is None else str(value)
@@ -49,13 +49,13 @@ def short(value: Any) -> str:
 
 
 def words(name: str) -> str:
-    """The name of a field as words: `quality.longest_gap_bars` -> `Quality, longest gap bars`."""
+    """Turn a field name into words: `quality.longest_gap_bars` -> `Quality, longest gap bars`."""
     text = " ".join(ACRONYMS.get(word, word) for word in name.replace(".", " , ").replace("_", " ").split())
     return text[:1].upper() + text[1:].replace(" ,", ",")
 
 
 def plain(value: Any) -> str:
-    """Any value of a parameter or a result, without the punctuation of a program."""
+    """Format any value of a parameter or result without programming syntax."""
     match value:
         case None | "" | []:
             return DASH
@@ -64,23 +64,23 @@ def plain(value: Any) -> str:
         case int() | float():
             return short(value)
         case list() | tuple():
-            return ", ".join(plain(one) for one in value)
+            return ", ".join(plain(item) for item in value)
         case dict() if not value:  # the pattern {} would fit every mapping
             return DASH
         case dict():
-            return ", ".join(f"{key} {plain(one)}" for key, one in value.items())
+            return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
         case _:
             return str(value).removesuffix("T00:00:00+00:00")
 
 
 def sign(value: Any) -> str:
-    """The CSS class of a gain or a loss."""
+    """Return the CSS class of a gain or a loss."""
     number = _number(value)
     return "" if not number else "up" if number > 0 else "down"
 
 
 def duration(value: Any) -> str:
-    """Seconds or a timedelta as `42 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    """Format seconds or a timedelta as `42 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
     if seconds is None:
         return DASH
@@ -110,7 +110,7 @@ def file_size(value: Any) -> str:
 
 
 def moment(value: datetime | None) -> SafeString | str:
-    """The time as UTC text; a script shows it in the reader's own zone where that was chosen."""
+    """Format a time in UTC; a script converts it if the user chose the local time zone."""
     if value is None:
         return DASH
     utc = timezone.localtime(value, timezone.get_default_timezone())
@@ -119,7 +119,7 @@ def moment(value: datetime | None) -> SafeString | str:
 
 
 def ago(value: datetime | None) -> SafeString | str:
-    """How long ago, with the exact moment on hover."""
+    """Format how long ago, with the exact time on hover."""
     if value is None:
         return "never"
     seconds = max((timezone.now() - value).total_seconds(), 0)
@@ -129,7 +129,7 @@ def ago(value: datetime | None) -> SafeString | str:
 
 
 def _coarse(seconds: float) -> str:
-    """One unit is enough for "ago", and does not change a page every second."""
+    """Use one unit, so that a page does not change every second."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds // length:.0f} {unit} ago"
@@ -137,7 +137,7 @@ def _coarse(seconds: float) -> str:
 
 
 def entry(mapping: Any, key: Any) -> Any:
-    """`mapping[key]`, or nothing."""
+    """Return `mapping[key]`, or None."""
     return mapping.get(key) if isinstance(mapping, dict) else None
 
 

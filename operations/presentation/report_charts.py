@@ -1,4 +1,4 @@
-"""Pieces that both reports are drawn from: panes, series and tables over the data of a `report.json`."""
+"""Building blocks of report charts: panes, series and tables over the data of a `report.json`."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from operations.presentation.charts import Chart, Table, side_by_side, thinned
+from operations.presentation.charts import Chart, Table, side_by_side, thin
 from operations.presentation.numbers import DASH
 
 Points = list[tuple[Any, float | None]]
@@ -14,7 +14,7 @@ DIGITS = 7
 
 
 def points(xs: Sequence[Any] | None, ys: Sequence[float | None] | None) -> Points:
-    """Two columns of a report as one list of points; none where one of them is missing."""
+    """Combine two columns of a report into points; empty if either is missing."""
     return list(zip(xs, ys, strict=False)) if xs and ys else []
 
 
@@ -23,38 +23,39 @@ def series(name: str, data: Points, **look: Any) -> dict[str, Any]:
 
 
 def column(name: str, ys: Sequence[float | None] | None, **look: Any) -> dict[str, Any]:
-    """A series over the chart's own `x.values`: a long one is sent without repeating each moment.
+    """Return a series over the chart's `x.values`, so that long series do not repeat the times.
 
-    As whole numbers, `value * scale`, with seven digits for the greatest: written and read in a third of the time.
+    Values are sent as integers, `value * scale`, with seven digits for the largest: serialized and parsed in a third
+    of the time.
     """
-    greatest = max(map(abs, filter(None, ys or [])), default=0.0)
-    scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(greatest))) if greatest else 1.0
-    whole = [None if y is None else round(y * scale) for y in ys or []]
-    return {"name": name, "y": whole, "scale": scale, **look}
+    largest = max(map(abs, filter(None, ys or [])), default=0.0)
+    scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(largest))) if largest else 1.0
+    scaled = [None if y is None else round(y * scale) for y in ys or []]
+    return {"name": name, "y": scaled, "scale": scale, **look}
 
 
-def pane(name: str, *drawn: dict[str, Any], **look: Any) -> dict[str, Any]:
-    """Series without points are left out."""
-    return {"name": name, "series": [one for one in drawn if one.get("data") or one.get("y")], **look}
+def pane(name: str, *lines: dict[str, Any], **look: Any) -> dict[str, Any]:
+    """Return a pane; series without points are omitted."""
+    return {"name": name, "series": [line for line in lines if line.get("data") or line.get("y")], **look}
 
 
 def chart(
     key: str, title: str, x: dict[str, Any], panes: Iterable[dict[str, Any]], **more: Any
 ) -> Chart | None:
-    """Nothing where no pane has anything to draw."""
-    drawn = [one for one in panes if one["series"]]
-    if not drawn:
+    """Return a chart of the panes with data; None if there are none."""
+    with_data = [pane for pane in panes if pane["series"]]
+    if not with_data:
         return None
     zoom = {"zoom": True} if more.pop("zoom", False) else {}
     table = more.pop("table", None)
     if table is None:
-        curves = {line["name"]: line["data"] for one in drawn for line in one["series"]}
+        curves = {line["name"]: line["data"] for pane in with_data for line in pane["series"]}
         table = side_by_side(x.get("name", ""), curves)
-    return Chart(key, title, {"x": x, **zoom, "panes": drawn}, table, **more)
+    return Chart(key, title, {"x": x, **zoom, "panes": with_data}, table, **more)
 
 
 def bars(key: str, title: str, labels: Sequence[Any], values: Sequence[float], **more: Any) -> Chart | None:
-    """One bar a label; losses have the colour of a loss."""
+    """Return a bar chart; negative bars have the colour of a loss."""
     if not labels:
         return None
     names = [str(label) for label in labels]
@@ -71,7 +72,7 @@ def bars(key: str, title: str, labels: Sequence[Any], values: Sequence[float], *
             )
         ],
         table=Table(
-            [more.pop("label", "value"), title], thinned(list(map(list, zip(names, values, strict=True))))
+            [more.pop("label", "value"), title], thin(list(map(list, zip(names, values, strict=True))))
         ),
         **more,
     )
@@ -82,9 +83,9 @@ def records(
     columns: dict[str, str],
     formats: Mapping[str, Callable[[Any], str]] = MappingProxyType({}),
 ) -> Table | None:
-    """Rows of a report as a table with these columns (key -> heading); columns that no row has are left out.
+    """Tabulate rows of a report with these columns (key -> heading); columns that no row has are omitted.
 
-    `formats` says how the values of a column read; without one they are shown as they are.
+    `formats` maps a column to the formatter of its values; other values are shown unchanged.
     """
     if not rows:
         return None
@@ -94,24 +95,24 @@ def records(
     )
 
 
-def _cell(value: Any, reads: Callable[[Any], str] | None) -> Any:
-    return value if reads is None else reads(value)
+def _cell(value: Any, formatter: Callable[[Any], str] | None) -> Any:
+    return value if formatter is None else formatter(value)
 
 
 def day(value: Any) -> str:
-    """The date of an ISO time; a dash where there is none."""
+    """Return the date of an ISO time, or a dash."""
     return str(value)[:10] if value else DASH
 
 
 def milliseconds(moment: Any) -> int:
-    """An ISO time or a number of milliseconds."""
+    """Convert an ISO time or a number of milliseconds to milliseconds since 1970."""
     if isinstance(moment, int | float):
         return int(moment)
-    parsed = datetime.fromisoformat(moment)
-    return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
+    time = datetime.fromisoformat(moment)
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def clock(moment_ms: int) -> str:
-    """The minute; the day alone where it is midnight."""
+    """Format to the minute; midnight as the date only."""
     text = datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(" ", "minutes")[:16]
     return text.removesuffix(" 00:00")

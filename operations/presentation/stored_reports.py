@@ -1,4 +1,4 @@
-"""`report.json` of operations, as their workers left it."""
+"""Reads `report.json` of operations, as stored by their workers."""
 
 import json
 from typing import Any
@@ -9,33 +9,33 @@ from operations import artifacts
 from operations.models import Artifact, Operation
 
 NAME = "report.json"
-LARGEST = 30_000_000
-"""bytes; a report of 5,000 points a series has a few hundred thousand"""
+MAX_BYTES = 30_000_000
+"""a report with 5,000 points per series has a few hundred thousand"""
 
 logger = structlog.get_logger(__name__)
 
 
 class ReportUnavailableError(Exception):
-    """The report is not there or cannot be read; the message says why and is for people."""
+    """The report is missing or unreadable. The message is shown to users."""
 
 
 def read(operation: Operation) -> dict[str, Any]:
-    """Raises ReportUnavailableError."""
+    """Read the report of one operation. Raises ReportUnavailableError."""
     file = _files([operation]).first()
     if file is None:
-        raise ReportUnavailableError(f"This operation left no {NAME}, or it is not kept any more.")
+        raise ReportUnavailableError(f"This operation has no {NAME}, or it has been deleted.")
     return _read(file)
 
 
 def read_several(operations: list[Operation]) -> dict[str, dict[str, Any]]:
-    """By the operation's id, in one query; those that cannot be read are left out."""
-    found = {}
+    """Read reports by operation id with one query; unreadable ones are skipped."""
+    reports = {}
     for file in _files(operations):
         try:
-            found[file.operation_id] = _read(file)
+            reports[file.operation_id] = _read(file)
         except ReportUnavailableError as error:
-            logger.warning("a report is left out", operation_id=file.operation_id, reason=str(error))
-    return found
+            logger.warning("skipping an unreadable report", operation_id=file.operation_id, reason=str(error))
+    return reports
 
 
 def _files(operations: list[Operation]) -> Any:
@@ -44,14 +44,16 @@ def _files(operations: list[Operation]) -> Any:
 
 
 def _read(artifact: Artifact) -> dict[str, Any]:
-    if artifact.file.size >= LARGEST:
-        raise ReportUnavailableError(f"{NAME} has {LARGEST} bytes or more; that is not shown.")
+    if artifact.file.size >= MAX_BYTES:
+        raise ReportUnavailableError(
+            f"{NAME} has {artifact.file.size} bytes; only files below {MAX_BYTES} are shown."
+        )
     try:
         report = json.loads(artifacts.path_of(artifact.file_id).read_bytes())
     except OSError:
-        raise ReportUnavailableError(f"{NAME} is not there any more.") from None
+        raise ReportUnavailableError(f"{NAME} has been deleted.") from None
     except ValueError:
-        raise ReportUnavailableError(f"{NAME} is not JSON.") from None
+        raise ReportUnavailableError(f"{NAME} is not valid JSON.") from None
     if not isinstance(report, dict):
-        raise ReportUnavailableError(f"{NAME} is not an object.")
+        raise ReportUnavailableError(f"{NAME} is not a JSON object.")
     return report

@@ -1,4 +1,4 @@
-"""What an operation is about, in a few words."""
+"""The subject of an operation: its strategy and symbols."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -9,9 +9,9 @@ from operations.models import Operation
 
 
 def subject(operation: Operation, strategies: Mapping[str, str] = MappingProxyType({})) -> str:
-    """What the operation is about in a few words: the strategy and the symbols.
+    """Describe the operation by its strategy and symbols.
 
-    `strategies` has the strategy's name by the id of the operation whose model is used.
+    `strategies` maps the id of the operation whose model is used to the name of its strategy.
     """
     parameters = operation.parameters
     symbols = parameters.get("symbols") or [parameters.get("symbol", "")]
@@ -21,7 +21,7 @@ def subject(operation: Operation, strategies: Mapping[str, str] = MappingProxyTy
 
 
 def strategy_name(text: object) -> str:
-    """The `name:` of a strategy file, read without parsing the whole of it."""
+    """Read the `name:` of a strategy file without parsing all of it."""
     if not isinstance(text, str):
         return ""
     for line in text.splitlines():
@@ -31,10 +31,10 @@ def strategy_name(text: object) -> str:
 
 
 def strategies_of_models(rows: Iterable[Operation]) -> dict[str, str]:
-    """Strategy names by the id of the operation whose model is used."""
+    """Map the ids of the operations whose models are used to the names of their strategies."""
     models = {row.parameters.get("model") for row in rows if "strategy_yaml" not in row.parameters}
-    wanted = [model for model in models if isinstance(model, str)]
-    if not wanted:
+    ids = [model for model in models if isinstance(model, str)]
+    if not ids:
         return {}
-    texts = Operation.objects.filter(pk__in=wanted).values_list("pk", KT("parameters__strategy_yaml"))
+    texts = Operation.objects.filter(pk__in=ids).values_list("pk", KT("parameters__strategy_yaml"))
     return {pk: strategy_name(text) for pk, text in texts}

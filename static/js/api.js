@@ -1,19 +1,19 @@
-// The API in a browser: forms send JSON by any method, with the token against forgery, and show the answer.
+// The browsable API: forms send JSON with any method and a CSRF token, and show the response.
 "use strict";
 
 (() => {
-  const shown = document.querySelector("[data-answer]");
+  const output = document.querySelector("[data-answer]");
 
-  function show(text, made) {
-    const link = shown.querySelector("a");
-    link.hidden = !made;
-    if (made) link.href = made;
-    shown.querySelector("pre").textContent = text;
-    shown.hidden = false;
-    shown.scrollIntoView({ block: "nearest" });
+  function show(text, location) {
+    const link = output.querySelector("a");
+    link.hidden = !location;
+    if (location) link.href = location;
+    output.querySelector("pre").textContent = text;
+    output.hidden = false;
+    output.scrollIntoView({ block: "nearest" });
   }
 
-  function readable(text) {
+  function prettyPrint(text) {
     try {
       return JSON.stringify(JSON.parse(text), null, 2);
     } catch {
@@ -26,10 +26,10 @@
     try {
       JSON.parse(body ?? "{}");
     } catch (error) {
-      show(`Not sent: this is not JSON (${error.message}).`);
+      show(`Not sent: the text is not valid JSON (${error.message}).`);
       return;
     }
-    const answer = await fetch(form.action, {
+    const response = await fetch(form.action, {
       method: form.dataset.method,
       body,
       headers: {
@@ -38,8 +38,8 @@
         ...(body !== undefined && { "Content-Type": "application/json" }),
       },
     });
-    const text = `HTTP ${answer.status} ${answer.statusText}\n\n${readable(await answer.text())}`;
-    show(text, answer.headers.get("Location"));
+    const text = `HTTP ${response.status} ${response.statusText}\n\n${prettyPrint(await response.text())}`;
+    show(text, response.headers.get("Location"));
   }
 
   document.addEventListener("submit", async (event) => {

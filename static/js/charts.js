@@ -1,19 +1,19 @@
-// Turns chart descriptions (json_script) into ECharts with the colours of our theme.
+// Draws chart specifications (json_script) with ECharts in the colours of the theme.
 //
-// <div class="chart" data-chart="ID-OF-JSON-SCRIPT"></div>, where the JSON is
+// <div class="chart" data-chart="ID-OF-JSON-SCRIPT"></div>; the JSON is
 // {x: {type: value|time|category, name, categories}, zoom, lying, panes: [{name, format, log, share, series, marks, bands, levels}]}
 // series: {name, type: line|bar|scatter, data: [[x, y]...] or y: [...] and scale over x.values, tone: 1..6|good|bad|muted, dashed, area, step, symbol}
 // marks: [{x, name}] vertical lines, bands: [{from, to, name}] spans, levels: [{y, name}] horizontal lines.
 "use strict";
 
 (() => {
-  const LEAST_MARGIN_MS = 30 * 86400000;
+  const MIN_MARGIN_MS = 30 * 86400000;
   const charts = new Map();
   const probe = document.createElement("span");
   probe.hidden = true;
   document.body.append(probe);
 
-  // light-dark() is resolved only in a real property, and each reading lays the page out anew.
+  // light-dark() is resolved only in a real property, and each lookup recomputes the layout: cache the colours.
   const colours = new Map();
   function colour(name) {
     if (!colours.has(name)) {
@@ -34,10 +34,10 @@
     money: (value) => whole.format(value).replaceAll(",", "\u202f"),
     number: (value) => (Math.abs(value) >= 1000 ? formats.money(value) : String(Number(value.toPrecision(4)))),
   };
-  const shown = (format) => (value) => (typeof value === "number" ? formats[format || "number"](value) : value ?? "–");
+  const formatter = (format) => (value) => (typeof value === "number" ? formats[format || "number"](value) : value ?? "–");
 
-  // Exponential smoothing that starts without a bias (Kingma and Ba 2014, the correction of Adam).
-  function smoothed(data, weight) {
+  // Exponential smoothing with the bias correction of Adam (Kingma and Ba 2014).
+  function smooth(data, weight) {
     let last = 0;
     let count = 0;
     return data.map(([x, y]) => {
@@ -49,7 +49,7 @@
   }
 
   function seriesOf(pane, index, settings) {
-    const made = [];
+    const lines = [];
     pane.series.forEach((series, number) => {
       const paint = tone(series.tone, number);
       const type = series.type || "line";
@@ -67,52 +67,52 @@
       }
       if (series.symbol) Object.assign(base, { symbol: series.symbol, symbolRotate: series.rotate || 0 });
       if (settings.smooth > 0 && type === "line" && pane.smooth) {
-        made.push({ ...base, lineStyle: { width: 1, color: faint(paint, 0.3) }, tooltip: { show: false }, silent: true });
-        made.push({ ...base, data: smoothed(series.data, settings.smooth) });
+        lines.push({ ...base, lineStyle: { width: 1, color: faint(paint, 0.3) }, tooltip: { show: false }, silent: true });
+        lines.push({ ...base, data: smooth(series.data, settings.smooth) });
       } else {
-        made.push(base);
+        lines.push(base);
       }
     });
     const marks = [
       ...(pane.marks || []).map((mark) => ({ xAxis: mark.x, name: mark.name, label: { formatter: mark.name, color: colour("muted"), rotate: 0 } })),
       ...(pane.levels || []).map((level) => ({ yAxis: level.y, name: level.name, label: { formatter: level.name, color: colour("muted"), position: "insideEndTop" } })),
     ];
-    if (marks.length && made.length) {
-      made[0].markLine = { symbol: "none", silent: true, animation: false, lineStyle: { color: colour("line-strong"), type: "dashed" }, data: marks };
+    if (marks.length && lines.length) {
+      lines[0].markLine = { symbol: "none", silent: true, animation: false, lineStyle: { color: colour("line-strong"), type: "dashed" }, data: marks };
     }
-    if (pane.bands?.length && made.length) {
-      made[0].markArea = {
+    if (pane.bands?.length && lines.length) {
+      lines[0].markArea = {
         silent: true, label: { color: colour("muted"), position: "insideTop" },
         data: pane.bands.map((band, number) => [
           { xAxis: band.from, name: band.name, itemStyle: { color: faint(tone(band.tone, number), 0.12) } }, { xAxis: band.to }]),
       };
     }
-    return made;
+    return lines;
   }
 
-  // Long series come as columns of whole numbers over x.values, a value's number being value * scale.
-  function joined(spec) {
+  // Long series are columns of integers (value * scale) over x.values.
+  function joinColumns(spec) {
     for (const series of spec.panes.flatMap((pane) => pane.series)) {
       series.data ??= series.y.map((y, index) => [spec.x.values[index], y === null ? null : y / series.scale]);
     }
     return spec;
   }
 
-  // What a screen reader says in place of the drawing; the numbers are in the table below it.
+  // The text alternative for screen readers; the values are in the table below the chart.
   function description(element, spec) {
     const title = element.closest("figure")?.querySelector("h2")?.textContent || "";
     const names = spec.panes.flatMap((pane) => pane.series.map((series) => series.name));
-    return `Chart: ${title}. It shows ${[...new Set(names)].join(", ")}. The numbers are in the table below.`;
+    return `Chart: ${title}. Series: ${[...new Set(names)].join(", ")}. The values are in the table below.`;
   }
 
-  function option(spec, settings, pixels, said) {
+  function option(spec, settings, pixels, label) {
     const muted = colour("muted");
     const line = colour("line");
     const total = spec.panes.reduce((sum, pane) => sum + (pane.share || 1), 0);
     const between = spec.panes.length > 1 ? 26 : 0;
     const bottom = (spec.zoom ? 34 : 14) + 20;
-    const named = new Set(spec.panes.flatMap((pane) => pane.series.map((series) => series.name))).size > 1;
-    let top = (named ? 34 : 14) + (between ? 14 : 0);
+    const hasLegend = new Set(spec.panes.flatMap((pane) => pane.series.map((series) => series.name))).size > 1;
+    let top = (hasLegend ? 34 : 14) + (between ? 14 : 0);
     const room = pixels - top - bottom - between * (spec.panes.length - 1);
     const grids = spec.panes.map((pane) => {
       const height = (room * (pane.share || 1)) / total;
@@ -122,9 +122,9 @@
     });
     return {
       animation: false,
-      aria: { enabled: true, label: { description: said } },
+      aria: { enabled: true, label: { description: label } },
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: muted },
-      legend: { show: named, type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: muted }, pageIconColor: muted, pageTextStyle: { color: muted } },
+      legend: { show: hasLegend, type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: muted }, pageIconColor: muted, pageTextStyle: { color: muted } },
       tooltip: {
         renderMode: "richText", trigger: spec.panes.some((pane) => pane.series.some((series) => series.type !== "scatter")) ? "axis" : "item", confine: true,
         backgroundColor: colour("raised"), borderColor: colour("line-strong"), textStyle: { color: colour("text"), fontSize: 12 },
@@ -136,33 +136,33 @@
         type: spec.x.type, gridIndex: index, data: spec.x.categories, scale: true, boundaryGap: spec.x.type === "category",
         min: spec.x.type === "category" ? undefined : "dataMin", max: spec.x.type === "category" ? undefined : "dataMax",
         name: index === spec.panes.length - 1 && !spec.zoom ? spec.x.name : "", nameLocation: "middle", nameGap: 22, nameTextStyle: { color: muted },
-        axisLabel: { show: index === spec.panes.length - 1, color: muted, hideOverlap: true, ...(spec.x.type === "value" && { formatter: shown("number") }) },
+        axisLabel: { show: index === spec.panes.length - 1, color: muted, hideOverlap: true, ...(spec.x.type === "value" && { formatter: formatter("number") }) },
         axisLine: { lineStyle: { color: line } }, axisTick: { show: false }, splitLine: { show: false },
       })),
       yAxis: spec.panes.map((pane, index) => ({
         type: settings.log && pane.log ? "log" : "value", gridIndex: index, scale: !pane.zero, name: spec.panes.length > 1 ? pane.name : "",
         nameTextStyle: { color: muted, align: "left" }, nameGap: 6, splitNumber: spec.panes.length > 1 ? 3 : 5,
-        axisLabel: { color: muted, formatter: shown(pane.format), hideOverlap: true },
+        axisLabel: { color: muted, formatter: formatter(pane.format), hideOverlap: true },
         splitLine: { lineStyle: { color: line, width: 0.7 } }, axisLine: { show: false },
       })),
       dataZoom: spec.zoom ? [
         { type: "inside", xAxisIndex: "all", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false },
         { type: "slider", xAxisIndex: "all", bottom: 4, height: 18, borderColor: line, textStyle: { color: muted }, brushSelect: false, showDataShadow: false },
       ] : [],
-      series: spec.panes.flatMap((pane, index) => seriesOf(pane, index, settings).map((series) => ({ ...series, tooltip: { ...series.tooltip, valueFormatter: shown(pane.format) } }))),
+      series: spec.panes.flatMap((pane, index) => seriesOf(pane, index, settings).map((series) => ({ ...series, tooltip: { ...series.tooltip, valueFormatter: formatter(pane.format) } }))),
     };
   }
 
-  // Bars that lie, the first on top: names of any length can be read beside them.
-  function lying(made) {
-    const [names, values] = [made.xAxis[0], made.yAxis[0]];
-    made.xAxis = [{ ...values, name: "" }];
-    made.yAxis = [{ ...names, name: "", inverse: true, axisLabel: { color: colour("muted"), width: 170, overflow: "truncate" } }];
-    made.grid[0] = { ...made.grid[0], left: 4, containLabel: true };
-    for (const series of made.series) {
+  // Horizontal bars, the first on top, which leave room for long names.
+  function layHorizontally(option) {
+    const [names, values] = [option.xAxis[0], option.yAxis[0]];
+    option.xAxis = [{ ...values, name: "" }];
+    option.yAxis = [{ ...names, name: "", inverse: true, axisLabel: { color: colour("muted"), width: 170, overflow: "truncate" } }];
+    option.grid[0] = { ...option.grid[0], left: 4, containLabel: true };
+    for (const series of option.series) {
       series.data = series.data.map((bar) => (Array.isArray(bar) ? bar[1] : { ...bar, value: bar.value[1] }));
     }
-    return made;
+    return option;
   }
 
   function settingsOf(element) {
@@ -173,7 +173,7 @@
     };
   }
 
-  // The observer also speaks once at first, when nothing has changed.
+  // The observer also fires once at the start, without a change.
   function resize(element) {
     const chart = charts.get(element);
     if (chart && (chart.getWidth() !== element.clientWidth || chart.getHeight() !== element.clientHeight)) chart.resize();
@@ -189,15 +189,15 @@
       new ResizeObserver(() => resize(element)).observe(element);
     }
     const zoom = chart.getOption()?.dataZoom;
-    const spec = joined(JSON.parse(source.textContent));
-    const drawn = option(spec, settingsOf(element), element.clientHeight, description(element, spec));
-    const made = spec.lying ? lying(drawn) : drawn;
-    if (zoom?.length) made.dataZoom.forEach((part, index) => { part.start = zoom[index].start; part.end = zoom[index].end; });
-    chart.setOption(made, { notMerge: true });
+    const spec = joinColumns(JSON.parse(source.textContent));
+    const vertical = option(spec, settingsOf(element), element.clientHeight, description(element, spec));
+    const options = spec.lying ? layHorizontally(vertical) : vertical;
+    if (zoom?.length) options.dataZoom.forEach((part, index) => { part.start = zoom[index].start; part.end = zoom[index].end; });
+    chart.setOption(options, { notMerge: true });
     element.dataset.drawn = "yes";
   }
 
-  // Charts out of sight wait until they come near: a page with ten of them is usable at once.
+  // Charts out of view are drawn when they come near, so a page with many charts is usable at once.
   const near = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
@@ -209,7 +209,7 @@
     for (const element of document.querySelectorAll("[data-chart]:not([data-drawn])")) near.observe(element);
   };
 
-  // Paper has no scrolling, and does not wait for the next frame.
+  // Print does not scroll and does not wait for the next frame: draw every chart now.
   addEventListener("beforeprint", () => {
     for (const element of document.querySelectorAll("[data-chart]:not([data-drawn])")) draw(element);
     for (const chart of charts.values()) chart.getZr().flush();
@@ -237,7 +237,7 @@
     observe();
   });
 
-  // A row that names a moment centres the chart there.
+  // A table row can centre the chart on its time.
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-centre]");
     if (!button) return;
@@ -246,7 +246,7 @@
     const chart = charts.get(element);
     const from = Number(button.dataset.centre);
     const until = Number(button.dataset.centreEnd || from);
-    const margin = Math.max((until - from) * 1.5, LEAST_MARGIN_MS);
+    const margin = Math.max((until - from) * 1.5, MIN_MARGIN_MS);
     chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, startValue: from - margin, endValue: until + margin });
     element.scrollIntoView({ block: "center" });
   });

@@ -1,5 +1,5 @@
-// What was typed into a form is kept in this tab until an operation was made of it: it comes back after a sign-in
-// that had run out, a server that was away, or a page left by mistake.
+// Keeps form input in this tab until it is submitted, and restores it after an expired session, a server outage
+// or leaving the page by mistake.
 "use strict";
 
 (() => {
@@ -11,22 +11,22 @@
   if (!form) return;
   const key = prefix + location.pathname;
   const fields = [...form.elements].filter((field) => field.name && !["hidden", "file", "submit"].includes(field.type));
-  const kept = (field) => (field.type === "checkbox" ? field.checked : field.value);
-  const first = JSON.stringify(fields.map(kept));
+  const valueOf = (field) => (field.type === "checkbox" ? field.checked : field.value);
+  const initial = JSON.stringify(fields.map(valueOf));
 
   const draft = JSON.parse(sessionStorage.getItem(key) || "null");
-  // A form that the server filled (refused, a clone, a link with symbols) says more than what was typed before it.
+  // A form filled by the server (with errors, a clone, a link with symbols) takes precedence over the draft.
   if (draft && form.dataset.draft === "empty") {
     for (const field of fields) {
       if (!(field.name in draft)) continue;
       if (field.type === "checkbox") field.checked = draft[field.name];
       else field.value = draft[field.name];
     }
-    form.querySelector("[data-draft-note]").hidden = JSON.stringify(fields.map(kept)) === first;
+    form.querySelector("[data-draft-note]").hidden = JSON.stringify(fields.map(valueOf)) === initial;
   }
-  const keep = () => sessionStorage.setItem(key, JSON.stringify(Object.fromEntries(fields.map((field) => [field.name, kept(field)]))));
-  form.addEventListener("input", keep);
-  form.addEventListener("change", keep);
+  const save = () => sessionStorage.setItem(key, JSON.stringify(Object.fromEntries(fields.map((field) => [field.name, valueOf(field)]))));
+  form.addEventListener("input", save);
+  form.addEventListener("change", save);
   form.querySelector("[data-draft-drop]").addEventListener("click", () => {
     sessionStorage.removeItem(key);
     location.reload();

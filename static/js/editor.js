@@ -1,4 +1,4 @@
-// The strategy editor: line numbers that scroll along, marks at lines with an error, Tab as two spaces.
+// The strategy editor: scrolling line numbers, marked error lines, Tab inserts two spaces.
 "use strict";
 
 (() => {
@@ -6,7 +6,7 @@
   const editor = document.querySelector("[data-editor]");
   if (!editor) return;
   const gutter = document.querySelector("[data-lines]");
-  let bad = new Set();
+  let errorLines = new Set();
 
   const number = () => {
     const count = editor.value.split("\n").length;
@@ -14,7 +14,7 @@
     for (let line = 1; line <= count; line += 1) {
       const mark = document.createElement("span");
       mark.textContent = line;
-      if (bad.has(line)) mark.className = "bad-line";
+      if (errorLines.has(line)) mark.className = "bad-line";
       gutter.append(mark, "\n");
     }
     gutter.scrollTop = editor.scrollTop;
@@ -22,7 +22,7 @@
 
   editor.addEventListener("input", number);
   editor.addEventListener("scroll", () => { gutter.scrollTop = editor.scrollTop; });
-  // Escape first lets Tab leave the editor, for people who have only a keyboard.
+  // After Escape, Tab leaves the editor, for keyboard users.
   let leaving = false;
   editor.addEventListener("keydown", (event) => {
     if (event.key === "Tab" && !event.shiftKey && !leaving) {
@@ -47,18 +47,18 @@
 
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id !== "preview") return;
-    bad = new Set([...document.querySelectorAll("[data-bad-line]")].map((link) => Number(link.dataset.badLine)));
-    editor.setAttribute("aria-invalid", String(bad.size > 0));
+    errorLines = new Set([...document.querySelectorAll("[data-bad-line]")].map((link) => Number(link.dataset.badLine)));
+    editor.setAttribute("aria-invalid", String(errorLines.size > 0));
     number();
   });
 
   const example = document.querySelector("[data-example]");
   example?.addEventListener("change", async () => {
     if (!example.value) return;
-    const answer = await fetch(`/dashboard/strategies/text?of=${encodeURIComponent(example.value)}`);
-    if (!answer.ok) return;
+    const response = await fetch(`/dashboard/strategies/text?of=${encodeURIComponent(example.value)}`);
+    if (!response.ok) return;
     if (editor.value.trim() && !window.confirm("Replace the text in the editor?")) return;
-    editor.value = await answer.text();
+    editor.value = await response.text();
     editor.dispatchEvent(new Event("input", { bubbles: true }));
   });
 

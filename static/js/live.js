@@ -1,14 +1,14 @@
-// Live parts of a page: a "tick" every two seconds while the tab is visible, and no swap where nothing changed.
+// Live parts of a page: a "tick" every two seconds while the tab is visible; unchanged parts are not swapped.
 "use strict";
 
 (() => {
-  const beat = 2000;
+  const intervalMs = 2000;
 
-  // Parts say hx-trigger="tick from:body"; the server leaves that out when nothing more will change.
+  // Parts have hx-trigger="tick from:body", which the server omits once nothing will change.
   const tick = () => {
     if (!document.hidden && document.querySelector("[data-live]")) htmx.trigger(document.body, "tick");
   };
-  setInterval(tick, beat);
+  setInterval(tick, intervalMs);
   document.addEventListener("visibilitychange", tick);
 
   document.addEventListener("htmx:configRequest", (event) => {
@@ -21,13 +21,13 @@
     if (etag && element.isConnected && element.dataset.live !== undefined) element.dataset.etag = etag;
   });
 
-  // A swapped part may carry the page's new title, and says in one word when the work has ended.
+  // A swapped part may carry a new title for the page.
   document.addEventListener("htmx:afterSwap", () => {
     const title = document.querySelector("[data-title]")?.dataset.title;
     if (title) document.title = title;
   });
 
-  // Whoever reads or selects inside a part, or has a menu open there, is not disturbed.
+  // Do not swap a part while a menu in it is open.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const element = event.detail.elt;
     if (element.dataset.live !== undefined && element.querySelector("details.menu[open]")) event.preventDefault();

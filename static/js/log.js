@@ -1,4 +1,4 @@
-// The log follows its end; scrolling up pauses that, the button or the bottom takes it up again.
+// The log follows its end. Scrolling up pauses that; the button or scrolling to the bottom resumes it.
 "use strict";
 
 (() => {
@@ -11,7 +11,7 @@
     button.setAttribute("aria-pressed", String(following));
     button.textContent = following ? "Following" : "Follow";
   };
-  const toEnd = () => { if (following) log.scrollTop = log.scrollHeight; };
+  const scrollToEnd = () => { if (following) log.scrollTop = log.scrollHeight; };
 
   log.addEventListener("scroll", () => {
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
@@ -23,9 +23,9 @@
   button.addEventListener("click", () => {
     following = !following;
     show();
-    toEnd();
+    scrollToEnd();
   });
-  document.addEventListener("htmx:afterSwap", toEnd);
+  document.addEventListener("htmx:afterSwap", scrollToEnd);
   show();
-  toEnd();
+  scrollToEnd();
 })();

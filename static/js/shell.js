@@ -1,4 +1,4 @@
-// The shell: theme, time zone, double submits, confirmations, row selection. Everything works without it.
+// The page shell: theme, time zone, double submits, confirmations, row selection. Pages also work without it.
 "use strict";
 
 (() => {
@@ -17,7 +17,7 @@
       time.title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
     }
     const zone = document.querySelector("[data-zone]");
-    zone.textContent = `Times are ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`;
+    zone.textContent = `Times are in ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`;
   }
 
   for (const choice of document.querySelectorAll("[data-choice]")) {
@@ -31,7 +31,7 @@
     });
   }
 
-  // A form is sent once; it wakes again when the page comes back from history.
+  // A form is sent only once; it can be sent again when the page is restored from history.
   document.addEventListener("submit", (event) => {
     const form = event.target;
     const question = event.submitter?.dataset.confirm || form.dataset.confirm;
@@ -54,7 +54,7 @@
     }
   });
 
-  // One open menu at a time; Escape and a click elsewhere close it.
+  // Only one menu is open; Escape or a click elsewhere closes it.
   const closeMenus = (except) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) if (menu !== except) menu.open = false;
   };
@@ -67,7 +67,7 @@
     }
   });
 
-  // "n chosen" beside the buttons that act on chosen rows.
+  // "n selected" beside the buttons that act on selected rows.
   document.addEventListener("change", (event) => {
     const box = event.target.closest("[data-choose], [data-choose-all]");
     if (!box) return;
@@ -75,7 +75,7 @@
     const boxes = [...form.elements].filter((element) => element.matches("[data-choose]"));
     if (box.matches("[data-choose-all]")) for (const other of boxes) other.checked = box.checked;
     for (const other of boxes) other.closest("tr").classList.toggle("chosen", other.checked);
-    form.querySelector("[data-chosen]").textContent = `${boxes.filter((other) => other.checked).length} chosen`;
+    form.querySelector("[data-chosen]").textContent = `${boxes.filter((other) => other.checked).length} selected`;
   });
 
   document.addEventListener("click", async (event) => {
@@ -85,10 +85,10 @@
     button.textContent = "Copied";
   });
 
-  // On a narrow screen the chosen one of a row of tabs may lie out of sight.
-  for (const chosen of document.querySelectorAll(".nav [aria-current], .tabs [aria-current]")) {
-    const row = chosen.parentElement;
-    row.scrollLeft = chosen.offsetLeft - row.offsetLeft - (row.clientWidth - chosen.offsetWidth) / 2;
+  // On a narrow screen, scroll the current tab into view.
+  for (const current of document.querySelectorAll(".nav [aria-current], .tabs [aria-current]")) {
+    const row = current.parentElement;
+    row.scrollLeft = current.offsetLeft - row.offsetLeft - (row.clientWidth - current.offsetWidth) / 2;
   }
 
   showTimes(document);

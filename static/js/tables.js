@@ -1,4 +1,4 @@
-// Tables with `data-sortable` sort by a click on a heading; cells may carry their number in data-value.
+// Tables with `data-sortable` are sorted by clicking a heading; cells may carry a sort value in data-value.
 "use strict";
 
 document.addEventListener("click", (event) => {

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.test import Client
 
 from access.actors import Actor
-from dashboard.pages.strategies import used
+from dashboard.pages.strategies import list_strategies
 from ktrdr_site.models import ApiToken
 from operations import artifacts
 from operations.models import Artifact, MarketData, Operation, Subscription
@@ -84,7 +84,7 @@ class Callers:
             "sha256": stored.sha256,
             "symbol": bars.symbol,
             "timeframe": bars.timeframe,
-            "digest": used()[0].digest,
+            "digest": list_strategies()[0].digest,
             "pool": pool.pk,
             "number": Subscription.objects.create(name="x", channel="email", target="x@example.org").pk,
             "people": people,

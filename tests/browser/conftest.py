@@ -1,4 +1,4 @@
-"""A Chromium for the whole run, and a page that is signed in and watched."""
+"""Chromium for the test session, and a signed-in page that fails on errors."""
 
 import os
 from collections.abc import Iterator
@@ -8,23 +8,23 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.population import populate
-from tests.browser.watch import Watch, launched, watched
+from tests.browser.watch import Watch, launch_chromium, open_page
 from tests.browser.watch import pytest_runtest_makereport as pytest_runtest_makereport
 
-os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's loop runs in the thread of the test
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright runs its event loop in the test's thread
 
 PASSWORD = "a-long-enough-password"
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    with launched() as browser:
+    with launch_chromium() as browser:
         yield browser
 
 
 @pytest.fixture
 def ids(transactional_db: None, django_user_model: Any) -> dict[str, str]:
-    """The population's operations by role; `operator` is staff."""
+    """Ids of the sample operations by role; `operator` is staff."""
     return populate(django_user_model.objects.create_user("operator", password=PASSWORD, is_staff=True))
 
 
@@ -32,14 +32,14 @@ def ids(transactional_db: None, django_user_model: Any) -> dict[str, str]:
 def context(
     chromium: Browser, live_server: Any, ids: dict[str, str], client: Any, django_user_model: Any
 ) -> Iterator[BrowserContext]:
-    """A browser that is signed in as `operator`."""
+    """A browser context signed in as `operator`."""
     client.force_login(django_user_model.objects.get(username="operator"))
-    made = chromium.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900})
-    made.add_cookies(
+    context = chromium.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900})
+    context.add_cookies(
         [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
     )
-    yield made
-    made.close()
+    yield context
+    context.close()
 
 
 @pytest.fixture
@@ -49,6 +49,6 @@ def watch(live_server: Any) -> Watch:
 
 @pytest.fixture
 def page(context: BrowserContext, watch: Watch, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page that fails its test for any console error, CSP violation or foreign request."""
-    with watched(context, watch, request.node) as opened:
-        yield opened
+    """A page that fails its test on any console error, CSP violation or request to another host."""
+    with open_page(context, watch, request.node) as page:
+        yield page

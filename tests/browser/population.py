@@ -1,4 +1,4 @@
-"""A site with some history: workers of all states, operations of all kinds and statuses."""
+"""Sample data: workers of all statuses, operations of all kinds and statuses."""
 
 import json
 import math
@@ -45,26 +45,28 @@ def ago(**span: float) -> datetime:
 
 
 def populate(user: User) -> dict[str, str]:
-    """Rows of every kind; the answer names the operations by their role."""
-    workers()
+    """Create the sample data and return ids of operations by role."""
+    create_workers()
     Sweep.objects.create(kind="health", started_at=ago(seconds=4), completed_at=ago(seconds=4))
-    imports = [imported(user, symbol) for symbol in ("AAPL", "FB", "GOOG", "IBM", "MSFT")]
-    made = {
+    imports = [create_import(user, symbol) for symbol in ("AAPL", "FB", "GOOG", "IBM", "MSFT")]
+    operations = {
         "imported": imports[0],
-        "trained": trained(user),
-        "trained_again": trained(user, shift=0.04),
-        "failed": failed(user),
-        "cancelled": operation(user, "training", "CANCELLED", worker_id="training-02", hours=5),
-        "waiting": waiting(user),
-        "running": running(user),
+        "trained": create_training(user),
+        "trained_again": create_training(user, shift=0.04),
+        "failed": create_failed(user),
+        "cancelled": create_operation(user, "training", "CANCELLED", worker_id="training-02", hours=5),
+        "waiting": create_pending(user),
+        "running": create_running(user),
     }
-    made["backtested"] = backtested(user, made["trained"])
-    made["backtested_again"] = backtested(user, made["trained_again"], drift=-0.0002)
-    return {role: row.pk for role, row in made.items()} | {"subscription": str(subscribed(user).pk)}
+    operations["backtested"] = create_backtest(user, operations["trained"])
+    operations["backtested_again"] = create_backtest(user, operations["trained_again"], drift=-0.0002)
+    return {role: row.pk for role, row in operations.items()} | {
+        "subscription": str(create_subscription(user).pk)
+    }
 
 
-def subscribed(user: User) -> Subscription:
-    """With a delivery of each state."""
+def create_subscription(user: User) -> Subscription:
+    """Create a subscription with a delivery of each state."""
     subscription = Subscription.objects.create(
         name="The desk",
         channel="webhook",
@@ -72,7 +74,7 @@ def subscribed(user: User) -> Subscription:
         kinds=["operation.failed", "worker.lost"],
         created_by=user,
     )
-    tried = {"at": "2026-05-04T10:00:00+00:00", "status": 500, "problem": "answered 500", "seconds": 0.2}
+    tried = {"at": "2026-05-04T10:00:00+00:00", "status": 500, "problem": "status 500", "seconds": 0.2}
     for state, tries in (("pending", 0), ("delivered", 1), ("failed", 10)):
         ended = None if state == "pending" else ago(seconds=60)
         Delivery.objects.create(
@@ -82,7 +84,7 @@ def subscribed(user: User) -> Subscription:
     return subscription
 
 
-def workers() -> None:
+def create_workers() -> None:
     schema = {"type": "object"}
     training = Capability.objects.create(
         operation_type="training",
@@ -109,7 +111,7 @@ def workers() -> None:
                 "BUSY",
                 {"capabilities": {"cores": 16, "memory_gb": 64, "gpu": True, "gpu_memory_gb": 24}},
             ),
-            ("training", "AVAILABLE", {"cordoned": True, "cordon_reason": "new memory is being fitted"}),
+            ("training", "AVAILABLE", {"cordoned": True, "cordon_reason": "memory upgrade"}),
             ("backtesting", "AVAILABLE", {}),
             ("backtesting", "AVAILABLE", {}),
             (
@@ -144,10 +146,10 @@ def workers() -> None:
         worker.announced.set([training] if kind == "training" else [backtesting, importing])
 
 
-def operation(
+def create_operation(
     user: User, kind: str, status: str, worker_id: str = "", hours: float = 1.0, **fields: Any
 ) -> Operation:
-    """An operation with the attempt and the events that its status implies."""
+    """Create an operation with the attempt and events that its status implies."""
     created = ago(hours=hours)
     ended = created + timedelta(minutes=7) if status in ("COMPLETED", "FAILED", "CANCELLED") else None
     parameters = {
@@ -206,7 +208,7 @@ def operation(
     return row
 
 
-def curves(row: Operation, epochs: int, shift: float = 0.0) -> None:
+def add_metrics(row: Operation, epochs: int, shift: float = 0.0) -> None:
     noise = random.Random(7)
     points = []
     for epoch in range(1, epochs + 1):
@@ -233,7 +235,7 @@ def curves(row: Operation, epochs: int, shift: float = 0.0) -> None:
     MetricPoint.objects.bulk_create(points)
 
 
-def lines(row: Operation, number: int) -> None:
+def add_log_lines(row: Operation, number: int) -> None:
     LogLine.objects.bulk_create(
         LogLine(
             operation=row,
@@ -247,15 +249,15 @@ def lines(row: Operation, number: int) -> None:
     )
 
 
-def artifact(row: Operation, name: str, content: bytes) -> Artifact:
-    """A file that `row` made."""
+def add_artifact(row: Operation, name: str, content: bytes) -> Artifact:
+    """Add an output file to `row`."""
     return Artifact.objects.create(
         operation=row, role="output", name=name, attempt=1, file=artifacts.put([content])
     )
 
 
-def running(user: User) -> Operation:
-    row = operation(
+def create_running(user: User) -> Operation:
+    row = create_operation(
         user,
         "training",
         "RUNNING",
@@ -270,26 +272,26 @@ def running(user: User) -> Operation:
         },
         progress_updated_at=ago(seconds=1),
     )
-    curves(row, 43)
-    lines(row, 120)
+    add_metrics(row, 43)
+    add_log_lines(row, 120)
     return row
 
 
-def failed(user: User) -> Operation:
-    return operation(
+def create_failed(user: User) -> Operation:
+    return create_operation(
         user,
         "training",
         "FAILED",
         worker_id="training-01",
         hours=3,
         error_class="job",
-        error_message="RuntimeError: the loss is not a number at epoch 3; the learning rate 10.0 is too large",
-        error_traceback='Traceback (most recent call last):\n  File "trainer.py", line 88, in train\nRuntimeError: not a number',
+        error_message="RuntimeError: loss is NaN at epoch 3; the learning rate 10.0 is too large",
+        error_traceback='Traceback (most recent call last):\n  File "trainer.py", line 88, in train\nRuntimeError: loss is NaN',
     )
 
 
-def waiting(user: User) -> Operation:
-    return operation(
+def create_pending(user: User) -> Operation:
+    return create_operation(
         user,
         "training",
         "PENDING",
@@ -299,9 +301,9 @@ def waiting(user: User) -> Operation:
     )
 
 
-def trained(user: User, shift: float = 0.0) -> Operation:
+def create_training(user: User, shift: float = 0.0) -> Operation:
     scores = {"loss": 0.61 + shift, "accuracy": 0.563 - shift}
-    row = operation(
+    row = create_operation(
         user,
         "training",
         "COMPLETED",
@@ -323,14 +325,14 @@ def trained(user: User, shift: float = 0.0) -> Operation:
             "samples_per_second": 310_000,
         },
     )
-    curves(row, 80, shift)
-    lines(row, 80)
-    artifact(row, "report.json", json.dumps(training_report()).encode())
+    add_metrics(row, 80, shift)
+    add_log_lines(row, 80)
+    add_artifact(row, "report.json", json.dumps(training_report()).encode())
     Checkpoint.objects.create(operation=row, attempt=1, step=61)
     return row
 
 
-def backtested(user: User, model: Operation, drift: float = 0.0003) -> Operation:
+def create_backtest(user: User, model: Operation, drift: float = 0.0003) -> Operation:
     metrics = {
         "total_return": 0.184 + drift * 700, "cagr": 0.046, "volatility": 0.187, "sharpe": 0.41, "sharpe_basis": "daily equity, 252 days a year",
         "periods_per_year": 252, "sortino": 0.58, "calmar": 0.24, "max_drawdown": -0.192, "max_drawdown_bars": 210,
@@ -339,7 +341,7 @@ def backtested(user: User, model: Operation, drift: float = 0.0003) -> Operation
         "cvar_95": -0.027, "fees": 6120.5, "slippage_cost": 3060.2, "initial_capital": 100_000, "final_equity": 118_400, "psr": 0.79,
         "dsr": 0.44, "trials": 6,
     }  # fmt: skip
-    row = operation(
+    row = create_operation(
         user,
         "backtesting",
         "COMPLETED",
@@ -363,17 +365,17 @@ def backtested(user: User, model: Operation, drift: float = 0.0003) -> Operation
                 "trades": 1,
             },
             "settings": {"engine_semantics": 1, "fill": "next_open", **COSTS},
-            "warnings": ["The result is gone with doubled costs."],
+            "warnings": ["The strategy is not profitable with doubled costs."],
             "audit": {"checked": 24, "passed": True},
         },
     )
-    artifact(row, "report.json", json.dumps(backtest_report()).encode())
-    artifact(row, "trades.csv", b"entry_time,exit_time,pnl\n")
+    add_artifact(row, "report.json", json.dumps(backtest_report()).encode())
+    add_artifact(row, "trades.csv", b"entry_time,exit_time,pnl\n")
     return row
 
 
-def imported(user: User, symbol: str) -> Operation:
-    row = operation(
+def create_import(user: User, symbol: str) -> Operation:
+    row = create_operation(
         user,
         "data_import",
         "COMPLETED",

@@ -1,4 +1,4 @@
-"""Reports as the workers write them, of plausible numbers."""
+"""Sample reports in the format of the workers, with plausible numbers."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""The administration under the policy of the pages: its own scripts and styles work, and nothing of it is refused."""
+"""The admin under the pages' content security policy: its scripts and styles work, and none is blocked."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(autouse=True)
-def _may_do_everything(ids: dict[str, str], django_user_model: Any) -> None:
+def _as_superuser(ids: dict[str, str], django_user_model: Any) -> None:
     django_user_model.objects.filter(username="operator").update(is_superuser=True)
 
 
-def test_every_list_of_the_administration_and_a_row_of_each_opens(
+def test_every_list_of_the_admin_and_one_row_of_each_opens(
     page: Page, ids: dict[str, str], live_server: Any
 ) -> None:
     page.goto(f"{live_server.url}/admin/")
@@ -32,14 +32,12 @@ def test_every_list_of_the_administration_and_a_row_of_each_opens(
     assert opened >= 4
 
 
-def test_an_operation_is_found_and_cancelled_from_its_list(
-    page: Page, ids: dict[str, str], live_server: Any
-) -> None:
+def test_an_operation_is_cancelled_from_the_list(page: Page, ids: dict[str, str], live_server: Any) -> None:
     page.goto(f"{live_server.url}/admin/operations/operation/")
     page.locator("#searchbar").fill(ids["running"])
     page.get_by_role("button", name="Search").click()
     page.locator("#result_list .action-select").first.check()
-    page.get_by_role("combobox", name="Action").select_option(label="Cancel the chosen operations")
+    page.get_by_role("combobox", name="Action").select_option(label="Cancel the selected operations")
     page.get_by_role("button", name="Go").click()
     expect(page.locator(".messagelist")).to_be_visible()
     page.goto(f"{live_server.url}/dashboard/operations/{ids['running']}")

@@ -1,11 +1,11 @@
-"""What must hold on every page: quiet console, strict policy, no other host, axe, 360 px, both themes."""
+"""Requirements of every page: no console errors, strict policy, no other hosts, axe, 360 px, both themes."""
 
 from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.watch import serious
+from tests.browser.watch import serious_findings
 
 pytestmark = pytest.mark.browser
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -45,19 +45,23 @@ def addresses(ids: dict[str, str]) -> list[str]:
     ]
 
 
-def test_pages_are_accessible_and_keep_the_policy(page: Page, ids: dict[str, str], live_server: Any) -> None:
-    """In both themes: the contrast is another."""
+def test_pages_are_accessible_and_follow_the_policy(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    """In both themes, since the contrast differs."""
     findings = []
     for address in addresses(ids):
         page.goto(live_server.url + address)
         page.wait_for_selector("main h1")
         for theme in THEMES:
             page.emulate_media(color_scheme=theme)
-            findings += [f"{address}, {theme}: {finding}" for finding in serious(page)]
+            findings += [f"{address}, {theme}: {finding}" for finding in serious_findings(page)]
     assert not findings, "\n".join(findings)
 
 
-def test_no_page_scrolls_sideways_on_a_small_phone(page: Page, ids: dict[str, str], live_server: Any) -> None:
+def test_no_page_scrolls_horizontally_on_a_small_phone(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     wide = []
     for address in addresses(ids):
@@ -69,26 +73,26 @@ def test_no_page_scrolls_sideways_on_a_small_phone(page: Page, ids: dict[str, st
     assert not wide, "\n".join(wide)
 
 
-def test_the_content_is_there_without_a_script(
+def test_pages_work_without_javascript(
     chromium: Browser, page: Page, ids: dict[str, str], live_server: Any
 ) -> None:
-    plain = chromium.new_context(java_script_enabled=False, storage_state=page.context.storage_state())
-    without = plain.new_page()
+    context = chromium.new_context(java_script_enabled=False, storage_state=page.context.storage_state())
+    page_without_script = context.new_page()
     for address in addresses(ids):
-        answer = without.goto(live_server.url + address)
-        assert answer is not None
-        assert answer.status == 200
-        assert without.locator("main h1").inner_text()
-    without.goto(f"{live_server.url}/dashboard/operations/{ids['trained']}?tab=metrics")
-    without.locator("summary", has_text="Table").first.click()
-    assert without.locator("figure table").first.is_visible()
-    plain.close()
+        response = page_without_script.goto(live_server.url + address)
+        assert response is not None
+        assert response.status == 200
+        assert page_without_script.locator("main h1").inner_text()
+    page_without_script.goto(f"{live_server.url}/dashboard/operations/{ids['trained']}?tab=metrics")
+    page_without_script.locator("summary", has_text="Table").first.click()
+    assert page_without_script.locator("figure table").first.is_visible()
+    context.close()
 
 
-def test_the_landing_page_is_light(page: Page, live_server: Any) -> None:
-    """500 kB compressed is the most; the test server does not compress, so this is the harder bound."""
+def test_the_landing_page_is_small(page: Page, live_server: Any) -> None:
+    """The limit is 500 kB compressed; the test server does not compress, so this is stricter."""
     sizes: list[int] = []
-    page.on("response", lambda answer: sizes.append(len(answer.body())))
+    page.on("response", lambda response: sizes.append(len(response.body())))
     page.goto(f"{live_server.url}/dashboard/")
     page.wait_for_load_state("networkidle")
     assert sum(sizes) < 500_000

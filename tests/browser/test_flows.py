@@ -1,4 +1,4 @@
-"""What people do on the pages, as they would do it."""
+"""Tasks of users on the pages."""
 
 from typing import Any
 
@@ -8,24 +8,24 @@ from playwright.sync_api import Page, expect
 from operations.models import LogLine, Operation
 from tests.browser.conftest import PASSWORD
 from tests.browser.population import STRATEGY, ago
-from tests.browser.watch import Watch, serious
+from tests.browser.watch import Watch, serious_findings
 
 pytestmark = pytest.mark.browser
 
 
-def test_progress_moves_by_itself_and_the_title_tells_it(
+def test_progress_updates_on_the_page_and_in_its_title(
     page: Page, ids: dict[str, str], live_server: Any
 ) -> None:
     page.goto(f"{live_server.url}/dashboard/operations/{ids['running']}")
-    expect(page).to_have_title("43 % training momentum_daily · AAPL IBM MSFT · KTRDR")
+    expect(page).to_have_title("43 % Training momentum_daily · AAPL IBM MSFT · KTRDR")
     Operation.objects.filter(pk=ids["running"]).update(
         progress={"percentage": 78, "current_step": "epoch 78 of 100"}
     )
     expect(page.get_by_text("epoch 78 of 100")).to_be_visible()
-    expect(page).to_have_title("78 % training momentum_daily · AAPL IBM MSFT · KTRDR")
+    expect(page).to_have_title("78 % Training momentum_daily · AAPL IBM MSFT · KTRDR")
 
 
-def test_the_log_grows_by_itself(page: Page, ids: dict[str, str], live_server: Any) -> None:
+def test_new_log_lines_appear_automatically(page: Page, ids: dict[str, str], live_server: Any) -> None:
     page.goto(f"{live_server.url}/dashboard/operations/{ids['running']}?tab=log")
     LogLine.objects.create(
         operation_id=ids["running"],
@@ -33,49 +33,47 @@ def test_the_log_grows_by_itself(page: Page, ids: dict[str, str], live_server: A
         seq=999,
         time=ago(),
         level="info",
-        message="a line that came later",
+        message="a later line",
     )
-    expect(page.get_by_text("a line that came later")).to_be_visible()
+    expect(page.get_by_text("a later line")).to_be_visible()
 
 
-def test_a_trade_is_shown_in_the_chart_and_the_table_sorts(
+def test_the_trades_are_sorted_and_located_in_the_chart(
     page: Page, ids: dict[str, str], live_server: Any
 ) -> None:
     page.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}?tab=report")
     page.locator("#linked-chart canvas").wait_for()
     table = page.locator("#trades table")
     table.get_by_role("button", name="P&L").click()
-    shown = [
+    returns = [
         float(cell.get_attribute("data-value") or 0) for cell in table.locator("tbody td:nth-child(8)").all()
     ]
-    assert shown == sorted(shown, reverse=True)
+    assert returns == sorted(returns, reverse=True)
     table.get_by_role("button", name="Show trade 5 in the chart").click()
     expect(page.locator("#linked-chart")).to_be_in_viewport()
 
 
-def test_a_report_is_printed_with_every_chart_drawn(
-    page: Page, ids: dict[str, str], live_server: Any
-) -> None:
+def test_a_printed_report_contains_every_chart(page: Page, ids: dict[str, str], live_server: Any) -> None:
     page.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}?tab=report")
     page.locator("[data-chart][data-drawn]").first.wait_for()
-    assert page.locator("[data-chart]:not([data-drawn])").count() > 0, "those below wait until they come near"
+    assert page.locator("[data-chart]:not([data-drawn])").count() > 0, "charts out of view are drawn later"
     page.pdf()
     assert page.locator("[data-chart]:not([data-drawn])").count() == 0
 
 
-def test_the_form_shows_the_same_as_a_program_while_one_types(
+def test_the_form_shows_the_request_as_code_while_typing(
     page: Page, ids: dict[str, str], live_server: Any
 ) -> None:
     page.goto(f"{live_server.url}/dashboard/new/training")
     page.get_by_label("Symbols (optional)").fill("AAPL NONE")
-    page.get_by_text("As curl").click()
+    page.get_by_text("As a curl command").click()
     expect(page.locator("#as-curl")).to_contain_text('"NONE"')
 
 
-def test_what_was_typed_comes_back_from_a_refusal_and_from_a_sign_in_that_ran_out(
+def test_a_draft_survives_a_rejection_and_an_expired_session(
     page: Page, watch: Watch, ids: dict[str, str], live_server: Any
 ) -> None:
-    watch.refused = True
+    watch.expect_rejection = True
     text = STRATEGY.replace("type: rsi", "type: rsx")
     page.goto(f"{live_server.url}/dashboard/new/training")
     form = page.locator("#submit-form")
@@ -94,24 +92,24 @@ def test_what_was_typed_comes_back_from_a_refusal_and_from_a_sign_in_that_ran_ou
     page.get_by_label("User name").fill("operator")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_text("What you typed here before is back.")).to_be_visible()
+    expect(page.get_by_text("Your earlier draft was restored.")).to_be_visible()
     expect(strategy).to_have_value(text)
     expect(symbols).to_have_value("AAPL IBM")
-    page.get_by_role("button", name="Start afresh").click()
+    page.get_by_role("button", name="Discard draft").click()
     expect(strategy).to_have_value("")
 
 
-def test_operations_are_chosen_and_compared(page: Page, ids: dict[str, str], live_server: Any) -> None:
+def test_operations_are_selected_and_compared(page: Page, ids: dict[str, str], live_server: Any) -> None:
     page.goto(f"{live_server.url}/dashboard/operations?operation_type=backtesting")
     for role in ("backtested", "backtested_again"):
-        page.get_by_label(f"Choose {ids[role]}").check()
-    expect(page.get_by_text("2 chosen")).to_be_visible()
+        page.get_by_label(f"Select {ids[role]}").check()
+    expect(page.get_by_text("2 selected")).to_be_visible()
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("heading", name="Compare")).to_be_visible()
     expect(page.get_by_text("(best)").first).to_be_attached()
 
 
-def test_the_theme_is_chosen_and_kept(page: Page, ids: dict[str, str], live_server: Any) -> None:
+def test_the_selected_theme_is_kept(page: Page, ids: dict[str, str], live_server: Any) -> None:
     page.goto(f"{live_server.url}/dashboard/")
     page.get_by_label("Display and account").click()
     page.get_by_label("Theme").select_option("dark")
@@ -119,16 +117,16 @@ def test_the_theme_is_chosen_and_kept(page: Page, ids: dict[str, str], live_serv
     assert page.locator("html").get_attribute("data-theme") == "dark"
 
 
-def test_an_enrolment_token_is_made_shown_once_and_revoked(
+def test_an_enrolment_token_is_created_shown_once_and_revoked(
     page: Page, ids: dict[str, str], live_server: Any
 ) -> None:
     page.goto(f"{live_server.url}/dashboard/tokens")
     page.get_by_label("Pool or machine").fill("gpu room")
     page.get_by_role("button", name="Create an enrolment token").click()
     expect(page.get_by_label("New token")).to_contain_text("kte_")
-    assert not serious(page)
+    assert not serious_findings(page)
     page.goto(f"{live_server.url}/dashboard/tokens")
     expect(page.get_by_text("kte_")).to_have_count(0)
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Revoke the enrolment token gpu room").click()
-    expect(page.get_by_text("The token was revoked")).to_be_visible()
+    expect(page.get_by_text("Token revoked.")).to_be_visible()

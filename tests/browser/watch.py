@@ -1,4 +1,4 @@
-"""A Chromium, and a watch over what a page must never do."""
+"""Starts Chromium, and records errors of pages."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ SCREENSHOTS = Path("test-results")
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
+def launch_chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.fail(f"{CHROMIUM} is missing; apt install chromium")
     with sync_playwright() as playwright:
@@ -40,20 +40,20 @@ def launched() -> Iterator[Browser]:
 
 @dataclass
 class Watch:
-    """Collects what is wrong with a page: errors in its console (CSP violations are there), foreign requests."""
+    """Records problems of a page: console errors, which include CSP violations, and requests to other hosts."""
 
     home: str
-    refused: bool = False
-    """A form was to be refused: Chromium notes every answer of 422 as an error."""
+    expect_rejection: bool = False
+    """whether a form will be rejected: Chromium logs every response of 422 as an error"""
     problems: list[str] = field(default_factory=list)
 
-    def over(self, page: Page) -> None:
+    def attach(self, page: Page) -> None:
         page.on("console", self.on_console)
         page.on("pageerror", self.on_error)
         page.on("request", self.on_request)
 
     def on_console(self, message: ConsoleMessage) -> None:
-        if self.refused and "status of 422" in message.text:
+        if self.expect_rejection and "status of 422" in message.text:
             return
         if message.type in ("error", "warning"):
             self.problems.append(f"console {message.type}: {message.text}")
@@ -74,13 +74,13 @@ def set_timeout(context: BrowserContext, seconds: float) -> None:
 
 
 @contextmanager
-def watched(
+def open_page(
     context: BrowserContext, watch: Watch, test: pytest.Item, timeout_s: float = 30
 ) -> Iterator[Page]:
-    """A page that fails its test for whatever `watch` collects. A failed test leaves a screenshot of it."""
+    """Open a page that fails its test if `watch` records a problem. A failed test leaves a screenshot."""
     set_timeout(context, timeout_s)
     page = context.new_page()
-    watch.over(page)
+    watch.attach(page)
     yield page
     if hasattr(test, "failed_call") or watch.problems:
         SCREENSHOTS.mkdir(exist_ok=True)
@@ -92,17 +92,17 @@ def watched(
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Imported by a conftest, it lets `watched` know that its test failed."""
+    """Record the failure of a test for `open_page`; imported by conftest files."""
     outcome: Any = yield
     if outcome.get_result().failed:
-        item.failed_call = True  # type: ignore[attr-defined]  # read by `watched`
+        item.failed_call = True  # type: ignore[attr-defined]  # read by `open_page`
 
 
-def serious(page: Page) -> list[str]:
-    """axe's findings of impact serious or critical, one line each."""
-    found = Axe().run(page).response["violations"]
+def serious_findings(page: Page) -> list[str]:
+    """Return axe's findings with serious or critical impact, one line each."""
+    violations = Axe().run(page).response["violations"]
     return [
-        f"{one['id']}: {one['nodes'][0]['html'][:160]} ({one['nodes'][0]['failureSummary'][:200]})"
-        for one in found
-        if one["impact"] in ("serious", "critical")
+        f"{finding['id']}: {finding['nodes'][0]['html'][:160]} ({finding['nodes'][0]['failureSummary'][:200]})"
+        for finding in violations
+        if finding["impact"] in ("serious", "critical")
     ]

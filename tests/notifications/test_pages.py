@@ -47,7 +47,7 @@ def test_a_webhook_is_made_and_its_secret_shown_once(browser: Client, receiver: 
         ({"target": "file:///etc/passwd"}, "must start with http:// or https://"),
         ({"target": "https://user:secret@example.org/"}, "must not contain credentials"),
         ({"target": "https://no-such-host.invalid/"}, "Could not resolve the host"),
-        ({"target": "https://example.org/", "kinds": []}, "Choose when."),
+        ({"target": "https://example.org/", "kinds": []}, "Select at least one event."),
         ({"channel": "email", "target": "nobody"}, "is not an e-mail address"),
         ({"channel": "email", "target": "me@example.org"}, "set KTRDR_EMAIL_URL"),
     ],

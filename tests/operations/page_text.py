@@ -1,4 +1,4 @@
-"""What a page says, as a reader takes it: tiles, facts and tables, and whether a figure is a number rounded."""
+"""Reads the text of pages: tiles, facts and tables. Checks whether a text shows a rounded number."""
 
 import re
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ class Element:
         return " ".join(" ".join(parts).split(" ")).strip()
 
     def all(self, tag: str = "", of: str = "") -> "list[Element]":
-        """Those below with this tag and this class, in the order of the page."""
-        found: list[Element] = []
+        """Return descendants with this tag and class, in document order."""
+        elements: list[Element] = []
         for child in self.children:
             if isinstance(child, Element):
                 if tag in ("", child.tag) and (not of or of in child.classes):
-                    found.append(child)
-                found += child.all(tag, of)
-        return found
+                    elements.append(child)
+                elements += child.all(tag, of)
+        return elements
 
 
 class _Builder(HTMLParser):
@@ -35,10 +35,10 @@ class _Builder(HTMLParser):
         self.open = [Element("page")]
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        made = Element(tag, frozenset((dict(attributes).get("class") or "").split()))
-        self.open[-1].children.append(made)
+        element = Element(tag, frozenset((dict(attributes).get("class") or "").split()))
+        self.open[-1].children.append(element)
         if tag not in VOID:
-            self.open.append(made)
+            self.open.append(element)
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.open[-1].children.append(Element(tag))
@@ -60,7 +60,7 @@ def read(html: str) -> Element:
 
 
 def tiles(page: Element) -> dict[str, tuple[str, str]]:
-    """Name -> what stands large, and what stands below it."""
+    """Return the value and the notes of each tile by name."""
     return {
         tile.all(of="tile-name")[0].text: (
             tile.all(of="tile-value")[0].text,
@@ -76,7 +76,7 @@ def facts(page: Element) -> dict[str, str]:
 
 
 def table(page: Element, heading: str) -> list[list[str]]:
-    """The body of the table below that heading."""
+    """Return the rows of the table under this heading."""
     (section,) = [
         part
         for part in page.all("section")
@@ -91,11 +91,11 @@ def rows(part: Element) -> list[list[str]]:
 
 
 def shows(text: str, value: float) -> bool:
-    """Whether the first figure in `text` is `value` rounded to the digits that it has; `%` stands for a hundredth."""
-    found = re.search(r"([+−-]?)([\d\u202f]+)(?:\.(\d+))?( %)?", text)
-    if found is None:
+    """Return whether the first number in `text` is `value`, rounded to its digits; `%` means hundredths."""
+    match = re.search(r"([+−-]?)([\d\u202f]+)(?:\.(\d+))?( %)?", text)
+    if match is None:
         return False
-    sign, whole, digits, is_percent = found.groups()
-    shown = float(f"{'-' if sign in '−-' and sign else ''}{whole.replace(chr(0x202F), '')}.{digits or 0}")
+    sign, whole, digits, is_percent = match.groups()
+    number = float(f"{'-' if sign in '−-' and sign else ''}{whole.replace(chr(0x202F), '')}.{digits or 0}")
     exact = value * 100 if is_percent else value
-    return abs(shown - exact) <= 0.5 * 10.0 ** -len(digits or "") + 1e-9
+    return abs(number - exact) <= 0.5 * 10.0 ** -len(digits or "") + 1e-9

@@ -1,4 +1,4 @@
-"""What stands on a page is what the API answers about the same operation: both are read as their users read them."""
+"""Pages show the same numbers as the API."""
 
 import json
 from typing import Any
@@ -18,20 +18,20 @@ def ids(staff: Any) -> dict[str, str]:
 
 
 class Both:
-    """The same person at the pages and at the API."""
+    """Reads pages and the API as the same user."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
 
     def page(self, address: str) -> Element:
-        answer = self.client.get(f"/dashboard/{address}")
-        assert answer.status_code == 200
-        return read(answer.content.decode())
+        response = self.client.get(f"/dashboard/{address}")
+        assert response.status_code == 200
+        return read(response.content.decode())
 
     def api(self, address: str) -> Any:
-        answer = self.client.get(f"/{address}", headers={"accept": "application/json"})
-        assert answer.status_code == 200
-        return json.loads(answer.getvalue())
+        response = self.client.get(f"/{address}", headers={"accept": "application/json"})
+        assert response.status_code == 200
+        return json.loads(response.getvalue())
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def both(client: Client, staff: Any) -> Both:
     return Both(client)
 
 
-def test_a_reader_of_figures_sees_a_wrong_digit() -> None:
+def test_shows_detects_a_wrong_digit() -> None:
     assert shows("+39.4 %", 0.394)
     assert shows("−19.2 %", -0.192)
     assert shows("118\u202f400", 118_400)
@@ -55,13 +55,13 @@ def test_the_report_of_a_training(both: Both, ids: dict[str, str]) -> None:
     result = both.api(f"operations/{ids['trained']}")["result"]
     report = both.api(f"operations/{ids['trained']}/artifacts/report.json")
     page = both.page(f"operations/{ids['trained']}?tab=report")
-    large = tiles(page)
-    assert large["Best epoch"] == (str(result["best_epoch"]), f"of {result['epochs']}")
-    assert shows(large["Accuracy, test"][0], result["metrics"]["test"]["accuracy"])
-    assert shows(large["Accuracy, test"][1], result["metrics"]["validation"]["accuracy"])
-    assert shows(large["Loss, test"][0], result["metrics"]["test"]["loss"])
-    assert shows(large["Parameters"][0], result["model"]["parameters_count"])
-    assert shows(large["Trained in"][0], round(result["seconds"]))
+    tile_texts = tiles(page)
+    assert tile_texts["Best epoch"] == (str(result["best_epoch"]), f"of {result['epochs']}")
+    assert shows(tile_texts["Accuracy, test"][0], result["metrics"]["test"]["accuracy"])
+    assert shows(tile_texts["Accuracy, test"][1], result["metrics"]["validation"]["accuracy"])
+    assert shows(tile_texts["Loss, test"][0], result["metrics"]["test"]["loss"])
+    assert shows(tile_texts["Parameters"][0], result["model"]["parameters_count"])
+    assert shows(tile_texts["Trained in"][0], round(result["seconds"]))
     for name, *parts in table(page, "Scores"):
         key = name.lower()
         metrics = [
@@ -70,9 +70,9 @@ def test_the_report_of_a_training(both: Both, ids: dict[str, str]) -> None:
         ]
         assert all(map(shows, parts, metrics)), name
     classes = table(page, "By class")
-    assert [row[0] for row in classes] == [one["class"] for one in report["classes"]]
-    for row, one in zip(classes, report["classes"], strict=True):
-        expected = [one[key] for key in ("precision", "recall", "f1", "support")]
+    assert [row[0] for row in classes] == [scores["class"] for scores in report["classes"]]
+    for row, scores in zip(classes, report["classes"], strict=True):
+        expected = [scores[key] for key in ("precision", "recall", "f1", "support")]
         assert all(map(shows, row[1:], expected)), row
     confusion = table(page, "Confusion")
     for (label, *cells), name, counts in zip(
@@ -86,23 +86,23 @@ def test_the_report_of_a_backtest(both: Both, ids: dict[str, str]) -> None:
     result = both.api(f"operations/{ids['backtested']}")["result"]
     report = both.api(f"operations/{ids['backtested']}/artifacts/report.json")
     page = both.page(f"operations/{ids['backtested']}?tab=report")
-    metrics, held = result["metrics"], result["benchmark"]
-    large = tiles(page)
+    metrics, benchmark = result["metrics"], result["benchmark"]
+    tile_texts = tiles(page)
     for name, key in (
         ("Total return", "total_return"),
         ("CAGR", "cagr"),
         ("Sharpe", "sharpe"),
         ("Max drawdown", "max_drawdown"),
     ):
-        assert shows(large[name][0], metrics[key]), name
-        assert shows(large[name][1], held[key]), name
-    assert shows(large["Trades"][0], metrics["trades"])
-    assert shows(large["Trades"][1], metrics["win_rate"])
-    assert shows(large["Final equity"][0], metrics["final_equity"])
-    assert shows(large["Final equity"][1], metrics["initial_capital"])
-    everything = facts(page)
+        assert shows(tile_texts[name][0], metrics[key]), name
+        assert shows(tile_texts[name][1], benchmark[key]), name
+    assert shows(tile_texts["Trades"][0], metrics["trades"])
+    assert shows(tile_texts["Trades"][1], metrics["win_rate"])
+    assert shows(tile_texts["Final equity"][0], metrics["final_equity"])
+    assert shows(tile_texts["Final equity"][1], metrics["initial_capital"])
+    all_metrics = facts(page)
     for name, key in (("Profit factor", "profit_factor"), ("PSR", "psr"), ("DSR", "dsr"), ("Fees", "fees")):
-        assert shows(everything[name], metrics[key]), name
+        assert shows(all_metrics[name], metrics[key]), name
 
     trades = table(page, "Trades")
     assert f"Trades {len(report['trades'])}" in [title.text for title in page.all("h2")]
@@ -114,12 +114,12 @@ def test_the_report_of_a_backtest(both: Both, ids: dict[str, str]) -> None:
 
 
 def test_the_list_of_operations(both: Both, ids: dict[str, str]) -> None:
-    known = both.api("operations?limit=200")["results"]
+    operations = both.api("operations?limit=200")["results"]
     page = both.page("operations")
-    shown = {row[1].split(" ")[-1]: row for row in rows(page)}
-    assert len(shown) == len(known)
-    for operation in known:
-        row, result = shown[operation["operation_id"][:8]], operation["result"]
+    listed = {row[1].split(" ")[-1]: row for row in rows(page)}
+    assert len(listed) == len(operations)
+    for operation in operations:
+        row, result = listed[operation["operation_id"][:8]], operation["result"]
         match operation["operation_type"]:
             case "backtesting":
                 assert shows(row[4].removeprefix("return"), result["metrics"]["total_return"])
@@ -133,20 +133,20 @@ def test_the_list_of_operations(both: Both, ids: dict[str, str]) -> None:
         if operation["status"] == "RUNNING":
             assert shows(row[2], operation["progress"]["percentage"] / 100)
     tabs = {tab.text for tab in page.all("nav", "tabs")[0].all("a")}
-    for name, status in (("Completed", "COMPLETED"), ("Failed", "FAILED"), ("Waiting", "PENDING")):
-        assert f"{name} {sum(one['status'] == status for one in known)}" in tabs
+    for name, status in (("Completed", "COMPLETED"), ("Failed", "FAILED"), ("Pending", "PENDING")):
+        assert f"{name} {sum(operation['status'] == status for operation in operations)}" in tabs
 
 
 def test_workers(both: Both, ids: dict[str, str]) -> None:
     listed = {row[0].split(" ")[0]: row for row in rows(both.page("workers"))}
-    known = both.api("workers?limit=200")["results"]
-    assert listed.keys() == {worker["worker_id"] for worker in known}
-    assert sum(worker["completed"] for worker in known) > 0
-    assert sum(worker["failed"] for worker in known) > 0
-    for worker in known:
-        told = facts(both.page(f"workers/{worker['worker_id']}"))
-        assert (told["Done"], told["Failed"]) == (str(worker["completed"]), str(worker["failed"]))
-        assert listed[worker["worker_id"]][5:7] == [told["Done"], told["Failed"]]
+    workers = both.api("workers?limit=200")["results"]
+    assert listed.keys() == {worker["worker_id"] for worker in workers}
+    assert sum(worker["completed"] for worker in workers) > 0
+    assert sum(worker["failed"] for worker in workers) > 0
+    for worker in workers:
+        details = facts(both.page(f"workers/{worker['worker_id']}"))
+        assert (details["Completed"], details["Failed"]) == (str(worker["completed"]), str(worker["failed"]))
+        assert listed[worker["worker_id"]][5:7] == [details["Completed"], details["Failed"]]
 
 
 def test_market_data(both: Both, ids: dict[str, str]) -> None:
@@ -155,6 +155,6 @@ def test_market_data(both: Both, ids: dict[str, str]) -> None:
         row = listed.pop((data["symbol"], data["timeframe"]))
         assert row[3:5] == [data["start"][:10], data["end"][:10]]
         assert shows(row[5], data["rows"])
-        told = facts(both.page(f"market-data/{data['symbol']}/{data['timeframe']}"))
-        assert shows(told["Bars"], data["rows"])
+        details = facts(both.page(f"market-data/{data['symbol']}/{data['timeframe']}"))
+        assert shows(details["Bars"], data["rows"])
     assert not listed

@@ -1,4 +1,4 @@
-"""What pages make of a result: sentences and figures in people's units."""
+"""How pages format results: sentences, numbers and units."""
 
 from datetime import UTC, datetime
 
@@ -9,11 +9,11 @@ from operations.kinds.training.model_card import architecture
 from operations.models import LogLine, Operation
 from operations.presentation.charts import Table
 from operations.presentation.numbers import plain
+from operations.presentation.reliability import audit_lines
 from operations.presentation.report_charts import column
-from operations.presentation.trust import audit_lines
 
 
-def test_a_model_is_named_in_a_line() -> None:
+def test_a_model_is_described_in_one_line() -> None:
     def of(kind: str, **shape: object) -> str:
         return architecture({"model": {"architecture": {"type": kind, "architecture": shape}}})
 
@@ -24,7 +24,7 @@ def test_a_model_is_named_in_a_line() -> None:
     assert architecture({}) == ""
 
 
-def test_audits_are_sentences() -> None:
+def test_audits_are_shown_as_sentences() -> None:
     audit = {
         "look_ahead": {"passed": True, "cuts": 2, "features": {"cuts": 3, "seconds": 0.1}},
         "sensitivity": {
@@ -35,14 +35,14 @@ def test_audits_are_sentences() -> None:
     }
     lines = [(line.text, line.is_good) for line in audit_lines({"audit": audit})]
     assert lines == [
-        ("Computed again with the future cut off at 5 bars: nothing changed.", True),
+        ("Look-ahead check: passed (5 cut points).", True),
         ("With doubled costs: +5.0 %", True),
-        ("With every decision one bar later: −1.0 %", False),
+        ("With decisions delayed by one bar: −1.0 %", False),
         ("Something new: failed", False),
     ]
 
 
-def test_tables_of_a_report_read_as_dates_money_and_per_cent() -> None:
+def test_tables_of_a_report_show_dates_money_and_percentages() -> None:
     report = backtest_report.read(
         {
             "drawdowns": [
@@ -58,34 +58,34 @@ def test_tables_of_a_report_read_as_dates_money_and_per_cent() -> None:
     assert (title, table.rows) == ("By side", [["long", 14, "57 %", "14\u202f330.50", "+1.12 %"]])
 
 
-def test_a_column_keeps_seven_digits_of_its_greatest_value_and_what_is_undefined() -> None:
+def test_a_column_keeps_seven_digits_of_its_largest_value_and_undefined_values() -> None:
     ys = [123_456.789, None, -0.5, 0.0]
-    drawn = column("equity", ys)
-    assert drawn["y"] == [1_234_568, None, -5, 0]
-    assert drawn["scale"] == 10
+    equity = column("equity", ys)
+    assert equity["y"] == [1_234_568, None, -5, 0]
+    assert equity["scale"] == 10
     assert column("flat", [0.0, None])["y"] == [0, None]
     assert column("small", [1.5e-7])["y"] == [1_500_000]
     assert "scale" in column("nothing", None)
 
 
-def test_rows_made_in_one_go_escape_what_came_from_outside() -> None:
+def test_rows_built_as_one_string_escape_foreign_text() -> None:
     hostile = "<script>alert('1')</script>"
     line = LogLine(
         pk=7, attempt=1, seq=3, level="info", time=datetime(2026, 1, 2, tzinfo=UTC), message=hostile
     )
     run = Operation(operation_type=hostile, status="RUNNING")
-    for made in (table_rows(Table([hostile, "b"], [[hostile, hostile]])), log_rows([line]), run_strip([run])):
-        assert "<script" not in made
-        assert "&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;" in made
+    for html in (table_rows(Table([hostile, "b"], [[hostile, hostile]])), log_rows([line]), run_strip([run])):
+        assert "<script" not in html
+        assert "&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;" in html
     assert 'title="2026-01-02 00:00:00 UTC" data-moment="time">00:00:00</time>' in log_rows([line])
 
 
-def test_addresses_of_long_lists_are_those_of_the_pages() -> None:
+def test_link_filters_return_the_addresses_of_the_pages() -> None:
     assert operation_url("ab12") == "/dashboard/operations/ab12"
     assert worker_url("gpu-01:5002") == "/dashboard/workers/gpu-01:5002"
     assert worker_url('"><script>') == "/dashboard/workers/%22%3E%3Cscript%3E"
 
 
-def test_a_mapping_reads_as_its_names_and_values() -> None:
+def test_a_mapping_is_shown_as_names_and_values() -> None:
     assert plain({"torch": "2.13.0", "threads": 1}) == "torch 2.13.0, threads 1"
-    assert [plain(nothing) for nothing in ({}, [], "", None)] == ["–"] * 4
+    assert [plain(empty) for empty in ({}, [], "", None)] == ["–"] * 4

@@ -19,14 +19,14 @@ def test_an_address_that_is_none_is_a_problem_to_programs_and_a_page_to_people(c
     assert (program.status_code, person.status_code) == (404, 404)
     assert program.headers["Content-Type"] == "application/problem+json"
     assert program.json()["detail"] == "There is nothing at this address."
-    assert "There is no page at this address." in person.content.decode()
+    assert "This page does not exist." in person.content.decode()
     assert "Sign out" not in person.content.decode(), "nobody is signed in"
 
 
 def test_who_is_signed_in_keeps_the_way_to_the_other_pages(client: Client, person: User) -> None:
     client.force_login(person)
     shown = client.get("/dashboard/operations/none").content.decode()
-    assert "There is no page at this address." in shown
+    assert "This page does not exist." in shown
     assert "Sign out" in shown
 
 

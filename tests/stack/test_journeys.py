@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.browser.watch import Watch, launched, set_timeout, watched
+from tests.browser.watch import Watch, launch_chromium, open_page, set_timeout
 from tests.stack.system import Up
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser]
@@ -24,7 +24,7 @@ BARS = "Date,Open,High,Low,Close,Volume\n" + "".join(
 def context(system: Up) -> Iterator[BrowserContext]:
     """Signed in as the first user, through the page for it. The browser ends with this module: beside its event loop
     no test of `async def` can run."""
-    with launched() as browser:
+    with launch_chromium() as browser:
         signed_in = browser.new_context(base_url=system.url, viewport={"width": 1280, "height": 900})
         set_timeout(signed_in, SOON_S)
         page = signed_in.new_page()
@@ -40,7 +40,7 @@ def context(system: Up) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, system: Up, request: pytest.FixtureRequest) -> Iterator[Page]:
-    with watched(context, Watch(system.url), request.node, SOON_S) as opened:
+    with open_page(context, Watch(system.url), request.node, SOON_S) as opened:
         opened.on("dialog", lambda dialog: dialog.accept())
         yield opened
 
@@ -69,7 +69,7 @@ def form(page: Page) -> Locator:
 
 def test_a_training_is_submitted_watched_and_cancelled(page: Page, system: Up) -> None:
     page.goto("/dashboard/new/training")
-    page.get_by_label("Begin with").select_option("example:neuro_fuzzy_daily")
+    page.get_by_label("Start from an example").select_option("example:neuro_fuzzy_daily")
     expect(page.locator("#preview")).to_contain_text("neuro_fuzzy_daily is valid")
     editor = page.get_by_role("textbox", name="Strategy")
     editor.fill(re.sub(r"(epochs|patience): \d+", r"\1: 2000", editor.input_value()))
@@ -89,7 +89,7 @@ def test_a_training_is_submitted_watched_and_cancelled(page: Page, system: Up) -
     left_open.goto(page.url)
     expect(status(left_open)).to_have_text("Running")
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelling was requested.")).to_be_visible()
+    expect(page.get_by_text("Cancellation requested.")).to_be_visible()
     expect(status(page)).to_have_text("Cancelled")
 
     left_open.on("dialog", lambda dialog: dialog.accept())
@@ -108,7 +108,7 @@ def test_a_file_is_uploaded_and_its_bars_can_be_looked_at(page: Page, tmp_path: 
     form(page).get_by_label("Symbol").fill("WALK")
     form(page).get_by_label("Timeframe").fill("1d")
     page.get_by_role("button", name="Import").click()
-    page.get_by_role("link", name="The bars and their quality").click()
+    page.get_by_role("link", name="View bars and quality").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("WALK 1d")
     expect(page.locator("dl.facts").first).to_contain_text("Bars9")
 
@@ -128,7 +128,7 @@ def test_a_worker_is_cordoned_with_a_reason_and_works_again(page: Page, system: 
     assert system.get(f"/workers/{worker_id}")["cordoned"] is True
 
     page.get_by_role("button", name="Uncordon").click()
-    expect(page.get_by_text("It gets new work again.")).to_be_visible()
+    expect(page.get_by_text("Uncordoned: it gets new work again.")).to_be_visible()
     expect(page.get_by_role("heading", name="Events").locator("..")).to_contain_text("new memory")
     assert system.get(f"/workers/{worker_id}")["cordoned"] is False
 
@@ -146,7 +146,7 @@ def test_a_model_is_traded_on_another_symbol_and_compared(page: Page, system: Up
 
     page.goto("/dashboard/operations?operation_type=backtesting")
     for operation_id in (first, second):
-        page.get_by_label(f"Choose {operation_id}").check()
+        page.get_by_label(f"Select {operation_id}").check()
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("row", name="Symbol")).to_have_text(re.compile("IBM.*GOOG|GOOG.*IBM"))
     expect(page.get_by_text("(best)").first).to_be_attached()

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from operations.models import Operation
-from operations.presentation.charts import Chart, thinned
+from operations.presentation.charts import Chart, thin
 from operations.presentation.overlays import MAX_POINTS, overlay, table_by_time
 from operations.presentation.report_charts import Points, chart, milliseconds, pane
 from operations.presentation.stored_reports import read_several
@@ -15,11 +15,11 @@ logger = structlog.get_logger(__name__)
 
 
 def equity_chart(operations: Sequence[Operation]) -> Chart | None:
-    """As growth of what each began with, so that other capital does not hide how they went."""
+    """Draw equity as growth of the initial capital, so that backtests with different capital are comparable."""
     reports = read_several([row for row in operations if row.operation_type == "backtesting"])
     curves = {
-        place: curve
-        for place, operation in enumerate(operations)
+        position: curve
+        for position, operation in enumerate(operations)
         if (curve := _growth(operation, reports.get(operation.pk) or {}))
     }
     return chart(
@@ -35,17 +35,17 @@ def equity_chart(operations: Sequence[Operation]) -> Chart | None:
 
 
 def _growth(operation: Operation, report: dict[str, Any]) -> Points:
-    """Nothing of a report that has another shape than ours."""
+    """Return the growth curve; empty if the report has an unknown format."""
     try:
-        drawn = report.get("series") or {}
-        times, equity = drawn.get("time") or [], drawn.get("equity") or []
-        capital = operation.result["metrics"]["initial_capital"]  # type: ignore[index]  # caught like any other shape
+        columns = report.get("series") or {}
+        times, equity = columns.get("time") or [], columns.get("equity") or []
+        capital = operation.result["metrics"]["initial_capital"]  # type: ignore[index]  # a missing result is caught below
         points = [
             (milliseconds(time), float(f"{value / capital:.6g}"))
             for time, value in zip(times, equity, strict=False)
             if value is not None
         ]
     except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        logger.warning("a report has no equity to be drawn", operation_id=operation.pk, reason=repr(error))
+        logger.warning("could not draw the equity of a report", operation_id=operation.pk, reason=repr(error))
         return []
-    return thinned(points, MAX_POINTS)
+    return thin(points, MAX_POINTS)

@@ -4,24 +4,30 @@ from operations.kinds.backtesting.request import BacktestRequest
 from operations.presentation.forms import Field, Fold, Form, date_fields, field_of, queueing_fields
 
 
-def _costs() -> tuple[Field, ...]:
+def _cost_fields() -> tuple[Field, ...]:
     return (
-        field_of(BacktestRequest, "commission", "Commission", "Fraction of the notional, each way."),
-        field_of(BacktestRequest, "slippage", "Slippage", "Fraction of the price, against us."),
+        field_of(
+            BacktestRequest,
+            "commission",
+            "Commission",
+            "Fraction of the traded value, for entry and exit each.",
+        ),
+        field_of(BacktestRequest, "slippage", "Slippage", "Fraction of the price, against you."),
         field_of(
             BacktestRequest,
             "spread",
             "Spread",
-            "Fraction of the price; half of it is paid each way. Empty: the data's own, where they have one.",
+            "Fraction of the price, half paid on each side. If empty, the spread in the data, if any.",
         ),
         field_of(
-            BacktestRequest, "fill", "Fill", "Decided at a bar's close; filled then or at the next bar."
+            BacktestRequest,
+            "fill",
+            "Fill",
+            "Decisions are made at a bar's close and filled there or at the next bar.",
         ),
         field_of(BacktestRequest, "sizing", "Sizing"),
-        field_of(BacktestRequest, "size", "Size", "Fraction of the equity, or units."),
-        field_of(
-            BacktestRequest, "stop_loss", "Stop loss", "Distance from the entry price; 0.05 is 5 % of it."
-        ),
+        field_of(BacktestRequest, "size", "Size", "Fraction of the equity, or number of units."),
+        field_of(BacktestRequest, "stop_loss", "Stop loss", "Distance from the entry price; 0.05 is 5 %."),
         field_of(BacktestRequest, "take_profit", "Take profit", "Distance from the entry price."),
         field_of(
             BacktestRequest, "trailing_stop", "Trailing stop", "Distance from the best price since entry."
@@ -31,21 +37,29 @@ def _costs() -> tuple[Field, ...]:
     )
 
 
-def _advanced() -> tuple[Field, ...]:
+def _advanced_fields() -> tuple[Field, ...]:
     return (
-        field_of(BacktestRequest, "stop_unit", "Stops in", "Fractions of the price, or average true ranges."),
-        field_of(BacktestRequest, "atr_period", "Bars of the average true range", "Where stops are in it."),
         field_of(
-            BacktestRequest, "quantity_step", "Quantity step", "Quantities are cut to a multiple; 0: any."
+            BacktestRequest,
+            "stop_unit",
+            "Stops in",
+            "Fractions of the price, or multiples of the average true range (ATR).",
         ),
-        field_of(BacktestRequest, "minimum_quantity", "Least quantity", "Smaller orders are refused."),
+        field_of(BacktestRequest, "atr_period", "ATR period", "Number of bars; only for stops in ATR."),
+        field_of(
+            BacktestRequest,
+            "quantity_step",
+            "Quantity step",
+            "Quantities are rounded down to a multiple; 0 allows any.",
+        ),
+        field_of(BacktestRequest, "minimum_quantity", "Minimum quantity", "Smaller orders are rejected."),
         field_of(
             BacktestRequest,
             "max_leverage",
-            "Greatest leverage",
-            "Notional over equity; larger orders are cut, and a larger size is refused.",
+            "Maximum leverage",
+            "Position value over equity. Larger orders are reduced; a larger size is rejected.",
         ),
-        field_of(BacktestRequest, "seed", "Seed", "Of the bootstrap that gives the ranges of confidence."),
+        field_of(BacktestRequest, "seed", "Seed", "Seed of the bootstrap used for confidence intervals."),
     )
 
 
@@ -59,9 +73,9 @@ FORM = Form(
         ),
         field_of(BacktestRequest, "strategy_yaml", "Strategy", kind="strategy"),
         field_of(BacktestRequest, "symbol", "Symbol"),
-        field_of(BacktestRequest, "timeframe", "Timeframe", "Empty: that of the strategy."),
+        field_of(BacktestRequest, "timeframe", "Timeframe", "Defaults to the strategy's timeframe."),
         *date_fields(BacktestRequest),
         field_of(BacktestRequest, "initial_capital", "Initial capital"),
     ),
-    folds=(Fold("Costs, fills, stops and queue", _costs()), Fold("Advanced", _advanced())),
+    folds=(Fold("Costs, fills, stops and queue", _cost_fields()), Fold("Advanced", _advanced_fields())),
 )

@@ -26,7 +26,7 @@ def training_of(request: BacktestRequest) -> Operation:
     """
     training = Operation.objects.filter(pk=request.model, operation_type=TRAINING).first()
     if training is None:
-        raise invalid("/model", f"There is no training {request.model}.")
+        raise invalid("/model", f"Training {request.model} does not exist.")
     if training.status == Status.COMPLETED:
         files = training.artifacts.filter(role=Artifact.Role.OUTPUT, name__in=MODEL_FILES).count()
         if files < len(MODEL_FILES):

@@ -17,8 +17,8 @@ from operations.models import MarketData, Operation
 from operations.presentation.charts import Chart
 from operations.presentation.metrics import MetricStyle
 from operations.presentation.numbers import dig, sign, signed_percent
+from operations.presentation.reliability import audit_lines, warnings_of
 from operations.presentation.subject import subject
-from operations.presentation.trust import audit_lines, warnings_of
 from operations.requests import DateRange, Queueing, Submission
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ class Backtesting(Kind):
     operation_type = "backtesting"
     title = "Backtest"
     former_names: ClassVar = ("backtest",)
-    description: ClassVar = "Trade a trained model over history, with costs, next to buy and hold."
+    description: ClassVar = (
+        "Trade a trained model over historical data, with costs, compared with buy and hold."
+    )
     request_model: ClassVar = BacktestRequest
     form: ClassVar = FORM
     is_clonable: ClassVar = True
@@ -119,4 +121,4 @@ class Backtesting(Kind):
 
     def step_from_market_data(self, bars: MarketData) -> Step:
         fields = {"symbol": bars.symbol, "timeframe": bars.timeframe}
-        return Step("Backtest on it", self.operation_type, fields)
+        return Step("Backtest on this data", self.operation_type, fields)

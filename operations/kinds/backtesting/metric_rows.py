@@ -1,10 +1,10 @@
-"""The metrics of a backtest in the order in which people ask for them, each in its own unit."""
+"""Names, order and units of backtest metrics."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from operations.presentation.metrics import MetricStyle
-from operations.presentation.numbers import decimal, duration, percent, short, whole
+from operations.presentation.numbers import decimal, duration, integer, percent, short
 
 FORMATS = {
     "total_return": percent,
@@ -19,11 +19,11 @@ FORMATS = {
     "dsr": percent,
     "trials": short,
     "max_drawdown": percent,
-    "max_drawdown_bars": whole,
+    "max_drawdown_bars": integer,
     "max_drawdown_seconds": duration,
     "exposure": percent,
     "turnover": decimal,
-    "trades": whole,
+    "trades": integer,
     "win_rate": percent,
     "profit_factor": decimal,
     "expectancy": decimal,
@@ -36,8 +36,8 @@ FORMATS = {
     "cvar_95": lambda value: percent(value, 2),
     "fees": decimal,
     "slippage_cost": decimal,
-    "initial_capital": whole,
-    "final_equity": whole,
+    "initial_capital": integer,
+    "final_equity": integer,
 }
 NAMES = {
     "cagr": "CAGR",
@@ -46,9 +46,9 @@ NAMES = {
     "sqn": "SQN",
     "var_95": "VaR 95 %",
     "cvar_95": "CVaR 95 %",
-    "max_drawdown_seconds": "Max drawdown lasted",
+    "max_drawdown_seconds": "Max drawdown duration",
     "max_drawdown_bars": "Max drawdown, bars",
-    "sharpe_basis": "Sharpe is of",
+    "sharpe_basis": "Sharpe basis",
 }
 
 
@@ -59,7 +59,7 @@ class MetricRow:
 
 
 def metric_rows(metrics: dict[str, Any]) -> list[MetricRow]:
-    """Known ones first; what a newer worker adds comes after."""
+    """Format the metrics in display order; unknown ones of newer workers come last."""
     names = [name for name in FORMATS if name in metrics] + [name for name in metrics if name not in FORMATS]
     return [MetricRow(title(name), str(FORMATS.get(name, short)(metrics[name]))) for name in names]
 

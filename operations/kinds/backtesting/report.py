@@ -1,14 +1,14 @@
-"""The report of a backtest as charts and tables, from the `report.json` that the worker wrote.
+"""Charts and tables of a backtest, from the worker's `report.json`.
 
-Whatever a report lacks is left out of the page; nothing is computed here but the steps of colour scales and counts.
+Parts that a report lacks are omitted. Only colour scales and counts are computed here.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from operations.presentation.charts import Chart, Table, readable, thinned
-from operations.presentation.numbers import decimal, percent, signed_percent, whole
+from operations.presentation.charts import Chart, Table, thin, with_spaces
+from operations.presentation.numbers import decimal, integer, percent, signed_percent
 from operations.presentation.report_charts import (
     Points,
     bars,
@@ -24,31 +24,38 @@ from operations.presentation.report_charts import (
 
 TIME = {"type": "time", "name": "time"}
 HISTOGRAM_BINS = 24
-# Trades per page of the browser: a table of more rows is slow; the CSV file has them all.
-SHOWN_TRADES = 1000
+# A longer table is slow in a browser; the CSV file contains all trades.
+MAX_TRADES = 1000
 
 DRAWDOWN_COLUMNS = {
-    "start": "Began",
-    "trough": "Deepest",
+    "start": "Start",
+    "trough": "Trough",
     "end": "Recovered",
     "depth": "Depth",
     "bars": "Bars",
     "days": "Days",
 }
 GROUPS = {
-    "by_exit_reason": "By reason of exit",
-    "by_weekday": "By weekday of entry",
-    "by_hour": "By hour of entry",
+    "by_exit_reason": "By exit reason",
+    "by_weekday": "By entry weekday",
+    "by_hour": "By entry hour",
     "by_side": "By side",
 }
 GROUP_COLUMNS = {
     "key": "",
     "trades": "Trades",
-    "win_rate": "Won",
+    "win_rate": "Win rate",
     "pnl": "P&L",
-    "average_return": "Average",
+    "average_return": "Average return",
 }
-DRAWDOWN_FORMATS = {"start": day, "trough": day, "end": day, "depth": percent, "bars": whole, "days": whole}
+DRAWDOWN_FORMATS = {
+    "start": day,
+    "trough": day,
+    "end": day,
+    "depth": percent,
+    "bars": integer,
+    "days": integer,
+}
 GROUP_FORMATS = {
     "win_rate": lambda value: percent(value, 0),
     "pnl": decimal,
@@ -60,7 +67,7 @@ GROUP_FORMATS = {
 class Month:
     value: float | None
     step: int
-    """-3 (a great loss) to 3 (a great gain), for the colour"""
+    """colour step, from -3 (large loss) to 3 (large gain)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +105,11 @@ class BacktestReport:
     drawdowns: Table | None
     groups: list[tuple[str, Table]]
     trades: list[Trade]
-    trades_in_all: int
+    total_trades: int
 
 
 def read(report: dict[str, Any]) -> BacktestReport:
+    """Build the charts and tables of a `report.json`."""
     data = report.get("series") or {}
     times = [milliseconds(moment) for moment in data.get("time") or []]
     trades = [_trade(number, row) for number, row in enumerate(report.get("trades") or [], 1)]
@@ -123,22 +131,26 @@ def read(report: dict[str, Any]) -> BacktestReport:
         _histogram([trade.share for trade in trades if trade.share is not None]),
     ]
     return BacktestReport(
-        linked=_linked(data, times, trades),
-        charts=[one for one in charts if one],
+        linked=_linked_chart(data, times, trades),
+        charts=[drawn for drawn in charts if drawn],
         years=_years(report.get("monthly_returns") or []),
         drawdowns=records(report.get("drawdowns"), DRAWDOWN_COLUMNS, DRAWDOWN_FORMATS),
         groups=[
             (title, table)
             for key, title in GROUPS.items()
-            if (table := records(_telling(key, _listed(report.get(key))), GROUP_COLUMNS, GROUP_FORMATS))
+            if (
+                table := records(
+                    _without_single_hour(key, _as_list(report.get(key))), GROUP_COLUMNS, GROUP_FORMATS
+                )
+            )
         ],
-        trades=trades[:SHOWN_TRADES],
-        trades_in_all=len(trades),
+        trades=trades[:MAX_TRADES],
+        total_trades=len(trades),
     )
 
 
-def _linked(data: dict[str, Any], times: list[int], trades: Sequence[Trade]) -> Chart | None:
-    """Price with entries and exits, equity and benchmark, underwater, under one zoom."""
+def _linked_chart(data: dict[str, Any], times: list[int], trades: Sequence[Trade]) -> Chart | None:
+    """Draw price with trades, equity with the benchmark, and drawdown, with a shared zoom."""
     longs: Points = [(trade.entry_ms, trade.entry_price) for trade in trades if trade.side == "long"]
     shorts: Points = [(trade.entry_ms, trade.entry_price) for trade in trades if trade.side != "long"]
     exits: Points = [(trade.exit_ms, trade.exit_price) for trade in trades if trade.exit_price is not None]
@@ -181,16 +193,13 @@ def _linked(data: dict[str, Any], times: list[int], trades: Sequence[Trade]) -> 
 def _series_table(data: dict[str, Any], names: Sequence[str]) -> Table | None:
     present = [name for name in names if data.get(name)]
     return records(
-        [
-            {name: data[name][index] for name in present}
-            for index in thinned(range(len(data.get("time") or [])))
-        ],
-        {name: readable(name) for name in present},
+        [{name: data[name][index] for name in present} for index in thin(range(len(data.get("time") or [])))],
+        {name: with_spaces(name) for name in present},
     )
 
 
 def _histogram(returns: Sequence[float]) -> Chart | None:
-    """How often a trade returned how much, in bins of equal width."""
+    """Draw the distribution of trade returns in bins of equal width."""
     if len(returns) < 2:
         return None
     low, high = min(returns), max(returns)
@@ -199,23 +208,23 @@ def _histogram(returns: Sequence[float]) -> Chart | None:
     for value in returns:
         counts[min(int((value - low) / width), HISTOGRAM_BINS - 1)] += 1
     labels = [f"{(low + (index + 0.5) * width) * 100:.1f} %" for index in range(HISTOGRAM_BINS)]
-    return bars("trade-returns", "Returns of trades", labels, counts, x="return of the trade", label="around")
+    return bars("trade-returns", "Trade returns", labels, counts, x="return of a trade", label="around")
 
 
-def _listed(groups: Any) -> list[dict[str, Any]] | None:
-    """`{key: {...}}` or `[{key, ...}]` as the latter."""
+def _as_list(groups: Any) -> list[dict[str, Any]] | None:
+    """Convert `{key: {...}}` to `[{key, ...}]`."""
     if isinstance(groups, dict):
         return [{"key": key, **value} for key, value in groups.items()]
     return groups if isinstance(groups, list) else None
 
 
-def _telling(key: str, groups: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
-    """Bars of a day all begin in one hour, of which nothing can be learned."""
+def _without_single_hour(key: str, groups: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+    """Omit the group by hour if all bars start in the same hour, as daily bars do."""
     return None if key == "by_hour" and groups is not None and len(groups) < 2 else groups
 
 
 def _years(monthly: Sequence[dict[str, Any]]) -> list[Year]:
-    """One row a year, twelve cells and the year's compound return."""
+    """Return a row per year with twelve months and the compound return."""
     by_year: dict[int, dict[int, float]] = {}
     for row in monthly:
         by_year.setdefault(row["year"], {})[row["month"]] = row["return"]
@@ -228,30 +237,30 @@ def _year(year: int, months: dict[int, float]) -> Year:
         growth *= 1 + value
     return Year(
         year,
-        [_month(months.get(month), small=0.02, great=0.06) for month in range(1, 13)],
-        _month(growth - 1, small=0.08, great=0.25),
+        [_month(months.get(month), small=0.02, large=0.06) for month in range(1, 13)],
+        _month(growth - 1, small=0.08, large=0.25),
     )
 
 
-def _month(value: float | None, small: float, great: float) -> Month:
+def _month(value: float | None, small: float, large: float) -> Month:
     if not value:
         return Month(value, 0)
-    step = 1 + (abs(value) > small) + (abs(value) > great)
+    step = 1 + (abs(value) > small) + (abs(value) > large)
     return Month(value, step if value > 0 else -step)
 
 
 def _trade(number: int, row: dict[str, Any]) -> Trade:
     entry = milliseconds(row["entry_time"])
-    leaves = row.get("exit_time")
-    left = milliseconds(leaves) if leaves else entry
+    exit_time = row.get("exit_time")
+    exit_ms = milliseconds(exit_time) if exit_time else entry
     return Trade(
         number=number,
         entry_time=clock(entry),
-        exit_time=clock(left) if leaves else "",
+        exit_time=clock(exit_ms) if exit_time else "",
         side=_side(row["side"]),
         quantity=row["quantity"],
         entry_price=row["entry_price"],
-        exit_price=row.get("exit_price") if leaves else None,
+        exit_price=row.get("exit_price") if exit_time else None,
         pnl=row["pnl"],
         share=row.get("return"),
         fees=row.get("fees", 0.0),
@@ -259,7 +268,7 @@ def _trade(number: int, row: dict[str, Any]) -> Trade:
         mae=row.get("mae"),
         mfe=row.get("mfe"),
         entry_ms=entry,
-        exit_ms=left,
+        exit_ms=exit_ms,
     )
 
 

@@ -76,7 +76,7 @@ class MarketDataOf(APIView):
         rows = MarketData.objects.select_related("file")
         row = rows.filter(symbol=symbol.replace("\x00", ""), timeframe=timeframe.replace("\x00", "")).first()
         if row is None:
-            raise NotFound(f"There are no bars of {symbol} {timeframe}.")
+            raise NotFound(f"No market data for {symbol} {timeframe}.")
         return Response(MarketDataSerializer(row).data)
 
     @extend_schema(responses={204: None})
@@ -87,7 +87,7 @@ class MarketDataOf(APIView):
                 symbol.replace("\x00", ""), timeframe.replace("\x00", ""), Actor.from_request(request)
             )
         except MarketData.DoesNotExist as error:
-            raise NotFound(f"There are no bars of {symbol} {timeframe}.") from error
+            raise NotFound(f"No market data for {symbol} {timeframe}.") from error
         except market_data.MarketDataInUse as error:
             raise Conflict(str(error)) from error
         return Response(status=status.HTTP_204_NO_CONTENT)

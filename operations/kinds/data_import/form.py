@@ -11,8 +11,8 @@ FORM = Form(
         Field("file", "file", "File", help="CSV (Yahoo, MetaTrader, Stooq, histdata) or Parquet.", is_required=True),
         field_of(ImportRequest, "symbol", "Symbol"),
         field_of(ImportRequest, "timeframe", "Timeframe"),
-        field_of(ImportRequest, "timezone", "Time zone", "Of the file's times; empty: UTC. Example: America/New_York"),
-        field_of(ImportRequest, "adjust", "Apply the adjusted close to open, high, low and close"),
+        field_of(ImportRequest, "timezone", "Time zone", "Time zone of the timestamps, for example America/New_York. Defaults to UTC."),
+        field_of(ImportRequest, "adjust", "Adjust prices with the adjusted close"),
     ),
-    folds=(Fold("Queue", (field_of(ImportRequest, "priority", "Priority", "Higher goes first."),)),),
+    folds=(Fold("Queue", (field_of(ImportRequest, "priority", "Priority", "Operations with a higher priority start first."),)),),
 )  # fmt: skip

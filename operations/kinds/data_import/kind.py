@@ -38,7 +38,7 @@ class DataImport(Kind):
     title = "Data import"
     former_names: ClassVar = ("import",)
     description: ClassVar = (
-        "Import bars of a symbol from CSV or Parquet. The file is checked and its quality reported."
+        "Import bars of a symbol from CSV or Parquet. The file is validated and its quality reported."
     )
     form: ClassVar = FORM
     imports_market_data: ClassVar = True

@@ -33,7 +33,7 @@ def store(operation: Operation, report: Report) -> None:
         )
     bars = next((artifact for artifact in report.artifacts if artifact.name == BARS), None)
     if bars is None:
-        raise ResultUnusable(f"there is no artifact {BARS}")
+        raise ResultUnusable(f"the artifact {BARS} is missing")
     market_data.replace(
         market_data.Bars(
             symbol=result.symbol,

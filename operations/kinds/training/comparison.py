@@ -16,7 +16,7 @@ def loss_chart(operations: Sequence[Operation]) -> Chart | None:
         {"type": "value", "name": "epoch"},
         [pane("validation loss", *overlay(operations, curves), log=True, smooth=True)],
         table=side_by_side(
-            "epoch", {curve_name(operations, place): curve for place, curve in curves.items()}
+            "epoch", {curve_name(operations, position): curve for position, curve in curves.items()}
         ),
         log=True,
         smooth=True,
@@ -24,13 +24,13 @@ def loss_chart(operations: Sequence[Operation]) -> Chart | None:
 
 
 def _losses(operations: Sequence[Operation]) -> Curves:
-    """Where a later attempt did an epoch again, its value counts."""
+    """Return validation losses by epoch. If attempts repeat an epoch, the last value counts."""
     points = MetricPoint.objects.filter(operation__in=operations, name="validation_loss")
     steps: dict[str, dict[int, float | None]] = {}
     for pk, step, value in points.order_by("attempt", "seq").values_list("operation_id", "step", "value"):
         steps.setdefault(pk, {})[step] = value
     return {
-        place: sorted(steps[operation.pk].items())
-        for place, operation in enumerate(operations)
+        position: sorted(steps[operation.pk].items())
+        for position, operation in enumerate(operations)
         if operation.pk in steps
     }

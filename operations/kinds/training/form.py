@@ -9,9 +9,14 @@ FORM = Form(
     submit_text="Start training",
     main=(
         field_of(TrainingRequest, "strategy_yaml", "Strategy", kind="strategy"),
-        field_of(TrainingRequest, "symbols", "Symbols", "Separated by spaces. Empty: those of the strategy."),
         field_of(
-            TrainingRequest, "timeframes", "Timeframes", "Separated by spaces. Empty: those of the strategy."
+            TrainingRequest, "symbols", "Symbols", "Separated by spaces. Defaults to the strategy's symbols."
+        ),
+        field_of(
+            TrainingRequest,
+            "timeframes",
+            "Timeframes",
+            "Separated by spaces. Defaults to the strategy's timeframes.",
         ),
         *date_fields(TrainingRequest),
     ),
@@ -20,7 +25,7 @@ FORM = Form(
             "Seed, device and queue",
             (
                 field_of(TrainingRequest, "seed", "Seed", "The same seed gives the same model."),
-                field_of(TrainingRequest, "device", "Device", "auto: the best that the worker has."),
+                field_of(TrainingRequest, "device", "Device", "auto selects the best device of the worker."),
                 field_of(TrainingRequest, "prefer_gpu", "Prefer a GPU"),
                 *queueing_fields(TrainingRequest),
             ),

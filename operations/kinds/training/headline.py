@@ -1,10 +1,10 @@
-"""The number by which a training is judged in a list."""
+"""The main score of a training, for lists."""
 
 from operations.kind import Headline
 from operations.models import Operation
 from operations.presentation.numbers import dig, percent, short
 
-# Where the result has it, in order of preference.
+# In order of preference: name, path in the result, formatter.
 SOURCES = (
     ("test accuracy", ("metrics", "test", "accuracy"), percent),
     ("validation accuracy", ("metrics", "validation", "accuracy"), percent),
@@ -14,8 +14,8 @@ SOURCES = (
 
 
 def headline(operation: Operation) -> Headline | None:
-    for name, path, text in SOURCES:
+    for name, path, formatter in SOURCES:
         value = dig(operation.result, *path)
         if isinstance(value, int | float):
-            return Headline(name, text(value))
+            return Headline(name, formatter(value))
     return None

@@ -16,7 +16,7 @@ from operations.models import MarketData, Operation
 from operations.presentation.charts import Chart
 from operations.presentation.curves import curves
 from operations.presentation.metrics import MetricStyle
-from operations.presentation.trust import audit_lines, warnings_of
+from operations.presentation.reliability import audit_lines, warnings_of
 from operations.requests import Submission
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Training(Kind):
     operation_type = "training"
     title = "Training"
     description: ClassVar = (
-        "Fit a model to a strategy's features and labels; get curves, scores and the model itself."
+        "Fit a model to a strategy's features and labels. Produces curves, scores and the model."
     )
     request_model: ClassVar = TrainingRequest
     form: ClassVar = FORM
@@ -90,9 +90,9 @@ class Training(Kind):
         return [chart] if chart else []
 
     def step_from_market_data(self, bars: MarketData) -> Step:
-        return Step("Train on it", self.operation_type, {"symbols": bars.symbol})
+        return Step("Train on this data", self.operation_type, {"symbols": bars.symbol})
 
     def step_from_strategy(self, digest: str | None) -> Step:
         if digest is None:
             return Step("New training", self.operation_type, {})
-        return Step("Train it", self.operation_type, {"strategy": digest})
+        return Step("Train this strategy", self.operation_type, {"strategy": digest})

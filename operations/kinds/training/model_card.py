@@ -1,10 +1,10 @@
-"""A trained model in one line."""
+"""One-line description of a trained model."""
 
 from typing import Any
 
 
 def architecture(result: dict[str, Any]) -> str:
-    """`MLP 32-16`, `LSTM 64 x 2, window 20`, `TSK of 16 rules`; empty where the result names no model."""
+    """Return for example `MLP 32-16`, `LSTM 64 x 2, window 20`, `TSK of 16 rules`; empty without a model."""
     model = (result.get("model") or {}).get("architecture")
     if isinstance(model, str):
         return model

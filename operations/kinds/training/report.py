@@ -1,14 +1,14 @@
-"""The report of a training as charts and tables, from the `report.json` that the worker wrote and the metric points.
+"""Charts and tables of a training, from the worker's `report.json` and the metric points.
 
-Whatever a report lacks is left out of the page.
+Parts that a report lacks are omitted.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from operations.presentation.charts import Chart, Curve, Table, metric_charts, readable, side_by_side
-from operations.presentation.numbers import percent, whole
+from operations.presentation.charts import Chart, Curve, Table, metric_charts, side_by_side, with_spaces
+from operations.presentation.numbers import integer, percent
 from operations.presentation.report_charts import bars, chart, day, pane, points, records, series
 
 CLASS_COLUMNS = {
@@ -19,9 +19,9 @@ CLASS_COLUMNS = {
     "f1": "F1",
     "support": "Rows",
 }
-CLASS_FORMATS = {"precision": percent, "recall": percent, "f1": percent, "support": whole}
+CLASS_FORMATS = {"precision": percent, "recall": percent, "f1": percent, "support": integer}
 SPLIT_COLUMNS = {"part": "Part", "start": "From", "end": "To", "rows": "Rows"}
-SPLIT_FORMATS = {"start": day, "end": day, "rows": whole}
+SPLIT_FORMATS = {"start": day, "end": day, "rows": integer}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class Cell:
     share: float
     """of its row"""
     step: int
-    """0 to 3, for the colour"""
+    """colour step, 0 to 3"""
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
     labels: list[str]
     rows: list[tuple[str, list[Cell]]]
-    """label of the truth, then a cell per prediction"""
+    """label of the actual class, and a cell per predicted class"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +49,22 @@ class TrainingReport:
     classes: Table | None
     splits: Table | None
     timeline: list[tuple[float, float, str, str]]
-    """start and end as shares of the whole time, part, what stands on it"""
+    """start and end as shares of the time span, part, title"""
     rules: list[str]
 
 
 def read(report: dict[str, Any], result: dict[str, Any], curves: dict[str, Curve]) -> TrainingReport:
+    """Build the charts and tables of a `report.json`."""
     calibration = report.get("calibration") or {}
     charts = [
         _calibration(calibration),
         _balance(report.get("label_balance") or {}),
-        _importance(_sorted(report.get("importance") or {}), str(report.get("importance_of") or "")),
+        _importance(_sort_importance(report.get("importance") or {}), str(report.get("importance_of") or "")),
     ]
     return TrainingReport(
-        curves=[_marked(one, result) for one in metric_charts(curves)],
-        charts=[one for one in charts if one],
-        fuzzy=[one for one in map(_fuzzy, report.get("fuzzy_sets") or []) if one],
+        curves=[_mark_epochs(drawn, result) for drawn in metric_charts(curves)],
+        charts=[drawn for drawn in charts if drawn],
+        fuzzy=[drawn for drawn in map(_fuzzy, report.get("fuzzy_sets") or []) if drawn],
         confusion=_confusion(report.get("confusion_matrix") or report.get("confusion") or {}),
         classes=records(report.get("classes") or report.get("per_class"), CLASS_COLUMNS, CLASS_FORMATS),
         splits=records(report.get("splits"), SPLIT_COLUMNS, SPLIT_FORMATS),
@@ -72,8 +73,8 @@ def read(report: dict[str, Any], result: dict[str, Any], curves: dict[str, Curve
     )
 
 
-def _marked(drawn: Chart, result: dict[str, Any]) -> Chart:
-    """With the best epoch, and the last one where training stopped early."""
+def _mark_epochs(drawn: Chart, result: dict[str, Any]) -> Chart:
+    """Mark the best epoch, and the last one if training stopped early."""
     marks = []
     if (best := result.get("best_epoch")) is not None:
         marks.append({"x": best, "name": f"best {best}"})
@@ -83,7 +84,7 @@ def _marked(drawn: Chart, result: dict[str, Any]) -> Chart:
     return drawn
 
 
-def _sorted(importance: Any) -> list[tuple[str, float]]:
+def _sort_importance(importance: Any) -> list[tuple[str, float]]:
     pairs = (
         importance.items()
         if isinstance(importance, dict)
@@ -93,31 +94,31 @@ def _sorted(importance: Any) -> list[tuple[str, float]]:
 
 
 def _importance(importance: list[tuple[str, float]], of: str) -> Chart | None:
-    """Bars that lie, so that the inputs' names can be read."""
-    made = bars(
+    """Draw horizontal bars, which leave room for the names of inputs."""
+    drawn = bars(
         "importance",
-        "Importance of inputs",
+        "Input importance",
         [name for name, _ in importance],
         [value for _, value in importance],
         label="input",
         size="chart-tall" if len(importance) > 10 else "",
         wide=True,
-        note=f"how much worse the {readable(of)} gets when the input is shuffled" if of else "",
+        note=f"Worsening of {with_spaces(of)} when the values of the input are shuffled" if of else "",
     )
-    if made:
-        made.spec["lying"] = True
-    return made
+    if drawn:
+        drawn.spec["lying"] = True
+    return drawn
 
 
 def _balance(balance: dict[str, Any]) -> Chart | None:
-    """`{part: {label: share}}`: the shares of the labels in each part, side by side."""
+    """Draw the shares of the labels in each part, from `{part: {label: share}}`."""
     parts = {part: shares for part, shares in balance.items() if isinstance(shares, dict)}
     if not parts and balance:
         parts = {"all": balance}
     labels = list(dict.fromkeys(label for shares in parts.values() for label in shares))
     return chart(
         "balance",
-        "Balance of labels",
+        "Label balance",
         {"type": "category", "name": "part", "categories": list(parts)},
         [
             pane(
@@ -134,14 +135,14 @@ def _balance(balance: dict[str, Any]) -> Chart | None:
 
 
 def _timeline(splits: list[dict[str, Any]]) -> list[tuple[float, float, str, str]]:
-    """The parts as blocks of the time that all of them cover; gaps between them were purged."""
+    """Locate the parts within the time span of all of them; the gaps between them are purged bars."""
     if not splits:
         return []
     spans = [(datetime.fromisoformat(row["start"]), datetime.fromisoformat(row["end"])) for row in splits]
     begin, end = min(start for start, _ in spans), max(end for _, end in spans)
-    whole_time = (end - begin) or timedelta(seconds=1)
+    length = (end - begin) or timedelta(seconds=1)
     return [
-        ((start - begin) / whole_time, (end - begin) / whole_time, str(row["part"]),
+        ((start - begin) / length, (end - begin) / length, str(row["part"]),
          f"{row['part']}: {day(row['start'])} to {day(row['end'])}")
         for row, (start, end) in zip(splits, spans, strict=True)
     ]  # fmt: skip
@@ -152,7 +153,7 @@ def _calibration(calibration: dict[str, Any]) -> Chart | None:
     return chart(
         "calibration",
         "Calibration",
-        {"type": "value", "name": "probability said"},
+        {"type": "value", "name": "predicted probability"},
         [
             pane(
                 "observed",
@@ -161,18 +162,21 @@ def _calibration(calibration: dict[str, Any]) -> Chart | None:
                 format="percent",
             )
         ],
-        table=side_by_side("said", {"observed": curve}),
+        table=side_by_side("predicted", {"observed": curve}),
     )
 
 
 def _fuzzy(group: dict[str, Any]) -> Chart | None:
-    """Membership functions of one input over the histogram of its data."""
+    """Draw the membership functions of one input over the histogram of its data."""
     sets = group.get("sets") or []
     histogram = group.get("histogram") or {}
     grid = group.get("x")
-    drawn = [
-        series(one["name"], points(one.get("x") or grid, one.get("y") or one.get("membership")))
-        for one in sets
+    memberships = [
+        series(
+            fuzzy_set["name"],
+            points(fuzzy_set.get("x") or grid, fuzzy_set.get("y") or fuzzy_set.get("membership")),
+        )
+        for fuzzy_set in sets
     ]
     heights = histogram.get("density") or histogram.get("counts") or []
     top = max(heights, default=0) or 1
@@ -188,7 +192,7 @@ def _fuzzy(group: dict[str, Any]) -> Chart | None:
         f"fuzzy-{name}",
         name,
         {"type": "value", "name": name},
-        [pane("membership", *drawn, data, zero=True)],
+        [pane("membership", *memberships, data, zero=True)],
         size="chart-short",
     )
 

@@ -1,14 +1,14 @@
-"""The scores of a training in the order in which people ask for them, shares in per cent."""
+"""Names, order and units of training scores."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from operations.presentation.metrics import MetricStyle
-from operations.presentation.numbers import percent, short, whole, words
+from operations.presentation.numbers import integer, percent, short, words
 
 NAMES = {
     "accuracy": "Accuracy",
-    "majority_accuracy": "Commonest class alone",
+    "majority_accuracy": "Majority-class baseline",
     "balanced_accuracy": "Balanced accuracy",
     "f1": "F1",
     "mcc": "Matthews correlation",
@@ -25,7 +25,7 @@ HEADLINES = 3
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One score on the three parts of the data, as text."""
+    """One score on the three parts of the data, formatted."""
 
     name: str
     train: str
@@ -34,7 +34,7 @@ class Score:
 
 
 def scores(result: dict[str, Any]) -> list[Score]:
-    """Known ones first; what a newer worker adds comes after; the number of rows at the end."""
+    """Format the scores in display order, then unknown ones of newer workers, then the number of rows."""
     metrics = result.get("metrics") or {}
     parts = [metrics.get(part) or {} for part in ("train", "validation", "test")]
     known = [name for name in NAMES if any(name in part for part in parts)]
@@ -42,22 +42,24 @@ def scores(result: dict[str, Any]) -> list[Score]:
     rows = result.get("rows") or {}
     return [
         *(_score(name, [part.get(name) for part in parts]) for name in (*known, *others)),
-        Score("Rows", whole(rows.get("train")), whole(rows.get("validation")), whole(rows.get("test"))),
+        Score("Rows", integer(rows.get("train")), integer(rows.get("validation")), integer(rows.get("test"))),
     ]
 
 
 def _score(name: str, values: list[Any]) -> Score:
-    reads = percent if name in SHARES else short
-    return Score(NAMES.get(name, name.replace("_", " ").capitalize()), *(reads(value) for value in values))
+    formatter = percent if name in SHARES else short
+    return Score(
+        NAMES.get(name, name.replace("_", " ").capitalize()), *(formatter(value) for value in values)
+    )
 
 
-def headlines(found: list[Score]) -> list[Score]:
-    """Those that stand large on the page."""
-    return [score for score in found if score.name not in ("Rows", NAMES["majority_accuracy"])][:HEADLINES]
+def headlines(scores: list[Score]) -> list[Score]:
+    """Select the scores for the tiles at the top of the page."""
+    return [score for score in scores if score.name not in ("Rows", NAMES["majority_accuracy"])][:HEADLINES]
 
 
 def metric_style(name: str) -> MetricStyle:
-    """Of `test.accuracy` and the like: known scores first, the test part before the others."""
+    """Return the style of a dotted name like `test.accuracy`: known scores first, the test part before the others."""
     part, _, key = name.rpartition(".")
     title = f"{NAMES.get(key, words(key))}, {part}" if part else NAMES.get(key, words(key))
     names, parts = list(NAMES), list(PARTS)

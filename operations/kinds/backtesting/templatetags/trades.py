@@ -1,4 +1,4 @@
-"""The rows of a table of trades, rendered in one go: a template loop over thousands of cells takes most of a second."""
+"""Rows of trades, built as one string: a template loop over thousands of cells takes most of a second."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from django import template
 from django.utils.safestring import SafeString, mark_safe
 
 from operations.kinds.backtesting.report import Trade
-from operations.presentation.cells import cells
+from operations.presentation.cells import escape_cells
 from operations.presentation.numbers import decimal, short, sign, signed_percent
 
 register = template.Library()
@@ -24,20 +24,20 @@ TRADE = (
 
 
 @register.simple_tag
-def trade_rows(trades: Iterable[Trade], is_drawn: bool = True) -> SafeString:
-    """Where a chart is drawn each number is a button that centres it on the trade; the table names the chart."""
-    return mark_safe("".join([_trade(trade, is_drawn) for trade in trades]))  # noqa: S308  (each cell is escaped)
+def trade_rows(trades: Iterable[Trade], has_chart: bool = True) -> SafeString:
+    """Render trades; if there is a chart, each number is a button that centres the chart on the trade."""
+    return mark_safe("".join([_trade(trade, has_chart) for trade in trades]))  # noqa: S308  (each cell is escaped)
 
 
-def _trade(trade: Trade, is_drawn: bool) -> str:
+def _trade(trade: Trade, has_chart: bool) -> str:
     return TRADE.format(
-        *cells((
+        *escape_cells((
             trade.side, trade.entry_time, trade.exit_time or "open",
             trade.quantity, short(trade.quantity), trade.entry_price, short(trade.entry_price),
             _raw(trade.exit_price), short(trade.exit_price), sign(trade.pnl), trade.pnl, decimal(trade.pnl),
             _raw(trade.share), signed_percent(trade.share, 2), trade.reason,
         )),
-        number=TRADE_NUMBER.format(trade.entry_ms, trade.exit_ms, trade.number) if is_drawn else trade.number,
+        number=TRADE_NUMBER.format(trade.entry_ms, trade.exit_ms, trade.number) if has_chart else trade.number,
     )  # fmt: skip
 
 

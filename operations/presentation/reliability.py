@@ -1,4 +1,4 @@
-"""What a result says about itself: warnings, and the audits that it passed or failed."""
+"""Warnings and audits of a result, as sentences."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,25 +14,23 @@ class AuditLine:
 
 
 def warnings_of(result: dict[str, Any]) -> list[str]:
-    """Warnings as sentences, whether the worker wrote them as text or with a code beside."""
-    found = []
-    for warning in result.get("warnings") or []:
-        found.append(
-            str(warning.get("message") or warning.get("text") or warning)
-            if isinstance(warning, dict)
-            else str(warning)
-        )
-    return found
+    """Return warnings as sentences, whether the worker stored them as text or as objects."""
+    return [
+        str(warning.get("message") or warning.get("text") or warning)
+        if isinstance(warning, dict)
+        else str(warning)
+        for warning in result.get("warnings") or []
+    ]
 
 
 def audit_lines(result: dict[str, Any]) -> list[AuditLine]:
-    """What was tried on the result, one sentence each; what is not known here is shown as it came."""
+    """Return a sentence for each audit of the result; unknown audits are shown generically."""
     audit = result.get("audit")
     if not isinstance(audit, dict):
         return []
     lines: list[AuditLine] = []
     for name, value in audit.items():
-        lines += _KNOWN.get(name, _other(name))(value)
+        lines += AUDITS.get(name, _other(name))(value)
     return lines
 
 
@@ -41,11 +39,11 @@ def _look_ahead(value: Any) -> list[AuditLine]:
         return _other("look_ahead")(value)
     cuts = (value.get("cuts") or 0) + ((value.get("features") or {}).get("cuts") or 0)
     if value.get("passed", value.get("ok")) is False:
-        return [AuditLine("It changes when only later bars change: it sees the future.", False)]
-    return [AuditLine(f"Computed again with the future cut off at {cuts} bars: nothing changed.", True)]
+        return [AuditLine("Look-ahead check: failed. Results depend on future bars.", False)]
+    return [AuditLine(f"Look-ahead check: passed ({cuts} cut points).", True)]
 
 
-STRESSES = {"doubled_costs": "With doubled costs", "one_bar_later": "With every decision one bar later"}
+STRESSES = {"doubled_costs": "With doubled costs", "one_bar_later": "With decisions delayed by one bar"}
 
 
 def _sensitivity(value: Any) -> list[AuditLine]:
@@ -59,15 +57,15 @@ def _sensitivity(value: Any) -> list[AuditLine]:
 
 def _other(name: str) -> Callable[[Any], list[AuditLine]]:
     def line(value: Any) -> list[AuditLine]:
-        readable = name.replace("_", " ").capitalize()
+        title = name.replace("_", " ").capitalize()
         if isinstance(value, bool):
-            return [AuditLine(f"{readable}: {'yes' if value else 'no'}", value)]
+            return [AuditLine(f"{title}: {'yes' if value else 'no'}", value)]
         if isinstance(value, int | float | str):
-            return [AuditLine(f"{readable}: {value}", True)]
+            return [AuditLine(f"{title}: {value}", True)]
         passed = not isinstance(value, dict) or value.get("passed", value.get("ok")) is not False
-        return [AuditLine(f"{readable}: {'passed' if passed else 'failed'}", passed)]
+        return [AuditLine(f"{title}: {'passed' if passed else 'failed'}", passed)]
 
     return line
 
 
-_KNOWN: dict[str, Callable[[Any], list[AuditLine]]] = {"look_ahead": _look_ahead, "sensitivity": _sensitivity}
+AUDITS: dict[str, Callable[[Any], list[AuditLine]]] = {"look_ahead": _look_ahead, "sensitivity": _sensitivity}

@@ -1,4 +1,4 @@
-"""What a page's view is given, and the decorator of pages that only read."""
+"""The request type of pages and the decorators of their views."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -20,33 +20,33 @@ R = TypeVar("R", bound=HttpResponseBase)
 
 
 class PageRequest(HttpRequest):
-    """A request as the middleware leaves it, from somebody who is signed in."""
+    """A request of a signed-in user, as the middleware prepares it."""
 
     htmx: HtmxDetails
     user: User
 
 
-def for_role(
+def require_role(
     role: Role,
 ) -> Callable[
     [Callable[Concatenate[PageRequest, P], HttpResponseBase]],
     Callable[Concatenate[PageRequest, P], HttpResponseBase],
 ]:
-    """For people of this role, below `login_required` or `page`; others are told why not."""
+    """Allow only users with this role; others get an explanation. Goes below `login_required` or `page`."""
 
-    def guarded(
+    def decorate(
         view: Callable[Concatenate[PageRequest, P], HttpResponseBase],
     ) -> Callable[Concatenate[PageRequest, P], HttpResponseBase]:
         @wraps(view)
-        def permitted(request: PageRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def check_role(request: PageRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             require(request.user, role)
             return view(request, *args, **kwargs)
 
-        return permitted
+        return check_role
 
-    return guarded
+    return decorate
 
 
 def page(view: Callable[Concatenate[PageRequest, P], R]) -> Callable[..., HttpResponseBase]:
-    """For people who are signed in, GET and HEAD only, never kept by caches in between."""
+    """Require a signed-in user and GET or HEAD, and keep the response out of shared caches."""
     return cache_control(private=True, no_cache=True)(require_safe(login_required(view)))

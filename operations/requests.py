@@ -10,12 +10,12 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    JsonValue,
     StringConstraints,
     model_validator,
 )
 
 from worker_agent.protocol import Identifier
+from worker_agent.values import JsonObject, require_storable
 from workers.strategy.catalog import TIMEFRAMES
 
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9^][A-Za-z0-9^=_.-]{0,63}$")]
@@ -32,6 +32,9 @@ StrategyText = Annotated[str, StringConstraints(min_length=1, max_length=200_000
 SMALLEST, LARGEST = -32_768, 32_767
 
 
+Requirement = bool | int | float | Annotated[str, StringConstraints(max_length=200)]
+
+
 class Queueing(BaseModel):
     """The fields that all requests share: how the operation waits for a worker."""
 
@@ -40,7 +43,9 @@ class Queueing(BaseModel):
     priority: int = Field(default=0, ge=SMALLEST, le=LARGEST)
     queue: bool = True
     after: tuple[Identifier, ...] = Field(default=(), max_length=100)
-    requirements: dict[Identifier, bool | int | float | str] = Field(default_factory=dict, max_length=20)
+    requirements: Annotated[dict[Identifier, Requirement], AfterValidator(require_storable)] = Field(
+        default_factory=dict, max_length=20
+    )
 
 
 class DateRange(BaseModel):
@@ -60,7 +65,7 @@ class DateRange(BaseModel):
 
 class GenericRequest(Queueing):
     operation_type: Identifier
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    parameters: JsonObject = Field(default_factory=dict)
     prefer_gpu: bool = False
 
 

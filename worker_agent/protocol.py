@@ -1,10 +1,11 @@
 """The wire protocol between the backend and its workers.
 
 Both sides import this module, and no other module defines a message. Messages are frozen values. A receiver ignores
-unknown fields (a newer peer may send them) and rejects a message that lacks a required field
-(`pydantic.ValidationError`). NaN and infinities are not valid JSON and are rejected everywhere.
+unknown fields (a newer peer may send them) and rejects a message that lacks a required field or contains a value
+that cannot be stored (`worker_agent.values`); both raise `pydantic.ValidationError`.
 """
 
+import json
 import math
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +22,7 @@ from pydantic import (
 )
 
 from worker_agent.trace import valid_request_id, valid_traceparent
+from worker_agent.values import MAX_INTEGER, Count, Integer, JsonObject, Text
 
 PROTOCOL_VERSION = 1
 """Incremented when a message changes its meaning or loses a field, but not for a new optional field."""
@@ -28,6 +30,10 @@ PROTOCOL_VERSION = 1
 MAX_TEXT = 8_000
 """Maximum length of an error message or log line. The sender cuts longer texts."""
 MAX_TRACEBACK = 32_000
+MAX_METRIC_NAME = 100
+MAX_STEP_TEXT = 500
+MAX_RESULT_BYTES = 1_000_000
+"""Of a result as JSON. The sender stores a larger one as an artifact, and a summary as the result."""
 MAX_METRIC_POINTS = 100_000
 """Metric points that an agent keeps of one attempt, and that one report or page may contain."""
 MAX_LOG_LINES = 50_000
@@ -41,6 +47,9 @@ Name = Annotated[
         pattern=r"^[A-Za-z0-9^][A-Za-z0-9^=_.-]*(/[A-Za-z0-9^][A-Za-z0-9^=_.-]*)*$", max_length=200
     ),
 ]
+Attempt = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Sequence = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Path = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_-]+)+$", max_length=200)]
 
 
@@ -91,29 +100,29 @@ class ArtifactRef(Message):
 
     name: Name
     sha256: Sha256
-    size: int = Field(ge=0)
+    size: Count
 
 
 class OperationError(Message):
     error_class: ErrorClass = Field(alias="class")
-    message: str = Field(max_length=MAX_TEXT)
-    traceback: str | None = Field(default=None, max_length=MAX_TRACEBACK)
+    message: Text = Field(max_length=MAX_TEXT)
+    traceback: Text | None = Field(default=None, max_length=MAX_TRACEBACK)
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
 
 class Progress(Message):
     percentage: float = Field(default=0.0, ge=0, le=100)
-    current_step: str | None = Field(default=None, max_length=500)
-    steps_completed: int | None = Field(default=None, ge=0)
-    steps_total: int | None = Field(default=None, ge=0)
+    current_step: Text | None = Field(default=None, max_length=MAX_STEP_TEXT)
+    steps_completed: Count | None = None
+    steps_total: Count | None = None
     eta_seconds: float | None = Field(default=None, ge=0)
 
 
 class MetricPoint(Message):
-    seq: int = Field(ge=1)
-    name: str = Field(min_length=1, max_length=100)
-    step: int
+    seq: Sequence
+    name: Text = Field(min_length=1, max_length=MAX_METRIC_NAME)
+    step: Integer
     value: float | None
     """None where the job reported NaN or an infinity."""
     time: datetime
@@ -131,17 +140,17 @@ class MetricPoint(Message):
 
 
 class LogLine(Message):
-    seq: int = Field(ge=1)
+    seq: Sequence
     level: LogLevel
-    message: str = Field(max_length=MAX_TEXT)
+    message: Text = Field(max_length=MAX_TEXT)
     time: datetime
 
 
 class CheckpointRef(Message):
     """The newest saved state of an operation, from which a later attempt may resume."""
 
-    attempt: int = Field(ge=1)
-    step: int = Field(ge=0)
+    attempt: Attempt
+    step: Count
     files: tuple[ArtifactRef, ...]
 
 
@@ -153,12 +162,12 @@ class OperationType(Message):
 
     operation_type: Identifier
     start_path: Path
-    parameters_schema: dict[str, JsonValue]
+    parameters_schema: JsonObject
 
 
 class RunningOperation(Message):
     operation_id: Identifier
-    attempt: int = Field(ge=1)
+    attempt: Attempt
 
 
 class Report(Message):
@@ -167,10 +176,10 @@ class Report(Message):
     `metrics` and `logs` contain what the backend has not pulled yet.
     """
 
-    attempt: int = Field(ge=1)
+    attempt: Attempt
     instance_id: Identifier
     outcome: Outcome
-    result: dict[str, JsonValue] | None = None
+    result: JsonObject | None = None
     error: OperationError | None = None
     artifacts: tuple[ArtifactRef, ...] = ()
     progress: Progress | None = None
@@ -182,6 +191,13 @@ class Report(Message):
         if self.outcome is Outcome.FAILED and self.error is None:
             raise ValueError("a failed attempt needs an error")
         return self
+
+    @field_validator("result")
+    @classmethod
+    def _limit_result(cls, result: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        if result is not None and (size := len(json.dumps(result))) > MAX_RESULT_BYTES:
+            raise ValueError(f"the result has {size} bytes as JSON; the limit is {MAX_RESULT_BYTES}")
+        return result
 
 
 class FinishedOperation(Message):
@@ -196,12 +212,12 @@ class Registration(Message):
 
     worker_id: Identifier
     worker_type: Identifier
-    endpoint_url: str = Field(max_length=500)
-    capabilities: dict[str, JsonValue] = Field(default_factory=dict)
+    endpoint_url: Text = Field(max_length=500)
+    capabilities: JsonObject = Field(default_factory=dict)
     instance_id: Identifier
     """Random; created at each start of the agent's process."""
-    version: str = Field(default="", max_length=100)
-    protocol_version: int = Field(default=PROTOCOL_VERSION, ge=1)
+    version: Text = Field(default="", max_length=100)
+    protocol_version: Version = PROTOCOL_VERSION
     operation_types: tuple[OperationType, ...] = Field(default=(), max_length=100)
     current_operation: RunningOperation | None = None
     completed_operations: tuple[FinishedOperation, ...] = Field(default=(), max_length=1000)
@@ -228,9 +244,9 @@ class RegistrationAnswer(Message):
 class CheckpointReport(Message):
     """`POST /operations/{id}/checkpoints`, after the files were uploaded."""
 
-    attempt: int = Field(ge=1)
+    attempt: Attempt
     instance_id: Identifier
-    step: int = Field(ge=0)
+    step: Count
     files: tuple[ArtifactRef, ...] = Field(min_length=1, max_length=100)
 
 
@@ -248,8 +264,8 @@ class StartRequest(Message):
     """`POST {start_path}`. The parameters may also be members of the body, beside `task_id`."""
 
     task_id: Identifier | None = None
-    attempt: int = Field(default=1, ge=1)
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    attempt: Attempt = 1
+    parameters: JsonObject = Field(default_factory=dict)
     inputs: tuple[ArtifactRef, ...] = Field(default=(), max_length=1000)
     resume_from: CheckpointRef | None = None
     request_id: str | None = None
@@ -298,7 +314,7 @@ class Health(Message):
     unacknowledged: tuple[Identifier, ...] = Field(default=(), max_length=1000)
     """Finished operations whose report the backend has not acknowledged."""
     draining: bool = False
-    resources: dict[str, JsonValue] = Field(default_factory=dict)
+    resources: JsonObject = Field(default_factory=dict)
     """cpu_percent, memory_percent, gpu_percent, ..., as far as known."""
 
 
@@ -307,7 +323,7 @@ class AgentOperation(Message):
 
     operation_id: Identifier
     operation_type: Identifier
-    attempt: int = Field(ge=1)
+    attempt: Attempt
     state: Literal["running", "completed", "failed", "cancelled", "interrupted"]
     progress: Progress
     started_at: datetime

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from django.db import DataError
 from django.http import FileResponse
 from drf_spectacular.utils import extend_schema
 from pydantic import BaseModel, ValidationError
@@ -99,6 +100,8 @@ class Reports(WorkerView):
             raise NotFound("There is no such operation.") from error
         except reports.MissingFiles as error:
             raise Invalid(f"Upload the referenced files first: {error}.", errors=_missing(error)) from error
+        except DataError as error:
+            raise Invalid(f"A value cannot be stored: {error}") from error
 
 
 class Checkpoints(WorkerView):
@@ -111,6 +114,8 @@ class Checkpoints(WorkerView):
             raise NotFound("There is no such operation.") from error
         except reports.MissingFiles as error:
             raise Invalid(f"Upload the referenced files first: {error}.", errors=_missing(error)) from error
+        except DataError as error:
+            raise Invalid(f"A value cannot be stored: {error}") from error
 
 
 def _missing(error: reports.MissingFiles) -> list[dict[str, str]]:

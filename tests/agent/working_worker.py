@@ -30,6 +30,8 @@ class Parameters(BaseModel):
     """The name of a signal that the job sends to itself."""
     points: int = 0
     artifact: str = ""
+    hostile: bool = False
+    """Reports what cannot be stored, in every call, and as its result."""
 
 
 class WorkingWorker(WorkerAPIBase):
@@ -52,6 +54,8 @@ class WorkingWorker(WorkerAPIBase):
             job.log(f"line {number}")
         if parameters.artifact:
             job.artifact("out.txt", parameters.artifact.encode())
+        if parameters.hostile:
+            return report_hostile_content(job)
         job.progress(40.0, "working", 4, 10)
         if parameters.die:
             os.kill(os.getpid(), signal.Signals[parameters.die])
@@ -71,6 +75,28 @@ class WorkingWorker(WorkerAPIBase):
 
 
 WorkingWorker.operations = (OperationSpec("working", "/work/start", Parameters, WorkingWorker.run),)
+
+
+def report_hostile_content(job: Job) -> dict[str, Any]:
+    for text in ("a\x00b", "a\udc80b", "x" * 10_000, "", "\x1b[31m"):
+        job.log(text)
+        job.metric(text, 1, 0.5)
+        job.progress(50.0, text)
+    job.log("level", "shout")
+    for step in (2**63, -(2**70)):
+        job.metric("steps", step, 0.5)
+        job.progress(50.0, "steps", completed=step, total=step)
+    job.artifact("a b.txt", b"blank")
+    job.artifact("ü\x00.csv", b"umlaut")
+    job.checkpoint(2**64, {"my state.bin": b"state"})
+    return {
+        "nul\x00": "a\x00b",
+        "nan": float("nan"),
+        "surrogate": os.fsdecode(b"caf\xe9.csv"),
+        "object": job,
+        "big": 2**80,
+        1: {"set": {1}},
+    }
 
 
 def mark(*words: object) -> None:

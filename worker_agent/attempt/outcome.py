@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from worker_agent.attempt.record import AttemptRecord
 from worker_agent.backend.file_cache import sha256_of
 from worker_agent.job.process import Ending
+from worker_agent.job.repair import text_of
 from worker_agent.protocol import ArtifactRef, ErrorClass, OperationError, Outcome, Report
 
 MAX_MESSAGE = 4000
@@ -52,14 +53,14 @@ def stop_report(
     record: AttemptRecord, instance_id: str, stop: Stop, result: dict[str, Any] | None = None
 ) -> Report:
     """The report of a cancelled or interrupted attempt, with its artifacts so far."""
-    error = OperationError(error_class=ErrorClass.JOB, message=stop.reason[:MAX_MESSAGE])
+    error = OperationError(error_class=ErrorClass.JOB, message=text_of(stop.reason, MAX_MESSAGE))
     return _report(
         record, instance_id, stop.outcome, result=result, error=error, artifacts=_artifacts(record)
     )
 
 
 def failure_report(record: AttemptRecord, instance_id: str, message: str) -> Report:
-    error = OperationError(error_class=ErrorClass.JOB, message=message[:MAX_MESSAGE])
+    error = OperationError(error_class=ErrorClass.JOB, message=text_of(message, MAX_MESSAGE))
     return _report_failure(record, instance_id, error)
 
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -15,9 +15,13 @@ from pydantic import BaseModel
 
 from worker_agent.job import linux
 from worker_agent.job.job import Assignment, Job
-from worker_agent.protocol import MAX_TEXT, MAX_TRACEBACK, ErrorClass, InvalidInput
+from worker_agent.job.repair import json_object_of, text_of
+from worker_agent.protocol import MAX_RESULT_BYTES, MAX_TEXT, MAX_TRACEBACK, ErrorClass, InvalidInput
 
 TRACEBACK_FRAMES = 50
+RESULT_FILE = "result.json"
+MAX_SUMMARY_BYTES = 100_000
+MAX_SUMMARY_VALUE_BYTES = 2_000
 
 
 class JobLogHandler(logging.Handler):
@@ -53,7 +57,7 @@ def run_job(
     try:
         parameters = parameters_model.model_validate(assignment.parameters)
         result = run(worker_class(), parameters, job)
-        job.end({"outcome": "completed", "result": _json_object(result)})
+        job.end({"outcome": "completed", "result": storable_result(result, job)})
     except BaseException as error:
         job.end({"outcome": "failed", "error": describe(error)})
     sys.stdout.flush()
@@ -68,33 +72,60 @@ def _redirect_logs(job: Job) -> None:
     warnings.simplefilter("default")
 
 
-def _json_object(result: Any) -> dict[str, Any]:
-    """Return the result after a round trip through JSON. Raises TypeError and ValueError with the reason."""
-    if not isinstance(result, dict):
-        raise TypeError(f"run() must return a dict of JSON values, not {type(result).__name__}")
-    try:
-        plain: dict[str, Any] = json.loads(json.dumps(result, allow_nan=False))
-    except ValueError as error:
-        raise ValueError(f"run() returned a value that is not valid JSON: {error}") from error
-    return plain
+def storable_result(result: Any, job: Job) -> dict[str, Any]:
+    """Return the result as a JSON object within the protocol's limit; each conversion is noted in the log.
+
+    A larger result becomes the artifact `result.json`; its summary keeps the short values. Raises TypeError.
+    """
+    if not isinstance(result, Mapping):
+        raise TypeError(f"run() must return a dict, not {type(result).__name__}")
+    plain = json_object_of(result, lambda note: job.log(f"Result: {note}.", "warning"))
+    content = json.dumps(plain, allow_nan=False)
+    if len(content) <= MAX_RESULT_BYTES:
+        return plain
+    job.artifact(RESULT_FILE, content.encode())
+    job.log(
+        f"The result has {len(content)} bytes; it is stored as {RESULT_FILE}, and here as a summary.",
+        "warning",
+    )
+    return _summary(plain)
+
+
+def _summary(result: dict[str, Any]) -> dict[str, Any]:
+    """The values that are short as JSON, as far as they fit, and where the others are."""
+    kept: dict[str, Any] = {}
+    room = MAX_SUMMARY_BYTES
+    for key, value in result.items():
+        size = len(json.dumps({key: value}))
+        if size <= min(room, MAX_SUMMARY_VALUE_BYTES):
+            kept[key] = value
+            room -= size
+    return {**kept, "complete_result": RESULT_FILE, "omitted": len(result) - len(kept)}
 
 
 def describe(error: BaseException) -> dict[str, Any]:
     """Return `{class, message, traceback}`, each within the protocol's limits."""
+    text = text_of(error)
     if isinstance(error, InvalidInput):
         return {
             "class": ErrorClass.INVALID,
-            "message": _shorten(str(error) or "invalid input", MAX_TEXT),
+            "message": _shorten(text or "invalid input", MAX_TEXT),
             "traceback": None,
         }
-    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return {
         "class": ErrorClass.OUT_OF_MEMORY if _is_out_of_memory(error) else ErrorClass.JOB,
-        "message": _shorten(message, MAX_TEXT),
-        "traceback": _shorten(
-            "".join(traceback.format_exception(error, limit=-TRACEBACK_FRAMES)), MAX_TRACEBACK
-        ),
+        "message": _shorten(f"{type(error).__name__}: {text}" if text else type(error).__name__, MAX_TEXT),
+        "traceback": _shorten(_traceback_of(error), MAX_TRACEBACK),
     }
+
+
+def _traceback_of(error: BaseException) -> str:
+    """The formatted traceback. Notes, causes and groups may hold anything, so formatting may fail."""
+    try:
+        return text_of("".join(traceback.format_exception(error, limit=-TRACEBACK_FRAMES)))
+    except Exception as problem:
+        frames = "".join(traceback.format_tb(error.__traceback__, limit=-TRACEBACK_FRAMES))
+        return text_of(f"{frames}(the exception could not be formatted: {type(problem).__name__})")
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -15,6 +15,7 @@ from worker_agent.job import linux, process_tree
 from worker_agent.job.fork_server import Context
 from worker_agent.job.job import Assignment
 from worker_agent.job.main import run_job
+from worker_agent.job.repair import text_of
 from worker_agent.protocol import ErrorClass, LogLevel, OperationError
 
 TERM_GRACE_S = 2.0
@@ -136,7 +137,7 @@ class JobProcess:
             pass
         except (ValueError, KeyError, TypeError) as error:
             # Only the code of `Job` writes to this pipe; anything else that writes to it has broken the job.
-            self.on_message(_log_message(f"The job sent an unreadable message: {error}"))
+            self.on_message(_log_message(f"The job sent an unreadable message: {_describe(error)}"))
             self._signal(signal.SIGKILL)
         self._process.join(EXIT_GRACE_S if self._final_message else None)
         if self._process.exitcode is None:
@@ -160,10 +161,22 @@ class JobProcess:
             self._ended.set_result(ending)
 
     def _handle(self, message: dict[str, Any]) -> None:
+        """Pass a message on. One that cannot be stored is a line in the log: it does not cost the job its work."""
         if message["kind"] == "end":
             self._final_message = message
-        else:
+            return
+        try:
             self.on_message(message)
+        except (ValueError, KeyError, TypeError) as error:
+            self.on_message(
+                _log_message(
+                    f"A {message['kind']} message of the job could not be stored: {_describe(error)}"
+                )
+            )
+
+
+def _describe(error: Exception) -> str:
+    return text_of(" ".join(text_of(error).split()), 500)
 
 
 def _log_message(text: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-# A machine needs Python 3.11 or newer and make; everything else is installed into .venv.
+# Requires Python 3.11 or newer; everything else is installed into .venv.
 SHELL := /bin/sh
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -8,25 +8,29 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser check tools audit bench soak lock openapi docs
+.PHONY: help setup run test coverage browser check tools audit docs bench soak lock openapi
 
 help:
-	@echo "make run      start everything on this machine (first start: sample data and a demo); ARGS=... goes to manage.py up"
-	@echo "make test     every test; ARGS=... goes to pytest"
-	@echo "make check    lint, format, types, import walls, migrations, API document, deployment checks"
-	@echo "make tools    linters of deploy/ and bandit for make check, which names those that are missing"
-	@echo "make audit    known vulnerabilities of the pinned packages; asks PyPI"
-	@echo "make bench    all benchmarks, one table and one JSON line per figure"
-	@echo "make soak     a long run under faults; ARGS=... goes to it"
-	@echo "make lock     pin requirements/*.in anew"
+	@echo "make run       start everything on this machine (first start: sample data and a demo); ARGS=\"...\" for manage.py up"
+	@echo "make test      run every test; ARGS=\"...\" for pytest"
+	@echo "make check     lint, format, types, import contracts, migrations, API document, deployment files"
+	@echo "make coverage  run the tests and report their branch coverage; HTML in dist/coverage"
+	@echo "make docs      build the documentation as a site in dist/docs"
+	@echo "make bench     run all benchmarks; one table, and one JSON line per figure"
+	@echo "make soak      repeat the fault tests; ARGS=\"...\" for its options"
+	@echo "make tools     install the linters of deploy/ and bandit, which make check then runs"
+	@echo "make audit     list known vulnerabilities of the pinned packages (asks PyPI)"
+	@echo "make openapi   write docs/openapi.yaml from the code"
+	@echo "make lock      pin the packages of requirements/*.in again"
+	@echo "make setup     install the pinned packages; run, test, check, coverage and bench do this first"
 
-# In no time where nothing changed: the stamp holds the checksum of the pins and the interpreter that installed them.
+# Skips the install when the pins and the interpreter are unchanged; the stamp contains the checksum of both.
 setup:
 	@want="$$(cksum < $(PINS)) $$($(PYTHON) -c 'import sys; print(sys.version)' | head -1)"; \
 	if [ -x $(BIN)/python ] && [ "$$(cat $(STAMP) 2>/dev/null)" = "$$want" ]; then exit 0; fi; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "KTRDR needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON=/path/to/python3.11"; exit 1; }; \
-	echo "Installing the pinned packages into $(VENV) (once; about 2 GB, torch most of it)"; \
+	echo "Installing the pinned packages into $(VENV) (once; about 2 GB, mostly torch)"; \
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || exit 1; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $(PINS) || exit 1; \
 	printf '%s\n' "$$want" > $(STAMP)
@@ -34,8 +38,7 @@ setup:
 run: setup
 	@exec $(BIN)/python manage.py up $(ARGS)
 
-# What starts whole systems, and measures by the clock what they do, has the machine to itself, two folders at a time: they
-# wait more than they compute. The rest shares its cores.
+# Tests that start whole systems run after the others, two folders at a time: they wait more than they compute.
 SYSTEMS := tests/faults tests/stack tests/browser
 
 test: setup browser
@@ -45,11 +48,18 @@ test: setup browser
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder $(SYSTEMS) || failed=1; \
 	exit $$failed
 
+# Apart from make test, because measuring needs three quarters more CPU time. Failures do not count here: make test judges.
+coverage: setup browser
+	@rm -rf dist/coverage && mkdir -p dist/coverage; export COVERAGE_FILE="$$PWD/dist/coverage/data"; \
+	$(BIN)/python -m pytest --cov --cov-report= --numprocesses=auto --maxprocesses=4 $(SYSTEMS:%=--ignore=%); \
+	$(BIN)/python -m pytest --cov --cov-report= --cov-append --numprocesses=2 --dist=loadscope --no-loadscope-reorder $(SYSTEMS); \
+	$(BIN)/python -m coverage html --quiet --directory dist/coverage && $(BIN)/python -m coverage report | tail -1
+
 # Playwright drives the system's Chromium.
 browser:
 	@if [ -x /usr/bin/chromium ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing Debian's chromium for the browser tests"; \
+	  echo "Installing Debian's package chromium for the browser tests"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	else \
 	  echo "The browser tests need Chromium: install the package chromium (apt-get install chromium)"; exit 1; \
@@ -73,16 +83,16 @@ check: setup
 	step $(BIN)/python deploy/check.py; \
 	exit $$failed
 
-# Apart from the product's packages, since they want other versions of some.
+# In their own environment, because they need other versions of some packages than the product.
 tools: setup
 	@[ -x $(VENV)/tools/bin/python ] || $(PYTHON) -m venv $(VENV)/tools
 	@$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/tools.txt
 
-# Not in make check: it needs PyPI's JSON interface, and its answer changes by itself.
+# Not part of make check: it needs PyPI's JSON interface, and its result changes without a change of the code.
 audit: tools
 	@exec $(VENV)/tools/bin/python -m pip_audit --strict --no-deps --disable-pip --progress-spinner off --requirement $(PINS)
 
-# In an environment of its own, like the linters.
+# In its own environment, like the linters.
 docs:
 	@[ -x $(VENV)/docs/bin/python ] || $(PYTHON) -m venv $(VENV)/docs
 	@$(VENV)/docs/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/docs.txt
@@ -97,7 +107,7 @@ bench: setup
 soak: setup
 	@exec $(BIN)/python -m tests.faults.soak $(ARGS)
 
-# No registry's address and no local variant of a version in any file.
+# The files contain no address of a package index and no local version such as +cpu.
 lock: setup
 	@cd requirements && for name in agent web workers dev docs; do \
 	  CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/python -m piptools compile --quiet --no-header --strip-extras \

@@ -1,7 +1,7 @@
-"""Looks at the files of this folder with whatever tools are here, and says which are not: `python deploy/check.py`.
+"""Check deployments, hosted CI and code with the installed tools, and list missing tools: `python deploy/check.py`.
 
-What can be seen without a Docker daemon, a cluster or a Proxmox host: schemas and linters of each format, the images'
-file trees put together and started, a wheel of the workers; and the code, by bandit. `make tools` installs what PyPI has.
+The checks need no Docker daemon, cluster or Proxmox host: schemas and linters of each format, the web image's file
+tree assembled and started, the workers' wheel, and bandit for the code. `make tools` installs the tools from PyPI.
 """
 
 import os
@@ -18,29 +18,30 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 TOOLS = ROOT / ".venv" / "tools" / "bin"
 COMPOSE = HERE / "compose.yml"
+GITHUB = ROOT / ".github"
 WITH_TOOLS = "make tools"
 OLDEST_COMPOSE = (2, 24)
-ROOMS = ("ktrdr_site", "registry", "operations", "worker_agent", "workers")
+ROOMS = ("ktrdr_site", "access", "registry", "operations", "dashboard", "worker_agent", "workers")
 
 
-class Missing(Exception):
-    """A tool that is not here, and how to get it."""
+class MissingTool(Exception):
+    """A tool is not installed; the message names its source."""
 
 
-class Wrong(Exception):
-    """What the tool found."""
+class CheckFailed(Exception):
+    """The message is the tool's output."""
 
 
-def tool(name: str, how: str) -> str:
-    found = shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}")
-    if found is None:
-        raise Missing(f"{name} is not installed ({how})")
-    return found
+def find_tool(name: str, source: str) -> str:
+    path = shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}")
+    if path is None:
+        raise MissingTool(f"{name} is not installed ({source})")
+    return path
 
 
 def call(*command: str | Path, cwd: Path = ROOT, **variables: str) -> str:
-    """What the command wrote. Raises Wrong where it fails."""
-    done = subprocess.run(  # noqa: S603  (command lines of this file)
+    """Run the command and return its output. Raises CheckFailed if it fails."""
+    process = subprocess.run(  # noqa: S603  (command lines of this file)
         [str(word) for word in command],
         cwd=cwd,
         env={**os.environ, **variables},
@@ -49,54 +50,61 @@ def call(*command: str | Path, cwd: Path = ROOT, **variables: str) -> str:
         timeout=120,
         check=False,
     )
-    if done.returncode:
-        raise Wrong(f"{done.stdout}{done.stderr}".strip() or f"exit status {done.returncode}")
-    return done.stdout + done.stderr
+    if process.returncode:
+        raise CheckFailed(f"{process.stdout}{process.stderr}".strip() or f"exit status {process.returncode}")
+    return process.stdout + process.stderr
 
 
-def compose_schema() -> None:
-    call(tool("check-jsonschema", WITH_TOOLS), "--builtin-schema", "vendor.compose-spec", COMPOSE)
+def check_compose_schema() -> None:
+    call(find_tool("check-jsonschema", WITH_TOOLS), "--builtin-schema", "vendor.compose-spec", COMPOSE)
 
 
-def compose_config() -> None:
-    """As Compose itself reads it: variables, anchors, dependencies."""
+def check_compose_config() -> None:
+    """Let Compose itself read the file: variables, anchors, dependencies."""
     secrets = dict.fromkeys(("POSTGRES_PASSWORD", "KTRDR_SECRET_KEY", "KTRDR_WORKER_TOKEN"), "secret")
     options = ("--file", COMPOSE, "--env-file", HERE / "compose.env.example", "config", "--quiet")
-    call(*_compose(), *options, **secrets)
+    call(*_find_compose(), *options, **secrets)
 
 
-def _compose() -> tuple[str, ...]:
-    """Compose as Docker's plugin or by itself; version 1 knows neither `name` nor an `env_file` that may be missing."""
+def _find_compose() -> tuple[str, ...]:
+    """Return the command of Compose, Docker's plugin or standalone; version 1 lacks `name` and optional `env_file`s."""
     for command in (("docker", "compose"), ("docker-compose",)):
         if shutil.which(command[0]) is None:
             continue
         try:
             version = call(*command, "version", "--short")
-        except Wrong:
+        except CheckFailed:
             continue
         if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) >= OLDEST_COMPOSE:
             return command
     oldest = ".".join(map(str, OLDEST_COMPOSE))
-    raise Missing(f"Compose {oldest} or newer is not installed (Docker with its compose plugin)")
+    raise MissingTool(f"Compose {oldest} or newer is not installed (Docker with its compose plugin)")
 
 
-def dockerfile() -> None:
-    call(tool("hadolint", WITH_TOOLS), HERE / "Dockerfile")
+def check_hosted_ci() -> None:
+    command = find_tool("check-jsonschema", WITH_TOOLS)
+    call(command, "--builtin-schema", "vendor.github-workflows", *(GITHUB / "workflows").glob("*.yml"))
+    forms = [form for form in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if form.stem != "config"]
+    call(command, "--builtin-schema", "vendor.github-issue-forms", *forms)
 
 
-def web_image() -> None:
-    """The files that the Dockerfile copies into the web image, and no others, make a site that starts."""
+def check_dockerfile() -> None:
+    call(find_tool("hadolint", WITH_TOOLS), HERE / "Dockerfile")
+
+
+def check_web_image() -> None:
+    """Start the site from only the files that the Dockerfile copies into the web image."""
     with tempfile.TemporaryDirectory() as directory:
         image = Path(directory) / "image"
-        for sources, target in copies("web"):
+        for sources, target in copied_paths("web"):
             for source in sources:
                 _copy(ROOT / source, image / target, into=target.endswith("/"))
         data = Path(directory) / "data"
         call(sys.executable, "manage.py", "check", cwd=image, KTRDR_DATA_DIR=str(data), PYTHONPATH="")
 
 
-def copies(stage: str) -> Iterator[tuple[list[str], str]]:
-    """Each COPY of the stage from the build's own context: sources and target."""
+def copied_paths(stage: str) -> Iterator[tuple[list[str], str]]:
+    """Yield sources and target of each COPY of the stage from the build context."""
     text = re.sub(r"\\\n", " ", (HERE / "Dockerfile").read_text())
     of_stage = text.partition(f" AS {stage}\n")[2].partition("\nFROM ")[0]
     for line in of_stage.splitlines():
@@ -114,9 +122,9 @@ def _copy(source: Path, target: Path, *, into: bool) -> None:
         shutil.copy(source, target if into or not target.is_dir() else target / source.name)
 
 
-def units() -> None:
-    """With this interpreter in the place of the installed one, which `verify` would miss."""
-    verify = tool("systemd-analyze", "the Debian package systemd")
+def check_units() -> None:
+    """Verify the units with this interpreter instead of the installed one, which does not exist here."""
+    verify = find_tool("systemd-analyze", "the Debian package systemd")
     with tempfile.TemporaryDirectory() as directory:
         names = []
         for unit in sorted((HERE / "systemd").glob("*.service")):
@@ -124,30 +132,30 @@ def units() -> None:
             text = re.sub(r"/opt/\S+/bin/(python|gunicorn)", sys.executable, unit.read_text())
             (Path(directory) / name).write_text(text)
             names.append(Path(directory) / name)
-        if said := call(verify, "verify", "--recursive-errors=no", *names).strip():
-            raise Wrong(said)
+        if output := call(verify, "verify", "--recursive-errors=no", *names).strip():
+            raise CheckFailed(output)
 
 
-def shell_scripts() -> None:
-    call(tool("shellcheck", WITH_TOOLS), *sorted((HERE / "lxc").glob("*.sh")), ROOT / ".ci" / "run")
+def check_shell_scripts() -> None:
+    call(find_tool("shellcheck", WITH_TOOLS), *sorted((HERE / "lxc").glob("*.sh")), ROOT / ".ci" / "run")
 
 
-def manifests() -> None:
-    validate = tool("kubernetes-validate", WITH_TOOLS)
+def check_manifests() -> None:
+    validate = find_tool("kubernetes-validate", WITH_TOOLS)
     files = [file for file in sorted((HERE / "kubernetes").glob("*.yaml")) if file.stem != "kustomization"]
     call(validate, "--strict", "--quiet", *files)
 
 
-def wheel() -> None:
-    """A worker's wheel holds the rooms of a worker, the files beside their code, and no room of the site."""
+def check_wheel() -> None:
+    """Check that the wheel contains all files of the worker's packages, and no package of the site."""
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory) / "source"
         for name in ("pyproject.toml", "README.md", "LICENSE", "worker_agent", "workers"):
             _copy(ROOT / name, source / name, into=False)
         pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
         call(*pip, "--wheel-dir", directory, ".", cwd=source)
-        (built,) = Path(directory).glob("*.whl")
-        with zipfile.ZipFile(built) as archive:
+        (wheel,) = Path(directory).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
             names = {name for name in archive.namelist() if ".dist-info/" not in name}
         code = {
             str(path.relative_to(ROOT))
@@ -156,43 +164,44 @@ def wheel() -> None:
             if path.is_file() and "__pycache__" not in path.parts
         }
     if names != code:
-        raise Wrong(f"in the wheel or in the tree alone: {', '.join(sorted(names ^ code))}")
+        raise CheckFailed(f"only in the wheel or only in the tree: {', '.join(sorted(names ^ code))}")
 
 
-def code() -> None:
-    """Of medium severity and more. What is lower is ruff's to judge (rules S), and so is `mark_safe`, for which S308 has a reason asked at each line."""
-    bandit = tool("bandit", WITH_TOOLS)
+def check_code() -> None:
+    """Report medium severity and above; ruff (rules S) judges the rest, and `mark_safe` (S308) with a reason on each line."""
+    bandit = find_tool("bandit", WITH_TOOLS)
     call(
         bandit, "--quiet", "--recursive", "-ll", "--skip", "B308,B703", *ROOMS, "manage.py", HERE / "check.py"
     )
 
 
 CHECKS: dict[str, Callable[[], None]] = {
-    "compose.yml, by its schema": compose_schema,
-    "compose.yml, as Compose reads it": compose_config,
-    "Dockerfile": dockerfile,
-    "the web image's files": web_image,
-    "systemd units": units,
-    "shell scripts": shell_scripts,
-    "Kubernetes manifests": manifests,
-    "the workers' wheel": wheel,
-    "the code, by bandit": code,
+    "compose.yml, schema": check_compose_schema,
+    "compose.yml, read by Compose": check_compose_config,
+    "Dockerfile": check_dockerfile,
+    "files of the web image": check_web_image,
+    "systemd units": check_units,
+    "shell scripts": check_shell_scripts,
+    "Kubernetes manifests": check_manifests,
+    "wheel of the workers": check_wheel,
+    "workflow and issue forms, schemas": check_hosted_ci,
+    "code, bandit": check_code,
 }
 
 
 def main() -> int:
-    failed = 0
+    failures = 0
     for name, check in CHECKS.items():
         try:
             check()
-        except Missing as missing:
-            print(f"not checked: {name}: {missing}")
-        except (Wrong, OSError, subprocess.TimeoutExpired) as wrong:
-            failed += 1
-            print(f"wrong: {name}:\n{wrong}")
+        except MissingTool as missing:
+            print(f"skipped: {name}: {missing}")
+        except (CheckFailed, OSError, subprocess.TimeoutExpired) as error:
+            failures += 1
+            print(f"failed: {name}:\n{error}")
         else:
             print(f"ok: {name}")
-    return 1 if failed else 0
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

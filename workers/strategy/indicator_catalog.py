@@ -165,7 +165,7 @@ _TREND = (
     ),
     IndicatorEntry(
         "ichimoku",
-        "Ichimoku lines as known at the bar; spans are not shifted forward and there is no lagging line",
+        "Ichimoku lines as known at the bar, without a forward shift of the spans and without the lagging line",
         _bands("tenkan", "kijun", "span_a", "span_b"),
         "max(tenkan_period, kijun_period, senkou_b_period) - 1",
         (_period(9, "tenkan_period"), _period(26, "kijun_period"), _period(52, "senkou_b_period")),

@@ -52,7 +52,9 @@ def render() -> str:
     """Return the page in Markdown."""
     parts = [INTRODUCTION, "## Sections\n"]
     parts += ["\n".join(_section(section)) for section in list_sections(Strategy.model_json_schema())]
-    parts += ["\n".join(lines) for lines in (_timeframes(), _memberships(), _indicators(), _unsupported())]
+    parts += [
+        "\n".join(lines) for lines in (_timeframes(), _memberships(), _indicators(), _unsupported_names())
+    ]
     return "\n".join(parts)
 
 
@@ -171,7 +173,7 @@ def _outputs(entry: IndicatorEntry) -> str:
     return ", ".join(texts)
 
 
-def _unsupported() -> Iterator[str]:
+def _unsupported_names() -> Iterator[str]:
     yield "## Not supported\n"
     yield "Keys and types of other KTRDR files that are rejected:\n"
     yield from _table("key or type", "reason")

@@ -47,8 +47,8 @@ def williams_r(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
 
 def relative_vigor(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     """Weighted close minus open over weighted high minus low, both averaged (Ehlers 2002); 0 if the range is 0."""
-    moves = _mean(_weighted(bars.close - bars.open), p.whole("period"))
-    ranges = _mean(_weighted(bars.high - bars.low), p.whole("period"))
+    moves = _mean(_weight(bars.close - bars.open), p.whole("period"))
+    ranges = _mean(_weight(bars.high - bars.low), p.whole("period"))
     vigor = np.divide(moves, ranges, out=np.where(np.isnan(ranges), np.nan, 0.0), where=ranges > 0.0)
     return vigor, _mean(vigor, p.whole("signal_period"))
 
@@ -66,7 +66,7 @@ def fisher_transform(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
     return fisher, np.append(np.nan, fisher[:-1])
 
 
-def _weighted(values: Floats) -> Floats:
+def _weight(values: Floats) -> Floats:
     """(x + 2 x[1] + 2 x[2] + x[3]) / 6; NaN in the first three rows."""
     weighted = np.full(len(values), np.nan)
     weighted[3:] = (values[3:] + 2.0 * values[2:-1] + 2.0 * values[1:-2] + values[:-3]) / 6.0

@@ -17,9 +17,9 @@ def reject_rows(invalid: Flags, lines: Lines, problem: str, values: npt.ArrayLik
     rows = np.flatnonzero(invalid)
     if not len(rows):
         return
-    shown = None if values is None else np.asarray(values, dtype=object)
+    texts = None if values is None else np.asarray(values, dtype=object)
     names = [
-        f"line {lines[row]}" + ("" if shown is None else f" ({shorten(str(shown[row]))})")
+        f"line {lines[row]}" + ("" if texts is None else f" ({shorten(str(texts[row]))})")
         for row in rows[:NAMED_ROWS]
     ]
     more = f" and {len(rows) - NAMED_ROWS} more" if len(rows) > NAMED_ROWS else ""

@@ -64,9 +64,9 @@ def audit_features(
     for last in cut_points(base.get_indexer(full.index)):
         if cuts >= MIN_CUTS and not fits_budget(time.monotonic() - started, bars, last + 1, budget_s):
             break
-        known = truncate_frames(strategy, frames, last)
+        truncated = truncate_frames(strategy, frames, last)
         expected = full[full.index <= base[last]]
-        largest = max(largest, _compare(build(strategy, known), expected))
+        largest = max(largest, _compare(build(strategy, truncated), expected))
         cuts, bars, rows = cuts + 1, bars + last + 1, rows + len(expected)
     return FeatureAudit(cuts, rows, largest, time.monotonic() - started)
 
@@ -81,14 +81,14 @@ def truncate_frames(strategy: Strategy, frames: Frames, last: int) -> dict[str, 
     base = frames[strategy.base_timeframe]
     calendar = calendar_of(base)
     now = close_times(pd.DatetimeIndex(base.index[last : last + 1]), strategy.base_timeframe, calendar)[0]
-    known = {}
+    truncated = {}
     for timeframe, bars in frames.items():
         if timeframe == strategy.base_timeframe:
-            known[timeframe] = base.iloc[: last + 1]
+            truncated[timeframe] = base.iloc[: last + 1]
         else:
-            known[timeframe] = bars[close_times(pd.DatetimeIndex(bars.index), timeframe, calendar) <= now]
-        known[timeframe].attrs["calendar"] = calendar
-    return {timeframe: bars for timeframe, bars in known.items() if len(bars)}
+            truncated[timeframe] = bars[close_times(pd.DatetimeIndex(bars.index), timeframe, calendar) <= now]
+        truncated[timeframe].attrs["calendar"] = calendar
+    return {timeframe: bars for timeframe, bars in truncated.items() if len(bars)}
 
 
 def cut_points(positions: np.ndarray) -> list[int]:

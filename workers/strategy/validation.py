@@ -102,7 +102,7 @@ def _message(
 ) -> str:
     context = details.get("ctx", {})
     name = details["loc"][-1] if details["loc"] else ""
-    found = quote(details["input"])
+    value = quote(details["input"])
     match details["type"]:
         case "missing" if isinstance(name, int):
             return "the list has too few entries"
@@ -117,17 +117,17 @@ def _message(
             return _unknown_choice(details["input"][path[-1]], valid)
         case "literal_error":
             choices = _choices(context["expected"]) + (" or a list" if or_list else "")
-            return f"must be {choices}, not {found}"
+            return f"must be {choices}, not {value}"
         case "value_error":
             return str(context["error"])
         case "string_pattern_mismatch" if name == "[key]":
             return (
-                f"{found} is not a valid name: use up to 64 letters, digits and underscores, "
+                f"{value} is not a valid name: use up to 64 letters, digits and underscores, "
                 "starting with a letter or an underscore"
             )
         case "string_pattern_mismatch":
             return (
-                f"{found} is not a valid symbol: use up to 32 letters, digits and the characters ^ = _ . -, "
+                f"{value} is not a valid symbol: use up to 32 letters, digits and the characters ^ = _ . -, "
                 "starting with a letter, a digit or ^"
             )
         case "string_too_short":
@@ -140,10 +140,10 @@ def _message(
             return f"must have at most {context['max_length']} entries, not {context['actual_length']}"
         case kind if kind in _BOUNDS:
             words, bound = _BOUNDS[kind]
-            return f"must be {words} {context[bound]:g}, not {found}"
+            return f"must be {words} {context[bound]:g}, not {value}"
         case kind if kind in _WRONG_TYPES:
-            return f"must be {_WRONG_TYPES[kind]}, not {found}"
-    return f"{found} is not valid here"
+            return f"must be {_WRONG_TYPES[kind]}, not {value}"
+    return f"{value} is not valid here"
 
 
 def _choices(expected: str) -> str:
@@ -184,10 +184,10 @@ def _value_of(key: str, node: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of the value of `key`, which is a fixed key or a name that the author chooses (beside
     `indicator` too)."""
     properties: dict[str, Any] = node.get("properties", {})
-    chosen = properties.get(key) or properties.get("memberships", node)
+    definition = properties.get(key) or properties.get("memberships", node)
     if key in properties:
-        return dict(chosen)
-    values = chosen.get("patternProperties") or {"": chosen["additionalProperties"]}
+        return dict(definition)
+    values = definition.get("patternProperties") or {"": definition["additionalProperties"]}
     return dict(next(iter(values.values())))
 
 

@@ -73,8 +73,8 @@ def test_bars_of_another_timeframe_are_rejected(import_file: Import) -> None:
 
 def test_one_bar_and_constant_prices_are_valid(import_file: Import) -> None:
     assert import_file(HEAD + GOOD[0]).result["rows"] == 1
-    done = import_file(yahoo(pd.bdate_range("2010-03-01", periods=50), np.full(50, 10.0)))
-    assert done.result["quality"]["spikes"] == 0
+    imported = import_file(yahoo(pd.bdate_range("2010-03-01", periods=50), np.full(50, 10.0)))
+    assert imported.result["quality"]["spikes"] == 0
 
 
 def test_the_order_of_day_and_month_is_not_guessed(import_file: Import) -> None:

@@ -15,24 +15,24 @@ YAHOO = yahoo(DAYS, np.arange(10.0, 16.0))
 
 
 def test_a_yahoo_file_gives_its_prices_at_midnight_utc(import_file: Import) -> None:
-    done = import_file(YAHOO)
-    assert list(done.bars.index) == [pd.Timestamp(day, tz="UTC") for day in DAYS]
-    assert done.bars["close"].tolist() == [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]
-    assert done.bars["high"].iloc[0] == 10.1
-    assert done.result["quality"]["layout"] == "yahoo"
-    assert done.result["quality"]["adjustment"] == "available"
-    assert done.result["rows"] == 6
-    assert done.result["start"] == "2010-03-01T00:00:00+00:00"
+    imported = import_file(YAHOO)
+    assert list(imported.bars.index) == [pd.Timestamp(day, tz="UTC") for day in DAYS]
+    assert imported.bars["close"].tolist() == [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]
+    assert imported.bars["high"].iloc[0] == 10.1
+    assert imported.result["quality"]["layout"] == "yahoo"
+    assert imported.result["quality"]["adjustment"] == "available"
+    assert imported.result["rows"] == 6
+    assert imported.result["start"] == "2010-03-01T00:00:00+00:00"
 
 
 def test_adjusting_scales_all_four_prices(import_file: Import) -> None:
     close = np.array([100.0, 100.0, 50.0, 50.0])
     adjusted = np.array([50.0, 50.0, 50.0, 50.0])
-    done = import_file(yahoo(DAYS[:4], close, adjusted), adjust=True)
-    assert done.bars["close"].tolist() == [50.0] * 4
-    assert done.bars["high"].to_numpy() == pytest.approx([50.5] * 4)
-    assert done.bars["open"].to_numpy() == pytest.approx([50.0] * 4)
-    assert done.result["quality"]["suspected_splits"] == 0
+    imported = import_file(yahoo(DAYS[:4], close, adjusted), adjust=True)
+    assert imported.bars["close"].tolist() == [50.0] * 4
+    assert imported.bars["high"].to_numpy() == pytest.approx([50.5] * 4)
+    assert imported.bars["open"].to_numpy() == pytest.approx([50.0] * 4)
+    assert imported.result["quality"]["suspected_splits"] == 0
     assert import_file(yahoo(DAYS[:4], close, adjusted)).result["quality"]["suspected_splits"] == 1
 
 
@@ -56,10 +56,10 @@ def test_a_stooq_ascii_file_is_read_and_its_period_checked(import_file: Import) 
         "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\n"
         "XY.US,60,20240102,160000,1,2,0.5,1.5,10,0\nXY.US,60,20240102,170000,1.5,2,1,1.2,20,0\n"
     )
-    done = import_file(text, "1h")
-    assert done.result["quality"]["layout"] == "stooq"
-    assert done.result["quality"]["ignored_columns"] == ["<OPENINT>"]
-    assert done.bars.index[0] == pd.Timestamp("2024-01-02 16:00", tz="UTC")
+    imported = import_file(text, "1h")
+    assert imported.result["quality"]["layout"] == "stooq"
+    assert imported.result["quality"]["ignored_columns"] == ["<OPENINT>"]
+    assert imported.bars.index[0] == pd.Timestamp("2024-01-02 16:00", tz="UTC")
     with pytest.raises(MarketDataError, match="the period of the file is '60', not 1d"):
         import_file(text, "1d")
 
@@ -70,16 +70,16 @@ def test_a_metatrader_5_file_gives_ticks_as_volume_and_the_spread_in_price(impor
         "2024.01.02\t00:00:00\t1.10000\t1.10100\t1.09900\t1.10050\t55\t0\t12\n"
         "2024.01.02\t01:00:00\t1.10050\t1.10150\t1.09950\t1.10000\t66\t0\t9\n"
     )
-    done = import_file(text, "1h")
-    assert done.bars["volume"].tolist() == [55.0, 66.0]
-    assert done.bars["spread"].to_numpy() == pytest.approx([0.00012, 0.00009])
+    imported = import_file(text, "1h")
+    assert imported.bars["volume"].tolist() == [55.0, 66.0]
+    assert imported.bars["spread"].to_numpy() == pytest.approx([0.00012, 0.00009])
 
 
 def test_a_metatrader_4_file_without_a_header_is_read(import_file: Import) -> None:
     text = "2012.02.01,00:00,1.3,1.4,1.2,1.35,7\n2012.02.01,00:01,1.35,1.4,1.3,1.36,8\n"
-    done = import_file(text, "1m")
-    assert done.result["quality"]["layout"] == "metatrader"
-    assert done.bars.index[1] == pd.Timestamp("2012-02-01 00:01", tz="UTC")
+    imported = import_file(text, "1m")
+    assert imported.result["quality"]["layout"] == "metatrader"
+    assert imported.bars.index[1] == pd.Timestamp("2012-02-01 00:01", tz="UTC")
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,10 @@ def test_a_metatrader_4_file_without_a_header_is_read(import_file: Import) -> No
 def test_histdata_files_are_eastern_standard_time_all_year(
     import_file: Import, filename: str, text: str
 ) -> None:
-    done = import_file(text, "1m", filename=filename)
-    assert done.bars.index[0] == pd.Timestamp("2012-07-02 05:00", tz="UTC")
-    assert done.result["quality"]["layout"] == "histdata"
-    assert done.result["quality"]["has_volume"] is False
+    imported = import_file(text, "1m", filename=filename)
+    assert imported.bars.index[0] == pd.Timestamp("2012-07-02 05:00", tz="UTC")
+    assert imported.result["quality"]["layout"] == "histdata"
+    assert imported.result["quality"]["has_volume"] is False
 
 
 def test_gzip_and_zip_and_byte_order_marks_are_unpacked(import_file: Import) -> None:

@@ -88,23 +88,23 @@ def test_spikes_and_splits_are_reported_with_their_times(import_file: Import) ->
     close[200:] /= 2.0
     days = sessions_of_new_york().tz_localize(None)
     days = days.append(pd.bdate_range("2011-01-03", periods=48))
-    done = import_file(yahoo(days, close))
-    assert done.result["quality"]["spikes"] == 2
-    assert done.result["quality"]["suspected_splits"] == 1
-    assert done.quality["listed"]["suspected_splits"][0]["time"].startswith(f"{days[200]:%Y-%m-%d}")
-    assert [spike["time"][:10] for spike in done.quality["listed"]["spikes"]] == [
+    imported = import_file(yahoo(days, close))
+    assert imported.result["quality"]["spikes"] == 2
+    assert imported.result["quality"]["suspected_splits"] == 1
+    assert imported.quality["listed"]["suspected_splits"][0]["time"].startswith(f"{days[200]:%Y-%m-%d}")
+    assert [spike["time"][:10] for spike in imported.quality["listed"]["spikes"]] == [
         f"{days[100]:%Y-%m-%d}",
         f"{days[101]:%Y-%m-%d}",
     ]
-    assert done.bars["close"].iloc[100] == float(f"{close[100]:.4f}")
+    assert imported.bars["close"].iloc[100] == float(f"{close[100]:.4f}")
 
 
 def test_the_calendar_is_in_the_result_and_in_the_file(import_file: Import) -> None:
     days = sessions_of_new_york().tz_localize(None)
-    done = import_file(yahoo(days, np.linspace(10, 20, len(days))))
-    assert done.result["calendar"] == "XNYS"
-    assert done.bars.attrs["calendar"] == "XNYS"
-    assert "listed" not in done.result["quality"]
+    imported = import_file(yahoo(days, np.linspace(10, 20, len(days))))
+    assert imported.result["calendar"] == "XNYS"
+    assert imported.bars.attrs["calendar"] == "XNYS"
+    assert "listed" not in imported.result["quality"]
 
 
 def test_plain_weekdays_are_not_an_exchange() -> None:
@@ -115,12 +115,12 @@ def test_trading_hours_distinguish_london_from_new_york() -> None:
     """Twenty days without a holiday: only the hours differ."""
     for calendar in ("XLON", "XNYS"):
         table = Sessions.covering(calendar, *WIDE)
-        chosen = (table.days >= pd.Timestamp("2010-01-19").value) & (
+        selected = (table.days >= pd.Timestamp("2010-01-19").value) & (
             table.days < pd.Timestamp("2010-02-13").value
         )
         hours = [
             time
-            for opens, closes in zip(table.opens[chosen], table.closes[chosen], strict=True)
+            for opens, closes in zip(table.opens[selected], table.closes[selected], strict=True)
             for time in pd.date_range(pd.Timestamp(opens), pd.Timestamp(closes - 1), freq="1h")
         ]
         assert infer_calendar(pd.DatetimeIndex(hours).tz_localize("UTC")) == calendar

@@ -286,5 +286,5 @@ def test_the_grammar_needs_only_pydantic_and_yaml() -> None:
         "import sys, workers.strategy.grammar, workers.strategy.indicator_catalog;"
         "print([m for m in ('numpy', 'pandas', 'torch', 'numba', 'talib', 'aiohttp') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

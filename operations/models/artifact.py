@@ -7,7 +7,7 @@ from operations.models.operation import Operation
 
 
 class StoredFile(models.Model):
-    """A file on disk under its SHA-256. Kept while anything refers to it, and a day longer."""
+    """A file on disk under its SHA-256. Kept while anything refers to it, and for the retention time after that."""
 
     sha256 = models.CharField(primary_key=True, max_length=64)
     size = models.PositiveBigIntegerField(help_text="bytes")
@@ -19,7 +19,7 @@ class StoredFile(models.Model):
 
 
 class Artifact(models.Model):
-    """A named file of an operation: what it is given, what it makes, or part of a checkpoint."""
+    """A named file of an operation: an input, an output, or part of a checkpoint."""
 
     class Role(models.TextChoices):
         INPUT = "input"

@@ -16,7 +16,7 @@ class AttemptOutcome(models.TextChoices):
 
 
 class Attempt(models.Model):
-    """One try of an operation on one worker. Without an end it is the worker's slot (one per worker, one per operation)."""
+    """One try of an operation on one worker. While active it occupies the worker (one per worker, one per operation)."""
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
@@ -62,7 +62,7 @@ class Attempt(models.Model):
         ]
         indexes = [
             models.Index(fields=["worker_id", "-claimed_at"], name="attempt_by_worker"),
-            # What began or ended since the figures were last read.
+            # For the statistics: attempts that started or ended since they were last read.
             models.Index(fields=["started_at"], name="attempt_begun", condition=Q(started_at__isnull=False)),
             models.Index(fields=["ended_at"], name="attempt_ended", condition=Q(ended_at__isnull=False)),
             models.Index(
@@ -75,7 +75,7 @@ class Attempt(models.Model):
 
 
 class Checkpoint(models.Model):
-    """State from which an operation may go on; its files are `Artifact` rows that name it."""
+    """State from which an operation can resume; its files are the `Artifact` rows that refer to it."""
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="checkpoints")
     attempt = models.PositiveIntegerField()

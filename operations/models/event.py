@@ -7,7 +7,7 @@ from operations.models.operation import Operation
 
 
 class Event(models.Model):
-    """What happened to an operation: every change of status, and what people or workers did. Append-only; `id` is its seq."""
+    """An event of an operation: a change of status, or an action of a person or worker. Append-only; `id` is its seq."""
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField(db_default=Now())

@@ -6,7 +6,7 @@ from operations.models.operation import Operation
 
 
 class MarketData(models.Model):
-    """Bars of one symbol and timeframe, as the newest import stored them. The worker that imported them checked them."""
+    """Bars of one symbol and timeframe from the newest import, validated by the worker that imported them."""
 
     symbol = models.CharField(max_length=64)
     timeframe = models.CharField(max_length=8)

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 
 class Kind(models.TextChoices):
-    """What people are told of; the value is the `type` of a webhook's body."""
+    """Kinds of notification; the value is the `type` in a webhook's body."""
 
     COMPLETED = "operation.completed", "An operation completed"
     FAILED = "operation.failed", "An operation failed"
@@ -24,7 +24,7 @@ def new_salt() -> str:
 
 
 class Subscription(models.Model):
-    """Who is told of what, and how."""
+    """A subscriber, the kinds of notification, and the channel."""
 
     class Channel(models.TextChoices):
         WEBHOOK = "webhook", "Webhook"
@@ -63,7 +63,7 @@ class Subscription(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one subscriber, from its event until it has arrived or was given up. Its id goes with each try."""
+    """One message to one subscriber, from its event until it arrives or is given up. Every try sends its id."""
 
     class State(models.TextChoices):
         PENDING = "pending", "Due"

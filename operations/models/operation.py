@@ -17,12 +17,12 @@ NAME_IN_TEXT = r"""(?n)^name:[ \t]*["']?([^"'#\n]{0,79}[^"'#\s])"""
 
 
 def new_operation_id() -> str:
-    """80 random bits as 16 lower-case letters and digits: short in a URL, never guessed, never twice."""
+    """Return 80 random bits as 16 lower-case letters and digits: short in a URL, unguessable and unique."""
     return base64.b32encode(secrets.token_bytes(10)).decode().lower()
 
 
 class Operation(models.Model):
-    """What is to be done. The row is the queue, the record and the truth; only `lifecycle` changes its status."""
+    """A unit of work. The row is the queue entry, the record and the source of truth; only `lifecycle` changes its status."""
 
     operation_id = models.CharField(
         primary_key=True, max_length=128, default=new_operation_id, editable=False

@@ -4,7 +4,7 @@ from operations.models.operation import Operation
 
 
 class Telemetry(models.Model):
-    """Append-only and numbered by the worker, so that a batch sent twice is harmless."""
+    """Append-only and numbered by the worker, so a batch sent twice is harmless."""
 
     attempt = models.PositiveIntegerField()
     seq = models.PositiveBigIntegerField(help_text="within the attempt")

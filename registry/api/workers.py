@@ -122,11 +122,11 @@ class Workers(APIView):
     def get(self, request: Request) -> Response:
         pages = ByName()
         page = pages.paginate_queryset(
-            self._filtered(request).prefetch_related("announced"), request, view=self
+            self._filter(request).prefetch_related("announced"), request, view=self
         )
         return pages.get_paginated_response(serialize_workers(page or []))
 
-    def _filtered(self, request: Request) -> QuerySet[Worker]:
+    def _filter(self, request: Request) -> QuerySet[Worker]:
         workers = Worker.objects.all()
         if kind := request.query_params.get("worker_type"):
             workers = workers.filter(worker_type=kind.replace("\x00", ""))

@@ -9,14 +9,14 @@ UNDEFINED_TABLE = "42P01"
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ktrdr_site.settings")
-    _take_data_dir(sys.argv)
+    _export_data_dir(sys.argv)
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
     from django.db import NotSupportedError, OperationalError, ProgrammingError
 
     try:
-        settings.INSTALLED_APPS  # noqa: B018  (reads the settings: a wrong one is a sentence here, not a traceback)
+        settings.INSTALLED_APPS  # noqa: B018  (loads the settings, so that an invalid one is reported as a sentence, not a traceback)
     except ImproperlyConfigured as error:
         sys.exit(f"KTRDR cannot start: {error}")
     try:
@@ -31,14 +31,16 @@ def main() -> None:
         sys.exit(130)
 
 
-def _take_data_dir(arguments: list[str]) -> None:
-    """`up --data-dir D`: the settings read it, and so it must be known before there are any commands."""
+def _export_data_dir(arguments: list[str]) -> None:
+    """Set KTRDR_DATA_DIR from `up --data-dir D`: the settings read it before any command is loaded."""
     if arguments[1:2] != ["up"]:
         return
     for position, argument in enumerate(arguments):
-        name, mark, value = argument.partition("=")
+        name, equals, value = argument.partition("=")
         if name == "--data-dir":
-            os.environ["KTRDR_DATA_DIR"] = value if mark else "".join(arguments[position + 1 : position + 2])
+            os.environ["KTRDR_DATA_DIR"] = (
+                value if equals else "".join(arguments[position + 1 : position + 2])
+            )
 
 
 if __name__ == "__main__":

@@ -9,5 +9,5 @@ class SiteConfig(AppConfig):
     def ready(self) -> None:
         from ktrdr_site.accounts.groups import create_groups
 
-        # The last app that is installed: the permissions of all of them are there by then.
+        # This app is installed last, so the permissions of all apps exist by then.
         post_migrate.connect(create_groups, sender=self)

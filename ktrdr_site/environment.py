@@ -1,4 +1,4 @@
-"""Settings from the environment, each read with what it must be. A wrong value raises one sentence that names it."""
+"""Reads settings from the environment. An invalid value raises ImproperlyConfigured with one sentence that names it."""
 
 import ipaddress
 import math
@@ -19,18 +19,18 @@ YES = frozenset({"1", "true", "yes", "on"})
 NO = frozenset({"0", "false", "no", "off", ""})
 
 
-def _refused(name: str, value: object, must: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"{name}={value} cannot be used: it must be {must}")
+def _invalid(name: str, value: object, expected: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name}={value} cannot be used: it must be {expected}")
 
 
-def _read(name: str, default: T, parse: Callable[[str], T], must: str) -> T:
+def _read(name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
     text = os.environ.get(name, "").strip()
     if not text:
         return default
     try:
         return parse(text)
     except ValueError as error:
-        raise _refused(name, text, must) from error
+        raise _invalid(name, text, expected) from error
 
 
 def text(name: str, default: str = "") -> str:
@@ -40,7 +40,7 @@ def text(name: str, default: str = "") -> str:
 def one_of(name: str, default: str, choices: tuple[str, ...]) -> str:
     value = text(name, default)
     if value not in choices:
-        raise _refused(name, value, " or ".join(choices))
+        raise _invalid(name, value, " or ".join(choices))
     return value
 
 
@@ -50,131 +50,136 @@ def flag(name: str, default: bool = False) -> bool:
         return default
     if value.strip().lower() in YES | NO:
         return value.strip().lower() in YES
-    raise _refused(name, value, "on or off")
+    raise _invalid(name, value, "on or off")
 
 
 def seconds(name: str, default: float) -> float:
-    """More than zero."""
+    """Read a number of seconds above zero."""
     return _number(name, default, "a number of seconds above 0")
 
 
 def days(name: str, default: float) -> float:
-    """More than zero."""
+    """Read a number of days above zero."""
     return _number(name, default, "a number of days above 0")
 
 
-def _number(name: str, default: float, must: str) -> float:
-    value = _read(name, default, float, must)
+def _number(name: str, default: float, expected: str) -> float:
+    value = _read(name, default, float, expected)
     if not math.isfinite(value) or value <= 0:
-        raise _refused(name, value, must)
+        raise _invalid(name, value, expected)
     return value
 
 
 def count(name: str, default: int) -> int:
-    """At least one."""
-    must = "a whole number of at least 1"
-    value = _read(name, default, int, must)
+    """Read a whole number of at least one."""
+    expected = "a whole number of at least 1"
+    value = _read(name, default, int, expected)
     if value < 1:
-        raise _refused(name, value, must)
+        raise _invalid(name, value, expected)
     return value
 
 
 def words(name: str, default: list[str]) -> list[str]:
-    """Comma-separated."""
-    found = [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
-    return found or default
+    """Read comma-separated words."""
+    return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()] or default
 
 
 def networks(name: str, default: list[str]) -> list[str]:
-    found = words(name, default)
-    for network in found:
+    values = words(name, default)
+    for network in values:
         try:
             ipaddress.ip_network(network)
         except ValueError as error:
-            raise _refused(
-                name, ",".join(found), f"comma-separated networks like 10.0.0.0/8 ({error})"
+            raise _invalid(
+                name, ",".join(values), f"comma-separated networks like 10.0.0.0/8 ({error})"
             ) from error
-    return found
+    return values
 
 
 def certificates(name: str) -> Path | None:
-    """A file of CA certificates (PEM) that can be loaded."""
+    """Read the path of a file of CA certificates (PEM), and check that it can be loaded."""
     path = text(name)
     if not path:
         return None
-    must = "a file with the certificate of a CA (PEM)"
+    expected = "a file with the certificate of a CA (PEM)"
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
     except (OSError, ssl.SSLError) as error:
-        raise _refused(name, path, f"{must} ({error.strerror or error})") from error
+        raise _invalid(name, path, f"{expected} ({error.strerror or error})") from error
     return Path(path).resolve()
 
 
 def origins(name: str) -> list[str]:
-    found = words(name, [])
-    for origin in found:
+    values = words(name, [])
+    for origin in values:
         parts = urlsplit(origin)
         if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path:
-            raise _refused(name, ",".join(found), "comma-separated origins like https://ktrdr.example.org")
-    return found
+            raise _invalid(name, ",".join(values), "comma-separated origins like https://ktrdr.example.org")
+    return values
 
 
 def web_address(name: str) -> str:
-    """Without a trailing slash; empty where it is not given."""
-    found = text(name).rstrip("/")
-    parts = urlsplit(found)
-    if found and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment):
-        raise _refused(name, found, "an address like https://ktrdr.example.org")
-    return found
+    """Read a URL without its trailing slash; empty if the variable is not set."""
+    url = text(name).rstrip("/")
+    parts = urlsplit(url)
+    if url and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment):
+        raise _invalid(name, url, "an address like https://ktrdr.example.org")
+    return url
 
 
 def email(name: str) -> dict[str, Any]:
-    """Django's settings of the mail server that the variable names; none where it is not given."""
+    """Return Django's settings for the mail server in the variable; empty if it is not set."""
     url = text(name)
     if not url:
         return {}
-    must = "like smtp+tls://user:password@host:587"
+    expected = "like smtp+tls://user:password@host:587"
     if not urlsplit(url).scheme.startswith("smtp"):
-        raise _refused(name, _without_password(url), must)
+        raise _invalid(name, _without_password(url), expected)
     try:
-        found: dict[str, Any] = environ.Env.email_url_config(url)
+        mail_settings: dict[str, Any] = environ.Env.email_url_config(url)
     except (KeyError, ValueError, ImproperlyConfigured) as error:
-        raise _refused(name, _without_password(url), must) from error
-    found.pop("EMAIL_FILE_PATH", None)
-    return found
+        raise _invalid(name, _without_password(url), expected) from error
+    mail_settings.pop("EMAIL_FILE_PATH", None)
+    return mail_settings
 
 
 def data_directory(name: str, default: Path) -> Path:
-    """Made where it is missing; a relative path is taken from the present directory."""
+    """Read the path of the data directory and create it if missing; a relative path starts at the working directory."""
     directory = Path(text(name, str(default))).expanduser().resolve()
-    must = "a directory that this user may write"
+    expected = "a directory that this user may write"
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _refused(name, directory, f"{must} ({error.strerror})") from error
+        raise _invalid(name, directory, f"{expected} ({error.strerror})") from error
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise _refused(name, directory, f"{must} (permission denied)")
+        raise _invalid(name, directory, f"{expected} (permission denied)")
     return directory
 
 
 def database(name: str, data_dir: Path) -> dict[str, Any]:
-    """PostgreSQL: the server that the variable names, or the embedded one in `data_dir/postgres`."""
-    own: dict[str, Any] = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    """Return the settings for the PostgreSQL server in the variable, or for the embedded one in `data_dir/postgres`."""
+    common: dict[str, Any] = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     url = text(name)
     if not url:
         options = {"server_directory": str(data_dir / "postgres")}
-        return {"ENGINE": "ktrdr_site.embedded", "NAME": "ktrdr", "USER": "ktrdr", "OPTIONS": options, **own}
-    must = "like postgresql://user:password@host:5432/name (only PostgreSQL)"
+        return {
+            "ENGINE": "ktrdr_site.embedded",
+            "NAME": "ktrdr",
+            "USER": "ktrdr",
+            "OPTIONS": options,
+            **common,
+        }
+    expected = "like postgresql://user:password@host:5432/name (only PostgreSQL)"
     if urlsplit(url).scheme not in {"postgresql", "postgres"}:
-        raise _refused(name, _without_password(url), must)
+        raise _invalid(name, _without_password(url), expected)
     try:
-        found: dict[str, Any] = environ.Env.db_url_config(url)
+        connection: dict[str, Any] = environ.Env.db_url_config(url)
     except (ValueError, ImproperlyConfigured) as error:
-        raise _refused(name, _without_password(url), must) from error
-    if not found.get("NAME"):
-        raise _refused(name, _without_password(url), must)
-    found.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
-    return {**found, **own}
+        raise _invalid(name, _without_password(url), expected) from error
+    if not connection.get("NAME"):
+        raise _invalid(name, _without_password(url), expected)
+    connection.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    return {**connection, **common}
 
 
 def _without_password(url: str) -> str:
@@ -184,7 +189,7 @@ def _without_password(url: str) -> str:
 
 
 def secret_file(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(48)) -> str:
-    """The one line of a file of mode 0600, made at its first use. Two processes that start together agree."""
+    """Return the only line of a file of mode 0600, creating it on first use. Processes that start together agree on it."""
     try:
         return _one_line(path)
     except FileNotFoundError:
@@ -196,7 +201,7 @@ def secret_file(path: Path, make: Callable[[], str] = lambda: secrets.token_urls
         file.flush()
         os.fsync(file.fileno())
     try:
-        os.link(draft, path)  # fails where another process was first, and then its secret is the one
+        os.link(draft, path)  # fails if another process was first; then its secret is used
     except FileExistsError:
         pass
     finally:
@@ -210,10 +215,10 @@ def _one_line(path: Path) -> str:
     except PermissionError as error:
         raise ImproperlyConfigured(f"{path} cannot be read by this user ({error.strerror})") from error
     if not line:
-        raise ImproperlyConfigured(f"{path} is empty; remove it so that a new one is made")
+        raise ImproperlyConfigured(f"{path} is empty; remove it and a new one will be created")
     return line
 
 
 def worker_token(name: str, path: Path) -> str:
-    """What a worker enrols with: the variable, else the file that the first start wrote, else none yet."""
+    """Return the enrolment token from the variable, else from the file that the first start wrote, else an empty string."""
     return text(name) or (_one_line(path) if path.exists() else "")

@@ -1,4 +1,7 @@
-"""`gunicorn --logger-class=ktrdr_site.gunicorn_log.Logger`: the web server's own lines in the form of all others."""
+"""`gunicorn --logger-class=ktrdr_site.gunicorn_log.Logger` formats the web server's lines like all others.
+
+Unit files name this path, so it stays here.
+"""
 
 import os
 from typing import Any

@@ -5,16 +5,16 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-TOKEN_PREFIX = "ktp_"  # noqa: S105  (told apart from a worker's at a glance, by people and by secret scanners)
+TOKEN_PREFIX = "ktp_"  # noqa: S105  (people and secret scanners recognise it)
 
 
 def token_digest(token: str) -> str:
-    """SHA-256 is enough: the token is 256 random bits, nobody guesses it from its hash."""
+    """Hash a token. SHA-256 is enough: 256 random bits cannot be guessed from their hash."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 class ApiToken(models.Model):
-    """A person's key to the API. Only its hash is kept, so it can be shown once."""
+    """A user's key to the API. Only its hash is stored, so it can be shown only once."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100, blank=True, help_text="what it is for")
@@ -32,7 +32,7 @@ class ApiToken(models.Model):
 
     @classmethod
     def issue(cls, user: object, name: str = "") -> str:
-        """A new token for the user; the answer is the only place where it can be read."""
+        """Create a token for the user and return it; it cannot be read again."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         cls.objects.create(user=user, name=name, sha256=token_digest(token))
         return token

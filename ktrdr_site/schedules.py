@@ -1,8 +1,8 @@
-"""Keeps django-q2's schedules on time, and its cluster alive.
+"""Keeps django-q2's schedules on time and its cluster alive.
 
-Its own loop looks every 30 s and a cluster of it can be dead with every process alive (an idle worker that is
-killed keeps the queue's lock). So the scheduler is ticked here each second, and life is judged by the newest
-completed health sweep alone.
+django-q2's own loop checks every 30 s, and its cluster can hang with every process alive (an idle worker that is
+killed keeps the queue's lock). So the scheduler is ticked here each second, and only the newest completed health sweep
+proves that the cluster works.
 """
 
 import os
@@ -25,21 +25,21 @@ from registry import health, schedules
 log = structlog.get_logger(__name__)
 
 LEADER = 0x6B74_7363
-"""'ktsc': the advisory lock of who leads."""
+"""Key of the leader's advisory lock: the bytes of 'ktsc'."""
 TICK_S = 1.0
 STOP_GRACE_S = 3.0
-LEAST_PATIENCE_S = 6.0
-MOST_DOUBLINGS = 4
+MIN_PATIENCE_S = 6.0
+MAX_DOUBLINGS = 4
 
 
 def patience_s() -> float:
-    """How old the newest completed sweep may become before the cluster is started anew: 30 s at every 10 s."""
-    return max(LEAST_PATIENCE_S, 3 * settings.HEALTH_INTERVAL_S)
+    """Return the age of the newest sweep at which the cluster is restarted: 30 s for an interval of 10 s."""
+    return max(MIN_PATIENCE_S, 3 * settings.HEALTH_INTERVAL_S)
 
 
 @dataclass(slots=True)
 class Cluster:
-    """django-q2's cluster as a child. Its main process alone is signalled: told all at once, it may hang."""
+    """django-q2's cluster as a child. Only its main process is signalled: with a signal to all, it may hang."""
 
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
@@ -57,15 +57,15 @@ class Cluster:
         return self.process is not None and self.process.poll() is None
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
-        """In order, with a bounded wait; then whatever is left of it is killed."""
+        """Stop the cluster in order, wait a bounded time, and kill the rest."""
         if self.process is None:
             return
         family = _family(self.process.pid)
         if self.process.poll() is None:
             self.process.terminate()
         _, alive = psutil.wait_procs(family, timeout=grace_s)
-        for left in alive:
-            left.kill()
+        for survivor in alive:
+            survivor.kill()
         psutil.wait_procs(alive, timeout=1.0)
         self.process.wait()
         _kill_group(self.process.pid)
@@ -81,7 +81,7 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 def _kill_group(group: int) -> None:
-    """Orphans of a main process that was killed: they kept its group."""
+    """Kill the orphans of a main process that was killed: they are still in its group."""
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
@@ -90,18 +90,18 @@ def _kill_group(group: int) -> None:
 
 @dataclass(slots=True)
 class Leader:
-    """One of any number: the one that holds the lock ticks; the others wait for it to be free."""
+    """One of several scheduler processes: the one that holds the lock ticks, the others wait for the lock."""
 
     cluster: Cluster = field(default_factory=Cluster)
     leads: bool = False
-    fruitless: int = 0
-    """Restarts of the cluster in a row without a sweep between them."""
+    fruitless_restarts: int = 0
+    """Restarts of the cluster in a row without a sweep in between."""
 
     def tick(self) -> bool:
-        """One second's work; whether this process leads. The loop calls this, and so do tests."""
+        """Do one second's work; return whether this process leads."""
         if not self._hold_lock():
             if self.leads:
-                log.warning("another process leads the schedules now")
+                log.warning("lost the lead of the schedules to another process")
                 self.cluster.stop()
             self.leads = False
             return False
@@ -114,7 +114,7 @@ class Leader:
         return True
 
     def _hold_lock(self) -> bool:
-        """The lock lives as long as the connection; asked anew each time, since the connection may have been lost."""
+        """Return whether this process holds the lock, which ends with the connection: checked at each tick."""
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = %s"
@@ -129,26 +129,24 @@ class Leader:
     def _keep_cluster(self) -> None:
         if not self.cluster.is_alive:
             if self.cluster.process is not None:
-                log.warning(
-                    "the task cluster died and is started again", status=self.cluster.process.returncode
-                )
+                log.warning("task cluster died; restarting it", status=self.cluster.process.returncode)
                 self.cluster.stop()
             self.cluster.start()
             return
         age = health.age_s()
         if self._is_dead(time.monotonic() - self.cluster.started, age):
-            log.warning("no sweep has completed for too long; the task cluster is started again", age_s=age)
+            log.warning("no health sweep completed for too long; restarting the task cluster", age_s=age)
             self.cluster.stop()
             self.cluster.start()
-            self.fruitless += 1
+            self.fruitless_restarts += 1
 
     def _is_dead(self, running_s: float, age_s: float | None) -> bool:
-        """Whether the cluster, which has run for so long, will not sweep any more; `age_s` of the newest sweep.
+        """Return whether the cluster, after `running_s`, must be considered dead; `age_s` is that of the newest sweep.
 
-        On a machine so busy that a cluster needs longer than the patience to begin, none would ever begin: so each
-        restart that brought no sweep doubles the patience with the next.
+        On a machine so busy that a cluster needs longer than the patience to start, restarts would never end. So each
+        restart without a sweep doubles the patience.
         """
         if age_s is not None and age_s < running_s:
-            self.fruitless = 0
-        patience = patience_s() * 2 ** min(self.fruitless, MOST_DOUBLINGS)
+            self.fruitless_restarts = 0
+        patience = patience_s() * 2 ** min(self.fruitless_restarts, MAX_DOUBLINGS)
         return running_s > patience and (age_s is None or age_s > patience_s())

@@ -1,4 +1,4 @@
-"""Settings of the control plane, from the environment or `.env`. Runs at once with nothing set."""
+"""Settings of the control plane, from the environment or `.env`. All of them have defaults."""
 
 from pathlib import Path
 
@@ -82,10 +82,10 @@ APPEND_SLASH = False
 DATABASES = {"default": environment.database("KTRDR_DATABASE_URL", DATA_DIR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
-USE_I18N = False  # in English throughout; looking up the language takes a tenth of the time of a long page
+USE_I18N = False  # English only; looking up the language takes a tenth of the time of a long page
 TIME_ZONE = "UTC"
 DATA_UPLOAD_MAX_MEMORY_SIZE = (
-    20_000_000  # bytes: a report may carry 10,000 metric points and as many log lines
+    20_000_000  # bytes; a report may contain 10,000 metric points and as many log lines
 )
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -111,7 +111,7 @@ STORAGES = {
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["map", "png", "jpg", "gif", "webp", "woff", "woff2", "ico", "gz"]
 
-# Plain http is right on localhost and in a trusted network; with TLS in front, KTRDR_HTTPS=on closes the rest.
+# Plain http is fine on localhost and in a trusted network. With TLS in front, set KTRDR_HTTPS=on.
 HTTPS = environment.flag("KTRDR_HTTPS")
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
@@ -141,7 +141,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# django-q2 carries only short idempotent chores (sweeps): never retried, and `retry` far above queue time + timeout.
+# django-q2 runs only short idempotent chores (sweeps). They are never retried: `retry` is far above queue time + timeout.
 Q_CLUSTER = {
     "name": "ktrdr",
     "orm": "default",
@@ -194,7 +194,7 @@ LOGGING_CONFIG = "ktrdr_site.observability.logs.configure"
 LOG_FORMAT = environment.one_of("KTRDR_LOG_FORMAT", "console", ("console", "json"))
 LOGGING = logging_settings(LOG_FORMAT)
 DJANGO_STRUCTLOG_USER_ID_FIELD = "pk"
-DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # the middleware has checked it
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # the middleware validates it
 
 WORKER_TOKEN = environment.worker_token("KTRDR_WORKER_TOKEN", DATA_DIR / "worker-token")
 TRUST_NETWORK = environment.flag("KTRDR_TRUST_NETWORK")

@@ -1,4 +1,4 @@
-"""API tokens over the API: everybody's own, and all of them for staff."""
+"""API for API tokens: users see their own tokens, staff see all of them."""
 
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -44,12 +44,12 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
 
 
 def person(request: Request) -> User:
-    assert isinstance(request.user, User), "the permission lets only people in"
+    assert isinstance(request.user, User), "the permission admits only users"
     return request.user
 
 
 def visible(request: Request) -> QuerySet[ApiToken]:
-    """The person's own; for staff everybody's."""
+    """Return the user's own tokens; for staff all tokens."""
     user = person(request)
     rows = ApiToken.objects.select_related("user")
     return rows if role_of(user) >= Role.STAFF else rows.filter(user=user)
@@ -57,7 +57,7 @@ def visible(request: Request) -> QuerySet[ApiToken]:
 
 class Tokens(ListAPIView[ApiToken]):
     roles: ClassVar = {"POST": Role.VIEWER}
-    queryset = ApiToken.objects.none()  # tells the API document the model
+    queryset = ApiToken.objects.none()  # names the model for the API document
     serializer_class = TokenSerializer
     pagination_class = CursorPagination
 
@@ -78,10 +78,10 @@ class Tokens(ListAPIView[ApiToken]):
         },
     )
     def post(self, request: Request) -> Response:
-        """A new token of the person who is signed in. It is in this answer and nowhere else."""
+        """Create a token for the signed-in user. Only this response contains it."""
         if isinstance(request.auth, ApiToken):
             raise PermissionDenied(
-                "An API token cannot make another one, or it would outlive its revocation: sign in."
+                "An API token cannot create another one, which would outlive its revocation. Sign in instead."
             )
         name = validate(TokenRequest, body(request)).name
         user = person(request)
@@ -97,10 +97,10 @@ class TokenDetail(APIView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, token_id: int) -> Response:
-        """Revokes it at once. One's own; staff may revoke everybody's."""
+        """Revoke a token immediately. Staff may revoke the tokens of all users."""
         row = visible(request).filter(pk=token_id).first()
         if row is None:
-            raise NotFound("There is no such token.")
+            raise NotFound("Token not found.")
         with transaction.atomic():
             if ApiToken.objects.filter(pk=row.pk, revoked_at=None).update(revoked_at=Now()):
                 audit.record(Act.API_TOKEN_REVOKED, str(row)[:200], Actor.from_request(request))

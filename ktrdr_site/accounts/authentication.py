@@ -1,4 +1,4 @@
-"""How people prove to the API who they are: `Authorization: Bearer ktp_...`."""
+"""Authentication of users at the API: `Authorization: Bearer ktp_...`."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -21,41 +21,41 @@ LAST_USE_RESOLUTION = timedelta(minutes=1)
 
 
 class TokenAuthentication(BaseAuthentication):
-    """A bearer token of another kind (a worker's) is left to whoever knows it."""
+    """Authenticates API tokens. Other bearer tokens (of workers) are left to other classes."""
 
     def authenticate(self, request: Request) -> "tuple[User, ApiToken] | None":
         scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not token.startswith(TOKEN_PREFIX):
             return None
-        found = (
+        api_token = (
             ApiToken.objects.select_related("user")
             .filter(sha256=token_digest(token.strip()), revoked_at=None)
-            .annotate(use_is_noted=Q(last_used_at__gt=Now() - LAST_USE_RESOLUTION))
+            .annotate(use_is_recent=Q(last_used_at__gt=Now() - LAST_USE_RESOLUTION))
             .first()
         )
-        if found is None:
+        if api_token is None:
             self._count_failure(request)
-            raise AuthenticationFailed("This API token is unknown or was revoked.")
-        if not found.user.is_active:
+            raise AuthenticationFailed("This API token is unknown or revoked.")
+        if not api_token.user.is_active:
             raise AuthenticationFailed("The user of this API token is not active.")
-        if not found.use_is_noted:
-            # Once a minute is enough to see which tokens are dead, and spares a write per request.
-            ApiToken.objects.filter(pk=found.pk).update(last_used_at=Now())
-        return found.user, found
+        if not api_token.use_is_recent:
+            # Once a minute is enough to find unused tokens, and saves a write per request.
+            ApiToken.objects.filter(pk=api_token.pk).update(last_used_at=Now())
+        return api_token.user, api_token
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="KTRDR"'
 
     def _count_failure(self, request: Request) -> None:
-        """A token is 256 random bits: nobody guesses one, and a valid one is never slowed; whoever tries is told to wait."""
+        """Slow down requests with unknown tokens. A valid token is never slowed; 256 random bits cannot be guessed."""
         address = client_address(request._request) or ""
         if wait := throttling.wait_s(throttling.TOKEN_BY_ADDRESS, address):
-            raise Throttled(wait, "Too many unknown API tokens came from this address.")
+            raise Throttled(wait, "Too many requests with unknown API tokens from this address.")
         throttling.record_failure(throttling.TOKEN_BY_ADDRESS, address)
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Tells the OpenAPI document about it."""
+    """Describes the authentication in the OpenAPI document."""
 
     target_class = "ktrdr_site.accounts.authentication.TokenAuthentication"
     name = "apiToken"

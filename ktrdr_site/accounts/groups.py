@@ -1,4 +1,4 @@
-"""The groups by which people get their role, there after every migrate and whatever an admin removed by mistake."""
+"""The groups that give users their roles. Each migrate creates them again if an admin removed them."""
 
 from typing import Any
 
@@ -8,16 +8,18 @@ from django.db.models import Q
 
 from access.roles import Role
 
-SHOWN_APPS = ("access", "registry", "operations", "ktrdr_site", "django_q")
+VIEWED_APPS = ("access", "registry", "operations", "ktrdr_site", "django_q")
 
 
 def create_groups(using: str, apps: Apps = installed, **kwargs: Any) -> None:
-    """Staff may look at everything of this site in the administration, and edit schedules; accounts are the superuser's,
-    since who may change accounts can make himself one."""
+    """Create the groups. Staff may view everything of this site in the administration and edit schedules.
+
+    Only superusers may change accounts: with that permission, users could make themselves superusers.
+    """
     groups = apps.get_model("auth", "Group").objects.using(using)
     permissions = apps.get_model("auth", "Permission").objects.using(using)
     for role in Role:
         groups.get_or_create(name=role.group)
-    look = Q(codename__startswith="view_", content_type__app_label__in=SHOWN_APPS)
+    view = Q(codename__startswith="view_", content_type__app_label__in=VIEWED_APPS)
     schedules = Q(codename="change_schedule", content_type__app_label="django_q")
-    groups.get(name=Role.STAFF.group).permissions.add(*permissions.filter(look | schedules))
+    groups.get(name=Role.STAFF.group).permissions.add(*permissions.filter(view | schedules))

@@ -1,4 +1,4 @@
-"""The one page that takes passwords. Who guesses is slowed, by address and by name, and told for how long."""
+"""The only page that accepts passwords. Failed attempts are throttled by address and by user name."""
 
 from http import HTTPStatus
 from typing import Any
@@ -17,11 +17,11 @@ log = structlog.get_logger(__name__)
 
 class SignInForm(AuthenticationForm):
     wait_s = 0
-    """Until the next attempt is looked at."""
+    """Seconds until the next attempt is checked."""
 
     def clean(self) -> dict[str, Any]:
-        """A password is not looked at while its name or address is slowed, so that guessing gains nothing by hurry."""
-        assert self.request is not None, "made by the view, which has one"
+        """Check the password, unless the user name or address is throttled: then it is not even looked at."""
+        assert self.request is not None, "the view passes its request"
         address = client_address(self.request) or ""
         buckets = [(throttling.SIGN_IN_BY_ADDRESS, address)]
         if name := self.cleaned_data.get("username"):
@@ -46,9 +46,9 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        answer = super().form_invalid(form)
+        response = super().form_invalid(form)
         wait_s = getattr(form, "wait_s", 0)
         if wait_s:
-            answer.status_code = HTTPStatus.TOO_MANY_REQUESTS
-            answer["Retry-After"] = str(wait_s)
-        return answer
+            response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+            response["Retry-After"] = str(wait_s)
+        return response

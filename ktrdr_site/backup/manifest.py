@@ -1,4 +1,4 @@
-"""What an archive says of itself; its last member, so an archive that was cut has none."""
+"""The manifest of an archive. It is the last member, so a truncated archive has none."""
 
 from datetime import datetime
 from typing import Literal
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 MANIFEST = "manifest.json"
 TABLES, ARTIFACTS, SECRETS = "tables/", "artifacts/", "secrets/"
 SECRET_FILES = {"secret-key": "KTRDR_SECRET_KEY", "worker-token": "KTRDR_WORKER_TOKEN"}
-"""File -> the variable that stands for it where it is set."""
+"""The variable that replaces each file if it is set."""
 CHUNK = 1024 * 1024
 
 
@@ -36,12 +36,12 @@ class Manifest(Part):
     versions: dict[str, str]
     """python, django, postgresql, protocol"""
     migrations: tuple[tuple[str, str], ...]
-    """(app, name) of the newest applied one of each branch."""
+    """(app, name) of the newest applied migration of each branch."""
     tables: dict[str, Table]
     members: dict[str, Member]
-    """Every other member of the archive."""
+    """All other members of the archive, by name."""
     missing_artifacts: tuple[str, ...] = ()
-    """SHA-256 of files that a row names and that were not whole on disk when the backup was made."""
+    """SHA-256 of files that rows refer to but that were missing or damaged on disk at the time of the backup."""
 
     @property
     def artifacts(self) -> list[str]:

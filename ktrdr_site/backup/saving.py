@@ -1,4 +1,4 @@
-"""Makes an archive. It is whole or absent: it is written beside its place, synced and renamed."""
+"""Creates an archive. It is complete or absent: it is written beside its place, synced and linked."""
 
 import hashlib
 import io
@@ -37,7 +37,7 @@ from worker_agent.protocol import PROTOCOL_VERSION
 
 
 class Writer:
-    """Members of one archive, with their sizes and hashes."""
+    """Adds members to one archive and collects their sizes and hashes."""
 
     def __init__(self, tar: tarfile.TarFile, created_at: datetime) -> None:
         self._tar = tar
@@ -62,17 +62,17 @@ class Writer:
 
 
 def backup(target: Path, *, with_secrets: bool = True) -> Manifest:
-    """Writes `target`, mode 0600. May run while everything runs. Raises BackupError, OSError."""
+    """Write `target`, mode 0600, while the system may be running. Raises BackupError, OSError."""
     if target.exists():
-        raise BackupError(f"{target} exists already; choose another name")
-    with _in_place(target) as file, sweeps.pause(Sweep.Kind.CLEANUP):
+        raise BackupError(f"{target} already exists; choose another name")
+    with _atomic_file(target) as file, sweeps.pause(Sweep.Kind.CLEANUP):
         created_at = datetime.now(UTC)
         with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
             writer = Writer(tar, created_at)
             with transaction.atomic():
                 tables.begin_snapshot()
-                found, hashes = _save_rows(writer, target.parent)
-                migrations = tables.applied()
+                saved, hashes = _save_rows(writer, target.parent)
+                migrations = tables.newest_migrations()
             missing = [sha256 for sha256 in hashes if not _save_artifact(writer, sha256)]
             if with_secrets:
                 _save_secrets(writer)
@@ -80,7 +80,7 @@ def backup(target: Path, *, with_secrets: bool = True) -> Manifest:
                 created_at=created_at,
                 versions=_versions(),
                 migrations=migrations,
-                tables=found,
+                tables=saved,
                 members=writer.members,
                 missing_artifacts=tuple(missing),
             )
@@ -89,7 +89,7 @@ def backup(target: Path, *, with_secrets: bool = True) -> Manifest:
 
 
 @contextmanager
-def _in_place(target: Path) -> Iterator[IO[bytes]]:
+def _atomic_file(target: Path) -> Iterator[IO[bytes]]:
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -97,29 +97,29 @@ def _in_place(target: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.link(draft, target)  # fails where somebody else has made it meanwhile
+        os.link(draft, target)  # fails if another process has created it meanwhile
     except FileExistsError as error:
-        raise BackupError(f"{target} exists already; choose another name") from error
+        raise BackupError(f"{target} already exists; choose another name") from error
     finally:
         draft.unlink()
 
 
 def _save_rows(writer: Writer, beside: Path) -> tuple[dict[str, Table], list[str]]:
-    """(tables, the files that they name)."""
-    found = {}
-    for table in tables.ours():
+    """Save all rows; return the tables and the hashes of the files that they refer to."""
+    saved = {}
+    for table in tables.saved_tables():
         with tempfile.TemporaryFile(dir=beside) as packed:
-            found[table] = tables.save(table, packed)
+            saved[table] = tables.save(table, packed)
             size = packed.tell()
             packed.seek(0)
             sha256 = hashlib.file_digest(packed, "sha256").hexdigest()
             packed.seek(0)
             writer.add(f"{TABLES}{table}.copy.gz", packed, size, sha256)
-    return found, list(StoredFile.objects.order_by("pk").values_list("pk", flat=True))
+    return saved, list(StoredFile.objects.order_by("pk").values_list("pk", flat=True))
 
 
 def _save_artifact(writer: Writer, sha256: str) -> bool:
-    """False where the file is not on disk as it should be: one lost file must not stand in the way of all others."""
+    """Save one file; return False if it is missing or damaged, which must not prevent saving the others."""
     try:
         with path_of(sha256).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
@@ -133,7 +133,7 @@ def _save_artifact(writer: Writer, sha256: str) -> bool:
 
 
 def _save_secrets(writer: Writer) -> None:
-    """What the next start would otherwise make anew; what the environment gives is the environment's to keep."""
+    """Save the secrets that the next start would otherwise create again, except those set in the environment."""
     for name, variable in SECRET_FILES.items():
         path = Path(settings.DATA_DIR) / name
         if path.exists() and not os.environ.get(variable):

@@ -1,4 +1,4 @@
-"""Tables out of the database and back into it, as PostgreSQL's own text format."""
+"""Copies tables out of the database and back, in PostgreSQL's own text format."""
 
 import gzip
 from collections.abc import Iterable
@@ -10,8 +10,8 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from ktrdr_site.backup.manifest import CHUNK, BackupError, Table
 
-LEFT_OUT = frozenset({"django_migrations", "django_session", "django_q_ormq"})
-"""Made by the migrations themselves; keys to people's sessions; chores that were about to run."""
+EXCLUDED = frozenset({"django_migrations", "django_session", "django_q_ormq"})
+"""Written by the migrations; keys to users' sessions; queued chores."""
 MUST_BE_EMPTY = (
     "auth_user",
     "registry_worker",
@@ -22,24 +22,24 @@ MUST_BE_EMPTY = (
 
 
 def begin_snapshot() -> None:
-    """In an open transaction that has asked nothing yet: all that it reads is of one moment."""
+    """Make the open transaction, before its first query, read a snapshot."""
     with connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
-def ours() -> list[str]:
-    """The tables of the site that there are."""
-    found = connection.introspection.django_table_names(only_existing=True)
-    return sorted(set(found) - LEFT_OUT)
+def saved_tables() -> list[str]:
+    """Return the existing tables of the site, except those that are not saved."""
+    existing = connection.introspection.django_table_names(only_existing=True)
+    return sorted(set(existing) - EXCLUDED)
 
 
 def columns(table: str) -> tuple[str, ...]:
-    """In the table's order; without those that the database computes from the others."""
+    """Return the columns in the table's order, without generated ones."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass"
             " AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
-            [_quoted(table)],
+            [_quote(table)],
         )
         return tuple(name for (name,) in cursor.fetchall())
 
@@ -47,48 +47,48 @@ def columns(table: str) -> tuple[str, ...]:
 def save(table: str, target: IO[bytes]) -> Table:
     names = columns(table)
     with connection.cursor() as cursor, gzip.GzipFile(fileobj=target, mode="wb", mtime=0) as packed:
-        with cursor.copy(f"COPY {_quoted(table)} ({_list(names)}) TO STDOUT") as rows:
+        with cursor.copy(f"COPY {_quote(table)} ({_list(names)}) TO STDOUT") as rows:
             for block in rows:
                 packed.write(block)
         return Table(columns=names, rows=max(0, cursor.rowcount))
 
 
-def load(table: str, described: Table, source: IO[bytes]) -> None:
-    """Fills the empty table. Raises BackupError where the rows are not as many as described."""
+def load(table: str, manifest: Table, source: IO[bytes]) -> None:
+    """Fill the empty table. Raises BackupError if the number of rows differs from the manifest."""
     with connection.cursor() as cursor, gzip.GzipFile(fileobj=source, mode="rb") as packed:
-        with cursor.copy(f"COPY {_quoted(table)} ({_list(described.columns)}) FROM STDIN") as rows:
+        with cursor.copy(f"COPY {_quote(table)} ({_list(manifest.columns)}) FROM STDIN") as rows:
             while block := packed.read(CHUNK):
                 rows.write(block)
-        if cursor.rowcount != described.rows:
+        if cursor.rowcount != manifest.rows:
             raise BackupError(
-                f"{table} has {cursor.rowcount} rows in the archive, and its manifest says {described.rows}"
+                f"{table} has {cursor.rowcount} rows in the archive but {manifest.rows} in its manifest"
             )
 
 
 def clear(tables: Iterable[str]) -> None:
-    """What the migrations filled by themselves."""
+    """Remove the rows that the migrations created."""
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {_list(tables)}")
 
 
 def continue_numbering(table: str, names: Iterable[str]) -> None:
-    """The next row gets a number after those that are there."""
+    """Make the next row's number follow the existing ones."""
     with connection.cursor() as cursor:
         for name in names:
-            cursor.execute("SELECT pg_get_serial_sequence(%s, %s)", [_quoted(table), name])
+            cursor.execute("SELECT pg_get_serial_sequence(%s, %s)", [_quote(table), name])
             (sequence,) = cursor.fetchone() or (None,)
             if sequence is not None:
                 cursor.execute(
-                    f"SELECT setval(%s, COALESCE(max({_quoted(name)}), 0) + 1, false) FROM {_quoted(table)}",  # noqa: S608  # nosec B608 # names of ours
+                    f"SELECT setval(%s, COALESCE(max({_quote(name)}), 0) + 1, false) FROM {_quote(table)}",  # noqa: S608  # nosec B608 # our own names
                     [sequence],
                 )
 
 
-def applied() -> tuple[tuple[str, str], ...]:
-    """The newest applied migration of each branch."""
+def newest_migrations() -> tuple[tuple[str, str], ...]:
+    """Return the newest applied migration of each branch."""
     graph = MigrationExecutor(connection).loader.graph
-    known = set(MigrationRecorder(connection).applied_migrations()) & set(graph.nodes)
-    return tuple(sorted(key for key in known if not _children(graph, key) & known))
+    applied = set(MigrationRecorder(connection).applied_migrations()) & set(graph.nodes)
+    return tuple(sorted(key for key in applied if not _children(graph, key) & applied))
 
 
 def _children(graph: object, key: tuple[str, str]) -> set[tuple[str, str]]:
@@ -96,42 +96,42 @@ def _children(graph: object, key: tuple[str, str]) -> set[tuple[str, str]]:
 
 
 def migrate_to(migrations: Iterable[tuple[str, str]]) -> None:
-    """The schema as it was, made by the code that is here. Raises BackupError where that code does not know it."""
+    """Create the schema of the archive with this code. Raises BackupError if this code does not have its migrations."""
     executor = MigrationExecutor(connection)
     targets = list(migrations)
     unknown = sorted(set(targets) - set(executor.loader.graph.nodes))
     if unknown:
         app, name = unknown[0]
         raise BackupError(
-            f"the archive is of a newer KTRDR (it has the migration {app}.{name}): upgrade first"
+            f"the archive is from a newer KTRDR (it has the migration {app}.{name}); upgrade first"
         )
-    wanted = {key for target in targets for key in executor.loader.graph.forwards_plan(target)}
-    beyond = sorted(set(executor.loader.applied_migrations) - wanted)
+    needed = {key for target in targets for key in executor.loader.graph.forwards_plan(target)}
+    beyond = sorted(set(executor.loader.applied_migrations) - needed)
     if beyond:
         app, name = beyond[0]
         raise BackupError(
-            f"the database has the migration {app}.{name}, which the archive is older than: give an empty database"
+            f"the database has the migration {app}.{name}, which is newer than the archive; use an empty database"
         )
     executor.migrate(targets)
 
 
-def refuse_occupied() -> None:
-    """Raises BackupError where the database is somebody's."""
-    there = set(connection.introspection.table_names())
-    if there and "django_migrations" not in there:
-        raise BackupError(f"the database has tables of something else ({min(there)}): give an empty one")
+def require_empty_database() -> None:
+    """Raise BackupError if the database is in use."""
+    existing = set(connection.introspection.table_names())
+    if existing and "django_migrations" not in existing:
+        raise BackupError(
+            f"the database contains tables of another program ({min(existing)}); use an empty one"
+        )
     with connection.cursor() as cursor:
-        for table in sorted(there.intersection(MUST_BE_EMPTY)):
-            cursor.execute(f"SELECT EXISTS (SELECT FROM {_quoted(table)})")  # noqa: S608  # nosec B608 # a name of ours
+        for table in sorted(existing.intersection(MUST_BE_EMPTY)):
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {_quote(table)})")  # noqa: S608  # nosec B608 # our own name
             if (cursor.fetchone() or (False,))[0]:
-                raise BackupError(
-                    f"the database is in use (there are rows in {table}): a backup is restored only into an empty one"
-                )
+                raise BackupError(f"the database is in use ({table} has rows); restore into an empty one")
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     return connection.ops.quote_name(name)
 
 
 def _list(names: Iterable[str]) -> str:
-    return ", ".join(_quoted(name) for name in names)
+    return ", ".join(_quote(name) for name in names)

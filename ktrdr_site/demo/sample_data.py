@@ -14,7 +14,7 @@ class NoSampleDataError(Exception):
 
 
 def write_sample_files(directory: Path) -> dict[str, Path]:
-    """One CSV of Yahoo's layout per symbol, as a user would have downloaded it. Raises NoSampleDataError."""
+    """Write one CSV in Yahoo's layout per symbol, like a user's download. Raises NoSampleDataError."""
     rows: dict[str, list[dict[str, str]]] = {}
     with gzip.open(_source(), "rt", newline="") as file:
         for row in csv.DictReader(file):
@@ -23,7 +23,7 @@ def write_sample_files(directory: Path) -> dict[str, Path]:
 
 
 def _source() -> Path:
-    # Found, not imported: importing the package loads pandas.
+    # Located, not imported: importing the package loads pandas.
     spec = importlib.util.find_spec(PACKAGE)
     folders = (spec.submodule_search_locations if spec else None) or []
     for folder in folders:
@@ -31,7 +31,7 @@ def _source() -> Path:
         if path.is_file():
             return path
     raise NoSampleDataError(
-        f"the sample data is not there: install the package {PACKAGE} (make setup does), or start with --no-demo"
+        f"the sample data is missing; install the package {PACKAGE} (make setup does), or start with --no-demo"
     )
 
 

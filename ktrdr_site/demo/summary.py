@@ -23,13 +23,15 @@ def summarize(result: Json) -> list[str]:
     own, benchmark = result["metrics"], result["benchmark"]
     lines = [f"{'':22}{'strategy':>14}{'buy and hold':>16}"]
     for label, key, form in ROWS:
-        lines.append(f"{label:22}{shown(own.get(key), form):>14}{shown(benchmark.get(key), form):>16}")
+        lines.append(
+            f"{label:22}{format_figure(own.get(key), form):>14}{format_figure(benchmark.get(key), form):>16}"
+        )
     lines.append(verdict(own["total_return"], benchmark["total_return"]))
     lines += [f"note: {warning_text(warning)}" for warning in result["warnings"]]
     return lines
 
 
-def shown(value: float | None, form: str) -> str:
+def format_figure(value: float | None, form: str) -> str:
     if value is None:
         return "-"
     match form:

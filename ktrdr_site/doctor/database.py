@@ -1,4 +1,4 @@
-"""The database as this site sees it."""
+"""The database, as this site reaches it."""
 
 from collections.abc import Iterator
 
@@ -16,14 +16,14 @@ def reachable() -> Iterator[Finding]:
     except NotSupportedError as error:
         yield problem(
             "database",
-            f"The database cannot be used: {_sentence(error)}.",
-            "Upgrade the server that KTRDR_DATABASE_URL names, or unset it to use the embedded one.",
+            f"The database cannot be used: {_one_line(error)}.",
+            "Upgrade the server in KTRDR_DATABASE_URL, or unset it to use the embedded one.",
         )
     except DatabaseError as error:
         yield problem(
             "database",
-            f"The database cannot be reached: {_sentence(error)}.",
-            "Start PostgreSQL, and check host, port, user and password in KTRDR_DATABASE_URL.",
+            f"Cannot connect to the database: {_one_line(error)}.",
+            "Start PostgreSQL and check host, port, user and password in KTRDR_DATABASE_URL.",
         )
 
 
@@ -33,11 +33,11 @@ def connections_left() -> Iterator[Finding]:
             "SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),"
             " current_setting('max_connections')::int"
         )
-        used, most = cursor.fetchone()
-    if used > NEARLY_ALL * most:
+        used, limit = cursor.fetchone()
+    if used > NEARLY_ALL * limit:
         yield warning(
             "connections",
-            f"{used} of the database's {most} connections are in use.",
+            f"{used} of the database's {limit} connections are in use.",
             "Raise max_connections in postgresql.conf, or run fewer web processes and threads.",
         )
 
@@ -49,10 +49,10 @@ def migrations() -> Iterator[Finding]:
         first = missing[0][0]
         yield problem(
             "migrations",
-            f"{len(missing)} migrations are not applied, {first.app_label}.{first.name} the first of them.",
-            "manage.py migrate",
+            f"{len(missing)} migrations are not applied, starting with {first.app_label}.{first.name}.",
+            "Run manage.py migrate.",
         )
 
 
-def _sentence(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".")

@@ -1,4 +1,4 @@
-"""All checks, in the order in which one explains the next."""
+"""All checks, in an order in which earlier ones explain later ones."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,31 +16,31 @@ from ktrdr_site.doctor import (
 )
 from ktrdr_site.doctor.finding import Finding
 
-Look = Callable[[], Iterator[Finding]]
+FindProblems = Callable[[], Iterator[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     name: str
-    look: Look
+    find: FindProblems
     needs_database: bool = True
 
 
 def checks(url: str) -> tuple[Check, ...]:
-    """`url` is where the site is to answer."""
+    """Return all checks; `url` is the address of the site."""
     return (
         Check("python", versions.python, needs_database=False),
-        Check("data directory", disk.room, needs_database=False),
+        Check("data directory", disk.free_space, needs_database=False),
         Check("secret files", secret_files.modes, needs_database=False),
         Check("enrolment token", secret_files.enrolment, needs_database=False),
-        Check("settings", site.settings_in_force, needs_database=False),
+        Check("settings", site.insecure_settings, needs_database=False),
         Check("database", database.reachable, needs_database=False),
         Check("postgresql", versions.postgresql),
         Check("connections", database.connections_left),
         Check("migrations", database.migrations),
-        Check("database clock", clocks.of_database),
+        Check("database clock", clocks.database_clock),
         Check("artifacts", disk.artifacts),
-        Check("web", lambda: site.answers(url), needs_database=False),
+        Check("web", lambda: site.responds(url), needs_database=False),
         Check("schedules", services.schedules),
         Check("notifications", notifications.deliveries),
         Check("dispatcher", services.dispatcher),
@@ -51,16 +51,16 @@ def checks(url: str) -> tuple[Check, ...]:
 
 
 def examine(url: str) -> list[Finding]:
-    """What is wrong. Without a database the checks that need it are left out: that one finding is enough."""
+    """Run all checks. Skip those that need the database when it is not usable: that one finding is enough."""
     findings: list[Finding] = []
     has_database = True
     for check in checks(url):
         if check.needs_database and not has_database:
             continue
-        found = list(check.look())
-        if check.name == "database" and found:
+        check_findings = list(check.find())
+        if check.name == "database" and check_findings:
             has_database = False
-        if check.name == "migrations" and found:
-            has_database = False  # the tables are not those that the others would ask
-        findings += found
+        if check.name == "migrations" and check_findings:
+            has_database = False  # the other checks query tables that may be missing or different
+        findings += check_findings
     return findings

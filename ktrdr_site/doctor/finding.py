@@ -1,4 +1,4 @@
-"""What `manage.py doctor` says: a sentence about what is wrong, and one about what to do."""
+"""One result of `manage.py doctor`: a sentence about the problem and one about its remedy."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,9 +6,9 @@ from enum import StrEnum
 
 class Severity(StrEnum):
     PROBLEM = "problem"
-    """Something does not work, or is open to others."""
+    """Something does not work or is insecure."""
     WARNING = "warning"
-    """It works, and will not for ever."""
+    """It works now but needs attention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,9 @@ class Finding:
     remedy: str
 
 
-def problem(check: str, what: str, remedy: str) -> Finding:
-    return Finding(check, Severity.PROBLEM, what, remedy)
+def problem(check: str, text: str, remedy: str) -> Finding:
+    return Finding(check, Severity.PROBLEM, text, remedy)
 
 
-def warning(check: str, what: str, remedy: str) -> Finding:
-    return Finding(check, Severity.WARNING, what, remedy)
+def warning(check: str, text: str, remedy: str) -> Finding:
+    return Finding(check, Severity.WARNING, text, remedy)

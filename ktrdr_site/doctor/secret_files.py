@@ -1,4 +1,4 @@
-"""Secrets that others can read, or that are missing."""
+"""Secrets that other users can read, and weak enrolment."""
 
 import stat
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from ktrdr_site.doctor.finding import Finding, problem, warning
 
 NAMES = ("secret-key", "worker-token", "admin-password", "api-token")
 FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-SHORT = 16
+MIN_TOKEN_LENGTH = 16
 
 
 def modes() -> Iterator[Finding]:
@@ -17,15 +17,15 @@ def modes() -> Iterator[Finding]:
         if path.exists() and (mode := stat.S_IMODE(path.stat().st_mode)) & FOR_OTHERS:
             yield problem(
                 "secret files",
-                f"{path} has mode {mode:04o}: other users of this machine can read it.",
-                f"chmod 600 {path}; make a new secret if somebody may have read it.",
+                f"{path} has mode {mode:04o}; other users of this machine can read it.",
+                f"Run chmod 600 {path}, and replace the secret if somebody may have read it.",
             )
     mode = stat.S_IMODE(settings.DATA_DIR.stat().st_mode)
     if mode & stat.S_IWOTH:
         yield problem(
             "secret files",
-            f"{settings.DATA_DIR} has mode {mode:04o}: any user of this machine can replace what lies in it.",
-            f"chmod o-w {settings.DATA_DIR}",
+            f"{settings.DATA_DIR} has mode {mode:04o}; any user of this machine can replace its files.",
+            f"Run chmod o-w {settings.DATA_DIR}.",
         )
 
 
@@ -34,12 +34,12 @@ def enrolment() -> Iterator[Finding]:
     if settings.TRUST_NETWORK:
         yield warning(
             "enrolment token",
-            "KTRDR_TRUST_NETWORK is on: whoever reaches this site can register a worker and be given work.",
-            "Turn it off and give the workers KTRDR_WORKER_TOKEN, unless the network is entirely yours.",
+            "KTRDR_TRUST_NETWORK is on; anyone who can reach this site can register a worker and receive work.",
+            "Turn it off and set KTRDR_WORKER_TOKEN for the workers, unless you control the whole network.",
         )
-    elif token and len(token) < SHORT:
+    elif token and len(token) < MIN_TOKEN_LENGTH:
         yield problem(
             "enrolment token",
-            f"KTRDR_WORKER_TOKEN has {len(token)} characters: it can be guessed.",
-            "Make a new one: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+            f"KTRDR_WORKER_TOKEN has only {len(token)} characters and can be guessed.",
+            "Create a new one: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
         )

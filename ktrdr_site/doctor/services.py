@@ -11,42 +11,42 @@ from registry import health
 
 LATE_AFTER = 3
 """Intervals of the health sweep."""
-BY_HAND = {
-    "registry.tasks.health_sweep": "Run it by hand to see all of it: manage.py check_workers.",
-    "registry.tasks.registry_cleanup": "Run it by hand to see all of it: manage.py cleanup.",
-    "operations.tasks.deliver_notifications": "Notifications wait meanwhile; the log of manage.py run_schedules has all of it.",
+REMEDIES = {
+    "registry.tasks.health_sweep": "Run manage.py check_workers to see the whole error.",
+    "registry.tasks.registry_cleanup": "Run manage.py cleanup to see the whole error.",
+    "operations.tasks.deliver_notifications": "Check the log of manage.py run_schedules; notifications wait until it works.",
 }
-"""Every chore -> what to do when it fails."""
+"""Remedy by chore, for all of them."""
 
 
 def schedules() -> Iterator[Finding]:
     age = health.age_s()
     limit = LATE_AFTER * settings.HEALTH_INTERVAL_S
     if age is None or age > limit:
-        said = "has never completed" if age is None else f"completed {age:.0f} s ago"
+        state = "has never completed" if age is None else f"completed {age:.0f} s ago"
         yield problem(
             "schedules",
-            f"The last health sweep {said}: lost workers are not noticed.",
-            "Start manage.py run_schedules, or look at its log.",
+            f"The last health sweep {state}; lost workers are not detected.",
+            "Start manage.py run_schedules, or check its log.",
         )
-    missing = BY_HAND.keys() - set(Schedule.objects.values_list("func", flat=True))
+    missing = REMEDIES.keys() - set(Schedule.objects.values_list("func", flat=True))
     if age is not None and missing:
         yield problem(
             "schedules",
             f"The schedule of {', '.join(sorted(missing))} was deleted.",
-            "Start manage.py run_schedules again: it makes it anew.",
+            "Restart manage.py run_schedules, which creates it again.",
         )
-    for function, remedy in BY_HAND.items():
+    for function, remedy in REMEDIES.items():
         newest = Task.objects.filter(func=function).order_by("-stopped").first()
         if newest is not None and not newest.success:
-            said = " ".join(str(newest.result).split())[:300].rstrip(".")
-            yield problem("schedules", f"{function} failed the last time: {said}.", remedy)
+            error = " ".join(str(newest.result).split())[:300].rstrip(".")
+            yield problem("schedules", f"The last run of {function} failed: {error}.", remedy)
 
 
 def dispatcher() -> Iterator[Finding]:
     if not dispatchers_alive():
         yield problem(
             "dispatcher",
-            "No dispatcher is alive: operations wait in the queue however many workers are free.",
-            "Start manage.py run_dispatcher, or look at its log.",
+            "No dispatcher is running; operations wait in the queue even if workers are free.",
+            "Start manage.py run_dispatcher, or check its log.",
         )

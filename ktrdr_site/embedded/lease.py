@@ -1,4 +1,4 @@
-"""The users' side of the embedded server: hold the lease, start the watcher where no server runs."""
+"""The clients' side of the embedded server: holds the lease, and starts the watcher if no server runs."""
 
 import fcntl
 import os
@@ -23,7 +23,7 @@ _lock = threading.Lock()
 
 
 def ensure_running(directory: Path) -> Path:
-    """The socket directory of the server in `directory`, started if need be; this process now holds its lease.
+    """Take the lease, start the server in `directory` if necessary, and return its socket directory.
 
     Raises EmbeddedServerError.
     """
@@ -38,7 +38,7 @@ def ensure_running(directory: Path) -> Path:
 
 
 def release(directory: Path, wait_s: float) -> bool:
-    """Give the lease up and wait until the server has stopped; False where it still runs (for others)."""
+    """Release the lease and wait until the server has stopped; return False if it still runs (for others)."""
     with _lock:
         descriptor = _leases.pop(directory, None)
         if descriptor is not None:
@@ -68,7 +68,7 @@ def _prepare(directory: Path) -> None:
 
 
 def _hold_lease(directory: Path) -> int:
-    """Blocks while a watcher that has seen the last user go is stopping the server."""
+    """Take the lease. Blocks while a watcher is stopping the server after its last user."""
     descriptor = os.open(directory / cluster.LEASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
@@ -89,26 +89,26 @@ def _is_locked(path: Path) -> bool:
 
 
 def _start(directory: Path) -> Path:
-    """Start the watcher, one starter at a time, and wait for its first line: `ready`, or why not."""
+    """Start the watcher, one process at a time, and wait for its first line: `ready`, or the reason of the failure."""
     descriptor = os.open(directory / cluster.START_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         socket_directory = cluster.ready_socket_directory(directory)
         if socket_directory is None or not _is_locked(directory / cluster.SERVER_LOCK):
-            answer = _spawn_watcher(directory)
-            if answer != "ready":
-                raise EmbeddedServerError(answer)
+            first_line = _spawn_watcher(directory)
+            if first_line != "ready":
+                raise EmbeddedServerError(first_line)
             socket_directory = cluster.ready_socket_directory(directory)
     finally:
         os.close(descriptor)
     if socket_directory is None:
-        raise EmbeddedServerError(f"PostgreSQL stopped at once; {directory / cluster.SERVER_LOG} may say why")
+        raise EmbeddedServerError(f"PostgreSQL stopped immediately; see {directory / cluster.SERVER_LOG}")
     return socket_directory
 
 
 def _spawn_watcher(directory: Path) -> str:
-    # In a session of its own, and orphaned at once: neither Ctrl-C nor the end of whoever happened to start it, with
-    # all of that one's children, may take the server from the others.
+    # In a session of its own, and orphaned at once: neither Ctrl-C nor the end of the process that happened to start
+    # it, with all its children, may take the server from the others.
     with subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "ktrdr_site.embedded.watcher", str(directory)],
         cwd=PROJECT_DIR,
@@ -117,5 +117,5 @@ def _spawn_watcher(directory: Path) -> str:
         start_new_session=True,
     ) as launcher:
         assert launcher.stdout is not None
-        answer = launcher.stdout.readline().decode(errors="replace").strip()
-    return answer or f"PostgreSQL did not start; {directory / cluster.SERVER_LOG} may say why"
+        first_line = launcher.stdout.readline().decode(errors="replace").strip()
+    return first_line or f"PostgreSQL did not start; see {directory / cluster.SERVER_LOG}"

@@ -1,6 +1,6 @@
-"""`python -m ktrdr_site.embedded.watcher DIRECTORY`: runs PostgreSQL while anybody holds the lease.
+"""`python -m ktrdr_site.embedded.watcher DIRECTORY`: runs PostgreSQL while any process holds the lease.
 
-Says one line on its standard output, `ready` or why the server does not start, and closes it.
+It prints one line, `ready` or the reason why the server does not start, and closes its standard output.
 """
 
 import fcntl
@@ -21,10 +21,10 @@ from ktrdr_site.embedded import cluster
 from ktrdr_site.embedded.account import (
     Account,
     NoAccountError,
-    entering,
+    current_user,
     needed_capability,
-    present_user,
     server_account,
+    switch_to,
 )
 from ktrdr_site.processes.parent_death import die_with_parent
 
@@ -38,27 +38,27 @@ class StartError(Exception):
 
 
 def main(directory: Path) -> int:
-    # Who stops a whole service stops the server's users; the server is to outlive them by a moment, not to die first.
+    # A signal to the whole service stops the server's users; the server must end after them, not first.
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     server_lock = os.open(directory / cluster.SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(server_lock, fcntl.LOCK_EX)
-    # Left by a server that was killed: all of its processes held the lock, so none lives.
+    # Left by a server that was killed: all its processes held the lock, so none is alive.
     (directory / cluster.CLUSTER / "postmaster.pid").unlink(missing_ok=True)
     try:
         account = server_account(directory)
         with _socket_directory(directory, account) as socket_directory:
             server = _start(directory, socket_directory, account, server_lock)
-            _say("ready")
-            _wait_for_the_last_user(directory, server)
+            _report("ready")
+            _wait_for_last_user(directory, server)
             _stop(server)
     except (StartError, NoAccountError, cluster.NotInstalledError) as error:
-        _say(str(error))
+        _report(str(error))
         return 1
     return 0
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     print(line, flush=True)  # noqa: T201
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
@@ -67,7 +67,7 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _socket_directory(directory: Path, account: Account | None) -> Iterator[Path]:
-    """Our own folder, or a private one under a short path where the socket's name would be too long."""
+    """Use our own folder, or a private one with a short path if the socket's path would be too long."""
     if cluster.socket_path_fits(directory):
         yield directory
         return
@@ -86,15 +86,15 @@ def _start(
     capability = None
     if account is not None:
         capability = needed_capability(cluster.files_to_reach(directory), account)
-    become = entering(account, capability)
-    # Fast shutdown should this process be killed; the next user starts both again.
+    become = switch_to(account, capability)
+    # Fast shutdown if this process is killed; the next user starts both again.
     bind = die_with_parent(signal.SIGINT)
 
     def enter() -> None:
         become()
         bind()
 
-    _initialise_once(directory, present_user(), enter)
+    _initialise_once(directory, current_user(), enter)
     log = _open_log(directory)
     server = subprocess.Popen(  # noqa: S603
         cluster.server_command(directory, socket_directory),
@@ -119,11 +119,11 @@ def _initialise_once(directory: Path, user: str, enter: Callable[[], None]) -> N
             cluster.initialise(directory, user, enter)
         except subprocess.CalledProcessError as error:
             last = error.output.decode(errors="replace").strip().splitlines()[-1:]
-            raise StartError(f"the database cannot be created in {directory}: {' '.join(last)}") from error
+            raise StartError(f"cannot create the database in {directory}: {' '.join(last)}") from error
     version = version_file.read_text().strip()
     if version != cluster.MAJOR_VERSION:
         raise StartError(
-            f"{directory} holds a PostgreSQL {version} database and this installation runs "
+            f"{directory} contains a PostgreSQL {version} database, but this installation runs "
             f"{cluster.MAJOR_VERSION}; dump and restore it, or set KTRDR_DATABASE_URL"
         )
 
@@ -150,22 +150,22 @@ def _wait_until_ready(directory: Path, server: subprocess.Popen[bytes]) -> None:
     raise StartError(f"PostgreSQL does not start: {' '.join(lines[-1:])} ({directory / cluster.SERVER_LOG})")
 
 
-def _wait_for_the_last_user(directory: Path, server: subprocess.Popen[bytes]) -> None:
-    """Until nobody holds the lease, or the server ends by itself."""
-    over: queue.SimpleQueue[None] = queue.SimpleQueue()
+def _wait_for_last_user(directory: Path, server: subprocess.Popen[bytes]) -> None:
+    """Wait until no process holds the lease, or the server ends on its own."""
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
     lease = os.open(directory / cluster.LEASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def wait_for_lease() -> None:
         fcntl.flock(lease, fcntl.LOCK_EX)
-        over.put(None)
+        ended.put(None)
 
     def wait_for_server() -> None:
         server.wait()
-        over.put(None)
+        ended.put(None)
 
     for target in (wait_for_lease, wait_for_server):
         threading.Thread(target=target, daemon=True).start()
-    over.get()
+    ended.get()
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Gives each request the two names under which it is found in every log: `request_id` and `trace_id`."""
+"""Gives each request the two ids by which every log finds it: `request_id` and `trace_id`."""
 
 import structlog
 from django.http import HttpRequest, HttpResponse
@@ -8,7 +8,7 @@ from worker_agent.trace import CURRENT, REQUEST_ID_HEADER, Trace
 
 
 class CorrelationMiddleware(RequestMiddleware):
-    """django-structlog's own, after the caller's names were checked: whatever they hold, they are logged and stored."""
+    """django-structlog's middleware, with the caller's ids validated first, since they are logged and stored."""
 
     def prepare(self, request: HttpRequest) -> None:
         trace = Trace.of(request.META.get("HTTP_X_REQUEST_ID"), request.META.get("HTTP_TRACEPARENT"))

@@ -1,4 +1,4 @@
-"""Logs: a sentence for people and key-values for machines, on standard error; `KTRDR_LOG_FORMAT` is console or json."""
+"""Log configuration: an event and key-values on standard error; `KTRDR_LOG_FORMAT` is console or json."""
 
 import logging.config
 from typing import Any
@@ -20,7 +20,7 @@ def formatter(form: str) -> logging.Formatter:
     if form == "json":
         renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        renderer = [  # Plain: a traceback with every frame's variables would write secrets to the log.
+        renderer = [  # Plain: a traceback with the variables of each frame would write secrets to the log.
             structlog.dev.ConsoleRenderer(
                 colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
             )
@@ -39,7 +39,7 @@ def logging_settings(form: str) -> dict[str, Any]:
         "handlers": {"standard-error": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["standard-error"], "level": "INFO"},
         "loggers": {
-            # One line a request and one a health check would bury everything else.
+            # One line per request and per health check would hide everything else.
             "django_structlog": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
@@ -50,7 +50,7 @@ def logging_settings(form: str) -> dict[str, Any]:
 
 
 def configure(settings: dict[str, Any]) -> None:
-    """Django calls it at start with `LOGGING`."""
+    """Configure structlog and logging; Django calls this at start with `LOGGING`."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

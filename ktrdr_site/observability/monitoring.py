@@ -1,4 +1,4 @@
-"""What watches this site asks: does it live, is it ready, and the figures for Prometheus."""
+"""Endpoints for monitoring: liveness, readiness and metrics for Prometheus."""
 
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -9,19 +9,19 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 
-from ktrdr_site.observability.prometheus import figures
+from ktrdr_site.observability.prometheus import metric_registry
 from ktrdr_site.observability.readiness import missing_dispatcher, stale_sweep, unapplied_migrations
 
 
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
-    """The web server answers; says nothing of what is behind it."""
+    """Report that the web server responds, whatever the state of the parts behind it."""
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200, or 503 with what is not ready."""
+    """Return 200, or 503 with the parts that are not ready."""
     try:
         checks = {
             "database": None,
@@ -40,5 +40,5 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
 @api_view(["GET"])
 def metrics(request: Request) -> HttpResponse:
-    """Prometheus text, read from the database at this moment, so that every web process says the same."""
-    return HttpResponse(generate_latest(figures()), content_type=CONTENT_TYPE_LATEST)
+    """Return Prometheus text, read from the database now, so that all web processes report the same."""
+    return HttpResponse(generate_latest(metric_registry()), content_type=CONTENT_TYPE_LATEST)

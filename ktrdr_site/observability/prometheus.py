@@ -1,4 +1,4 @@
-"""The figures of `/metrics`, from the rows themselves: every web process says the same."""
+"""The metrics of `/metrics`, read from database rows, so that all web processes report the same."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ from registry.models import Sweep, Worker
 HISTOGRAMS = (
     (
         "ktrdr_submit_to_start_seconds",
-        "From submission to the first start, without operations that were to wait for others",
+        "From submission to the first start, without operations that waited for others",
         ("operation_type",),
         statistics.start_delays(),
     ),
@@ -57,7 +57,7 @@ class _Rows(Collector):
         yield from _storage()
 
 
-def figures() -> CollectorRegistry:
+def metric_registry() -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Rows())
     return registry
@@ -73,25 +73,25 @@ def _gauge(
 
 
 def _workers() -> Metric:
-    found = Worker.objects.order_by().values_list("worker_type", "status", "cordoned")
+    counts = Worker.objects.order_by().values_list("worker_type", "status", "cordoned")
     return _gauge(
         "ktrdr_workers",
         "Registered workers",
         ["worker_type", "status", "cordoned"],
         (
             ([worker_type, status, str(cordoned).lower()], number)
-            for worker_type, status, cordoned, number in found.annotate(number=Count("*"))
+            for worker_type, status, cordoned, number in counts.annotate(number=Count("*"))
         ),
     )
 
 
 def _operations() -> Metric:
-    found = Operation.objects.order_by().values_list("operation_type", "status").annotate(number=Count("*"))
+    counts = Operation.objects.order_by().values_list("operation_type", "status").annotate(number=Count("*"))
     return _gauge(
         "ktrdr_operations",
-        "Operations there are",
+        "Operations",
         ["operation_type", "status"],
-        (([operation_type, status], number) for operation_type, status, number in found),
+        (([operation_type, status], number) for operation_type, status, number in counts),
     )
 
 
@@ -99,15 +99,15 @@ def _queue() -> Iterator[Metric]:
     waiting = statistics.queue_lengths()
     yield _gauge(
         "ktrdr_queue_operations",
-        "Operations that wait: ready for a worker, or held by what they wait for or by their backoff",
+        "Waiting operations: ready for a worker, or held by others that they wait for or by their backoff",
         ["operation_type", "state"],
-        (([one.operation_type, "ready" if one.ready else "held"], one.operations) for one in waiting),
+        (([group.operation_type, "ready" if group.ready else "held"], group.operations) for group in waiting),
     )
     yield _gauge(
         "ktrdr_queue_oldest_seconds",
-        "How long the first ready operation has waited for a worker",
+        "How long the oldest ready operation has waited for a worker",
         ["operation_type"],
-        (([one.operation_type], one.longest_s) for one in waiting if one.ready),
+        (([group.operation_type], group.longest_s) for group in waiting if group.ready),
     )
 
 
@@ -123,7 +123,7 @@ def _histograms() -> Iterator[Metric]:
 
 def _refused_reports() -> Metric:
     metric = CounterMetricFamily(
-        "ktrdr_refused_reports", "Reports and checkpoints of attempts that count no more", labels=["reason"]
+        "ktrdr_refused_reports", "Reports and checkpoints of attempts that no longer count", labels=["reason"]
     )
     for reason, number in sorted(statistics.refused_reports().items()):
         metric.add_metric([reason], number)
@@ -138,33 +138,33 @@ def _sweeps() -> Iterator[Metric]:
         .annotate(age=Now() - F("completed_at"), took=F("completed_at") - F("started_at"))
         .values_list("kind", "age", "took")
     )
-    found = [(kind, _seconds(age), _seconds(took)) for kind, age, took in newest]
+    rows_by_kind = [(kind, _seconds(age), _seconds(took)) for kind, age, took in newest]
     yield _gauge(
         "ktrdr_sweep_age_seconds",
         "Since the last completed sweep",
         ["kind"],
-        (([kind], age) for kind, age, _ in found),
+        (([kind], age) for kind, age, _ in rows_by_kind),
     )
     yield _gauge(
         "ktrdr_sweep_duration_seconds",
         "How long the last completed sweep took",
         ["kind"],
-        (([kind], took) for kind, _, took in found),
+        (([kind], took) for kind, _, took in rows_by_kind),
     )
 
 
 def _seconds(span: timedelta) -> float:
-    """An age; another clock may have been ahead."""
+    """Return an age in seconds, never negative even if another clock was ahead."""
     return max(0.0, span.total_seconds())
 
 
 def _dispatchers() -> Iterator[Metric]:
     silences = heartbeat.silences_s()
     alive = sum(silence < heartbeat.SILENT_AFTER_S for silence in silences)
-    yield _gauge("ktrdr_dispatchers", "Dispatchers that made a round lately", [], [([], alive)])
+    yield _gauge("ktrdr_dispatchers", "Dispatchers that recently completed a round", [], [([], alive)])
     yield _gauge(
         "ktrdr_dispatcher_heartbeat_age_seconds",
-        "Since the liveliest dispatcher's last sign of life",
+        "Since the last sign of life of the most recently active dispatcher",
         [],
         (([], silence) for silence in silences[:1]),
     )
@@ -182,11 +182,14 @@ def _task_cluster() -> Iterator[Metric]:
 
 def _storage() -> Iterator[Metric]:
     total = StoredFile.objects.aggregate(total=Coalesce(Sum("size"), 0))["total"]
-    yield _gauge("ktrdr_stored_bytes", "Files kept as artifacts", [], [([], float(total))])
+    yield _gauge("ktrdr_stored_bytes", "Size of the stored artifacts", [], [([], float(total))])
     disk = shutil.disk_usage(settings.DATA_DIR)
     yield _gauge(
-        "ktrdr_data_directory_free_bytes", "Room left where artifacts are kept", [], [([], disk.free)]
+        "ktrdr_data_directory_free_bytes",
+        "Free space on the disk of the data directory",
+        [],
+        [([], disk.free)],
     )
     yield _gauge(
-        "ktrdr_data_directory_size_bytes", "Size of the disk where artifacts are kept", [], [([], disk.total)]
+        "ktrdr_data_directory_size_bytes", "Size of the disk of the data directory", [], [([], disk.total)]
     )

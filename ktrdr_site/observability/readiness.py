@@ -1,4 +1,4 @@
-"""Whether the parts behind the web server work: each check returns what is wrong, or None."""
+"""Whether the parts behind the web server work: each check returns the problem, or None."""
 
 from datetime import timedelta
 
@@ -33,4 +33,4 @@ def stale_sweep() -> str | None:
 
 
 def missing_dispatcher() -> str | None:
-    return None if dispatchers_alive() else "none is alive; is manage.py run_dispatcher running?"
+    return None if dispatchers_alive() else "no dispatcher is alive; is manage.py run_dispatcher running?"

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal: the lines in colour, and below them a bar for each thing that is under way."""
+"""Output on a terminal: coloured lines, and below them a bar for each step under way."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -45,13 +45,13 @@ class LiveTerminal(Terminal):
 
     def finish(self, name: str, state: str, details: str = "") -> None:
         self._bars.remove_task(self._tasks.pop(name))
-        self._guard(self._bars.refresh)  # else the line below is printed above a bar that is no longer there
+        self._guard(self._bars.refresh)  # otherwise the line below appears above a stale bar
         super().finish(name, state, details)
         if not self._tasks:  # shows the cursor again
             self._guard(self._bars.stop)
 
     @asynccontextmanager
-    async def animated(self) -> AsyncIterator[None]:
+    async def animate(self) -> AsyncIterator[None]:
         moving = asyncio.create_task(self._refresh())
         try:
             yield

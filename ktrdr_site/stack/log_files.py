@@ -55,10 +55,10 @@ class LogFile:
 
     def _shift(self) -> None:
         """Rename NAME.log to NAME.log.1, NAME.log.1 to NAME.log.2 and so on; the oldest is replaced."""
-        paths = [self.path, *(self._rotated(number) for number in range(1, self._kept_files + 1))]
+        paths = [self.path, *(self._rotated_path(number) for number in range(1, self._kept_files + 1))]
         for older, newer in zip(reversed(paths), reversed(paths[:-1]), strict=False):
             if newer.exists():
                 newer.replace(older)
 
-    def _rotated(self, number: int) -> Path:
+    def _rotated_path(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")

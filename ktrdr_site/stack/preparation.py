@@ -1,4 +1,4 @@
-"""What must be so before the site serves: schema, static files, a first user and the secrets."""
+"""Prepares the site before it serves: schema, static files, a first user and the secrets."""
 
 import hashlib
 import secrets
@@ -18,20 +18,20 @@ ADMIN = "admin"
 
 
 class NotReadyError(Exception):
-    """Why the site cannot start, in one sentence for people."""
+    """The site cannot start. The message is one sentence for people."""
 
 
 def connect() -> None:
-    """Start the embedded database, or see that the other one answers and is new enough. Raises NotReadyError."""
+    """Start the embedded database, or check that the external one responds and is new enough. Raises NotReadyError."""
     try:
         connection.ensure_connection()
     except NotSupportedError as error:
-        raise NotReadyError(f"the database cannot be used: {_sentence(error)}") from error
+        raise NotReadyError(f"the database cannot be used: {_one_line(error)}") from error
     except OperationalError as error:
-        raise NotReadyError(f"the database cannot be reached: {_sentence(error)}") from error
+        raise NotReadyError(f"the database cannot be reached: {_one_line(error)}") from error
 
 
-def _sentence(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
@@ -48,7 +48,7 @@ def prepare_database(data_dir: Path) -> None:
 
 
 def create_admin(data_dir: Path) -> None:
-    """The user `admin`, whose password and API token lie in files that only this user may read."""
+    """Create the user `admin`, with the password and an API token in files of mode 0600."""
     users = get_user_model().objects
     user = users.filter(username=ADMIN).first()
     if user is None:
@@ -64,7 +64,7 @@ def worker_token(data_dir: Path) -> str:
 
 
 def collect_static(data_dir: Path) -> None:
-    """Skipped where neither our files nor the packages' have changed: hashing and compressing takes seconds."""
+    """Collect static files, unless none has changed since the last time: hashing and compressing takes seconds."""
     stamp = data_dir / "static.stamp"
     fingerprint = _static_fingerprint()
     if stamp.exists() and stamp.read_text() == fingerprint:

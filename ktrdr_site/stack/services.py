@@ -1,4 +1,4 @@
-"""The processes of one machine: their command lines and what each of them may know."""
+"""The processes of one machine: their command lines and environments."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ WEB_THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `manage.py up` was asked for."""
+    """The options of `manage.py up`."""
 
     host: str
     port: int
@@ -39,7 +39,7 @@ class Plan:
 
     @property
     def reachable_host(self) -> str:
-        """An address by which this machine itself reaches the web server."""
+        """The host by which this machine reaches its web server."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # nosec B104 # nothing is bound
         return f"[{host}]" if ":" in host else host
 
@@ -49,7 +49,7 @@ class Plan:
 
 
 def workers(plan: Plan, token: str) -> list[Service]:
-    """They know the enrolment token, and neither the database nor the secret key."""
+    """Return the worker services. They get the enrolment token, but neither the database nor the secret key."""
     hidden = {"KTRDR_SECRET_KEY", "KTRDR_DATABASE_URL", "WORKER_ID", "WORKER_PORT", "WORKER_TYPE"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     home = settings.BASE_DIR
@@ -63,20 +63,20 @@ def workers(plan: Plan, token: str) -> list[Service]:
 
 def _worker_command(plan: Plan, kind: str, number: int) -> list[str]:
     name = f"{kind}-{number}"
-    wanted = FIRST_PORTS[kind] + 10 * (number - 1)
+    port = FIRST_PORTS[kind] + 10 * (number - 1)
     return [
         sys.executable, "-m", "workers", {"backtesting": "backtest"}.get(kind, kind),
         "--host", "127.0.0.1",
-        "--port", str(_free_port(wanted)),
+        "--port", str(_free_port(port)),
         "--api-url", plan.url,
         "--worker-id", name,
         "--data-dir", str(plan.data_dir / "workers" / name),
     ]  # fmt: skip
 
 
-def _free_port(wanted: int) -> int:
-    """The wanted one, or any where another program has it."""
-    for port in (wanted, 0):
+def _free_port(preferred: int) -> int:
+    """Return the preferred port, or any free one if another program uses it."""
+    for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -84,14 +84,14 @@ def _free_port(wanted: int) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise OSError("this machine has no free port left")
+    raise OSError("no free port left on this machine")
 
 
 def servers(plan: Plan, listener: socket.socket) -> list[Service]:
     home = settings.BASE_DIR
     environment = {**os.environ, "KTRDR_DATA_DIR": str(plan.data_dir), "PYTHONUNBUFFERED": "1"}
     if plan.reachable_host != plan.host and "KTRDR_ALLOWED_HOSTS" not in environment:
-        # Listening on every address: the machine's own name is the least that others will use.
+        # Listening on every address: others will use at least the machine's own name.
         environment["KTRDR_ALLOWED_HOSTS"] = ",".join([*settings.ALLOWED_HOSTS, socket.gethostname()])
     return [
         Service("web", lambda: web_command(listener.fileno()), environment, home, (listener.fileno(),)),

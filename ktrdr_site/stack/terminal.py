@@ -1,6 +1,6 @@
-"""What a person sees of `manage.py up` and of the demo: one line for each thing that is done, and warnings.
+"""The output of `manage.py up` and of the demo: one line for each completed step, and warnings.
 
-On a terminal, whatever is under way has a bar below these lines; elsewhere there are only lines.
+On a terminal, each step under way also has a bar below these lines.
 """
 
 import time
@@ -10,7 +10,7 @@ from typing import TextIO
 
 NAME_WIDTH = 13
 LINE_WIDTH = 160
-"""At which warnings are cut where the output is not a terminal."""
+"""Warnings are cut at this width if the output is not a terminal."""
 PLAIN_UPDATE_S = 10.0
 
 
@@ -32,11 +32,11 @@ class Terminal:
         self._write(line)
 
     def begin(self, name: str) -> None:
-        """Start the clock of something that takes time."""
+        """Start the clock of a step."""
         self._begun[name] = self._updated[name] = time.monotonic()
 
     def update(self, name: str, percentage: float | None, step: str) -> None:
-        """Report progress; at most one line in 10 s."""
+        """Report progress of a step, at most one line in 10 s."""
         now = time.monotonic()
         if now - self._updated[name] >= PLAIN_UPDATE_S:
             self._updated[name] = now
@@ -44,27 +44,27 @@ class Terminal:
             self._write(_row(name, state, now - self._begun[name], step))
 
     def finish(self, name: str, state: str, details: str = "") -> None:
-        """Report the outcome and how long it took."""
+        """Report the outcome of a step and the time it took."""
         seconds = time.monotonic() - self._begun.pop(name)
         self._write(_row(name, state, seconds, details))
 
     def warn(self, name: str, text: str, tail: list[str] | None = None) -> None:
-        """One short line with the time of day; below it the last lines of a process that failed."""
+        """Show one short line with the time of day, and below it the last lines of a process that failed."""
         self._write(f"{time.strftime('%H:%M:%S')}  {name}: {text}"[: self.width], "yellow")
         for line in tail or []:
             self._write(f"    | {line}"[: self.width], "dim")
 
     def pass_on(self, name: str, line: str) -> None:
-        """One line of a process's output, under its name."""
+        """Show one line of a process's output under its name."""
         self._write(f"{name:<{NAME_WIDTH}} | {line}", label=NAME_WIDTH + 2)
 
     @asynccontextmanager
-    async def animated(self) -> AsyncIterator[None]:
-        """Keep the bars moving inside; afterwards none is left."""
+    async def animate(self) -> AsyncIterator[None]:
+        """Keep the bars moving; remove them at the end."""
         yield
 
     def _write(self, text: str, style: str = "", label: int = 0) -> None:
-        """`style` and the length of a coloured label matter only on a terminal."""
+        """Write one line; `style` and the length of a coloured label matter only on a terminal."""
         self._guard(lambda: self._print(text, style, label))
 
     def _print(self, text: str, style: str, label: int) -> None:

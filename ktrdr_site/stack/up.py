@@ -53,7 +53,7 @@ async def run(plan: Plan) -> int:
         guard = Guard(settings.BASE_DIR)
         system = System(plan, terminal, journal, Supervisor(journal, guard.watch), stop)
         with journal.with_own_log():
-            async with terminal.animated():
+            async with terminal.animate():
                 try:
                     return await system.serve(listener)
                 finally:

@@ -1,4 +1,4 @@
-"""The administration: for staff, behind the one sign-in page of the site."""
+"""The administration, for staff. It uses the sign-in page of the site."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class Administration(AdminSite):
         return isinstance(user, User) and user.is_active and role_of(user) >= Role.STAFF
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """No second page that takes passwords: only one slows those who guess."""
+        """Redirect to the sign-in page of the site, which throttles failed attempts."""
         if request.user.is_authenticated:
             raise PermissionDenied
         return redirect_to_login(request.GET.get("next") or reverse("admin:index"))

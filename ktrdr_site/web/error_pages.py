@@ -1,4 +1,4 @@
-"""What is answered where no address fits, and where we failed: a page to people, a problem (RFC 9457) to programs."""
+"""Responses for unknown addresses and server errors: a page for people, a problem (RFC 9457) for programs."""
 
 from http import HTTPStatus
 
@@ -21,19 +21,17 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """After an exception that nobody expected, which is in the log with this request's id. Asks the database for nothing."""
+    """Respond after an unexpected exception, which is logged with this request's id. Makes no database query."""
     request_id = request.META.get("HTTP_X_REQUEST_ID", "")
     if not request.path.startswith(PAGES):
-        return _problem(
-            APIException(f"Something went wrong here; the log has it under the request {request_id}.")
-        )
+        return _problem(APIException(f"Internal error; see the log for request {request_id}."))
     page = render_to_string("500.html", {"request_id": request_id})
     return HttpResponse(page, status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _problem(refusal: APIException) -> HttpResponse:
-    answer = exception_handler(refusal, {})
-    assert answer is not None, "it is one of the API's exceptions"
+    response = exception_handler(refusal, {})
+    assert response is not None, "it is one of the API's exceptions"
     return HttpResponse(
-        JSONRenderer().render(answer.data), status=answer.status_code, content_type=PROBLEM_JSON
+        JSONRenderer().render(response.data), status=response.status_code, content_type=PROBLEM_JSON
     )

@@ -1,4 +1,4 @@
-"""The OpenAPI document: every path once, although it is served at the root and under `/api/v1/`, and every refusal."""
+"""Hooks for the OpenAPI document: each path once, although served at the root and under `/api/v1/`, and all errors."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "one sentence for people"},
-        "request_id": {"type": "string", "description": "as it stands in the log"},
+        "request_id": {"type": "string", "description": "as in the log"},
         "errors": {
             "type": "array",
             "description": "where the input is invalid",
@@ -33,23 +33,23 @@ PROBLEM = {
 REQUEST_ID = "5b9a2c8e-0f2f-4d43-9a51-0c39a5d3b1f7"
 EXAMPLES = {
     "invalid": {
-        "summary": "Input that is not valid, with a pointer to it",
+        "summary": "Invalid input, with a pointer to it",
         "value": {
             "type": "about:blank",
             "title": "Unprocessable Entity",
             "status": 422,
             "detail": "1 field is not valid.",
             "request_id": REQUEST_ID,
-            "errors": [{"pointer": "/symbol", "detail": "There is no market data of GOOGL."}],
+            "errors": [{"pointer": "/symbol", "detail": "No market data for GOOGL."}],
         },
     },
     "conflict": {
-        "summary": "A state in which this is not possible",
+        "summary": "Not possible in the current state",
         "value": {
             "type": "about:blank",
             "title": "Conflict",
             "status": 409,
-            "detail": "It has completed.",
+            "detail": "The operation has completed.",
             "request_id": REQUEST_ID,
         },
     },
@@ -68,7 +68,7 @@ REFUSED = {
     },
 }
 NO_WORKER = {
-    "description": "Asked with `queue: false`, and no suitable worker is idle: why, and how many there are. Nothing is stored.",
+    "description": "`queue: false` and no suitable worker is idle; reports the reason and the number of workers. Nothing is stored.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 
@@ -78,26 +78,26 @@ def root_paths_only(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[st
 
 
 def with_refusals(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Each operation may refuse, and does so in one shape."""
+    """Add the error responses, which all have one shape, to each operation."""
     result["components"]["schemas"]["Problem"] = PROBLEM
     result["components"]["responses"] = {"Refused": REFUSED, "NoWorker": NO_WORKER}
     for path in result["paths"].values():
         for method, operation in path.items():
             if method in METHODS:
                 operation["responses"]["4XX"] = {"$ref": "#/components/responses/Refused"}
-                sent = operation.get("requestBody", {}).get("content", {})
-                if "202" in operation["responses"] and "application/json" in sent:
+                request_content = operation.get("requestBody", {}).get("content", {})
+                if "202" in operation["responses"] and "application/json" in request_content:
                     operation["responses"]["503"] = {"$ref": "#/components/responses/NoWorker"}
     return result
 
 
 def with_links(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """A page of a list says where the next one is in a header too."""
+    """Add the Link header, which also holds the URLs of neighbouring pages, to each list."""
     schemas = result["components"]["schemas"]
     for path in result["paths"].values():
-        answer = path.get("get", {}).get("responses", {}).get("200", {})
-        for content in answer.get("content", {}).values():
+        response = path.get("get", {}).get("responses", {}).get("200", {})
+        for content in response.get("content", {}).values():
             name = content["schema"].get("$ref", "").rpartition("/")[2]
             if {"next", "previous", "results"} <= schemas.get(name, {}).get("properties", {}).keys():
-                answer["headers"] = {"Link": LINK}
+                response["headers"] = {"Link": LINK}
     return result

@@ -1,4 +1,4 @@
-"""Static files under names with their hash, so that a browser may keep them for ever."""
+"""Static files, named by their hash so that browsers can cache them indefinitely."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # whitenoise has no types
-    """gzip only: brotli saves a sixth of the bytes and took 20 of the first start's 22 seconds."""
+    """Compresses with gzip only: brotli saves a sixth of the bytes but took 20 of the first start's 22 seconds."""
 
     def create_compressor(self, **options: Any) -> Compressor:
         return Compressor(**{**options, "use_brotli": False})

@@ -1,8 +1,8 @@
-"""With KTRDR_HTTPS=on, whoever comes by plain http is sent to https.
+"""With KTRDR_HTTPS=on, redirects plain http to https.
 
-Not so the programs of this very machine, such as the workers of `manage.py up`, a scraper, or a script with a token.
-They pass by the proxy that ends TLS, nothing of theirs crosses a wire, and where they call there is no TLS to send
-them to. Django's own redirect knows exceptions by path alone, which would open them to everybody.
+Programs on this machine are exempt: the workers of `manage.py up`, a scraper, a script with a token. They bypass the
+proxy that terminates TLS, their requests cross no network, and the port they call does not speak TLS. Django's own
+redirect supports exceptions only by path, which would open those paths to everybody.
 """
 
 import ipaddress
@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 
 PROBES = re.compile(r"/(api/v1/)?(health|readyz)")
 FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded")
-"""A proxy was there: the address that connects is its own."""
+"""Set by a proxy; then the connecting address is the proxy's."""
 
 
 class ToHttpsMiddleware:
@@ -25,17 +25,17 @@ class ToHttpsMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.is_secure() or PROBES.fullmatch(request.path) or _is_program_here(request):
+        if request.is_secure() or PROBES.fullmatch(request.path) or _is_local_program(request):
             return self.get_response(request)
         return HttpResponsePermanentRedirect(f"https://{request.get_host()}{request.get_full_path()}")
 
 
-def _is_program_here(request: HttpRequest) -> bool:
+def _is_local_program(request: HttpRequest) -> bool:
     if any(header in request.headers for header in FORWARDED):
         return False
     if not request.headers.get("Authorization", "").startswith("Bearer"):
         return False
     try:
         return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
-    except ValueError:  # a unix socket, at which proxies listen
+    except ValueError:  # a unix socket, which only a proxy uses
         return False

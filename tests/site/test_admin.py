@@ -1,4 +1,4 @@
-"""The administration: as many queries for many rows as for few, and everything that a list offers answers."""
+"""The administration: the number of queries does not depend on the rows, and every link of a list works."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -52,7 +52,7 @@ def file() -> StoredFile:
 
 
 def add(number: int, by: Any, file: StoredFile) -> None:
-    """One more row of everything; what belongs to an operation belongs to the first."""
+    """Add one row of each model; those that belong to an operation belong to the first."""
     at = BEGAN + timedelta(days=number)
     Operation.objects.create(
         pk=f"operation-{number:02}",
@@ -77,11 +77,16 @@ def add(number: int, by: Any, file: StoredFile) -> None:
     MarketData.objects.create(
         symbol=f"S{number}", timeframe="1d", file=file, rows=1, quality={}, start=at, end=at
     )
-    told = Subscription.objects.create(
+    subscription = Subscription.objects.create(
         name=f"s{number}", channel="email", target="a@b.example", created_by=by
     )
     Delivery.objects.create(
-        subscription=told, kind="test", key=f"k{number}", payload={"data": {}}, created_at=at, due_at=at
+        subscription=subscription,
+        kind="test",
+        key=f"k{number}",
+        payload={"data": {}},
+        created_at=at,
+        due_at=at,
     )
     worker = Worker.objects.create(
         worker_id=f"w-{number}",
@@ -103,14 +108,14 @@ def add(number: int, by: Any, file: StoredFile) -> None:
 def queries(browser: Client, *addresses: str) -> list[int]:
     counts = []
     for address in addresses:
-        with CaptureQueriesContext(connection) as asked:
-            answer = browser.get(address)
-        assert answer.status_code == 200, address
-        counts.append(len(asked))
+        with CaptureQueriesContext(connection) as captured:
+            response = browser.get(address)
+        assert response.status_code == 200, address
+        counts.append(len(captured))
     return counts
 
 
-def test_lists_and_pages_ask_as_many_queries_for_thirty_rows_as_for_two(
+def test_lists_and_pages_need_as_many_queries_for_thirty_rows_as_for_two(
     browser: Client, staff: Any, file: StoredFile
 ) -> None:
     for number in range(2):
@@ -122,7 +127,7 @@ def test_lists_and_pages_ask_as_many_queries_for_thirty_rows_as_for_two(
         )
         for label in LISTS
     ]
-    queries(browser, *addresses)  # what is remembered for good, is
+    queries(browser, *addresses)  # fill the caches
     few = queries(browser, *addresses)
     for number in range(2, 30):
         add(number, staff, file)
@@ -131,7 +136,7 @@ def test_lists_and_pages_ask_as_many_queries_for_thirty_rows_as_for_two(
     assert max(many) <= 16
 
 
-def test_every_filter_order_date_and_search_of_a_list_answers(
+def test_every_filter_order_date_and_search_of_a_list_works(
     browser: Client, staff: Any, file: StoredFile
 ) -> None:
     for number in range(2):
@@ -139,15 +144,15 @@ def test_every_filter_order_date_and_search_of_a_list_answers(
     for label in LISTS:
         address = reverse(f"admin:{label.replace('.', '_')}_changelist")
         page = browser.get(address).content.decode()
-        offered = {link.replace("&amp;", "&") for link in re.findall(r'href="(\?[^"]+)"', page)}
-        by_name = {re.sub(r"=[^&]*", "", link): link for link in sorted(offered)}
+        links = {link.replace("&amp;", "&") for link in re.findall(r'href="(\?[^"]+)"', page)}
+        by_name = {re.sub(r"=[^&]*", "", link): link for link in sorted(links)}
         assert by_name, label
         for link in [*by_name.values(), "?q=w-1"]:
             assert browser.get(address + link).status_code == 200, address + link
 
 
-def test_the_administration_has_the_name_of_the_product_and_its_icon(browser: Client) -> None:
-    page = browser.get("/admin/").content.decode()
+def test_the_administration_has_the_name_and_icon_of_the_product(browser: Client) -> None:
+    page = browser.get("/admin/").content.decode().replace("\n  ", "")
     assert "<title>Administration | KTRDR</title>" in page
     assert '<link rel="icon" href="/static/icon' in page
     assert "Django administration" not in page
@@ -162,7 +167,7 @@ def test_the_staff_group_may_look_at_every_list(client: Client, django_user_mode
         assert client.get(address).status_code == 200, label
 
 
-def test_rows_of_the_system_can_be_neither_added_nor_changed_nor_deleted(
+def test_rows_of_the_system_can_not_be_added_changed_or_deleted(
     browser: Client, staff: Any, file: StoredFile
 ) -> None:
     add(0, staff, file)
@@ -180,14 +185,14 @@ def test_rows_of_the_system_can_be_neither_added_nor_changed_nor_deleted(
 
 
 @pytest.mark.parametrize(("act", "status"), [("cancel_chosen", "CANCELLED"), ("retry_chosen", "PENDING")])
-def test_acts_on_chosen_operations_are_those_of_the_api(
+def test_actions_on_selected_operations_are_those_of_the_api(
     browser: Client, staff: Any, act: str, status: str
 ) -> None:
     before = "PENDING" if act == "cancel_chosen" else "FAILED"
     ended = {} if before == "PENDING" else {"completed_at": BEGAN, "error_class": "job"}
     chosen = Operation.objects.create(operation_type="training", status=before, created_by=staff, **ended)
     done = Operation.objects.create(operation_type="training", status="COMPLETED", completed_at=BEGAN)
-    answer = browser.post(
+    response = browser.post(
         reverse("admin:operations_operation_changelist"),
         {"action": act, "_selected_action": [chosen.pk, done.pk]},
         follow=True,
@@ -197,5 +202,5 @@ def test_acts_on_chosen_operations_are_those_of_the_api(
     assert chosen.events.get(to_status=status).actor == f"user:{staff.username}"
     done.refresh_from_db()
     assert done.status == "COMPLETED"
-    said = {str(message).partition(":")[0]: message.level_tag for message in answer.context["messages"]}
-    assert said == {chosen.pk: "success", done.pk: "warning"}
+    levels = {str(message).partition(":")[0]: message.level_tag for message in response.context["messages"]}
+    assert levels == {chosen.pk: "success", done.pk: "warning"}

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says is so: requests made from it get answers that it describes, and never a 5xx."""
+"""The OpenAPI document is true: requests generated from it get the described responses, and never a 5xx."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,22 +25,22 @@ from ktrdr_site.models import ApiToken
 from tests.browser.population import populate
 
 
-def answered(context: CheckContext, response: Response, case: Case) -> bool | None:
-    """No 5xx; but whoever will not wait (`queue: false`) is told that no worker is idle, and how many there are."""
+def not_a_failure(context: CheckContext, response: Response, case: Case) -> bool | None:
+    """Reject 5xx, except the 503 for `queue: false` that reports the number of workers."""
     if response.status_code == 503 and "registered" in response.json():
         return None
     return not_a_server_error(context, response, case)
 
 
 CHECKS = [
-    answered,
+    not_a_failure,
     status_code_conformance,
     content_type_conformance,
     response_headers_conformance,
     response_schema_conformance,
 ]
 EXAMPLES = 6
-"""Requests made up for each operation, besides those that the document gives."""
+"""Requests generated for each operation, besides the document's examples."""
 
 document = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.yaml")
 document.app = WSGIHandler()
@@ -48,7 +48,7 @@ document.app = WSGIHandler()
 
 @pytest.fixture(scope="module")
 def token(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """Of a member of staff, on a site with some history. Made once: each test takes back only what it did itself."""
+    """The token of a staff user on a site with some history. Created once: each test rolls back only its own changes."""
     with django_db_blocker.unblock(), transaction.atomic():
         staff = User.objects.create_user("documented", is_staff=True)
         populate(staff)
@@ -58,7 +58,7 @@ def token(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
 
 @pytest.fixture
 def authorization(token: str, db: None) -> Iterator[dict[str, str]]:
-    """The connection of the test outlives a request."""
+    """The header; meanwhile the test's connection stays open after a request."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield {"Authorization": f"Bearer {token}"}
@@ -75,21 +75,23 @@ def authorization(token: str, db: None) -> Iterator[dict[str, str]]:
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-def test_an_answer_is_as_the_document_says(case: Any, authorization: dict[str, str]) -> None:
+def test_each_response_matches_the_document(case: Any, authorization: dict[str, str]) -> None:
     case.call_and_validate(headers=authorization, checks=CHECKS)
 
 
-def test_the_document_shows_what_is_sent_and_answered() -> None:
+def test_the_document_has_examples_of_requests_and_responses() -> None:
     paths = document.raw_schema["paths"]
     for path in ("/training/start", "/backtests/start", "/operations", "/workers/register"):
         assert paths[path]["post"]["requestBody"]["content"]["application/json"]["examples"], path
     for path in ("/training/start", "/backtests/start", "/operations", "/market-data"):
-        assert "Idempotency-Key" in [one["name"] for one in paths[path]["post"]["parameters"]], path
+        assert "Idempotency-Key" in [parameter["name"] for parameter in paths[path]["post"]["parameters"]], (
+            path
+        )
         assert paths[path]["post"]["responses"]["202"]["content"]["application/json"]["examples"], path
     for path in ("/operations", "/workers", "/market-data", "/tokens", "/enrolment-tokens"):
         assert "Link" in paths[path]["get"]["responses"]["200"]["headers"], path
     read = paths["/operations/{operation_id}"]["get"]
-    assert "If-None-Match" in [one["name"] for one in read["parameters"]]
+    assert "If-None-Match" in [parameter["name"] for parameter in read["parameters"]]
     assert {"ETag"} == set(read["responses"]["200"]["headers"]) == set(read["responses"]["304"]["headers"])
     refused = document.raw_schema["components"]["responses"]["Refused"]
     assert set(refused["content"]["application/problem+json"]["examples"]) == {"invalid", "conflict"}

@@ -1,4 +1,4 @@
-"""Who calls the API: a person's token, nobody, or somebody who is no longer welcome."""
+"""API tokens: valid, missing, unknown, revoked, or of an inactive user."""
 
 from io import StringIO
 
@@ -21,16 +21,16 @@ def call(token: str) -> int:
     return int(client.get(PROTECTED).status_code)
 
 
-def test_a_token_is_its_user(api: APIClient, person: User) -> None:
-    answer = api.get(PROTECTED)
-    assert answer.status_code == 200
-    assert answer.wsgi_request.user == person or answer.renderer_context["request"].user == person
+def test_a_token_authenticates_its_user(api: APIClient, person: User) -> None:
+    response = api.get(PROTECTED)
+    assert response.status_code == 200
+    assert response.wsgi_request.user == person or response.renderer_context["request"].user == person
 
 
-def test_without_credentials_it_is_401_and_says_how(client: APIClient) -> None:
-    answer = client.get(PROTECTED)
-    assert answer.status_code == 401
-    assert answer["WWW-Authenticate"] == 'Bearer realm="KTRDR"'
+def test_without_credentials_it_is_401_and_names_the_scheme(client: APIClient) -> None:
+    response = client.get(PROTECTED)
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == 'Bearer realm="KTRDR"'
 
 
 def test_unknown_revoked_and_inactive_are_401(person: User) -> None:
@@ -46,11 +46,11 @@ def test_unknown_revoked_and_inactive_are_401(person: User) -> None:
     assert call(token) == 401
 
 
-def test_a_workers_token_opens_nothing_for_people(person: User) -> None:
+def test_a_worker_token_is_not_an_api_token(person: User) -> None:
     assert call("ktw_" + ApiToken.issue(person).removeprefix("ktp_")) == 401
 
 
-def test_only_the_hash_of_a_token_is_kept(person: User) -> None:
+def test_only_the_hash_of_a_token_is_stored(person: User) -> None:
     token = ApiToken.issue(person, "laptop")
     row = ApiToken.objects.get()
     assert row.sha256 == token_digest(token)
@@ -58,7 +58,7 @@ def test_only_the_hash_of_a_token_is_kept(person: User) -> None:
     assert str(row) == "laptop of researcher"
 
 
-def test_the_last_use_is_noted_at_most_once_a_minute(api: APIClient) -> None:
+def test_the_last_use_is_recorded_at_most_once_a_minute(api: APIClient) -> None:
     api.get(PROTECTED)
     first = ApiToken.objects.get().last_used_at
     assert first is not None
@@ -66,9 +66,9 @@ def test_the_last_use_is_noted_at_most_once_a_minute(api: APIClient) -> None:
     assert ApiToken.objects.get().last_used_at == first
 
 
-def test_the_command_prints_a_token_that_works_and_refuses_a_stranger(person: User) -> None:
+def test_the_command_prints_a_working_token_and_refuses_an_unknown_user(person: User) -> None:
     out = StringIO()
     call_command("create_api_token", person.username, "--name", "script", stdout=out)
     assert call(out.getvalue().strip()) == 200
-    with pytest.raises(CommandError, match="there is no user nobody"):
+    with pytest.raises(CommandError, match="user nobody does not exist"):
         call_command("create_api_token", "nobody")

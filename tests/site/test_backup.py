@@ -1,4 +1,4 @@
-"""An archive holds everything of one moment, and goes only whole and only into an empty installation."""
+"""An archive contains everything of one moment. Only a complete one is restored, only into an empty installation."""
 
 import io
 import json
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def archive(tmp_path: Path, settings: Any, person: User) -> Path:
-    """Of an installation with a person, a worker, an operation and its artifact."""
+    """An archive of an installation with a user, a worker, an operation and its artifact."""
     (settings.DATA_DIR / "secret-key").write_text("the key\n")
     WorkerFactory()
     operation = OperationFactory(created_by=person, parameters={"text": "tab\t, line\n, \\N, é"})
@@ -66,37 +66,37 @@ def test_new_rows_are_numbered_after_the_restored_ones(emptied: Path) -> None:
     restore(emptied)
     newest = Artifact.objects.get()
     stored = artifacts.put([b"more"])
-    made = Artifact.objects.create(operation=newest.operation, role="output", name="more", file=stored)
-    assert made.pk > newest.pk
+    created = Artifact.objects.create(operation=newest.operation, role="output", name="more", file=stored)
+    assert created.pk > newest.pk
 
 
-def test_only_its_owner_may_read_it_and_no_password_or_token_of_people_is_in_it(archive: Path) -> None:
+def test_only_its_owner_may_read_it_and_it_contains_no_password_or_token_of_users(archive: Path) -> None:
     assert archive.stat().st_mode & 0o777 == 0o600
     with tarfile.open(archive) as tar:
         assert [name for name in tar.getnames() if name.startswith("secrets/")] == ["secrets/secret-key"]
         assert all(member.mode == 0o600 for member in tar)
 
 
-def test_secrets_stay_where_they_are_when_they_are_not_wanted(archive: Path, tmp_path: Path) -> None:
+def test_secrets_are_left_out_on_request(archive: Path, tmp_path: Path) -> None:
     assert backup(tmp_path / "other.tar", with_secrets=False).secrets == []
 
 
-def test_what_is_written_while_it_runs_is_in_it_whole_or_not_at_all(
+def test_a_write_during_the_backup_is_saved_completely_or_not_at_all(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(table: str, target: Any) -> Any:
+    def save_with_a_write_meanwhile(table: str, target: Any) -> Any:
         if table == "operations_artifact":  # the first of operations' tables, in alphabetical order
             write_elsewhere(lambda: OperationFactory(operation_id="late"))
-        return saved(table, target)
+        return save(table, target)
 
-    saved = tables.save
-    monkeypatch.setattr(tables, "save", interrupted)
+    save = tables.save
+    monkeypatch.setattr(tables, "save", save_with_a_write_meanwhile)
     assert backup(tmp_path / "other.tar").tables["operations_operation"].rows == 1
     assert Operation.objects.count() == 2
 
 
 def write_elsewhere(write: Callable[[], Any]) -> None:
-    """In another connection, committed at once."""
+    """Write in another connection, and commit."""
 
     def run() -> None:
         write()
@@ -107,7 +107,7 @@ def write_elsewhere(write: Callable[[], Any]) -> None:
     thread.join()
 
 
-def test_a_lost_file_is_named_and_all_others_are_saved(archive: Path, tmp_path: Path, capsys: Any) -> None:
+def test_a_lost_file_is_reported_and_all_others_are_saved(archive: Path, tmp_path: Path, capsys: Any) -> None:
     lost = artifacts.put([b"lost"])
     artifacts.path_of(lost.sha256).unlink()
     broken = artifacts.put([b"broken"])
@@ -118,41 +118,46 @@ def test_a_lost_file_is_named_and_all_others_are_saved(archive: Path, tmp_path: 
     assert len(check(tmp_path / "other.tar").artifacts) == 1
 
 
-def test_an_existing_file_is_not_written_over(archive: Path) -> None:
+def test_an_existing_file_is_not_overwritten(archive: Path) -> None:
     before = archive.read_bytes()
-    with pytest.raises(CommandError, match="exists already"):
+    with pytest.raises(CommandError, match="already exists"):
         call_command("backup", archive)
     assert archive.read_bytes() == before
 
 
-def test_into_a_database_or_directory_in_use_nothing_is_restored(archive: Path, settings: Any) -> None:
-    with pytest.raises(CommandError, match="it has artifacts"):
+def test_nothing_is_restored_into_a_database_or_directory_in_use(archive: Path, settings: Any) -> None:
+    with pytest.raises(CommandError, match="it contains artifacts"):
         call_command("restore", archive)
     settings.DATA_DIR = archive.parent / "new"
     settings.DATA_DIR.mkdir()
-    with pytest.raises(CommandError, match="there are rows in auth_user"):
+    with pytest.raises(CommandError, match="auth_user has rows"):
         call_command("restore", archive)
     assert not (settings.DATA_DIR / "artifacts").exists()
 
 
 @pytest.mark.parametrize(
     "keep",
-    [lambda whole: 0, lambda whole: 10_000, lambda whole: len(whole) // 2, lambda whole: whole.rindex(b"}")],
+    [
+        lambda archive: 0,
+        lambda archive: 10_000,
+        lambda archive: len(archive) // 2,
+        lambda archive: archive.rindex(b"}"),
+    ],
     ids=["to nothing", "in a table", "in the middle", "by the last byte"],
 )
-def test_an_archive_that_was_cut_is_refused_and_nothing_is_changed(
+def test_a_truncated_archive_is_refused_and_nothing_changes(
     emptied: Path, settings: Any, keep: Callable[[bytes], int]
 ) -> None:
-    whole = emptied.read_bytes()
-    emptied.write_bytes(whole[: keep(whole)])
-    with pytest.raises(CommandError, match=r"backup\.tar (is not a whole archive|has no manifest)"):
+    content = emptied.read_bytes()
+    emptied.write_bytes(content[: keep(content)])
+    with pytest.raises(CommandError, match=r"backup\.tar (is not a complete archive|has no manifest)"):
         call_command("restore", emptied)
     assert not User.objects.exists()
     assert not list(settings.DATA_DIR.iterdir())
 
 
-def rewritten(archive: Path, change: Callable[[dict[str, bytes]], None]) -> None:
-    """The archive with other members."""
+def rewrite(archive: Path, change: Callable[[dict[str, bytes]], None]) -> None:
+    """Replace the archive by one with changed members."""
     with tarfile.open(archive) as tar:
         members = {info.name: tar.extractfile(info).read() for info in tar}  # type: ignore[union-attr]
     change(members)
@@ -185,47 +190,47 @@ def other_format(members: dict[str, bytes]) -> None:
 
 
 def of_the_future(members: dict[str, bytes]) -> None:
-    said = json.loads(members[MANIFEST])
-    members[MANIFEST] = json.dumps({**said, "migrations": [["operations", "9999_later"]]}).encode()
+    manifest = json.loads(members[MANIFEST])
+    members[MANIFEST] = json.dumps({**manifest, "migrations": [["operations", "9999_later"]]}).encode()
 
 
 def fewer_rows(members: dict[str, bytes]) -> None:
-    said = json.loads(members[MANIFEST])
-    said["tables"]["operations_operation"]["rows"] = 7
-    members[MANIFEST] = json.dumps(said).encode()
+    manifest = json.loads(members[MANIFEST])
+    manifest["tables"]["operations_operation"]["rows"] = 7
+    members[MANIFEST] = json.dumps(manifest).encode()
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (other_bytes, "is damaged: artifacts/"),
-        (one_more, "which its manifest does not know"),
-        (one_less, "is not whole: tables/operations_operation"),
+        (one_more, "which is not in its manifest"),
+        (one_less, "is incomplete: tables/operations_operation"),
         (no_manifest, "has no manifest"),
-        (other_format, "a manifest of another kind: format"),
+        (other_format, "an invalid manifest: format"),
         (of_the_future, "upgrade first"),
-        (fewer_rows, "1 rows in the archive, and its manifest says 7"),
+        (fewer_rows, "1 rows in the archive but 7 in its manifest"),
     ],
 )
-def test_an_archive_that_was_changed_is_refused_and_can_be_tried_again(
-    emptied: Path, settings: Any, change: Callable[[dict[str, bytes]], None], says: str
+def test_a_changed_archive_is_refused_and_a_restore_can_be_tried_again(
+    emptied: Path, settings: Any, change: Callable[[dict[str, bytes]], None], message: str
 ) -> None:
-    whole = emptied.read_bytes()
-    rewritten(emptied, change)
-    with pytest.raises(BackupError, match=says):
+    content = emptied.read_bytes()
+    rewrite(emptied, change)
+    with pytest.raises(BackupError, match=message):
         restore(emptied)
     assert not StoredFile.objects.exists()
     assert not (settings.DATA_DIR / "artifacts").exists()
-    emptied.write_bytes(whole)
+    emptied.write_bytes(content)
     restore(emptied)
     assert Operation.objects.exists()
 
 
-def test_what_is_no_archive_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_refused_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="No such file"):
         call_command("restore", tmp_path / "none.tar")
     (tmp_path / "text.tar").write_text("hello")
-    with pytest.raises(CommandError, match="is not a whole archive"):
+    with pytest.raises(CommandError, match="is not a complete archive"):
         call_command("restore", tmp_path / "text.tar", "--check")
     with pytest.raises(CommandError, match="cannot be written: No such file or directory"):
         call_command("backup", tmp_path / "none" / "backup.tar")
@@ -233,5 +238,5 @@ def test_what_is_no_archive_is_told_in_one_sentence(tmp_path: Path) -> None:
 
 def test_the_commands_print_json(archive: Path, capsys: Any) -> None:
     call_command("restore", archive, "--check", "--json")
-    said = json.loads(capsys.readouterr().out)
-    assert (said["operations"], said["artifacts"], said["secrets"]) == (1, 1, ["secret-key"])
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["operations"], summary["artifacts"], summary["secrets"]) == (1, 1, ["secret-key"])

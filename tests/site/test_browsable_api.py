@@ -1,4 +1,4 @@
-"""The API in a browser: what is answered to whom, whatever the method and the person."""
+"""The API in a browser: pages for every address and every user."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def ids(staff: Any) -> dict[str, str]:
     return populate(staff)
 
 
-def test_whoever_is_not_signed_in_is_shown_where_to(client: Client) -> None:
+def test_an_anonymous_user_gets_a_link_to_the_sign_in_page(client: Client) -> None:
     answer = client.get("/operations?limit=5", **IN_BROWSER)
     assert answer.status_code == 401
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -24,7 +24,7 @@ def test_whoever_is_not_signed_in_is_shown_where_to(client: Client) -> None:
     assert b"data-method" not in answer.content
 
 
-def test_a_viewer_is_shown_no_form_that_would_be_refused(
+def test_a_viewer_sees_no_form_that_would_be_refused(
     client: Client, ids: dict[str, str], django_user_model: Any
 ) -> None:
     client.force_login(django_user_model.objects.create_user("reader"))

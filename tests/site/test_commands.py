@@ -1,4 +1,4 @@
-"""Every command that users' scripts call: it is there, has its flags, and ends with the status that is promised."""
+"""Every command that users' scripts call exists, has its flags, and ends with the promised status."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from worker_agent.protocol import ErrorClass, OperationError
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("ktrdr_site", "operations", "registry")
+ROOMS = ("access", "dashboard", "ktrdr_site", "operations", "registry")
 PROMISED = {
     "backup": ("--without-secrets", "--json"),
     "cancel_operation": ("--json",),
@@ -46,12 +46,12 @@ PROMISED = {
 OURS = sorted(name for name, app in get_commands().items() if app.partition(".")[0] in ROOMS)
 
 
-def test_every_promised_command_is_there() -> None:
+def test_every_promised_command_exists() -> None:
     assert set(PROMISED) <= set(OURS)
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_each_command_says_what_it_is_for_and_has_its_flags(name: str) -> None:
+def test_each_command_has_a_help_text_and_its_flags(name: str) -> None:
     command = load_command_class(get_commands()[name], name)
     text = command.create_parser("manage.py", name).format_help()
     assert command.help.endswith(".")
@@ -61,17 +61,17 @@ def test_each_command_says_what_it_is_for_and_has_its_flags(name: str) -> None:
 
 
 @pytest.mark.django_db
-def test_what_is_done_to_workers_and_tokens_is_printed_as_json_for_programs(admin_user: Any) -> None:
+def test_commands_on_workers_and_tokens_print_json_for_programs(admin_user: Any) -> None:
     WorkerFactory(worker_id="w")
-    assert printed("cordon", "w", "--drain") == {"worker_id": "w", "cordoned": True, "draining": True}
-    assert printed("uncordon", "w") == {"worker_id": "w", "cordoned": False, "draining": False}
-    made = printed("create_api_token", "admin", "--name", "nightly")
-    assert (made["user"], made["name"], made["token"][:4]) == ("admin", "nightly", "ktp_")
-    made = printed("create_enrolment_token", "rack", "--worker-type", "training")
-    assert (made["name"], made["worker_types"], made["token"][:4]) == ("rack", ["training"], "kte_")
+    assert print_json("cordon", "w", "--drain") == {"worker_id": "w", "cordoned": True, "draining": True}
+    assert print_json("uncordon", "w") == {"worker_id": "w", "cordoned": False, "draining": False}
+    created = print_json("create_api_token", "admin", "--name", "nightly")
+    assert (created["user"], created["name"], created["token"][:4]) == ("admin", "nightly", "ktp_")
+    created = print_json("create_enrolment_token", "rack", "--worker-type", "training")
+    assert (created["name"], created["worker_types"], created["token"][:4]) == ("rack", ["training"], "kte_")
 
 
-def printed(*words: str) -> Any:
+def print_json(*words: str) -> Any:
     out = StringIO()
     call_command(*words, "--json", stdout=out)
     return json.loads(out.getvalue())
@@ -88,7 +88,7 @@ def manage(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_database_that_does_not_answer_is_one_sentence_and_status_1(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_one_sentence_and_status_1(tmp_path: Path) -> None:
     away = "postgresql://ktrdr:hunter2@127.0.0.1:1/ktrdr"
     done = manage("list_workers", KTRDR_DATABASE_URL=away, KTRDR_DATA_DIR=str(tmp_path))
     assert done.returncode == 1
@@ -108,14 +108,14 @@ database_needed = pytest.mark.django_db
 
 @database_needed
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["cordon", "none"], "there is no worker none"),
         (["uncordon", "none"], "there is no worker none"),
         (["cancel_operation", "none"], "There is no operation none."),
         (["retry_operation", "none"], "There is no operation none."),
         (["follow", "none"], "There is no operation none."),
-        (["create_api_token", "none"], "there is no user none"),
+        (["create_api_token", "none"], "user none does not exist"),
         (["submit", "training", "none.yaml"], "Could not read none.yaml"),
         (["submit", "backtest", "README.md"], "A backtest needs one symbol"),
         (["import_market_data", "none.csv", "--symbol", "A", "--timeframe", "1d"], "Could not read none.csv"),
@@ -125,8 +125,8 @@ database_needed = pytest.mark.django_db
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_done_is_a_sentence(words: list[str], says: str) -> None:
-    with pytest.raises(CommandError, match=says):
+def test_an_impossible_command_is_refused_in_one_sentence(words: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
         call_command(*words)
 
 
@@ -137,7 +137,7 @@ def as_json(*words: str) -> Any:
 
 
 @database_needed
-def test_json_is_json_and_nothing_else() -> None:
+def test_json_output_is_only_json() -> None:
     WorkerFactory(worker_id="w")
     operation = OperationFactory()
     assert as_json("list_workers")[0]["worker_id"] == "w"
@@ -148,21 +148,21 @@ def test_json_is_json_and_nothing_else() -> None:
     assert as_json("cleanup")["removed_workers"] == []
 
 
-def completed(operation: Operation) -> None:
+def complete(operation: Operation) -> None:
     Operation.objects.filter(pk=operation.pk).update(status="COMPLETED", completed_at="2026-01-01T00:00Z")
 
 
-def failed(operation: Operation) -> None:
+def fail(operation: Operation) -> None:
     lifecycle.fail(operation, OperationError(error_class=ErrorClass.JOB, message="no bars"), SYSTEM)
 
 
-def cancelled(operation: Operation) -> None:
+def cancel(operation: Operation) -> None:
     interventions.cancel(operation.pk, SYSTEM)
 
 
 @database_needed
-@pytest.mark.parametrize(("end", "status"), [(completed, 0), (failed, 1), (cancelled, 3)])
-def test_following_ends_with_the_status_of_the_operation(
+@pytest.mark.parametrize(("end", "status"), [(complete, 0), (fail, 1), (cancel, 3)])
+def test_follow_exits_with_the_status_of_the_operation(
     end: Callable[[Operation], None], status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operation = OperationFactory()
@@ -172,31 +172,31 @@ def test_following_ends_with_the_status_of_the_operation(
     assert ended.value.code == status
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith(f"{operation.pk}: ")
-    assert all("\x1b" not in line for line in lines), "plain lines where there is no terminal"
+    assert all("\x1b" not in line for line in lines), "plain lines without a terminal"
 
 
 @database_needed
-def test_ctrl_c_detaches_says_how_to_follow_again_and_leaves_the_operation_running(
+def test_ctrl_c_detaches_prints_how_to_follow_again_and_leaves_the_operation_running(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def interrupted(seconds: float) -> None:
+    def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(following.time, "sleep", interrupted)
+    monkeypatch.setattr(following.time, "sleep", interrupt)
     CapabilityFactory(operation_type="data_import")
     bars = tmp_path / "bars.csv"
     bars.write_text("Date,Open,High,Low,Close\n2020-01-02,1,2,1,2\n")
     with pytest.raises(SystemExit) as ended:
         call_command("import_market_data", bars, "--symbol", "A", "--timeframe", "1d", "--wait")
     assert ended.value.code == 130
-    said = capsys.readouterr()
-    operation_id = said.out.strip()
-    assert f"manage.py follow {operation_id}" in said.err
+    output = capsys.readouterr()
+    operation_id = output.out.strip()
+    assert f"manage.py follow {operation_id}" in output.err
     assert Operation.objects.get(pk=operation_id).status == "PENDING"
 
 
-def written_to(terminal: int) -> Iterator[str]:
-    """All of it: the kernel hands it over in pieces, and then says EIO, as nobody has the other side open."""
+def read_terminal(terminal: int) -> Iterator[str]:
+    """Read everything written to it: the kernel returns pieces, then EIO since the other side is closed."""
     while True:
         try:
             piece = os.read(terminal, 100_000)
@@ -208,14 +208,14 @@ def written_to(terminal: int) -> Iterator[str]:
 
 
 @database_needed
-def test_on_a_terminal_there_is_a_bar() -> None:
+def test_a_terminal_gets_a_bar() -> None:
     operation = OperationFactory(progress={"percentage": 40.0, "current_step": "epoch 4"})
-    completed(operation)
+    complete(operation)
     master, slave = os.openpty()
     try:
         with os.fdopen(slave, "w") as terminal:
             assert following.follow(operation.pk, terminal) == 0
-        shown = "".join(written_to(master))
+        shown = "".join(read_terminal(master))
     finally:
         os.close(master)
     assert "\x1b[" in shown

@@ -10,7 +10,7 @@ import pytest
 
 from ktrdr_site.demo import scenario
 from ktrdr_site.demo.scenario import Demo, DemoError, progress_of
-from ktrdr_site.demo.summary import shown, summarize, verdict
+from ktrdr_site.demo.summary import format_figure, summarize, verdict
 from ktrdr_site.stack.terminal import Terminal
 
 METRICS = {"total_return": -0.031, "cagr": -0.01, "volatility": 0.2, "sharpe": None, "max_drawdown": -0.25,
@@ -38,7 +38,7 @@ def test_the_verdict_compares_with_buy_and_hold() -> None:
     [(None, "percent", "-"), (0.1234, "percent", "12.3 %"), (3, "count", "3"), (1234.5, "money", "1,234.50")],
 )
 def test_a_figure_is_shown_in_its_unit(value: float | None, form: str, text: str) -> None:
-    assert shown(value, form) == text
+    assert format_figure(value, form) == text
 
 
 def test_progress_has_a_percentage_and_waiting_its_reason() -> None:

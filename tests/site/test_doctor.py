@@ -1,4 +1,4 @@
-"""`manage.py doctor`: each fault is caused, and found by its name with what to do; a healthy site has none."""
+"""`manage.py doctor`: each fault is caused and found under its name with a remedy; a healthy site has none."""
 
 import json
 import os
@@ -52,17 +52,17 @@ database_needed = pytest.mark.django_db
 
 
 def only(findings: Iterator[Finding], severity: Severity = Severity.PROBLEM) -> Finding:
-    (found,) = findings
-    assert found.severity is severity
-    assert found.problem.endswith(".")
-    assert found.remedy
-    return found
+    (finding,) = findings
+    assert finding.severity is severity
+    assert finding.problem.endswith(".")
+    assert finding.remedy
+    return finding
 
 
 @pytest.fixture
 def healthy(db: None, neighbour: Neighbour, settings: Any) -> None:
     settings.DATA_DIR.chmod(0o700)
-    settings.BASE_DIR = settings.DATA_DIR  # the developer's own .env is no part of the test
+    settings.BASE_DIR = settings.DATA_DIR  # the developer's own .env must not matter
     neighbour("w-1")
     ensure_schedules(PERIODIC_TASKS)
     Sweep.objects.create(kind=Sweep.Kind.HEALTH, completed_at=Now())
@@ -70,7 +70,7 @@ def healthy(db: None, neighbour: Neighbour, settings: Any) -> None:
 
 @pytest.fixture
 def dispatching(db: None) -> Iterator[None]:
-    """This very session holds the lock, as a dispatcher's does."""
+    """Hold the lock in this session, as a dispatcher does."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock_shared(%s)", [heartbeat.LOCK_KEY])
         yield
@@ -78,33 +78,33 @@ def dispatching(db: None) -> Iterator[None]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nothing_is_wrong_with_a_healthy_site(
+def test_a_healthy_site_has_no_findings(
     healthy: None, dispatching: None, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(disk, "SOON_FULL", 0)
-    monkeypatch.setattr(site, "TIMEOUT_S", 60)  # its first answer loads every view
+    monkeypatch.setattr(disk, "LOW_FREE", 0)
+    monkeypatch.setattr(site, "TIMEOUT_S", 60)  # its first response loads every view
     assert examine(live_server.url) == []
     call_command("doctor", url=live_server.url)
-    assert capsys.readouterr().out == f"Nothing is wrong: {len(checks(live_server.url))} checks.\n"
+    assert capsys.readouterr().out == f"No problems found ({len(checks(live_server.url))} checks).\n"
 
 
 @database_needed
 def test_problems_end_with_status_1_and_warnings_do_not(
     healthy: None, dispatching: None, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(disk, "SOON_FULL", 10**18)
-    monkeypatch.setattr(site, "answers", lambda url: iter(()))
+    monkeypatch.setattr(disk, "LOW_FREE", 10**18)
+    monkeypatch.setattr(site, "responds", lambda url: iter(()))
     call_command("doctor", as_json=True)
-    said = json.loads(capsys.readouterr().out)
-    assert said["healthy"] is True
-    assert [(f["check"], f["severity"]) for f in said["findings"]] == [("data directory", "warning")]
-    monkeypatch.setattr(disk, "LEAST_FREE", 10**18)
+    report = json.loads(capsys.readouterr().out)
+    assert report["healthy"] is True
+    assert [(f["check"], f["severity"]) for f in report["findings"]] == [("data directory", "warning")]
+    monkeypatch.setattr(disk, "MIN_FREE", 10**18)
     with pytest.raises(SystemExit) as ended:
         call_command("doctor")
     assert ended.value.code == 1
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("problem (data directory): ")
-    assert printed[1].startswith("    Make room")
+    assert printed[1].startswith("    Free some space")
     assert printed[-1] == "1 problem, 0 warnings."
 
 
@@ -117,9 +117,9 @@ def test_a_secret_that_others_can_read_is_found(settings: Any, name: str) -> Non
     path = settings.DATA_DIR / name
     path.write_text("secret")
     path.chmod(0o640)
-    found = only(secret_files.modes())
-    assert "mode 0640" in found.problem
-    assert f"chmod 600 {path}" in found.remedy
+    finding = only(secret_files.modes())
+    assert "mode 0640" in finding.problem
+    assert f"chmod 600 {path}" in finding.remedy
     path.chmod(0o600)
     assert list(secret_files.modes()) == []
 
@@ -138,20 +138,20 @@ def test_a_token_that_can_be_guessed_and_a_network_that_is_trusted_are_found(set
 
 
 def test_a_disk_without_files_left_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk, "SOON_FULL", 0)
-    monkeypatch.setattr(disk, "LEAST_FREE", 0)
+    monkeypatch.setattr(disk, "LOW_FREE", 0)
+    monkeypatch.setattr(disk, "MIN_FREE", 0)
     real = os.statvfs("/")
     full = os.statvfs_result((*real[:5], 1000, 7, 7, *real[8:10]))
     monkeypatch.setattr(os, "statvfs", lambda path: full)
-    assert "only 7 more files" in only(disk.room()).problem
+    assert "only 7 more files" in only(disk.free_space()).problem
 
 
 @database_needed
 def test_stored_files_that_are_not_on_disk_are_found() -> None:
     missing = StoredFileFactory()
-    found = only(disk.artifacts())
-    assert missing.sha256[:12] in found.problem
-    assert "Restore" in found.remedy
+    finding = only(disk.artifacts())
+    assert missing.sha256[:12] in finding.problem
+    assert "Restore" in finding.remedy
 
 
 # Settings and the web server --------------------------------------------------------------------------------
@@ -159,34 +159,34 @@ def test_stored_files_that_are_not_on_disk_are_found() -> None:
 
 def test_debug_and_any_host_are_found(settings: Any) -> None:
     settings.DEBUG = True
-    assert "KTRDR_DEBUG is on" in only(site.settings_in_force()).problem
+    assert "KTRDR_DEBUG is on" in only(site.insecure_settings()).problem
     settings.DEBUG = False
     settings.ALLOWED_HOSTS = ["*"]
-    assert "KTRDR_ALLOWED_HOSTS is *" in only(site.settings_in_force(), Severity.WARNING).problem
+    assert "KTRDR_ALLOWED_HOSTS is *" in only(site.insecure_settings(), Severity.WARNING).problem
 
 
 def test_a_port_where_nothing_listens_is_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    found = only(site.answers(f"http://127.0.0.1:{port}"))
-    assert f"Nothing answers at 127.0.0.1:{port}" in found.problem
-    assert "manage.py up" in found.remedy
+    finding = only(site.responds(f"http://127.0.0.1:{port}"))
+    assert f"Nothing is listening at 127.0.0.1:{port}" in finding.problem
+    assert "manage.py up" in finding.remedy
 
 
 def test_a_web_server_that_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site, "TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        found = only(site.answers(f"http://127.0.0.1:{silent.getsockname()[1]}"))
-    assert "does not answer within 0.2 s" in found.problem
+        finding = only(site.responds(f"http://127.0.0.1:{silent.getsockname()[1]}"))
+    assert "does not respond within 0.2 s" in finding.problem
 
 
 @pytest.fixture
 def stranger() -> Iterator[Callable[[int, bytes], str]]:
-    """`stranger(status, body)`: the URL of another program."""
+    """Start another program that answers with (status, body); return its URL."""
     servers = []
 
     def start(code: int, body: bytes) -> str:
-        class Answers(BaseHTTPRequestHandler):
+        class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(code)
                 self.send_header("Content-Length", str(len(body)))
@@ -196,7 +196,7 @@ def stranger() -> Iterator[Callable[[int, bytes], str]]:
             def log_message(self, *args: Any) -> None:
                 return
 
-        server = HTTPServer(("127.0.0.1", 0), Answers)
+        server = HTTPServer(("127.0.0.1", 0), Handler)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         servers.append((server, thread))
@@ -210,25 +210,25 @@ def stranger() -> Iterator[Callable[[int, bytes], str]]:
 
 
 @pytest.mark.parametrize(
-    ("code", "body", "says"),
+    ("code", "body", "text"),
     [
         (200, b"<html>", "is not KTRDR"),
         (200, b'{"status": "fine"}', "is not KTRDR"),
-        (404, b"", "is not KTRDR: it says 404"),
-        (400, b"", "refuses the name by which it was asked"),
+        (404, b"", "is not KTRDR: it returns 404"),
+        (400, b"", "rejects the host name"),
     ],
 )
 def test_another_program_at_the_port_is_found(
-    stranger: Callable[[int, bytes], str], code: int, body: bytes, says: str
+    stranger: Callable[[int, bytes], str], code: int, body: bytes, text: str
 ) -> None:
-    assert says in only(site.answers(stranger(code, body))).problem
+    assert text in only(site.responds(stranger(code, body))).problem
 
 
 def test_a_name_that_is_not_allowed_is_found(stranger: Callable[[int, bytes], str], settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["ktrdr.example.org"]
-    found = only(site.answers(stranger(200, b'{"status": "ok"}')))
-    assert "127.0.0.1 is not in KTRDR_ALLOWED_HOSTS" in found.problem
-    assert "KTRDR_ALLOWED_HOSTS=ktrdr.example.org,127.0.0.1" in found.remedy
+    finding = only(site.responds(stranger(200, b'{"status": "ok"}')))
+    assert "127.0.0.1 is not in KTRDR_ALLOWED_HOSTS" in finding.problem
+    assert "KTRDR_ALLOWED_HOSTS=ktrdr.example.org,127.0.0.1" in finding.remedy
 
 
 # Database ---------------------------------------------------------------------------------------------------
@@ -250,7 +250,9 @@ def test_a_database_that_is_away_is_one_finding_and_the_others_that_need_it_are_
     findings = json.loads(ended.stdout)["findings"]
     assert {"database", "web"} <= {f["check"] for f in findings}
     assert {"migrations", "schedules", "workers"} & {f["check"] for f in findings} == set()
-    assert "cannot be reached" in next(f["problem"] for f in findings if f["check"] == "database")
+    assert "Cannot connect to the database" in next(
+        f["problem"] for f in findings if f["check"] == "database"
+    )
     assert "secret" not in ended.stdout.replace("secret files", "") + ended.stderr
 
 
@@ -259,9 +261,9 @@ def test_a_migration_that_is_not_applied_is_found_and_ends_what_needs_the_tables
     recorded = MigrationRecorder.Migration.objects.filter(app="operations")
     newest = recorded.latest("name")
     newest.delete()
-    found = only(database.migrations())
-    assert f"operations.{newest.name}" in found.problem
-    assert found.remedy == "manage.py migrate"
+    finding = only(database.migrations())
+    assert f"operations.{newest.name}" in finding.problem
+    assert finding.remedy == "Run manage.py migrate."
     assert "dispatcher" not in {f.check for f in examine("http://127.0.0.1:1")}
 
 
@@ -286,30 +288,30 @@ def test_versions_that_are_too_old_are_found(monkeypatch: pytest.MonkeyPatch) ->
 
 @database_needed
 def test_a_database_whose_clock_is_off_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(clocks.of_database()) == []
+    assert list(clocks.database_clock()) == []
     real = clocks.now_s
     monkeypatch.setattr(clocks, "now_s", lambda: real() - 3600)
-    found = only(clocks.of_database(), Severity.WARNING)
-    assert "is 3600 s ahead of this machine's" in found.problem
+    finding = only(clocks.database_clock(), Severity.WARNING)
+    assert "is 3600 s ahead of this machine's" in finding.problem
 
 
 @database_needed
-def test_a_worker_whose_clock_is_off_is_found_by_its_answers_date(neighbour: Neighbour) -> None:
+def test_a_worker_whose_clock_is_off_is_found_by_its_date_header(neighbour: Neighbour) -> None:
     async def in_2001(_: web.Request, honest: Any) -> web.StreamResponse:
-        answer = await honest()
-        answer.headers["Date"] = "Mon, 01 Jan 2001 00:00:00 GMT"
-        return answer
+        response = await honest()
+        response.headers["Date"] = "Mon, 01 Jan 2001 00:00:00 GMT"
+        return response
 
     async def nonsense(_: web.Request, honest: Any) -> web.StreamResponse:
-        answer = await honest()
-        answer.headers["Date"] = "yesterday"
-        return answer
+        response = await honest()
+        response.headers["Date"] = "yesterday"
+        return response
 
     neighbour("w-1").instead["health"].extend([in_2001, nonsense])
-    found = only(workers.reachable(), Severity.WARNING)
-    assert "The clock of w-1 is" in found.problem
-    assert "behind this machine's" in found.problem
-    assert list(workers.reachable()) == [], "a worker may say no time at all"
+    finding = only(workers.reachable(), Severity.WARNING)
+    assert "The clock of w-1 is" in finding.problem
+    assert "behind this machine's" in finding.problem
+    assert list(workers.reachable()) == [], "a worker may send no date at all"
 
 
 # Services and workers ---------------------------------------------------------------------------------------
@@ -334,8 +336,8 @@ def test_schedules_that_are_dead_deleted_or_failing_are_found(healthy: None) -> 
     Task.objects.create(
         id="b" * 32, name="t", func="operations.tasks.deliver_notifications", started=now, stopped=now, success=True
     )  # fmt: skip
-    assert "failed the last time: boom" in only(services.schedules()).problem, (
-        "whatever another chore did since"
+    assert "health_sweep failed: boom" in only(services.schedules()).problem, (
+        "even if another chore succeeded since"
     )
     Task.objects.all().delete()
     Sweep.objects.update(completed_at=Now() - timedelta(seconds=100))
@@ -345,9 +347,9 @@ def test_schedules_that_are_dead_deleted_or_failing_are_found(healthy: None) -> 
 
 
 @database_needed
-def test_every_chore_is_looked_at() -> None:
+def test_every_chore_has_a_remedy() -> None:
     ensure_schedules(PERIODIC_TASKS)
-    assert set(Schedule.objects.values_list("func", flat=True)) == services.BY_HAND.keys()
+    assert set(Schedule.objects.values_list("func", flat=True)) == services.REMEDIES.keys()
 
 
 @pytest.fixture
@@ -357,19 +359,19 @@ def subscription(db: None) -> Subscription:
 
 def delivery(subscription: Subscription, **fields: Any) -> None:
     log = [{"at": "now", "status": 500, "problem": "answered 500", "seconds": 0.1}]
-    given = {"kind": "operation.failed", "payload": {"data": {}}, "log": log}
-    Delivery.objects.create(subscription=subscription, key=str(fields), **{**given, **fields})
+    defaults = {"kind": "operation.failed", "payload": {"data": {}}, "log": log}
+    Delivery.objects.create(subscription=subscription, key=str(fields), **{**defaults, **fields})
 
 
-def test_notifications_that_nobody_sends_are_found(subscription: Subscription) -> None:
+def test_overdue_notifications_are_found(subscription: Subscription) -> None:
     delivery(subscription)
-    assert list(notifications.deliveries()) == [], "it is due, and will be sent in a moment"
+    assert list(notifications.deliveries()) == [], "it is due and will be sent in a moment"
     Delivery.objects.update(due_at=Now() - timedelta(minutes=5))
-    found = only(notifications.deliveries())
-    assert found.problem.startswith("Notifications are overdue (1, ")
-    assert "run_schedules" in found.remedy
+    finding = only(notifications.deliveries())
+    assert finding.problem.startswith("Notifications are overdue (1, ")
+    assert "run_schedules" in finding.remedy
     Subscription.objects.update(active=False)
-    assert list(notifications.deliveries()) == [], "what is paused is to wait"
+    assert list(notifications.deliveries()) == [], "paused notifications wait"
 
 
 def test_notifications_that_do_not_arrive_are_found_with_the_receivers_answer(
@@ -379,11 +381,11 @@ def test_notifications_that_do_not_arrive_are_found_with_the_receivers_answer(
     delivery(subscription, tries=10, state="failed", ended_at=Now() - timedelta(days=2))
     assert list(notifications.deliveries()) == []
     delivery(subscription, tries=3)
-    found = only(notifications.deliveries(), Severity.WARNING)
-    assert found.problem == "Notifications to on call are tried in vain (1). The last answer: answered 500."
-    assert f"/dashboard/notifications/{subscription.pk}" in found.remedy
+    finding = only(notifications.deliveries(), Severity.WARNING)
+    assert finding.problem == "Notifications to on call keep failing (1). Last response: answered 500."
+    assert f"/dashboard/notifications/{subscription.pk}" in finding.remedy
     Delivery.objects.filter(tries=3).update(state="failed", ended_at=Now())
-    assert "were given up since yesterday" in only(notifications.deliveries(), Severity.WARNING).problem
+    assert "failed for good since yesterday" in only(notifications.deliveries(), Severity.WARNING).problem
 
 
 def test_mail_that_is_wanted_without_a_mail_server_is_found(
@@ -397,13 +399,13 @@ def test_mail_that_is_wanted_without_a_mail_server_is_found(
 
 @database_needed
 def test_a_dispatcher_that_is_dead_is_found() -> None:
-    assert "No dispatcher is alive" in only(services.dispatcher()).problem
+    assert "No dispatcher is running" in only(services.dispatcher()).problem
 
 
 @database_needed
 def test_a_site_without_any_enrolment_token_is_found(settings: Any) -> None:
     settings.WORKER_TOKEN = ""
-    assert "no worker can register" in only(workers.can_enrol()).problem
+    assert "workers cannot register" in only(workers.can_enrol()).problem
     token, _ = enrolment.issue("pool", [], Actor("user:test"))
     assert list(workers.can_enrol()) == []
     enrolment.revoke(token, Actor("user:test"))
@@ -411,7 +413,7 @@ def test_a_site_without_any_enrolment_token_is_found(settings: Any) -> None:
 
 
 @database_needed
-def test_no_worker_at_all_is_said() -> None:
+def test_a_site_without_workers_is_found() -> None:
     assert "No worker is registered" in only(workers.reachable(), Severity.WARNING).problem
 
 
@@ -420,38 +422,38 @@ def test_a_worker_that_refuses_the_connection_is_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     WorkerFactory(worker_id="w-1", endpoint_url=f"http://127.0.0.1:{port}")
-    found = only(workers.reachable())
-    assert found.problem == f"w-1 at http://127.0.0.1:{port} cannot be used: connection refused."
-    assert "--public-url" in found.remedy
+    finding = only(workers.reachable())
+    assert finding.problem == f"Cannot use w-1 at http://127.0.0.1:{port}: connection refused."
+    assert "--public-url" in finding.remedy
 
 
 @database_needed
 @pytest.mark.parametrize(
-    ("instead", "says", "remedy"),
+    ("instead", "reason", "remedy"),
     [
         (hang, "no response within 0.3 s", "firewall"),
         (status(401), "401, the worker does not know this backend", "KTRDR_SECRET_KEY"),
-        (status(200, "<html>"), "the response is not a valid Health", "who has the port"),
+        (status(200, "<html>"), "the response is not a valid Health", "which process"),
     ],
 )
 def test_a_worker_that_answers_badly_is_found_with_the_reason(
-    neighbour: Neighbour, settings: Any, instead: Any, says: str, remedy: str
+    neighbour: Neighbour, settings: Any, instead: Any, reason: str, remedy: str
 ) -> None:
     if instead is hang:
         settings.HEALTH_TIMEOUT_S = 0.3
     neighbour("w-1").instead["health"].append(instead)
-    found = only(workers.reachable())
-    assert says in found.problem
-    assert remedy in found.remedy
+    finding = only(workers.reachable())
+    assert reason in finding.problem
+    assert remedy in finding.remedy
 
 
 @database_needed
 def test_a_worker_whose_tls_does_not_fit_is_found_with_what_is_wrong_with_it(neighbour: Neighbour) -> None:
     plain = neighbour("w-1")
     Worker.objects.update(endpoint_url=plain.url.replace("http:", "https:"))
-    found = only(workers.reachable())
-    assert "the worker does not speak TLS at its https address" in found.problem
-    assert "KTRDR_WORKER_CA" in found.remedy
+    finding = only(workers.reachable())
+    assert "the worker does not speak TLS at its https address" in finding.problem
+    assert "KTRDR_WORKER_CA" in finding.remedy
 
 
 @database_needed

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL starts with its first user and stops with its last, however that one went."""
+"""The embedded PostgreSQL starts with its first user and stops with its last, even a killed one."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ with psycopg.connect(host=str(host), user="ktrdr", dbname="ktrdr", autocommit=Tr
 
 
 class User:
-    """A process that uses the database until it is told to go, or killed."""
+    """A process that uses the database until it is stopped or killed."""
 
     def __init__(self, directory: Path) -> None:
         self.process = subprocess.Popen(
@@ -46,7 +46,7 @@ class User:
     def server_started(self) -> str:
         assert self.process.stdout
         line = self.process.stdout.readline().strip()
-        assert line, "the user ended without an answer"
+        assert line, "the user ended without a line"
         return line
 
     def leave(self) -> None:
@@ -73,11 +73,11 @@ def is_gone(directory: Path) -> bool:
 
 
 def processes_of(directory: Path) -> list[psutil.Process]:
-    found = []
+    processes = []
     for process in psutil.process_iter(["cmdline"]):
         if any(str(directory) in part for part in process.info["cmdline"] or []):
-            found.append(process)
-    return found
+            processes.append(process)
+    return processes
 
 
 def test_the_server_stops_with_its_last_user_and_not_before(directory: Path) -> None:
@@ -152,18 +152,18 @@ def test_a_database_of_another_version_is_refused_and_left_alone(directory: Path
     assert lease.release(directory, stretched(GONE_WITHIN_S))
     version = directory / cluster.CLUSTER / "PG_VERSION"
     version.write_text("15\n")
-    with pytest.raises(lease.EmbeddedServerError, match=r"holds a PostgreSQL 15 database .* runs 18"):
+    with pytest.raises(lease.EmbeddedServerError, match=r"contains a PostgreSQL 15 database .* runs 18"):
         lease.ensure_running(directory)
     assert version.read_text() == "15\n"
 
 
-def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(lease.EmbeddedServerError, match=r"cannot be used .* set KTRDR_DATA_DIR"):
         lease.ensure_running(tmp_path / "file" / "postgres")
 
 
-def test_what_an_account_may_not_enter_needs_a_capability_or_a_refusal(
+def test_a_directory_closed_to_the_account_needs_a_capability_or_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stranger = Account(uid=54321, gid=54321, name="stranger")

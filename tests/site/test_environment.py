@@ -1,4 +1,4 @@
-"""A wrong setting stops the start with one sentence that names it; nothing set runs at once."""
+"""An invalid setting stops the start with one sentence that names it; without settings the site starts."""
 
 import os
 import stat
@@ -47,7 +47,7 @@ def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
 
 
 def read_settings(variables: dict[str, str], data_dir: Path) -> str:
-    """The message with which the settings refuse the variables, read in a fresh interpreter."""
+    """Read the settings in a fresh interpreter; return the message of their refusal."""
     done = manage("check", KTRDR_DATA_DIR=str(data_dir), **variables)
     assert done.returncode == 1, done.stdout
     return done.stderr
@@ -86,7 +86,7 @@ def test_only_postgresql_is_a_database(url: str, monkeypatch: pytest.MonkeyPatch
         environment.database("KTRDR_DATABASE_URL", tmp_path)
 
 
-def test_a_data_directory_that_cannot_be_made_is_named(
+def test_a_data_directory_that_cannot_be_created_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -100,7 +100,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     assert environment.count("KTRDR_MAX_ATTEMPTS", 3) == 3
 
 
-def test_a_secret_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+def test_a_secret_is_created_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     first = environment.secret_file(path)
     assert environment.secret_file(path) == first

@@ -1,4 +1,4 @@
-"""Behind a proxy that ends TLS (`KTRDR_HTTPS=on`), answers and cookies are for https alone."""
+"""Behind a proxy that terminates TLS (`KTRDR_HTTPS=on`), pages and cookies are only for https."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ASK = """
+PROGRAM = """
 import json
 from django.test import Client
 plain = Client().get("/dashboard/login")
 through = Client().get("/dashboard/login", headers={"X-Forwarded-Proto": "https"})
 def program(address="127.0.0.1", **headers):
-    given = {"Authorization": "Bearer of-a-program", **headers}
-    return Client(REMOTE_ADDR=address).post("/no/such/route", headers=given).status_code
+    sent = {"Authorization": "Bearer of-a-program", **headers}
+    return Client(REMOTE_ADDR=address).post("/no/such/route", headers=sent).status_code
 print("ANSWER", json.dumps({
     "plain": [plain.status_code, plain.headers.get("Location")],
     "program": {
@@ -37,36 +37,38 @@ print("SESSION", settings.SESSION_COOKIE_SECURE, settings.SESSION_COOKIE_HTTPONL
 
 
 @pytest.fixture(scope="module")
-def asked() -> tuple[dict[str, Any], str]:
-    """What a fresh process with these settings answers; no page of it needs the database."""
+def responses() -> tuple[dict[str, Any], str]:
+    """The responses of a fresh process with these settings; none needs the database."""
     variables = {
         "KTRDR_HTTPS": "on",
         "KTRDR_ALLOWED_HOSTS": "testserver",
         "DJANGO_SETTINGS_MODULE": "tests.settings",
     }
-    found = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", f"import django; django.setup()\n{ASK}"],
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", f"import django; django.setup()\n{PROGRAM}"],
         cwd=ROOT,
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert found.returncode == 0, found.stderr
-    lines = dict(line.split(" ", 1) for line in found.stdout.splitlines())
+    assert done.returncode == 0, done.stderr
+    lines = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     return json.loads(lines["ANSWER"]), lines["SESSION"]
 
 
-def test_plain_http_is_sent_to_https_but_for_the_health_check(asked: tuple[dict[str, Any], str]) -> None:
-    answer, _ = asked
-    assert answer["plain"] == [301, "https://testserver/dashboard/login"]
-    assert answer["health"] == 200
-
-
-def test_programs_of_this_machine_may_stay_with_plain_http_and_nobody_else_may(
-    asked: tuple[dict[str, Any], str],
+def test_plain_http_is_redirected_to_https_except_the_health_check(
+    responses: tuple[dict[str, Any], str],
 ) -> None:
-    assert asked[0]["program"] == {
+    site, _ = responses
+    assert site["plain"] == [301, "https://testserver/dashboard/login"]
+    assert site["health"] == 200
+
+
+def test_only_programs_on_this_machine_may_use_plain_http(
+    responses: tuple[dict[str, Any], str],
+) -> None:
+    assert responses[0]["program"] == {
         "here": 404,
         "here, by IPv6": 404,
         "elsewhere": 301,
@@ -77,18 +79,18 @@ def test_programs_of_this_machine_may_stay_with_plain_http_and_nobody_else_may(
     }
 
 
-def test_browsers_are_told_to_come_by_https_for_a_year(asked: tuple[dict[str, Any], str]) -> None:
-    assert asked[0]["hsts"] == "max-age=31536000; includeSubDomains; preload"
+def test_browsers_must_use_https_for_a_year(responses: tuple[dict[str, Any], str]) -> None:
+    assert responses[0]["hsts"] == "max-age=31536000; includeSubDomains; preload"
 
 
-def test_cookies_go_over_https_alone(asked: tuple[dict[str, Any], str]) -> None:
-    answer, session = asked
-    assert "Secure" in answer["csrf"]
+def test_cookies_are_sent_only_over_https(responses: tuple[dict[str, Any], str]) -> None:
+    site, session = responses
+    assert "Secure" in site["csrf"]
     assert session == "True True"
 
 
-def test_the_policy_allows_no_inline_script(asked: tuple[dict[str, Any], str]) -> None:
-    policy = asked[0]["policy"]
+def test_the_policy_allows_no_inline_script(responses: tuple[dict[str, Any], str]) -> None:
+    policy = responses[0]["policy"]
     assert "default-src 'none'" in policy
     assert "unsafe-inline" not in policy
     assert "unsafe-eval" not in policy

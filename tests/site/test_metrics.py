@@ -1,4 +1,4 @@
-"""`/metrics` of the backend: every figure is true, comes from the rows, and stays cheap."""
+"""`/metrics` of the backend: every metric is correct, comes from the rows, and stays cheap."""
 
 import time
 from collections.abc import Iterator
@@ -34,33 +34,35 @@ from worker_agent.protocol import Outcome, Report
 pytestmark = pytest.mark.django_db
 ME = Actor("user:test")
 QUERIES = 13
-"""Of a scrape, the caller's token included, whatever there is."""
+"""Queries per scrape, the caller's token included, for any number of rows."""
 
 
 @pytest.fixture(autouse=True)
-def _nothing_summed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The sums belong to a process and its database; each test has rows of its own."""
+def _fresh_histograms(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Histograms add up in a process; each test has rows of its own."""
     fresh = (statistics.start_delays, statistics.dispatch_durations, statistics.attempt_durations)
-    histograms = tuple((*entry[:3], make()) for entry, make in zip(prometheus.HISTOGRAMS, fresh, strict=True))
+    histograms = tuple(
+        (*entry[:3], create()) for entry, create in zip(prometheus.HISTOGRAMS, fresh, strict=True)
+    )
     monkeypatch.setattr(prometheus, "HISTOGRAMS", histograms)
     return
 
 
-def scraped(api: APIClient) -> dict[str, Metric]:
-    answer = api.get("/metrics")
-    assert answer.status_code == 200
-    return {family.name: family for family in text_string_to_metric_families(answer.content.decode())}
+def scrape(api: APIClient) -> dict[str, Metric]:
+    response = api.get("/metrics")
+    assert response.status_code == 200
+    return {family.name: family for family in text_string_to_metric_families(response.content.decode())}
 
 
 def value(families: dict[str, Metric], sample: str, **labels: str) -> float:
-    found = [
-        one.value
+    values = [
+        candidate.value
         for family in families.values()
-        for one in family.samples
-        if one.name == sample and one.labels == labels
+        for candidate in family.samples
+        if candidate.name == sample and candidate.labels == labels
     ]
-    assert len(found) == 1, (sample, labels, found)
-    return found[0]
+    assert len(values) == 1, (sample, labels, values)
+    return values[0]
 
 
 def running(**fields: object) -> Operation:
@@ -72,8 +74,8 @@ def running(**fields: object) -> Operation:
     return operation
 
 
-def completed(seconds: float, ago: float = 0.0) -> None:
-    """Ended so many seconds ago, after so many seconds."""
+def complete(seconds: float, ago: float = 0.0) -> None:
+    """Add an operation that completed `ago` seconds ago and took `seconds`."""
     operation = running()
     report = Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={})
     reports.apply(operation.pk, operation.worker_id, report)
@@ -90,25 +92,27 @@ def test_workers_and_operations_are_counted_by_type_and_status(api: APIClient) -
     running()
     OperationFactory(operation_type="other")
     WorkerFactory(cordoned=True)
-    families = scraped(api)
+    families = scrape(api)
     assert value(families, "ktrdr_workers", worker_type="echo", status="BUSY", cordoned="false") == 1
     assert value(families, "ktrdr_workers", worker_type="echo", status="AVAILABLE", cordoned="true") == 1
     assert value(families, "ktrdr_operations", operation_type="echo", status="RUNNING") == 1
     assert value(families, "ktrdr_operations", operation_type="other", status="PENDING") == 1
 
 
-def test_the_queue_tells_who_lacks_a_worker_from_who_waits_for_something_else(api: APIClient) -> None:
+def test_the_queue_separates_operations_without_a_worker_from_those_that_wait_for_others(
+    api: APIClient,
+) -> None:
     hour = timezone.now() - timedelta(hours=1)
     first = OperationFactory(created_at=hour)
     OperationFactory(created_at=hour).after.set([first])
     OperationFactory(created_at=hour, not_before=timezone.now() + timedelta(hours=1))
-    families = scraped(api)
+    families = scrape(api)
     assert value(families, "ktrdr_queue_operations", operation_type="echo", state="ready") == 1
     assert value(families, "ktrdr_queue_operations", operation_type="echo", state="held") == 2
     assert 3600 <= value(families, "ktrdr_queue_oldest_seconds", operation_type="echo") < 3700
 
 
-def test_who_came_into_the_queue_late_has_not_waited_since_its_submission(api: APIClient) -> None:
+def test_an_operation_that_became_ready_late_has_not_waited_since_its_submission(api: APIClient) -> None:
     hour = timezone.now() - timedelta(hours=1)
     awaited = running(created_at=hour)
     follower = OperationFactory(created_at=hour)
@@ -117,19 +121,19 @@ def test_who_came_into_the_queue_late_has_not_waited_since_its_submission(api: A
         awaited.pk, awaited.worker_id,
         Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={}),
     )  # fmt: skip
-    assert value(scraped(api), "ktrdr_queue_oldest_seconds", operation_type="echo") < 60
+    assert value(scrape(api), "ktrdr_queue_oldest_seconds", operation_type="echo") < 60
     interventions.cancel(follower.pk, ME)
     lost = running(created_at=hour)
     attempts.mark_lost(lost.pk, 1, ME, "gone")
     Operation.objects.filter(pk=lost.pk).update(not_before=None, operation_type="lost")
-    assert value(scraped(api), "ktrdr_queue_oldest_seconds", operation_type="lost") < 60
+    assert value(scrape(api), "ktrdr_queue_oldest_seconds", operation_type="lost") < 60
 
 
 def test_durations_are_histograms_by_type_and_outcome(api: APIClient) -> None:
-    completed(0.5)
-    completed(20)
-    completed(100_000)
-    families = scraped(api)
+    complete(0.5)
+    complete(20)
+    complete(100_000)
+    families = scrape(api)
     labels = {"operation_type": "echo", "outcome": "completed"}
     assert families["ktrdr_attempt_duration_seconds"].type == "histogram"
     buckets = {
@@ -143,15 +147,15 @@ def test_durations_are_histograms_by_type_and_outcome(api: APIClient) -> None:
     )
 
 
-def test_the_way_from_submission_to_start_is_measured_whole_and_from_the_claim_on(api: APIClient) -> None:
-    completed(10)
-    families = scraped(api)
-    whole = value(families, "ktrdr_submit_to_start_seconds_sum", operation_type="echo")
+def test_the_time_from_submission_to_start_is_measured_in_total_and_from_the_claim(api: APIClient) -> None:
+    complete(10)
+    families = scrape(api)
+    total = value(families, "ktrdr_submit_to_start_seconds_sum", operation_type="echo")
     claimed = value(families, "ktrdr_dispatch_duration_seconds_sum", operation_type="echo")
-    assert (whole, claimed) == (pytest.approx(3, abs=0.1), pytest.approx(0.2, abs=0.1))
+    assert (total, claimed) == (pytest.approx(3, abs=0.1), pytest.approx(0.2, abs=0.1))
 
 
-def test_a_second_start_and_a_wait_for_others_are_no_delay_of_ours(api: APIClient) -> None:
+def test_a_second_start_and_a_wait_for_others_do_not_count_as_delay(api: APIClient) -> None:
     operation = running()
     attempts.mark_lost(operation.pk, 1, ME, "gone")
     Operation.objects.filter(pk=operation.pk).update(not_before=None)
@@ -160,24 +164,24 @@ def test_a_second_start_and_a_wait_for_others_are_no_delay_of_ours(api: APIClien
     attempts.accept(operation.pk, 2, ME)
     waits = running()
     waits.after.set([operation])
-    assert value(scraped(api), "ktrdr_submit_to_start_seconds_count", operation_type="echo") == 1
+    assert value(scrape(api), "ktrdr_submit_to_start_seconds_count", operation_type="echo") == 1
 
 
-def test_what_has_settled_is_read_once_and_counts_for_ever(
+def test_old_rows_are_read_once_and_keep_counting(
     api: APIClient, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     labels = {"operation_type": "echo", "outcome": "completed"}
-    completed(1, ago=1000)
-    completed(1, ago=5)
-    assert value(scraped(api), "ktrdr_attempt_duration_seconds_count", **labels) == 2
-    assert value(scraped(api), "ktrdr_attempt_duration_seconds_count", **labels) == 2, "no row counts twice"
+    complete(1, ago=1000)
+    complete(1, ago=5)
+    assert value(scrape(api), "ktrdr_attempt_duration_seconds_count", **labels) == 2
+    assert value(scrape(api), "ktrdr_attempt_duration_seconds_count", **labels) == 2, "no row counts twice"
     Attempt.objects.filter(ended_at__lt=Now() - timedelta(seconds=900)).update(
         ended_at=F("ended_at") - timedelta(days=1)
     )
-    completed(1)
-    assert value(scraped(api), "ktrdr_attempt_duration_seconds_count", **labels) == 3
+    complete(1)
+    assert value(scrape(api), "ktrdr_attempt_duration_seconds_count", **labels) == 3
     fresh = statistics.attempt_durations()
-    assert sum(fresh.read()["echo", "completed"].buckets) == 3, "as one that reads all of it"
+    assert sum(fresh.read()["echo", "completed"].buckets) == 3, "the same as reading all rows"
 
 
 def test_refused_reports_are_counted_by_their_reason(api: APIClient) -> None:
@@ -186,7 +190,7 @@ def test_refused_reports_are_counted_by_their_reason(api: APIClient) -> None:
     reports.apply(operation.pk, "somebody-else", report)
     reports.apply(operation.pk, operation.worker_id, report)
     reports.apply(operation.pk, operation.worker_id, report.model_copy(update={"result": {"other": 1}}))
-    families = scraped(api)
+    families = scrape(api)
     assert value(families, "ktrdr_refused_reports_total", reason="foreign") == 1
     assert value(families, "ktrdr_refused_reports_total", reason="ended") == 1
     assert Event.objects.filter(kind="refused_report").count() == 2
@@ -196,13 +200,13 @@ def test_refused_reports_are_counted_by_their_reason(api: APIClient) -> None:
     WorkerFactory()
     claims.claim_next([], ME)
     reports.apply(lost.pk, lost.worker_id, report)
-    assert value(scraped(api), "ktrdr_refused_reports_total", reason="superseded") == 1
+    assert value(scrape(api), "ktrdr_refused_reports_total", reason="superseded") == 1
 
 
-def test_the_schedules_the_dispatcher_and_the_disk_are_seen(api: APIClient) -> None:
-    families = scraped(api)
+def test_schedules_dispatcher_and_disk_have_metrics(api: APIClient) -> None:
+    families = scrape(api)
     assert value(families, "ktrdr_dispatchers") == 0
-    assert families["ktrdr_dispatcher_heartbeat_age_seconds"].samples == [], "unknown, not nought"
+    assert families["ktrdr_dispatcher_heartbeat_age_seconds"].samples == [], "unknown, not zero"
     assert families["ktrdr_task_cluster_age_seconds"].samples == []
     now = timezone.now()
     Sweep.objects.create(kind=Sweep.Kind.HEALTH, completed_at=Now() - timedelta(seconds=300))
@@ -215,7 +219,7 @@ def test_the_schedules_the_dispatcher_and_the_disk_are_seen(api: APIClient) -> N
         id="a" * 32, name="sweep", func="f", started=now, stopped=now - timedelta(seconds=4), success=True
     )
     StoredFileFactory(size=123)
-    families = scraped(api)
+    families = scrape(api)
     assert 7 <= value(families, "ktrdr_sweep_age_seconds", kind="health") < 7 + stretched(13)
     assert value(families, "ktrdr_sweep_duration_seconds", kind="health") == pytest.approx(2, abs=0.1)
     assert 4 <= value(families, "ktrdr_task_cluster_age_seconds") < 4 + stretched(16)
@@ -225,13 +229,13 @@ def test_the_schedules_the_dispatcher_and_the_disk_are_seen(api: APIClient) -> N
 
 
 def multiply(model: type[Model], times: int) -> None:
-    """Every row so many times more, with those that belong to it: copies of an operation have its id and a number."""
+    """Copy every row, with the rows that belong to it: copies of an operation have its id and a number."""
     columns = [
         field.column
         for field in model._meta.concrete_fields
         if not field.generated and not isinstance(field, AutoField)
     ]
-    values = [f"{one} || '-' || copy" if one == "operation_id" else one for one in columns]
+    values = [f"{name} || '-' || copy" if name == "operation_id" else name for name in columns]
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {', '.join(values)}"
@@ -257,7 +261,7 @@ def test_ten_thousand_operations_and_two_hundred_workers_cost_as_many_queries_an
     for model in (Operation, Attempt, Event):
         multiply(model, 249)
     assert Operation.objects.count() == Event.objects.count() == 10_000
-    with connection.cursor() as cursor:  # as autovacuum does of itself, when rows are committed
+    with connection.cursor() as cursor:  # as autovacuum does after a commit
         cursor.execute("ANALYZE operations_operation, operations_attempt, operations_event, registry_worker")
     with django_assert_num_queries(QUERIES):
         api.get("/metrics")
@@ -267,6 +271,6 @@ def test_ten_thousand_operations_and_two_hundred_workers_cost_as_many_queries_an
 
 
 def _seconds(api: APIClient) -> float:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     assert api.get("/metrics").status_code == 200
-    return time.perf_counter() - begun
+    return time.perf_counter() - started

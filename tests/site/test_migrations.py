@@ -1,4 +1,4 @@
-"""The schema changes first and the processes after it: so what ran before goes on, on the new schema, until it is restarted."""
+"""The schema is upgraded before the processes, so older code must work on the new schema until it is restarted."""
 
 import threading
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from django.db.models import NOT_PROVIDED
 
 from operations.models import Operation
 
-ROOMS = ("ktrdr_site", "operations", "registry")
+ROOMS = ("access", "ktrdr_site", "operations", "registry")
 Key = tuple[str, str]
 
 
 def changes() -> Iterator[tuple[str, migrations.operations.base.Operation]]:
-    """Each change of the schema after the first one of each room."""
+    """Yield each schema change after the initial migration of each room."""
     loader = MigrationLoader(None)
     for (room, name), migration in sorted(loader.disk_migrations.items()):
         if room in ROOMS and not migration.initial and name != "0001_initial":
@@ -29,7 +29,7 @@ def changes() -> Iterator[tuple[str, migrations.operations.base.Operation]]:
 def breaks_older_code(change: migrations.operations.base.Operation) -> bool:
     match change:
         case migrations.AddField(field=field):
-            # A generated column is filled by the database, whoever writes the row.
+            # The database fills a generated column, whichever code writes the row.
             is_written = not isinstance(field, models.ManyToManyField | models.GeneratedField)
             return is_written and not field.null and field.db_default is NOT_PROVIDED
         case (
@@ -43,13 +43,13 @@ def breaks_older_code(change: migrations.operations.base.Operation) -> bool:
     return False
 
 
-GIVEN_UP: frozenset[tuple[str, str]] = frozenset()
-"""(migration, description) of what no code of the release before uses any more: dropped a release after its last use."""
+RETIRED: frozenset[tuple[str, str]] = frozenset()
+"""(migration, description) of changes that the previous release no longer needs: dropped a release after the last use."""
 
 
-def test_no_migration_takes_from_older_code_what_it_uses() -> None:
-    found = {(name, change.describe()) for name, change in changes() if breaks_older_code(change)}
-    assert found - GIVEN_UP == set()
+def test_no_migration_breaks_older_code() -> None:
+    breaking = {(name, change.describe()) for name, change in changes() if breaks_older_code(change)}
+    assert breaking - RETIRED == set()
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,10 @@ def test_no_migration_takes_from_older_code_what_it_uses() -> None:
     ],
     ids=["may be null", "default in the database", "default in Python", "computed", "removed", "renamed"],
 )
-def test_the_rule_tells_them_apart(change: migrations.operations.base.Operation, breaks: bool) -> None:
-    """A default in Python is unknown to the code that ran before: its INSERT leaves the column out."""
+def test_the_rule_recognises_breaking_changes(
+    change: migrations.operations.base.Operation, breaks: bool
+) -> None:
+    """Older code does not know a default in Python: its INSERT omits the column."""
     assert breaks_older_code(change) is breaks
 
 
@@ -89,7 +91,7 @@ def one_step_back(executor: MigrationExecutor) -> list[Key]:
 
 
 class Reporting(threading.Thread):
-    """Older code at work: its models, its columns, on a connection of its own, until it is told to stop."""
+    """Older code at work: its models and columns, on a connection of its own, until it is stopped."""
 
     def __init__(self, apps: Any) -> None:
         super().__init__()
@@ -104,7 +106,7 @@ class Reporting(threading.Thread):
             while not self.over.is_set():
                 self.written.append(report(self.apps))
                 self.first.set()
-        except BaseException as error:  # shown by the test itself
+        except BaseException as error:  # the test reports it
             self.problem = error
         finally:
             self.first.set()
@@ -112,7 +114,7 @@ class Reporting(threading.Thread):
 
 
 def report(apps: Any) -> str:
-    """What happens to an operation from its submission to its end, as the code of those models writes it."""
+    """Write the rows of an operation from submission to completion with the given models."""
     operation_id = uuid4().hex
     operation = apps.get_model("operations", "Operation").objects.create(
         operation_id=operation_id, operation_type="echo", status="RUNNING", attempt=1
@@ -140,7 +142,7 @@ def report(apps: Any) -> str:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_newest_migrations_go_on_under_code_of_the_ones_before_that_goes_on_reporting() -> None:
+def test_the_newest_migrations_can_be_applied_while_older_code_keeps_reporting() -> None:
     executor = MigrationExecutor(connection)
     newest = [leaf for room in ROOMS for leaf in executor.loader.graph.leaf_nodes(room)]
     before = one_step_back(executor)

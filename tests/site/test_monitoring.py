@@ -16,18 +16,18 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
-def test_health_is_open_and_says_ok(client: Client, prefix: str) -> None:
+def test_health_is_open_and_reports_ok(client: Client, prefix: str) -> None:
     answer = client.get(f"{prefix}/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-def test_not_ready_says_what_is_missing(client: Client) -> None:
+def test_not_ready_reports_the_missing_part(client: Client) -> None:
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "no health sweep has completed yet" in answer.json()["not_ready"]["schedules"]
 
 
-def test_an_old_sweep_is_not_ready_and_its_age_is_told(client: Client) -> None:
+def test_an_old_sweep_is_not_ready_and_its_age_is_reported(client: Client) -> None:
     Sweep.objects.create(kind=Sweep.Kind.HEALTH, completed_at=Now() - timedelta(seconds=90))
     assert "completed 90 s ago" in client.get("/readyz").json()["not_ready"]["schedules"]
     Sweep.objects.create(kind=Sweep.Kind.HEALTH, completed_at=Now())
@@ -48,20 +48,20 @@ def test_metrics_are_prometheus_text_from_the_rows(api: APIClient) -> None:
 
 
 class Inline(HTMLParser):
-    """Collects what a strict Content-Security-Policy would not run or show."""
+    """Collects everything that a strict Content-Security-Policy would block."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.blocked: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        data = str(given.get("type", "")).endswith("json")
-        if tag == "style" or (tag == "script" and "src" not in given and not data):
-            self.found.append(self.get_starttag_text() or tag)
-        self.found += [f"{tag} {name}" for name in given if name == "style" or name.startswith("on")]
-        loaded = [str(given.get("src", "")), str(given.get("href", "")) if tag == "link" else ""]
-        self.found += [address for address in loaded if address.startswith(("http", "//"))]
+        attributes = dict(attrs)
+        data = str(attributes.get("type", "")).endswith("json")
+        if tag == "style" or (tag == "script" and "src" not in attributes and not data):
+            self.blocked.append(self.get_starttag_text() or tag)
+        self.blocked += [f"{tag} {name}" for name in attributes if name == "style" or name.startswith("on")]
+        loaded = [str(attributes.get("src", "")), str(attributes.get("href", "")) if tag == "link" else ""]
+        self.blocked += [address for address in loaded if address.startswith(("http", "//"))]
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/auth/user/", "/admin/auth/user/add/", "/schema/browse"])
@@ -74,4 +74,4 @@ def test_stock_pages_work_under_the_policy(client: Client, path: str) -> None:
     assert "default-src 'none'" in policy
     parser = Inline()
     parser.feed(answer.content.decode())
-    assert parser.found == []
+    assert parser.blocked == []

@@ -1,4 +1,4 @@
-"""Dashboard, alerts and documents name only what there is."""
+"""Grafana dashboard, alerts and documents name only metrics that exist."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from ktrdr_site.observability.prometheus import figures
+from ktrdr_site.observability.prometheus import metric_registry
 from worker_agent.agent import Agent
 from worker_agent.base import WorkerAPIBase
 from worker_agent.monitoring.usage import Usage
@@ -32,7 +32,7 @@ class QuietWorker(WorkerAPIBase):
 
 @pytest.fixture
 def site() -> list[Metric]:
-    return list(figures().collect())
+    return list(metric_registry().collect())
 
 
 @pytest.fixture
@@ -65,18 +65,18 @@ def queries() -> list[tuple[str, str]]:
     return [*dashboard_queries(), *((rule["alert"], rule["expr"]) for rule in alerts())]
 
 
-def test_every_metric_that_dashboard_and_alerts_ask_for_is_printed(samples: set[str]) -> None:
-    asked = {(where, name) for where, query in queries() for name in re.findall(r"\bktrdr_\w+", query)}
-    assert len(asked) > 40
-    assert {(where, name) for where, name in asked if name not in samples} == set()
+def test_every_metric_in_dashboard_and_alerts_exists(samples: set[str]) -> None:
+    queried = {(where, name) for where, query in queries() for name in re.findall(r"\bktrdr_\w+", query)}
+    assert len(queried) > 40
+    assert {(where, name) for where, name in queried if name not in samples} == set()
 
 
-def test_every_figure_is_on_the_dashboard_or_behind_an_alert_unless_it_only_names_or_repeats(
+def test_every_metric_is_on_the_dashboard_or_in_an_alert_unless_it_only_names_or_repeats(
     samples: set[str],
 ) -> None:
-    asked = {name for _, query in queries() for name in re.findall(r"\bktrdr_\w+", query)}
+    queried = {name for _, query in queries() for name in re.findall(r"\bktrdr_\w+", query)}
     families = {re.sub("_(bucket|count|sum)$", "", name) for name in samples}
-    left = families - {re.sub("_(bucket|count|sum)$", "", name) for name in asked}
+    left = families - {re.sub("_(bucket|count|sum)$", "", name) for name in queried}
     assert left == {
         "ktrdr_agent_info", "ktrdr_agent_busy", "ktrdr_agent_draining", "ktrdr_agent_registered",
         "ktrdr_agent_job_processes", "ktrdr_agent_machine_memory_used_gb", "ktrdr_agent_machine_load_average",
@@ -84,15 +84,15 @@ def test_every_figure_is_on_the_dashboard_or_behind_an_alert_unless_it_only_name
     }  # fmt: skip
 
 
-def test_every_label_that_is_asked_for_exists(site: list[Metric], agent: list[Family]) -> None:
-    known = {label for metric in site for label in metric._labelnames}
-    known |= {label for family in agent for labels, _ in family.samples for label in labels}
+def test_every_label_in_a_query_exists(site: list[Metric], agent: list[Family]) -> None:
+    labels = {label for metric in site for label in metric._labelnames}
+    labels |= {label for family in agent for pairs, _ in family.samples for label in pairs}
     for where, query in queries():
         named = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", query)
         grouped = [
-            one.strip() for group in re.findall(r"\bby \(([^)]*)\)", query) for one in group.split(",")
+            label.strip() for group in re.findall(r"\bby \(([^)]*)\)", query) for label in group.split(",")
         ]
-        assert {*named, *grouped} <= known | FROM_PROMETHEUS, (where, query)
+        assert {*named, *grouped} <= labels | FROM_PROMETHEUS, (where, query)
 
 
 def test_each_panel_has_a_place_and_a_number_of_its_own() -> None:
@@ -108,7 +108,7 @@ def test_each_panel_has_a_place_and_a_number_of_its_own() -> None:
         taken |= cells
 
 
-def test_each_alert_says_what_is_wrong_and_leads_to_a_page_that_says_what_to_do() -> None:
+def test_each_alert_has_a_summary_and_a_runbook() -> None:
     headings = re.findall(r"^#+ (.+)$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
     anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
     rules = alerts()
@@ -129,7 +129,7 @@ def test_promtool_accepts_the_rules() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_sample_configuration_asks_where_the_site_answers() -> None:
+def test_the_sample_configuration_scrapes_existing_addresses() -> None:
     site, workers = yaml.safe_load((DEPLOYED / "prometheus.yml").read_text())["scrape_configs"]
     assert {site["job_name"], workers["job_name"]} == {"ktrdr", "ktrdr-workers"}
     from django.urls import resolve
@@ -158,7 +158,7 @@ def table(site: list[Metric], agent: list[Family]) -> list[str]:
     ]
 
 
-def test_the_page_about_metrics_is_what_the_code_prints(site: list[Metric], agent: list[Family]) -> None:
+def test_the_page_about_metrics_matches_the_code(site: list[Metric], agent: list[Family]) -> None:
     written = (ROOT / "docs" / "observability.md").read_text().splitlines()
     assert [line for line in written if line.startswith("| `ktrdr_")] == table(site, agent)
 

@@ -1,4 +1,4 @@
-"""What `up` does before it serves."""
+"""Preparation of the site before it serves."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ktrdr_site.stack import preparation
 @pytest.mark.django_db(transaction=True)
 def test_a_database_that_is_too_old_is_refused_with_both_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     connection.close()
-    # Django looks once per process.
+    # Django checks once per process.
     monkeypatch.setattr("django.db.backends.base.base.RAN_DB_VERSION_CHECK", set())
     monkeypatch.setattr(connection.features, "minimum_database_version", (99,))
     with pytest.raises(
@@ -24,7 +24,7 @@ def test_a_database_that_is_too_old_is_refused_with_both_versions(monkeypatch: p
 
 
 @pytest.mark.django_db
-def test_the_first_user_can_log_in_with_what_the_files_say(tmp_path: Path) -> None:
+def test_the_first_user_can_log_in_with_the_password_and_the_token_in_the_files(tmp_path: Path) -> None:
     preparation.create_admin(tmp_path)
     password = (tmp_path / "admin-password").read_text().strip()
     user = authenticate(username="admin", password=password)
@@ -44,7 +44,7 @@ def test_a_second_start_changes_neither_password_nor_token(tmp_path: Path) -> No
 
 
 @pytest.mark.django_db
-def test_a_lost_token_file_is_made_anew_and_the_password_left_alone(tmp_path: Path) -> None:
+def test_a_lost_token_file_is_replaced_and_the_password_kept(tmp_path: Path) -> None:
     preparation.create_admin(tmp_path)
     (tmp_path / "api-token").unlink()
     preparation.create_admin(tmp_path)

@@ -1,4 +1,4 @@
-"""What is answered where no address fits and where we failed: a page to people, a problem to programs."""
+"""Unknown addresses and server errors: a page for people, a problem for programs."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,11 +10,11 @@ from registry.api.workers import Workers
 REQUEST_ID = "req-of-the-test"
 
 
-def broken(*_: object, **__: object) -> None:
+def fail(*_: object, **__: object) -> None:
     raise RuntimeError("a secret of the inside")
 
 
-def test_an_address_that_is_none_is_a_problem_to_programs_and_a_page_to_people(client: Client) -> None:
+def test_an_unknown_address_is_a_problem_for_programs_and_a_page_for_people(client: Client) -> None:
     program, person = client.get("/tokens/none"), client.get("/dashboard/none")
     assert (program.status_code, person.status_code) == (404, 404)
     assert program.headers["Content-Type"] == "application/problem+json"
@@ -23,7 +23,7 @@ def test_an_address_that_is_none_is_a_problem_to_programs_and_a_page_to_people(c
     assert "Sign out" not in person.content.decode(), "nobody is signed in"
 
 
-def test_who_is_signed_in_keeps_the_way_to_the_other_pages(client: Client, person: User) -> None:
+def test_a_signed_in_user_keeps_the_navigation(client: Client, person: User) -> None:
     client.force_login(person)
     shown = client.get("/dashboard/operations/none").content.decode()
     assert "This page does not exist." in shown
@@ -32,16 +32,16 @@ def test_who_is_signed_in_keeps_the_way_to_the_other_pages(client: Client, perso
 
 @pytest.fixture
 def failing(person: User, monkeypatch: pytest.MonkeyPatch) -> Client:
-    """Of a person who is signed in, where the overview and the list of workers break."""
+    """The client of a signed-in user of a site whose overview and list of workers raise an error."""
     cache.clear()
-    monkeypatch.setattr("dashboard.views.overview._live", broken)
-    monkeypatch.setattr(Workers, "get", broken)
+    monkeypatch.setattr("dashboard.views.overview._live", fail)
+    monkeypatch.setattr(Workers, "get", fail)
     client = Client(raise_request_exception=False, headers={"X-Request-ID": REQUEST_ID})
     client.force_login(person)
     return client
 
 
-def test_a_page_that_fails_says_where_the_reason_is_and_nothing_of_it(failing: Client) -> None:
+def test_a_failed_page_names_the_request_and_hides_the_reason(failing: Client) -> None:
     answer = failing.get("/dashboard/")
     assert answer.status_code == 500
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -50,7 +50,7 @@ def test_a_page_that_fails_says_where_the_reason_is_and_nothing_of_it(failing: C
     assert "secret of the inside" not in shown
 
 
-def test_a_call_that_fails_is_answered_with_a_problem_and_nothing_of_the_reason(failing: Client) -> None:
+def test_a_failed_call_gets_a_problem_that_hides_the_reason(failing: Client) -> None:
     answer = failing.get("/workers", headers={"X-Request-ID": REQUEST_ID})
     assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
     assert answer.json()["title"] == "Internal Server Error"

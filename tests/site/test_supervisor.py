@@ -63,7 +63,7 @@ def service(name: str, program: str) -> Service:
     return Service(name, lambda: [sys.executable, "-u", "-c", program], dict(os.environ), ROOT)
 
 
-async def test_every_line_is_passed_on_under_the_name_of_its_service() -> None:
+async def test_every_line_is_reported_under_the_name_of_its_service() -> None:
     recorder = Recorder()
     watch = Supervisor(recorder)
     long = "x" * 200_000
@@ -76,7 +76,7 @@ async def test_every_line_is_passed_on_under_the_name_of_its_service() -> None:
     assert any(line.startswith("no newline") for _, line in recorder.lines)
 
 
-async def test_what_dies_starts_again_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_service_that_ends_is_restarted_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.02)
     recorder = Recorder()
     watch = Supervisor(recorder)
@@ -102,7 +102,7 @@ time.sleep(600)
 """
 
 
-async def test_who_ignores_the_signal_is_killed_with_all_its_descendants() -> None:
+async def test_a_service_that_ignores_the_signal_is_killed_with_all_its_descendants() -> None:
     recorder = Recorder()
     watch = Supervisor(recorder)
     watch.start([service("stubborn", STUBBORN)])
@@ -111,7 +111,7 @@ async def test_who_ignores_the_signal_is_killed_with_all_its_descendants() -> No
     await watch.stop_all(0.5)
     assert not await limit.has_passed_async()
     assert recorder.killed == ["stubborn", "stubborn"]
-    # The signal is sent when stop_all returns; the kernel ends a grandchild of ours in its own time.
+    # stop_all returns after sending the signal; the kernel ends a grandchild some time later.
     await until_async(lambda: not is_alive(child), "the grandchild ends", 5)
 
 
@@ -131,8 +131,8 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
-def test_a_killed_supervisor_takes_its_services_along() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child when its parent dies")
+def test_a_killed_supervisor_ends_its_services() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as parent:
@@ -142,12 +142,12 @@ def test_a_killed_supervisor_takes_its_services_along() -> None:
         until_gone([child], "the service ends with its supervisor", 10)
 
 
-def test_an_exit_status_is_put_describe_status() -> None:
+def test_an_exit_status_is_described() -> None:
     assert describe_status(3) == "exit status 3"
     assert describe_status(-signal.SIGSEGV) == "killed by SIGSEGV"
 
 
-def test_the_guard_kills_who_outlives_a_killed_supervisor_and_only_those() -> None:
+def test_the_guard_kills_only_processes_that_outlive_a_killed_supervisor() -> None:
     with (
         subprocess.Popen(
             [sys.executable, "-u", "-c", STUBBORN], stdout=subprocess.PIPE, text=True

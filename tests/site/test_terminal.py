@@ -9,7 +9,7 @@ import pytest
 
 from ktrdr_site.stack import live_terminal, terminal
 from ktrdr_site.stack.terminal import Terminal, terminal_for
-from tests.site.test_commands import written_to
+from tests.site.test_commands import read_terminal
 
 
 def test_a_pipe_gets_aligned_lines_without_control_codes() -> None:
@@ -64,7 +64,7 @@ def on_a_terminal(act: Callable[[Terminal], None]) -> str:
 
     async def run(stream: object) -> None:
         shown = terminal_for(stream)  # type: ignore[arg-type]
-        async with shown.animated():
+        async with shown.animate():
             act(shown)
             await asyncio.sleep(3 * live_terminal.REFRESH_S)
 
@@ -72,7 +72,7 @@ def on_a_terminal(act: Callable[[Terminal], None]) -> str:
     try:
         with os.fdopen(side, "w") as stream:
             asyncio.run(run(stream))
-        return "".join(written_to(main))
+        return "".join(read_terminal(main))
     finally:
         os.close(main)
 

@@ -17,7 +17,7 @@ def text(page: str) -> str:
 
 
 def commands(page: str) -> list[str]:
-    """`manage.py ...` as it stands in code, inline or in a block."""
+    """Each `manage.py ...` in code, inline or in a block."""
     inline = re.findall(r"`(manage\.py [^`]+)`", text(page))
     blocks = re.findall(r"^(manage\.py .+)$", text(page), re.MULTILINE)
     return [*inline, *blocks]
@@ -25,17 +25,17 @@ def commands(page: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_is_one_that_manage_py_knows_with_these_flags(page: str) -> None:
-    found = commands(page)
-    assert found
-    for line in found:
+    lines = commands(page)
+    assert lines
+    for line in lines:
         _, name, *arguments = shlex.split(line)
         assert name in get_commands(), line
         parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
-        known = {flag for action in parser._actions for flag in action.option_strings}
-        assert {one.partition("=")[0] for one in arguments if one.startswith("--")} <= known, line
-        positional = [one for one in parser._actions if not one.option_strings]
+        flags = {flag for action in parser._actions for flag in action.option_strings}
+        assert {word.partition("=")[0] for word in arguments if word.startswith("--")} <= flags, line
+        positional = [action for action in parser._actions if not action.option_strings]
         assert isinstance(parser, argparse.ArgumentParser)
-        assert positional or not [one for one in arguments[:1] if not one.startswith("--")], line
+        assert positional or not [word for word in arguments[:1] if not word.startswith("--")], line
 
 
 def test_every_setting_is_read_somewhere() -> None:
@@ -56,15 +56,15 @@ def test_every_flag_of_an_agent_exists() -> None:
         assert f'"{flag}"' in options
 
 
-def test_what_logs_are_said_to_say_stands_in_the_code() -> None:
+def test_every_quoted_log_line_is_in_the_code() -> None:
     code = "".join(
         path.read_text()
-        for room in ("ktrdr_site", "worker_agent", "registry")
+        for room in ("ktrdr_site", "worker_agent", "operations", "access", "registry")
         for path in (ROOT / room).rglob("*.py")
     )
-    for said in (
+    for line in (
         "the backend does not accept the enrolment token", "cannot register yet", "the backend refuses this worker",
         "the database does not answer; trying again",
     ):  # fmt: skip
-        assert said in text("troubleshooting.md")
-        assert said in code
+        assert line in text("troubleshooting.md")
+        assert line in code

@@ -38,17 +38,17 @@ def test_an_operation_is_followed_by_its_id_and_by_its_requests_id_through_every
         ),
         "the report is delivered", 60, lambda: system_over_tls.output,
     )  # fmt: skip
-    said = lines(system_over_tls)
-    by_operation = [(who, line) for who, line in said if line.get("operation_id") == operation_id]
-    by_request = [(who, line) for who, line in said if line.get("request_id") == "req-42"]
-    steps = [(who, line["event"]) for who, line in by_request if line["event"].startswith("operation ")]
+    logged = lines(system_over_tls)
+    by_operation = [(name, line) for name, line in logged if line.get("operation_id") == operation_id]
+    by_request = [(name, line) for name, line in logged if line.get("request_id") == "req-42"]
+    steps = [(name, line["event"]) for name, line in by_request if line["event"].startswith("operation ")]
     assert steps == [
         ("web", "operation PENDING"), ("dispatcher", "operation DISPATCHING"), ("dispatcher", "operation RUNNING"),
         ("web", "operation COMPLETED"),
     ]  # fmt: skip
     assert [pair for pair in by_operation if pair in by_request] == by_request
-    assert {who for who, _ in by_request} == {"web", "dispatcher", "backtesting-1"}
+    assert {name for name, _ in by_request} == {"web", "dispatcher", "backtesting-1"}
     assert {line["trace_id"] for _, line in by_request} == {TRACE_ID}
-    assert any(line["logger"] == "job" for _, line in by_request), "what the job itself said"
+    assert any(line["logger"] == "job" for _, line in by_request), "a line of the job itself"
     worked_on = [line for _, line in by_operation if line["event"] != "operation PENDING"]
     assert {(line["attempt"], line["worker_id"]) for line in worked_on} == {(1, "backtesting-1")}

@@ -1,4 +1,4 @@
-"""`manage.py up`: one clear sentence when it cannot start, and nobody left behind when it ends."""
+"""`manage.py up`: one clear sentence when it cannot start, and no process left when it ends."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ SECRETS = ("admin-password", "api-token", "worker-token", "secret-key")
 
 
 def refusal(data_dir: Path, *arguments: str, **variables: str) -> str:
-    """What `up` says when it does not start; it leaves nothing running."""
+    """Return the message of an `up` that does not start and leaves nothing running."""
     done = subprocess.run(
         [sys.executable, "manage.py", "up", "--data-dir", str(data_dir), "--no-demo", *arguments],
         cwd=ROOT,
@@ -36,13 +36,13 @@ def refusal(data_dir: Path, *arguments: str, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of one installation, started several times; the first test of this file starts it first."""
+    """The directory of one installation, started several times; the first test of this file starts it first."""
     return tmp_path_factory.mktemp("up") / "var"
 
 
 @pytest.fixture(scope="module")
 def later(data_dir: Path) -> Iterator[Up]:
-    """A later start of it, without workers; the one before was killed."""
+    """A later start of that installation, without workers; the one before was killed."""
     with up(data_dir, "--no-demo", "--workers", "") as system:
         system.wait_until_ready()
         yield system
@@ -56,7 +56,7 @@ def end_in_order(system: Up, number: signal.Signals) -> None:
     until(lambda: system.get("/workers")["results"], "a worker has registered", 30, lambda: system.output)
     system.end(number)
     assert system.process.returncode == 0, system.output
-    assert "was killed" not in "\n".join(system.lines), "everything ended in order by itself"
+    assert "was killed" not in "\n".join(system.lines), "everything ended in order"
 
 
 def test_the_first_start_writes_the_secrets_and_sigterm_ends_everything_in_order(data_dir: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_later_start_is_quick_keeps_the_secrets_and_ends_in_order(
         end_in_order(system, number)
 
 
-def test_sigkill_leaves_no_process_and_the_next_start_goes_on(data_dir: Path) -> None:
+def test_sigkill_leaves_no_process_and_the_next_start_works(data_dir: Path) -> None:
     with up(data_dir, "--no-demo") as system:
         system.wait_until_ready()
         until(lambda: system.get("/workers")["results"], "a worker has registered", 30, lambda: system.output)
@@ -86,14 +86,14 @@ def test_sigkill_leaves_no_process_and_the_next_start_goes_on(data_dir: Path) ->
         system.end(signal.SIGKILL)
 
 
-def test_a_data_directory_in_use_is_one_sentence_and_the_first_runs_on(later: Up) -> None:
+def test_a_data_directory_in_use_is_one_sentence_and_the_first_keeps_running(later: Up) -> None:
     message = refusal(later.data_dir, "--port", "0")
     assert "data directory in use" in message
     assert message.count("\n") == 0
     assert answers(later)
 
 
-def test_what_dies_is_started_again(later: Up) -> None:
+def test_a_process_that_dies_is_restarted(later: Up) -> None:
     for name in ("gunicorn", "run_dispatcher", "run_schedules"):
         victim = main_process(later, name)
         victim.kill()
@@ -107,7 +107,7 @@ def test_what_dies_is_started_again(later: Up) -> None:
 
 
 def main_process(system: Up, word: str) -> psutil.Process:
-    def found() -> psutil.Process | None:
+    def find() -> psutil.Process | None:
         for process in psutil.Process(system.process.pid).children():
             try:
                 if word in " ".join(process.cmdline()):
@@ -116,7 +116,7 @@ def main_process(system: Up, word: str) -> psutil.Process:
                 continue
         return None
 
-    process = until(found, f"{word} runs", 20, lambda: system.output)
+    process = until(find, f"{word} runs", 20, lambda: system.output)
     assert process
     return process
 
@@ -125,7 +125,7 @@ def answers(system: Up) -> bool:
     try:
         with system.http() as http:
             return http.get("/health").json() == {"status": "ok"}
-    except httpx.TransportError:  # its socket is open before the new server takes what comes in
+    except httpx.TransportError:  # its socket is open before the new server accepts connections
         return False
 
 
@@ -159,8 +159,8 @@ def test_an_unreachable_database_is_one_sentence_without_the_password(tmp_path: 
     assert message.count("\n") == 0
 
 
-def test_workers_that_cannot_be_understood_are_refused(tmp_path: Path) -> None:
-    assert "--workers training=two cannot be read" in refusal(tmp_path, "--workers", "training=two")
+def test_an_invalid_number_of_workers_is_refused(tmp_path: Path) -> None:
+    assert "--workers training=two is invalid" in refusal(tmp_path, "--workers", "training=two")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

@@ -1,5 +1,3 @@
-"""Everything that counts, in one file."""
-
 import json as encoding
 from argparse import ArgumentParser
 from pathlib import Path
@@ -12,18 +10,16 @@ from ktrdr_site.backup.saving import backup
 
 
 class Command(BaseCommand):
-    help = (
-        "Writes database, artifacts and secrets into one archive of mode 0600. Everything may go on running."
-    )
+    help = "Save database, artifacts and secrets into one archive of mode 0600. The system may keep running."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE.tar", help="must not exist yet")
         parser.add_argument(
             "--without-secrets",
             action="store_true",
-            help="leave out secret-key and worker-token: agents enrol and people sign in again, webhooks get new secrets",
+            help="omit secret-key and worker-token; agents then enrol and users sign in again, and webhooks need new secrets",
         )
-        parser.add_argument("--json", action="store_true", help="print what was saved as JSON")
+        parser.add_argument("--json", action="store_true", help="print a summary as JSON")
 
     def handle(self, *args: Any, file: Path, without_secrets: bool, json: bool, **options: Any) -> None:
         try:
@@ -32,13 +28,13 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{file} cannot be written: {error.strerror}") from error
-        said = manifest.summary()
+        summary = manifest.summary()
         if json:
-            self.stdout.write(encoding.dumps(said))
+            self.stdout.write(encoding.dumps(summary))
         else:
             self.stdout.write(
-                f"{file}: {said['operations']} operations ({said['rows']} rows), {said['artifacts']} artifacts, "
+                f"{file}: {summary['operations']} operations ({summary['rows']} rows), {summary['artifacts']} artifacts, "
                 f"secrets: {', '.join(manifest.secrets) or 'none'}"
             )
         for sha256 in manifest.missing_artifacts:
-            self.stderr.write(f"not saved: the artifact {sha256} is not whole on disk")
+            self.stderr.write(f"not saved: artifact {sha256} is missing or damaged on disk")

@@ -17,16 +17,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user")
-        parser.add_argument("--name", default="", help="what the token is for")
+        parser.add_argument("--name", default="", help="purpose of the token")
         parser.add_argument("--json", action="store_true", help="print user, name and token as JSON")
 
     def handle(self, *args: Any, user: str, name: str, json: bool, **options: Any) -> None:
-        found = get_user_model().objects.filter(username=user).first()
-        if found is None:
-            raise CommandError(f"there is no user {user}")
-        by = Actor("command:create_api_token")
+        owner = get_user_model().objects.filter(username=user).first()
+        if owner is None:
+            raise CommandError(f"user {user} does not exist")
+        actor = Actor("command:create_api_token")
         with transaction.atomic():
-            token = ApiToken.issue(found, name)
-            audit.record(AuditEntry.Act.API_TOKEN_CREATED, f"{name or 'token'} of {found}"[:200], by)
-        said = {"user": found.get_username(), "name": name, "token": token}
-        self.stdout.write(encoding.dumps(said) if json else token)
+            token = ApiToken.issue(owner, name)
+            audit.record(AuditEntry.Act.API_TOKEN_CREATED, f"{name or 'token'} of {owner}"[:200], actor)
+        created = {"user": owner.get_username(), "name": name, "token": token}
+        self.stdout.write(encoding.dumps(created) if json else token)

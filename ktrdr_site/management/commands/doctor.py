@@ -11,40 +11,40 @@ from ktrdr_site.doctor.finding import Finding, Severity
 
 
 class Command(BaseCommand):
-    help = "Say in sentences what is wrong with this installation, and what to do. Exit status 1 where something does not work."
+    help = "Check this installation and print each problem with its remedy. Exit status 1 if something does not work."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--url",
             default=os.environ.get("KTRDR_API_URL", "http://127.0.0.1:8000"),
-            help="where the site is to answer (KTRDR_API_URL, else %(default)s)",
+            help="address of the site (KTRDR_API_URL, else %(default)s)",
         )
-        parser.add_argument("--json", action="store_true", dest="as_json")
+        parser.add_argument("--json", action="store_true", dest="as_json", help="print the findings as JSON")
 
     def handle(self, *args: Any, url: str, as_json: bool, **options: Any) -> None:
         findings = examine(url)
         healthy = all(finding.severity is not Severity.PROBLEM for finding in findings)
         if as_json:
-            said = {"healthy": healthy, "findings": [asdict(finding) for finding in findings]}
-            self.stdout.write(json.dumps(said, indent=2))
+            report = {"healthy": healthy, "findings": [asdict(finding) for finding in findings]}
+            self.stdout.write(json.dumps(report, indent=2))
         else:
-            self._say(findings, len(checks(url)))
+            self._print(findings, len(checks(url)))
         if not healthy:
             raise SystemExit(1)
 
-    def _say(self, findings: list[Finding], number: int) -> None:
+    def _print(self, findings: list[Finding], checks_run: int) -> None:
         for finding in findings:
             self.stdout.write(f"{finding.severity} ({finding.check}): {finding.problem}")
             self.stdout.write(f"    {finding.remedy}\n")
         if not findings:
-            self.stdout.write(f"Nothing is wrong: {number} checks.")
+            self.stdout.write(f"No problems found ({checks_run} checks).")
             return
-        counts = [sum(finding.severity is one for finding in findings) for one in Severity]
+        counts = [sum(finding.severity is severity for finding in findings) for severity in Severity]
         self.stdout.write(
             ", ".join(
-                f"{count} {one}{'s' if count != 1 else ''}"
-                for count, one in zip(counts, Severity, strict=True)
+                f"{count} {severity}{'s' if count != 1 else ''}"
+                for count, severity in zip(counts, Severity, strict=True)
             )
             + "."
         )

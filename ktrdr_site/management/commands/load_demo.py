@@ -35,6 +35,6 @@ class Command(BaseCommand):
 
 async def _run(url: str, token: str) -> None:
     terminal = terminal_for(sys.stdout)
-    async with terminal.animated(), open_demo(url, token, terminal) as demo:
+    async with terminal.animate(), open_demo(url, token, terminal) as demo:
         terminal.show(SUMMARY)
         show_result(terminal, url, await demo.run(await demo.start_imports()))

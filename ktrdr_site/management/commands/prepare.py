@@ -9,8 +9,8 @@ from ktrdr_site.stack.preparation import NotReadyError
 
 class Command(BaseCommand):
     help = (
-        "Everything that must be so before the site serves: the schema, static files, the user `admin` with "
-        "DATA_DIR/admin-password and DATA_DIR/api-token. Repeated, it changes nothing."
+        "Prepare a deployment: create the schema, static files and the user `admin` with DATA_DIR/admin-password and "
+        "DATA_DIR/api-token. Running it again changes nothing."
     )
     requires_system_checks = []
 
@@ -20,4 +20,4 @@ class Command(BaseCommand):
         except NotReadyError as error:
             raise CommandError(f"KTRDR cannot start: {error}") from error
         preparation.prepare(settings.DATA_DIR)
-        self.stdout.write(f"ready; secrets of the first start are in {settings.DATA_DIR}")
+        self.stdout.write(f"Ready; the secrets of the first start are in {settings.DATA_DIR}")

@@ -1,5 +1,3 @@
-"""An archive of `backup` into an empty installation."""
-
 import json as encoding
 from argparse import ArgumentParser
 from pathlib import Path
@@ -12,17 +10,15 @@ from ktrdr_site.backup.restoring import check, restore
 
 
 class Command(BaseCommand):
-    help = (
-        "Restores an archive of `backup` into an empty database and data directory; anything else is refused."
-    )
+    help = "Restore an archive of `backup` into an empty database and data directory; refuse any other."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE.tar")
         parser.add_argument(
-            "--check", action="store_true", help="only read the archive and say what is in it"
+            "--check", action="store_true", help="only verify the archive and print a summary"
         )
-        parser.add_argument("--json", action="store_true", help="print what is in it as JSON")
+        parser.add_argument("--json", action="store_true", help="print a summary as JSON")
 
     def handle(self, *args: Any, file: Path, json: bool, **options: Any) -> None:
         try:
@@ -34,18 +30,20 @@ class Command(BaseCommand):
         if json:
             self.stdout.write(encoding.dumps(manifest.summary()))
         else:
-            self._say(manifest, "is whole" if options["check"] else "is restored")
+            self._print(manifest, "is complete" if options["check"] else "was restored")
 
-    def _say(self, manifest: Manifest, what: str) -> None:
-        said = manifest.summary()
+    def _print(self, manifest: Manifest, state: str) -> None:
+        summary = manifest.summary()
         self.stdout.write(
-            f"The backup of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC {what}: "
-            f"{said['operations']} operations ({said['rows']} rows), {said['artifacts']} artifacts"
+            f"The backup of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC {state}: "
+            f"{summary['operations']} operations ({summary['rows']} rows), {summary['artifacts']} artifacts"
         )
         if "secret-key" not in manifest.secrets:
             self.stdout.write(
-                "It holds no secret key. Set KTRDR_SECRET_KEY to the one of then; with another key agents enrol again "
-                "by themselves, people sign in again, and each webhook needs a new secret."
+                "It does not contain the secret key. Set KTRDR_SECRET_KEY to the old one; with another key agents enrol "
+                "again automatically, users must sign in again, and each webhook needs a new secret."
             )
         if manifest.missing_artifacts:
-            self.stdout.write(f"{len(manifest.missing_artifacts)} artifacts were missing when it was made.")
+            self.stdout.write(
+                f"{len(manifest.missing_artifacts)} artifacts were missing when the backup was made."
+            )

@@ -1,4 +1,4 @@
-"""Runs the schedules (health sweep, cleanup), for ever. Any number may run; one leads."""
+"""Runs the schedules (health sweep, cleanup) until stopped. Several may run; one leads."""
 
 import signal
 import threading
@@ -15,11 +15,11 @@ log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Runs the schedules: the health sweep, the cleanup and the task cluster that carries them out."
+    help = "Run the schedules: the health sweep, the cleanup and the task cluster that executes them."
     requires_system_checks = []  # they load every view
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--once", action="store_true", help="one tick of the scheduler, and no more")
+        parser.add_argument("--once", action="store_true", help="run only one tick of the scheduler")
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         stop = threading.Event()
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             leader.cluster.stop()
 
     def _tick(self, leader: Leader) -> None:
-        """The database may be away for an hour; whatever counts stands in it."""
+        """Tick once. The database may be down for an hour: all state is in it."""
         try:
             leader.tick()
         except DatabaseError as error:

@@ -21,17 +21,21 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address of the web server (%(default)s)")
         parser.add_argument("--port", type=int, default=8000, help="port of the web server (%(default)s)")
-        # Read by manage.py as well: the settings need it before this command exists.
-        parser.add_argument("--data-dir", help="where everything is kept (KTRDR_DATA_DIR, else var)")
-        parser.add_argument("--workers", default=DEFAULT_WORKERS, help="how many of which type (%(default)s)")
+        # manage.py also reads it: the settings need it before this command is loaded.
+        parser.add_argument("--data-dir", help="directory of all data (KTRDR_DATA_DIR, else var)")
         parser.add_argument(
-            "--no-demo", action="store_true", help="no sample data and no demo at the first start"
+            "--workers", default=DEFAULT_WORKERS, help="number of workers by type (%(default)s)"
         )
         parser.add_argument(
-            "--exit-after-demo", action="store_true", help="run the demo, then stop; 1 if it failed"
+            "--no-demo", action="store_true", help="no sample data and no demo on the first start"
         )
         parser.add_argument(
-            "--verbose", action="store_true", help="the full logs of all processes on the terminal as well"
+            "--exit-after-demo",
+            action="store_true",
+            help="run the demo, then stop; exit status 1 if it failed",
+        )
+        parser.add_argument(
+            "--verbose", action="store_true", help="also show the full logs of all processes on the terminal"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -45,7 +49,7 @@ class Command(BaseCommand):
             verbose=options["verbose"],
         )
         if plan.exit_after_demo and not plan.demo:
-            raise CommandError("--exit-after-demo and --no-demo exclude each other")
+            raise CommandError("--exit-after-demo and --no-demo cannot be combined")
         try:
             status = asyncio.run(run(plan))
         except NotReadyError as error:
@@ -56,11 +60,11 @@ class Command(BaseCommand):
 
 
 def _worker_counts(text: str) -> dict[str, int]:
-    """`training=1,backtesting=2`; an empty text is no worker at all."""
+    """Parse `training=1,backtesting=2`; an empty text means no workers."""
     counts: dict[str, int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, number = part.partition("=")
         if name not in {"training", "backtesting"} or not number.isdigit():
-            raise CommandError(f"--workers {text} cannot be read; it must be like {DEFAULT_WORKERS}")
+            raise CommandError(f"--workers {text} is invalid; use the form {DEFAULT_WORKERS}")
         counts[name] = int(number)
     return counts

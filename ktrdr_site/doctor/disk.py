@@ -45,5 +45,5 @@ def artifacts() -> Iterator[Finding]:
         yield problem(
             "artifacts",
             f"{len(missing)} of the newest {len(newest)} stored files are missing on disk, for example {missing[0][:12]}.",
-            f"Check that {settings.DATA_DIR} is the data directory of this database; else restore it from a backup.",
+            f"Check that {settings.DATA_DIR} is the data directory of this database. Restore missing files from a backup.",
         )

@@ -106,7 +106,7 @@ class _ToJournal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         for line in self.format(record).splitlines():
-            if record.name == __name__:  # the journal has already shown it
+            if record.name.startswith(f"{__package__}."):  # the terminal has already shown it
                 self._journal.write(OWN_NAME, line)
             else:
                 self._journal.on_line(OWN_NAME, line)

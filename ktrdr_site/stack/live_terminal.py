@@ -50,6 +50,12 @@ class LiveTerminal(Terminal):
         if not self._tasks:  # shows the cursor again
             self._guard(self._bars.stop)
 
+    def abandon_all(self) -> None:
+        super().abandon_all()
+        for name in tuple(self._tasks):
+            self._bars.remove_task(self._tasks.pop(name))
+        self._guard(self._bars.stop)
+
     @asynccontextmanager
     async def animate(self) -> AsyncIterator[None]:
         moving = asyncio.create_task(self._refresh())
@@ -57,9 +63,7 @@ class LiveTerminal(Terminal):
             yield
         finally:
             moving.cancel()
-            for name in tuple(self._tasks):
-                self._bars.remove_task(self._tasks.pop(name))
-            self._guard(self._bars.stop)
+            self.abandon_all()
 
     async def _refresh(self) -> None:
         while True:

@@ -48,6 +48,10 @@ class Terminal:
         seconds = time.monotonic() - self._begun.pop(name)
         self._write(_row(name, state, seconds, details))
 
+    def abandon_all(self) -> None:
+        """Forget the steps under way."""
+        self._begun.clear()
+
     def warn(self, name: str, text: str, tail: list[str] | None = None) -> None:
         """Show one short line with the time of day, and below it the last lines of a process that failed."""
         self._write(f"{time.strftime('%H:%M:%S')}  {name}: {text}"[: self.width], "yellow")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
 from django.conf import settings
 from django.db import connection
 
@@ -38,6 +39,7 @@ SERVERS_GRACE_S = 4
 DATABASE_GRACE_S = 3
 
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 
 async def run(plan: Plan) -> int:
@@ -49,6 +51,7 @@ async def run(plan: Plan) -> int:
     terminal = terminal_for(sys.stdout, on_closed=stop.set)
     with _data_directory_lock(plan.data_dir), _listening_socket(plan) as listener:
         plan = replace(plan, port=listener.getsockname()[1])
+        _create_log_directory(plan.log_dir)
         journal = Journal(plan.log_dir, terminal, plan.verbose)
         guard = Guard(settings.BASE_DIR)
         system = System(plan, terminal, journal, Supervisor(journal, guard.watch), stop)
@@ -98,6 +101,7 @@ class System:
 
     async def stop_everything(self) -> None:
         """Stop the workers first: their last reports need the web server, which needs the database."""
+        self.terminal.abandon_all()
         shown = not self.supervisor.is_empty
         if shown:
             self.terminal.show()
@@ -181,6 +185,10 @@ class System:
         except DemoError as error:
             self.terminal.warn("demo", f"failed: {error}", self.journal.tail(error.process))
             return False
+        except Exception:  # a defect of the demo must not end the site
+            log.exception("demo failed")
+            self.terminal.warn("demo", f"failed; the traceback is in {self.plan.log_dir / 'up.log'}")
+            return False
         return True
 
     def _show_directions(self, after_demo: bool) -> None:
@@ -208,9 +216,15 @@ def _describe_database(plan: Plan) -> str:
         return f"PostgreSQL at {database['HOST']}"
     link = plan.log_dir / "database.log"
     if not link.is_symlink():
-        plan.log_dir.mkdir(mode=0o700, exist_ok=True)
         link.symlink_to(Path("..", "postgres", cluster.SERVER_LOG))
     return "embedded PostgreSQL"
+
+
+def _create_log_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise NotReadyError(f"the log directory {directory} cannot be created ({error.strerror})") from error
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""A backtest of a trained model from files to reports, the audits of every run included, after one warm run.
+"""Backtest a trained model from files to reports, including the audits of every run, after one warm-up run.
 
 62,500 hourly bars, one core. Targets: 100,000 bars a second with an MLP, 10,000 with an LSTM of 2 layers of 64 cells
-that sees 20 bars.
+with windows of 20 bars.
 """
 
 import json
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workers.backtesting.parameters import BacktestParameters
+from workers.backtesting.backtest_parameters import BacktestParameters
+from workers.backtesting.backtest_pipeline import run_backtest
 from workers.backtesting.prediction import MODEL_DESCRIPTION, MODEL_WEIGHTS
-from workers.backtesting.run import run_backtest
-from workers.learning.parameters import TrainingParameters
-from workers.learning.run import run_training
+from workers.learning.training_parameters import TrainingParameters
+from workers.learning.training_pipeline import run_training
 from workers.market_data.bars import write_bars
 
 BARS = 62_500
@@ -60,7 +60,7 @@ MODELS = {
 
 @dataclass
 class Job:
-    """Keeps what it is given in memory."""
+    """Keeps its artifacts in memory."""
 
     inputs: Mapping[str, Path]
     artifacts: dict[str, bytes] = field(default_factory=dict)
@@ -101,7 +101,7 @@ def main() -> None:
                 files[part] = folder / Path(part).name
                 files[part].write_bytes(training.artifacts[Path(part).name])
             run_backtest(BacktestParameters(symbol="AAA"), Job(files))
-            seconds = min(once(files) for _ in range(ROUNDS))
+            seconds = min(backtest_seconds(files) for _ in range(ROUNDS))
             value = round(BARS / seconds)
             print(
                 json.dumps(
@@ -111,10 +111,10 @@ def main() -> None:
             )
 
 
-def once(files: Mapping[str, Path]) -> float:
-    begun = time.process_time()
+def backtest_seconds(files: Mapping[str, Path]) -> float:
+    started = time.process_time()
     run_backtest(BacktestParameters(symbol="AAA"), Job(files))
-    return time.process_time() - begun
+    return time.process_time() - started
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Fifteen indicators on 1,000,000 bars, and the whole feature function, in CPU seconds of one core.
+"""Measure fifteen indicators on 1,000,000 bars, and the whole feature function, in CPU seconds of one core.
 
-The peer is pandas-ta-classic with its defaults (no TA-Lib), interleaved with ours, best of the rounds. It lives in
-an environment of its own, whose interpreter KTRDR_BENCH_PEERS names; without it only our figures are printed.
+The peer is pandas-ta-classic with its defaults (no TA-Lib), interleaved with ours, best of the rounds. It runs in
+its own environment, whose interpreter is set by KTRDR_BENCH_PEERS; without it only our results are printed.
 """
 
 import json
@@ -91,7 +91,7 @@ training: {{labels: {{source: forward_return}}}}
 def peer_seconds(bars: pd.DataFrame) -> float | None:
     python = os.environ.get("KTRDR_BENCH_PEERS")
     if not python:
-        print("pandas-ta-classic is not compared: KTRDR_BENCH_PEERS names no interpreter that has it")
+        print("pandas-ta-classic is not compared: KTRDR_BENCH_PEERS is not set")
         return None
     path = "/tmp/ktrdr-bench-bars.parquet"
     bars.to_parquet(path)

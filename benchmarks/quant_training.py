@@ -1,10 +1,10 @@
-"""Training against a plain torch loop over a DataLoader, rules against an MLP, and two trainings at once.
+"""Compare training with a plain torch loop over a DataLoader, rules with an MLP, and two trainings at once with one.
 
 The same network, rows, optimiser, loss and batch size on both sides, one thread, a validation pass after every
 epoch; CPU seconds, best of interleaved rounds in one process. Two at once are two processes with one thread each,
-started together: rows a wall second of both, against one alone, best of interleaved rounds.
-Targets: at least 3.5 times the plain loop at batches of 256 and 10 times at 4,096; rules at half the MLP's rate or
-better; two processes on two cores at least 1.8 times one.
+started together: rows per wall second of both and of a single one, best of interleaved rounds.
+Targets: at least 3.5 times the plain loop with batches of 256 and 10 times with 4,096; rules at least half the MLP's
+rate; two processes on two cores at least 1.8 times one.
 """
 
 import json
@@ -36,8 +36,8 @@ MLP = MLPModel(type="mlp", architecture=MLPArchitecture(hidden_layers=(64, 32)))
 RULES = TSKModel(type="tsk", architecture=TSKArchitecture(rules=16))
 
 
-class Material:
-    """Standard normal inputs; classes that a few of them decide, with noise."""
+class SyntheticData:
+    """Standard normal inputs; a few of them, with noise, determine the class."""
 
     def __init__(self) -> None:
         random = np.random.default_rng(3)
@@ -46,24 +46,24 @@ class Material:
         self.y = np.digitize(score, (-0.6, 0.6)).astype(np.int64)
 
     def parts(self) -> dict[str, Rows]:
-        whole = np.arange(len(self.x))
+        rows = np.arange(len(self.x))
         return {
             name: Rows(row, self.y[row], np.ones(len(row), np.float32))
-            for name, row in (("train", whole[:ROWS]), ("validation", whole[ROWS:]))
+            for name, row in (("train", rows[:ROWS]), ("validation", rows[ROWS:]))
         }
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(self.x), torch.from_numpy(self.y)
 
 
-def ours(material: Material, spec: ModelSpec, batch: int, epochs: int = EPOCHS) -> None:
+def train_ours(data: SyntheticData, spec: ModelSpec, batch: int, epochs: int = EPOCHS) -> None:
     config = Training(labels=ForwardReturnLabels(source="forward_return"), batch_size=batch, epochs=epochs)
-    train(spec, config, material.x, material.parts(), seed=1, device=torch.device("cpu"))
+    train(spec, config, data.x, data.parts(), seed=1, device=torch.device("cpu"))
 
 
-def plain(material: Material, spec: ModelSpec, batch: int) -> None:
-    """As a tutorial writes it."""
-    x, y = material.tensors()
+def train_plain_loop(data: SyntheticData, spec: ModelSpec, batch: int) -> None:
+    """Train with a loop as in a tutorial."""
+    x, y = data.tensors()
     loader = DataLoader(TensorDataset(x[:ROWS], y[:ROWS]), batch_size=batch, shuffle=True)
     held_out = DataLoader(TensorDataset(x[ROWS:], y[ROWS:]), batch_size=batch)
     torch.manual_seed(1)
@@ -84,36 +84,36 @@ def plain(material: Material, spec: ModelSpec, batch: int) -> None:
 
 
 def figure(benchmark: str, value: float, unit: str, peer_name: str, ratio: float) -> None:
-    said = {"benchmark": benchmark, "value": round(value, 1), "unit": unit, "peer": peer_name}
-    print(json.dumps({**said, "ratio": round(ratio, 2)}), flush=True)
+    result = {"benchmark": benchmark, "value": round(value, 1), "unit": unit, "peer": peer_name}
+    print(json.dumps({**result, "ratio": round(ratio, 2)}), flush=True)
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    begun = time.process_time()
+    started = time.process_time()
     work()
-    return time.process_time() - begun
+    return time.process_time() - started
 
 
 def race(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
-    """Best CPU seconds of each, in interleaved rounds after one for warming up."""
+    """Return the best CPU seconds of each, in interleaved rounds after one for warm-up."""
     first(), second()
     pairs = [(cpu_seconds(first), cpu_seconds(second)) for _ in range(ROUNDS)]
     return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
 
 
 def one_of_a_pair() -> None:
-    """In a process of its own: trains once for each line of input, and says when it is ready and when it is done."""
+    """Train once for each line of input, in a process of its own; print a line when ready and after each training."""
     torch.set_num_threads(1)
-    material = Material()
-    ours(material, MLP, 256, 1)
+    data = SyntheticData()
+    train_ours(data, MLP, 256, 1)
     print(flush=True)
     for _ in sys.stdin:
-        ours(material, MLP, 256, PAIR_EPOCHS)
+        train_ours(data, MLP, 256, PAIR_EPOCHS)
         print(flush=True)
 
 
 def wall_seconds(processes: list["subprocess.Popen[str]"]) -> float:
-    begun = time.monotonic()
+    started = time.monotonic()
     for process in processes:
         assert process.stdin
         process.stdin.write("go\n")
@@ -121,11 +121,11 @@ def wall_seconds(processes: list["subprocess.Popen[str]"]) -> float:
     for process in processes:
         assert process.stdout
         process.stdout.readline()
-    return time.monotonic() - begun
+    return time.monotonic() - started
 
 
 def pair() -> tuple[float, float]:
-    """Best wall seconds of one training alone and of two at once."""
+    """Return the best wall seconds of a single training and of two at once."""
     command = [sys.executable, "-m", "benchmarks.quant_training", "one-of-a-pair"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with ExitStack() as stack:
@@ -140,17 +140,17 @@ def pair() -> tuple[float, float]:
             process.stdout.readline()
             processes.append(process)
         rounds = [(wall_seconds(processes[:1]), wall_seconds(processes)) for _ in range(ROUNDS)]
-    return min(alone for alone, _ in rounds), min(both for _, both in rounds)
+    return min(single for single, _ in rounds), min(both for _, both in rounds)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    material = Material()
+    data = SyntheticData()
     for batch in (256, 4096):
-        mine, other = race(partial(ours, material, MLP, batch), partial(plain, material, MLP, batch))
+        mine, other = race(partial(train_ours, data, MLP, batch), partial(train_plain_loop, data, MLP, batch))
         rate = ROWS * EPOCHS / mine
         figure(f"training an MLP, batches of {batch}", rate, "rows/CPU s", "torch DataLoader", other / mine)
-    rules, network = race(partial(ours, material, RULES, 256), partial(ours, material, MLP, 256))
+    rules, network = race(partial(train_ours, data, RULES, 256), partial(train_ours, data, MLP, 256))
     figure(
         "training 16 rules, batches of 256",
         ROWS * EPOCHS / rules,
@@ -158,9 +158,9 @@ def main() -> None:
         "the MLP",
         network / rules,
     )
-    alone, both = pair()
+    single, both = pair()
     rate = 2 * ROWS * PAIR_EPOCHS / both
-    figure("two trainings at once", rate, "rows/s", "one alone", 2 * alone / both)
+    figure("two trainings at once", rate, "rows/s", "a single one", 2 * single / both)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from typing import Any
 
 from worker_agent.base import Job, OperationSpec, WorkerAPIBase
-from workers.backtesting.parameters import BacktestParameters
+from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.market_data.parameters import ImportParameters
 
 
 def backtest(worker: "BacktestWorker", parameters: BacktestParameters, job: Job) -> dict[str, Any]:
-    from workers.backtesting.run import run_backtest
+    from workers.backtesting.backtest_pipeline import run_backtest
 
     return run_backtest(parameters, job)
 
@@ -29,4 +29,8 @@ class BacktestWorker(WorkerAPIBase):
     )
     default_port = 5003
     # The last module needs torch; the fork server skips it if torch is not installed.
-    preload = ("workers.backtesting.run", "workers.market_data.importing", "workers.learning.model_files")
+    preload = (
+        "workers.backtesting.backtest_pipeline",
+        "workers.market_data.importing",
+        "workers.learning.model_files",
+    )

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from worker_agent.base import Job, WorkerAPIBase
-from workers.learning.parameters import TrainingParameters
+from workers.learning.training_parameters import TrainingParameters
 
 HAS_GPU = shutil.which("nvidia-smi") is not None or sys.platform == "darwin"
 
@@ -18,9 +18,9 @@ class TrainingWorker(WorkerAPIBase):
     start_path = "/training/start"
     Parameters = TrainingParameters
     default_port = 5002 if HAS_GPU else 5004
-    preload = ("torch", "torch._dynamo", "workers.learning.run")
+    preload = ("torch", "torch._dynamo", "workers.learning.training_pipeline")
 
     def run(self, parameters: TrainingParameters, job: Job) -> dict[str, Any]:
-        from workers.learning.run import run_training
+        from workers.learning.training_pipeline import run_training
 
         return run_training(parameters, job)

@@ -10,8 +10,8 @@ from rest_framework.test import APIClient
 from operations import artifacts
 from operations.models import Artifact, MarketData, Operation
 from tests.factories import OperationFactory
-from workers.backtesting.parameters import BacktestParameters
-from workers.backtesting.rules import Rules
+from workers.backtesting.backtest_parameters import BacktestParameters
+from workers.backtesting.engine_rules import Rules
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.operations.urls")]
 STRATEGY = next(iter(sorted(Path("examples/strategies").glob("*.yaml")))).read_text()

@@ -1,4 +1,4 @@
-"""docs/correctness.md promises tests by name: each of them exists."""
+"""docs/correctness.md refers to tests by name; all of them exist."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_every_test_that_the_page_names_exists() -> None:
+def test_every_test_named_on_the_page_exists() -> None:
     named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "correctness.md").read_text()))
     defined = {
         name

@@ -1,4 +1,4 @@
-"""From predictions to the direction wanted at each bar, by the strategy's `decisions`."""
+"""Turn predictions into the target direction at each bar, by the strategy's `decisions`."""
 
 import numpy as np
 from numba import njit
@@ -13,78 +13,82 @@ UNCLEAR = 2
 
 
 class BadPredictions(InvalidInput):
-    """The model's output is not what the strategy's decisions need."""
+    """The model's output does not match the strategy's decisions."""
 
 
 def signals(
     decisions: ClassificationDecisions | RegressionDecisions, predictions: Floats
 ) -> NDArray[np.int8]:
-    """int8[n]: -1, 0, 1 or UNCLEAR for each prediction by itself.
+    """Return int8[n]: -1, 0, 1 or UNCLEAR for each prediction, regardless of the others.
 
     `predictions`: float64[n, 3] probabilities of short, flat, long, or float64[n] forecast returns; NaN where the
-    model has no whole window. Raises BadPredictions.
+    model lacks a complete window. Raises BadPredictions.
     """
     if np.isinf(predictions).any():
-        raise BadPredictions("The model predicts infinite values.")
+        raise BadPredictions("The model's predictions contain infinite values.")
     if isinstance(decisions, ClassificationDecisions):
-        return _by_class(decisions, predictions)
-    return _by_forecast(decisions, predictions)
+        return _class_signals(decisions, predictions)
+    return _forecast_signals(decisions, predictions)
 
 
-def _by_class(decisions: ClassificationDecisions, predictions: Floats) -> NDArray[np.int8]:
-    if predictions.ndim != 2 or predictions.shape[1] != decisions.num_classes:
+def _class_signals(decisions: ClassificationDecisions, probabilities: Floats) -> NDArray[np.int8]:
+    if probabilities.ndim != 2 or probabilities.shape[1] != decisions.num_classes:
         raise BadPredictions(
-            f"The strategy classifies into 3 classes; the model predicts {predictions.shape}."
+            f"The strategy expects {decisions.num_classes} class probabilities per bar, "
+            f"but the model's predictions have shape {probabilities.shape}."
         )
-    known: NDArray[np.bool_] = np.logical_not(np.isnan(predictions).any(axis=1))
-    filled = np.where(known[:, None], predictions, 0.0)
-    best = filled.argmax(axis=1)
-    clear = (best == 1) | (filled.max(axis=1) >= decisions.confidence_threshold)
-    return np.where(known & clear, best - 1, UNCLEAR).astype(np.int8)
+    known: NDArray[np.bool_] = np.logical_not(np.isnan(probabilities).any(axis=1))
+    filled = np.where(known[:, None], probabilities, 0.0)
+    best_class = filled.argmax(axis=1)
+    clear = (best_class == 1) | (filled.max(axis=1) >= decisions.confidence_threshold)
+    return np.where(known & clear, best_class - 1, UNCLEAR).astype(np.int8)
 
 
-def _by_forecast(decisions: RegressionDecisions, predictions: Floats) -> NDArray[np.int8]:
-    if predictions.ndim != 1:
+def _forecast_signals(decisions: RegressionDecisions, forecasts: Floats) -> NDArray[np.int8]:
+    if forecasts.ndim != 1:
         raise BadPredictions(
-            f"The strategy needs one forecast per bar; the model predicts {predictions.shape}."
+            "The strategy expects one forecast per bar, "
+            f"but the model's predictions have shape {forecasts.shape}."
         )
     edge = decisions.cost_model.round_trip_cost * decisions.cost_model.min_edge_multiplier
-    # A NaN compares false on both sides, and is unclear like a forecast that its costs would eat.
-    return np.where(predictions > edge, 1, np.where(predictions < -edge, -1, UNCLEAR)).astype(np.int8)
+    # A NaN fails both comparisons, so it is unclear, like a forecast smaller than its costs.
+    return np.where(forecasts > edge, 1, np.where(forecasts < -edge, -1, UNCLEAR)).astype(np.int8)
 
 
-def targets(
+def target_directions(
     decisions: ClassificationDecisions | RegressionDecisions,
     predictions: Floats,
     *,
     allow_short: bool | None = None,
 ) -> NDArray[np.int8]:
-    """int8[n] in {-1, 0, 1}: the direction wanted at the close of each bar, from the past and present alone.
+    """Return int8[n] in {-1, 0, 1}: the target direction at the close of each bar, from this and earlier bars only.
 
-    `allow_short` overrides the strategy's own permission where given.
+    `allow_short`, if not None, can take away the strategy's own permission, but not extend it.
     """
-    short = decisions.allow_short if allow_short is None else allow_short and decisions.allow_short
-    return _hold(
+    may_short = decisions.allow_short if allow_short is None else allow_short and decisions.allow_short
+    return _follow_signals(
         signals(decisions, predictions),
         decisions.position_awareness,
         decisions.filters.min_signal_separation,
-        short,
+        may_short,
     )
 
 
 @njit(cache=True)
-def _hold(found: np.ndarray, keep: bool, separation: int, short: bool) -> np.ndarray:
-    wanted = np.zeros(found.size, np.int8)
-    held = 0
-    changed = -separation - 1
-    for t in range(found.size):
-        wish = int(found[t])
-        if wish == UNCLEAR:
-            wish = held if keep else 0
-        if wish < 0 and not short:
-            wish = 0
-        if wish != held and t - changed > separation:
-            held = wish
-            changed = t
-        wanted[t] = held
-    return wanted
+def _follow_signals(
+    signals: np.ndarray, keep_if_unclear: bool, separation: int, allow_short: bool
+) -> np.ndarray:
+    target = np.zeros(signals.size, np.int8)
+    direction = 0
+    changed_at = -separation - 1
+    for t in range(signals.size):
+        signal = int(signals[t])
+        if signal == UNCLEAR:
+            signal = direction if keep_if_unclear else 0
+        if signal < 0 and not allow_short:
+            signal = 0
+        if signal != direction and t - changed_at > separation:
+            direction = signal
+            changed_at = t
+        target[t] = direction
+    return target

@@ -1,4 +1,4 @@
-"""Simulates a strategy's wanted directions on bars, under written rules (`kernel` has them in words).
+"""Simulate a strategy's target directions on bars, under explicit rules (`kernel` describes them).
 
 result = simulate(bars, target, Rules(initial_capital=10_000, commission=0.001, slippage=0.0, spread=0.0))
 """
@@ -13,15 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from worker_agent.protocol import InvalidInput
 from workers.backtesting import kernel
-from workers.backtesting.rules import FILLS, BadRules, Rules
+from workers.backtesting.engine_rules import FILLS, BadRules, Rules
 
 __all__ = ["BadBars", "BadRules", "Result", "Rules", "simulate"]
 
 Floats = NDArray[np.float64]
+PRICES = ("open", "high", "low", "close")
 
 
 class BadBars(InvalidInput):
-    """The bars, or the wanted directions beside them, cannot be simulated."""
+    """The bars, or the target directions for them, cannot be simulated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Result:
     position: Floats
     """float64[n], signed quantity held at each close."""
     trades: pd.DataFrame
-    """One row per trade in the order of their ends; a position open at the end is the last row, exit_index -1."""
+    """One row per trade in the order of their exits; a position still open at the end is the last row, with `exit_index` -1."""
     index: pd.DatetimeIndex
     rules: Rules
     fees: float
@@ -39,9 +40,9 @@ class Result:
     turnover: float
     """Notional traded."""
     refused: int
-    """Orders smaller than allowed, or without money."""
+    """Number of orders that were too small or lacked cash."""
     cut: int
-    """Orders cut down to the leverage allowed."""
+    """Number of orders reduced to the maximum leverage."""
     ruined: bool
 
     @property
@@ -59,7 +60,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class PreparedBars:
-    """Bars as the kernel wants them: contiguous float64[n], checked once, used for many runs."""
+    """Bars as the kernel reads them: contiguous float64[n], validated once and used for many runs."""
 
     open: Floats
     high: Floats
@@ -73,40 +74,37 @@ class PreparedBars:
 def prepare_bars(
     bars: pd.DataFrame, rules: Rules, spread: Floats | None = None, before: pd.DataFrame | None = None
 ) -> PreparedBars:
-    """`spread`: float64[n], the whole distance between bid and ask as a fraction of the price, instead of the rules'.
-    `before`: the bars that precede the first, by which the range that stops are measured in is known from the start.
+    """Validate bars and convert them. Raises BadBars.
 
-    Raises BadBars.
+    `spread`: float64[n], the full distance between bid and ask as a fraction of the price; overrides the rules' own.
+    `before`: earlier bars, which make the ATR of the stops known from the first bar on.
     """
-    missing = [name for name in ("open", "high", "low", "close") if name not in bars.columns]
+    missing = [name for name in PRICES if name not in bars.columns]
     if missing:
-        raise BadBars(f"The bars have no column {', '.join(missing)}.")
+        raise BadBars(f"The bars lack the column {', '.join(missing)}.")
     if len(bars) == 0:
-        raise BadBars("There are no bars to simulate.")
+        raise BadBars("Nothing to simulate: the bars are empty.")
     index = bars.index
     if not isinstance(index, pd.DatetimeIndex) or not index.is_monotonic_increasing or not index.is_unique:
-        raise BadBars("The bars' index has to be times in strictly increasing order.")
-    columns = [
-        np.ascontiguousarray(bars[name].to_numpy(dtype=np.float64))
-        for name in ("open", "high", "low", "close")
-    ]
+        raise BadBars("The times of the bars are not strictly increasing.")
+    columns = [np.ascontiguousarray(bars[name].to_numpy(dtype=np.float64)) for name in PRICES]
     open_, high, low, close = columns
-    for name, values in zip(("open", "high", "low", "close"), columns, strict=True):
+    for name, values in zip(PRICES, columns, strict=True):
         bad = ~(np.isfinite(values) & (values > 0.0))
         if bad.any():
             first = int(bad.argmax())
-            raise BadBars(f"{name} is {values[first]:g} at {index[first]}; prices are above zero.")
+            raise BadBars(f"{name} is {values[first]:g} at {index[first]}; prices must be above zero.")
     outside = (np.maximum(open_, close) > high) | (np.minimum(open_, close) < low)
     if outside.any():
         first = int(outside.argmax())
-        raise BadBars(f"The bar of {index[first]} opens or closes outside its high and low.")
+        raise BadBars(f"The open or close of the bar at {index[first]} is outside its high and low.")
     half = (
         np.full(close.size, rules.spread / 2.0)
         if spread is None
         else np.asarray(spread, dtype=np.float64) / 2.0
     )
     if half.shape != close.shape or not np.isfinite(half).all() or (half < 0.0).any():
-        raise BadBars("The spread has to be one finite fraction of at least zero per bar.")
+        raise BadBars("`spread` must contain one finite fraction, zero or more, for each bar.")
     return PreparedBars(
         open_,
         high,
@@ -119,7 +117,7 @@ def prepare_bars(
 
 
 def _atr(bars: pd.DataFrame, before: pd.DataFrame | None, rules: Rules) -> Floats:
-    """Average true range (Wilder 1978), NaN before the first whole window; empty where no stop needs it."""
+    """Return the average true range (Wilder 1978), NaN before the first complete window; empty if no stop needs it."""
     if rules.stop_unit != "atr":
         return np.empty(0)
     known = bars if before is None else pd.concat([before, bars])
@@ -130,17 +128,18 @@ def _atr(bars: pd.DataFrame, before: pd.DataFrame | None, rules: Rules) -> Float
 
 
 def validate_target(target: ArrayLike, n: int) -> NDArray[np.int8]:
+    """Return the target directions as int8[n]. Raises BadBars."""
     values = np.asarray(target)
     if values.shape != (n,):
-        raise BadBars(f"There are {n} bars and wanted directions of shape {values.shape}.")
+        raise BadBars(f"Expected {n} target directions, one per bar; got an array of shape {values.shape}.")
     if not _are_directions(values):
-        raise BadBars("A wanted direction is -1, 0 or 1.")
+        raise BadBars("The target directions contain values other than -1, 0 and 1.")
     return np.ascontiguousarray(values.astype(np.int8))
 
 
 def _are_directions(values: NDArray[Any]) -> bool:
     if values.dtype.kind == "i" and values.size:
-        # 2 us for 5,000 bars, where `isin` takes nearly as long as the run itself.
+        # 2 us for 5,000 bars; `isin` takes nearly as long as the run itself.
         return bool(values.min() >= -1 and values.max() <= 1)
     return bool(np.isin(values, (-1, 0, 1)).all())
 
@@ -202,8 +201,10 @@ def simulate(
     spread: Floats | None = None,
     before: pd.DataFrame | None = None,
 ) -> Result:
-    """Runs `target` (int[n] in {-1, 0, 1}, known at the close of each bar) on `bars`; `spread` and `before` as in
-    `prepare`. Raises BadBars, BadRules."""
+    """Simulate `target` (int[n] in {-1, 0, 1}, known at the close of each bar) on `bars`.
+
+    `spread` and `before` as in `prepare_bars`. Raises BadBars.
+    """
     rules = rules or Rules()
     prepared = prepare_bars(bars, rules, spread, before)
     buffers = Buffers.of(prepared.close.size)

@@ -11,7 +11,7 @@ Semantics, version 1:
 * Within a bar: first the order at the open, then stop, then target, then the order at the close. A gap through the
   stop fills at the open. A trailing stop moves by the previous bar's extreme and stays a fraction of it, or a number
   of ranges, away. Stops are live from the entry bar on (from the bar after it where the entry was at a close).
-* After a stop or target there is no new entry in that direction until the target direction has changed.
+* After a stop or target, no position is opened in that direction until the target direction has changed.
 * When equity is not above zero at a close, everything is closed there and trading ends.
 """
 

@@ -1,12 +1,11 @@
-"""The figures of a result. Fractions, not percent; drawdown negative; what is undefined is None, never 0.
+"""The metrics of a backtest. Fractions, not percent; drawdown is negative; an undefined metric is None, never 0.
 
-Primary volatility, Sharpe and Sortino stand on daily equity: the last value of each UTC day, sample standard
-deviation (ddof 1), no risk-free rate, 252 days a year, or 365 where at least a seventh of the days are weekend
-days. The figure per bar stands beside it with the measured number of bars a year.
+Volatility, Sharpe and Sortino ratio are based on daily equity: the last value of each UTC day, sample standard
+deviation (ddof 1), no risk-free rate, 252 days a year, or 365 if at least a seventh of the days are weekend days.
+The Sharpe ratio per bar is given as well, with the measured number of bars a year.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from workers.backtesting import significance
 Floats = NDArray[np.float64]
 Metrics = dict[str, float | int | str | None]
 
-SECONDS_A_YEAR = 365.25 * 86400
+SECONDS_PER_YEAR = 365.25 * 86400
 WEEKEND_SHARE = 1 / 7
 TAIL = 0.05
 KEYS = (
@@ -40,13 +39,13 @@ def compute(
     trials: int = 1,
     trial_sharpes: Floats | None = None,
 ) -> Metrics:
-    """`equity`: one value per bar, UTC index of the bars' opens; `trades` as `Result.trades`.
+    """Compute all metrics from `equity` (one value per bar, UTC index of the bars' opens) and `Result.trades`.
 
     `position` (float64[n]) gives exposure; `turnover` is the notional traded, reported as a multiple of the mean
-    equity. `trials`, and the per-day Sharpe ratios of those trials where they are known, deflate the Sharpe ratio.
-    Raises ValueError where the index is no strictly increasing time or a value no number.
+    equity. `trials`, and the daily Sharpe ratios of those trials if they are known, deflate the Sharpe ratio.
+    Raises ValueError if the times are not strictly increasing or a value is not finite.
     """
-    _check(equity)
+    _validate(equity)
     values: Floats = np.asarray(equity, dtype=np.float64)
     index = equity.index
     assert isinstance(index, pd.DatetimeIndex)
@@ -63,26 +62,26 @@ def compute(
         "exposure": float(np.count_nonzero(position) / len(values)) if position is not None else None,
         "trials": trials,
     }
-    metrics |= _drawdown(values, start, index)
-    metrics |= _risk(values, start, index, trials, trial_sharpes)
-    drawdown, growth = metrics["max_drawdown"], metrics["cagr"]
-    if isinstance(drawdown, float) and isinstance(growth, float) and drawdown < 0:
-        metrics["calmar"] = growth / abs(drawdown)
+    metrics |= _drawdown_metrics(values, start, index)
+    metrics |= _risk_metrics(values, start, index, trials, trial_sharpes)
+    drawdown, annual_growth = metrics["max_drawdown"], metrics["cagr"]
+    if isinstance(drawdown, float) and isinstance(annual_growth, float) and drawdown < 0:
+        metrics["calmar"] = annual_growth / abs(drawdown)
     if trades is not None:
-        metrics |= trade_figures(trades)
+        metrics |= trade_metrics(trades)
     return {key: _finite(metrics[key]) for key in KEYS} | {
         key: _finite(value) for key, value in metrics.items() if key not in KEYS
     }
 
 
-def _check(equity: "pd.Series[float]") -> None:
+def _validate(equity: "pd.Series[float]") -> None:
     if not isinstance(equity.index, pd.DatetimeIndex) or len(equity) == 0:
-        raise ValueError("equity needs at least one value and an index of times")
+        raise ValueError("equity must have at least one value and an index of times")
     if not (equity.index.is_monotonic_increasing and equity.index.is_unique):
-        raise ValueError("equity's times have to be strictly increasing")
+        raise ValueError("the times of equity must be strictly increasing")
     bad = ~np.isfinite(np.asarray(equity, dtype=np.float64))
     if bad.any():
-        raise ValueError(f"equity is no number at {equity.index[int(bad.argmax())]}")
+        raise ValueError(f"equity is NaN or infinite at {equity.index[int(bad.argmax())]}")
 
 
 def _finite(value: float | int | str | None) -> float | int | str | None:
@@ -90,15 +89,15 @@ def _finite(value: float | int | str | None) -> float | int | str | None:
 
 
 def _years(index: pd.DatetimeIndex) -> float:
-    """Calendar time from the first bar's open to the last bar's, plus one usual bar."""
+    """Return the calendar time from the first bar's open to the last bar's, plus one bar of the median length."""
     if len(index) < 2:
         return 0.0
     step = float(np.median(np.diff(_ticks(index)[-1001:]))) / _per_second(index)
-    return float((index[-1] - index[0]).total_seconds() + step) / SECONDS_A_YEAR
+    return float((index[-1] - index[0]).total_seconds() + step) / SECONDS_PER_YEAR
 
 
 def _ticks(index: pd.DatetimeIndex) -> NDArray[np.int64]:
-    """Time since 1970 in the index's own unit, UTC."""
+    """Return the UTC time since 1970 in the index's own unit."""
     return index.values.view(np.int64)
 
 
@@ -107,7 +106,7 @@ def _per_second(index: pd.DatetimeIndex) -> float:
 
 
 def cagr(start: float, end: float, years: float) -> float | None:
-    """Growth per year by calendar time (365.25 days); None where nothing is left or no time has passed."""
+    """Growth per year by calendar time (365.25 days); None if the start is not positive or no time has passed."""
     if years <= 0 or start <= 0:
         return None
     if end <= 0:
@@ -117,7 +116,7 @@ def cagr(start: float, end: float, years: float) -> float | None:
 
 
 def daily_returns(values: Floats, start: float, index: pd.DatetimeIndex) -> tuple[Floats, float]:
-    """(returns float64[days], days a year): the last equity of each UTC day against the day before it."""
+    """Return (returns float64[days], days a year), from the last equity of each UTC day and of the day before it."""
     day = _ticks(index) // int(86400 * _per_second(index))
     last = np.append(day[1:] != day[:-1], True)
     days, closes = day[last], values[last]
@@ -133,7 +132,7 @@ def _returns(values: Floats, start: float) -> Floats:
 
 
 def sharpe(returns: Floats) -> float | None:
-    """Mean over standard deviation (ddof 1) per period; None where nothing moves."""
+    """Mean over standard deviation (ddof 1) per period; None if the returns do not vary."""
     if len(returns) < 2:
         return None
     deviation = float(returns.std(ddof=1))
@@ -148,40 +147,42 @@ def sortino(returns: Floats) -> float | None:
     return float(returns.mean()) / downside if downside > 1e-15 else None
 
 
-def _risk(
+def _risk_metrics(
     values: Floats, start: float, index: pd.DatetimeIndex, trials: int, trial_sharpes: Floats | None
 ) -> Metrics:
-    returns, a_year = daily_returns(values, start, index)
+    returns, days_per_year = daily_returns(values, start, index)
     years = _years(index)
-    bars_a_year = len(values) / years if years > 0 else None
+    bars_per_year = len(values) / years if years > 0 else None
     per_bar = sharpe(_returns(values, start))
-    ratio, down = sharpe(returns), sortino(returns)
-    figures: Metrics = {
-        "sharpe_basis": f"daily equity, {a_year:g} days a year, {len(returns)} days",
-        "periods_per_year": a_year,
-        "bars_per_year": bars_a_year,
-        "sharpe_per_bar": per_bar * math.sqrt(bars_a_year) if per_bar is not None and bars_a_year else None,
+    daily_sharpe, daily_sortino = sharpe(returns), sortino(returns)
+    metrics: Metrics = {
+        "sharpe_basis": f"daily equity, {days_per_year:g} days a year, {len(returns)} days",
+        "periods_per_year": days_per_year,
+        "bars_per_year": bars_per_year,
+        "sharpe_per_bar": per_bar * math.sqrt(bars_per_year)
+        if per_bar is not None and bars_per_year
+        else None,
     }
     if len(returns) > 1:
-        figures["volatility"] = float(returns.std(ddof=1)) * math.sqrt(a_year)
-        figures |= _tail(returns)
-    if ratio is not None:
-        figures["sharpe"] = ratio * math.sqrt(a_year)
-        figures["psr"] = significance.probabilistic_sharpe(returns, 0.0)
-        figures["dsr"] = significance.deflated_sharpe(returns, trials, trial_sharpes)
-    if down is not None:
-        figures["sortino"] = down * math.sqrt(a_year)
-    return figures
+        metrics["volatility"] = float(returns.std(ddof=1)) * math.sqrt(days_per_year)
+        metrics |= _tail_metrics(returns)
+    if daily_sharpe is not None:
+        metrics["sharpe"] = daily_sharpe * math.sqrt(days_per_year)
+        metrics["psr"] = significance.probabilistic_sharpe(returns, 0.0)
+        metrics["dsr"] = significance.deflated_sharpe(returns, trials, trial_sharpes)
+    if daily_sortino is not None:
+        metrics["sortino"] = daily_sortino * math.sqrt(days_per_year)
+    return metrics
 
 
-def _tail(returns: Floats) -> Metrics:
+def _tail_metrics(returns: Floats) -> Metrics:
     """Historical value at risk and expected shortfall of one day, 5 %, as (negative) returns."""
     edge = float(np.quantile(returns, TAIL))
     return {"var_95": edge, "cvar_95": float(returns[returns <= edge].mean())}
 
 
-def _drawdown(values: Floats, start: float, index: pd.DatetimeIndex) -> Metrics:
-    """The deepest fall from a peak, and the longest time below one, whichever fall it was."""
+def _drawdown_metrics(values: Floats, start: float, index: pd.DatetimeIndex) -> Metrics:
+    """The deepest fall from a peak, and the longest time below a peak, which may be another fall."""
     peaks = np.maximum.accumulate(np.concatenate(([start], values)))[1:]
     under = values / peaks - 1.0
     below = under < 0
@@ -201,18 +202,18 @@ def _drawdown(values: Floats, start: float, index: pd.DatetimeIndex) -> Metrics:
     }
 
 
-def trade_figures(trades: pd.DataFrame) -> Metrics:
-    """In money and net of costs; a position still open counts in `trades` but has no result yet."""
+def trade_metrics(trades: pd.DataFrame) -> Metrics:
+    """Metrics of the trades, in money and net of costs; an open position counts only in `trades`."""
     closed = trades[trades["exit_index"] >= 0]
-    figures: Metrics = {"trades": len(trades)}
+    metrics: Metrics = {"trades": len(trades)}
     if len(closed) == 0:
-        return figures
+        return metrics
     pnl = closed["pnl"].to_numpy(dtype=np.float64)
     returns = closed["return"].to_numpy(dtype=np.float64)
     gains, losses = float(pnl[pnl > 0].sum()), float(-pnl[pnl < 0].sum())
-    won = float((pnl > 0).mean())
-    figures |= {
-        "win_rate": won,
+    win_rate = float((pnl > 0).mean())
+    metrics |= {
+        "win_rate": win_rate,
         "profit_factor": gains / losses if losses > 0 else None,
         "expectancy": float(pnl.mean()),
         "average_trade": float(returns.mean()),
@@ -221,13 +222,8 @@ def trade_figures(trades: pd.DataFrame) -> Metrics:
     }
     deviation = float(pnl.std(ddof=1)) if len(pnl) > 1 else 0.0
     if deviation > 0:
-        figures["sqn"] = math.sqrt(len(pnl)) * float(pnl.mean()) / deviation  # Tharp 1998
-    if 0 < won < 1 and losses > 0:
+        metrics["sqn"] = math.sqrt(len(pnl)) * float(pnl.mean()) / deviation  # Tharp 1998
+    if 0 < win_rate < 1 and losses > 0:
         mean_gain, mean_loss = gains / (pnl > 0).sum(), losses / max(1, (pnl < 0).sum())
-        figures["kelly"] = float(won - (1 - won) / (mean_gain / mean_loss))  # Kelly 1956
-    return figures
-
-
-def to_json(metrics: Metrics) -> dict[str, Any]:
-    """Numpy scalars become Python's."""
-    return {key: value.item() if isinstance(value, np.generic) else value for key, value in metrics.items()}
+        metrics["kelly"] = float(win_rate - (1 - win_rate) / (mean_gain / mean_loss))  # Kelly 1956
+    return metrics

@@ -1,4 +1,4 @@
-"""Many runs on the same bars: a grid of parameters is so many rows of wanted directions."""
+"""Run many simulations on the same bars: each combination of parameters is one row of target directions."""
 
 from dataclasses import dataclass
 
@@ -8,19 +8,19 @@ from numba import njit
 from numpy.typing import NDArray
 
 from workers.backtesting.engine import Buffers, kernel_rules, prepare_bars, run_kernel, validate_target
-from workers.backtesting.rules import Rules
+from workers.backtesting.engine_rules import Rules
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One row per run, in the order of the targets."""
+    """One value per run, in the order of the targets."""
 
     final_equity: Floats
     max_drawdown: Floats
     sharpe_per_bar: Floats
-    """Mean over standard deviation (ddof 1) of bar returns, not annualised; NaN where nothing moved."""
+    """Mean over standard deviation (ddof 1) of bar returns, not annualised; NaN if the equity did not move."""
     trades: NDArray[np.int64]
     fees: Floats
 
@@ -32,7 +32,8 @@ def search(
     spread: Floats | None = None,
     before: pd.DataFrame | None = None,
 ) -> Search:
-    """Runs each row of `targets` (int8[k, n]) through the kernel that a single run uses; memory does not grow with k."""
+    """Run each row of `targets` (int8[k, n]) through the kernel of a single run; apart from the results, memory does not
+    grow with k."""
     rules = rules or Rules()
     prepared = prepare_bars(bars, rules, spread, before)
     n, count = prepared.close.size, len(targets)
@@ -48,17 +49,17 @@ def search(
 
 
 @njit(cache=True, nogil=True)
-def drawdown_and_sharpe(equity: np.ndarray, initial: float) -> tuple[float, float]:
-    """(deepest drawdown, mean / standard deviation of bar returns with ddof 1), in one pass (Welford 1962)."""
-    peak = before = initial
+def drawdown_and_sharpe(equity: np.ndarray, initial_capital: float) -> tuple[float, float]:
+    """Return (maximum drawdown, mean / standard deviation of bar returns with ddof 1), in one pass (Welford 1962)."""
+    peak = previous = initial_capital
     deepest = mean = squares = 0.0
     n = equity.size
     for t in range(n):
         value = equity[t]
         peak = max(peak, value)
         deepest = min(deepest, value / peak - 1.0)
-        change = value / before - 1.0 if before > 0.0 else 0.0
-        before = value
+        change = value / previous - 1.0 if previous > 0.0 else 0.0
+        previous = value
         delta = change - mean
         mean += delta / (t + 1)
         squares += delta * (change - mean)

@@ -1,4 +1,4 @@
-"""How far a Sharpe ratio can be trusted. Ratios here are per period, not annualised."""
+"""Statistical significance of Sharpe ratios, which are per period here, not annualised."""
 
 import math
 from statistics import NormalDist
@@ -12,9 +12,9 @@ NORMAL = NormalDist()
 
 
 def probabilistic_sharpe(returns: Floats, benchmark: float) -> float | None:
-    """P(true Sharpe > benchmark), with skewness and kurtosis (Bailey and Lopez de Prado 2012).
+    """Return P(true Sharpe > benchmark), with skewness and kurtosis (Bailey and Lopez de Prado 2012).
 
-    None with fewer than three returns or no movement.
+    None if there are fewer than three returns or they do not vary.
     """
     n = len(returns)
     if n < 3:
@@ -34,7 +34,8 @@ def probabilistic_sharpe(returns: Floats, benchmark: float) -> float | None:
 
 
 def expected_maximum_sharpe(trials: int, variance: float) -> float:
-    """Of `trials` independent strategies without skill whose Sharpe ratios have this variance (2014, eq. 6)."""
+    """Return the expected best of `trials` independent strategies without skill whose Sharpe ratios have this variance
+    (2014, eq. 6)."""
     if trials < 2:
         return 0.0
     high = NORMAL.inv_cdf(1.0 - 1.0 / trials)
@@ -43,10 +44,10 @@ def expected_maximum_sharpe(trials: int, variance: float) -> float:
 
 
 def deflated_sharpe(returns: Floats, trials: int, trial_sharpes: Floats | None = None) -> float | None:
-    """PSR against the best that `trials` skill-less tries would have shown (Bailey and Lopez de Prado 2014).
+    """Return the PSR against the expected best of `trials` trials without skill (Bailey and Lopez de Prado 2014).
 
-    The variance across trials is measured where their ratios are known; else it is that of the estimator under
-    no skill, 1 / (n - 1).
+    The variance across trials is measured if their ratios are known; otherwise it is that of the estimator under no
+    skill, 1 / (n - 1).
     """
     if len(returns) < 3:
         return None
@@ -58,9 +59,10 @@ def deflated_sharpe(returns: Floats, trials: int, trial_sharpes: Floats | None =
 
 
 def bootstrap(
-    returns: Floats, periods_a_year: float, seed: int, rounds: int = 1000, block: int = 10
+    returns: Floats, periods_per_year: float, seed: int, rounds: int = 1000, block: int = 10
 ) -> dict[str, tuple[float, float] | None]:
-    """90 % intervals of annual Sharpe and of the deepest drawdown, by the circular block bootstrap (Politis, Romano 1992)."""
+    """Return 90 % intervals of the annual Sharpe ratio and of the maximum drawdown, by the circular block bootstrap
+    (Politis and Romano 1992)."""
     n = len(returns)
     if n < 2 * block or float(returns.std()) <= 1e-15:
         return {"sharpe": None, "max_drawdown": None}
@@ -71,7 +73,7 @@ def bootstrap(
         starts = generator.integers(0, n, blocks)
         sample = returns[(starts[:, None] + np.arange(block)).ravel()[:n] % n]
         deviation = sample.std(ddof=1)
-        sharpes[i] = sample.mean() / deviation * math.sqrt(periods_a_year) if deviation > 0 else 0.0
+        sharpes[i] = sample.mean() / deviation * math.sqrt(periods_per_year) if deviation > 0 else 0.0
         curve = np.concatenate(([1.0], np.cumprod(1.0 + sample)))
         drawdowns[i] = (curve / np.maximum.accumulate(curve) - 1.0).min()
     low, high = 0.05, 0.95

@@ -1,4 +1,4 @@
-"""The state of a training as two files, from which it goes on bit for bit."""
+"""Save the state of a training as two files and restore it, so that the training continues bit for bit."""
 
 import json
 import math
@@ -16,11 +16,11 @@ TENSORS, SCALARS = "state.safetensors", "state.json"
 
 
 class OtherTraining(InvalidInput):
-    """The checkpoint belongs to another training than this one."""
+    """The checkpoint belongs to another training."""
 
 
 def pack(state: State, identity: str) -> dict[str, bytes]:
-    """`identity` says which training it is; only the same may go on from it."""
+    """Return the files of a checkpoint; only a training with the same `identity` can restore it."""
     tensors: dict[str, Tensor] = {
         "random/torch": torch.get_rng_state(),
         "random/order": state.generator.get_state(),
@@ -57,13 +57,12 @@ def _finite(value: float) -> float | None:
 
 
 def restore(state: State, tensors: bytes, scalars: bytes, identity: str) -> None:
-    """Puts the state back. Raises OtherTraining."""
-    said: dict[str, Any] = json.loads(scalars)
-    if said["identity"] != identity:
+    """Restore the state. Raises OtherTraining."""
+    saved: dict[str, Any] = json.loads(scalars)
+    if saved["identity"] != identity:
         raise OtherTraining
-    found = load(tensors)
     groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}, "random": {}}
-    for name, tensor in found.items():
+    for name, tensor in load(tensors).items():
         group, _, rest = name.partition("/")
         groups[group][rest] = tensor
     device = next(state.network.parameters()).device
@@ -82,8 +81,8 @@ def restore(state: State, tensors: bytes, scalars: bytes, identity: str) -> None
         torch.cuda.set_rng_state(groups["random"]["cuda"], device)
     elif device.type == "mps" and "mps" in groups["random"]:
         torch.mps.set_rng_state(groups["random"]["mps"])
-    state.epoch, state.best_epoch, state.waited = said["epoch"], said["best_epoch"], said["waited"]
-    state.best_loss = math.inf if said["best_loss"] is None else said["best_loss"]
-    state.stopping_loss = math.inf if said["stopping_loss"] is None else said["stopping_loss"]
-    state.schedule.restore(said["schedule"])
-    state.history = [Epoch(**epoch) for epoch in said["history"]]
+    state.epoch, state.best_epoch, state.waited = saved["epoch"], saved["best_epoch"], saved["waited"]
+    state.best_loss = math.inf if saved["best_loss"] is None else saved["best_loss"]
+    state.stopping_loss = math.inf if saved["stopping_loss"] is None else saved["stopping_loss"]
+    state.schedule.restore(saved["schedule"])
+    state.history = [Epoch(**epoch) for epoch in saved["history"]]

@@ -1,4 +1,4 @@
-"""Rows to learn from: inputs and labels of every symbol, each row of one symbol alone."""
+"""Build the rows to learn from: inputs and labels of all symbols; each row belongs to one symbol."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,46 +22,46 @@ Floats = NDArray[np.float64]
 
 
 class NothingToLearn(InvalidInput):
-    """The data give no row that has inputs and a label."""
+    """No bar has both inputs and a label; use more data, or a shorter warm-up or label horizon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
     features: Floats
-    """float64[rows, inputs], unscaled, symbol after symbol, each in the order of time."""
+    """float64[rows, inputs], unscaled, one symbol after the other, each in order of time."""
     row: NDArray[np.int64]
-    """int64[n]: positions in `features` of the rows that have a label and, for sequences, a whole window."""
+    """int64[n]: positions in `features` of the rows with a label and, for sequences, a complete window."""
     label: Floats
     """float64[n]: -1, 0, 1, or a return."""
     weight: Floats
-    """float64[n]: how much the row counts beside others."""
+    """float64[n]: relative weight of the row."""
     time: NDArray[np.int64]
     """int64[n]: open of the row's bar, nanoseconds since 1970."""
     end: NDArray[np.int64]
-    """int64[n]: open of the last bar that the label looks at, the bar of the entry included."""
+    """int64[n]: open of the last bar that the label depends on, including the bar of the entry."""
     symbol: NDArray[np.int64]
     """int64[n]: position in `symbols`."""
     symbols: tuple[str, ...]
     left_out: dict[str, dict[str, int]]
-    """By symbol: bars that are no row, and why."""
+    """By symbol: number of bars left out, by reason."""
 
     def split(self, strategy: Strategy) -> Split:
-        """By time across all symbols, purged by the label's window and embargoed. Raises TooShort."""
-        wish = strategy.training.data_split
-        embargo = label_horizon(strategy.training.labels) if wish.embargo is None else wish.embargo
-        return purged_split(self.time, self.end, (wish.train, wish.validation, wish.test), embargo)
+        """Split by time across all symbols, purged by the label's window and embargoed. Raises TooShort."""
+        config = strategy.training.data_split
+        embargo = label_horizon(strategy.training.labels) if config.embargo is None else config.embargo
+        return purged_split(self.time, self.end, (config.train, config.validation, config.test), embargo)
 
 
 def build_dataset(
     strategy: Strategy, bars: Mapping[str, Mapping[str, pd.DataFrame]], start: date | None = None
 ) -> Dataset:
-    """`bars`: symbol -> timeframe -> bars; those before `start` (UTC) warm up and are no rows.
+    """Build the rows of `bars` (symbol -> timeframe -> bars); those before `start` (UTC) only warm up indicators.
 
-    Raises InvalidInput where a symbol has no row or nothing is left.
+    Raises InvalidInput if a symbol has no row or nothing is left.
     """
-    parts = [_of_symbol(strategy, symbol, frames, start) for symbol, frames in bars.items()]
+    parts = [_symbol_part(strategy, symbol, frames, start) for symbol, frames in bars.items()]
     offsets = np.cumsum([0, *(len(part.features) for part in parts)])
-    found = Dataset(
+    dataset = Dataset(
         features=np.concatenate([part.features for part in parts]),
         row=np.concatenate([part.row + offset for part, offset in zip(parts, offsets[:-1], strict=True)]),
         label=np.concatenate([part.label for part in parts]),
@@ -72,13 +72,13 @@ def build_dataset(
         symbols=tuple(bars),
         left_out={symbol: part.left_out for symbol, part in zip(bars, parts, strict=True)},
     )
-    if len(found.row) == 0:
+    if len(dataset.row) == 0:
         raise NothingToLearn
-    return found
+    return dataset
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _SymbolPart:
     features: Floats
     row: NDArray[np.int64]
     label: Floats
@@ -88,9 +88,9 @@ class _Part:
     left_out: dict[str, int]
 
 
-def _of_symbol(
+def _symbol_part(
     strategy: Strategy, symbol: str, frames: Mapping[str, pd.DataFrame], start: date | None
-) -> _Part:
+) -> _SymbolPart:
     base = frames[strategy.base_timeframe]
     try:
         features = build_features(strategy, frames)
@@ -102,31 +102,31 @@ def _of_symbol(
     index = pd.DatetimeIndex(base.index)
     opens = unix_nanoseconds(index)
     position = np.searchsorted(opens, unix_nanoseconds(pd.DatetimeIndex(features.index)))
-    whole = run_lengths(position, segment_numbers(index, strategy.base_timeframe)) >= sequence_length(
+    complete = run_lengths(position, segment_numbers(index, strategy.base_timeframe)) >= sequence_length(
         strategy.model
     )
     labelled = ~np.isnan(labels.value[position])
     first = 0 if start is None else int(index.searchsorted(pd.Timestamp(start, tz="UTC")))
     inside = position >= first
-    row = np.flatnonzero(inside & whole & labelled)
+    row = np.flatnonzero(inside & complete & labelled)
     at = position[row]
-    # One bar more than the label looks at: what is decided at the close is filled at the next open.
+    # One bar more than the label's window: a decision at the close is filled at the next open.
     end = np.minimum(labels.end[at] + 1, len(opens) - 1)
-    warm = max(first, int(position[0]))
+    warm_from = max(first, int(position[0]))
     left_out = {
         "before_start": first,
-        "warm_up": warm - first,
-        "gaps": len(opens) - warm - int(inside.sum()),
-        "without_window": int((inside & ~whole).sum()),
-        "without_label": int((inside & whole & ~labelled).sum()),
+        "warm_up": warm_from - first,
+        "gaps": len(opens) - warm_from - int(inside.sum()),
+        "without_window": int((inside & ~complete).sum()),
+        "without_label": int((inside & complete & ~labelled).sum()),
     }
-    return _Part(
+    return _SymbolPart(
         features.to_numpy(), row, labels.value[at], labels.weight[at], opens[at], opens[end], left_out
     )
 
 
 def run_lengths(position: NDArray[np.intp], segments: NDArray[np.int64]) -> NDArray[np.int64]:
-    """int64[rows]: how many rows up to each one follow each other bar by bar, without a gap between them."""
+    """Return int64[rows]: the number of consecutive bars, without a gap, that end at each row."""
     if len(position) == 0:
         return np.empty(0, dtype=np.int64)
     broken = np.concatenate(([True], (np.diff(position) != 1) | (np.diff(segments[position]) != 0)))

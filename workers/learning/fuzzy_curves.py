@@ -1,4 +1,4 @@
-"""The fuzzy sets that the model sees, drawn over the data that it learned from."""
+"""Compute the curves of the model's fuzzy sets, with the distribution of the training data."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workers.learning.material import Bars
+from workers.learning.prepared_data import Bars
 from workers.market_data.calendars import calendar_of
 from workers.market_data.resampling import resample
 from workers.strategy.fuzzy import degrees
@@ -17,28 +17,29 @@ Floats = NDArray[np.float64]
 HISTOGRAM_BINS = 60
 CURVE_POINTS = 121
 CUT = 0.001
-"""Share of the data at either end that is not drawn."""
+"""Fraction of the data at either end that is left out."""
 
 
 def fuzzy_curves(
     strategy: Strategy, bars: Bars, since: pd.Timestamp, until: pd.Timestamp
 ) -> list[dict[str, Any]]:
-    """Each fuzzy set's curves, with the histogram of its indicator over all symbols' bars from `since` to `until`."""
+    """Return the curves of each fuzzy set, and the histogram of its indicator over the bars of all symbols from `since`
+    to `until`."""
     used = dict.fromkeys(
         (feature.timeframe, feature.fuzzy_set)
         for feature in strategy.features
         if feature.fuzzy_set is not None
     )
-    drawn = []
+    curves = []
     for timeframe, name in used:
         values = _values(strategy, bars, (timeframe, name), since, until)
         if len(values):
             title = name if len(strategy.timeframes) == 1 else f"{timeframe} {name}"
-            drawn.append({"name": title, **_drawn(strategy, name, values)})
-    return drawn
+            curves.append({"name": title, **_curve(strategy, name, values)})
+    return curves
 
 
-def _drawn(strategy: Strategy, name: str, values: Floats) -> dict[str, Any]:
+def _curve(strategy: Strategy, name: str, values: Floats) -> dict[str, Any]:
     fuzzy_set = strategy.fuzzy_sets[name]
     low, high = float(np.quantile(values, CUT)), float(np.quantile(values, 1 - CUT))
     if not high > low:
@@ -59,11 +60,11 @@ def _drawn(strategy: Strategy, name: str, values: Floats) -> dict[str, Any]:
 def _values(
     strategy: Strategy, bars: Bars, used: tuple[str, str], since: pd.Timestamp, until: pd.Timestamp
 ) -> Floats:
-    """The indicator of that timeframe and set, symbol after symbol, where it has a value."""
+    """Return the finite values of the set's indicator on that timeframe, for all symbols."""
     timeframe, name = used
     indicator, output = strategy.resolve(strategy.fuzzy_sets[name].indicator)
     spec = strategy.indicators[indicator]
-    found = []
+    parts = []
     for frames in bars.values():
         base = frames[strategy.base_timeframe]
         if timeframe in frames:
@@ -72,5 +73,5 @@ def _values(
             frame, _ = resample(base, strategy.base_timeframe, timeframe, calendar_of(base))
         values = compute_unchecked(spec.type, frame, spec.parameters)[output]
         values = values[(frame.index >= since) & (frame.index < until)]
-        found.append(values[np.isfinite(values)])
-    return np.concatenate(found)
+        parts.append(values[np.isfinite(values)])
+    return np.concatenate(parts)

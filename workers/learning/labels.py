@@ -1,4 +1,4 @@
-"""What a model is taught to foresee. A label looks ahead, so it says how far: splits are purged by that."""
+"""Compute labels from later bars. Each label records the last bar it depends on, by which splits are purged."""
 
 from dataclasses import dataclass
 
@@ -21,26 +21,26 @@ LabelSpec = ForwardReturnLabels | TripleBarrierLabels | ZigzagLabels | RegimeLab
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Of one symbol's bars. A row without a whole window inside its segment has `value` NaN."""
+    """Labels of one symbol's bars. `value` is NaN if the window does not fit into the row's segment."""
 
     value: Floats
     """float64[n]: -1 short, 0 flat, 1 long; or the return itself."""
     end: NDArray[np.int64]
-    """int64[n]: position of the last bar that the label looked at."""
+    """int64[n]: position of the last bar that the label depends on."""
     weight: Floats
-    """float64[n], above 0 and at most 1: how much the row counts."""
+    """float64[n], above 0 and at most 1: weight of the row."""
 
 
 def make_labels(
     bars: pd.DataFrame, spec: LabelSpec, timeframe: str, *, classification: bool = True
 ) -> Labels:
-    """Labels of `bars` (columns open high low close, UTC index of opens). Windows never cross a gap in the data.
+    """Label `bars` (columns open high low close, UTC index of opens). Windows never cross a gap in the data.
 
-    Regression is taught the forward return; the other sources are classes by nature.
-    Raises ValueError for regression on another source.
+    Regression requires the forward return; the other sources are classes. Raises ValueError for regression on
+    another source.
     """
     if not classification and not isinstance(spec, ForwardReturnLabels):
-        raise ValueError(f"regression is taught a forward_return, not {spec.source} labels")
+        raise ValueError(f"regression requires forward_return labels, not {spec.source}")
     index = pd.DatetimeIndex(bars.index)
     last = last_of_segment(segment_numbers(index, timeframe))
     high, low, close = (bars[name].to_numpy(dtype=np.float64) for name in ("high", "low", "close"))
@@ -50,7 +50,7 @@ def make_labels(
         case ForwardReturnLabels():
             value, end = forward_return(close, last, spec.horizon)
             if classification:
-                value = _cut(value, spec.threshold or 0.0)
+                value = _classify(value, spec.threshold or 0.0)
         case TripleBarrierLabels():
             value, end = triple_barrier(high, low, close, volatility(high, low, close, spec), last, spec)
             if spec.compute_weights:
@@ -63,30 +63,30 @@ def make_labels(
 
 
 def last_of_segment(segments: NDArray[np.int64]) -> NDArray[np.int64]:
-    """int64[n]: position of the last bar in each bar's segment."""
+    """Return int64[n]: position of the last bar in each bar's segment."""
     ends = np.append(np.flatnonzero(np.diff(segments)), len(segments) - 1)
     return ends[np.searchsorted(ends, np.arange(len(segments)))]
 
 
 def forward_return(close: Floats, last: NDArray[np.int64], horizon: int) -> tuple[Floats, NDArray[np.int64]]:
-    """close[t + horizon] / close[t] - 1."""
+    """Return close[t + horizon] / close[t] - 1 and the end of each window."""
     end = np.arange(len(close)) + horizon
-    whole = end <= last
+    complete = end <= last
     value = np.full(len(close), np.nan)
-    value[whole] = close[end[whole]] / close[whole] - 1.0
+    value[complete] = close[end[complete]] / close[complete] - 1.0
     return value, np.minimum(end, last)
 
 
-def _cut(value: Floats, threshold: float) -> Floats:
+def _classify(value: Floats, threshold: float) -> Floats:
     classes = np.where(value > threshold, 1.0, np.where(value < -threshold, -1.0, 0.0))
     return np.where(np.isnan(value), np.nan, classes)
 
 
 def volatility(high: Floats, low: Floats, close: Floats, spec: TripleBarrierLabels) -> Floats:
-    """float64[n], a fraction of the price, known at each bar; NaN before the first whole span."""
+    """Return float64[n], a fraction of the price, known at each bar; NaN before the first complete span."""
     if spec.vol_method == "atr":
-        before = np.concatenate((close[:1], close[:-1]))
-        true_range = np.maximum(high, before) - np.minimum(low, before)
+        previous_close = np.concatenate((close[:1], close[:-1]))
+        true_range = np.maximum(high, previous_close) - np.minimum(low, previous_close)
         mean = (
             pd.Series(true_range)
             .ewm(alpha=1.0 / spec.vol_span, adjust=False, min_periods=spec.vol_span)
@@ -105,10 +105,10 @@ def triple_barrier(
     last: NDArray[np.int64],
     spec: TripleBarrierLabels,
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Lopez de Prado 2018, ch. 3, seen from a long position entered at the close.
+    """Triple barrier labels (Lopez de Prado 2018, ch. 3) of a long position entered at the close.
 
-    1 where the profit barrier is met first, -1 where the stop is, 0 where time runs out; a bar that meets both
-    counts as the stop.
+    1 if the profit barrier is touched first, -1 if the stop is, 0 if time runs out; a bar that touches both counts
+    as the stop.
     """
     value, end = _barriers(
         high, low, close, scale, last, spec.pt_multiplier, spec.sl_multiplier, spec.max_holding_period
@@ -125,35 +125,35 @@ def _barriers(
     last: np.ndarray,
     profit: float,
     stop: float,
-    longest: int,
+    max_bars: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     n = close.size
     value = np.full(n, np.nan)
     end = np.arange(n)
     for t in range(n):
-        until = min(t + longest, last[t])
+        until = min(t + max_bars, last[t])
         end[t] = until
         if not scale[t] > 0.0:
             continue
         upper = close[t] * (1.0 + profit * scale[t])
         lower = close[t] * (1.0 - stop * scale[t])
-        met = 0.0
+        touched = 0.0
         for i in range(t + 1, until + 1):
             if low[i] <= lower:
-                met = -1.0
+                touched = -1.0
             elif high[i] >= upper:
-                met = 1.0
-            if met != 0.0:
+                touched = 1.0
+            if touched != 0.0:
                 end[t] = i
                 break
-        # A window cut short would keep only those rows whose barrier was met early.
-        if t + longest <= last[t]:
-            value[t] = met
+        # A truncated window would keep only the rows whose barrier was touched early.
+        if t + max_bars <= last[t]:
+            value[t] = touched
     return value, end
 
 
 def uniqueness(value: Floats, end: NDArray[np.int64]) -> Floats:
-    """Average over a label's window of 1 / (labels alive at that bar) (2018, ch. 4); above 0, at most 1."""
+    """Return the mean over a label's window of 1 / (labels active at that bar) (2018, ch. 4); above 0, at most 1."""
     n = len(value)
     labelled = np.flatnonzero(~np.isnan(value))
     if len(labelled) == 0:
@@ -161,8 +161,8 @@ def uniqueness(value: Floats, end: NDArray[np.int64]) -> Floats:
     change = np.zeros(n + 1)
     np.add.at(change, labelled + 1, 1.0)
     np.add.at(change, end[labelled] + 1, -1.0)
-    alive = np.cumsum(change)[:n]
-    share = np.concatenate(([0.0], np.cumsum(np.where(alive > 0, 1.0 / np.maximum(alive, 1.0), 0.0))))
+    active = np.cumsum(change)[:n]
+    share = np.concatenate(([0.0], np.cumsum(np.where(active > 0, 1.0 / np.maximum(active, 1.0), 0.0))))
     length = np.maximum(end[labelled] - labelled, 1)
     weight = np.ones(n)
     weight[labelled] = (share[end[labelled] + 1] - share[labelled + 1]) / length
@@ -171,42 +171,44 @@ def uniqueness(value: Floats, end: NDArray[np.int64]) -> Floats:
 
 @njit(cache=True)
 def _zigzag(
-    high: np.ndarray, low: np.ndarray, close: np.ndarray, last: np.ndarray, threshold: float, ahead: int
+    high: np.ndarray, low: np.ndarray, close: np.ndarray, last: np.ndarray, threshold: float, lookahead: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which way the price goes by `threshold` first within `ahead` bars; 0 where it goes neither."""
+    """Label the direction in which the price first moves by `threshold` within `lookahead` bars; 0 if it does not."""
     n = close.size
     value = np.full(n, np.nan)
     end = np.arange(n)
     for t in range(n):
-        until = min(t + ahead, last[t])
+        until = min(t + lookahead, last[t])
         end[t] = until
-        met = 0.0
+        direction = 0.0
         for i in range(t + 1, until + 1):
             down = low[i] <= close[t] * (1.0 - threshold)
             up = high[i] >= close[t] * (1.0 + threshold)
             if down != up:
-                met = 1.0 if up else -1.0
+                direction = 1.0 if up else -1.0
             if down or up:
                 end[t] = i
                 break
-        # A window cut short would keep only those rows whose swing came early.
-        if t + ahead <= last[t] and close[t] > 0.0:
-            value[t] = met
+        # A truncated window would keep only the rows whose swing came early.
+        if t + lookahead <= last[t] and close[t] > 0.0:
+            value[t] = direction
     return value, end
 
 
 def regime(close: Floats, last: NDArray[np.int64], spec: RegimeLabels) -> tuple[Floats, NDArray[np.int64]]:
-    """Efficiency ratio (Kaufman 1995) of the next `horizon` bars, signed; flat too where they are far wilder than
-    the `vol_lookback` bars before."""
+    """Classify the signed efficiency ratio (Kaufman 1995) of the next `horizon` bars; also flat if their volatility is
+    far above that of the `vol_lookback` bars before."""
     n, horizon = len(close), spec.horizon
     end = np.arange(n) + horizon
-    whole = end <= last
+    complete = end <= last
     steps = np.abs(np.diff(close, prepend=close[:1]))
     path = np.concatenate(([0.0], np.cumsum(steps)))
     value = np.full(n, np.nan)
-    at, until = np.flatnonzero(whole), end[whole]
-    walked = path[until + 1] - path[at + 1]
-    efficiency = np.where(walked > 0, (close[until] - close[at]) / np.where(walked > 0, walked, 1.0), 0.0)
+    at, until = np.flatnonzero(complete), end[complete]
+    distance = path[until + 1] - path[at + 1]
+    efficiency = np.where(
+        distance > 0, (close[until] - close[at]) / np.where(distance > 0, distance, 1.0), 0.0
+    )
     returns = pd.Series(np.log(close)).diff()
     before = returns.rolling(spec.vol_lookback).std().to_numpy()
     following = returns.rolling(horizon).std().to_numpy()

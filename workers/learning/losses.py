@@ -1,4 +1,4 @@
-"""What is minimised: losses of a batch, each row by its weight."""
+"""Loss functions: the weighted mean over the rows of a batch."""
 
 import numpy as np
 import torch
@@ -9,11 +9,11 @@ from torch.nn import functional
 from workers.strategy.sections.training import Training
 
 CLASSES = 3
-LEAST_WEIGHT = 1e-12
+MIN_WEIGHT = 1e-12
 
 
 class Loss(nn.Module):
-    """Weighted mean over a batch. Classes 0, 1, 2 (short, flat, long); or one standardised value a row."""
+    """Weighted mean over a batch of classes 0, 1, 2 (short, flat, long), or of one standardised value per row."""
 
     class_weights: Tensor | None
 
@@ -34,9 +34,9 @@ class Loss(nn.Module):
         self.register_buffer("class_weights", class_weights)
 
     def forward(self, out: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
-        """A scalar. `out`: [batch, outputs]; `y`, `weight`: [batch], no weight where all rows count the same."""
+        """Return a scalar. `out`: [batch, outputs]; `y`, `weight`: [batch], None if all rows have the same weight."""
         if self.name == "cross_entropy" and weight is None and self.class_weights is None:
-            # The same mean in one step, forwards and backwards: dear for a small network.
+            # The same mean in one operation: the extra ones are expensive for a small network.
             return functional.cross_entropy(out, y, label_smoothing=self.label_smoothing)
         rows = self._rows(out, y)  # [batch]
         if self.class_weights is not None:
@@ -44,7 +44,7 @@ class Loss(nn.Module):
             weight = by_class if weight is None else weight * by_class
         if weight is None:
             return rows.mean()
-        return (rows * weight).sum() / weight.sum().clamp(min=LEAST_WEIGHT)
+        return (rows * weight).sum() / weight.sum().clamp(min=MIN_WEIGHT)
 
     def _rows(self, out: Tensor, y: Tensor) -> Tensor:
         match self.name:
@@ -61,11 +61,11 @@ class Loss(nn.Module):
             case "mae":
                 return (out.squeeze(1) - y).abs()
             case other:
-                raise ValueError(f"there is no loss {other}")
+                raise ValueError(f"unknown loss {other}")
 
 
 def make_loss(config: Training, y: NDArray[np.float32] | NDArray[np.int64], label_scale: float) -> Loss:
-    """The loss in force. `y`: labels of the training part; `label_scale`: what a regression's label was divided by."""
+    """Return the configured loss. `y`: labels of the training part; `label_scale`: divisor of a regression's label."""
     classification = y.dtype.kind == "i"
     balanced = classification and config.class_weights != "none"
     return Loss(
@@ -79,7 +79,7 @@ def make_loss(config: Training, y: NDArray[np.float32] | NDArray[np.int64], labe
 
 
 def class_weights(config: Training, y: NDArray[np.float32] | NDArray[np.int64]) -> Tensor:
-    """By hand, or inverse to the class counts with mean 1 over the rows; a class without rows weighs 0."""
+    """Return the configured weights, or the inverse class counts with mean 1 over the rows; 0 for an absent class."""
     if not isinstance(config.class_weights, str):
         return torch.tensor(config.class_weights, dtype=torch.float32)
     counts = np.bincount(y.astype(np.int64), minlength=CLASSES).astype(np.float64)

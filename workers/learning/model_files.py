@@ -1,6 +1,6 @@
-"""A trained model as two files: safetensors for the numbers, JSON for what they mean. Never a pickle.
+"""Save and load a trained model as two files: safetensors for the weights, JSON for their meaning. Never a pickle.
 
-The JSON says all that a backtest needs: the strategy's text, the inputs in their order, their scales.
+The JSON contains everything that a backtest needs: the strategy's text, the inputs in order, their scales.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 class BadModel(InvalidInput):
-    """The files are not a model of this format, or do not fit what is asked of them."""
+    """The files are not a model of this format, or do not match the strategy or the data."""
 
 
 class Scales(BaseModel):
@@ -56,7 +56,7 @@ class Description(BaseModel):
     strategy_text: str
     strategy_sha256: str
     weights_sha256: str = ""
-    """Of `model.safetensors`; `save_model` knows it."""
+    """Hash of `model.safetensors`; `save_model` fills it in."""
     kind: str
     architecture: dict[str, Any]
     parameters_count: int
@@ -69,7 +69,7 @@ class Description(BaseModel):
     timeframes: tuple[str, ...]
     trained_from: str
     trained_until: str
-    """Opens of the first and last bar that the training or validation part has seen, labels included."""
+    """Opens of the first and last bar of the training and validation part, including their labels."""
     seed: int
     best_epoch: int
     provenance: dict[str, Any]
@@ -86,53 +86,57 @@ class TrainedModel:
         return parse_strategy(self.description.strategy_text)
 
     @property
-    def trained(self) -> tuple[pd.Timestamp, pd.Timestamp]:
+    def training_period(self) -> tuple[pd.Timestamp, pd.Timestamp]:
         return pd.Timestamp(self.description.trained_from), pd.Timestamp(self.description.trained_until)
 
-    def fits(self, strategy: Strategy) -> None:
-        """Raises BadModel unless the model can decide for `strategy`: the same inputs, made the same way."""
+    def check_compatible(self, strategy: Strategy) -> None:
+        """Raise BadModel unless `strategy` has the same inputs, computed in the same way, as the model's own."""
         own = self.strategy
         for name in ("indicators", "fuzzy_sets", "nn_inputs", "model"):
             if getattr(own, name) != getattr(strategy, name):
-                raise BadModel(f"The model was trained with other {name} than this strategy has.")
+                raise BadModel(
+                    f"`{name}` differs from the strategy that the model was trained with; train a new model for this strategy."
+                )
         if (own.timeframes, own.base_timeframe) != (strategy.timeframes, strategy.base_timeframe):
-            raise BadModel("The model was trained on other timeframes than this strategy has.")
+            raise BadModel(
+                "The timeframes differ from those of the strategy that the model was trained with; train a new model for them."
+            )
         if own.is_classification != strategy.is_classification:
             raise BadModel(
-                "The model and the strategy's decisions differ: one classifies, the other forecasts."
+                "`output_format` differs from the strategy that the model was trained with: one is classification, the other regression."
             )
 
     def predict(self, features: pd.DataFrame, bars: pd.DatetimeIndex | None = None) -> Floats:
-        """float64[n, 3] probabilities of short, flat, long, or float64[n] forecast returns; NaN where a sequence has
-        no whole window. All rows in one pass.
+        """Predict all rows in one pass: float64[n, 3] probabilities of short, flat, long, or float64[n] forecast
+        returns; NaN if a sequence lacks a complete window.
 
-        `bars`: opens of the base bars that the features were made from, by which a sequence model sees where rows
-        are missing. Raises BadModel where the features are not the model's inputs.
+        `bars`: opens of the base bars that the features were computed from, which show a sequence model the missing
+        rows. Raises BadModel if the features are not the model's inputs.
         """
         if tuple(features.columns) != self.description.input_names:
             raise BadModel(
-                f"The model has the inputs {', '.join(self.description.input_names)}, "
-                f"the features are {', '.join(map(str, features.columns))}."
+                f"The model's inputs are {', '.join(self.description.input_names)}, "
+                f"but the features are {', '.join(map(str, features.columns))}."
             )
         values = features.to_numpy(dtype=np.float64)
         if not np.isfinite(values).all():
-            raise BadModel("The features have values that are no numbers.")
+            raise BadModel("The features contain NaN or infinite values.")
         length = sequence_length(self.strategy.model)
         x = torch.from_numpy(self.scaler.apply(values))
         rows = self._rows_with_window(features, bars)
         out = outputs(self.network, Batches(x, length), torch.from_numpy(rows)).double()
         if not bool(torch.isfinite(out).all()):
-            raise BadModel("The model predicts values that are no numbers.")
+            raise BadModel("The model's predictions contain NaN or infinite values.")
         if self.description.classification:
-            answer = np.full((len(values), CLASSES), np.nan)
-            answer[rows] = torch.softmax(out, dim=1).numpy()
-            return answer
+            probabilities = np.full((len(values), CLASSES), np.nan)
+            probabilities[rows] = torch.softmax(out, dim=1).numpy()
+            return probabilities
         forecast = np.full(len(values), np.nan)
         forecast[rows] = out.squeeze(1).numpy() * self.description.label_scale + self.description.label_mean
         return forecast
 
     def _rows_with_window(self, features: pd.DataFrame, bars: pd.DatetimeIndex | None) -> NDArray[np.int64]:
-        """Rows with enough rows before them, bar by bar and without a gap: the rule of the training."""
+        """Return the rows with a complete window of consecutive bars before them, by the same rule as in the training."""
         length = sequence_length(self.strategy.model)
         if length == 1:
             return np.arange(len(features))
@@ -145,62 +149,64 @@ class TrainedModel:
 
 
 def save_model(network: nn.Module, description: Description) -> dict[str, bytes]:
-    """`model.safetensors` and `model.json`, which names the other's hash. The same model gives the same bytes."""
-    # Cloned: while it is trained, a network's weights are views of one vector.
+    """Return `model.safetensors` and `model.json`, which contains the other's hash. Equal models give equal bytes."""
+    # Cloned, because a network's weights are views of one vector during the training.
     weights = save(
         {name: tensor.detach().cpu().clone() for name, tensor in sorted(network.state_dict().items())}
     )
-    whole = description.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
-    said = json.dumps(whole.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
-    return {"model.safetensors": weights, "model.json": said.encode()}
+    complete = description.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
+    text = json.dumps(complete.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
+    return {"model.safetensors": weights, "model.json": text.encode()}
 
 
-def load_model(weights: Path, description: Path) -> TrainedModel:
-    """Raises BadModel where the files are damaged, of another format, or do not belong together."""
-    described = _read_description(description)
-    content = weights.read_bytes()
+def load_model(weights_path: Path, description_path: Path) -> TrainedModel:
+    """Load a model. Raises BadModel if the files are damaged, of another format, or not from the same model."""
+    description = _read_description(description_path)
+    content = weights_path.read_bytes()
     try:
         tensors: dict[str, Tensor] = load(content)
     except SafetensorError as error:
-        raise BadModel(f"model.safetensors cannot be read: {error}") from error
-    if hashlib.sha256(content).hexdigest() != described.weights_sha256:
-        raise BadModel("model.safetensors and model.json are of two different models.")
+        raise BadModel(f"model.safetensors is damaged: {error}") from error
+    if hashlib.sha256(content).hexdigest() != description.weights_sha256:
+        raise BadModel("model.safetensors and model.json belong to different models.")
     try:
-        strategy = parse_strategy(described.strategy_text)
+        strategy = parse_strategy(description.strategy_text)
     except StrategyError as error:
         raise BadModel(f"The model's own strategy is no longer valid: {error}") from error
-    if strategy.input_names != described.input_names:
-        raise BadModel("model.json contradicts itself: its strategy has other inputs.")
+    if strategy.input_names != description.input_names:
+        raise BadModel("model.json is inconsistent: its strategy has other inputs.")
     network = build_network(
-        strategy.model, len(described.input_names), CLASSES if described.classification else 1
+        strategy.model, len(description.input_names), CLASSES if description.classification else 1
     )
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise BadModel("model.safetensors does not have the network that model.json describes.") from error
+        raise BadModel("model.safetensors does not match the network that model.json describes.") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-        raise BadModel("model.safetensors has weights that are no numbers.")
+        raise BadModel("model.safetensors contains NaN or infinite weights.")
     network.eval()
-    return TrainedModel(described, network, _scaler(described))
+    return TrainedModel(description, network, _scaler(description))
 
 
-def _scaler(described: Description) -> Scaler:
-    scales, inputs = described.scaler, len(described.input_names)
+def _scaler(description: Description) -> Scaler:
+    scales, inputs = description.scaler, len(description.input_names)
     if (len(scales.shift), len(scales.scale)) != (inputs, inputs):
-        raise BadModel(f"model.json contradicts itself: it has not one scale for each of {inputs} inputs.")
+        raise BadModel(
+            f"model.json is inconsistent: the number of scales is not the number of inputs ({inputs})."
+        )
     return Scaler(np.array(scales.shift), np.array(scales.scale))
 
 
 def _read_description(path: Path) -> Description:
     try:
-        described = Description.model_validate_json(path.read_bytes())
+        description = Description.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        what = " ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-        raise BadModel(f"model.json is not a description of a model: {what}") from error
-    if described.format != FORMAT:
-        raise BadModel(f"model.json has format {described.format}; this version reads {FORMAT}.")
-    return described
+        problem = " ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+        raise BadModel(f"model.json is not a valid model description: {problem}") from error
+    if description.format != FORMAT:
+        raise BadModel(f"model.json has format {description.format}; this version reads format {FORMAT}.")
+    return description
 
 
 def parameters_count(network: nn.Module) -> int:

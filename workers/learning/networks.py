@@ -1,4 +1,4 @@
-"""The networks: MLP, LSTM and GRU; the neuro-fuzzy layer is in `tsk`."""
+"""Build the networks: MLP, LSTM and GRU; `tsk` contains the neuro-fuzzy layer."""
 
 from torch import Tensor, nn
 
@@ -19,12 +19,13 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def sequence_length(spec: ModelSpec) -> int:
-    """Bars that one prediction looks at; 1 for models without memory."""
+    """Return the number of bars that one prediction uses; 1 for models without memory."""
     return spec.architecture.sequence_length if isinstance(spec, LSTMModel | GRUModel) else 1
 
 
 def build_network(spec: ModelSpec, inputs: int, outputs: int) -> nn.Module:
-    """Takes float32[batch, inputs], or [batch, length, inputs] for sequences; gives float32[batch, outputs] logits."""
+    """Build a network from float32[batch, inputs], or [batch, length, inputs] for sequences, to float32[batch, outputs]
+    logits."""
     match spec:
         case MLPModel(architecture=a):
             return MLP(inputs, a.hidden_layers, outputs, a.activation, a.dropout)

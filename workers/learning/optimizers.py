@@ -1,4 +1,4 @@
-"""The optimisers of the grammar, over all of a network's weights at once."""
+"""The optimisers of the grammar; each updates all weights of a network at once."""
 
 import torch
 from torch import nn
@@ -22,10 +22,10 @@ def make_optimizer(config: Training, network: nn.Module) -> torch.optim.Optimize
 
 
 def trainable(network: nn.Module) -> list[nn.Parameter]:
-    """The parameters as the optimiser sees them: one vector, of which the network's own become views.
+    """Return the parameters to optimise: one vector, of which the network's own parameters become views.
 
-    A step then costs the same for any number of layers. cuDNN lays a recurrent network's weights out itself, so
-    those stay as they are.
+    A step then costs the same for any number of layers. A recurrent network keeps its own parameters, because cuDNN
+    determines their layout.
     """
     own = list(network.parameters())
     if isinstance(network, Recurrent):
@@ -41,8 +41,8 @@ def trainable(network: nn.Module) -> list[nn.Parameter]:
     return [vector]
 
 
-def clear(parameters: list[nn.Parameter]) -> None:
-    """Sets the gradients to zero in place: the network's own are views of them."""
+def clear_gradients(parameters: list[nn.Parameter]) -> None:
+    """Set the gradients to zero in place, because the network's own are views of them."""
     for parameter in parameters:
         if parameter.grad is not None:
             parameter.grad.zero_()

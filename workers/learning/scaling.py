@@ -1,5 +1,6 @@
-"""Scales of the inputs, fitted on the training part alone and saved with the model."""
+"""Scale the inputs; scales are fitted only on the training part and saved with the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 from workers.strategy.grammar import Strategy
 
 Floats = NDArray[np.float64]
-LEAST_SPREAD = 1e-10
-"""Relative to the input's size: less is the rounding of a constant, which must not be blown up to a signal."""
+MIN_SPREAD = 1e-10
+"""Relative to the input's size: a smaller spread is the rounding of a constant and must not become a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,32 +21,32 @@ class Scaler:
     scale: Floats
 
     def apply(self, features: Floats) -> NDArray[np.float32]:
-        """float32[n, inputs]. A value outside the training part's range is not cut."""
+        """Return float32[n, inputs]. Values outside the range of the training part are not clipped."""
         return ((features - self.shift) / self.scale).astype(np.float32)
 
 
 def fit_scaler(strategy: Strategy, features: Floats) -> Scaler:
-    """`features`: float64[rows of the training part, inputs].
+    """Fit the scales to `features`, float64[rows of the training part, inputs].
 
-    `zscore` and `minmax` as the input asks; `scale_features`, and any TSK model, standardise the rest. A constant
-    input is only shifted.
+    An input's `normalization` is `zscore` or `minmax`; `scale_features` and any TSK model standardise the other
+    inputs. A constant input is only shifted.
     """
     count = features.shape[1]
     shift, scale = np.zeros(count), np.ones(count)
-    rest = strategy.model.features.scale_features or strategy.model.type == "tsk"
-    for column, wish in enumerate(_normalizations(strategy)):
+    scale_others = strategy.model.features.scale_features or strategy.model.type == "tsk"
+    for column, normalization in enumerate(_normalizations(strategy)):
         values = features[:, column]
-        if wish == "minmax":
+        if normalization == "minmax":
             shift[column], spread = values.min(), values.max() - values.min()
-        elif wish == "zscore" or rest:
+        elif normalization == "zscore" or scale_others:
             shift[column], spread = values.mean(), values.std()
         else:
             continue
-        scale[column] = spread if spread > LEAST_SPREAD * np.abs(values).max() else 1.0
+        scale[column] = spread if spread > MIN_SPREAD * np.abs(values).max() else 1.0
     return Scaler(shift, scale)
 
 
-def _normalizations(strategy: Strategy) -> list[str]:
-    """For each input, those of earlier bars included."""
-    own = [feature.normalization for feature in strategy.features]
-    return [wish for _ in range(strategy.model.features.lookback_periods + 1) for wish in own]
+def _normalizations(strategy: Strategy) -> Sequence[str]:
+    """Return the normalization of each input, including those of earlier bars."""
+    of_one_bar = [feature.normalization for feature in strategy.features]
+    return of_one_bar * (strategy.model.features.lookback_periods + 1)

@@ -1,4 +1,4 @@
-"""Where bars follow each other, and where something is missing between them."""
+"""Find the segments of consecutive bars, separated by gaps in the data."""
 
 import numpy as np
 import pandas as pd
@@ -9,11 +9,11 @@ from workers.market_data.timeframes import nanoseconds
 
 PAUSE_BARS = 3
 PAUSE_DAYS = 4
-"""A pause of up to three bars and four days of closed markets (a long weekend) is no gap."""
+"""A pause of up to three bars and four days of closed markets (a long weekend) does not count as a gap."""
 
 
 def segment_numbers(index: pd.DatetimeIndex, timeframe: str) -> NDArray[np.int64]:
-    """int64[n], growing by one at each gap: a label's window or a model's sequence must not cross it."""
+    """Return int64[n], increasing by one at each gap, which no label's window and no model's sequence may cross."""
     opens = unix_nanoseconds(index)
     longest = PAUSE_BARS * nanoseconds(timeframe) + PAUSE_DAYS * NANOSECONDS_A_DAY
     return (

@@ -1,4 +1,4 @@
-"""Training, validation and test by time, over all symbols at once, purged and embargoed."""
+"""Split rows into training, validation and test by time, for all symbols at once, purged and embargoed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,41 +8,41 @@ from numpy.typing import NDArray
 
 from worker_agent.protocol import InvalidInput
 
-Moments = NDArray[np.int64]
+Nanoseconds = NDArray[np.int64]
 PARTS = ("train", "validation", "test")
 
 
 class TooShort(InvalidInput):
-    """The data leave a part of the split empty."""
+    """A part of the split is empty; use more data or a shorter label window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Row numbers of each part, in the order of the rows given."""
+    """Row numbers of each part, in the order of the rows."""
 
     train: NDArray[np.intp]
     validation: NDArray[np.intp]
     test: NDArray[np.intp]
     purged: int
-    """Rows left out because their label looks into the next part, or their time lies in the embargo."""
+    """Number of rows left out because their label reaches into the next part, or their time is in the embargo."""
     boundaries: tuple[int, ...]
-    """First moment of each part, in nanoseconds since 1970."""
+    """First time of each part, in nanoseconds since 1970."""
 
 
-def purged_split(time: Moments, end: Moments, fractions: Sequence[float], embargo: int = 0) -> Split:
-    """Splits rows at moments, the same for every symbol (Lopez de Prado 2018, ch. 7).
+def purged_split(time: Nanoseconds, end: Nanoseconds, fractions: Sequence[float], embargo: int = 0) -> Split:
+    """Split rows at times that are the same for every symbol (Lopez de Prado 2018, ch. 7). Raises TooShort.
 
-    `time`, `end`: int64[n], nanoseconds of each row's bar and of the last bar its label looks at, the bar of the
-    entry at the next open included. A row belongs to the part of its time; it is left out where its label reaches
-    the next part's first moment. After each boundary `embargo` distinct moments are left out as well.
-    `fractions`: of train, validation and test. Raises TooShort.
+    `time`, `end`: int64[n], nanoseconds of each row's bar and of the last bar its label depends on, including the bar
+    of the entry at the next open. A row belongs to the part of its time; it is left out if its label reaches the
+    first time of the next part. After each boundary `embargo` distinct times are left out as well.
+    `fractions`: of train, validation and test.
     """
     if len(time) == 0:
-        raise TooShort("There is no row to split.")
-    moments = np.unique(time)
-    edges = np.round(np.cumsum(np.asarray(fractions, dtype=np.float64))[:-1] * len(moments)).astype(int)
-    starts = [int(moments[0]), *(int(moments[min(edge, len(moments) - 1)]) for edge in edges)]
-    opens = [starts[0], *(int(moments[min(edge + embargo, len(moments) - 1)]) for edge in edges)]
+        raise TooShort("Nothing to split: no bar has both inputs and a label.")
+    times = np.unique(time)
+    edges = np.round(np.cumsum(np.asarray(fractions, dtype=np.float64))[:-1] * len(times)).astype(int)
+    starts = [int(times[0]), *(int(times[min(edge, len(times) - 1)]) for edge in edges)]
+    opens = [starts[0], *(int(times[min(edge + embargo, len(times) - 1)]) for edge in edges)]
     ends = [*starts[1:], np.iinfo(np.int64).max]
     last = int(np.flatnonzero(np.asarray(fractions) > 0)[-1])
     ends[last:] = [np.iinfo(np.int64).max] * (len(ends) - last)
@@ -55,7 +55,7 @@ def purged_split(time: Moments, end: Moments, fractions: Sequence[float], embarg
         parts.append(np.flatnonzero(chosen))
         if len(parts[-1]) == 0:
             raise TooShort(
-                f"No row is left for the {PARTS[part]} part: {len(moments)} bars are too few for windows of this length."
+                f"The {PARTS[part]} part is empty: {len(times)} bars are too few for label windows of this length."
             )
     used = sum(len(part) for part in parts)
     return Split(parts[0], parts[1], parts[2], len(time) - used, tuple(starts))

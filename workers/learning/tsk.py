@@ -14,8 +14,8 @@ CLUSTERING_ROUNDS = 10
 class TSK(nn.Module):
     """Rules `IF every input is near its centre THEN y = a x + b`, weighed by how far each fires (Takagi, Sugeno 1985).
 
-    A rule fires by the geometric mean of its Gaussian memberships (Cui, Wu, Huang 2021). The firing strengths stay
-    in log space and softmax normalises them: a product of 40 memberships is zero in float32 for most rows.
+    The firing strength is the geometric mean of the Gaussian memberships (Cui, Wu, Huang 2021). It stays in log space
+    and softmax normalises it, because a product of 40 memberships is zero in float32 for most rows.
     """
 
     def __init__(
@@ -30,18 +30,18 @@ class TSK(nn.Module):
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def widths(self) -> Tensor:
-        """Standard deviations of the sets, float32[rules, inputs]."""
+        """Return the standard deviations of the sets, float32[rules, inputs]."""
         return self.log_widths.clamp(math.log(NARROWEST), math.log(WIDEST)).exp()
 
     def firing(self, x: Tensor) -> Tensor:
-        """Share of each rule, float32[batch, rules], adding up to one."""
+        """Return the share of each rule, float32[batch, rules]; the shares of a row add up to one."""
         log_widths = self.log_widths.clamp(math.log(NARROWEST), math.log(WIDEST))
-        # -1/2 sum_i (x_i - c_ri)^2 / w_ri^2 / inputs, expanded, so that no [batch, rules, inputs] is made; the
-        # factors are put on the rules, of which there are fewer than rows.
+        # -1/2 sum_i (x_i - c_ri)^2 / w_ri^2 / inputs, expanded to avoid a tensor [batch, rules, inputs]; the
+        # factors are applied to the rules, which are fewer than the rows.
         factor = torch.exp(-2.0 * log_widths) * (-0.5 / x.shape[1])  # [rules, inputs]
-        moved = self.centres * factor
-        log_strength = torch.addmm((self.centres * moved).sum(1), x * x, factor.T)
-        log_strength = torch.addmm(log_strength, x, moved.T, alpha=-2.0)  # [batch, rules]
+        scaled_centres = self.centres * factor
+        log_strength = torch.addmm((self.centres * scaled_centres).sum(1), x * x, factor.T)
+        log_strength = torch.addmm(log_strength, x, scaled_centres.T, alpha=-2.0)  # [batch, rules]
         return torch.softmax(log_strength, dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,14 +58,14 @@ class TSK(nn.Module):
 
     @torch.no_grad()
     def conclusions(self) -> Tensor:
-        """What each rule says at its own centre, float32[rules, outputs]."""
+        """Return the output of each rule at its own centre, float32[rules, outputs]."""
         if self.slope is None:
             return self.constant.clone()
         return self.constant + (self.centres.unsqueeze(2) * self.slope).sum(1)
 
     @torch.no_grad()
     def place_centres(self, x: Tensor, generator: torch.Generator, *, cluster: bool) -> None:
-        """At rows of the training part, or at centres of a few rounds of Lloyd's k-means (1982) that start there."""
+        """Place the centres at random rows of `x`, or at the result of a few rounds of Lloyd's k-means (1982) from there."""
         rules = self.centres.shape[0]
         sample = x[torch.randperm(x.shape[0], generator=generator)[:CLUSTERED_ROWS]]
         centres = sample[torch.arange(rules) % len(sample)].clone()

@@ -1,4 +1,4 @@
-"""A small model, really trained, and the files that a backtest of it is given."""
+"""A small trained model, and the input files of a backtest of it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ import pytest
 
 from tests.quant.learning.conftest import STRATEGY, RecordedJob, synthetic
 from workers.backtesting.prediction import MODEL_DESCRIPTION, MODEL_WEIGHTS
-from workers.learning.parameters import TrainingParameters
-from workers.learning.run import run_training
+from workers.learning.training_parameters import TrainingParameters
+from workers.learning.training_pipeline import run_training
 from workers.market_data.bars import write_bars
 
 TRAINED_UNTIL = "2017-06-30"
@@ -18,7 +18,7 @@ TRAINED_UNTIL = "2017-06-30"
 
 @dataclass
 class BacktestJob:
-    """What a backtest says and leaves."""
+    """Records the calls of a backtest."""
 
     inputs: Mapping[str, Path]
     steps: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ NewJob = Callable[..., BacktestJob]
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The inputs of a backtest of AAA: its bars, and a model that knows AAA and BBB up to June 2017."""
+    """Inputs of a backtest of AAA: its bars, and a model trained on AAA and BBB up to June 2017."""
     directory = tmp_path_factory.mktemp("trained")
     files = {}
     for number, symbol in enumerate(("AAA", "BBB")):
@@ -57,7 +57,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def new_job(trained: dict[str, Path], tmp_path: Path) -> NewJob:
-    """A job on the trained files; `bars` instead of AAA's own."""
+    """Return a function that makes a job with the trained model; `bars` replace those of AAA."""
 
     def make(bars: pd.DataFrame | None = None) -> BacktestJob:
         if bars is None:

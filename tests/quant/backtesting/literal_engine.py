@@ -1,18 +1,17 @@
-"""The rules of the engine again, as slowly and literally as possible: an oracle for the compiled one.
+"""The engine's rules in plain Python, slow and literal: the reference for the compiled engine.
 
-Written from the rules' text with lists and if-statements, one bar after the other, in another structure than the
-kernel: a queue of events inside each bar instead of phases.
+Written from the text of the rules with lists and if-statements, and structured differently from the kernel.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from workers.backtesting.rules import Rules
+from workers.backtesting.engine_rules import Rules
 
 
 @dataclass
 class Position:
-    side: int
+    direction: int
     quantity: float
     entry_bar: int
     entry_price: float
@@ -29,7 +28,7 @@ class Book:
     position: Position | None = None
     trades: list[dict[str, Any]] = field(default_factory=list)
     blocked: int = 0
-    dead: bool = False
+    ended: bool = False
     refused: int = 0
 
 
@@ -47,50 +46,56 @@ def simulate(
             return max(low, min(high, price))
 
         if rules.fill == "next_open" and bar > 0:
-            _order(book, rules, bar, target[bar - 1], open_, pay, at_open=True)
-        _stops(book, rules, bar, bars, pay)
+            _follow_signal(book, rules, bar, target[bar - 1], open_, pay, at_open=True)
+        _apply_stops(book, rules, bar, bars, pay)
         if rules.fill == "next_close" and bar > 0:
-            _order(book, rules, bar, target[bar - 1], close, pay, at_open=False)
+            _follow_signal(book, rules, bar, target[bar - 1], close, pay, at_open=False)
         if rules.fill == "same_close" and bar < last:
-            _order(book, rules, bar, target[bar], close, pay, at_open=False)
-        held = book.position
-        if held is not None and book.cash + held.side * held.quantity * close <= 0:
-            _leave(book, rules, bar, pay(close, -held.side), "ruin")
-            book.dead = True
-        elif held is None and book.cash <= 0:
-            book.dead = True
-        held = book.position
-        equity.append(book.cash + (held.side * held.quantity * close if held else 0.0))
+            _follow_signal(book, rules, bar, target[bar], close, pay, at_open=False)
+        position = book.position
+        if position is not None and book.cash + position.direction * position.quantity * close <= 0:
+            _close(book, rules, bar, pay(close, -position.direction), "ruin")
+            book.ended = True
+        elif position is None and book.cash <= 0:
+            book.ended = True
+        position = book.position
+        equity.append(book.cash + (position.direction * position.quantity * close if position else 0.0))
     if book.position is not None:
-        held = book.position
+        position = book.position
         mark = bars[-1][3]
         book.trades.append(
             _row(
-                held, -1, mark, held.side * held.quantity * (mark - held.entry_price) - held.entry_fee, "open"
+                position,
+                -1,
+                mark,
+                position.direction * position.quantity * (mark - position.entry_price) - position.entry_fee,
+                "open",
             )
         )
     return {"equity": equity, "trades": book.trades, "refused": book.refused}
 
 
-def _order(book: Book, rules: Rules, bar: int, wish: int, base: float, pay: Any, *, at_open: bool) -> None:
-    if book.dead:
+def _follow_signal(
+    book: Book, rules: Rules, bar: int, signal: int, base: float, pay: Any, *, at_open: bool
+) -> None:
+    if book.ended:
         return
-    if wish != book.blocked:
+    if signal != book.blocked:
         book.blocked = 0
-    if wish == 1 and not rules.allow_long:
-        wish = 0
-    if wish == -1 and not rules.allow_short:
-        wish = 0
-    side = book.position.side if book.position else 0
-    if wish == side:
+    if signal == 1 and not rules.allow_long:
+        signal = 0
+    if signal == -1 and not rules.allow_short:
+        signal = 0
+    direction = book.position.direction if book.position else 0
+    if signal == direction:
         return
-    if side == 0 and wish == book.blocked:
+    if direction == 0 and signal == book.blocked:
         return
     if book.position:
-        _leave(book, rules, bar, pay(base, -side), "signal")
-    if wish == 0:
+        _close(book, rules, bar, pay(base, -direction), "signal")
+    if signal == 0:
         return
-    price = pay(base, wish)
+    price = pay(base, signal)
     affordable = rules.max_leverage * book.cash / (price * (1 + rules.commission))
     quantity = (
         rules.size * book.cash / (price * (1 + rules.commission))
@@ -102,76 +107,78 @@ def _order(book: Book, rules: Rules, bar: int, wish: int, base: float, pay: Any,
         book.refused += 1
         return
     fee = quantity * price * rules.commission
-    book.cash -= wish * quantity * price + fee
+    book.cash -= signal * quantity * price + fee
 
-    def away(fraction: float | None, direction: int) -> float | None:
-        return None if fraction is None else price + direction * (fraction * price)
+    def level(fraction: float | None, sign: int) -> float | None:
+        return None if fraction is None else price + sign * (fraction * price)
 
     book.position = Position(
-        side=wish,
+        direction=signal,
         quantity=quantity,
         entry_bar=bar,
         entry_price=price,
         entry_fee=fee,
         first_live_bar=bar if at_open else bar + 1,
-        stop=away(rules.stop_loss, -wish),
-        target=away(rules.take_profit, wish),
-        trail=away(rules.trailing_stop, -wish),
+        stop=level(rules.stop_loss, -signal),
+        target=level(rules.take_profit, signal),
+        trail=level(rules.trailing_stop, -signal),
     )
 
 
-def _stops(
+def _apply_stops(
     book: Book, rules: Rules, bar: int, bars: list[tuple[float, float, float, float]], pay: Any
 ) -> None:
-    held = book.position
-    if held is None or bar < held.first_live_bar:
+    position = book.position
+    if position is None or bar < position.first_live_bar:
         return
     open_, high, low, _ = bars[bar]
-    if held.trail is not None and bar - 1 >= held.first_live_bar:
+    if position.trail is not None and bar - 1 >= position.first_live_bar:
         assert rules.trailing_stop is not None
-        best = bars[bar - 1][1] if held.side > 0 else bars[bar - 1][2]
-        # As `away` has it, to the last bit: where the best price is still the entry's, both stops are the same level.
-        moved = best - held.side * (rules.trailing_stop * best)
-        held.trail = max(held.trail, moved) if held.side > 0 else min(held.trail, moved)
+        best = bars[bar - 1][1] if position.direction > 0 else bars[bar - 1][2]
+        # Computed like `level`, to the last bit: while the best price is the entry price, both stops are equal.
+        moved = best - position.direction * (rules.trailing_stop * best)
+        position.trail = max(position.trail, moved) if position.direction > 0 else min(position.trail, moved)
     barriers = [
         (level, name)
-        for level, name in ((held.stop, "stop_loss"), (held.trail, "trailing_stop"))
+        for level, name in ((position.stop, "stop_loss"), (position.trail, "trailing_stop"))
         if level is not None
     ]
     if barriers:
-        # The one that is nearer to the price; the fixed one where both are equal.
-        level, name = max(barriers, key=lambda b: (held.side * b[0], b[1] == "stop_loss"))
-        if (held.side > 0 and low <= level) or (held.side < 0 and high >= level):
-            beyond = open_ < level if held.side > 0 else open_ > level
-            _leave(book, rules, bar, pay(open_ if beyond else level, -held.side), name)
-            book.blocked = held.side
+        # The barrier closer to the price; the fixed one if both are equal.
+        barrier, name = max(barriers, key=lambda b: (position.direction * b[0], b[1] == "stop_loss"))
+        if (position.direction > 0 and low <= barrier) or (position.direction < 0 and high >= barrier):
+            beyond = open_ < barrier if position.direction > 0 else open_ > barrier
+            _close(book, rules, bar, pay(open_ if beyond else barrier, -position.direction), name)
+            book.blocked = position.direction
             return
-    if held.target is None:
+    if position.target is None:
         return
-    if (held.side > 0 and high >= held.target) or (held.side < 0 and low <= held.target):
-        beyond = open_ > held.target if held.side > 0 else open_ < held.target
-        price = open_ if beyond else held.target
-        _leave(book, rules, bar, max(low, min(high, price)), "take_profit")
-        book.blocked = held.side
+    if (position.direction > 0 and high >= position.target) or (
+        position.direction < 0 and low <= position.target
+    ):
+        beyond = open_ > position.target if position.direction > 0 else open_ < position.target
+        price = open_ if beyond else position.target
+        _close(book, rules, bar, max(low, min(high, price)), "take_profit")
+        book.blocked = position.direction
 
 
-def _leave(book: Book, rules: Rules, bar: int, price: float, reason: str) -> None:
-    held = book.position
-    assert held is not None
-    fee = held.quantity * price * rules.commission
-    book.cash += held.side * held.quantity * price - fee
-    pnl = held.side * held.quantity * (price - held.entry_price) - held.entry_fee - fee
-    book.trades.append(_row(held, bar, price, pnl, reason))
+def _close(book: Book, rules: Rules, bar: int, price: float, reason: str) -> None:
+    position = book.position
+    assert position is not None
+    fee = position.quantity * price * rules.commission
+    book.cash += position.direction * position.quantity * price - fee
+    pnl = position.direction * position.quantity * (price - position.entry_price) - position.entry_fee - fee
+    book.trades.append(_row(position, bar, price, pnl, reason))
     book.position = None
 
 
-def _row(held: Position, bar: int, price: float, pnl: float, reason: str) -> dict[str, Any]:
+def _row(position: Position, bar: int, price: float, pnl: float, reason: str) -> dict[str, Any]:
     return {
-        "entry_index": held.entry_bar,
+        "entry_index": position.entry_bar,
         "exit_index": bar,
-        "side": held.side,
-        "quantity": held.quantity,
-        "entry_price": held.entry_price,
+        "side": position.direction,
+        "quantity": position.quantity,
+        "entry_price": position.entry_price,
         "exit_price": price,
         "pnl": pnl,
         "exit_reason": reason,

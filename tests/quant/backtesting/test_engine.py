@@ -1,4 +1,4 @@
-"""The engine against trades computed by hand."""
+"""The engine compared with trades computed by hand."""
 
 import numpy as np
 import pandas as pd
@@ -48,7 +48,7 @@ def test_a_signal_on_the_last_bar_is_ignored() -> None:
 
 
 def test_commission_is_in_the_trade_in_cash_and_in_equity() -> None:
-    """Lesson Q31: entry commission included. 1000 = q * 10 * 1.01, so q = 99.0099."""
+    """Lesson Q31: including the entry commission. 1000 = q * 10 * 1.01, so q = 99.0099."""
     rules = Rules(initial_capital=1000.0, commission=0.01, slippage=0.0)
     result = simulate(STEADY, [1, 1, 0, 0, 0], rules)
     trade = only_trade(result)
@@ -64,9 +64,8 @@ def test_slippage_and_half_the_spread_are_paid_both_ways() -> None:
     rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.01, spread=0.02)
     trade = only_trade(simulate(STEADY, [1, 1, 0, 0, 0], rules))
     assert trade.entry_price == pytest.approx(10.2)
-    assert trade.exit_price == pytest.approx(
-        12.0
-    )  # 12 * 0.98 lies below the bar's low of 12, which is the edge
+    # 12 * 0.98 is below the bar's low of 12, which limits it.
+    assert trade.exit_price == pytest.approx(12.0)
 
 
 def test_a_reversal_is_two_legs_at_one_price() -> None:
@@ -113,7 +112,7 @@ def test_a_target_fills_at_its_limit_and_a_gap_beyond_it_at_the_open() -> None:
     assert only_trade(simulate(gap, [1, 1, 1, 1], rules)).exit_price == 13.0
 
 
-def test_after_a_stop_there_is_no_new_entry_until_the_wanted_direction_changes() -> None:
+def test_after_a_stop_no_position_is_opened_until_the_target_direction_changes() -> None:
     data = bars(
         (10, 10, 10, 10),
         (10, 10, 8, 10),
@@ -128,11 +127,11 @@ def test_after_a_stop_there_is_no_new_entry_until_the_wanted_direction_changes()
     assert again.trades.entry_index.tolist() == [1, 4]
 
 
-def test_a_trailing_stop_moves_by_the_bar_before() -> None:
+def test_a_trailing_stop_moves_by_the_previous_bar() -> None:
     data = bars((10, 10, 10, 10), (10, 20, 10, 20), (20, 20, 18.5, 19), (19, 19, 17, 18), (18, 18, 18, 18))
     rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, trailing_stop=0.1)
     trade = only_trade(simulate(data, [1, 1, 1, 1, 1], rules))
-    # On its entry bar the stop is 9; the bar's own high of 20 counts from bar 2 on: a tenth below it is 18.
+    # The stop is 9 on the entry bar; its high of 20 counts from bar 2 on: a tenth below it is 18.
     assert (trade.exit_index, trade.exit_price, trade.exit_reason) == (3, 18.0, "trailing_stop")
 
 
@@ -143,7 +142,7 @@ def test_a_trailing_stop_of_a_short_follows_the_low() -> None:
     assert (trade.exit_index, trade.exit_price, trade.exit_reason) == (3, 5.5, "trailing_stop")
 
 
-def test_a_trailing_stop_in_ranges_keeps_the_distance_of_the_decision() -> None:
+def test_a_trailing_stop_in_atr_keeps_the_distance_of_the_decision() -> None:
     flat = [(10.0, 11.0, 9.0, 10.0)] * 5
     data = bars(*flat, (10, 20, 10, 20), (20, 20, 17.5, 18), (18, 18, 18, 18))
     rules = Rules(
@@ -153,7 +152,7 @@ def test_a_trailing_stop_in_ranges_keeps_the_distance_of_the_decision() -> None:
     assert (trade.entry_index, trade.exit_index, trade.exit_price) == (5, 6, 18.0)
 
 
-def test_stops_in_multiples_of_the_true_range_use_what_was_known_at_the_decision() -> None:
+def test_stops_in_atr_use_the_value_known_at_the_decision() -> None:
     flat = [(10.0, 11.0, 9.0, 10.0)] * 6
     data = bars(*flat, (10, 10, 7.9, 8), (8, 8, 8, 8))
     rules = Rules(
@@ -163,22 +162,22 @@ def test_stops_in_multiples_of_the_true_range_use_what_was_known_at_the_decision
     assert (trade.entry_index, trade.exit_index, trade.exit_price) == (4, 6, 8.0)
 
 
-def test_bars_before_the_first_give_the_range_that_stops_are_measured_in() -> None:
+def test_earlier_bars_give_the_atr_of_the_stops() -> None:
     earlier = bars(*[(10.0, 11.0, 9.0, 10.0)] * 4)
     data = bars((10, 11, 9, 10), (10, 11, 9, 10), (10, 10, 7.9, 8))
     data.index = earlier.index[-1] + pd.to_timedelta([1, 2, 3], unit="D")
     rules = Rules(
         initial_capital=1000.0, commission=0.0, slippage=0.0, stop_loss=1.0, stop_unit="atr", atr_period=3
     )
-    unknown = simulate(data, [1, 1, 1], rules)
-    assert (unknown.entries, unknown.refused) == (0, 2)
+    without = simulate(data, [1, 1, 1], rules)
+    assert (without.entries, without.refused) == (0, 2)
     trade = only_trade(simulate(data, [1, 1, 1], rules, before=earlier))
     assert (trade.entry_index, trade.exit_index, trade.exit_price) == (1, 2, 8.0)
-    found = search(data, np.ones((1, 3), np.int8), rules, before=earlier)
-    assert (found.trades[0], found.final_equity[0]) == (1, 800.0)
+    many = search(data, np.ones((1, 3), np.int8), rules, before=earlier)
+    assert (many.trades[0], many.final_equity[0]) == (1, 800.0)
 
 
-def test_when_equity_reaches_zero_everything_is_closed_and_trading_ends() -> None:
+def test_when_equity_reaches_zero_the_position_is_closed_and_trading_ends() -> None:
     data = bars((10, 10, 10, 10), (10, 10, 10, 10), (10, 40, 10, 40), (10, 10, 10, 10), (10, 10, 10, 10))
     result = simulate(data, [-1, -1, -1, 1, 1], FREE)
     trade = only_trade(result)
@@ -203,7 +202,7 @@ def test_quantities_are_cut_to_the_step() -> None:
     assert only_trade(result).quantity == 100.0
 
 
-def test_without_short_permission_a_short_wish_is_flat() -> None:
+def test_without_short_permission_a_short_signal_is_flat() -> None:
     result = simulate(STEADY, [1, -1, -1, -1, -1], Rules(initial_capital=1000.0, allow_short=False))
     assert only_trade(result).side == 1
 
@@ -223,31 +222,31 @@ def test_a_search_and_a_single_run_agree() -> None:
         index=pd.date_range("2020-01-01", periods=300, freq="h", tz="UTC"),
     )
     targets = generator.integers(-1, 2, (20, 300)).astype(np.int8)
-    found = search(data, targets)
+    many = search(data, targets)
     for row, target in enumerate(targets):
         single = simulate(data, target)
-        assert found.final_equity[row] == single.final_equity
-        assert found.trades[row] == single.entries
-        assert found.fees[row] == single.fees
+        assert many.final_equity[row] == single.final_equity
+        assert many.trades[row] == single.entries
+        assert many.fees[row] == single.fees
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"open": np.nan}, "open is nan"),
         ({"low": -1.0}, "low is"),
-        ({"high": 9.0}, "outside its high and low"),
+        ({"high": 9.0}, "is outside its high and low"),
     ],
 )
-def test_bars_that_cannot_be_are_refused_with_their_place(change: dict[str, float], words: str) -> None:
+def test_impossible_bars_are_rejected_with_their_time(change: dict[str, float], message: str) -> None:
     broken = STEADY.copy()
     for name, value in change.items():
         broken.loc[broken.index[2], name] = value
-    with pytest.raises(BadBars, match=words):
+    with pytest.raises(BadBars, match=message):
         simulate(broken, [0] * 5)
 
 
-def test_unsorted_and_duplicate_times_are_refused() -> None:
+def test_unsorted_and_duplicate_times_are_rejected() -> None:
     """Lesson Q24."""
     for order in ([1, 0, 2, 3, 4], [0, 0, 2, 3, 4]):
         with pytest.raises(BadBars, match="strictly increasing"):
@@ -255,7 +254,7 @@ def test_unsorted_and_duplicate_times_are_refused() -> None:
 
 
 @pytest.mark.parametrize("target", [[0, 1], [0, 2, 0, 0, 0], [0, 0.5, 0, 0, 0]])
-def test_a_target_of_the_wrong_shape_or_value_is_refused(target: list[float]) -> None:
+def test_a_target_of_the_wrong_shape_or_value_is_rejected(target: list[float]) -> None:
     with pytest.raises(BadBars):
         simulate(STEADY, target)
 
@@ -270,7 +269,7 @@ def test_a_target_of_the_wrong_shape_or_value_is_refused(target: list[float]) ->
         {"sizing": "fraction", "size": 2.0},
     ],
 )
-def test_rules_out_of_bounds_are_refused(wrong: dict[str, float]) -> None:
+def test_rules_out_of_bounds_are_rejected(wrong: dict[str, float]) -> None:
     with pytest.raises(BadRules):
         Rules(**wrong)  # type: ignore[arg-type]  # wrong on purpose
 

@@ -1,4 +1,4 @@
-"""What holds for every series of bars, every wish and every rule."""
+"""Properties of the engine for all bars, target directions and rules."""
 
 from dataclasses import replace
 from typing import Any
@@ -50,7 +50,7 @@ def cases(draw: st.DrawFn) -> tuple[pd.DataFrame, list[int], Rules]:
 
 @given(cases())
 @settings(max_examples=300, deadline=None)
-def test_the_compiled_engine_is_the_literal_one(case: tuple[pd.DataFrame, list[int], Rules]) -> None:
+def test_the_compiled_engine_equals_the_literal_one(case: tuple[pd.DataFrame, list[int], Rules]) -> None:
     data, target, rules = case
     result = simulate(data, target, rules)
     rows: Any = [tuple(row) for row in data[["open", "high", "low", "close"]].to_numpy().tolist()]
@@ -70,10 +70,10 @@ def test_the_compiled_engine_is_the_literal_one(case: tuple[pd.DataFrame, list[i
 @given(st.floats(50, 150), fraction.filter(bool), st.sampled_from([-1, 1]))
 @settings(deadline=None)
 def test_a_trailing_stop_as_wide_as_the_fixed_one_leaves_the_exit_to_it_until_the_price_moves(
-    price: float, width: float, side: int
+    price: float, width: float, direction: int
 ) -> None:
-    """Both levels are the same to the last bit, in either engine."""
-    against = [price * (1 - side * reach) for reach in (0.0, 0.001, 0.5)]
+    """Both levels are equal to the last bit in both engines."""
+    against = [price * (1 - direction * reach) for reach in (0.0, 0.001, 0.5)]
     data = pd.DataFrame(
         {
             "open": price,
@@ -84,9 +84,11 @@ def test_a_trailing_stop_as_wide_as_the_fixed_one_leaves_the_exit_to_it_until_th
         index=pd.date_range("2020-01-01", periods=3, freq="h", tz="UTC"),
     )
     rules = Rules(allow_short=True, slippage=0.0, spread=0.0, stop_loss=width, trailing_stop=width)
-    expected = literal_engine.simulate([tuple(row) for row in data.to_numpy().tolist()], [side] * 3, rules)
+    expected = literal_engine.simulate(
+        [tuple(row) for row in data.to_numpy().tolist()], [direction] * 3, rules
+    )
     assert [trade["exit_reason"] for trade in expected["trades"]] == ["stop_loss"]
-    assert simulate(data, [side] * 3, rules).trades["exit_reason"].tolist() == ["stop_loss"]
+    assert simulate(data, [direction] * 3, rules).trades["exit_reason"].tolist() == ["stop_loss"]
 
 
 @given(cases())
@@ -123,23 +125,22 @@ def test_the_future_never_changes_the_past(
     """Lesson Q8."""
     data, target, rules = case
     cut = min(cut, len(data))
-    whole = simulate(data, target, rules)
+    complete = simulate(data, target, rules)
     if change == "cut":
         other = simulate(data.iloc[:cut], target[:cut], rules)
-        seen = (
-            cut - 1 if rules.fill == "same_close" else cut
-        )  # on the last bar a signal at the close is ignored
+        # On the last bar a signal at the close is ignored.
+        known = cut - 1 if rules.fill == "same_close" else cut
     else:
         changed = data.copy()
         changed.iloc[cut:] *= 1.37
-        other = simulate(changed, [*target[:cut], *[-wish for wish in target[cut:]]], rules)
-        seen = cut
-    assert other.equity[:seen].tolist() == whole.equity[:seen].tolist()
+        other = simulate(changed, [*target[:cut], *[-signal for signal in target[cut:]]], rules)
+        known = cut
+    assert other.equity[:known].tolist() == complete.equity[:known].tolist()
 
 
 @given(cases())
 @settings(max_examples=100, deadline=None)
-def test_costs_never_help_where_they_change_no_decision(case: tuple[pd.DataFrame, list[int], Rules]) -> None:
+def test_costs_never_help_if_they_change_no_decision(case: tuple[pd.DataFrame, list[int], Rules]) -> None:
     data, target, rules = case
     plain = replace(
         rules,

@@ -1,4 +1,4 @@
-"""Metrics against figures computed by hand and against empyrical on daily data."""
+"""Metrics compared with values computed by hand and, on daily data, with empyrical."""
 
 import math
 import warnings
@@ -30,7 +30,7 @@ def walk() -> "pd.Series[float]":
     return series(100_000 * np.exp(np.cumsum(generator.normal(0.0004, 0.01, 750))))
 
 
-def test_daily_figures_are_those_of_empyrical(walk: "pd.Series[float]") -> None:
+def test_daily_metrics_equal_those_of_empyrical(walk: "pd.Series[float]") -> None:
     metrics = compute(walk, initial_capital=100_000.0)
     returns = np.diff(np.concatenate(([100_000.0], walk.to_numpy()))) / np.concatenate(
         ([100_000.0], walk.to_numpy()[:-1])
@@ -44,7 +44,7 @@ def test_daily_figures_are_those_of_empyrical(walk: "pd.Series[float]") -> None:
     assert metrics["total_return"] == pytest.approx(walk.iloc[-1] / 100_000 - 1)
 
 
-def test_every_key_is_there_and_undefined_is_null() -> None:
+def test_every_key_is_present_and_undefined_is_null() -> None:
     metrics = compute(series([100.0, 100.0, 100.0]), simulate_nothing().trades)
     assert set(KEYS) <= set(metrics)
     for key in ("sharpe", "sortino", "profit_factor", "win_rate", "psr", "dsr", "kelly", "calmar"):
@@ -63,7 +63,7 @@ def simulate_nothing():  # type: ignore[no-untyped-def]  # a Result; only its tr
 
 
 def test_hourly_bars_give_the_sharpe_ratio_of_their_days() -> None:
-    """Lessons Q1 and the incumbent's: never a bare 252 on bars that are not days."""
+    """Lesson Q1: 252 is never applied to bars that are not days."""
     generator = np.random.default_rng(1)
     hours = pd.date_range("2021-01-04", periods=24 * 400, freq="h", tz="UTC")
     weekdays = hours[hours.day_of_week < 5]
@@ -90,13 +90,13 @@ def test_growth_is_by_calendar_time() -> None:
     assert compute(two_years)["cagr"] == pytest.approx(1.44 ** (1 / years) - 1)
 
 
-def test_sortino_has_all_returns_in_its_denominator() -> None:
+def test_the_denominator_of_sortino_includes_all_returns() -> None:
     metrics = compute(series([110.0, 99.0, 108.9, 108.9]), initial_capital=100.0)
     returns = np.array([0.1, -0.1, 0.1, 0.0])
     assert metrics["sortino"] == pytest.approx(returns.mean() / math.sqrt(0.01 / 4) * math.sqrt(252))
 
 
-def test_drawdown_counts_bars_and_seconds_of_the_longest_time_under_water() -> None:
+def test_drawdown_reports_bars_and_seconds_of_the_longest_time_below_a_peak() -> None:
     metrics = compute(
         series([100, 90, 95, 80, 101, 100, 102], freq="D", start="2021-01-01"), initial_capital=100.0
     )
@@ -105,7 +105,7 @@ def test_drawdown_counts_bars_and_seconds_of_the_longest_time_under_water() -> N
     assert metrics["max_drawdown_seconds"] == 4 * 86400.0
 
 
-def test_trade_figures_are_net_of_costs() -> None:
+def test_trade_metrics_are_net_of_costs() -> None:
     trades = pd.DataFrame(
         {"exit_index": [1, 2, 3, -1], "pnl": [100.0, -50.0, 25.0, 1000.0], "return": [0.1, -0.05, 0.025, 1.0]}
     )
@@ -125,8 +125,8 @@ def test_losing_more_than_everything_is_minus_one_a_year() -> None:
     assert metrics["total_return"] == pytest.approx(-1.2)
 
 
-def test_the_probabilistic_sharpe_ratio_is_that_of_the_paper() -> None:
-    """Bailey and Lopez de Prado 2012: with normal returns it is the normal quantile of SR sqrt(n-1) / sqrt(1 + SR^2/2)."""
+def test_the_probabilistic_sharpe_ratio_equals_that_of_the_paper() -> None:
+    """Bailey and Lopez de Prado 2012: for normal returns it is the normal quantile of SR sqrt(n-1) / sqrt(1 + SR^2/2)."""
     base = np.array([significance.NORMAL.inv_cdf((i + 0.5) / 1000) for i in range(1000)])
     returns = base / base.std(ddof=1) * 0.01 + 0.0005
     ratio = returns.mean() / returns.std(ddof=1)
@@ -135,7 +135,7 @@ def test_the_probabilistic_sharpe_ratio_is_that_of_the_paper() -> None:
     assert significance.probabilistic_sharpe(returns, 0.0) == pytest.approx(expected)
 
 
-def test_the_expected_maximum_is_the_papers() -> None:
+def test_the_expected_maximum_equals_that_of_the_paper() -> None:
     """Bailey and Lopez de Prado 2014: among 10 trials 1.57 standard deviations, among 1,000 3.26."""
     assert significance.expected_maximum_sharpe(10, 1.0) == pytest.approx(1.5746, abs=1e-3)
     assert significance.expected_maximum_sharpe(1000, 1.0) == pytest.approx(3.2556, abs=1e-3)
@@ -150,23 +150,23 @@ def test_more_trials_deflate_the_ratio(walk: "pd.Series[float]") -> None:
     assert often["dsr"] < once["dsr"]
 
 
-def test_the_bootstrap_holds_the_estimate_and_repeats_itself(walk: "pd.Series[float]") -> None:
+def test_the_bootstrap_contains_the_estimate_and_is_reproducible(walk: "pd.Series[float]") -> None:
     returns = walk.pct_change().dropna().to_numpy()
-    found = significance.bootstrap(returns, 252, seed=7)
-    assert found == significance.bootstrap(returns, 252, seed=7)
+    intervals = significance.bootstrap(returns, 252, seed=7)
+    assert intervals == significance.bootstrap(returns, 252, seed=7)
     ratio = returns.mean() / returns.std(ddof=1) * math.sqrt(252)
-    interval = found["sharpe"]
+    interval = intervals["sharpe"]
     assert interval is not None
     assert interval[0] < ratio < interval[1]
 
 
-def test_times_out_of_order_are_refused() -> None:
+def test_unsorted_times_are_rejected() -> None:
     with pytest.raises(ValueError, match="strictly increasing"):
         compute(series([1.0, 2.0, 3.0]).iloc[[1, 0, 2]])
 
 
-def test_an_equity_that_is_no_number_is_refused() -> None:
-    """It would else have a total return, and no drawdown."""
+def test_an_equity_of_nan_is_rejected() -> None:
+    """It would otherwise have a total return but no drawdown."""
     index = pd.date_range("2020-01-01", periods=3, tz="UTC")
-    with pytest.raises(ValueError, match="equity is no number at 2020-01-02"):
+    with pytest.raises(ValueError, match="equity is NaN or infinite at 2020-01-02"):
         compute(pd.Series([1.0, np.nan, 3.0], index))

@@ -1,4 +1,4 @@
-"""The report that people send each other: one file, true to the result, safe to open."""
+"""The report as one HTML file: it agrees with the result and is safe to open."""
 
 import json
 import re
@@ -6,48 +6,47 @@ import re
 import pytest
 
 from tests.quant.backtesting.conftest import NewJob
-from workers.backtesting.parameters import BacktestParameters
-from workers.backtesting.run import run_backtest
-from workers.backtesting.tear_sheet import render, shown
+from workers.backtesting.backtest_parameters import BacktestParameters
+from workers.backtesting.backtest_pipeline import run_backtest
+from workers.backtesting.tear_sheet import format_figure, render
 
 
 @pytest.fixture
-def made(new_job: NewJob) -> tuple[dict, dict, str]:
+def rendered(new_job: NewJob) -> tuple[dict, dict, str]:
     job = new_job()
-    answer = run_backtest(BacktestParameters(symbol="AAA", start_date="2017-07-03"), job)
-    return answer, json.loads(job.artifacts["report.json"]), job.artifacts["report.html"].decode()
+    result = run_backtest(BacktestParameters(symbol="AAA", start_date="2017-07-03"), job)
+    return result, json.loads(job.artifacts["report.json"]), job.artifacts["report.html"].decode()
 
 
-def test_it_shows_the_figures_of_the_result(made: tuple[dict, dict, str]) -> None:
-    answer, drawn, html = made
-    for figures in (answer["metrics"], answer["benchmark"]):
-        assert f"<td>{shown(figures['total_return'], 'percent')}</td>" in html
-        assert f"<td>{shown(figures['final_equity'], 'money')}</td>" in html
-    for warning in answer["warnings"]:
+def test_it_shows_the_metrics_of_the_result(rendered: tuple[dict, dict, str]) -> None:
+    result, report, html = rendered
+    for metrics in (result["metrics"], result["benchmark"]):
+        assert f"<td>{format_figure(metrics['total_return'], 'percent')}</td>" in html
+        assert f"<td>{format_figure(metrics['final_equity'], 'money')}</td>" in html
+    for warning in result["warnings"]:
         assert warning["message"] in html
-    assert html.count("<tr><td>2017-") + html.count("<tr><td>2018-") >= len(drawn["trades"])
-    assert answer["provenance"]["model_sha256"] in html
+    assert html.count("<tr><td>2017-") + html.count("<tr><td>2018-") >= len(report["trades"])
+    assert result["provenance"]["model_sha256"] in html
 
 
-def test_it_needs_nothing_from_anywhere(made: tuple[dict, dict, str]) -> None:
-    html = made[2]
+def test_it_needs_no_other_file(rendered: tuple[dict, dict, str]) -> None:
+    html = rendered[2]
     assert not re.search(r"https?://|<script|<link|src=|url\(|@import", html)
     assert "default-src 'none'" in html
     assert len(html) < 500_000
 
 
-def test_names_are_text_never_markup(made: tuple[dict, dict, str]) -> None:
-    answer, drawn, _ = made
-    answer["settings"]["symbol"] = "<img src=x onerror=alert(1)>"
-    answer["warnings"] = [{"code": "x", "message": "</li><script>alert(1)</script>"}]
-    html = render(answer, drawn)
+def test_names_are_escaped(rendered: tuple[dict, dict, str]) -> None:
+    result, report, _ = rendered
+    result["settings"]["symbol"] = "<img src=x onerror=alert(1)>"
+    result["warnings"] = [{"code": "x", "message": "</li><script>alert(1)</script>"}]
+    html = render(result, report)
     assert "<img" not in html
     assert "<script" not in html
 
 
-def test_no_curve_leaves_its_frame(made: tuple[dict, dict, str]) -> None:
-
-    for path in re.findall(r' d="M([^"]+)"', made[2]):
+def test_no_curve_leaves_its_frame(rendered: tuple[dict, dict, str]) -> None:
+    for path in re.findall(r' d="M([^"]+)"', rendered[2]):
         for point in path.split("L"):
             x, y = map(float, point.split(","))
             assert 0 <= x <= 1000
@@ -66,4 +65,4 @@ def test_no_curve_leaves_its_frame(made: tuple[dict, dict, str]) -> None:
     ],
 )
 def test_small_figures_keep_their_digits(value: float | None, kind: str, text: str) -> None:
-    assert shown(value, kind) == text
+    assert format_figure(value, kind) == text

@@ -1,4 +1,4 @@
-"""Seeded bars of two symbols, and a job that records what it is told."""
+"""Seeded bars of two symbols, and a job that records its calls."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -42,7 +42,7 @@ training:
 
 
 def synthetic(seed: int, n: int = 900, persistence: float = 0.0) -> pd.DataFrame:
-    """Daily bars; with `persistence` a return repeats part of the last one, so that there is something to learn."""
+    """Return daily bars; with `persistence`, a return repeats part of the previous one and is predictable."""
     generator = np.random.default_rng(seed)
     returns = generator.normal(0, 0.012, n)
     for t in range(1, n):
@@ -70,7 +70,7 @@ class RecordedJob:
         self.checkpoints: list[tuple[int, dict[str, bytes]]] = []
         self.artifacts: dict[str, bytes] = {}
         self.cancel_after: int | None = None
-        """Epoch after which somebody wants it to end."""
+        """Epoch after which cancellation is requested."""
 
     @property
     def cancelled(self) -> bool:
@@ -101,12 +101,12 @@ class RecordedJob:
 @pytest.fixture(scope="session")
 def bar_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("bars")
-    found = {}
+    files = {}
     for number, symbol in enumerate(("AAA", "BBB")):
         path = directory / f"{symbol}.parquet"
         write_bars(synthetic(number, persistence=0.35), path)
-        found[f"bars/{symbol}/1d.parquet"] = path
-    return found
+        files[f"bars/{symbol}/1d.parquet"] = path
+    return files
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Each key of the grammar changes what it says, or is refused. The keys are those of the schema itself."""
+"""Each key of the grammar has an effect or is rejected. The keys are read from the schema itself."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -14,12 +14,12 @@ import torch
 import yaml
 
 from tests.quant.learning.conftest import STRATEGY, synthetic
-from workers.backtesting.decisions import targets
+from workers.backtesting.decisions import target_directions
 from workers.learning.dataset import build_dataset
 from workers.learning.labels import make_labels
-from workers.learning.material import first_day, load_bars, prepare
-from workers.learning.parameters import TrainingParameters
+from workers.learning.prepared_data import first_day, load_bars, prepare_data
 from workers.learning.trainer import train
+from workers.learning.training_parameters import TrainingParameters
 from workers.market_data.bars import write_bars
 from workers.market_data.resampling import resample
 from workers.strategy.definition import Strategy
@@ -27,7 +27,7 @@ from workers.strategy.features import build_features
 from workers.strategy.grammar import StrategyError, parse_strategy
 
 Changes = dict[str, Any]
-"""Dotted place in the file to value."""
+"""Dotted path in the file -> value."""
 
 
 @cache
@@ -38,59 +38,59 @@ def frames() -> dict[str, pd.DataFrame]:
 
 
 def bars(strategy: Strategy, directory: Path) -> object:
-    """Which bars are read, and which of them are rows."""
+    """The bars that are read, and those that become rows."""
     inputs = {}
     for symbol in ("AAA", "BBB"):
         for timeframe, frame in frames().items():
             path = directory / f"{symbol}-{timeframe}.parquet"
             write_bars(frame, path)
             inputs[f"bars/{symbol}/{timeframe}.parquet"] = path
-    asked = TrainingParameters(strategy_yaml=strategy.text)
-    found = load_bars(strategy, asked, inputs)
-    read = {
+    parameters = TrainingParameters(strategy_yaml=strategy.text)
+    loaded = load_bars(strategy, parameters, inputs)
+    periods = {
         symbol: {timeframe: list(frame.index[[0, -1]]) for timeframe, frame in frames.items()}
-        for symbol, frames in found.items()
+        for symbol, frames in loaded.items()
     }
-    return read, build_dataset(strategy, found, first_day(strategy, asked)).time.tolist()
+    return periods, build_dataset(strategy, loaded, first_day(strategy, parameters)).time.tolist()
 
 
 def features(strategy: Strategy, _: Path) -> object:
-    found = build_features(strategy, frames())
-    return list(found.columns), found.index.to_list(), found.to_numpy().tobytes()
+    table = build_features(strategy, frames())
+    return list(table.columns), table.index.to_list(), table.to_numpy().tobytes()
 
 
 def labels(strategy: Strategy, _: Path) -> object:
     spec = strategy.training.labels
-    made = make_labels(frames()["1d"], spec, "1d", classification=strategy.is_classification)
-    return made.value.tobytes(), made.end.tobytes(), made.weight.tobytes()
+    result = make_labels(frames()["1d"], spec, "1d", classification=strategy.is_classification)
+    return result.value.tobytes(), result.end.tobytes(), result.weight.tobytes()
 
 
 def split(strategy: Strategy, _: Path) -> object:
-    found = prepare(strategy, {"AAA": frames()}).split
-    return [part.tolist() for part in (found.train, found.validation, found.test)]
+    parts = prepare_data(strategy, {"AAA": frames()}).split
+    return [part.tolist() for part in (parts.train, parts.validation, parts.test)]
 
 
-def scaled(strategy: Strategy, _: Path) -> object:
-    return prepare(strategy, {"AAA": frames()}).x.tobytes()
+def scaled_inputs(strategy: Strategy, _: Path) -> object:
+    return prepare_data(strategy, {"AAA": frames()}).x.tobytes()
 
 
 def training(strategy: Strategy, _: Path) -> object:
-    """What every epoch said; a network's own shape shows in it too."""
-    return _trained(strategy.text)
+    """The history of all epochs, which also depends on the network's shape."""
+    return _train(strategy.text)
 
 
 @cache
-def _trained(text: str) -> object:
+def _train(text: str) -> object:
     strategy = parse_strategy(text)
-    material = prepare(strategy, {"AAA": frames()})
+    data = prepare_data(strategy, {"AAA": frames()})
     trained = train(
         strategy.model,
         strategy.training,
-        material.x,
-        material.parts,
+        data.x,
+        data.parts,
         seed=1,
         device=torch.device("cpu"),
-        label_scale=material.label_scale,
+        label_scale=data.label_scale,
     )
     return trained.history, trained.stopped
 
@@ -100,11 +100,10 @@ def decisions(strategy: Strategy, _: Path) -> object:
     predictions = (
         random.dirichlet((1.0, 1.0, 1.0), 300) if strategy.is_classification else random.normal(0, 0.01, 300)
     )
-    return targets(strategy.decisions, predictions).tolist()
+    return target_directions(strategy.decisions, predictions).tolist()
 
 
-def told(strategy: Strategy, _: Path) -> object:
-    """What people read of a strategy."""
+def caption(strategy: Strategy, _: Path) -> object:
     return strategy.name, strategy.description
 
 
@@ -129,20 +128,20 @@ TWO_TIMEFRAMES: Changes = {
 }
 SECOND_SET: Changes = {"fuzzy_sets.speed": {"indicator": "mom_5", "down": [-9, -3, 1], "up": [-1, 3, 9]}}
 RESTLESS: Changes = {"training.learning_rate": 0.3, "training.epochs": 12}
-"""The validation loss soon rises."""
+"""With these the validation loss soon rises."""
 
 
-def labelled(source: str, **keys: Any) -> Changes:
+def label_source(source: str, **keys: Any) -> Changes:
     return {"training.labels": {"source": source, **keys}}
 
 
-def scheduled(kind: str, **keys: Any) -> Changes:
+def schedule(kind: str, **keys: Any) -> Changes:
     return {"training.lr_scheduler": {"type": kind, **keys}}
 
 
 CASES = [
-    Case("Strategy.name", told, {"name": "other"}),
-    Case("Strategy.description", told, {"description": "what it is for"}),
+    Case("Strategy.name", caption, {"name": "other"}),
+    Case("Strategy.description", caption, {"description": "its purpose"}),
     Case("SeveralSymbols.mode", bars, {"training_data.symbols": {"mode": "single", "symbol": "AAA"}}),
     Case("SeveralSymbols.list", bars, {"training_data.symbols.list": ["BBB"]}),
     Case("SingleSymbol.mode", bars, {"training_data.symbols": {"mode": "multi_symbol", "list": ["AAA", "BBB"]}}, {"training_data.symbols": {"mode": "single", "symbol": "AAA"}}),
@@ -165,10 +164,10 @@ CASES = [
     Case("NNInput.fuzzy_set", features, {"nn_inputs.0.fuzzy_set": "speed"}, SECOND_SET),
     Case("NNInput.raw_indicator", features, {"nn_inputs.1.raw_indicator": "rsi_7"}),
     Case("NNInput.timeframes", features, {"nn_inputs.0.timeframes": ["1d"]}, TWO_TIMEFRAMES),
-    Case("NNInput.normalization", scaled, {"nn_inputs.1.normalization": "minmax"}),
+    Case("NNInput.normalization", scaled_inputs, {"nn_inputs.1.normalization": "minmax"}),
     Case("InputFeatures.lookback_periods", features, {"model.features.lookback_periods": 2}),
-    Case("InputFeatures.scale_features", scaled, {"model.features.scale_features": True}),
-    Case("InputFeatures.scale_features", scaled, {"model.features.scale_features": True}, LSTM),
+    Case("InputFeatures.scale_features", scaled_inputs, {"model.features.scale_features": True}),
+    Case("InputFeatures.scale_features", scaled_inputs, {"model.features.scale_features": True}, LSTM),
     Case("MLPModel.type", training, TSK),
     Case("TSKModel.type", training, {"model": {"type": "mlp"}}, TSK),
     Case("LSTMModel.type", training, {"model.type": "gru"}, LSTM),
@@ -198,22 +197,22 @@ CASES = [
     Case("ForwardReturnLabels.source", labels, {"training.labels": {"source": "zigzag"}}),
     Case("ForwardReturnLabels.horizon", labels, {"training.labels.horizon": 6}),
     Case("ForwardReturnLabels.threshold", labels, {"training.labels.threshold": 0.02}),
-    Case("TripleBarrierLabels.source", labels, labelled("regime"), labelled("triple_barrier")),
-    Case("TripleBarrierLabels.pt_multiplier", labels, {"training.labels.pt_multiplier": 4.0}, labelled("triple_barrier")),
-    Case("TripleBarrierLabels.sl_multiplier", labels, {"training.labels.sl_multiplier": 4.0}, labelled("triple_barrier")),
-    Case("TripleBarrierLabels.max_holding_period", labels, {"training.labels.max_holding_period": 3}, labelled("triple_barrier")),
-    Case("TripleBarrierLabels.vol_span", labels, {"training.labels.vol_span": 10}, labelled("triple_barrier")),
-    Case("TripleBarrierLabels.vol_method", labels, {"training.labels.vol_method": "ewma"}, labelled("triple_barrier")),
-    Case("TripleBarrierLabels.compute_weights", labels, {"training.labels.compute_weights": True}, labelled("triple_barrier")),
-    Case("TripleBarrierLabels.compute_weights", training, {"training.labels.compute_weights": True}, labelled("triple_barrier")),
-    Case("ZigzagLabels.source", labels, labelled("regime"), labelled("zigzag")),
-    Case("ZigzagLabels.zigzag_threshold", labels, {"training.labels.zigzag_threshold": 0.02}, labelled("zigzag")),
-    Case("ZigzagLabels.label_lookahead", labels, {"training.labels.label_lookahead": 5}, labelled("zigzag")),
-    Case("RegimeLabels.source", labels, labelled("zigzag"), labelled("regime")),
-    Case("RegimeLabels.horizon", labels, {"training.labels.horizon": 8}, labelled("regime")),
-    Case("RegimeLabels.trending_threshold", labels, {"training.labels.trending_threshold": 0.6}, labelled("regime")),
-    Case("RegimeLabels.vol_lookback", labels, {"training.labels.vol_lookback": 20}, labelled("regime")),
-    Case("RegimeLabels.vol_crisis_threshold", labels, {"training.labels.vol_crisis_threshold": 1.05}, labelled("regime")),
+    Case("TripleBarrierLabels.source", labels, label_source("regime"), label_source("triple_barrier")),
+    Case("TripleBarrierLabels.pt_multiplier", labels, {"training.labels.pt_multiplier": 4.0}, label_source("triple_barrier")),
+    Case("TripleBarrierLabels.sl_multiplier", labels, {"training.labels.sl_multiplier": 4.0}, label_source("triple_barrier")),
+    Case("TripleBarrierLabels.max_holding_period", labels, {"training.labels.max_holding_period": 3}, label_source("triple_barrier")),
+    Case("TripleBarrierLabels.vol_span", labels, {"training.labels.vol_span": 10}, label_source("triple_barrier")),
+    Case("TripleBarrierLabels.vol_method", labels, {"training.labels.vol_method": "ewma"}, label_source("triple_barrier")),
+    Case("TripleBarrierLabels.compute_weights", labels, {"training.labels.compute_weights": True}, label_source("triple_barrier")),
+    Case("TripleBarrierLabels.compute_weights", training, {"training.labels.compute_weights": True}, label_source("triple_barrier")),
+    Case("ZigzagLabels.source", labels, label_source("regime"), label_source("zigzag")),
+    Case("ZigzagLabels.zigzag_threshold", labels, {"training.labels.zigzag_threshold": 0.02}, label_source("zigzag")),
+    Case("ZigzagLabels.label_lookahead", labels, {"training.labels.label_lookahead": 5}, label_source("zigzag")),
+    Case("RegimeLabels.source", labels, label_source("zigzag"), label_source("regime")),
+    Case("RegimeLabels.horizon", labels, {"training.labels.horizon": 8}, label_source("regime")),
+    Case("RegimeLabels.trending_threshold", labels, {"training.labels.trending_threshold": 0.6}, label_source("regime")),
+    Case("RegimeLabels.vol_lookback", labels, {"training.labels.vol_lookback": 20}, label_source("regime")),
+    Case("RegimeLabels.vol_crisis_threshold", labels, {"training.labels.vol_crisis_threshold": 1.05}, label_source("regime")),
     Case("Training.loss", training, {"training.loss": "focal"}),
     Case("Training.loss", training, {"training.loss": "mse"}, REGRESSION),
     Case("Training.focal_gamma", training, {"training.focal_gamma": 4.0}, {"training.loss": "focal"}),
@@ -229,16 +228,16 @@ CASES = [
     Case("Training.gradient_clip", training, {"training.gradient_clip": 0.01}),
     Case("Training.batch_size", training, {"training.batch_size": 32}),
     Case("Training.epochs", training, {"training.epochs": 3}),
-    Case("StepSchedule.type", training, scheduled("cosine"), scheduled("step", step_size=1)),
-    Case("StepSchedule.step_size", training, {"training.lr_scheduler.step_size": 2}, scheduled("step", step_size=1)),
-    Case("StepSchedule.gamma", training, {"training.lr_scheduler.gamma": 0.9}, scheduled("step", step_size=1)),
-    Case("ExponentialSchedule.type", training, scheduled("cosine"), scheduled("exponential")),
-    Case("ExponentialSchedule.gamma", training, {"training.lr_scheduler.gamma": 0.5}, scheduled("exponential")),
-    Case("CosineSchedule.type", training, scheduled("exponential"), scheduled("cosine")),
-    Case("CosineSchedule.final_fraction", training, {"training.lr_scheduler.final_fraction": 0.5}, scheduled("cosine")),
-    Case("PlateauSchedule.type", training, scheduled("cosine"), scheduled("reduce_on_plateau")),
-    Case("PlateauSchedule.factor", training, {"training.lr_scheduler.factor": 0.1}, RESTLESS | scheduled("reduce_on_plateau", patience=0)),
-    Case("PlateauSchedule.patience", training, {"training.lr_scheduler.patience": 2}, RESTLESS | scheduled("reduce_on_plateau", patience=0)),
+    Case("StepSchedule.type", training, schedule("cosine"), schedule("step", step_size=1)),
+    Case("StepSchedule.step_size", training, {"training.lr_scheduler.step_size": 2}, schedule("step", step_size=1)),
+    Case("StepSchedule.gamma", training, {"training.lr_scheduler.gamma": 0.9}, schedule("step", step_size=1)),
+    Case("ExponentialSchedule.type", training, schedule("cosine"), schedule("exponential")),
+    Case("ExponentialSchedule.gamma", training, {"training.lr_scheduler.gamma": 0.5}, schedule("exponential")),
+    Case("CosineSchedule.type", training, schedule("exponential"), schedule("cosine")),
+    Case("CosineSchedule.final_fraction", training, {"training.lr_scheduler.final_fraction": 0.5}, schedule("cosine")),
+    Case("PlateauSchedule.type", training, schedule("cosine"), schedule("reduce_on_plateau")),
+    Case("PlateauSchedule.factor", training, {"training.lr_scheduler.factor": 0.1}, RESTLESS | schedule("reduce_on_plateau", patience=0)),
+    Case("PlateauSchedule.patience", training, {"training.lr_scheduler.patience": 2}, RESTLESS | schedule("reduce_on_plateau", patience=0)),
     Case("EarlyStopping.enabled", training, {"training.early_stopping.enabled": False}, RESTLESS | {"training.early_stopping.patience": 2}),
     Case("EarlyStopping.patience", training, {"training.early_stopping.patience": 4}, RESTLESS | {"training.early_stopping.patience": 2}),
     Case("EarlyStopping.min_delta", training, {"training.early_stopping.min_delta": 50.0}, {"training.early_stopping.patience": 2}),
@@ -248,7 +247,7 @@ CASES = [
     Case("DataSplit.embargo", split, {"training.data_split.embargo": 20}),
 ]  # fmt: skip
 
-REFUSED: dict[str, Changes] = {
+REJECTED: dict[str, Changes] = {
     "Strategy.version": {"version": "2.0"},
     "Training.method": {"training.method": "reinforcement"},
     "InputFeatures.include_price_context": {"model.features.include_price_context": True},
@@ -258,23 +257,25 @@ REFUSED: dict[str, Changes] = {
     "RecurrentArchitecture.output_activation": LSTM | {"model.architecture.output_activation": "linear"},
     "TSKArchitecture.output_activation": TSK | {"model.architecture.output_activation": "linear"},
 }
-"""Keys that can only state what is so anyway: every other value is refused."""
+"""Keys with only one possible value; every other value is rejected."""
 
 
-def written(*changes: Changes) -> str:
+def strategy_text(*changes: Changes) -> str:
     data = yaml.safe_load(STRATEGY)
     for change in changes:
-        for place, value in change.items():
-            *way, last = place.split(".")
+        for path, value in change.items():
+            *parents, last = path.split(".")
             section = data
-            for step in way:
-                section = section[int(step)] if isinstance(section, list) else section.setdefault(step, {})
+            for parent in parents:
+                section = (
+                    section[int(parent)] if isinstance(section, list) else section.setdefault(parent, {})
+                )
             section[last] = copy.deepcopy(value)
     return str(yaml.safe_dump(data, sort_keys=False))
 
 
 def keys_of_the_schema() -> Iterator[str]:
-    """Section and key of everything that holds a value; keys that hold sections are walked into."""
+    """Yield section and key of each value in the schema, including those of nested sections."""
     schema = Strategy.model_json_schema()
     for section, node in [("Strategy", schema), *schema["$defs"].items()]:
         for key, value in node.get("properties", {}).items():
@@ -283,24 +284,24 @@ def keys_of_the_schema() -> Iterator[str]:
 
 
 def test_no_key_of_the_schema_is_left_out() -> None:
-    """Lesson Q30: a new key comes with its effect here, or is refused."""
-    assert {case.key for case in CASES} | set(REFUSED) == set(keys_of_the_schema())
+    """Lesson Q30: a new key needs an effect here, or is rejected."""
+    assert {case.key for case in CASES} | set(REJECTED) == set(keys_of_the_schema())
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.key} {case.effect.__name__}" for case in CASES])
-def test_a_key_changes_what_it_says(case: Case, tmp_path: Path) -> None:
-    """Lesson Q30: the same file with that key changed does something else."""
-    before = parse_strategy(written(case.before))
-    after = parse_strategy(written(case.before, case.after))
+def test_each_key_has_an_effect(case: Case, tmp_path: Path) -> None:
+    """Lesson Q30: changing only that key in the file changes the result."""
+    before = parse_strategy(strategy_text(case.before))
+    after = parse_strategy(strategy_text(case.before, case.after))
     assert case.effect(before, tmp_path) == case.effect(before, tmp_path)
     assert case.effect(before, tmp_path) != case.effect(after, tmp_path)
 
 
-@pytest.mark.parametrize("key", REFUSED)
-def test_a_key_that_cannot_have_an_effect_is_refused(key: str) -> None:
+@pytest.mark.parametrize("key", REJECTED)
+def test_a_key_that_cannot_have_an_effect_is_rejected(key: str) -> None:
     """Lesson Q30."""
-    with pytest.raises(StrategyError) as refused:
-        parse_strategy(written(REFUSED[key]))
-    [problem] = refused.value.errors
-    assert problem.pointer.endswith(key.partition(".")[2])
-    assert len(problem.message) > 10
+    with pytest.raises(StrategyError) as rejected:
+        parse_strategy(strategy_text(REJECTED[key]))
+    [error] = rejected.value.errors
+    assert error.pointer.endswith(key.partition(".")[2])
+    assert len(error.message) > 10

@@ -1,4 +1,4 @@
-"""Splits never touch: no label of one part looks into the next."""
+"""Parts never overlap: no label of one part reaches into the next."""
 
 from itertools import pairwise
 
@@ -21,7 +21,7 @@ from workers.learning.splits import TooShort, purged_split
 def test_no_window_of_one_part_overlaps_another(
     bars: int, horizon: int, embargo: int, symbols: int, fractions: tuple[float, float, float]
 ) -> None:
-    """Lesson Q25: [time, end] intervals of different parts are disjoint, over all symbols at once."""
+    """Lesson Q25: [time, end] intervals of different parts are disjoint, across all symbols."""
     generator = np.random.default_rng(bars * 31 + horizon)
     time, end = [], []
     for _ in range(symbols):
@@ -42,7 +42,7 @@ def test_no_window_of_one_part_overlaps_another(
     assert len(np.unique(np.concatenate(parts))) == used
 
 
-def test_boundaries_are_moments_that_all_symbols_share() -> None:
+def test_boundaries_are_the_same_times_for_all_symbols() -> None:
     """Lesson Q28: a split by row number would put one symbol's past into another's future."""
     time = np.concatenate([np.arange(100), np.arange(50, 100)]).astype(np.int64)
     split = purged_split(time, time, (0.5, 0.25, 0.25))
@@ -59,9 +59,9 @@ def test_the_embargo_is_left_out_after_each_boundary() -> None:
     assert split.purged == 10
 
 
-def test_a_part_that_is_left_empty_is_a_sentence() -> None:
+def test_an_empty_part_gives_a_clear_error() -> None:
     time = np.arange(10, dtype=np.int64)
-    with pytest.raises(TooShort, match="No row is left for the train part"):
+    with pytest.raises(TooShort, match="The train part is empty: 10 bars are too few"):
         purged_split(time, time + 8, (0.7, 0.15, 0.15))
-    with pytest.raises(TooShort, match="no row"):
+    with pytest.raises(TooShort, match="Nothing to split"):
         purged_split(time[:0], time[:0], (0.7, 0.15, 0.15))

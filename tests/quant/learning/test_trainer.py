@@ -1,4 +1,4 @@
-"""The loop itself: losses that are no numbers, labels without a meaning, and how soon it stops."""
+"""The training loop: NaN losses, shuffled labels, and early stopping."""
 
 import math
 
@@ -8,47 +8,47 @@ import torch
 import yaml
 
 from tests.quant.learning.conftest import STRATEGY, synthetic
-from tests.quant.learning.test_training import KINDS, changed
+from tests.quant.learning.test_training_pipeline import KINDS, with_sections
 from workers.learning.batches import Batches, Rows, outputs
 from workers.learning.evaluation import classification_scores
-from workers.learning.material import Material, prepare
 from workers.learning.networks import sequence_length
-from workers.learning.trainer import Diverged, Epoch, State, Trained, train
+from workers.learning.prepared_data import PreparedData, prepare_data
+from workers.learning.trainer import Diverged, Epoch, State, TrainedNetwork, train
 from workers.strategy.grammar import Strategy, parse_strategy
 
 CPU = torch.device("cpu")
 
 
-def material_of(strategy: Strategy, persistence: float = 0.35, n: int = 1500) -> Material:
-    return prepare(strategy, {"AAA": {"1d": synthetic(0, n=n, persistence=persistence)}})
+def prepare_synthetic(strategy: Strategy, persistence: float = 0.35, n: int = 1500) -> PreparedData:
+    return prepare_data(strategy, {"AAA": {"1d": synthetic(0, n=n, persistence=persistence)}})
 
 
-def trained(
+def train_network(
     strategy: Strategy,
-    material: Material,
+    data: PreparedData,
     spoil_after: int | None = None,
     parts: dict[str, Rows] | None = None,
-) -> Trained:
-    """Trains; after the epoch `spoil_after` a weight becomes no number."""
+) -> TrainedNetwork:
+    """Train; after the epoch `spoil_after` a weight becomes NaN."""
 
     def on_epoch(state: State, epoch: Epoch) -> bool:
         if epoch.epoch == spoil_after:
             spoil(state)
         return True
 
-    def begin(state: State) -> None:
+    def restore(state: State) -> None:
         if spoil_after == 0:
             spoil(state)
 
     return train(
         strategy.model,
         strategy.training,
-        material.x,
-        material.parts if parts is None else parts,
+        data.x,
+        data.parts if parts is None else parts,
         seed=3,
         device=CPU,
-        label_scale=material.label_scale,
-        begin=begin,
+        label_scale=data.label_scale,
+        restore=restore,
         on_epoch=on_epoch,
     )
 
@@ -59,30 +59,32 @@ def spoil(state: State) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_loss_that_is_no_number_ends_it_and_the_best_epoch_is_kept(kind: str) -> None:
-    """Lessons Q27, Q29: the epochs after it are not run, and the model is what it would have been without them."""
+def test_a_nan_loss_ends_the_training_and_the_best_epoch_is_kept(kind: str) -> None:
+    """Lessons Q27, Q29: later epochs are not run, and the model is the same as without them."""
     strategy = parse_strategy(KINDS[kind])
-    material = material_of(strategy)
-    whole = trained(strategy, material)
-    broken = trained(strategy, material, spoil_after=3)
-    assert broken.stopped == "diverged"
-    assert broken.history == whole.history[:3]
-    best = min(broken.history, key=lambda epoch: epoch.validation_loss)
-    assert broken.best_epoch == best.epoch
-    shorter = trained(parse_strategy(KINDS[kind].replace("epochs: 6", "epochs: 3")), material)
+    data = prepare_synthetic(strategy)
+    complete = train_network(strategy, data)
+    diverged = train_network(strategy, data, spoil_after=3)
+    assert diverged.stopped == "diverged"
+    assert diverged.history == complete.history[:3]
+    best = min(diverged.history, key=lambda epoch: epoch.validation_loss)
+    assert diverged.best_epoch == best.epoch
+    shorter = train_network(parse_strategy(KINDS[kind].replace("epochs: 6", "epochs: 3")), data)
     for name, tensor in shorter.network.state_dict().items():
-        torch.testing.assert_close(broken.network.state_dict()[name], tensor, rtol=0, atol=0)
+        torch.testing.assert_close(diverged.network.state_dict()[name], tensor, rtol=0, atol=0)
 
 
-def test_a_first_epoch_without_a_loss_is_one_sentence() -> None:
-    """Lesson Q27: there is no epoch to keep."""
+def test_a_nan_loss_in_the_first_epoch_gives_a_clear_error() -> None:
+    """Lesson Q27: no epoch can be kept."""
     strategy = parse_strategy(STRATEGY)
-    with pytest.raises(Diverged, match="The loss is not a number in the first epoch; a lower learning_rate"):
-        trained(strategy, material_of(strategy), spoil_after=0)
+    with pytest.raises(
+        Diverged, match="The loss is NaN or infinite in the first epoch; try a lower learning_rate"
+    ):
+        train_network(strategy, prepare_synthetic(strategy), spoil_after=0)
 
 
-def test_a_learning_rate_beyond_reason_diverges_in_words() -> None:
-    text = changed(
+def test_an_extreme_learning_rate_gives_a_clear_error() -> None:
+    text = with_sections(
         decisions={"output_format": "regression"},
         training={
             "labels": {"source": "forward_return", "horizon": 2},
@@ -92,27 +94,27 @@ def test_a_learning_rate_beyond_reason_diverges_in_words() -> None:
         },
     )
     strategy = parse_strategy(text)
-    with pytest.raises(Diverged, match="The loss is not a number"):
-        trained(strategy, material_of(strategy))
+    with pytest.raises(Diverged, match="The loss is NaN or infinite"):
+        train_network(strategy, prepare_synthetic(strategy))
 
 
 @pytest.mark.parametrize("kind", ["mlp", "tsk", "gru"])
-def test_what_can_be_learned_is_and_shuffled_labels_come_out_at_chance(kind: str) -> None:
-    """The same rows with their labels drawn by lot teach nothing; with the true ones
-    they do."""
+def test_true_labels_are_learned_and_shuffled_labels_are_not(kind: str) -> None:
+    """The same rows give skill with their true labels, but none with permuted labels."""
     labels = {"source": "forward_return", "horizon": 1, "threshold": 0.004}
     halves = {"train": 0.5, "validation": 0.1, "test": 0.4}
     strategy = parse_strategy(
         with_training(kind, labels=labels, data_split=halves, class_weights="balanced", batch_size=256)
     )
-    material = material_of(strategy, persistence=0.6, n=5000)
+    data = prepare_synthetic(strategy, persistence=0.6, n=5000)
     random = np.random.default_rng(8)
-    lots = {
-        name: Rows(rows.row, random.permutation(rows.y), rows.weight) for name, rows in material.parts.items()
+    shuffled = {
+        name: Rows(rows.row, random.permutation(rows.y), rows.weight) for name, rows in data.parts.items()
     }
-    assert skill(strategy, material, trained(strategy, material), material.parts["test"]) > 1 / 3 + 0.08
+    assert skill(strategy, data, train_network(strategy, data), data.parts["test"]) > 1 / 3 + 0.08
     assert (
-        abs(skill(strategy, material, trained(strategy, material, parts=lots), lots["test"]) - 1 / 3) < 0.08
+        abs(skill(strategy, data, train_network(strategy, data, parts=shuffled), shuffled["test"]) - 1 / 3)
+        < 0.08
     )
 
 
@@ -122,18 +124,18 @@ def with_training(kind: str, **keys: object) -> str:
     return str(yaml.safe_dump(data, sort_keys=False))
 
 
-def skill(strategy: Strategy, material: Material, result: Trained, part: Rows) -> float:
+def skill(strategy: Strategy, data: PreparedData, result: TrainedNetwork, part: Rows) -> float:
     """Balanced accuracy."""
-    data = Batches(torch.from_numpy(material.x), sequence_length(strategy.model))
-    out = outputs(result.network, data, torch.from_numpy(part.row)).double()
+    batches = Batches(torch.from_numpy(data.x), sequence_length(strategy.model))
+    out = outputs(result.network, batches, torch.from_numpy(part.row)).double()
     scores = classification_scores(torch.softmax(out, dim=1).numpy(), part.y.astype(np.int64))
     return float(scores["balanced_accuracy"])
 
 
-def test_training_stops_after_the_epochs_of_patience_and_no_later() -> None:
-    text = changed(training={"epochs": 60, "learning_rate": 0.1, "early_stopping": {"patience": 3}})
+def test_training_stops_exactly_after_the_epochs_of_patience() -> None:
+    text = with_sections(training={"epochs": 60, "learning_rate": 0.1, "early_stopping": {"patience": 3}})
     strategy = parse_strategy(text)
-    result = trained(strategy, material_of(strategy, persistence=0.0))
+    result = train_network(strategy, prepare_synthetic(strategy, persistence=0.0))
     losses = [epoch.validation_loss for epoch in result.history]
     assert result.stopped == "early_stopping"
     assert result.best_epoch == int(np.argmin(losses)) + 1

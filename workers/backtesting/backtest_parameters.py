@@ -1,10 +1,10 @@
-"""What a backtest is asked for."""
+"""The parameters of a backtest operation."""
 
 from datetime import date
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from workers.backtesting.rules import Fill, Rules, Sizing, StopUnit
+from workers.backtesting.engine_rules import Fill, Rules, Sizing, StopUnit
 
 
 class BacktestParameters(BaseModel):
@@ -14,23 +14,23 @@ class BacktestParameters(BaseModel):
 
     symbol: str = Field(min_length=1, max_length=64)
     timeframe: str | None = None
-    """The strategy's base timeframe; given only to be sure of it."""
+    """Only checked: it has to be the strategy's base timeframe."""
     strategy_yaml: str | None = Field(default=None, max_length=1_000_000)
-    """The model's own strategy where absent. Where given, only its decisions may differ from the model's."""
+    """Defaults to the model's own strategy, from which only the decisions may differ."""
     model: str | None = None
-    """The training operation, for information: its files come as inputs."""
+    """The training operation, for information: its files are inputs of the job."""
     start_date: date | None = None
     end_date: date | None = None
     initial_capital: float = Field(default=100_000.0, gt=0)
     commission: float = Field(default=0.001, ge=0, le=0.5)
     slippage: float = Field(default=0.0005, ge=0, le=0.5)
     spread: float | None = Field(default=None, ge=0, le=0.5)
-    """Where absent, the data's own column `spread`, bar by bar, or none where the data have no such column."""
+    """Defaults to the column `spread` of the data, bar by bar, or 0 if the data lack it."""
     fill: Fill = "next_open"
     sizing: Sizing = "fraction"
     size: float = Field(default=1.0, gt=0)
     allow_short: bool | None = None
-    """The strategy decides where absent; it cannot be given what the strategy forbids."""
+    """Defaults to the strategy's own setting; it cannot allow what the strategy forbids."""
     stop_loss: float | None = Field(default=None, gt=0)
     take_profit: float | None = Field(default=None, gt=0)
     trailing_stop: float | None = Field(default=None, gt=0)
@@ -40,12 +40,12 @@ class BacktestParameters(BaseModel):
     minimum_quantity: float = Field(default=0.0, ge=0)
     max_leverage: float = Field(default=1.0, gt=0)
     seed: int = Field(default=42, ge=0, le=2**63 - 1)
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
     trials: int = Field(default=1, ge=1)
-    """Backtests run on this data so far, for the deflated Sharpe ratio."""
+    """Number of backtests run on this data so far, for the deflated Sharpe ratio."""
 
     def rules(self, *, allow_short: bool) -> Rules:
-        """Raises BadRules."""
+        """Return the engine's rules. Raises BadRules."""
         same = {
             name: getattr(self, name)
             for name in (

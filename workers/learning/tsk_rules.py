@@ -1,4 +1,4 @@
-"""The rules of a trained neuro-fuzzy model, in the inputs' own units."""
+"""Describe the rules of a trained neuro-fuzzy model, in the inputs' own units."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,8 @@ from workers.learning.scaling import Scaler
 from workers.learning.tsk import TSK
 
 Floats = NDArray[np.float64]
-MOST_NAMED = 5
-"""Inputs that a rule's text names, the narrowest sets first; `rule_sets` has all of them."""
+MAX_NAMED_INPUTS = 5
+"""Inputs named in a rule's text, those with the narrowest sets first; `rule_sets` contains all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,15 @@ class Sets:
         widths = network.widths().detach().cpu().double().numpy()
         return cls(centres * scaler.scale + scaler.shift, widths * scaler.scale)
 
-    def rule(self, number: int, names: tuple[str, ...]) -> dict[str, list[float]]:
-        """Input -> [centre, standard deviation]."""
+    def of_rule(self, number: int, names: tuple[str, ...]) -> dict[str, list[float]]:
+        """Return input -> [centre, standard deviation]."""
         pairs = zip(names, self.centre[number], self.width[number], strict=True)
         return {name: [float(centre), float(width)] for name, centre, width in pairs}
 
 
 def describe_rules(
     network: TSK,
-    before: dict[str, torch.Tensor],
+    initial_weights: dict[str, torch.Tensor],
     scaler: Scaler,
     x: NDArray[np.float32],
     names: tuple[str, ...],
@@ -46,35 +46,37 @@ def describe_rules(
     label_mean: float,
     label_scale: float,
 ) -> dict[str, Any]:
-    """`rules`: text, the most used first. `rule_sets`: usage, sets before and after training, and conclusions as data.
+    """Return `rules`, their text with the most used first, and `rule_sets`: usage, sets before and after training, and
+    conclusions as data.
 
-    `x`: scaled rows of the training part, by which usage is counted; `before`: the weights before the first step.
+    `x`: scaled rows of the training part, from which usage is computed; `initial_weights`: those before the first step.
     """
     usage, strongest = _usage(network, x)
-    after, old = Sets.of(network, scaler), Sets.of(_with_weights(network, before), scaler)
-    said = network.conclusions().cpu().double().numpy()  # [rules, outputs]
-    rules, sets = [], []
+    sets_after = Sets.of(network, scaler)
+    sets_before = Sets.of(_with_weights(network, initial_weights), scaler)
+    outputs = network.conclusions().cpu().double().numpy()  # [rules, outputs]
+    texts, rule_sets = [], []
     for number in np.argsort(-usage, kind="stable").tolist():
-        conclusion = _conclusion(said[number], label_mean, label_scale)
-        when = _condition(after, number, scaler, names)
-        rules.append(f"IF {when} THEN {_sentence(conclusion)} [fires {100 * usage[number]:.1f} %]")
-        sets.append(
+        conclusion = _conclusion(outputs[number], label_mean, label_scale)
+        condition = _condition(sets_after, number, scaler, names)
+        texts.append(f"IF {condition} THEN {_sentence(conclusion)} [fires {100 * usage[number]:.1f} %]")
+        rule_sets.append(
             {
                 "rule": number,
                 "usage": float(usage[number]),
                 "strongest": float(strongest[number]),
                 "conclusion": conclusion,
                 "slopes": _slopes(network, number, scaler, names, label_scale),
-                "before": old.rule(number, names),
-                "after": after.rule(number, names),
+                "before": sets_before.of_rule(number, names),
+                "after": sets_after.of_rule(number, names),
             }
         )
-    return {"rules": rules, "rule_sets": sets}
+    return {"rules": texts, "rule_sets": rule_sets}
 
 
 @torch.no_grad()
 def _usage(network: TSK, x: NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """Mean share of each rule, and the share of rows in which it is the strongest."""
+    """Return the mean share of each rule, and the fraction of rows in which it is the strongest."""
     rows = torch.from_numpy(x).to(network.centres.device)
     size = EVALUATION_BATCH
     shares = torch.cat([network.firing(rows[first : first + size]) for first in range(0, len(rows), size)])
@@ -85,25 +87,25 @@ def _usage(network: TSK, x: NDArray[np.float32]) -> tuple[Floats, Floats]:
 def _with_weights(network: TSK, weights: dict[str, torch.Tensor]) -> TSK:
     rules, inputs = network.centres.shape
     outputs = network.constant.shape[1]
-    other = TSK(inputs, rules, outputs, linear=network.slope is not None, width=1.0, dropout=0.0)
-    other.load_state_dict(weights)
-    return other
+    copy = TSK(inputs, rules, outputs, linear=network.slope is not None, width=1.0, dropout=0.0)
+    copy.load_state_dict(weights)
+    return copy
 
 
 def _condition(sets: Sets, number: int, scaler: Scaler, names: tuple[str, ...]) -> str:
-    telling = np.argsort(sets.width[number] / scaler.scale, kind="stable")[:MOST_NAMED]
+    narrowest = np.argsort(sets.width[number] / scaler.scale, kind="stable")[:MAX_NAMED_INPUTS]
     parts = [
-        f"{names[i]} is near {sets.centre[number, i]:.4g} (±{sets.width[number, i]:.2g})" for i in telling
+        f"{names[i]} is near {sets.centre[number, i]:.4g} (±{sets.width[number, i]:.2g})" for i in narrowest
     ]
-    rest = len(names) - len(telling)
-    return " AND ".join(parts) + (f" AND {rest} wider sets hold" if rest else "")
+    others = len(names) - len(narrowest)
+    return " AND ".join(parts) + (f" AND {others} wider sets match" if others else "")
 
 
-def _conclusion(said: Floats, label_mean: float, label_scale: float) -> dict[str, float]:
-    """Probabilities, or the forecast return, of the rule alone at its centre."""
-    if len(said) == 1:
-        return {"forecast": float(said[0] * label_scale + label_mean)}
-    share = np.exp(said - said.max())
+def _conclusion(outputs: Floats, label_mean: float, label_scale: float) -> dict[str, float]:
+    """Return the probabilities, or the forecast return, of one rule at its centre."""
+    if len(outputs) == 1:
+        return {"forecast": float(outputs[0] * label_scale + label_mean)}
+    share = np.exp(outputs - outputs.max())
     return {name: float(value) for name, value in zip(CLASS_NAMES, share / share.sum(), strict=True)}
 
 
@@ -118,7 +120,7 @@ def _sentence(conclusion: dict[str, float]) -> str:
 def _slopes(
     network: TSK, number: int, scaler: Scaler, names: tuple[str, ...], label_scale: float
 ) -> dict[str, list[float]]:
-    """Input -> change of the conclusion per unit of the input: logits of the classes, or the return."""
+    """Return input -> change of the conclusion per unit of the input: logits of the classes, or the return."""
     if network.slope is None:
         return {}
     slope = network.slope.detach().cpu().double().numpy()[number] * label_scale / scaler.scale[:, None]

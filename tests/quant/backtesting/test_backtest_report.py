@@ -1,4 +1,4 @@
-"""What a page draws: bounded, true to the series, and the tables of the trades."""
+"""The report of a backtest: series with a bounded number of points, tables of the trades, and warnings."""
 
 import json
 from dataclasses import replace
@@ -8,10 +8,12 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.backtesting import report, trust
-from workers.backtesting.downsample import MOST_POINTS, keep
+from workers.backtesting import backtest_report
+from workers.backtesting.backtest_warnings import collect_warnings
+from workers.backtesting.downsample import MAX_POINTS, pick_points
 from workers.backtesting.engine import Result, Rules, simulate
 from workers.backtesting.metrics import Metrics, compute
+from workers.backtesting.sensitivity import simulate_worse_conditions
 
 FREE = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0)
 
@@ -25,22 +27,22 @@ def hourly(n: int, seed: int = 5) -> pd.DataFrame:
     return pd.DataFrame({"open": opens, "high": high, "low": low, "close": close, "volume": 1.0}, index)
 
 
-def traded(n: int = 3000, rules: Rules = FREE) -> tuple[pd.DataFrame, Result]:
+def simulate_waves(n: int = 3000, rules: Rules = FREE) -> tuple[pd.DataFrame, Result]:
     bars = hourly(n)
     target = np.sign(np.sin(np.arange(n) / 17)).astype(np.int8)
     return bars, simulate(bars, target, rules)
 
 
-def drawn(bars: pd.DataFrame, result: Result) -> dict:
+def build_report(bars: pd.DataFrame, result: Result) -> dict:
     close = bars["close"].to_numpy()
-    built = report.build(result, result, close, result.rules.initial_capital)
-    return json.loads(json.dumps(built, allow_nan=False))
+    report = backtest_report.build_report(result, result, close, result.rules.initial_capital)
+    return json.loads(json.dumps(report, allow_nan=False))
 
 
-def test_a_long_series_is_thinned_to_its_bound_and_keeps_its_ends() -> None:
-    bars, result = traded(20_000)
-    series = drawn(bars, result)["series"]
-    assert {len(values) for values in series.values()} == {MOST_POINTS}
+def test_a_long_series_is_limited_to_the_maximum_and_keeps_its_ends() -> None:
+    bars, result = simulate_waves(20_000)
+    series = build_report(bars, result)["series"]
+    assert {len(values) for values in series.values()} == {MAX_POINTS}
     assert series["time"][0] == bars.index[0].isoformat()
     assert series["time"][-1] == bars.index[-1].isoformat()
     assert series["equity"][-1] == result.final_equity
@@ -48,22 +50,22 @@ def test_a_long_series_is_thinned_to_its_bound_and_keeps_its_ends() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300), st.integers(3, 50))
-def test_thinning_keeps_order_ends_and_number(values: list[float], most: int) -> None:
-    picked = keep(np.array(values), most)
-    assert len(picked) == min(most, len(values))
+def test_downsampling_keeps_order_ends_and_number(values: list[float], limit: int) -> None:
+    picked = pick_points(np.array(values), limit)
+    assert len(picked) == min(limit, len(values))
     assert (np.diff(picked) > 0).all()
     assert (picked[0], picked[-1]) == (0, len(values) - 1)
 
 
-def test_a_spike_survives_the_thinning() -> None:
+def test_downsampling_keeps_a_spike() -> None:
     values = np.zeros(50_000)
     values[31_234] = 9.0
-    assert 31_234 in keep(values, 100)
+    assert 31_234 in pick_points(values, 100)
 
 
-def test_months_compound_to_the_whole() -> None:
-    bars, result = traded()
-    months = drawn(bars, result)["monthly_returns"]
+def test_monthly_returns_compound_to_the_total() -> None:
+    bars, result = simulate_waves()
+    months = build_report(bars, result)["monthly_returns"]
     assert [(row["year"], row["month"]) for row in months] == [
         (2021, 3),
         (2021, 4),
@@ -75,11 +77,11 @@ def test_months_compound_to_the_whole() -> None:
     np.testing.assert_allclose(total, result.final_equity / 1000.0, rtol=1e-12)
 
 
-def test_the_drawdowns_are_the_deepest_spells_below_the_peak() -> None:
+def test_the_drawdowns_are_the_deepest_periods_below_the_peak() -> None:
     equity = np.array([100.0, 110, 99, 105, 111, 100, 90, 95, 112, 111])
     index = pd.date_range("2024-01-01", periods=10, freq="1D", tz="UTC")
-    under = equity / np.maximum.accumulate(equity) - 1
-    rows = report.drawdowns(under, index)
+    drawdown = equity / np.maximum.accumulate(equity) - 1
+    rows = backtest_report.drawdowns(drawdown, index)
     assert [round(row["depth"], 4) for row in rows] == [-0.1892, -0.1, -0.0089]
     assert (rows[0]["start"][:10], rows[0]["trough"][:10], rows[0]["end"][:10]) == (
         "2024-01-05", "2024-01-07", "2024-01-09",
@@ -88,8 +90,8 @@ def test_the_drawdowns_are_the_deepest_spells_below_the_peak() -> None:
 
 
 def test_every_closed_trade_is_in_each_table_once() -> None:
-    bars, result = traded(rules=Rules(initial_capital=1000.0, stop_loss=0.01))
-    tables = drawn(bars, result)
+    bars, result = simulate_waves(rules=Rules(initial_capital=1000.0, stop_loss=0.01))
+    tables = build_report(bars, result)
     closed = result.trades[result.trades["exit_index"] >= 0]
     for name in ("by_exit_reason", "by_side", "by_weekday", "by_hour"):
         assert sum(row["trades"] for row in tables[name]) == len(closed), name
@@ -98,32 +100,32 @@ def test_every_closed_trade_is_in_each_table_once() -> None:
     assert {"stop_loss", "signal"} <= {row["key"] for row in tables["by_exit_reason"]}
 
 
-def test_the_rolling_ratio_is_known_only_from_its_past() -> None:
-    _, result = traded()
+def test_the_rolling_ratio_depends_only_on_the_past() -> None:
+    _, result = simulate_waves()
     index = pd.DatetimeIndex(result.index)
-    whole = report.rolling_sharpe(result.equity, 1000.0, index)
-    cut = report.rolling_sharpe(result.equity[:2000], 1000.0, index[:2000])
-    days = int(np.isfinite(whole).argmax()) // 24 + 1
-    assert days >= report.ROLLING_DAYS
-    np.testing.assert_array_equal(whole[: 2000 - 24], cut[: 2000 - 24])
+    complete = backtest_report.rolling_sharpe(result.equity, 1000.0, index)
+    cut = backtest_report.rolling_sharpe(result.equity[:2000], 1000.0, index[:2000])
+    days = int(np.isfinite(complete).argmax()) // 24 + 1
+    assert days >= backtest_report.ROLLING_DAYS
+    np.testing.assert_array_equal(complete[: 2000 - 24], cut[: 2000 - 24])
 
 
-def test_the_excursions_hold_the_result_of_each_trade() -> None:
-    _, result = traded()
+def test_the_excursions_enclose_the_result_of_each_trade() -> None:
+    _, result = simulate_waves()
     closed = result.trades[result.trades["exit_index"] >= 0]
     assert (closed["mae"] <= closed["return"] + 1e-9).all()
     assert (closed["mfe"] >= closed["return"] - 1e-9).all()
 
 
-def test_nothing_traded_makes_a_report_too() -> None:
+def test_a_report_without_trades_can_be_built() -> None:
     bars = hourly(50)
     result = simulate(bars, np.zeros(50, np.int8), FREE)
-    tables = drawn(bars, result)
+    tables = build_report(bars, result)
     assert tables["trades"] == tables["by_hour"] == tables["drawdowns"] == []
 
 
-def test_warnings_say_what_a_sceptic_would_ask() -> None:
-    """lessons Q2 and Q20"""
+def test_few_trades_and_an_implausible_ratio_give_warnings() -> None:
+    """Lessons Q2 and Q20."""
     bars = hourly(400)
     for name in ("open", "high", "low", "close"):
         bars[name] = np.exp(np.linspace(4, 6, 400))
@@ -134,17 +136,18 @@ def test_warnings_say_what_a_sceptic_would_ask() -> None:
         initial_capital=1000.0,
         position=result.position,
     )
-    found = trust.warnings(result, metrics, trust.stress(bars, np.ones(400, np.int8), FREE), None)
-    assert {"few_trades", "implausible"} <= {warning["code"] for warning in found}
+    sensitivity = simulate_worse_conditions(bars, np.ones(400, np.int8), FREE)
+    warnings = collect_warnings(result, metrics, sensitivity, None)
+    assert {"few_trades", "implausible"} <= {warning["code"] for warning in warnings}
     tiny = simulate(bars, np.ones(400, np.int8), Rules(initial_capital=1000.0, minimum_quantity=1e6))
-    codes = {warning["code"]: warning["message"] for warning in trust.warnings(tiny, metrics, {}, None)}
-    assert "orders were refused" in codes["refused"]
+    messages = {warning["code"]: warning["message"] for warning in collect_warnings(tiny, metrics, {}, None)}
+    assert "orders were refused" in messages["refused"]
 
 
-def warned(bars: pd.DataFrame, target: np.ndarray, rules: Rules) -> dict[str, str]:
-    """Messages by code of a simulation beside holding."""
+def warning_messages(bars: pd.DataFrame, target: np.ndarray, rules: Rules) -> dict[str, str]:
+    """Return the warnings of a simulation, with buy and hold as its benchmark: code -> message."""
 
-    def figures(result: Result) -> Metrics:
+    def metrics(result: Result) -> Metrics:
         return compute(
             pd.Series(result.equity, result.index),
             result.trades,
@@ -154,47 +157,47 @@ def warned(bars: pd.DataFrame, target: np.ndarray, rules: Rules) -> dict[str, st
         )
 
     result, hold = simulate(bars, target, rules), simulate(bars, np.ones(len(bars), np.int8), rules)
-    found = trust.warnings(result, figures(result), {}, None, benchmark=figures(hold), bars=bars)
-    return {warning["code"]: warning["message"] for warning in found}
+    warnings = collect_warnings(result, metrics(result), {}, None, benchmark=metrics(hold), bars=bars)
+    return {warning["code"]: warning["message"] for warning in warnings}
 
 
-def test_a_loss_that_costs_made_and_holding_would_have_spared_is_said() -> None:
+def test_a_loss_due_to_costs_gives_warnings() -> None:
     bars = hourly(2000)
     for name in ("open", "high", "low", "close"):
         bars[name] *= np.exp(np.linspace(0, 1, 2000))
     target = (np.arange(2000) % 3 > 0).astype(np.int8)
-    found = warned(bars, target, Rules(initial_capital=1000.0, commission=0.001, slippage=0.0))
-    assert found["costs"].startswith("The costs (")
-    assert found["worse_than_holding"].startswith("Buying and holding made +")
-    assert not {"no_costs", "same_close", "luck", "splits"} & set(found)
+    messages = warning_messages(bars, target, Rules(initial_capital=1000.0, commission=0.001, slippage=0.0))
+    assert messages["costs"].startswith("The costs (")
+    assert messages["worse_than_holding"].startswith("Buy and hold returned +")
+    assert not {"no_costs", "same_close", "luck", "splits"} & set(messages)
 
 
-def test_a_gain_that_luck_explains_is_said() -> None:
-    """A seventh in two months, by steps of one percent that cancel out but for a hundredth of one."""
+def test_a_gain_that_could_be_luck_gives_a_warning() -> None:
+    """Steps of one percent that almost cancel out: the mean is a hundredth of a percent, a gain of a seventh in two months."""
     bars = hourly(1500)
     steps = np.random.default_rng(8).normal(0.0, 0.01, 1500)
     close = 100.0 * np.exp(np.cumsum(steps - steps.mean() + 0.0001))
     for name, factor in (("open", 1.0), ("high", 1.02), ("low", 0.98), ("close", 1.0)):
         bars[name] = close * factor
-    found = warned(bars, np.ones(1500, np.int8), Rules(initial_capital=1000.0))
-    assert "this can be luck" in found["luck"]
-    assert "worse_than_holding" not in found
+    messages = warning_messages(bars, np.ones(1500, np.int8), Rules(initial_capital=1000.0))
+    assert "this could be luck" in messages["luck"]
+    assert "worse_than_holding" not in messages
 
 
-def test_what_nobody_could_trade_is_said() -> None:
+def test_results_that_cannot_be_traded_give_warnings() -> None:
     bars = hourly(400)
     bars.iloc[200:, :4] /= 4.0
-    found = warned(bars, np.ones(400, np.int8), replace(FREE, fill="same_close"))
-    assert {"no_costs", "same_close"} <= set(found)
-    assert f"before 1 of the bars, first on {bars.index[200]:%Y-%m-%d}" in found["splits"]
+    messages = warning_messages(bars, np.ones(400, np.int8), replace(FREE, fill="same_close"))
+    assert {"no_costs", "same_close"} <= set(messages)
+    assert f"at 1 bar, first on {bars.index[200]:%Y-%m-%d}" in messages["splits"]
 
 
-def test_costs_twice_as_high_and_a_bar_of_delay_are_tried() -> None:
-    bars, _ = traded()
+def test_doubled_costs_and_one_bar_of_delay_are_simulated() -> None:
+    bars, _ = simulate_waves()
     target = np.sign(np.sin(np.arange(3000) / 17)).astype(np.int8)
     rules = Rules(initial_capital=1000.0, commission=0.001)
     plain = simulate(bars, target, rules)
-    tried = trust.stress(bars, target, rules)
-    assert tried["doubled_costs"]["total_return"] < plain.final_equity / 1000.0 - 1
+    sensitivity = simulate_worse_conditions(bars, target, rules)
+    assert sensitivity["doubled_costs"]["total_return"] < plain.final_equity / 1000.0 - 1
     late = simulate(bars, np.append(np.int8(0), target[:-1]), rules)
-    assert tried["one_bar_later"]["total_return"] == late.final_equity / 1000.0 - 1
+    assert sensitivity["one_bar_later"]["total_return"] == late.final_equity / 1000.0 - 1

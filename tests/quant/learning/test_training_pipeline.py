@@ -1,4 +1,4 @@
-"""Trainings as a worker runs them: the same twice, the same when interrupted, honest about chance."""
+"""Trainings as a worker runs them: reproducible, resumable, and without skill on random data."""
 
 import json
 from collections.abc import Callable
@@ -15,11 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.quant.learning.conftest import STRATEGY, RecordedJob, synthetic
 from worker_agent.protocol import InvalidInput
-from workers.learning import report
+from workers.learning import training_report
 from workers.learning.dataset import build_dataset, run_lengths
-from workers.learning.parameters import TrainingParameters
-from workers.learning.run import prepare, run_training
+from workers.learning.prepared_data import prepare_data
 from workers.learning.scaling import fit_scaler
+from workers.learning.training_parameters import TrainingParameters
+from workers.learning.training_pipeline import run_training
 from workers.learning.tsk import TSK
 from workers.market_data.bars import write_bars
 from workers.strategy.grammar import parse_strategy
@@ -27,8 +28,8 @@ from workers.strategy.grammar import parse_strategy
 NewJob = Callable[[], RecordedJob]
 
 
-def changed(**sections: Any) -> str:
-    """The strategy with sections merged over it, one level deep."""
+def with_sections(**sections: Any) -> str:
+    """Return the strategy with sections merged over it, one level deep."""
     data = yaml.safe_load(STRATEGY)
     for name, section in sections.items():
         data[name] = {**data[name], **section} if isinstance(section, dict) else section
@@ -39,10 +40,10 @@ def run(job: RecordedJob, text: str = STRATEGY, **more: Any) -> dict[str, Any]:
     return run_training(TrainingParameters(strategy_yaml=text, device="cpu", **more), job)
 
 
-LSTM = changed(model={"type": "lstm", "architecture": {"sequence_length": 5, "hidden_size": 8}})
-GRU = changed(model={"type": "gru", "architecture": {"sequence_length": 5, "hidden_size": 8}})
-TSK_MODEL = changed(model={"type": "tsk", "architecture": {"rules": 5}})
-REGRESSION = changed(
+LSTM = with_sections(model={"type": "lstm", "architecture": {"sequence_length": 5, "hidden_size": 8}})
+GRU = with_sections(model={"type": "gru", "architecture": {"sequence_length": 5, "hidden_size": 8}})
+TSK_MODEL = with_sections(model={"type": "tsk", "architecture": {"rules": 5}})
+REGRESSION = with_sections(
     model={"type": "tsk", "architecture": {"rules": 4}},
     decisions={"output_format": "regression"},
     training={"labels": {"source": "forward_return", "horizon": 2}},
@@ -62,29 +63,29 @@ def test_the_same_training_twice_gives_the_same_bits(kind: str, new_job: NewJob)
 
 
 def test_another_seed_gives_another_model(new_job: NewJob) -> None:
-    """Lesson Q10's other half: the hash says which model it is."""
+    """Lesson Q10: the hash identifies the model."""
     assert run(new_job(), seed=1)["model"]["sha256"] != run(new_job(), seed=2)["model"]["sha256"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_interrupted_training_goes_on_bit_for_bit(kind: str, new_job: NewJob) -> None:
-    text = changed_schedule(KINDS[kind])
-    unbroken = new_job()
-    expected = run(unbroken, text)
-    broken = new_job()
-    broken.cancel_after = 3
-    assert run(broken, text)["stopped"] == "cancelled"
-    step, files = broken.checkpoints[-1]
+def test_an_interrupted_training_continues_bit_for_bit(kind: str, new_job: NewJob) -> None:
+    text = with_schedule(KINDS[kind])
+    uninterrupted = new_job()
+    expected = run(uninterrupted, text)
+    interrupted = new_job()
+    interrupted.cancel_after = 3
+    assert run(interrupted, text)["stopped"] == "cancelled"
+    step, files = interrupted.checkpoints[-1]
     assert step == 3
     resumed = new_job()
     resumed.resume = SimpleNamespace(step=step, files=files)
     result = run(resumed, text)
     assert result["model"]["sha256"] == expected["model"]["sha256"]
     assert result["metrics"] == expected["metrics"]
-    assert broken.metrics + resumed.metrics == unbroken.metrics
+    assert interrupted.metrics + resumed.metrics == uninterrupted.metrics
 
 
-def changed_schedule(text: str) -> str:
+def with_schedule(text: str) -> str:
     data = yaml.safe_load(text)
     data["training"] |= {
         "optimizer": "adamw",
@@ -96,7 +97,7 @@ def changed_schedule(text: str) -> str:
     return yaml.safe_dump(data, sort_keys=False)
 
 
-def test_a_checkpoint_of_another_training_is_refused(new_job: NewJob) -> None:
+def test_a_checkpoint_of_another_training_is_rejected(new_job: NewJob) -> None:
     first = new_job()
     first.cancel_after = 2
     run(first)
@@ -106,10 +107,10 @@ def test_a_checkpoint_of_another_training_is_refused(new_job: NewJob) -> None:
         run(second, seed=7)
 
 
-def test_the_best_epoch_is_really_restored(new_job: NewJob, tmp_path: Path) -> None:
-    """Lesson Q29: the model's validation figures are those of the best epoch, not of the last."""
+def test_the_best_epoch_is_restored(new_job: NewJob, tmp_path: Path) -> None:
+    """Lesson Q29: the model's validation metrics are those of the best epoch, not of the last."""
     job = new_job()
-    result = run(job, changed(training={"epochs": 25, "learning_rate": 0.05}))
+    result = run(job, with_sections(training={"epochs": 25, "learning_rate": 0.05}))
     losses = {step: value for name, step, value in job.metrics if name == "validation_loss"}
     best = min(losses, key=lambda step: losses[step])
     assert result["best_epoch"] == best
@@ -118,23 +119,23 @@ def test_the_best_epoch_is_really_restored(new_job: NewJob, tmp_path: Path) -> N
     assert result["metrics"]["validation"]["accuracy"] == pytest.approx(accuracy[best])
 
 
-def test_shuffled_labels_come_out_at_chance(tmp_path: Path) -> None:
-    """White noise has nothing to learn: out of sample the accuracy is that of saying the commonest class."""
+def test_random_prices_give_accuracy_at_chance(tmp_path: Path) -> None:
+    """White noise is not predictable: out of sample the balanced accuracy is that of chance."""
     files = {}
     for number, symbol in enumerate(("AAA", "BBB")):
         files[f"bars/{symbol}/1d.parquet"] = tmp_path / f"{symbol}.parquet"
         write_bars(synthetic(100 + number, n=1500), files[f"bars/{symbol}/1d.parquet"])
-    result = run(RecordedJob(files), changed(training={"epochs": 15, "class_weights": "balanced"}))
+    result = run(RecordedJob(files), with_sections(training={"epochs": 15, "class_weights": "balanced"}))
     assert abs(result["metrics"]["test"]["balanced_accuracy"] - 1 / 3) < 0.06
 
 
-def test_something_to_learn_is_learned(new_job: NewJob) -> None:
-    text = changed(training={"epochs": 30, "labels": {"source": "forward_return", "horizon": 1}})
+def test_predictable_prices_are_learned(new_job: NewJob) -> None:
+    text = with_sections(training={"epochs": 30, "labels": {"source": "forward_return", "horizon": 1}})
     result = run(new_job(), text)
     assert result["metrics"]["test"]["accuracy"] > result["metrics"]["test"]["majority_accuracy"] + 0.03
 
 
-def test_features_and_labels_of_a_row_are_one_symbols(bar_files: dict[str, Path]) -> None:
+def test_features_and_labels_of_a_row_belong_to_one_symbol(bar_files: dict[str, Path]) -> None:
     """Lesson Q28."""
     strategy = parse_strategy(STRATEGY)
     frames = {
@@ -142,27 +143,27 @@ def test_features_and_labels_of_a_row_are_one_symbols(bar_files: dict[str, Path]
     }
     both = build_dataset(strategy, frames)
     for number, symbol in enumerate(frames):
-        alone = build_dataset(strategy, {symbol: frames[symbol]})
-        mine = both.symbol == number
-        np.testing.assert_array_equal(both.features[both.row[mine]], alone.features[alone.row])
-        np.testing.assert_array_equal(both.label[mine], alone.label)
+        single = build_dataset(strategy, {symbol: frames[symbol]})
+        rows = both.symbol == number
+        np.testing.assert_array_equal(both.features[both.row[rows]], single.features[single.row])
+        np.testing.assert_array_equal(both.label[rows], single.label)
 
 
-def test_scales_are_fitted_on_the_training_part_alone() -> None:
-    """Lesson Q5: what comes after the training part does not move them."""
+def test_scales_are_fitted_only_on_the_training_part() -> None:
+    """Lesson Q5: later bars do not change them."""
     strategy = parse_strategy(STRATEGY)
     bars = synthetic(1)
-    calm = prepare(strategy, {"AAA": {"1d": bars}})
-    wild = bars.copy()
-    wild.iloc[800:, :4] *= np.linspace(1, 9, len(wild) - 800)[:, None]
-    other = prepare(strategy, {"AAA": {"1d": wild}})
-    np.testing.assert_array_equal(calm.scaler.shift, other.scaler.shift)
-    np.testing.assert_array_equal(calm.scaler.scale, other.scaler.scale)
+    original = prepare_data(strategy, {"AAA": {"1d": bars}})
+    changed_bars = bars.copy()
+    changed_bars.iloc[800:, :4] *= np.linspace(1, 9, len(changed_bars) - 800)[:, None]
+    other = prepare_data(strategy, {"AAA": {"1d": changed_bars}})
+    np.testing.assert_array_equal(original.scaler.shift, other.scaler.shift)
+    np.testing.assert_array_equal(original.scaler.scale, other.scaler.scale)
 
 
-def test_the_rounding_of_a_constant_is_no_signal() -> None:
-    """Averages of a price that never moves differ in their last digits; scaled to deviation one they would be noise."""
-    strategy = parse_strategy(changed())
+def test_the_rounding_of_a_constant_is_not_a_signal() -> None:
+    """Averages of a constant price differ in their last digits; scaled to a deviation of one they would be noise."""
+    strategy = parse_strategy(with_sections())
     features = np.random.default_rng(0).uniform(0.0, 1.0, (200, len(strategy.input_names)))
     features[:, -1] = 60_000.0 + 1e-11 * np.arange(200)
     assert fit_scaler(strategy, features).scale[-1] == 1.0
@@ -176,8 +177,8 @@ def test_sequences_never_cross_a_gap() -> None:
     assert run_lengths(position, segments).tolist() == [1, 2, 3, 1, 2, 1, 2]
 
 
-def test_forty_inputs_do_not_silence_the_rules() -> None:
-    """Lesson Q27: firing strengths of 40 inputs, far from every centre, still add up to one and have gradients."""
+def test_rules_still_fire_with_forty_inputs() -> None:
+    """Lesson Q27: firing strengths of 40 inputs, far from every centre, add up to one and have gradients."""
     torch.manual_seed(0)
     network = TSK(40, 16, 3, linear=True, width=1.0, dropout=0.0)
     x = torch.randn(64, 40) * 20
@@ -188,7 +189,7 @@ def test_forty_inputs_do_not_silence_the_rules() -> None:
     assert torch.isfinite(network.centres.grad).all()
 
 
-def test_a_report_draws_everything_it_promises(new_job: NewJob) -> None:
+def test_a_report_contains_all_sections(new_job: NewJob) -> None:
     job = new_job()
     run(job, TSK_MODEL)
     report = json.loads(job.artifacts["report.json"])
@@ -207,29 +208,34 @@ def test_a_report_draws_everything_it_promises(new_job: NewJob) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sections", "words"),
+    ("sections", "message"),
     [
         (
             {"training": {"labels": {"source": "forward_return", "horizon": 3, "threshold": 0.9}}},
             "same label",
         ),
-        ({"training": {"labels": {"source": "forward_return", "horizon": 800}}}, "No row is left|no row"),
+        (
+            {"training": {"labels": {"source": "forward_return", "horizon": 800}}},
+            "part is empty|No bar has both",
+        ),
         ({"training": {"learning_rate": 10.0, "optimizer": "sgd", "momentum": 0.99, "epochs": 3}}, ""),
     ],
 )
-def test_data_that_teach_nothing_are_a_sentence(
-    sections: dict[str, Any], words: str, new_job: NewJob
+def test_data_that_cannot_be_learned_from_give_a_clear_error(
+    sections: dict[str, Any], message: str, new_job: NewJob
 ) -> None:
     job = new_job()
-    if not words:
+    if not message:
         result = run(
             job,
-            changed(**sections, model={"architecture": {"hidden_layers": [64, 64], "activation": "relu"}}),
+            with_sections(
+                **sections, model={"architecture": {"hidden_layers": [64, 64], "activation": "relu"}}
+            ),
         )
         assert result["stopped"] in ("epochs", "diverged")
         return
-    with pytest.raises(InvalidInput, match=words):
-        run(job, changed(**sections))
+    with pytest.raises(InvalidInput, match=message):
+        run(job, with_sections(**sections))
 
 
 def test_a_symbol_without_bars_is_named(new_job: NewJob) -> None:
@@ -237,30 +243,30 @@ def test_a_symbol_without_bars_is_named(new_job: NewJob) -> None:
         run(new_job(), symbols=("AAA", "ZZZ"))
 
 
-def test_a_report_that_cannot_be_drawn_costs_no_model(
+def test_a_training_without_its_report_still_gives_a_model(
     new_job: NewJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lesson Q16."""
 
-    def broken(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise ArithmeticError("no ink")
 
     plain, job = new_job(), new_job()
     expected = run(plain)
-    monkeypatch.setattr(report, "build", broken)
+    monkeypatch.setattr(training_report, "build_report", fail)
     result = run(job)
     assert result["metrics"] == expected["metrics"]
     assert job.artifacts["model.safetensors"] == plain.artifacts["model.safetensors"]
     assert "report.json" not in job.artifacts
     assert [warning["message"] for warning in result["warnings"] if warning["code"] == "no_report"] == [
-        "The report could not be drawn (no ink); the model stands."
+        "Could not build the report (no ink); the model is not affected."
     ]
 
 
 @pytest.mark.parametrize("start", [None, "2015-01-05", "2015-08-03"])
 @pytest.mark.parametrize("kind", ["mlp", "gru"])
-def test_every_bar_is_a_row_or_counted_with_its_reason(kind: str, start: str | None, tmp_path: Path) -> None:
-    """Lesson Q24: nothing is dropped in silence, whether for warm-up, gaps, windows, labels or the purge."""
+def test_every_bar_is_a_row_or_is_counted_with_a_reason(kind: str, start: str | None, tmp_path: Path) -> None:
+    """Lesson Q24: nothing is dropped silently, whether for warm-up, gaps, windows, labels or the purge."""
     bars = synthetic(2)
     bars = pd.concat([bars.iloc[:500], bars.iloc[540:]])
     bars.iloc[300, :5] = np.nan
@@ -273,20 +279,20 @@ def test_every_bar_is_a_row_or_counted_with_its_reason(kind: str, start: str | N
     assert counted == len(bars)
 
 
-def test_other_data_give_another_model(tmp_path: Path, new_job: NewJob) -> None:
-    """Lesson Q9, Q10: one changed price, and neither the model nor the hash of its data is the same."""
+def test_changed_data_give_another_model(tmp_path: Path, new_job: NewJob) -> None:
+    """Lessons Q9, Q10: one changed price changes the model and the hash of its data."""
     bars = synthetic(0, persistence=0.35)
     bars.iloc[200, 1:4] *= 1.01
     write_bars(bars, tmp_path / "AAA.parquet")
     job = new_job()
     job.inputs = {**job.inputs, "bars/AAA/1d.parquet": tmp_path / "AAA.parquet"}
-    one, other = run(new_job()), run(job)
-    assert one["model"]["sha256"] != other["model"]["sha256"]
-    assert one["provenance"]["data_sha256"] != other["provenance"]["data_sha256"]
+    original, other = run(new_job()), run(job)
+    assert original["model"]["sha256"] != other["model"]["sha256"]
+    assert original["provenance"]["data_sha256"] != other["provenance"]["data_sha256"]
 
 
-def test_many_rules_over_many_rows_take_moments_and_little_memory() -> None:
-    """Lesson Q26: 512 rules over 40 inputs; a pass that makes [rows, rules, inputs] would need 1.3 GB at once."""
+def test_many_rules_and_rows_need_little_memory() -> None:
+    """Lesson Q26: 512 rules of 40 inputs; a tensor [rows, rules, inputs] would need 1.3 GB."""
     torch.manual_seed(0)
     network = TSK(40, 512, 3, linear=True, width=1.0, dropout=0.0)
     rows = torch.randn(16_384, 40)
@@ -301,6 +307,6 @@ def test_many_rules_over_many_rows_take_moments_and_little_memory() -> None:
             return out
 
     with torch.no_grad(), Largest():
-        said = network(rows)
-    assert torch.isfinite(said).all()
+        out = network(rows)
+    assert torch.isfinite(out).all()
     assert largest <= 16_384 * 512 * 3

@@ -1,4 +1,4 @@
-"""A whole backtest, from files to result: what it says of itself, what it notices, what it refuses."""
+"""Backtests as a worker runs them, from files to result: content, look-ahead audits, warnings, invalid input."""
 
 import json
 from typing import Any
@@ -10,10 +10,10 @@ import pytest
 from tests.quant.backtesting.conftest import TRAINED_UNTIL, NewJob
 from tests.quant.learning.conftest import STRATEGY, synthetic
 from worker_agent.protocol import InvalidInput
-from workers.backtesting import decisions, report
+from workers.backtesting import backtest_report, decisions
+from workers.backtesting.backtest_parameters import BacktestParameters
+from workers.backtesting.backtest_pipeline import run_backtest
 from workers.backtesting.metrics import KEYS
-from workers.backtesting.parameters import BacktestParameters
-from workers.backtesting.run import run_backtest
 from workers.learning.model_files import TrainedModel
 from workers.strategy import features
 from workers.strategy.lookahead import LookAheadError
@@ -21,8 +21,8 @@ from workers.strategy.lookahead import LookAheadError
 AFTER = BacktestParameters(symbol="AAA", start_date="2017-07-03")
 
 
-def test_a_backtest_says_what_was_done_under_which_rules(new_job: NewJob) -> None:
-    """lessons Q4, Q10 and Q22"""
+def test_a_backtest_reports_its_rules_and_provenance(new_job: NewJob) -> None:
+    """Lessons Q4, Q10 and Q22"""
     job = new_job()
     result = run_backtest(AFTER, job)
     assert set(result["metrics"]) == set(result["benchmark"])
@@ -38,11 +38,11 @@ def test_a_backtest_says_what_was_done_under_which_rules(new_job: NewJob) -> Non
     assert json.loads(json.dumps(result, allow_nan=False)) == json.loads(json.dumps(result))
 
 
-def test_the_same_backtest_again_is_the_same_to_the_bit(new_job: NewJob) -> None:
-    """lesson Q11"""
+def test_the_same_backtest_twice_gives_the_same_bits(new_job: NewJob) -> None:
+    """Lesson Q11"""
     first, second = new_job(), new_job()
-    found = [_without_times(run_backtest(AFTER, job)) for job in (first, second)]
-    assert found[0] == found[1]
+    results = [_without_times(run_backtest(AFTER, job)) for job in (first, second)]
+    assert results[0] == results[1]
     assert first.artifacts["report.json"] == second.artifacts["report.json"]
     assert first.artifacts["trades.csv"] == second.artifacts["trades.csv"]
 
@@ -55,28 +55,28 @@ def _without_times(result: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def test_the_files_agree_with_the_figures(new_job: NewJob) -> None:
-    """lesson Q3"""
+def test_the_files_agree_with_the_metrics(new_job: NewJob) -> None:
+    """Lesson Q3"""
     job = new_job()
     metrics = run_backtest(AFTER, job)["metrics"]
-    drawn = json.loads(job.artifacts["report.json"])
+    report = json.loads(job.artifacts["report.json"])
     trades = pd.read_csv(pd.io.common.BytesIO(job.artifacts["trades.csv"]))
     equity = pd.read_parquet(pd.io.common.BytesIO(job.artifacts["equity.parquet"]))
-    assert len(trades) == metrics["trades"], "one that is open at the end is the last row"
+    assert len(trades) == metrics["trades"], "a position open at the end is the last row"
     assert equity["equity"].iloc[-1] == pytest.approx(metrics["final_equity"], abs=1e-9)
-    assert drawn["series"]["equity"][-1] == pytest.approx(metrics["final_equity"], abs=1e-9)
-    assert min(drawn["series"]["drawdown"]) == pytest.approx(metrics["max_drawdown"], abs=1e-12)
-    assert drawn["drawdowns"][0]["depth"] == pytest.approx(metrics["max_drawdown"], abs=1e-12)
-    compounded = np.prod([1 + month["return"] for month in drawn["monthly_returns"]]) - 1
+    assert report["series"]["equity"][-1] == pytest.approx(metrics["final_equity"], abs=1e-9)
+    assert min(report["series"]["drawdown"]) == pytest.approx(metrics["max_drawdown"], abs=1e-12)
+    assert report["drawdowns"][0]["depth"] == pytest.approx(metrics["max_drawdown"], abs=1e-12)
+    compounded = np.prod([1 + month["return"] for month in report["monthly_returns"]]) - 1
     assert compounded == pytest.approx(metrics["total_return"], abs=1e-9)
 
 
 def test_bars_after_the_end_change_nothing(new_job: NewJob) -> None:
-    """lesson Q8"""
-    whole = synthetic(0, persistence=0.35)
+    """Lesson Q8"""
+    complete = synthetic(0, persistence=0.35)
     until = BacktestParameters(symbol="AAA", start_date="2017-07-03", end_date="2018-01-31")
-    cut = run_backtest(until, new_job(whole[whole.index < pd.Timestamp("2018-02-01", tz="UTC")]))
-    other = whole.copy()
+    cut = run_backtest(until, new_job(complete[complete.index < pd.Timestamp("2018-02-01", tz="UTC")]))
+    other = complete.copy()
     later = other.index >= pd.Timestamp("2018-02-01", tz="UTC")
     other.loc[later, ["open", "high", "low", "close"]] *= 3.0
     changed = run_backtest(until, new_job(other))
@@ -87,58 +87,64 @@ def test_bars_after_the_end_change_nothing(new_job: NewJob) -> None:
 def test_a_planted_leak_fails_the_backtest_and_is_named(
     new_job: NewJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """lesson Q7"""
-    honest = features.compute_unchecked
+    """Lesson Q7"""
+    original = features.compute_unchecked
 
-    def of_tomorrow(*arguments: Any, **named: Any) -> Any:
-        found = honest(*arguments, **named)
+    def shift_by_one_bar(*arguments: Any, **named: Any) -> Any:
+        outputs = original(*arguments, **named)
         return {
             name: np.append(values[1:], values[-1]) if np.isfinite(values[-1]) else values
-            for name, values in found.items()
+            for name, values in outputs.items()
         }
 
-    monkeypatch.setattr(features, "compute_unchecked", of_tomorrow)
+    monkeypatch.setattr(features, "compute_unchecked", shift_by_one_bar)
     with pytest.raises(LookAheadError, match=r"the input 1d_.* uses future data"):
         run_backtest(AFTER, new_job())
 
 
-def test_rounding_in_the_network_is_no_leak(new_job: NewJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In float32 a row's prediction depends on how many rows are predicted with it: by up to 4e-8, measured."""
-    honest = TrainedModel.predict
+def test_rounding_in_the_network_is_not_a_leak(new_job: NewJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32 a row's prediction depends on the number of rows predicted with it, by up to 4e-8 (measured)."""
+    original = TrainedModel.predict
 
-    def rounded(self: TrainedModel, features: pd.DataFrame, bars: pd.DatetimeIndex) -> np.ndarray:
-        return honest(self, features, bars) * (1.0 + 4e-8 * (len(features) % 3 - 1))
+    def predict_with_rounding(
+        self: TrainedModel, features: pd.DataFrame, bars: pd.DatetimeIndex
+    ) -> np.ndarray:
+        return original(self, features, bars) * (1.0 + 4e-8 * (len(features) % 3 - 1))
 
-    monkeypatch.setattr(TrainedModel, "predict", rounded)
+    monkeypatch.setattr(TrainedModel, "predict", predict_with_rounding)
     assert run_backtest(AFTER, new_job())["audit"]["look_ahead"]["cuts"] >= 2
 
 
-def test_a_model_that_looks_at_later_rows_fails_the_backtest(
+def test_a_model_that_depends_on_later_rows_fails_the_backtest(
     new_job: NewJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its predictions are measured against the largest of the whole test."""
-    honest = TrainedModel.predict
+    """Its predictions are divided by the largest one of the test period."""
+    original = TrainedModel.predict
 
-    def peeking(self: TrainedModel, features: pd.DataFrame, bars: pd.DatetimeIndex) -> np.ndarray:
-        found = honest(self, features, bars)
-        return found / found.max(axis=0)
+    def predict_with_future(self: TrainedModel, features: pd.DataFrame, bars: pd.DatetimeIndex) -> np.ndarray:
+        predictions = original(self, features, bars)
+        return predictions / predictions.max(axis=0)
 
-    monkeypatch.setattr(TrainedModel, "predict", peeking)
+    monkeypatch.setattr(TrainedModel, "predict", predict_with_future)
     with pytest.raises(LookAheadError, match=r"the prediction at .* changes when the bars after"):
         run_backtest(AFTER, new_job())
 
 
-def test_directions_that_look_at_later_rows_fail_the_backtest(
+def test_directions_that_depend_on_later_rows_fail_the_backtest(
     new_job: NewJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        decisions, "targets", lambda asked, found, allow_short: np.sign(found - found.mean(axis=0))[:, 2]
+        decisions,
+        "target_directions",
+        lambda strategy_decisions, predictions, allow_short: np.sign(predictions - predictions.mean(axis=0))[
+            :, 2
+        ],
     )
-    with pytest.raises(LookAheadError, match=r"the direction wanted up to .* changes"):
+    with pytest.raises(LookAheadError, match=r"the target directions up to .* change"):
         run_backtest(AFTER, new_job())
 
 
-def test_a_spread_in_the_data_is_paid_unless_the_request_names_one(new_job: NewJob) -> None:
+def test_a_spread_in_the_data_is_used_unless_the_request_sets_one(new_job: NewJob) -> None:
     bars = synthetic(0, persistence=0.35)
     bars["spread"] = 0.004 * bars["close"]
     own = run_backtest(AFTER, new_job(bars))
@@ -157,83 +163,83 @@ def test_a_spread_in_the_data_is_paid_unless_the_request_names_one(new_job: NewJ
 def test_a_model_that_cannot_predict_fails_the_backtest(
     new_job: NewJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """lesson Q32"""
+    """Lesson Q32"""
 
-    def broken(self: TrainedModel, *_: Any) -> Any:
+    def fail(self: TrainedModel, *_: Any) -> Any:
         raise RuntimeError("weights are corrupt")
 
-    monkeypatch.setattr(TrainedModel, "predict", broken)
+    monkeypatch.setattr(TrainedModel, "predict", fail)
     with pytest.raises(RuntimeError, match="weights are corrupt"):
         run_backtest(AFTER, new_job())
 
 
-def test_a_report_that_cannot_be_drawn_costs_no_result(
+def test_a_backtest_without_its_report_still_gives_a_result(
     new_job: NewJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """lesson Q16"""
+    """Lesson Q16"""
 
-    def broken(*_: Any, **__: Any) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
         raise KeyError("a new library")
 
-    monkeypatch.setattr(report, "build", broken)
+    monkeypatch.setattr(backtest_report, "build_report", fail)
     job = new_job()
     result = run_backtest(AFTER, job)
     assert result["metrics"]["final_equity"] > 0
     assert "no_report" in {warning["code"] for warning in result["warnings"]}
     assert "trades.csv" in job.artifacts
-    assert any("The report could not be drawn" in line for line in job.lines)
+    assert any("Could not build the report" in line for line in job.lines)
 
 
-def test_a_test_on_what_the_model_has_learned_from_is_called_so(new_job: NewJob) -> None:
+def test_a_test_on_training_data_gives_a_warning(new_job: NewJob) -> None:
     result = run_backtest(BacktestParameters(symbol="AAA"), new_job())
     assert result["warnings"][0]["code"] == "overlap"
     assert TRAINED_UNTIL[:4] in result["warnings"][0]["message"]
 
 
-def test_dearer_trading_is_worse_and_shown(new_job: NewJob) -> None:
-    cheap = run_backtest(AFTER.model_copy(update={"commission": 0.0, "slippage": 0.0}), new_job())
-    dear = run_backtest(AFTER.model_copy(update={"commission": 0.01}), new_job())
-    assert dear["metrics"]["total_return"] < cheap["metrics"]["total_return"]
-    assert dear["audit"]["sensitivity"]["doubled_costs"]["total_return"] < dear["metrics"]["total_return"]
-    assert dear["metrics"]["fees"] > 0 == cheap["metrics"]["fees"]
+def test_higher_costs_give_a_lower_return(new_job: NewJob) -> None:
+    free = run_backtest(AFTER.model_copy(update={"commission": 0.0, "slippage": 0.0}), new_job())
+    costly = run_backtest(AFTER.model_copy(update={"commission": 0.01}), new_job())
+    assert costly["metrics"]["total_return"] < free["metrics"]["total_return"]
+    assert costly["audit"]["sensitivity"]["doubled_costs"]["total_return"] < costly["metrics"]["total_return"]
+    assert costly["metrics"]["fees"] > 0 == free["metrics"]["fees"]
 
 
 @pytest.mark.parametrize(
-    ("parameters", "words"),
+    ("parameters", "message"),
     [
-        ({"timeframe": "1h"}, "The strategy's bars are 1d"),
-        ({"symbol": "ZZZ"}, "There are no 1d bars of ZZZ"),
-        ({"start_date": "2031-01-01"}, "There are no 1d bars of AAA between 2031-01-01 and the end"),
+        ({"timeframe": "1h"}, "the strategy's base timeframe is 1d"),
+        ({"symbol": "ZZZ"}, "No 1d bars of ZZZ found"),
+        ({"start_date": "2031-01-01"}, "No 1d bars of AAA found between 2031-01-01 and the end"),
         ({"start_date": "2017-07-03", "end_date": "2016-01-01"}, "between 2017-07-03 and 2016-01-01"),
         ({"strategy_yaml": "name: ["}, "line 1"),
-        ({"strategy_yaml": STRATEGY.replace("period: 7", "period: 9")}, "model"),
+        ({"strategy_yaml": STRATEGY.replace("period: 7", "period: 9")}, "`indicators` differs"),
         ({"start_date": "2015-01-01", "end_date": "2015-01-06"}, "none of the"),
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_cannot_be_backtested_is_refused_in_a_sentence(
-    new_job: NewJob, parameters: dict[str, Any], words: str
+def test_an_impossible_backtest_gives_a_clear_error(
+    new_job: NewJob, parameters: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InvalidInput, match=words):
+    with pytest.raises(InvalidInput, match=message):
         run_backtest(BacktestParameters(**{"symbol": "AAA", **parameters}), new_job())
 
 
-def test_a_backtest_without_a_model_is_refused(new_job: NewJob) -> None:
+def test_a_backtest_without_a_model_is_rejected(new_job: NewJob) -> None:
     job = new_job()
     job.inputs = {name: path for name, path in job.inputs.items() if not name.startswith("model/")}
     with pytest.raises(InvalidInput, match="needs a trained model"):
         run_backtest(AFTER, job)
 
 
-def test_constant_prices_give_a_plain_result(new_job: NewJob) -> None:
+def test_constant_prices_can_be_backtested(new_job: NewJob) -> None:
     bars = synthetic(0)
     bars[["open", "high", "low", "close"]] = 50.0
     result = run_backtest(AFTER, new_job(bars))
     assert result["metrics"]["sharpe"] is None or result["metrics"]["sharpe"] <= 0
-    assert result["benchmark"]["total_return"] < 0, "costs alone"
+    assert result["benchmark"]["total_return"] < 0, "only costs"
 
 
-def test_every_promised_metric_is_there_beside_its_basis(new_job: NewJob) -> None:
-    """lesson Q1"""
+def test_every_documented_metric_is_present(new_job: NewJob) -> None:
+    """Lesson Q1"""
     metrics = run_backtest(AFTER, new_job())["metrics"]
     assert set(metrics) == {*KEYS, "bars_per_year", "sharpe_per_bar"}

@@ -1,4 +1,4 @@
-"""The learning rate of each epoch, as a small value that a checkpoint can hold."""
+"""The learning rate of each epoch; its state is small enough for a checkpoint."""
 
 import math
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from workers.strategy.sections.training import (
     Training,
 )
 
-LEAST_CHANGE = 1e-4
-"""Relative: a loss that fell by less has not improved, for the plateau."""
+MIN_IMPROVEMENT = 1e-4
+"""Relative: for the plateau schedule, a loss that fell by less has not improved."""
 
 
 @dataclass(slots=True)
-class Schedule:
-    kind: StepSchedule | ExponentialSchedule | PlateauSchedule | CosineSchedule | None
+class LearningRateSchedule:
+    config: StepSchedule | ExponentialSchedule | PlateauSchedule | CosineSchedule | None
     base: float
     epochs: int
     factor: float = 1.0
@@ -26,13 +26,13 @@ class Schedule:
     waited: int = 0
 
     @classmethod
-    def of(cls, config: Training) -> "Schedule":
+    def of(cls, config: Training) -> "LearningRateSchedule":
         return cls(config.lr_scheduler, config.learning_rate, config.epochs)
 
     def rate(self, epoch: int) -> float:
-        """Of `epoch`, counted from 1."""
+        """Return the learning rate of `epoch`, counted from 1."""
         done = epoch - 1
-        match self.kind:
+        match self.config:
             case None:
                 return self.base
             case StepSchedule(step_size=size, gamma=gamma):
@@ -45,14 +45,14 @@ class Schedule:
             case PlateauSchedule():
                 return self.base * self.factor
 
-    def seen(self, loss: float) -> None:
-        """The validation loss of an epoch."""
-        if loss < self.best * (1.0 - LEAST_CHANGE):
+    def record_loss(self, loss: float) -> None:
+        """Update the plateau with the validation loss of an epoch."""
+        if loss < self.best * (1.0 - MIN_IMPROVEMENT):
             self.best, self.waited = loss, 0
             return
         self.waited += 1
-        if isinstance(self.kind, PlateauSchedule) and self.waited > self.kind.patience:
-            self.factor *= self.kind.factor
+        if isinstance(self.config, PlateauSchedule) and self.waited > self.config.patience:
+            self.factor *= self.config.factor
             self.waited = 0
 
     def as_data(self) -> dict[str, Any]:

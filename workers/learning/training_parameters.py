@@ -1,4 +1,4 @@
-"""What a training is asked for."""
+"""The parameters of a training operation."""
 
 from datetime import date
 
@@ -6,14 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class TrainingParameters(BaseModel):
-    """Dates are UTC days, both included; symbols and dates override the strategy's own where given."""
+    """Dates are UTC days, both included; symbols and dates override those of the strategy."""
 
     model_config = ConfigDict(extra="forbid")
 
     strategy_yaml: str = Field(max_length=1_000_000)
     symbols: tuple[str, ...] = Field(default=(), max_length=500)
     timeframes: tuple[str, ...] = Field(default=(), max_length=8)
-    """Given only to be sure of them: they are the strategy's."""
+    """Only checked: they have to be the strategy's own."""
     start_date: date | None = None
     end_date: date | None = None
     seed: int = Field(default=42, ge=0, le=2**63 - 1)

@@ -1,4 +1,4 @@
-"""`report.json` of a training: what a page draws of it."""
+"""Build `report.json` of a training: the data of its charts and tables."""
 
 from typing import Any
 
@@ -7,36 +7,47 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workers.learning.dataset import Dataset
-from workers.learning.evaluation import CLASS_NAMES, Scored, calibration, confusion, forecast_bins, per_class
+from workers.learning.evaluation import (
+    CLASS_NAMES,
+    PartScores,
+    calibration,
+    confusion,
+    forecast_bins,
+    per_class,
+)
 from workers.learning.fuzzy_curves import fuzzy_curves
 from workers.learning.importance import permutation_importance
-from workers.learning.material import Bars, Material
 from workers.learning.networks import sequence_length
-from workers.learning.rules import describe_rules
+from workers.learning.prepared_data import Bars, PreparedData
 from workers.learning.splits import PARTS, Split
-from workers.learning.trainer import Trained
+from workers.learning.trainer import TrainedNetwork
 from workers.learning.tsk import TSK
+from workers.learning.tsk_rules import describe_rules
 from workers.strategy.grammar import Strategy
 
 Floats = NDArray[np.float64]
 
 
-def held_out(split: Split) -> str:
-    """The part that nothing was chosen by, where there is one."""
+def evaluated_part(split: Split) -> str:
+    """Return the test part, or the validation part if the test part is empty."""
     return "test" if len(split.test) else "validation"
 
 
-def build(
-    strategy: Strategy, bars: Bars, material: Material, trained: Trained, scored: dict[str, Scored]
+def build_report(
+    strategy: Strategy,
+    bars: Bars,
+    data: PreparedData,
+    trained: TrainedNetwork,
+    scores: dict[str, PartScores],
 ) -> dict[str, Any]:
-    """All figures are of the test part, or of the validation part where there is no test."""
-    dataset, split = material.dataset, material.split
-    part = held_out(split)
+    """Return the report; its scores are those of `evaluated_part`."""
+    dataset, split = data.dataset, data.split
+    part = evaluated_part(split)
     importance = permutation_importance(
         trained.network,
-        material.x,
+        data.x,
         sequence_length(strategy.model),
-        material.parts[part],
+        data.parts[part],
         tuple(feature.name for feature in strategy.features),
     )
     report: dict[str, Any] = {
@@ -47,36 +58,36 @@ def build(
         "importance": importance["values"],
         "importance_of": importance["of"],
         "splits": _splits(dataset, split),
-        "boundaries": [moment.isoformat() for moment in _moments(split)],
+        "boundaries": [time.isoformat() for time in _boundaries(split)],
         "purged": split.purged,
         "left_out": dataset.left_out,
-        "fuzzy_sets": fuzzy_curves(strategy, bars, *_moments(split)[:2]),
+        "fuzzy_sets": fuzzy_curves(strategy, bars, *_boundaries(split)[:2]),
     }
     if strategy.is_classification:
-        truth = scored[part].truth.astype(np.int64)
-        matrix = confusion(truth, scored[part].predictions.argmax(axis=1))
+        actual = scores[part].actual.astype(np.int64)
+        matrix = confusion(actual, scores[part].predictions.argmax(axis=1))
         report |= {
             "confusion_matrix": {"labels": list(CLASS_NAMES), "matrix": matrix.tolist()},
             "classes": per_class(matrix),
-            "calibration": calibration(scored[part].predictions, truth),
+            "calibration": calibration(scores[part].predictions, actual),
             "label_balance": label_balance(dataset, split),
         }
     else:
-        report["forecasts"] = forecast_bins(scored[part].predictions, scored[part].truth)
+        report["forecasts"] = forecast_bins(scores[part].predictions, scores[part].actual)
     if isinstance(trained.network, TSK):
         report |= describe_rules(
             trained.network,
-            trained.before,
-            material.scaler,
-            material.x[dataset.row[split.train]],
+            trained.initial_weights,
+            data.scaler,
+            data.x[dataset.row[split.train]],
             strategy.input_names,
-            label_mean=material.label_mean,
-            label_scale=material.label_scale,
+            label_mean=data.label_mean,
+            label_scale=data.label_scale,
         )
     return report
 
 
-def _curves(trained: Trained) -> list[dict[str, float]]:
+def _curves(trained: TrainedNetwork) -> list[dict[str, float]]:
     return [
         {
             "epoch": epoch.epoch,
@@ -90,13 +101,13 @@ def _curves(trained: Trained) -> list[dict[str, float]]:
     ]
 
 
-def _moments(split: Split) -> list[pd.Timestamp]:
-    """First moment of each part, as the purge counts it."""
-    return [pd.Timestamp(moment, tz="UTC") for moment in split.boundaries]
+def _boundaries(split: Split) -> list[pd.Timestamp]:
+    """Return the first time of each part, as used for the purge."""
+    return [pd.Timestamp(time, tz="UTC") for time in split.boundaries]
 
 
 def _splits(dataset: Dataset, split: Split) -> list[dict[str, Any]]:
-    """First and last row of each part that has any."""
+    """Return the first and last row of each part that has rows."""
     rows = []
     for name in PARTS:
         chosen = getattr(split, name)
@@ -114,11 +125,11 @@ def _splits(dataset: Dataset, split: Split) -> list[dict[str, Any]]:
 
 
 def label_balance(dataset: Dataset, split: Split) -> dict[str, dict[str, float]]:
-    """Part -> class -> share of its rows."""
-    found = {}
+    """Return part -> class -> fraction of its rows."""
+    balance = {}
     for name in PARTS:
         label = dataset.label[getattr(split, name)]
         if len(label):
             shares = [float((label == value).mean()) for value in (-1, 0, 1)]
-            found[name] = dict(zip(CLASS_NAMES, shares, strict=True))
-    return found
+            balance[name] = dict(zip(CLASS_NAMES, shares, strict=True))
+    return balance

@@ -1,0 +1,193 @@
+"""Run a backtest, from files to report: load, features, inference, decisions, engine, metrics, audits."""
+
+import io
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from worker_agent.protocol import InvalidInput
+from workers.backtesting import backtest_report, decisions, significance, tear_sheet
+from workers.backtesting.backtest_parameters import BacktestParameters
+from workers.backtesting.backtest_warnings import collect_warnings
+from workers.backtesting.decision_audit import audit_decisions
+from workers.backtesting.engine import Result, Rules, simulate
+from workers.backtesting.engine_rules import ENGINE_SEMANTICS
+from workers.backtesting.metrics import Metrics, compute, daily_returns
+from workers.backtesting.prediction import (
+    MODEL_WEIGHTS,
+    BacktestInputs,
+    data_spread,
+    decision_array,
+    load_inputs,
+    predict,
+)
+from workers.backtesting.sensitivity import simulate_worse_conditions
+from workers.provenance import data_hashes, file_sha256, provenance
+from workers.strategy.features import build_features
+
+Floats = NDArray[np.float64]
+
+
+class Job(Protocol):
+    """The part of a job that a backtest uses."""
+
+    @property
+    def inputs(self) -> Mapping[str, Path]: ...
+    def progress(self, percentage: float, step: str | None = None) -> None: ...
+    def log(self, line: str, level: str = "info") -> None: ...
+    def artifact(self, name: str, content: bytes) -> None: ...
+
+
+def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
+    """Return the operation's result. Raises InvalidInput.
+
+    Artifacts: report.json, report.html, trades.csv, trades.parquet, equity.parquet.
+    """
+    job.progress(1, step="loading model and bars")
+    inputs = load_inputs(parameters, job.inputs)
+    strategy, test_bars = inputs.strategy, inputs.test_bars
+    started = time.monotonic()
+
+    job.progress(10, step="features and inference")
+    features = build_features(strategy, inputs.frames)
+    complete_bars = int((features.index >= test_bars.index[0]).sum())
+    if complete_bars == 0:
+        raise InvalidInput(
+            "No bar of the test period has all inputs, because the indicators need more earlier bars to warm up; "
+            "choose a later period or import earlier data."
+        )
+    predictions = predict(inputs, features)
+    decided = decisions.target_directions(
+        strategy.decisions, decision_array(predictions), allow_short=parameters.allow_short
+    )
+    target = (
+        pd.Series(decided, index=predictions.index).reindex(test_bars.index, fill_value=0).to_numpy(np.int8)
+    )
+
+    job.progress(50, step="simulation")
+    may_short = strategy.decisions.allow_short if parameters.allow_short is None else parameters.allow_short
+    rules = parameters.rules(allow_short=may_short)
+    spread = data_spread(parameters, test_bars)
+    result = simulate(test_bars, target, rules, spread, inputs.earlier_bars)
+    benchmark = simulate_buy_and_hold(test_bars, rules, spread)
+    metrics, benchmark_metrics = compute_metrics(result, parameters.trials), compute_metrics(benchmark, 1)
+
+    job.progress(70, step="audits")
+    run_s = time.monotonic() - started
+    sensitivity = simulate_worse_conditions(test_bars, target, rules, spread, inputs.earlier_bars)
+    look_ahead = audit_decisions(
+        inputs, features, predictions, decided, allow_short=parameters.allow_short, run_s=run_s
+    )
+    returns, days_per_year = daily_returns(result.equity, rules.initial_capital, result.index)
+
+    job.progress(90, step="report")
+    operation_result: dict[str, Any] = {
+        "metrics": metrics,
+        "settings": settings_in_force(parameters, rules, inputs, spread),
+        "benchmark": benchmark_metrics,
+        "audit": {"look_ahead": look_ahead, "sensitivity": sensitivity},
+        "warnings": collect_warnings(
+            result,
+            metrics,
+            sensitivity,
+            inputs.model.training_period,
+            benchmark=benchmark_metrics,
+            bars=test_bars,
+        ),
+        "confidence": significance.bootstrap(returns, days_per_year, parameters.seed),
+        "bars": {"test": len(test_bars), "with_all_inputs": complete_bars},
+        "provenance": provenance(
+            strategy_sha256=strategy.sha256,
+            data=data_hashes(job.inputs),
+            model_sha256=file_sha256(job.inputs[MODEL_WEIGHTS]),
+            seed=parameters.seed,
+            device="cpu",
+        ),
+    }
+    operation_result["warnings"] += _store_artifacts(job, operation_result, result, benchmark, inputs)
+    job.progress(100, step="done")
+    return operation_result
+
+
+def simulate_buy_and_hold(bars: pd.DataFrame, rules: Rules, spread: Floats | None = None) -> Result:
+    """Simulate the benchmark: all cash invested at the first fill, with the same engine and costs."""
+    plain = replace(
+        rules,
+        sizing="fraction",
+        size=min(1.0, rules.max_leverage),
+        stop_loss=None,
+        take_profit=None,
+        trailing_stop=None,
+        stop_unit="fraction",
+    )
+    return simulate(bars, np.ones(len(bars), np.int8), plain, spread)
+
+
+def compute_metrics(result: Result, trials: int) -> Metrics:
+    return compute(
+        pd.Series(result.equity, index=result.index),
+        result.trades,
+        initial_capital=result.rules.initial_capital,
+        position=result.position,
+        fees=result.fees,
+        slippage_cost=result.slippage_cost,
+        turnover=result.turnover,
+        trials=trials,
+    )
+
+
+def settings_in_force(
+    parameters: BacktestParameters, rules: Rules, inputs: BacktestInputs, spread: Floats | None
+) -> dict[str, Any]:
+    """Return every rule in force; if the spread is from the data, `spread` is its mean."""
+    return {
+        "engine_semantics": ENGINE_SEMANTICS,
+        **asdict(rules),
+        "spread": rules.spread if spread is None else float(spread.mean()),
+        "spread_source": "constant" if spread is None else "data",
+        "symbol": parameters.symbol,
+        "timeframe": inputs.strategy.base_timeframe,
+        "start": inputs.test_bars.index[0].isoformat(),
+        "end": inputs.test_bars.index[-1].isoformat(),
+        "decisions": inputs.strategy.decisions.model_dump(mode="json"),
+    }
+
+
+def _store_artifacts(
+    job: Job,
+    operation_result: dict[str, Any],
+    result: Result,
+    benchmark: Result,
+    inputs: BacktestInputs,
+) -> list[dict[str, str]]:
+    """Store the files of the result; if the report cannot be built, return a warning instead of failing."""
+    job.artifact("trades.csv", result.trades.to_csv(index=False).encode())
+    job.artifact("trades.parquet", _parquet(result.trades))
+    equity = pd.DataFrame(
+        {"equity": result.equity, "benchmark": benchmark.equity, "position": result.position},
+        index=result.index,
+    )
+    job.artifact("equity.parquet", _parquet(equity.rename_axis("time").reset_index()))
+    close: NDArray[np.float64] = np.asarray(inputs.test_bars["close"], dtype=np.float64)
+    try:
+        report = backtest_report.build_report(result, benchmark, close, result.rules.initial_capital)
+        job.artifact("report.json", json.dumps(report, allow_nan=False).encode())
+        job.artifact("report.html", tear_sheet.render(operation_result, report).encode())
+    except Exception as error:
+        job.log(f"Could not build the report: {type(error).__name__}: {error}", level="error")
+        message = f"Could not build the report ({error}); the metrics are not affected."
+        return [{"code": "no_report", "message": message}]
+    return []
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()

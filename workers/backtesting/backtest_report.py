@@ -1,0 +1,140 @@
+"""Build `report.json` of a backtest: series of at most 5,000 points for the charts, and tables of the trades."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workers.backtesting.downsample import pick_points
+from workers.backtesting.engine import Result
+from workers.backtesting.metrics import daily_returns
+
+Floats = NDArray[np.float64]
+MAX_TRADES = 5000
+WORST_DRAWDOWNS = 10
+ROLLING_DAYS = 63
+"""A quarter of a year of trading days."""
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def build_report(result: Result, benchmark: Result, close: Floats, initial_capital: float) -> dict[str, Any]:
+    """Return JSON values only; NaN becomes null. `close`: float64[n]."""
+    index = result.index
+    peaks = np.maximum(np.maximum.accumulate(result.equity), initial_capital)
+    drawdown = result.equity / peaks - 1.0
+    picked = pick_points(result.equity)
+    return {
+        "series": {
+            "time": [time.isoformat() for time in index[picked]],
+            "close": _numbers(close[picked]),
+            "equity": _numbers(result.equity[picked]),
+            "benchmark": _numbers(benchmark.equity[picked]),
+            "drawdown": _numbers(drawdown[picked]),
+            "rolling_sharpe": _numbers(rolling_sharpe(result.equity, initial_capital, index)[picked]),
+            "position": _numbers(result.position[picked]),
+        },
+        "points": {"of": len(index), "shown": len(picked)},
+        "trades": [_json_row(row) for row in result.trades.head(MAX_TRADES).to_dict("records")],
+        "trades_in_all": len(result.trades),
+        "monthly_returns": monthly_returns(result.equity, initial_capital, index),
+        "drawdowns": drawdowns(drawdown, index),
+        "by_exit_reason": _trade_groups(result.trades, result.trades["exit_reason"]),
+        "by_side": _trade_groups(result.trades, result.trades["side"].map({1: "long", -1: "short"})),
+        "by_weekday": _weekday_groups(result.trades),
+        "by_hour": _trade_groups(result.trades, result.trades["entry_time"].dt.strftime("%H:00")),
+    }
+
+
+def _numbers(values: Floats) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _json_row(row: dict[Any, Any]) -> dict[str, Any]:
+    return {str(name): _json_value(value) for name, value in row.items()}
+
+
+def _json_value(value: Any) -> Any:
+    if value is pd.NaT or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def rolling_sharpe(equity: Floats, initial_capital: float, index: pd.DatetimeIndex) -> Floats:
+    """Return float64[n]: the annual Sharpe ratio of the last 63 days at each bar; NaN before that many days."""
+    returns, days_per_year = daily_returns(equity, initial_capital, index)
+    window = pd.Series(returns).rolling(ROLLING_DAYS)
+    daily = (
+        window.mean() / window.std(ddof=1).where(lambda s: s > 1e-12) * math.sqrt(days_per_year)
+    ).to_numpy()
+    day = index.normalize()
+    # A day's ratio is known at its last bar; the earlier bars have that of the previous day.
+    number = np.cumsum(np.concatenate(([0], (day[1:] != day[:-1]).astype(int))))
+    last = np.append(day[1:] != day[:-1], True)
+    at = np.where(last, number, number - 1)
+    return np.where(at >= 0, daily[np.maximum(at, 0)], np.nan)
+
+
+def monthly_returns(equity: Floats, initial_capital: float, index: pd.DatetimeIndex) -> list[dict[str, Any]]:
+    """Return one row per UTC month, with its return on the last equity of the previous month."""
+    month = index.year * 12 + index.month - 1
+    last = np.append(month[1:] != month[:-1], True)
+    ends = equity[last]
+    starts = np.concatenate(([initial_capital], ends[:-1]))
+    return [
+        {
+            "year": int(m // 12),
+            "month": int(m % 12 + 1),
+            "return": _json_value(end / start - 1.0 if start > 0 else math.nan),
+        }
+        for m, start, end in zip(np.asarray(month)[last], starts.tolist(), ends.tolist(), strict=True)
+    ]
+
+
+def drawdowns(drawdown: Floats, index: pd.DatetimeIndex) -> list[dict[str, Any]]:
+    """Return the deepest periods below the peak: start, trough, recovery (null if not yet), depth and length."""
+    below = drawdown < 0
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], below, [False])).astype(np.int8)))
+    periods = [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    periods.sort(key=lambda period: float(drawdown[period[0] : period[1]].min()))
+    rows = []
+    for start, end in periods[:WORST_DRAWDOWNS]:
+        trough = start + int(drawdown[start:end].argmin())
+        recovered_at = index[end] if end < len(index) else None
+        peak_at = index[max(start - 1, 0)]
+        rows.append(
+            {
+                "start": peak_at.isoformat(),
+                "trough": index[trough].isoformat(),
+                "end": recovered_at.isoformat() if recovered_at is not None else None,
+                "depth": float(drawdown[trough]),
+                "bars": end - start,
+                "days": round(((recovered_at or index[-1]) - peak_at).total_seconds() / 86400, 2),
+            }
+        )
+    return rows
+
+
+def _trade_groups(trades: pd.DataFrame, key: "pd.Series[Any]") -> list[dict[str, Any]]:
+    closed = trades["exit_index"] >= 0
+    if not closed.any():
+        return []
+    groups = trades[closed].groupby(key[closed], sort=True)
+    return [
+        {
+            "key": str(name),
+            "trades": len(group),
+            "win_rate": float((group["pnl"] > 0).mean()),
+            "pnl": float(group["pnl"].sum()),
+            "average_return": float(group["return"].mean()),
+        }
+        for name, group in groups
+    ]
+
+
+def _weekday_groups(trades: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = _trade_groups(trades, trades["entry_time"].dt.day_of_week)
+    return [{**row, "key": WEEKDAYS[int(row["key"])]} for row in rows]

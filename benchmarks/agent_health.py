@@ -1,4 +1,4 @@
-"""What an agent costs and how soon it answers: its `/health` while the job holds every core, the start of a job, memory.
+"""The cost and the response times of an agent: its `/health` while the job holds every core, the start of a job, memory.
 
 A real agent in its own process, with the modules of the backtest worker preloaded; the backend is the fake one.
 Targets: 95th percentile of `/health` 0.1 s, a warm job's start 0.3 s, the idle agent's own process 80 MB.

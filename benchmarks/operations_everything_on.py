@@ -1,4 +1,4 @@
-"""What it costs to have everything on: the throughput of dispatch, and processor time, against everything that can be off.
+"""The cost of having everything on: the throughput of dispatch, and processor time, against everything that can be off.
 
 Two systems (`manage.py up`, default clocks) take turns in one run. On: JSON logs, KTRDR_HTTPS, TLS to workers under a
 private CA, a trace from every caller, /metrics scraped each second, a webhook for every operation that ends. Off: none

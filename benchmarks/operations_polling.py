@@ -1,4 +1,4 @@
-"""What a thousand users who watch one operation cost its worker. Target: about one round of requests a second.
+"""The load on a worker when a thousand users watch its operation. Target: about one round of requests a second.
 
 Each asks for the operation's progress every few seconds, over the web server's two processes; the worker is a stub
 that counts. A round is one request each for the operation, its metrics and its logs.

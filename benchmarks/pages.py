@@ -22,7 +22,7 @@ OPERATIONS, WORKERS = 10_000, 200
 ROUNDS = 30
 DASHBOARDS, WATCHED_S = 100, 20.0
 SHARED_FOR_S = 1.6
-"""The overview is made once in this time, however many look: each of its rounds waits until it is made anew."""
+"""The overview is made once in this time, however many look: each of its rounds waits until it is made again."""
 PAGES = {
     "overview": "",
     "operations": "operations",

@@ -95,8 +95,8 @@ def main() -> None:
                 watched.start(name)
             for name in AGENTS:
                 watched.until(f"/workers/{name}", lambda worker: worker["status"] == "AVAILABLE", 30)
-            restarted(watched)
-            killed(watched)
+            measure_restart(watched)
+            measure_kill(watched)
         finally:
             watched.close()
 
@@ -106,7 +106,7 @@ def running_at(watched: Watched, operation_id: str) -> str:
     return str(operation["worker_id"])
 
 
-def restarted(watched: Watched) -> None:
+def measure_restart(watched: Watched) -> None:
     operation_id = watched.submit()
     name = running_at(watched, operation_id)
     before = watched.http.get(f"/workers/{name}").json()["instance_id"]
@@ -124,7 +124,7 @@ def restarted(watched: Watched) -> None:
     watched.until(f"/operations/{operation_id}", lambda one: one["status"] == "CANCELLED", 60)
 
 
-def killed(watched: Watched) -> None:
+def measure_kill(watched: Watched) -> None:
     operation_id = watched.submit()
     name = running_at(watched, operation_id)
     watched.kill(name)

@@ -29,7 +29,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder | N
 
 @pytest.fixture(autouse=True)
 def _own_files(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> None:
-    """What a test stores as artifacts lies in a directory of its own."""
+    """Give each test its own directory for artifacts."""
     settings.DATA_DIR = tmp_path_factory.mktemp("var")
 
 

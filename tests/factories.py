@@ -1,4 +1,4 @@
-"""Rows that tests start from. What follows from a rule (attempts, statuses, events) is made by the real services."""
+"""Rows that tests start from. The real services create everything that follows from a rule (attempts, statuses, events)."""
 
 from typing import Any
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Who asks: a client each for everybody that the access table names, and the rows that their requests are about."""
+"""The callers: a client for each column of the access table, and the rows that their requests concern."""
 
 import copy
 from dataclasses import dataclass

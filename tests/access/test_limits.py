@@ -1,4 +1,4 @@
-"""What is sent is bounded: by a sentence and 413, before it fills a disk or the memory."""
+"""Requests are bounded: refused with 413 and a sentence before they fill a disk or the memory."""
 
 from typing import Any
 

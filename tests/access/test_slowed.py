@@ -120,17 +120,17 @@ def test_a_forwarded_address_counts_only_from_a_proxy_that_was_named(settings: A
 
     from access.client_address import client_address
 
-    def seen(remote: str, forwarded: str) -> str | None:
+    def status_seen_by(remote: str, forwarded: str) -> str | None:
         return client_address(RequestFactory().get("/", REMOTE_ADDR=remote, HTTP_X_FORWARDED_FOR=forwarded))
 
-    assert seen("10.0.0.9", "1.1.1.1") == "10.0.0.9"
+    assert status_seen_by("10.0.0.9", "1.1.1.1") == "10.0.0.9"
     settings.TRUSTED_PROXIES = ["10.0.0.0/24"]
-    assert seen("10.0.0.9", "6.6.6.6, 1.1.1.1") == "1.1.1.1"
-    assert seen("10.0.0.9", "6.6.6.6, 1.1.1.1, 10.0.0.8") == "1.1.1.1"
-    assert seen("10.0.0.9", "nonsense") == "10.0.0.9"
-    assert seen("192.0.2.1", "1.1.1.1") == "192.0.2.1"
-    assert seen("::ffff:10.0.0.9", "2001:db8::1") == "2001:db8::1"
-    assert seen("", "") is None
+    assert status_seen_by("10.0.0.9", "6.6.6.6, 1.1.1.1") == "1.1.1.1"
+    assert status_seen_by("10.0.0.9", "6.6.6.6, 1.1.1.1, 10.0.0.8") == "1.1.1.1"
+    assert status_seen_by("10.0.0.9", "nonsense") == "10.0.0.9"
+    assert status_seen_by("192.0.2.1", "1.1.1.1") == "192.0.2.1"
+    assert status_seen_by("::ffff:10.0.0.9", "2001:db8::1") == "2001:db8::1"
+    assert status_seen_by("", "") is None
 
 
 def test_empty_buckets_are_cleaned_up() -> None:

@@ -22,7 +22,7 @@ def callers() -> Callers:
     return Callers.made()
 
 
-def documented() -> dict[tuple[str, str], Cells]:
+def read_documented() -> dict[tuple[str, str], Cells]:
     """(method, pattern) -> who -> what they get."""
     rows = {}
     for method, pattern, cells in ROW.findall((ROOT / "docs" / "security.md").read_text()):
@@ -36,7 +36,7 @@ def status_of(callers: Callers, route: Route, method: str) -> int:
     return int(asked(callers.clients["anonymous"], method, callers.address(route, "staff"), {}).status_code)
 
 
-def observed(callers: Callers) -> dict[tuple[str, str], Cells]:
+def observe(callers: Callers) -> dict[tuple[str, str], Cells]:
     found = {}
     for route in own_routes():
         for method in methods(route, partial(status_of, callers, route)):
@@ -48,7 +48,7 @@ def observed(callers: Callers) -> dict[tuple[str, str], Cells]:
 
 
 def test_every_route_answers_everybody_as_the_table_says(callers: Callers) -> None:
-    wanted, found = documented(), observed(callers)
+    wanted, found = read_documented(), observe(callers)
     assert set(found) - set(wanted) == set(), "these routes have no row in docs/security.md"
     assert set(wanted) - set(found) == set(), "these rows of docs/security.md have no route"
     differences = [
@@ -80,7 +80,8 @@ def test_the_table_has_every_path_of_the_api_document() -> None:
         if method.upper() != "HEAD"
     }
     in_table = {
-        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", pattern).strip("/")) for method, pattern in documented()
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", pattern).strip("/"))
+        for method, pattern in read_documented()
     }
     assert in_document - in_table == set()
 
@@ -88,7 +89,7 @@ def test_the_table_has_every_path_of_the_api_document() -> None:
 def test_an_api_token_opens_what_its_person_may_do_and_no_page(callers: Callers) -> None:
     """With one difference, that a token makes no other."""
     differences = []
-    for (method, pattern), cells in documented().items():
+    for (method, pattern), cells in read_documented().items():
         route = Route(pattern, None)
         is_page = pattern.startswith("dashboard/")
         for name, client in callers.tokens.items():

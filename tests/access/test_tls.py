@@ -76,7 +76,7 @@ def register(url: str, instance_id: str = "first") -> Any:
     return bearer("the-enrolment-token").post("/workers/register", body, content_type="application/json")
 
 
-def said(answer: Any) -> str:
+def reason_of(answer: Any) -> str:
     assert answer.status_code == 422, answer.content
     (error,) = answer.json()["errors"]
     assert error["pointer"] == "/endpoint_url"
@@ -97,21 +97,21 @@ def test_a_worker_with_a_certificate_of_the_ca_is_registered_and_asked_over_tls(
 
 def test_a_certificate_for_another_address_is_refused(ca: trustme.CA, tmp_path: Path, serve: Serve) -> None:
     stub = serve(server_context(*write(tmp_path, ca, "10.0.0.1", "gpu.example.org")))
-    assert "does not match the name or address in its URL" in said(register(stub.url))
+    assert "does not match the name or address in its URL" in reason_of(register(stub.url))
 
 
 def test_a_certificate_of_another_ca_is_refused(ca: trustme.CA, tmp_path: Path, serve: Serve) -> None:
     stub = serve(server_context(*write(tmp_path, trustme.CA(), "127.0.0.1")))
-    assert "not signed by the CA in KTRDR_WORKER_CA" in said(register(stub.url))
+    assert "not signed by the CA in KTRDR_WORKER_CA" in reason_of(register(stub.url))
 
 
 def test_a_worker_that_says_https_and_speaks_http_is_refused(ca: trustme.CA, serve: Serve) -> None:
     stub = serve(None)
-    assert "does not speak TLS" in said(register(stub.url.replace("http:", "https:")))
+    assert "does not speak TLS" in reason_of(register(stub.url.replace("http:", "https:")))
 
 
 def test_plain_http_is_refused_where_a_ca_is_set(ca: trustme.CA, serve: Serve) -> None:
-    assert "this backend requires TLS" in said(register(serve(None).url))
+    assert "this backend requires TLS" in reason_of(register(serve(None).url))
 
 
 def test_https_is_refused_where_no_ca_is_set(
@@ -119,7 +119,7 @@ def test_https_is_refused_where_no_ca_is_set(
 ) -> None:
     settings.WORKER_CA = None
     stub = serve(server_context(*write(tmp_path, ca, "127.0.0.1")))
-    assert "this backend has no KTRDR_WORKER_CA" in said(register(stub.url))
+    assert "this backend has no KTRDR_WORKER_CA" in reason_of(register(stub.url))
 
 
 def test_a_certificate_that_changed_after_the_registration_is_not_spoken_to(

@@ -1,4 +1,4 @@
-"""What the files in deploy/ name exists in the code: commands, variables, ports, times."""
+"""Commands, variables, ports and times named in deploy/ exist in the code."""
 
 import re
 import shlex

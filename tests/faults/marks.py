@@ -1,4 +1,4 @@
-"""What really ran, by the marks of the jobs, held against what the database says of it."""
+"""Compare the runs that the jobs marked with the runs in the database."""
 
 from collections import Counter
 from dataclasses import dataclass, field

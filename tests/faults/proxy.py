@@ -17,7 +17,7 @@ from tests.faults.certificates import Certificates
 
 
 class Fault(StrEnum):
-    """What happens to a request that matches."""
+    """The treatment of a matching request."""
 
     NONE = "none"
     REFUSE = "refuse"

@@ -32,7 +32,7 @@ class Apart:
                 WORKER_ID=name,
             )  # fmt: skip
 
-    def settled(self, operation_id: str) -> None:
+    def wait_until_settled(self, operation_id: str) -> None:
         """It completed, and nothing of it was lost or counted twice."""
         self.system.api.until_status(operation_id, "COMPLETED", timeout_s=90)
         for name in AGENTS:
@@ -96,7 +96,7 @@ def test_an_operation_that_ends_while_the_network_is_away_completes_when_it_is_b
     until(lambda: system.marks.count("end", operation_id), "the job has ended", 30)
     assert system.api.operation(operation_id)["status"] == "RUNNING"
     apart.workers.put_the_cable_in()
-    apart.settled(operation_id)
+    apart.wait_until_settled(operation_id)
     assert system.marks.count("start", operation_id) == 1
     assert len(system.api.operation(operation_id)["attempts"]) == 1
 
@@ -112,7 +112,7 @@ def test_an_operation_whose_worker_is_away_for_too_long_goes_on_when_there_is_on
     waiting = system.api.until_status(operation_id, "PENDING", timeout_s=60)
     assert waiting["attempts"][0]["outcome"] == "lost"
     apart.workers.put_the_cable_in()
-    apart.settled(operation_id)
+    apart.wait_until_settled(operation_id)
     attempts = system.api.operation(operation_id)["attempts"]
     assert [one["outcome"] for one in attempts] == ["lost", "completed"]
     assert system.marks.count("resumed", operation_id) == 1

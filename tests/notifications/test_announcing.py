@@ -1,4 +1,4 @@
-"""What happens is noted with it, once, for who asked to be told."""
+"""Each event creates one delivery per subscription, in its own transaction."""
 
 import pytest
 from django.db import transaction

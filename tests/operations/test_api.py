@@ -25,7 +25,7 @@ def echo() -> None:
     CapabilityFactory(parameters_schema=SCHEMA)
 
 
-def completed(**fields: Any) -> Operation:
+def complete(**fields: Any) -> Operation:
     operation = OperationFactory(**fields)
     WorkerFactory()
     claim = claims.claim_next([], ME)
@@ -60,7 +60,7 @@ def test_a_submitted_operation_is_answered_with_where_to_follow_it(api: APIClien
 
 
 def test_an_operation_is_shown_whole(api: APIClient) -> None:
-    operation = completed(parameters={"seconds": 1})
+    operation = complete(parameters={"seconds": 1})
     answer = api.get(f"/operations/{operation.pk}").json()
     assert set(answer) >= {
         "operation_id", "operation_type", "status", "created_at", "started_at", "completed_at", "created_by", "priority",
@@ -91,7 +91,7 @@ def test_a_failed_operation_says_why(api: APIClient) -> None:
 
 
 def test_an_unchanged_operation_is_answered_with_304(api: APIClient) -> None:
-    address = f"/operations/{completed().pk}"
+    address = f"/operations/{complete().pk}"
     etag = api.get(address)["ETag"]
     assert api.get(address, headers={"If-None-Match": etag}).status_code == 304
     assert api.get(address, headers={"If-None-Match": '"else"'}).status_code == 200
@@ -256,7 +256,7 @@ def test_cursors_bring_what_is_newer_and_nothing_twice(api: APIClient) -> None:
 
 
 def test_metrics_and_events_have_their_pages(api: APIClient) -> None:
-    operation = completed()
+    operation = complete()
     MetricPoint.objects.create(
         operation=operation, attempt=1, seq=1, time="2026-01-01T00:00Z", name="loss", step=1, value=0.5
     )
@@ -270,7 +270,7 @@ def test_the_list_is_newest_first_in_pages_with_a_fixed_number_of_queries(
     api: APIClient, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     made = [OperationFactory().pk for _ in range(7)]
-    completed()
+    complete()
     first = api.get("/operations?limit=5").json()
     second = api.get(first["next"]).json()
     assert [row["operation_id"] for row in first["results"] + second["results"]][1:] == made[::-1]
@@ -282,7 +282,7 @@ def test_the_list_is_newest_first_in_pages_with_a_fixed_number_of_queries(
 def test_one_operation_costs_a_fixed_number_of_queries(
     api: APIClient, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    operation = completed()
+    operation = complete()
     api.get(f"/operations/{operation.pk}")
     with django_assert_num_queries(6):  # token, row, row with annotations, after, attempts, artifacts
         api.get(f"/operations/{operation.pk}")
@@ -318,7 +318,7 @@ def test_a_filter_that_makes_no_sense_is_refused(api: APIClient, query: str) -> 
 
 
 def test_files_are_listed_and_sent_as_downloads(api: APIClient) -> None:
-    operation = completed()
+    operation = complete()
     (listed,) = api.get(f"/operations/{operation.pk}/artifacts").json()["results"]
     answer = api.get(f"/operations/{operation.pk}/artifacts/report.json")
     assert b"".join(answer.streaming_content) == b'{"rows": 3}'
@@ -368,7 +368,7 @@ def test_a_broken_import_form_is_refused(api: APIClient, form: Any, pointer: str
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
-def imported(symbol: str = "AAPL") -> MarketData:
+def import_bars(symbol: str = "AAPL") -> MarketData:
     operation = OperationFactory(
         operation_type="data_import", parameters={"symbol": symbol, "timeframe": "1d", "filename": "x.csv"}
     )
@@ -396,7 +396,7 @@ def imported(symbol: str = "AAPL") -> MarketData:
 def test_a_completed_import_is_listed_and_can_be_removed_unless_it_is_in_use(
     api: APIClient, staff_api: APIClient
 ) -> None:
-    row = imported()
+    row = import_bars()
     (shown,) = api.get("/market-data").json()["results"]
     assert (shown["symbol"], shown["rows"], shown["start"]) == ("AAPL", 2, "2000-01-03T00:00:00Z")
     reader = OperationFactory()

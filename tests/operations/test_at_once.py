@@ -1,4 +1,4 @@
-"""What many threads do at the same moment, each with a connection of its own, on a real PostgreSQL."""
+"""Many threads act at the same moment, each with its own connection, on a real PostgreSQL."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What waits for an operation shares its bad end, once, however the waits are woven."""
+"""Followers of a failed or cancelled operation end with it, once, whatever their order."""
 
 import pytest
 

@@ -50,7 +50,7 @@ def post_report(operation: Operation, **fields: Any) -> Any:
     )
 
 
-def nested(depth: int) -> Any:
+def nest(depth: int) -> Any:
     value: Any = 1
     for _ in range(depth):
         value = [value]
@@ -66,8 +66,8 @@ def nested(depth: int) -> Any:
         {"result": {"a": 2**63}},
         {"result": {"a": 10**400}},
         {"result": {"a": float("nan")}},
-        {"result": {"a": nested(100)}},
-        {"result": {"a": nested(900)}},
+        {"result": {"a": nest(100)}},
+        {"result": {"a": nest(900)}},
         {"result": {"a": "x" * 1_100_000}},
         {"outcome": "failed", "error": {"class": "job", "message": "a\x00"}},
         {"outcome": "failed", "error": {"class": "job", "message": "a", "traceback": "\x00"}},

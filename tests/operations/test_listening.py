@@ -1,4 +1,4 @@
-"""What wakes a dispatcher."""
+"""Events that wake a dispatcher."""
 
 import pytest
 from asgiref.sync import async_to_sync

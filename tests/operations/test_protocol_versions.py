@@ -43,7 +43,7 @@ async def dispatch(dispatcher: Dispatcher) -> None:
     await dispatcher.drain()
 
 
-async def stored(operation: Operation) -> Operation:
+async def stored_version(operation: Operation) -> Operation:
     await sync_to_async(operation.refresh_from_db)()
     return operation
 
@@ -56,7 +56,7 @@ def test_an_agent_one_step_apart_works(live_server: Any, version: int) -> None:
         await dispatch(dispatcher)
         assert stub.runs == [(operation.pk, 1)]
         await stub.until(lambda: stub.current is None and not stub.undelivered)
-        assert (await stored(operation)).status == "COMPLETED"
+        assert (await stored_version(operation)).status == "COMPLETED"
 
     beside(live_server, version, act)
 
@@ -99,8 +99,8 @@ def test_what_an_agent_runs_while_the_backend_is_upgraded_past_it_ends_as_usual_
         await stub.until(lambda: stub.current is None and not stub.undelivered)
         await dispatch(dispatcher)
         assert stub.runs == [(first.pk, 1)]
-        assert (await stored(first)).status == "COMPLETED"
-        assert (await stored(second)).status == "PENDING"
+        assert (await stored_version(first)).status == "COMPLETED"
+        assert (await stored_version(second)).status == "PENDING"
 
     beside(live_server, OURS - 2, act)
     assert explain("noop", {}) == "1 stub worker, protocol 1 is too old, upgrade the worker"

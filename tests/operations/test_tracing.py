@@ -25,7 +25,7 @@ ECHO = {"operation_type": "echo", "parameters": {}}
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """What structlog handed to the handlers."""
+    """The records that structlog passed to the handlers."""
     return [record.msg for record in caplog.records if isinstance(record.msg, dict)]
 
 

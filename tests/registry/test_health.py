@@ -53,7 +53,7 @@ async def floods(request: web.Request, _: Honest) -> web.StreamResponse:
     return response
 
 
-def swept() -> None:
+def sweep_once() -> None:
     """Just now, a sweep has completed: we were not away."""
     Sweep.objects.create(kind="health", completed_at=Now())
 
@@ -143,7 +143,7 @@ def test_many_workers_are_written_in_a_handful_of_statements(neighbour: Neighbou
         stub = neighbour(f"w{number}")
         if number < 4:
             stub.instead["health"].append(status(500))
-    swept()
+    sweep_once()
     with CaptureQueriesContext(
         connection,
     ) as queries:
@@ -216,7 +216,7 @@ def test_an_operation_is_lost_only_after_its_worker_was_suspect_for_long(neighbo
     """lesson W15"""
     neighbour("beside", announced=())
     neighbour("beside too", announced=())
-    swept()
+    sweep_once()
     unavailable("w", for_s=30)
     assert health.sweep()["lost"] == 0
     assert statuses() == ["DISPATCHING"]
@@ -236,7 +236,7 @@ def test_nobody_is_lost_in_the_first_round_after_our_own_outage(neighbour: Neigh
 
 
 def test_half_of_the_workers_gone_at_once_get_the_time_again() -> None:
-    swept()
+    sweep_once()
     for number in range(3):
         unavailable(f"w{number}", for_s=61)
     summary = health.sweep()
@@ -252,7 +252,7 @@ def test_a_wall_clock_that_jumps_changes_nothing(
     """lesson W21"""
     neighbour("beside", announced=())
     neighbour("beside too", announced=())
-    swept()
+    sweep_once()
     unavailable("w", for_s=30)
     for hours in (-1, 1):
         real = time.time

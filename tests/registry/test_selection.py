@@ -1,4 +1,4 @@
-"""Who gets the work, and the sentence that says why nobody does."""
+"""Selection of a worker, and the sentence that explains why none is selected."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from tests.factories import CapabilityFactory, WorkerFactory
 pytestmark = pytest.mark.django_db
 
 
-def chosen(requirements: dict[str, Any] | None = None, prefer_gpu: bool = False) -> list[str]:
+def select(requirements: dict[str, Any] | None = None, prefer_gpu: bool = False) -> list[str]:
     return [worker.pk for worker in candidates("echo", requirements or {}, prefer_gpu)]
 
 
@@ -21,7 +21,7 @@ def test_the_least_recently_selected_comes_first_and_the_never_selected_before_a
     for name, minutes in (("a", 1), ("b", 3), ("c", None)):
         last = None if minutes is None else Now() - timedelta(minutes=minutes)
         WorkerFactory(worker_id=name, last_selected_at=last)
-    assert chosen() == ["c", "b", "a"]
+    assert select() == ["c", "b", "a"]
 
 
 def test_only_the_free_are_asked() -> None:
@@ -30,16 +30,16 @@ def test_only_the_free_are_asked() -> None:
     WorkerFactory(worker_id="gone", status=WorkerStatus.TEMPORARILY_UNAVAILABLE, unavailable_since=Now())
     WorkerFactory(worker_id="other", announced=("something else",))
     WorkerFactory(worker_id="free")
-    assert chosen() == ["free"]
+    assert select() == ["free"]
 
 
 def test_a_gpu_comes_first_where_it_is_preferred_and_a_cpu_is_the_fallback() -> None:
     WorkerFactory(worker_id="cpu")
     WorkerFactory(worker_id="gpu", capabilities={"gpu": True}, last_selected_at=Now())
-    assert chosen(prefer_gpu=True) == ["gpu", "cpu"]
-    assert chosen() == ["cpu", "gpu"]
+    assert select(prefer_gpu=True) == ["gpu", "cpu"]
+    assert select() == ["cpu", "gpu"]
     Worker.objects.filter(pk="gpu").update(status=WorkerStatus.BUSY)
-    assert chosen(prefer_gpu=True) == ["cpu"]
+    assert select(prefer_gpu=True) == ["cpu"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_number_means_at_least_and_anything_else_means_equal(
     WorkerFactory(worker_id="small", capabilities={"gpu": True, "gpu_memory_gb": 8, "gpu_name": "B"})
     WorkerFactory(worker_id="none", capabilities={"gpu": False})
     WorkerFactory(worker_id="liar", capabilities={"gpu": "yes", "gpu_memory_gb": None})
-    assert chosen(requirements) == meets
+    assert select(requirements) == meets
 
 
 def test_why_nobody_takes_it_is_said_as_it_is() -> None:

@@ -1,4 +1,4 @@
-"""What people and the cleanup do to workers; the history of a worker outlives it."""
+"""Cordon, drain, remove and clean up workers; the history of a worker outlives it."""
 
 import json
 from datetime import timedelta
@@ -23,11 +23,11 @@ from tests.registry.conftest import Neighbour, row
 pytestmark = pytest.mark.django_db
 
 
-def swept() -> None:
+def sweep_once() -> None:
     Sweep.objects.create(kind="health", completed_at=Now())
 
 
-def gone(worker_id: str, for_s: float) -> None:
+def make_unavailable(worker_id: str, for_s: float) -> None:
     WorkerFactory(
         worker_id=worker_id,
         status=WorkerStatus.TEMPORARILY_UNAVAILABLE,
@@ -36,7 +36,7 @@ def gone(worker_id: str, for_s: float) -> None:
 
 
 def test_a_worker_gone_for_five_minutes_is_removed_and_its_history_stays() -> None:
-    swept()
+    sweep_once()
     for name in ("a", "b", "c"):
         WorkerFactory(worker_id=name)
     operation = OperationFactory()
@@ -54,16 +54,16 @@ def test_a_worker_gone_for_five_minutes_is_removed_and_its_history_stays() -> No
 
 
 def test_nobody_is_removed_before_the_time_or_when_half_are_gone_or_after_our_own_outage() -> None:
-    gone("early", 299)
+    make_unavailable("early", 299)
     WorkerFactory(worker_id="beside")
     WorkerFactory(worker_id="beside too")
-    swept()
+    sweep_once()
     assert cleanup()["removed_workers"] == []
     Worker.objects.filter(pk="early").update(unavailable_since=Now() - timedelta(seconds=301))
     Sweep.objects.all().delete()
     assert cleanup()["held_back"] == ["early"], "no sweep has completed for a minute"
-    swept()
-    gone("another", 301)
+    sweep_once()
+    make_unavailable("another", 301)
     assert cleanup()["held_back"] == ["another", "early"], "half of four at once"
     Worker.objects.filter(status=WorkerStatus.TEMPORARILY_UNAVAILABLE).update(
         unavailable_since=Now() - timedelta(seconds=601)

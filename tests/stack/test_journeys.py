@@ -1,4 +1,4 @@
-"""What people do all day, in a browser, against the running product: nothing here is a row that a test wrote."""
+"""Common work in a browser against the running product; no test writes rows here."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.stack.system import Up
 pytestmark = [pytest.mark.stack, pytest.mark.browser]
 
 SOON_S = 30
-"""Until a worker has done something short."""
+"""For a short operation of a worker."""
 BARS = "Date,Open,High,Low,Close,Volume\n" + "".join(
     f"2024-01-{day:02},{day},{day + 1},{day - 1},{day},100\n" for day in (2, 3, 4, 5, 8, 9, 10, 11, 12)
 )
@@ -22,8 +22,8 @@ BARS = "Date,Open,High,Low,Close,Volume\n" + "".join(
 
 @pytest.fixture(scope="module")
 def context(system: Up) -> Iterator[BrowserContext]:
-    """Signed in as the first user, through the page for it. The browser ends with this module: beside its event loop
-    no test of `async def` can run."""
+    """A browser signed in as the first user, through the sign-in page. It ends with this module, since no test of
+    `async def` can run beside its event loop."""
     with launch_chromium() as browser:
         signed_in = browser.new_context(base_url=system.url, viewport={"width": 1280, "height": 900})
         set_timeout(signed_in, SOON_S)
@@ -45,18 +45,18 @@ def page(context: BrowserContext, system: Up, request: pytest.FixtureRequest) ->
         yield opened
 
 
-def finished(system: Up, kind: str) -> str:
-    """The id of the demo's own operation of that kind."""
-    found = system.get(f"/operations?operation_type={kind}&status=COMPLETED")["results"]
-    return str(found[-1]["operation_id"])
+def completed_operation(system: Up, kind: str) -> str:
+    """Return the id of the demo's operation of that kind."""
+    operations = system.get(f"/operations?operation_type={kind}&status=COMPLETED")["results"]
+    return str(operations[-1]["operation_id"])
 
 
 def status(page: Page) -> Locator:
     return page.locator("#live .page-head .status").first
 
 
-def elsewhere(context: BrowserContext) -> BrowserContext:
-    """The same person in another browser, whose clock can be stopped."""
+def open_second_browser(context: BrowserContext) -> BrowserContext:
+    """Sign the same person in to another browser, whose clock can be stopped."""
     assert context.browser
     other = context.browser.new_context(storage_state=context.storage_state())
     other.clock.install(time=datetime(2030, 1, 1, tzinfo=UTC))
@@ -82,8 +82,8 @@ def test_a_training_is_submitted_watched_and_cancelled(page: Page, system: Up) -
     page.goto(f"{page.url}?tab=metrics")
     page.locator("[data-chart='metric-loss'][data-drawn]").wait_for()
 
-    stopped = elsewhere(page.context)
-    # No timer runs there: it never learns by itself. Before the page is there, since those that are due still run.
+    stopped = open_second_browser(page.context)
+    # No timer runs in it, so the page never updates. Paused before the page opens, since due timers still run.
     stopped.clock.pause_at(datetime(2030, 1, 2, tzinfo=UTC))
     left_open = stopped.new_page()
     left_open.goto(page.url)
@@ -110,7 +110,7 @@ def test_a_file_is_uploaded_and_its_bars_can_be_looked_at(page: Page, tmp_path: 
     page.get_by_role("button", name="Import").click()
     page.get_by_role("link", name="View bars and quality").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("WALK 1d")
-    expect(page.locator("dl.facts").first).to_contain_text("Bars9")
+    expect(page.locator("dl.facts").first).to_contain_text("Bars 9")
 
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("WALK 1d was deleted.")).to_be_visible()
@@ -134,8 +134,8 @@ def test_a_worker_is_cordoned_with_a_reason_and_works_again(page: Page, system: 
 
 
 def test_a_model_is_traded_on_another_symbol_and_compared(page: Page, system: Up) -> None:
-    first = finished(system, "backtesting")
-    page.goto(f"/dashboard/operations/{finished(system, 'training')}")
+    first = completed_operation(system, "backtesting")
+    page.goto(f"/dashboard/operations/{completed_operation(system, 'training')}")
     page.get_by_role("link", name="Backtest this model").click()
     form(page).get_by_label("Symbol").fill("IBM")
     form(page).get_by_role("textbox", name="From").fill("2010-01-01")
@@ -150,19 +150,19 @@ def test_a_model_is_traded_on_another_symbol_and_compared(page: Page, system: Up
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("row", name="Symbol")).to_have_text(re.compile("IBM.*GOOG|GOOG.*IBM"))
     expect(page.get_by_text("(best)").first).to_be_attached()
-    reads_every_chart(page)
+    read_every_chart(page)
     expect(page.get_by_role("heading", name="Equity")).to_be_visible()
 
 
 @pytest.mark.parametrize("kind", ["training", "backtesting"])
 def test_a_report_is_read(page: Page, system: Up, kind: str) -> None:
-    page.goto(f"/dashboard/operations/{finished(system, kind)}")
+    page.goto(f"/dashboard/operations/{completed_operation(system, kind)}")
     tabs = page.get_by_role("navigation", name="About this operation").get_by_role("link")
     for name in tabs.all_inner_texts():
         tabs.get_by_text(name, exact=True).click()
         expect(tabs.and_(page.locator("[aria-current]"))).to_have_text(name)
     tabs.get_by_text("Report", exact=True).click()
-    assert reads_every_chart(page) >= 3
+    assert read_every_chart(page) >= 3
     if kind == "backtesting":
         trades = page.locator("#trades table")
         trades.get_by_role("button", name="P&L").click()
@@ -175,8 +175,8 @@ def test_a_report_is_read(page: Page, system: Up, kind: str) -> None:
         expect(page.locator("#linked-chart")).to_be_in_viewport()
 
 
-def reads_every_chart(page: Page) -> int:
-    """Scrolls to each chart, until it is drawn, and opens the table under it; how many there are."""
+def read_every_chart(page: Page) -> int:
+    """Scroll to each chart until it is drawn, and open the table below it; return the number of charts."""
     figures = page.locator("figure:has([data-chart])")
     for figure in figures.all():
         figure.scroll_into_view_if_needed()

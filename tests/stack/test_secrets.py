@@ -77,7 +77,7 @@ def worker(system: Up, directory: Path, token: str, to_backend: str, to_worker: 
             until_exit(process, 20)
 
 
-def imported(system: Up) -> dict[str, Any]:
+def import_bars(system: Up) -> dict[str, Any]:
     with system.http() as http:
         fields = {"symbol": "TEST", "timeframe": "1d"}
         answer = http.post("/market-data", files={"file": ("bars.csv", BARS)}, data=fields)
@@ -150,7 +150,7 @@ def test_no_secret_is_in_a_log_a_page_a_command_line_or_a_url(tmp_path: Path) ->
             worker(system, tmp_path, secrets["enrolment token"], to_backend.url, to_worker) as log,
         ):
             until(lambda: system.get("/workers")["results"], "the worker is registered", 60, log.read_text)
-            assert imported(system)["status"] == "COMPLETED", log.read_text()
+            assert import_bars(system)["status"] == "COMPLETED", log.read_text()
             with httpx.Client(base_url=system.url, timeout=REQUEST_TIMEOUT_S) as browser:
                 sign_in(browser, secrets["admin-password"])
                 secrets["made token"] = made_token(browser)
@@ -187,7 +187,7 @@ def test_no_secret_is_in_a_log_a_page_a_command_line_or_a_url(tmp_path: Path) ->
 def test_the_system_works_over_tls_to_its_workers(system_over_tls: Up) -> None:
     (only,) = system_over_tls.get("/workers")["results"]
     assert only["endpoint_url"].startswith("https://127.0.0.1:")
-    assert imported(system_over_tls)["status"] == "COMPLETED", system_over_tls.output
+    assert import_bars(system_over_tls)["status"] == "COMPLETED", system_over_tls.output
     until(
         lambda: system_over_tls.get("/workers")["results"][0]["last_healthy_at"] != only["last_healthy_at"],
         "a health check passed over TLS",

@@ -10,12 +10,13 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     StringConstraints,
     model_validator,
 )
 
 from worker_agent.protocol import Identifier
-from worker_agent.values import JsonObject, require_storable
+from worker_agent.values import require_storable
 from workers.strategy.catalog import TIMEFRAMES
 
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9^][A-Za-z0-9^=_.-]{0,63}$")]
@@ -65,7 +66,7 @@ class DateRange(BaseModel):
 
 class GenericRequest(Queueing):
     operation_type: Identifier
-    parameters: JsonObject = Field(default_factory=dict)
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
     prefer_gpu: bool = False
 
 

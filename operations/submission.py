@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from access.problems import Invalid, Unavailable, invalid, pointer
+from access.problems import Invalid, Unavailable, invalid
 from operations import lifecycle
 from operations.actors import SYSTEM, Actor
 from operations.dispatching import claims
@@ -18,6 +18,7 @@ from operations.requests import Submission
 from operations.states import Status
 from registry import dispatch_channel, selection
 from worker_agent import trace
+from worker_agent.values import escape, find_fault
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -57,8 +58,8 @@ def submit(submission: Submission, by: Submitter) -> Operation:
     """Store the submission. Raises Invalid (422), or Unavailable (503) if no worker is free and `queue` is false."""
     if (earlier := find_repeat(by)) is not None:
         return earlier
-    if (location := next(_nul_characters(submission.parameters), None)) is not None:
-        raise invalid(pointer(location), "Text may not contain NUL characters.")
+    if (fault := find_fault(submission.parameters)) is not None:
+        raise invalid(f"/parameters{escape(fault.pointer)}", f"The value {fault.problem}.")
     try:
         with transaction.atomic():
             return _store(submission, by)
@@ -139,19 +140,3 @@ def _attach_inputs(operation: Operation, submission: Submission) -> None:
         Artifact(operation=operation, role=Artifact.Role.INPUT, name=name, file_id=sha256)
         for name, sha256 in submission.inputs.items()
     )
-
-
-def _nul_characters(
-    value: Any, at: tuple[str | int, ...] = ("parameters",)
-) -> Iterator[tuple[str | int, ...]]:
-    """Yield the location of each text with a NUL character, which PostgreSQL cannot store."""
-    match value:
-        case str() if "\x00" in value:
-            yield at
-        case dict():
-            for name, inner in value.items():
-                yield from _nul_characters(name, at)
-                yield from _nul_characters(inner, (*at, name))
-        case list():
-            for position, inner in enumerate(value):
-                yield from _nul_characters(inner, (*at, position))

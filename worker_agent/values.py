@@ -7,6 +7,7 @@ with the place (`find_fault`); the sender replaces it beforehand (`escape`).
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, JsonValue
@@ -22,25 +23,43 @@ def escape(text: str) -> str:
     return UNSTORABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def find_fault(value: object) -> str | None:
-    """Return the first value that cannot be stored, as a sentence with its JSON pointer; None if there is none."""
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A value that cannot be stored."""
+
+    pointer: str
+    """Its JSON pointer; that of the object if a key is at fault."""
+    problem: str
+    """The rest of a sentence: "contains the character ..."."""
+
+    def __str__(self) -> str:
+        return f"{_shorten(self.pointer)} {self.problem}"
+
+
+def find_fault(value: object) -> Fault | None:
+    """Return the first value that cannot be stored; None if there is none."""
     pending: list[tuple[str, object, int]] = [("", value, 0)]
     while pending:
         pointer, current, depth = pending.pop()
         if (fault := _fault_of(current)) is not None:
-            return f"{_shown(pointer)} {fault}"
+            return Fault(pointer, fault)
         if not isinstance(current, dict | list | tuple):
             continue
         if depth >= MAX_DEPTH:
-            return f"{_shown(pointer)} is nested more than {MAX_DEPTH} levels deep"
+            return Fault(pointer, f"is nested more than {MAX_DEPTH} levels deep")
         if isinstance(current, dict):
             for key in current:
                 if (fault := _fault_of(key)) is not None:
-                    return f"a key of {_shown(pointer)} {fault}"
-            pending += [(f"{pointer}/{key}", inner, depth + 1) for key, inner in current.items()]
+                    return Fault(pointer, f"has a key that {fault}")
+            pending += [(f"{pointer}/{_token(key)}", inner, depth + 1) for key, inner in current.items()]
         else:
             pending += [(f"{pointer}/{index}", inner, depth + 1) for index, inner in enumerate(current)]
     return None
+
+
+def _token(key: object) -> str:
+    """The key as a part of a JSON pointer (RFC 6901)."""
+    return str(key).replace("~", "~0").replace("/", "~1")
 
 
 def _fault_of(value: object) -> str | None:
@@ -56,7 +75,7 @@ def _fault_of(value: object) -> str | None:
     return None
 
 
-def _shown(pointer: str) -> str:
+def _shorten(pointer: str) -> str:
     text = escape(pointer)
     return f"{text[:SHOWN_PATH]}..." if len(text) > SHOWN_PATH else text or "the value"
 
@@ -64,7 +83,7 @@ def _shown(pointer: str) -> str:
 def require_storable(value: Any) -> Any:
     """Return the value; raises ValueError with the place of the first part that cannot be stored."""
     if (fault := find_fault(value)) is not None:
-        raise ValueError(fault)
+        raise ValueError(str(fault))
     return value
 
 

@@ -16,7 +16,7 @@ GRACES = ("WORKERS_GRACE_S", "SERVERS_GRACE_S", "DATABASE_GRACE_S")
 def main() -> None:
     factor = float(sys.argv.pop(1))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ktrdr_site.settings")
-    manage._take_data_dir(sys.argv)
+    manage._export_data_dir(sys.argv)
     django.setup()
     from ktrdr_site.stack import up
 

@@ -45,7 +45,7 @@ def append(
             attempt=attempt.number,
             seq=line.seq,
             level=line.level,
-            message=line.message.replace("\x00", ""),
+            message=line.message,
             time=line.time,
         )
         for line in logs

@@ -72,7 +72,7 @@ def test_an_api_token_makes_no_other_token() -> None:
     token = ApiToken.issue(member("staff"), "leaked")
     answer = bearer(token).post("/tokens", {"name": "heir"}, content_type="application/json")
     assert answer.status_code == 403
-    assert "sign in" in answer.json()["detail"]
+    assert "Sign in" in answer.json()["detail"]
 
 
 def test_staff_make_an_enrolment_token_for_one_type_of_worker_and_it_enrols_no_other() -> None:

@@ -82,6 +82,6 @@ async def test_a_backtest_of_a_model_fails_with_the_package_to_install(
     assert report.error is not None
     assert report.error.error_class == "invalid"
     assert report.error.message == (
-        "This worker has no torch, which every trained model needs: "
-        "install ktrdr-workers[training] on it, and start it again."
+        "This worker cannot load trained models because torch is not installed: "
+        "install ktrdr-workers[training] and restart the worker."
     )

@@ -12,8 +12,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from access.backoff import full_jitter_s
 from operations.actors import Actor
-from operations.backoff import full_jitter_s
 from operations.lifecycle import MAX_REASON, WrongState, fail, lock, move
 from operations.models import Attempt, Operation
 from operations.models.attempt import AttemptOutcome

@@ -16,7 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from operations.backoff import full_jitter_s
+from access.backoff import full_jitter_s
 from operations.models import Delivery
 from operations.notifications.sending import Outcome, send
 

@@ -9,8 +9,8 @@ from django.core import mail
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from access import backoff
 from access.actors import Actor
-from operations import backoff
 from operations.models import Delivery, Subscription
 from operations.notifications import delivery as deliveries
 from operations.notifications import sending

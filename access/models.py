@@ -28,10 +28,10 @@ class AuditEntry(models.Model):
 
     at = models.DateTimeField(db_default=Now())
     act = models.CharField(max_length=32, choices=Act.choices)
-    subject = models.CharField(max_length=200, help_text="the worker's id, the token's name and owner, ...")
+    subject = models.CharField(max_length=200, help_text="worker id, token name and owner, ...")
     actor = models.CharField(max_length=200, help_text="user:NAME, command")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
-    address = models.GenericIPAddressField(null=True, blank=True, help_text="where the request came from")
+    address = models.GenericIPAddressField(null=True, blank=True, help_text="address of the request")
     reason = models.CharField(max_length=1000, blank=True)
 
     class Meta:
@@ -47,7 +47,7 @@ class Failures(models.Model):
     """A leaky bucket that counts failed passwords or tokens of one address or user name."""
 
     key = models.CharField(primary_key=True, max_length=250)
-    level = models.FloatField(help_text="at `updated_at`")
+    level = models.FloatField(help_text="level at `updated_at`")
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:

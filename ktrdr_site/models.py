@@ -17,7 +17,7 @@ class ApiToken(models.Model):
     """A user's key to the API. Only its hash is stored, so it can be shown only once."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
-    name = models.CharField(max_length=100, blank=True, help_text="what it is for")
+    name = models.CharField(max_length=100, blank=True, help_text="purpose of the token")
     sha256 = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)

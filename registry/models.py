@@ -40,9 +40,12 @@ class Capability(models.Model):
 class EnrolmentToken(models.Model):
     """A token with which the workers of a pool enrol, in addition to KTRDR_WORKER_TOKEN. Only its hash is stored."""
 
-    name = models.CharField(max_length=100, help_text="of the pool, or the machine")
+    name = models.CharField(max_length=100, help_text="name of the pool or the machine")
     worker_types = ArrayField(
-        models.CharField(max_length=128), default=list, blank=True, help_text="that it may enrol; none: any"
+        models.CharField(max_length=128),
+        default=list,
+        blank=True,
+        help_text="worker types that it may enrol; empty for any",
     )
     sha256 = models.CharField(max_length=64, unique=True, editable=False)
     created_by = models.ForeignKey(
@@ -71,22 +74,24 @@ class Worker(models.Model):
     capabilities = models.JSONField(
         default=dict, blank=True, help_text="cores, memory_gb, gpu, gpu_memory_gb, ..."
     )
-    resources = models.JSONField(default=dict, blank=True, help_text="load at the last health answer")
+    resources = models.JSONField(default=dict, blank=True, help_text="load at the last health response")
     enrolled_with = models.ForeignKey(
         EnrolmentToken, null=True, blank=True, on_delete=models.SET_NULL, related_name="workers"
     )
     announced = models.ManyToManyField(Capability, related_name="workers", blank=True)
 
     status = models.CharField(max_length=32, choices=WorkerStatus.choices, default=WorkerStatus.AVAILABLE)
-    cordoned = models.BooleanField(default=False, help_text="people's word: no new work")
+    cordoned = models.BooleanField(default=False, help_text="set by a person: the worker gets no new work")
     cordon_reason = models.CharField(max_length=500, blank=True)
-    draining = models.BooleanField(default=False, help_text="cordoned, and to leave when idle")
+    draining = models.BooleanField(default=False, help_text="cordoned, and shuts down when idle")
 
     registered_at = models.DateTimeField(db_default=Now())
     last_health_check = models.DateTimeField(null=True, blank=True)
     last_healthy_at = models.DateTimeField(null=True, blank=True)
     health_check_failures = models.PositiveIntegerField(default=0)
-    health_problem = models.CharField(max_length=500, blank=True, help_text="why the last check failed")
+    health_problem = models.CharField(
+        max_length=500, blank=True, help_text="problem found by the last health check"
+    )
     unavailable_since = models.DateTimeField(null=True, blank=True)
     last_selected_at = models.DateTimeField(null=True, blank=True)
 

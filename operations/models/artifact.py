@@ -12,7 +12,9 @@ class StoredFile(models.Model):
     sha256 = models.CharField(primary_key=True, max_length=64)
     size = models.PositiveBigIntegerField(help_text="bytes")
     created_at = models.DateTimeField(db_default=Now())
-    touched_at = models.DateTimeField(db_default=Now(), help_text="last put or last unreferenced")
+    touched_at = models.DateTimeField(
+        db_default=Now(), help_text="time of the last upload, or of the last removed reference"
+    )
 
     def __str__(self) -> str:
         return self.sha256[:12]
@@ -29,7 +31,7 @@ class Artifact(models.Model):
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="artifacts")
     role = models.CharField(max_length=16, choices=Role.choices)
     name = models.CharField(max_length=200)
-    attempt = models.PositiveIntegerField(default=0, help_text="that made it; 0 for inputs")
+    attempt = models.PositiveIntegerField(default=0, help_text="attempt that created it; 0 for inputs")
     checkpoint = models.ForeignKey(
         Checkpoint, null=True, blank=True, on_delete=models.CASCADE, related_name="files"
     )

@@ -20,25 +20,29 @@ class Attempt(models.Model):
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
-    worker_id = models.CharField(max_length=128, help_text="kept when the worker is removed")
+    worker_id = models.CharField(max_length=128, help_text="kept after the worker is removed")
     instance_id = models.CharField(max_length=128)
     endpoint_url = models.CharField(max_length=500)
     claimed_at = models.DateTimeField(db_default=Now())
-    started_at = models.DateTimeField(null=True, blank=True, help_text="when the worker accepted")
+    started_at = models.DateTimeField(null=True, blank=True, help_text="time at which the worker accepted it")
     ended_at = models.DateTimeField(null=True, blank=True)
     pushed_at = models.DateTimeField(
-        null=True, blank=True, help_text="when its start was first sent; before, the worker cannot have it"
+        null=True,
+        blank=True,
+        help_text="time at which the start was first sent; the worker cannot have it before",
     )
     contact_after = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="from then on a dispatcher has something to say to the worker, or to ask; empty: nothing",
+        help_text="time of the next call to the worker; empty if none is due",
     )
     outcome = models.CharField(max_length=16, choices=AttemptOutcome.choices, blank=True)
     error = models.TextField(blank=True)
     resumed_from_step = models.PositiveBigIntegerField(null=True, blank=True)
     report_sha256 = models.CharField(
-        max_length=64, blank=True, help_text="of the accepted report; a repeat is answered alike"
+        max_length=64,
+        blank=True,
+        help_text="hash of the accepted report; a repeated report gets the same response",
     )
     metrics_cursor = models.PositiveBigIntegerField(default=0, help_text="highest metric seq stored")
     logs_cursor = models.PositiveBigIntegerField(default=0, help_text="highest log seq stored")

@@ -17,9 +17,7 @@ class Event(models.Model):
     attempt = models.PositiveIntegerField(null=True, blank=True)
     actor = models.CharField(max_length=200, help_text="user:NAME, worker:ID, dispatcher, sweep, ...")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
-    address = models.GenericIPAddressField(
-        null=True, blank=True, help_text="where a person's request came from"
-    )
+    address = models.GenericIPAddressField(null=True, blank=True, help_text="address of the person's request")
     reason = models.CharField(max_length=1000, blank=True)
 
     class Meta:

@@ -32,19 +32,19 @@ class Subscription(models.Model):
 
     name = models.CharField(max_length=100)
     channel = models.CharField(max_length=16, choices=Channel.choices)
-    target = models.CharField(max_length=500, help_text="an http(s) address, or an e-mail address")
+    target = models.CharField(max_length=500, help_text="an http(s) URL or an e-mail address")
     kinds = models.JSONField(default=list)
     operation_type = models.CharField(
-        max_length=128, blank=True, help_text="only operations of this type; empty: of all"
+        max_length=128, blank=True, help_text="only operations of this type; empty for all types"
     )
     active = models.BooleanField(
-        default=True, help_text="paused, what is due is kept and nothing new is noted"
+        default=True, help_text="while inactive, pending messages are kept and new events are ignored"
     )
     salt = models.CharField(
         max_length=32,
         default=new_salt,
         editable=False,
-        help_text="the webhook's secret is made of it and the secret key",
+        help_text="the webhook's secret is derived from this and the secret key",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     created_by = models.ForeignKey(
@@ -73,16 +73,18 @@ class Delivery(models.Model):
     delivery_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
     kind = models.CharField(max_length=32, choices=Kind.choices)
-    key = models.CharField(max_length=300, help_text="what it is about: noted once per subscription")
+    key = models.CharField(max_length=300, help_text="identifies the event; stored once per subscription")
     payload = models.JSONField()
     state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
     created_at = models.DateTimeField(db_default=Now())
     due_at = models.DateTimeField(
-        db_default=Now(), help_text="the next try, or the end of the lease of this one"
+        db_default=Now(), help_text="time of the next try, or end of the current lease"
     )
     ended_at = models.DateTimeField(null=True, blank=True)
-    tries = models.PositiveIntegerField(default=0, help_text="claimed so far, the fence of the newest")
-    log = models.JSONField(default=list, help_text="each try: when, status, problem, seconds")
+    tries = models.PositiveIntegerField(
+        default=0, help_text="number of tries so far; also the fence of the newest try"
+    )
+    log = models.JSONField(default=list, help_text="one entry per try: time, status, problem, seconds")
 
     class Meta:
         ordering = ["-created_at", "-delivery_id"]

@@ -30,27 +30,29 @@ class Operation(models.Model):
     operation_type = models.CharField(max_length=128)
     status = models.CharField(max_length=16, choices=[(s, s) for s in Status], default=Status.PENDING)
     parameters = models.JSONField(default=dict)
-    requirements = models.JSONField(default=dict, blank=True, help_text="least capabilities of a worker")
+    requirements = models.JSONField(default=dict, blank=True, help_text="minimum capabilities of a worker")
     prefer_gpu = models.BooleanField(default=False)
     priority = models.IntegerField(default=0)
     after = models.ManyToManyField("self", symmetrical=False, related_name="followers", blank=True)
-    queue = models.BooleanField(default=True, help_text="false: fail rather than wait for a worker")
+    queue = models.BooleanField(default=True, help_text="if false, fail instead of waiting for a worker")
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
-    not_before = models.DateTimeField(null=True, blank=True, help_text="backoff: not to be claimed earlier")
+    not_before = models.DateTimeField(
+        null=True, blank=True, help_text="backoff: not claimed before this time"
+    )
     waiting_reason = models.CharField(max_length=500, blank=True)
 
-    worker_id = models.CharField(max_length=128, blank=True, help_text="of the newest attempt")
+    worker_id = models.CharField(max_length=128, blank=True, help_text="worker of the newest attempt")
     attempt = models.PositiveIntegerField(default=0, help_text="number of the newest attempt, the fence")
     max_attempts = models.PositiveIntegerField(default=3)
     attempts_from = models.PositiveIntegerField(
-        default=0, help_text="attempts made before the last retry by a person"
+        default=0, help_text="number of the last attempt before a person retried it"
     )
     resume = models.BooleanField(
-        default=True, help_text="the next attempt goes on from the newest checkpoint"
+        default=True, help_text="the next attempt resumes from the newest checkpoint"
     )
 
     progress = models.JSONField(default=dict, blank=True)
@@ -64,16 +66,16 @@ class Operation(models.Model):
 
     idempotency_key = models.CharField(max_length=255, blank=True)
     request_sha256 = models.CharField(
-        max_length=64, blank=True, help_text="of the request that the key stands for"
+        max_length=64, blank=True, help_text="SHA-256 of the request body that used this key"
     )
     request_id = models.CharField(
         max_length=MAX_REQUEST_ID,
         blank=True,
         db_default="",
-        help_text="of the request that last asked for it",
+        help_text="id of the last request that asked for it",
     )
     traceparent = models.CharField(
-        max_length=MAX_TRACEPARENT, blank=True, db_default="", help_text="W3C Trace Context of that request"
+        max_length=MAX_TRACEPARENT, blank=True, db_default="", help_text="W3C trace context of that request"
     )
     cloned_from = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="clones"
@@ -83,7 +85,7 @@ class Operation(models.Model):
         expression=MD5(KT("parameters__strategy_yaml")),
         output_field=models.CharField(max_length=32, null=True),
         db_persist=True,
-        help_text="of its text; the same text is the same strategy. A name for addresses, nothing is trusted to it",
+        help_text="short hash of the strategy text, used in addresses only",
     )
     strategy_name = models.GeneratedField(
         expression=Func(
@@ -94,7 +96,7 @@ class Operation(models.Model):
         ),
         output_field=models.TextField(null=True),
         db_persist=True,
-        help_text="`name:` of the strategy's text, so that a list is searched without reading the texts",
+        help_text="name of the strategy, so that searches do not read its text",
     )
     symbols = models.GeneratedField(
         expression=Concat(
@@ -102,7 +104,7 @@ class Operation(models.Model):
         ),
         output_field=models.TextField(),
         db_persist=True,
-        help_text="the symbols of the parameters, to be searched alike",
+        help_text="symbols of the parameters, for searches",
     )
 
     class Meta:

@@ -18,7 +18,7 @@ class MetricPoint(Telemetry):
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="metric_points")
     name = models.CharField(max_length=100)
     step = models.BigIntegerField()
-    value = models.FloatField(null=True, help_text="null where the job reported no number")
+    value = models.FloatField(null=True, help_text="null if the job reported NaN or infinity")
 
     class Meta:
         ordering = ["id"]

@@ -76,7 +76,7 @@ def test_a_training_is_submitted_watched_and_cancelled(page: Page, system: Up) -
     form(page).get_by_label("Symbols").fill("AAPL IBM")
     page.get_by_role("button", name="Start training").click()
 
-    expect(page).to_have_title(re.compile(r"^\d+ % training neuro_fuzzy_daily · AAPL IBM"))
+    expect(page).to_have_title(re.compile(r"^\d+ % Training neuro_fuzzy_daily · AAPL IBM"))
     step = page.get_by_text(re.compile(r"^epoch \d+"))
     expect(step).not_to_have_text(step.inner_text())
     page.goto(f"{page.url}?tab=metrics")
@@ -148,7 +148,7 @@ def test_a_model_is_traded_on_another_symbol_and_compared(page: Page, system: Up
     for operation_id in (first, second):
         page.get_by_label(f"Select {operation_id}").check()
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_role("row", name="Symbol")).to_have_text(re.compile("IBM.*GOOG|GOOG.*IBM"))
+    expect(page.get_by_role("row", name="Symbol")).to_have_text(re.compile("IBM.*GOOG|GOOG.*IBM", re.DOTALL))
     expect(page.get_by_text("(best)").first).to_be_attached()
     read_every_chart(page)
     expect(page.get_by_role("heading", name="Equity")).to_be_visible()

@@ -103,7 +103,7 @@ def accept(operation_id: str, number: int, actor: Actor, reason: str = "accepted
     if operation.status != Status.DISPATCHING:
         dispatch_channel.notify_dispatchers()
         return operation.status == Status.RUNNING
-    move(operation, Status.RUNNING, actor, reason, started_at=operation.started_at or Now())
+    move(operation, Status.RUNNING, actor, reason, started_at=operation.started_at or Now(), setbacks=0)
     return True
 
 

@@ -68,6 +68,7 @@ def _requeue(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
         resume=resume,
         queue=True,
         attempts_from=operation.attempt,
+        setbacks=0,
         completed_at=None,
         not_before=None,
         result=None,

@@ -51,6 +51,11 @@ class Operation(models.Model):
     attempts_from = models.PositiveIntegerField(
         default=0, help_text="number of the last attempt before a person retried it"
     )
+    setbacks = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        help_text="unexpected errors of the backend while handling it, since it last ran or was retried",
+    )
     resume = models.BooleanField(
         default=True, help_text="the next attempt resumes from the newest checkpoint"
     )

@@ -67,6 +67,8 @@ class Kind:
     """One sentence on the page "New operation"."""
     request_model: ClassVar[type[Queueing] | None] = None
     """Validates the parameters of `POST /operations`."""
+    operation_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields of the request that contain the id of an operation."""
     form: ClassVar[Form | None] = None
     is_clonable: ClassVar[bool] = False
     is_submitted_by_command: ClassVar[bool] = False

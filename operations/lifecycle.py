@@ -5,6 +5,7 @@ row count, and appends the event in the same transaction. Locks are taken in one
 the claim takes both without waiting (SKIP LOCKED), so it can never close a cycle.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -46,8 +47,22 @@ def record(operation: Operation, kind: str, actor: Actor, reason: str = "", **fi
     return event
 
 
-def record_created(operation: Operation, actor: Actor) -> None:
-    record(operation, "status", actor, "submitted", to_status=operation.status)
+def record_created(operations: Sequence[Operation], actor: Actor) -> None:
+    """Append the first event of new operations, and log them."""
+    events = Event.objects.bulk_create(
+        Event(
+            operation=operation,
+            kind="status",
+            actor=actor.label,
+            user_id=actor.user_id,
+            address=actor.address,
+            reason="submitted",
+            to_status=operation.status,
+        )
+        for operation in operations
+    )
+    for operation, event in zip(operations, events, strict=True):
+        event_log.log_event(operation, event)
 
 
 def move(operation: Operation, target: Status, actor: Actor, reason: str, **changes: Any) -> None:

@@ -1,6 +1,8 @@
 """Validates parameters against the JSON schemas that workers announced for an operation type."""
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -13,6 +15,7 @@ from registry.models import Capability
 
 NOTHING_REMOTE: Registry[Any] = Registry()
 """Schemas come from workers, so they must not make the backend fetch anything."""
+CACHED_SCHEMAS = 64
 
 
 def parameter_errors(operation_type: str, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -27,10 +30,17 @@ def parameter_errors(operation_type: str, parameters: Mapping[str, Any]) -> list
     return [] if any(not errors for errors in errors_by_schema) else errors_by_schema[0]
 
 
+@lru_cache(maxsize=CACHED_SCHEMAS)
+def _validator(schema_text: str) -> Draft202012Validator:
+    """Return the validator of a schema, whose check takes much longer than its use. Raises SchemaError."""
+    schema = json.loads(schema_text)
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema, registry=NOTHING_REMOTE)
+
+
 def _errors(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[dict[str, str]]:
     try:
-        Draft202012Validator.check_schema(schema)
-        validator = Draft202012Validator(schema, registry=NOTHING_REMOTE)
+        validator = _validator(json.dumps(schema, sort_keys=True))
         return [
             {"pointer": pointer(("parameters", *error.absolute_path)), "detail": error.message[:500]}
             for error in sorted(validator.iter_errors(parameters), key=lambda error: str(error.json_path))[

@@ -1,11 +1,13 @@
 """The parts of a strategy file that the backend uses, and its errors in the form of the API."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from access.problems import Invalid, invalid
 from workers.strategy.grammar import StrategyError, parse_strategy
 
 MAX_LENGTH = 200_000
+CACHED_STRATEGIES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,9 @@ class Needs:
     warnings: tuple[str, ...]
 
 
+@lru_cache(maxsize=CACHED_STRATEGIES)
 def read(text: str, at: str) -> Needs:
-    """Parse a strategy. Raises Invalid with pointer, line and column of each error; `at` points to the field with the text."""
+    """Parse a strategy; a batch repeats a few of them many times. Raises Invalid with pointer, line and column of each error; `at` points to the field with the text."""
     if not text.strip():
         raise invalid(at, "The strategy is empty.")
     if len(text) > MAX_LENGTH:

@@ -16,9 +16,10 @@ from rest_framework.serializers import BaseSerializer
 from access.problems import body, invalid, validate
 from operations.actors import Actor
 from operations.api.serializers import SubmittedSerializer
+from operations.insertion import Submitter
 from operations.models import Operation
 from operations.requests import Submission
-from operations.submission import Submitter, digest_of, find_repeat, submit
+from operations.submission import digest_of, find_repeat, submit
 
 Body = TypeVar("Body", bound=BaseModel)
 MAX_ID = 2**63 - 1

@@ -30,6 +30,18 @@ training:
 OPERATION = "3j23stccde4iocal"
 
 ANY_TYPE: dict[str, Any] = {"operation_type": "echo", "parameters": {"seconds": 1.0}, "priority": 5}
+BATCH: dict[str, Any] = {
+    "operations": [
+        {"operation_type": "training", "strategy_yaml": STRATEGY, "end_date": "2009-12-31"},
+        {
+            "operation_type": "backtesting",
+            "model": "#0",
+            "after": ["#0"],
+            "symbol": "AAPL",
+            "start_date": "2010-01-01",
+        },
+    ]
+}
 SUBMITTED = {
     "operation_id": OPERATION,
     "task_id": OPERATION,

@@ -7,8 +7,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from access.problems import Problem
 from operations.following import follow_until_detached
+from operations.insertion import Submitter
 from operations.requests import Submission
-from operations.submission import Submitter, submit
+from operations.submission import submit
 
 
 class SubmittingCommand(BaseCommand):

@@ -1,5 +1,6 @@
 from operations.models.artifact import Artifact, StoredFile
 from operations.models.attempt import Attempt, Checkpoint
+from operations.models.batch import Batch
 from operations.models.event import Event
 from operations.models.market_data import MarketData
 from operations.models.notification import Delivery, Subscription
@@ -9,6 +10,7 @@ from operations.models.telemetry import LogLine, MetricPoint
 __all__ = [
     "Artifact",
     "Attempt",
+    "Batch",
     "Checkpoint",
     "Delivery",
     "Event",

@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 
-from operations import attempts, interventions, lifecycle, progress, reports, submission
+from operations import attempts, insertion, interventions, lifecycle, progress, reports, submission
 from operations.actors import Actor
 from operations.dispatching import claims
 from operations.models import Attempt, Event, Operation
@@ -48,7 +48,7 @@ def at_once(*acts: Callable[[], T]) -> list[T]:
 
 def test_one_idempotency_key_from_eight_threads_makes_one_operation() -> None:
     user = User.objects.create_user("researcher")
-    by = submission.Submitter(user, ME, "key-1", "a" * 64)
+    by = insertion.Submitter(user, ME, "key-1", "a" * 64)
 
     def submit() -> str:
         return submission.submit(Submission("echo", {}), by).pk
@@ -64,7 +64,7 @@ def test_two_dispatchers_and_eight_submitters_give_each_worker_and_operation_one
     submitted = threading.Semaphore(0)
 
     def submit() -> list[str]:
-        made = [submission.submit(Submission("echo", {}), submission.Submitter()).pk for _ in range(5)]
+        made = [submission.submit(Submission("echo", {}), insertion.Submitter()).pk for _ in range(5)]
         submitted.release()
         return made
 
@@ -96,7 +96,7 @@ def test_not_to_wait_from_eight_threads_gives_the_last_worker_to_one_of_them() -
     def submit() -> str:
         try:
             order = Submission("echo", {}, Queueing(queue=False))
-            return submission.submit(order, submission.Submitter()).status
+            return submission.submit(order, insertion.Submitter()).status
         except submission.Unavailable:
             return "503"
 

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 )
 
 from access.problems import Invalid, Unavailable
-from operations import artifacts, interventions, lifecycle, reports, submission
+from operations import artifacts, insertion, interventions, lifecycle, reports, submission
 from operations.actors import Actor
 from operations.dispatching import claims, follow_ups
 from operations.dispatching.dispatcher import Dispatcher
@@ -91,7 +91,7 @@ class Operations(RuleBasedStateMachine):
         after = tuple(known[position] for position in sorted(positions))
         order = Submission("echo", {}, Queueing(queue=queue, after=after))
         try:
-            return submission.submit(order, submission.Submitter()).pk
+            return submission.submit(order, insertion.Submitter()).pk
         except (Invalid, Unavailable):
             return multiple()
 

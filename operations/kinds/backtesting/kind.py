@@ -36,6 +36,7 @@ class Backtesting(Kind):
         "Trade a trained model over historical data, with costs, compared with buy and hold."
     )
     request_model: ClassVar = BacktestRequest
+    operation_fields: ClassVar = ("model",)
     form: ClassVar = FORM
     is_clonable: ClassVar = True
     is_submitted_by_command: ClassVar = True

@@ -8,12 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from access.backoff import full_jitter_s
+from access.conflicts import atomic_with_retries
 from operations.actors import Actor
+from operations.followers import lock_with_followers
 from operations.lifecycle import MAX_REASON, WrongState, fail, lock, move
 from operations.models import Attempt, Operation
 from operations.models.attempt import AttemptOutcome
@@ -89,7 +90,7 @@ def end(attempt: Attempt, outcome: AttemptOutcome, error: str = "", **changes: A
     ).update(status=WorkerStatus.AVAILABLE)
 
 
-@transaction.atomic
+@atomic_with_retries
 def accept(operation_id: str, number: int, actor: Actor, reason: str = "accepted by the worker") -> bool:
     """Record that the worker has it: DISPATCHING -> RUNNING. Return False if it is superseded or being cancelled."""
     operation = lock(operation_id)
@@ -124,9 +125,10 @@ def adopt(attempt: Attempt, instance_id: str, endpoint_url: str) -> None:
         )
 
 
-@transaction.atomic
+@atomic_with_retries
 def fail_invalid(operation_id: str, number: int, actor: Actor, message: str) -> bool:
     """Fail an operation whose parameters the worker rejected; no other worker is tried. Return False if superseded."""
+    lock_with_followers([operation_id])
     operation = lock(operation_id)
     attempt = current(operation, number)
     if attempt is None:
@@ -139,7 +141,7 @@ def fail_invalid(operation_id: str, number: int, actor: Actor, message: str) -> 
     return True
 
 
-@transaction.atomic
+@atomic_with_retries
 def reject(operation_id: str, number: int, actor: Actor, reason: str, pause_s: float = 0.0) -> bool:
     """Requeue an operation that the worker certainly does not have; the attempt does not count. False if superseded."""
     operation = lock(operation_id)
@@ -188,7 +190,7 @@ def count_made(operation: Operation) -> int:
     )
 
 
-@transaction.atomic
+@atomic_with_retries
 def mark_lost(operation_id: str, number: int, actor: Actor, reason: str) -> bool:
     """End an attempt whose worker is gone or no longer knows it. Return False if the attempt has ended meanwhile."""
     operation = lock(operation_id)

@@ -1,17 +1,18 @@
 """Actions of people on operations: cancel, retry, resume. They may come at any time; the status decides what happens."""
 
-from django.db import transaction
-
+from access.conflicts import atomic_with_retries
 from operations import attempts, lifecycle
 from operations.actors import Actor
+from operations.followers import lock_with_followers
 from operations.models import Operation
 from operations.states import Status
 from worker_agent import trace
 
 
-@transaction.atomic
+@atomic_with_retries
 def cancel(operation_id: str, actor: Actor, reason: str = "") -> Operation:
     """Cancel the operation. PENDING ends immediately; anything else is CANCELLING until its worker reports. Raises WrongState."""
+    lock_with_followers([operation_id])
     operation = lifecycle.lock(operation_id)
     reason = reason or "cancelled"
     match Status(operation.status):
@@ -40,11 +41,16 @@ def resume(operation_id: str, actor: Actor) -> Operation:
     return _requeue(operation_id, actor, resume=True)
 
 
-@transaction.atomic
+@atomic_with_retries
 def _requeue(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
-    # Lock what it waits for first, in the same order as `lifecycle` does when those end and end this one with them.
-    awaited = Operation.objects.select_for_update(of=("self",)).filter(followers=operation_id)
-    failed = [other for other in awaited.order_by("pk") if other.status in (Status.FAILED, Status.CANCELLED)]
+    # What it waits for must not end meanwhile. All are locked in the order of their keys, as `followers` does.
+    awaited = set(Operation.objects.filter(followers=operation_id).values_list("pk", flat=True))
+    locked = Operation.objects.select_for_update(of=("self",)).filter(pk__in={*awaited, operation_id})
+    failed = [
+        other
+        for other in locked.order_by("pk")
+        if other.pk in awaited and other.status in (Status.FAILED, Status.CANCELLED)
+    ]
     operation = lifecycle.lock(operation_id)
     if operation.status not in (Status.FAILED, Status.CANCELLED):
         verb = "resumed" if resume else "retried"

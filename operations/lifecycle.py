@@ -1,20 +1,21 @@
 """The only writer of an operation's status; `attempts` writes its attempts by the same rules.
 
 Every change locks the operation's row, then changes it with one UPDATE that names the expected status, checks the
-row count, and appends the event in the same transaction. Locks are taken in one order: operation, then worker. Only
-the claim takes both without waiting (SKIP LOCKED), so it can never close a cycle.
+row count, and appends the event in the same transaction. Locks are taken in one order: operations by their keys, then
+the worker. Only the claim takes both without waiting (SKIP LOCKED), so it can never close a cycle. A transaction that
+ends in a deadlock nevertheless is repeated (`atomic_with_retries`).
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import transaction
 from django.db.models.functions import Now
 
-from operations import event_log
+from access.conflicts import atomic_with_retries
 from operations.actors import SYSTEM, Actor
+from operations.followers import end_followers
 from operations.models import Event, Operation
-from operations.notifications import outbox
+from operations.recording import record_all
 from operations.states import FINAL, TRANSITIONS, Status
 from registry import dispatch_channel
 from worker_agent.protocol import ErrorClass, OperationError
@@ -33,7 +34,18 @@ def lock(operation_id: str) -> Operation:
 
 def record(operation: Operation, kind: str, actor: Actor, reason: str = "", **fields: Any) -> Event:
     """Append an event, log it, and queue its notifications."""
-    event = Event.objects.create(
+    event = _event(operation, kind, actor, reason, **fields)
+    record_all([(operation, event)])
+    return event
+
+
+def record_created(operations: Sequence[Operation], actor: Actor) -> None:
+    """Append the first event of new operations, and log them."""
+    record_all([(row, _event(row, "status", actor, "submitted", to_status=row.status)) for row in operations])
+
+
+def _event(operation: Operation, kind: str, actor: Actor, reason: str, **fields: Any) -> Event:
+    return Event(
         operation=operation,
         kind=kind,
         actor=actor.label,
@@ -42,27 +54,6 @@ def record(operation: Operation, kind: str, actor: Actor, reason: str = "", **fi
         reason=reason[:MAX_REASON],
         **fields,
     )
-    event_log.log_event(operation, event)
-    outbox.queue_status_change(operation, event)
-    return event
-
-
-def record_created(operations: Sequence[Operation], actor: Actor) -> None:
-    """Append the first event of new operations, and log them."""
-    events = Event.objects.bulk_create(
-        Event(
-            operation=operation,
-            kind="status",
-            actor=actor.label,
-            user_id=actor.user_id,
-            address=actor.address,
-            reason="submitted",
-            to_status=operation.status,
-        )
-        for operation in operations
-    )
-    for operation, event in zip(operations, events, strict=True):
-        event_log.log_event(operation, event)
 
 
 def move(operation: Operation, target: Status, actor: Actor, reason: str, **changes: Any) -> None:
@@ -85,7 +76,7 @@ def move(operation: Operation, target: Status, actor: Actor, reason: str, **chan
             setattr(operation, name, value)
     record(operation, "status", actor, reason, from_status=source, to_status=target, attempt=attempt)
     if target in FINAL and target is not Status.COMPLETED:
-        _end_followers(operation)
+        end_followers(operation)
     if target not in (Status.DISPATCHING, Status.RUNNING):
         # It must be claimed or cancelled, or it has freed its worker.
         dispatch_channel.notify_dispatchers()
@@ -105,7 +96,7 @@ def fail(operation: Operation, error: OperationError, actor: Actor, reason: str 
     )
 
 
-@transaction.atomic
+@atomic_with_retries
 def fail_without_worker(operation_id: str, reason: str) -> bool:
     """Fail an operation that was submitted with `queue: false` and that no worker takes now."""
     operation = lock(operation_id)
@@ -114,24 +105,3 @@ def fail_without_worker(operation_id: str, reason: str) -> bool:
     message = f"No worker was available, and `queue` is false: {reason}."
     fail(operation, OperationError(error_class=ErrorClass.LOST, message=message), SYSTEM, message)
     return True
-
-
-def _end_followers(operation: Operation) -> None:
-    """End the operations that wait for one that failed or was cancelled in the same way, with the reason."""
-    waiting = Operation.objects.select_for_update(of=("self",)).filter(
-        after=operation.pk, status=Status.PENDING
-    )
-    for follower in waiting.order_by("pk"):
-        follower.refresh_from_db(fields=["status"])
-        if follower.status != Status.PENDING:
-            continue  # it also waits for an earlier follower, and ended with that one
-        reason = f"waits for {operation.pk}, which is {operation.status}"
-        if operation.status == Status.CANCELLED:
-            move(follower, Status.CANCELLED, SYSTEM, reason)
-        else:
-            fail(
-                follower,
-                OperationError(error_class=ErrorClass.INVALID, message=f"It {reason}."),
-                SYSTEM,
-                reason,
-            )

@@ -3,11 +3,12 @@
 import hashlib
 from enum import StrEnum
 
-from django.db import transaction
 from django.db.models.functions import Now
 
+from access.conflicts import atomic_with_retries
 from operations import attempts, lifecycle, telemetry
 from operations.actors import Actor
+from operations.followers import lock_with_followers
 from operations.kind import ResultUnusable, kind_of
 from operations.models import Artifact, Attempt, Checkpoint, Operation, StoredFile
 from operations.models.attempt import AttemptOutcome
@@ -42,6 +43,7 @@ class MissingFiles(Exception):
         self.names = names
 
 
+@atomic_with_retries
 def apply(operation_id: str, worker_id: str, report: Report) -> ReportStatus:
     """Apply the report in one transaction.
 
@@ -49,15 +51,16 @@ def apply(operation_id: str, worker_id: str, report: Report) -> ReportStatus:
     delivers what its predecessor finished. Raises Operation.DoesNotExist, MissingFiles.
     """
     digest = _digest(report)
-    with transaction.atomic():
-        operation = lifecycle.lock(operation_id)
-        attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
-        if attempt is not None and attempt.ended_at is not None and attempt.report_sha256 == digest:
-            return ReportStatus.REPEATED
-        if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
-            _record_refusal(operation, attempt, worker_id, f"{report.outcome} of attempt {report.attempt}")
-            return ReportStatus.REFUSED
-        _apply(operation, attempt, report, digest)
+    if report.outcome in (Outcome.FAILED, Outcome.CANCELLED):
+        lock_with_followers([operation_id])
+    operation = lifecycle.lock(operation_id)
+    attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
+    if attempt is not None and attempt.ended_at is not None and attempt.report_sha256 == digest:
+        return ReportStatus.REPEATED
+    if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
+        _record_refusal(operation, attempt, worker_id, f"{report.outcome} of attempt {report.attempt}")
+        return ReportStatus.REFUSED
+    _apply(operation, attempt, report, digest)
     return ReportStatus.APPLIED
 
 
@@ -171,33 +174,33 @@ def _lock_files(refs: tuple[ArtifactRef, ...]) -> dict[str, StoredFile]:
     return files
 
 
+@atomic_with_retries
 def add_checkpoint(operation_id: str, worker_id: str, report: CheckpointReport) -> ReportStatus:
     """Store a checkpoint of the current attempt and drop the one before. Raises Operation.DoesNotExist, MissingFiles."""
-    with transaction.atomic():
-        operation = lifecycle.lock(operation_id)
-        attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
-        if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
-            _record_refusal(operation, attempt, worker_id, f"checkpoint of attempt {report.attempt}")
-            return ReportStatus.REFUSED
-        files = _lock_files(report.files)
-        checkpoint, created = Checkpoint.objects.get_or_create(
-            operation=operation, attempt=report.attempt, step=report.step
+    operation = lifecycle.lock(operation_id)
+    attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
+    if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
+        _record_refusal(operation, attempt, worker_id, f"checkpoint of attempt {report.attempt}")
+        return ReportStatus.REFUSED
+    files = _lock_files(report.files)
+    checkpoint, created = Checkpoint.objects.get_or_create(
+        operation=operation, attempt=report.attempt, step=report.step
+    )
+    if not created:
+        return ReportStatus.REPEATED
+    Artifact.objects.bulk_create(
+        Artifact(
+            operation=operation,
+            role=Artifact.Role.CHECKPOINT,
+            name=ref.name,
+            attempt=report.attempt,
+            checkpoint=checkpoint,
+            file=files[ref.sha256],
         )
-        if not created:
-            return ReportStatus.REPEATED
-        Artifact.objects.bulk_create(
-            Artifact(
-                operation=operation,
-                role=Artifact.Role.CHECKPOINT,
-                name=ref.name,
-                attempt=report.attempt,
-                checkpoint=checkpoint,
-                file=files[ref.sha256],
-            )
-            for ref in report.files
-        )
-        operation.checkpoints.exclude(pk=checkpoint.pk).delete()
-        lifecycle.record(
-            operation, "checkpoint", Actor.worker(worker_id), f"step {report.step}", attempt=report.attempt
-        )
+        for ref in report.files
+    )
+    operation.checkpoints.exclude(pk=checkpoint.pk).delete()
+    lifecycle.record(
+        operation, "checkpoint", Actor.worker(worker_id), f"step {report.step}", attempt=report.attempt
+    )
     return ReportStatus.APPLIED

@@ -4,8 +4,9 @@ import hashlib
 import json
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
+from access.conflicts import atomic_with_retries
 from access.problems import Invalid, Unavailable, invalid
 from operations.dispatching import claims
 from operations.insertion import Entry, Submitter, errors_of_awaited, insert, lock_awaited, unfinished
@@ -48,8 +49,7 @@ def submit(submission: Submission, by: Submitter) -> Operation:
         return earlier
     require_storable_parameters(submission)
     try:
-        with transaction.atomic():
-            return _store(submission, by)
+        return _store(submission, by)
     except IntegrityError:
         # The same request arrived twice at once, and the other one was stored first.
         earlier = find_repeat(by)
@@ -58,6 +58,7 @@ def submit(submission: Submission, by: Submitter) -> Operation:
         return earlier
 
 
+@atomic_with_retries
 def _store(submission: Submission, by: Submitter) -> Operation:
     queueing = submission.queueing
     awaited = lock_awaited(queueing.after)

@@ -1,25 +1,44 @@
 """Stores deliveries for subscribers in the transaction of the change they report. Nothing is sent here."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from access.isolation import isolated
 from operations.models import Delivery, Event, Operation, Subscription
 from operations.models.notification import Kind
 from operations.states import Status
 
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    kind: Kind
+    key: str
+    """Identifies the reported change; one delivery per subscription is stored for it."""
+    data: dict[str, Any]
+    operation_type: str
+
+
 KINDS = {Status.COMPLETED.value: Kind.COMPLETED, Status.FAILED.value: Kind.FAILED}
 
 
-def queue_status_change(operation: Operation, event: Event) -> None:
-    """Queue deliveries about the event. `operation` has the state after it."""
-    kind = KINDS.get(event.to_status)
-    if kind is None:
-        return
+def queue_status_changes(changes: Sequence[tuple[Operation, Event]]) -> None:
+    """Queue deliveries about the events. Each operation has the state after its event."""
+    messages = [
+        _Message(kind, f"event:{event.pk}", _data_of(operation), operation.operation_type)
+        for operation, event in changes
+        if (kind := KINDS.get(event.to_status)) is not None
+    ]
+    _queue(messages)
+
+
+def _data_of(operation: Operation) -> dict[str, Any]:
     error = {"class": operation.error_class, "message": operation.error_message}
-    data = {
+    return {
         "operation_id": operation.pk,
         "operation_type": operation.operation_type,
         "status": operation.status,
@@ -28,7 +47,6 @@ def queue_status_change(operation: Operation, event: Event) -> None:
         "error": error if operation.error_class else None,
         "url": page_url(f"operations/{operation.pk}"),
     }
-    _queue(kind, f"event:{event.pk}", data, operation.operation_type)
 
 
 def queue_worker_lost(
@@ -43,22 +61,41 @@ def queue_worker_lost(
         "url": page_url(f"workers/{worker_id}"),
     }
     key = f"worker:{worker_id}:{instance_id}"
-    _queue(Kind.WORKER_LOST, key, data, operation.operation_type if operation else "")
+    operation_type = operation.operation_type if operation else ""
+    _queue([_Message(Kind.WORKER_LOST, key, data, operation_type)])
 
 
 def page_url(path: str) -> str:
     return f"{settings.PUBLIC_URL}/dashboard/{path}"
 
 
-def _queue(kind: Kind, key: str, data: dict[str, Any], operation_type: str) -> None:
-    subscriptions = Subscription.objects.filter(
-        Q(operation_type="") | Q(operation_type=operation_type), active=True, kinds__contains=[kind.value]
-    )
-    payload = {"type": kind.value, "timestamp": datetime.now(UTC).isoformat(), "data": data}
-    Delivery.objects.bulk_create(
-        [
-            Delivery(subscription=subscription, kind=kind, key=key, payload=payload)
-            for subscription in subscriptions
-        ],
-        ignore_conflicts=True,
-    )
+def _queue(messages: Sequence[_Message]) -> None:
+    """Store a delivery of each message for each subscriber, once per key. A failure concerns only its subscriber."""
+    if not messages:
+        return
+    timestamp = datetime.now(UTC).isoformat()
+    for subscription in _subscribers(messages):
+        with isolated("queueing notifications", subscription=subscription.pk):
+            Delivery.objects.bulk_create(
+                [
+                    Delivery(
+                        subscription=subscription,
+                        kind=message.kind,
+                        key=message.key,
+                        payload={"type": message.kind.value, "timestamp": timestamp, "data": message.data},
+                    )
+                    for message in messages
+                    if message.kind.value in subscription.kinds
+                    and subscription.operation_type in ("", message.operation_type)
+                ],
+                ignore_conflicts=True,
+            )
+
+
+def _subscribers(messages: Sequence[_Message]) -> QuerySet[Subscription]:
+    """Return the active subscriptions to at least one of the messages."""
+    kinds = Q()
+    for kind in {message.kind.value for message in messages}:
+        kinds |= Q(kinds__contains=[kind])
+    types = {"", *(message.operation_type for message in messages)}
+    return Subscription.objects.filter(kinds, operation_type__in=types, active=True)

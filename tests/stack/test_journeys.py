@@ -95,7 +95,7 @@ def test_a_training_is_submitted_watched_and_cancelled(page: Page, system: Up) -
     left_open.on("dialog", lambda dialog: dialog.accept())
     expect(status(left_open)).to_have_text("Running")
     left_open.get_by_role("button", name="Cancel").click()
-    expect(left_open.locator(".note-bad")).to_contain_text("CANCELLED")
+    expect(left_open.locator(".note-error")).to_contain_text("CANCELLED")
     expect(status(left_open)).to_have_text("Cancelled")
     stopped.close()
 

@@ -97,4 +97,4 @@ def test_an_agent_registers_whatever_the_network_does_to_its_registration(
         ended = system.api.until_status(operation_id, "COMPLETED")
         # Claimed in between, where its registration was heard and the answer was not, it cannot take the work yet.
         counted = [one["outcome"] for one in ended["attempts"] if one["outcome"] != "rejected"]
-        assert counted == ["lost", "completed"]
+        assert counted == ["lost", "completed"], ended["attempts"]

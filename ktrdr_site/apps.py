@@ -7,7 +7,9 @@ class SiteConfig(AppConfig):
     verbose_name = "Site"
 
     def ready(self) -> None:
+        from ktrdr_site import plain_pickles
         from ktrdr_site.accounts.groups import create_groups
 
+        plain_pickles.install()
         # This app is installed last, so the permissions of all apps exist by then.
         post_migrate.connect(create_groups, sender=self)

@@ -1,7 +1,7 @@
 """Keeps django-q2's schedules on time and its cluster alive.
 
 django-q2's own loop checks every 30 s, and its cluster can hang with every process alive (an idle worker that is
-killed keeps the queue's lock). So the scheduler is ticked here each second, and only the newest completed health sweep
+killed keeps the queue's lock). So due chores are queued here each second, and only the newest completed health sweep
 proves that the cluster works.
 """
 
@@ -16,7 +16,6 @@ import psutil
 import structlog
 from django.conf import settings
 from django.db import connection
-from django_q.scheduler import scheduler
 
 from ktrdr_site.processes.parent_death import die_with_parent
 from operations import tasks
@@ -110,7 +109,7 @@ class Leader:
             schedules.ensure_schedules(tasks.PERIODIC_TASKS)
             self.leads = True
         self._keep_cluster()
-        scheduler()
+        schedules.queue_due(tasks.PERIODIC_TASKS)
         return True
 
     def _hold_lock(self) -> bool:
@@ -132,6 +131,8 @@ class Leader:
                 log.warning("task cluster died; restarting it", status=self.cluster.process.returncode)
                 self.cluster.stop()
             self.cluster.start()
+            return
+        if schedules.is_paused(schedules.HEALTH_SWEEP):  # then the age of the newest sweep proves nothing
             return
         age = health.age_s()
         if self._is_dead(time.monotonic() - self.cluster.started, age):

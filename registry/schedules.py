@@ -1,11 +1,28 @@
-"""The schedules, stored as rows that the admin lists."""
+"""The schedules, stored as rows that the admin lists.
+
+A row holds only when and whether a chore runs. Which function it runs is decided here, by the name of the row: a row is
+data, and whoever can write one, or restores a foreign archive, must not choose code.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
+import structlog
+from croniter import croniter
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 from django_q.models import Schedule
+from django_q.tasks import async_task
+
+log = structlog.get_logger(__name__)
+
+HEALTH_SWEEP = "health sweep"
+PAUSED = 0
+"""The value of `repeats` of a paused schedule, -1 of every other."""
+RUNS_FOREVER = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,23 +32,68 @@ class PeriodicTask:
     interval_s: float
 
 
-def ensure_schedules(others: Iterable[PeriodicTask] = ()) -> None:
-    """Create the rows of this room and of `others`, or update their intervals from the settings."""
-    own = (
-        PeriodicTask("health sweep", "registry.tasks.health_sweep", settings.HEALTH_INTERVAL_S),
+def own_tasks() -> tuple[PeriodicTask, ...]:
+    """Return the chores of this room."""
+    return (
+        PeriodicTask(HEALTH_SWEEP, "registry.tasks.health_sweep", settings.HEALTH_INTERVAL_S),
         PeriodicTask("cleanup", "registry.tasks.registry_cleanup", settings.CLEANUP_INTERVAL_S),
     )
-    for task in (*own, *others):
-        Schedule.objects.update_or_create(
-            name=task.name,
-            defaults={
-                "func": task.function,
-                "schedule_type": Schedule.CRON,
-                "cron": cron(task.interval_s),
-                "repeats": -1,
-                "next_run": timezone.now(),
-            },
-        )
+
+
+def ensure_schedules(others: Iterable[PeriodicTask] = ()) -> None:
+    """Create the rows of this room and of `others`, reset all but their pause, and delete every other row."""
+    tasks = (*own_tasks(), *others)
+    for task in tasks:
+        fixed: dict[str, Any] = {
+            "func": task.function,
+            "hook": None,
+            "args": None,
+            "kwargs": None,
+            "cluster": None,
+            "intended_date_kwarg": None,
+            "schedule_type": Schedule.CRON,
+            "cron": cron(task.interval_s),
+            "next_run": timezone.now(),
+        }
+        if not Schedule.objects.filter(name=task.name).update(**fixed):
+            Schedule.objects.create(name=task.name, repeats=RUNS_FOREVER, **fixed)
+    foreign = Schedule.objects.exclude(name__in=[task.name for task in tasks])
+    for name, function in foreign.values_list("name", "func"):
+        log.warning("deleting a schedule that is not part of the product", schedule=name, function=function)
+    foreign.delete()
+
+
+def queue_due(others: Iterable[PeriodicTask] = ()) -> list[str]:
+    """Queue the due chores and return their names.
+
+    Replaces django-q2's own scheduler, which takes function, hook and options from the row.
+    """
+    tasks = {task.name: task for task in (*own_tasks(), *others)}
+    with transaction.atomic():
+        due = Schedule.objects.select_for_update().filter(name__in=tasks, next_run__lt=timezone.now())
+        queued = [schedule for schedule in due if schedule.repeats != PAUSED]
+        for schedule in queued:
+            task = tasks[schedule.name]
+            schedule.next_run = _next_run(schedule, task)
+            schedule.task = async_task(task.function, q_options={"group": task.name})
+            schedule.save(update_fields=["next_run", "task"])
+    return [schedule.name for schedule in queued]
+
+
+def is_paused(name: str) -> bool:
+    return Schedule.objects.filter(name=name, repeats=PAUSED).exists()
+
+
+def _next_run(schedule: Schedule, task: PeriodicTask) -> datetime:
+    now = timezone.now()
+    for expression in (schedule.cron, cron(task.interval_s)):
+        try:
+            next_run: datetime = croniter(expression or "", now).get_next(datetime)
+        except ValueError:  # never, such as 30 February, or not an expression
+            log.warning("schedule has no next time; using the interval of the settings", schedule=task.name)
+        else:
+            return next_run
+    raise AssertionError("the interval of the settings has a next time")
 
 
 def cron(interval_s: float) -> str:

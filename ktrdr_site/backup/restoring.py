@@ -168,11 +168,12 @@ class _Staging:
 
 def _fill(tar: tarfile.TarFile, manifest: Manifest) -> None:
     existing = tables.saved_tables()
-    unknown = sorted(manifest.tables.keys() - set(existing))
+    restored = {name: table for name, table in manifest.tables.items() if name not in tables.NOT_RESTORED}
+    unknown = sorted(restored.keys() - set(existing))
     if unknown:
         raise BackupError(f"the archive has the table {unknown[0]}, which its own migrations do not create")
     tables.clear(existing)
-    for name, table in manifest.tables.items():
+    for name, table in restored.items():
         tables.load(name, table, _content(tar, f"{TABLES}{name}.copy.gz"))
         tables.continue_numbering(name, table.columns)
 

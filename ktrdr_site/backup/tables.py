@@ -10,7 +10,9 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from ktrdr_site.backup.manifest import CHUNK, BackupError, Table
 
-EXCLUDED = frozenset({"django_migrations", "django_session", "django_q_ormq"})
+NOT_RESTORED = frozenset({"django_q_task"})
+"""Results of chores: pickles, which older archives contain."""
+EXCLUDED = frozenset({"django_migrations", "django_session", "django_q_ormq"}) | NOT_RESTORED
 """Written by the migrations; keys to users' sessions; queued chores."""
 MUST_BE_EMPTY = (
     "auth_user",

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from django.conf import settings
 from django_q.models import Schedule, Task
 
-from ktrdr_site.doctor.finding import Finding, problem
+from ktrdr_site.doctor.finding import Finding, problem, warning
 from operations.dispatching.heartbeat import dispatchers_alive
 from registry import health
+from registry.schedules import PAUSED
 
 LATE_AFTER = 3
 """Intervals of the health sweep."""
@@ -35,6 +36,12 @@ def schedules() -> Iterator[Finding]:
             "schedules",
             f"The schedule of {', '.join(sorted(missing))} was deleted.",
             "Restart manage.py run_schedules, which creates it again.",
+        )
+    for name in Schedule.objects.filter(repeats=PAUSED).order_by("name").values_list("name", flat=True):
+        yield warning(
+            "schedules",
+            f"The schedule {name} is paused.",
+            "Continue it in the administration, under Scheduled tasks.",
         )
     for function, remedy in REMEDIES.items():
         newest = Task.objects.filter(func=function).order_by("-stopped").first()

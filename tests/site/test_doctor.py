@@ -322,7 +322,7 @@ def test_schedules_that_are_dead_deleted_or_failing_are_found(healthy: None) -> 
     assert list(services.schedules()) == []
     Schedule.objects.filter(func="registry.tasks.registry_cleanup").delete()
     assert "registry.tasks.registry_cleanup was deleted" in only(services.schedules()).problem
-    ensure_schedules()
+    ensure_schedules(PERIODIC_TASKS)
     now = timezone.now()
     Task.objects.create(
         id="a" * 32,

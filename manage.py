@@ -4,11 +4,15 @@
 import os
 import sys
 
+from worker_agent.visible_text import protect_streams
+
 UNDEFINED_TABLE = "42P01"
 
 
 def main() -> None:
+    protect_streams()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ktrdr_site.settings")
+    os.environ.setdefault("DJANGO_COLORS", "nocolor")  # escape sequences are shown, not sent
     _export_data_dir(sys.argv)
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from operations import progress
 from operations.models import Operation
 from operations.states import Status
+from worker_agent.visible_text import drawing_stream, one_line, visible
 
 POLL_S = 0.5
 EXIT = {Status.COMPLETED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
@@ -38,7 +39,7 @@ class Lines:
             text = f"{operation.status} {operation.waiting_reason}".strip()
         if text != self._last_text:
             self._last_text = text
-            self._console.print(f"{operation.pk}: {text}", highlight=False, soft_wrap=True)
+            self._console.print(one_line(f"{operation.pk}: {text}"))
 
 
 class Bar:
@@ -52,19 +53,24 @@ class Bar:
             self._task,
             completed=operation.progress.get("percentage") or 0.0,
             status=operation.status,
-            description=f"{operation.operation_type} {operation.pk} {step or ''}".strip(),
+            description=one_line(f"{operation.operation_type} {operation.pk} {step or ''}".strip()),
         )
 
 
 @contextmanager
 def display(stream: IO[str]) -> Iterator[Display]:
-    console = Console(file=stream)
+    console = plain_console(stream)
     if not console.is_terminal:
         yield Lines(console)
         return
     columns = (TextColumn("{task.fields[status]}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.description}"), console=console) as bars:
+    with Progress(*columns, TextColumn("{task.description}", markup=False), console=console) as bars:
         yield Bar(bars)
+
+
+def plain_console(stream: IO[str]) -> Console:
+    """Return a console that interprets nothing in what it prints: texts of workers may contain `[/red]` or `:bug:`."""
+    return Console(file=drawing_stream(stream), highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def follow(operation_id: str, stream: IO[str]) -> int:
@@ -76,9 +82,9 @@ def follow(operation_id: str, stream: IO[str]) -> int:
             if operation.is_final:
                 break
             time.sleep(POLL_S)
-    console = Console(file=stream, highlight=False, soft_wrap=True)
     if operation.status == Status.FAILED:
-        console.print(f"failed ({operation.error_class}): {operation.error_message}", markup=False)
+        message = f"failed ({operation.error_class}): {operation.error_message}"
+        plain_console(stream).print(visible(message))
     return EXIT[Status(operation.status)]
 
 

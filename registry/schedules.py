@@ -81,7 +81,7 @@ def queue_due(others: Iterable[PeriodicTask] = ()) -> list[str]:
 
 
 def is_paused(name: str) -> bool:
-    return Schedule.objects.filter(name=name, repeats=PAUSED).exists()
+    return bool(Schedule.objects.filter(name=name, repeats=PAUSED).exists())
 
 
 def _next_run(schedule: Schedule, task: PeriodicTask) -> datetime:

@@ -30,6 +30,7 @@ from worker_agent.monitoring import logs
 from worker_agent.operation_spec import OperationSpec
 from worker_agent.options import Options, read_options
 from worker_agent.server.endpoints import create_application
+from worker_agent.visible_text import protect_streams
 
 __all__ = ["Job", "OperationSpec", "WorkerAPIBase"]
 
@@ -68,6 +69,7 @@ class WorkerAPIBase:
     @classmethod
     def main(cls, arguments: Sequence[str] | None = None) -> None:
         """Run the agent until it shuts down."""
+        protect_streams()
         options = read_options(cls.__doc__, cls.default_port, arguments)
         logs.configure(options.worker_id)
         linux.adopt_orphans()

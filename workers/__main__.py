@@ -4,11 +4,13 @@ import os
 import sys
 
 from worker_agent.base import WorkerAPIBase
+from worker_agent.visible_text import protect_streams
 
 WORKER_TYPES = {"backtest": "backtesting", "backtesting": "backtesting", "training": "training"}
 
 
 def main(arguments: list[str]) -> None:
+    protect_streams()
     if arguments and not arguments[0].startswith("-"):
         requested, arguments = arguments[0], arguments[1:]
     else:

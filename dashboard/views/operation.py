@@ -19,6 +19,7 @@ from operations.presentation.charts import metric_charts
 from operations.presentation.curves import curves
 from operations.presentation.subject import strategies_of_models, subject
 from operations.states import Status
+from worker_agent.visible_text import visible
 
 logger = structlog.get_logger(__name__)
 
@@ -129,7 +130,7 @@ def operation_log_text(request: PageRequest, operation_id: str) -> StreamingHttp
 
 def _log_text(operation: Operation) -> Iterator[str]:
     for line in operation.log_lines.order_by("pk").iterator(chunk_size=2000):
-        yield f"{line.time.isoformat()} {line.attempt} {line.level.upper():7} {line.message}\n"
+        yield f"{line.time.isoformat()} {line.attempt} {line.level.upper():7} {visible(line.message)}\n"
 
 
 @page

@@ -4,7 +4,9 @@ import logging.config
 from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+from worker_agent.visible_text import one_line, visible
 
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -14,21 +16,35 @@ SHARED: list[Processor] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
+MULTI_LINE = ("exception", "stack")
+
 
 def formatter(form: str) -> logging.Formatter:
     renderer: list[Processor]
     if form == "json":
         renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        renderer = [  # Plain: a traceback with the variables of each frame would write secrets to the log.
+        renderer = [
+            structlog.processors.format_exc_info,
+            _show_line_breaks,
+            # Plain: a traceback with the variables of each frame would write secrets to the log.
             structlog.dev.ConsoleRenderer(
                 colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
-            )
+            ),
+            lambda logger, method, line: visible(str(line)),
         ]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=SHARED,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
     )
+
+
+def _show_line_breaks(logger: object, method: str, event: EventDict) -> EventDict:
+    """Keep an event on one line: a foreign text with a line break would forge another. Only a traceback has several."""
+    return {
+        name: one_line(value) if isinstance(value, str) and name not in MULTI_LINE else value
+        for name, value in event.items()
+    }
 
 
 def logging_settings(form: str) -> dict[str, Any]:

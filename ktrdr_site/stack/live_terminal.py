@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.text import Text
 
 from ktrdr_site.stack.terminal import NAME_WIDTH, Terminal
+from worker_agent.visible_text import drawing_stream, one_line
 
 BAR_WIDTH = 24
 REFRESH_S = 0.2
@@ -18,13 +19,15 @@ REFRESH_S = 0.2
 class LiveTerminal(Terminal):
     def __init__(self, stream: TextIO, on_closed: Callable[[], None] = lambda: None) -> None:
         super().__init__(stream, on_closed)
-        self._console = Console(file=stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
+        self._console = Console(
+            file=drawing_stream(stream), highlight=False, soft_wrap=True, emoji=False, markup=False
+        )
         columns = (
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}", markup=False),
             BarColumn(BAR_WIDTH),
             TextColumn("{task.fields[state]:>5}"),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[step]}"),
+            TextColumn("{task.fields[step]}", markup=False),
         )
         self._bars = Progress(*columns, console=self._console, auto_refresh=False, transient=True)
         self._tasks: dict[str, TaskID] = {}
@@ -41,7 +44,9 @@ class LiveTerminal(Terminal):
     def update(self, name: str, percentage: float | None, step: str) -> None:
         state = "" if percentage is None else f"{percentage:.0f} %"
         total = None if percentage is None else 100.0
-        self._bars.update(self._tasks[name], completed=percentage or 0.0, total=total, state=state, step=step)
+        self._bars.update(
+            self._tasks[name], completed=percentage or 0.0, total=total, state=state, step=one_line(step)
+        )
 
     def finish(self, name: str, state: str, details: str = "") -> None:
         self._bars.remove_task(self._tasks.pop(name))

@@ -4,6 +4,8 @@ import os
 from collections import deque
 from pathlib import Path
 
+from worker_agent.visible_text import one_line
+
 MAX_BYTES = 10_000_000
 KEPT_FILES = 4
 """Rotated files beside the current one: NAME.log.1 is the newest."""
@@ -24,6 +26,7 @@ class LogFile:
 
     def write(self, line: str) -> None:
         """Append one line. Raises OSError where the file cannot be written; the tail has the line all the same."""
+        line = one_line(line)
         self.tail.append(line)
         data = (line + "\n").encode(errors="replace")
         if self._descriptor is not None and self._size + len(data) > self._max_bytes:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TextIO
 
+from worker_agent.visible_text import one_line
+
 NAME_WIDTH = 13
 LINE_WIDTH = 160
 """Warnings are cut at this width if the output is not a terminal."""
@@ -69,7 +71,7 @@ class Terminal:
 
     def _write(self, text: str, style: str = "", label: int = 0) -> None:
         """Write one line; `style` and the length of a coloured label matter only on a terminal."""
-        self._guard(lambda: self._print(text, style, label))
+        self._guard(lambda: self._print(one_line(text), style, label))
 
     def _print(self, text: str, style: str, label: int) -> None:
         self._stream.write(f"{text}\n")

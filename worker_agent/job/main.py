@@ -17,6 +17,7 @@ from worker_agent.job import linux
 from worker_agent.job.job import Assignment, Job
 from worker_agent.job.repair import json_object_of, text_of
 from worker_agent.protocol import MAX_RESULT_BYTES, MAX_TEXT, MAX_TRACEBACK, ErrorClass, InvalidInput
+from worker_agent.visible_text import protect_streams
 
 TRACEBACK_FRAMES = 50
 RESULT_FILE = "result.json"
@@ -51,6 +52,7 @@ def run_job(
     linux.die_with_parent(parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    protect_streams()
     job = Job(pipe, assignment)
     _redirect_logs(job)
     os.chdir(assignment.directory)

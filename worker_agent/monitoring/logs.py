@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 from worker_agent.trace import Trace, use_trace
+from worker_agent.visible_text import one_line, visible
 
 FORMATS = ("console", "json")
 FIELDS = ("worker_id", "operation_id", "attempt", "request_id", "trace_id")
@@ -60,7 +62,10 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's name)
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items() if name != "worker_id")
-        return f"{super().formatMessage(record)} {fields}".rstrip()
+        return one_line(f"{super().formatMessage(record)} {fields}".rstrip())
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  (logging's name)
+        return visible(super().formatException(ei))
 
 
 class JsonFormatter(logging.Formatter):

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 
 from ktrdr_site.doctor.examination import checks, examine
 from ktrdr_site.doctor.finding import Finding, Severity
+from worker_agent.visible_text import one_line
 
 
 class Command(BaseCommand):
@@ -35,7 +36,7 @@ class Command(BaseCommand):
 
     def _print(self, findings: list[Finding], checks_run: int) -> None:
         for finding in findings:
-            self.stdout.write(f"{finding.severity} ({finding.check}): {finding.problem}")
+            self.stdout.write(one_line(f"{finding.severity} ({finding.check}): {finding.problem}"))
             self.stdout.write(f"    {finding.remedy}\n")
         if not findings:
             self.stdout.write(f"No problems found ({checks_run} checks).")

@@ -9,6 +9,7 @@ from rest_framework.renderers import JSONRenderer
 
 from operations.api.serializers import OperationSerializer, operations_for_serializer
 from operations.states import Status
+from worker_agent.visible_text import one_line
 
 COLUMNS = "{:<18} {:<14} {:<12} {:>4}  {:<20} {}"
 
@@ -45,4 +46,4 @@ class Command(BaseCommand):
             line = COLUMNS.format(
                 row.pk, row.operation_type, row.status, done, row.worker_id, row.waiting_reason
             )
-            self.stdout.write(line.rstrip())
+            self.stdout.write(one_line(line.rstrip()))

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 
 from registry.api.serializers import serialize_workers
 from registry.models import Worker
+from worker_agent.visible_text import one_line
 
 
 class Command(BaseCommand):
@@ -31,4 +32,4 @@ class Command(BaseCommand):
             status = row["status"] + (" (cordoned)" if row["cordoned"] else "")
             current = row["current_operation_id"] or "-"
             line = f"{row['worker_id']:{width}}  {row['worker_type']:12}  {status:36}  {current}"
-            self.stdout.write(f"{line}  {row['protocol_problem']}".rstrip())
+            self.stdout.write(one_line(f"{line}  {row['protocol_problem']}".rstrip()))

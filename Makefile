@@ -70,7 +70,7 @@ check: setup
 	step $(BIN)/mypy; \
 	step $(BIN)/lint-imports --no-logo; \
 	export KTRDR_DATA_DIR="$$PWD/$(VENV)/check-data"; mkdir -p "$$KTRDR_DATA_DIR"; \
-	step $(BIN)/python manage.py makemigrations --check --dry-run; \
+	step env DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run; \
 	step $(BIN)/python manage.py spectacular --validate --fail-on-warn --file "$$KTRDR_DATA_DIR/openapi.yaml"; \
 	step diff -u docs/openapi.yaml "$$KTRDR_DATA_DIR/openapi.yaml"; \
 	step $(BIN)/python manage.py check --deploy --fail-level WARNING; \

@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -53,7 +52,6 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
     job.progress(1, step="loading model and bars")
     inputs = load_inputs(parameters, job.inputs)
     strategy, test_bars = inputs.strategy, inputs.test_bars
-    started = time.monotonic()
 
     job.progress(10, step="features and inference")
     features = build_features(strategy, inputs.frames)
@@ -80,11 +78,8 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
     metrics, benchmark_metrics = compute_metrics(result, parameters.trials), compute_metrics(benchmark, 1)
 
     job.progress(70, step="audits")
-    run_s = time.monotonic() - started
     sensitivity = simulate_worse_conditions(test_bars, target, rules, spread, inputs.earlier_bars)
-    look_ahead = audit_decisions(
-        inputs, features, predictions, decided, allow_short=parameters.allow_short, run_s=run_s
-    )
+    look_ahead = audit_decisions(inputs, features, predictions, decided, allow_short=parameters.allow_short)
     returns, days_per_year = daily_returns(result.equity, rules.initial_capital, result.index)
 
     job.progress(90, step="report")

@@ -9,14 +9,30 @@ from numpy.typing import NDArray
 
 from workers.backtesting import decisions
 from workers.backtesting.prediction import BacktestInputs, decision_array, predict
-from workers.strategy.lookahead import MIN_CUTS, LookAheadError, audit_features, cut_points, fits_budget
+from workers.learning.networks import sequence_length
+from workers.learning.segments import PAUSE_BARS, PAUSE_DAYS
+from workers.market_data.sessions import NANOSECONDS_A_DAY
+from workers.market_data.timeframes import nanoseconds
+from workers.strategy.lookahead import LookAheadError, audit_features, choose_rows, number_of_cuts
 
-SHARE_OF_RUN = 0.1
-"""Time budget of the audit as a fraction of the run's time; half of it is for the inputs."""
-MIN_BUDGET_S = 0.05
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
 ROUNDING = 1e-6
-"""Largest difference of a prediction, relative to the largest prediction, that float32 explains: with another
-number of rows the sums are computed in another order."""
+"""Largest difference of a prediction that single precision explains, relative to the scale of the run's predictions;
+the error that the model's own network shows against double precision is added."""
+ERRORS = 8.0
+"""How many times that error two single precision results may differ by: they sum in other orders."""
+_MEASURED = 32
+"""Windows to measure that error on."""
+_EARLY_ROW = 100
+"""Row to predict again from all rows up to it."""
+MAX_WINDOW_VALUES = 8_000_000
+"""Values of all windows together; with longer or wider ones, at fewer rows."""
+MAX_DIRECTIONS = 200_000_000
+"""Directions to compute again in total; with more bars, at fewer of them."""
+_LATEST = pd.Timestamp("2260-01-01").value
+_EARLIEST = pd.Timestamp("1680-01-01").value
 
 
 def audit_decisions(
@@ -26,41 +42,115 @@ def audit_decisions(
     target: NDArray[np.int8],
     *,
     allow_short: bool | None,
-    run_s: float,
 ) -> dict[str, Any]:
     """Raise LookAheadError that names the bar and the input, prediction or direction that changed.
 
     `features`: `build_features` of all bars; `predictions` and `target`: those of the run.
     """
-    budget_s = max(MIN_BUDGET_S, SHARE_OF_RUN * run_s)
-    feature_audit = audit_features(inputs.strategy, inputs.frames, budget_s / 2, full=features)
-    started, cuts, rows = time.monotonic(), 0, 0
-    for last in cut_points(np.arange(len(predictions))):
-        if cuts >= MIN_CUTS and not fits_budget(time.monotonic() - started, rows, last + 1, budget_s / 2):
-            break
-        expected = predictions.iloc[: last + 1]
-        _compare(expected, predict(inputs, features[features.index <= expected.index[-1]]))
-        truncated = decisions.target_directions(
-            inputs.strategy.decisions, decision_array(expected), allow_short=allow_short
-        )
-        if not np.array_equal(truncated, target[: last + 1]):
-            raise LookAheadError(
-                f"the target directions up to {expected.index[-1]} change when the bars after it are removed"
-            )
-        cuts, rows = cuts + 1, rows + last + 1
-    return {"passed": True, "cuts": cuts, "features": feature_audit.as_data()}
-
-
-def _compare(expected: pd.DataFrame, recomputed: pd.DataFrame) -> None:
-    last = expected.index[-1]
-    if not expected.index.equals(recomputed.index):
-        raise LookAheadError(f"the rows up to {last} change when the bars after it are removed")
-    largest = float(np.nanmax(np.abs(expected.to_numpy()), initial=0.0))
-    same = np.isclose(
-        expected.to_numpy(), recomputed.to_numpy(), rtol=0.0, atol=ROUNDING * largest, equal_nan=True
+    started = time.monotonic()
+    length = sequence_length(inputs.strategy.model)
+    first = int(features.index.searchsorted(predictions.index[0]))
+    feature_audit = audit_features(
+        inputs.strategy, inputs.frames, features, since=features.index[max(0, first - length + 1)]
     )
+    known = np.flatnonzero(np.isfinite(predictions.to_numpy()).all(axis=1))
+    cuts = min(number_of_cuts(len(known)), max(2, MAX_WINDOW_VALUES // (length * features.shape[1])))
+    chosen = known[choose_rows(len(known), cuts)]
+    _audit_predictions(inputs, features, predictions, chosen, first)
+    _audit_directions(inputs, predictions, target, chosen, allow_short)
+    return {
+        "passed": True,
+        "cuts": len(chosen) + 1,
+        "features": feature_audit.as_data(),
+        "seconds": time.monotonic() - started,
+    }
+
+
+def _audit_predictions(
+    inputs: BacktestInputs, features: pd.DataFrame, predictions: pd.DataFrame, chosen: Rows, first: int
+) -> None:
+    """Predict again from all rows up to an early one, and each of `chosen` from its own window.
+
+    The windows are predicted in two halves, so that a prediction that depends on all others has other ones beside it.
+    """
+    windows = _windows(features, chosen + first, sequence_length(inputs.strategy.model))
+    tolerance = _tolerance(inputs, predictions, windows)
+    expected = predictions.iloc[: min(_EARLY_ROW, len(predictions) // 3) + 1]
+    last = expected.index[-1]
+    again = predict(inputs, features[features.index <= last])
+    if not expected.index.equals(again.index):
+        raise LookAheadError(f"the rows up to {last} change when the bars after it are removed")
+    _compare(expected, again.to_numpy(np.float64), tolerance, f"after {last}")
+    for half in (slice(0, None, 2), slice(1, None, 2)):
+        if len(chosen[half]):
+            of_windows = _predict_windows(inputs, features.columns, windows[half])
+            _compare(predictions.iloc[chosen[half]], of_windows, tolerance, "after it")
+
+
+def _tolerance(inputs: BacktestInputs, predictions: pd.DataFrame, windows: Floats) -> float:
+    description = inputs.model.description
+    largest = float(np.nanmax(np.abs(predictions.to_numpy(np.float64)), initial=0.0))
+    scale = 1.0 if description.classification else max(description.label_scale, largest)
+    measured = windows[:: max(1, len(windows) // _MEASURED)]
+    error = inputs.model.single_precision_error(measured) if len(windows) else 0.0
+    return ROUNDING * scale + ERRORS * error
+
+
+def _windows(features: pd.DataFrame, rows: Rows, length: int) -> Floats:
+    """Return the inputs of the `length` rows up to each of `rows`; float64[rows, length, inputs]."""
+    windows: Floats = features.to_numpy(np.float64)[rows[:, None] + np.arange(1 - length, 1)]
+    return windows
+
+
+def _predict_windows(inputs: BacktestInputs, names: "pd.Index[str]", windows: Floats) -> Floats:
+    """Predict the last row of each window; float64[windows, outputs].
+
+    The windows follow each other, each after a gap that no sequence crosses, at times that are not those of the bars.
+    """
+    length, step = windows.shape[1], nanoseconds(inputs.strategy.base_timeframe)
+    span = (length + PAUSE_BARS + 1) * step + (PAUSE_DAYS + 1) * NANOSECONDS_A_DAY
+    at_once = (_LATEST - _EARLIEST) // span
+    parts = []
+    for start in range(0, len(windows), at_once):
+        part = windows[start : start + at_once]
+        times = _EARLIEST + np.arange(len(part))[:, None] * span + np.arange(length) * step
+        index = pd.DatetimeIndex(times.ravel(), tz="UTC")
+        frame = pd.DataFrame(part.reshape(-1, part.shape[2]), index=index, columns=names, copy=False)
+        predicted = np.asarray(inputs.model.predict(frame, index), dtype=np.float64)
+        parts.append(predicted.reshape(len(part), length, -1)[:, -1])
+    return np.concatenate(parts)
+
+
+def _compare(expected: pd.DataFrame, again: Floats, tolerance: float, removed: str) -> None:
+    same = np.isclose(expected.to_numpy(np.float64), again, rtol=0.0, atol=tolerance, equal_nan=True)
     if not same.all():
         row = int((~same).any(axis=1).argmax())
         raise LookAheadError(
-            f"the prediction at {expected.index[row]} changes when the bars after {last} are removed"
+            f"the prediction at {expected.index[row]} changes when the bars {removed} are removed"
+        )
+
+
+def _audit_directions(
+    inputs: BacktestInputs,
+    predictions: pd.DataFrame,
+    target: NDArray[np.int8],
+    chosen: Rows,
+    allow_short: bool | None,
+) -> None:
+    """Decide again at a row from all predictions up to it, and at `chosen` rows from the signals up to them."""
+    rules, values, n = inputs.strategy.decisions, decision_array(predictions), len(predictions)
+    early = decisions.target_directions(rules, values[: n // 3 + 1], allow_short=allow_short)
+    _compare_directions(predictions.index, early, target)
+    signals = decisions.signals(rules, values)
+    if not np.array_equal(decisions.signals(rules, values[chosen]), signals[chosen]):
+        raise LookAheadError("the signal of a prediction changes when other predictions are removed")
+    for row in chosen[:: max(1, len(chosen) * n // MAX_DIRECTIONS)]:
+        again = decisions.directions_from_signals(rules, signals[: row + 1], allow_short=allow_short)
+        _compare_directions(predictions.index, again, target)
+
+
+def _compare_directions(index: pd.Index, again: NDArray[np.int8], target: NDArray[np.int8]) -> None:
+    if not np.array_equal(again, target[: len(again)]):
+        raise LookAheadError(
+            f"the target directions up to {index[len(again) - 1]} change when the bars after it are removed"
         )

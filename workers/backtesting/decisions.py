@@ -65,12 +65,19 @@ def target_directions(
 
     `allow_short`, if not None, can take away the strategy's own permission, but not extend it.
     """
+    return directions_from_signals(decisions, signals(decisions, predictions), allow_short=allow_short)
+
+
+def directions_from_signals(
+    decisions: ClassificationDecisions | RegressionDecisions,
+    signals: NDArray[np.int8],
+    *,
+    allow_short: bool | None = None,
+) -> NDArray[np.int8]:
+    """Return the target directions, int8[n], of signals, int8[n], as `target_directions` does."""
     may_short = decisions.allow_short if allow_short is None else allow_short and decisions.allow_short
     return _follow_signals(
-        signals(decisions, predictions),
-        decisions.position_awareness,
-        decisions.filters.min_signal_separation,
-        may_short,
+        signals, decisions.position_awareness, decisions.filters.min_signal_separation, may_short
     )
 
 

@@ -29,6 +29,10 @@ class NothingToLearn(InvalidInput):
 class Dataset:
     features: Floats
     """float64[rows, inputs], unscaled, one symbol after the other, each in order of time."""
+    bar_time: NDArray[np.int64]
+    """int64[rows]: open of the bar of each of `features`, nanoseconds since 1970."""
+    rows_of_symbol: dict[str, slice]
+    """The part of `features` that belongs to each symbol."""
     row: NDArray[np.int64]
     """int64[n]: positions in `features` of the rows with a label and, for sequences, a complete window."""
     label: Floats
@@ -63,6 +67,11 @@ def build_dataset(
     offsets = np.cumsum([0, *(len(part.features) for part in parts)])
     dataset = Dataset(
         features=np.concatenate([part.features for part in parts]),
+        bar_time=np.concatenate([part.bar_time for part in parts]),
+        rows_of_symbol={
+            symbol: slice(int(start), int(stop))
+            for symbol, start, stop in zip(bars, offsets[:-1], offsets[1:], strict=True)
+        },
         row=np.concatenate([part.row + offset for part, offset in zip(parts, offsets[:-1], strict=True)]),
         label=np.concatenate([part.label for part in parts]),
         weight=np.concatenate([part.weight for part in parts]),
@@ -80,6 +89,7 @@ def build_dataset(
 @dataclass(frozen=True, slots=True)
 class _SymbolPart:
     features: Floats
+    bar_time: NDArray[np.int64]
     row: NDArray[np.int64]
     label: Floats
     weight: Floats
@@ -121,7 +131,14 @@ def _symbol_part(
         "without_label": int((inside & complete & ~labelled).sum()),
     }
     return _SymbolPart(
-        features.to_numpy(), row, labels.value[at], labels.weight[at], opens[at], opens[end], left_out
+        features.to_numpy(),
+        opens[position],
+        row,
+        labels.value[at],
+        labels.weight[at],
+        opens[at],
+        opens[end],
+        left_out,
     )
 
 

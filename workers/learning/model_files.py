@@ -3,6 +3,7 @@
 The JSON contains everything that a backtest needs: the strategy's text, the inputs in order, their scales.
 """
 
+import copy
 import hashlib
 import json
 from dataclasses import dataclass
@@ -134,6 +135,23 @@ class TrainedModel:
         forecast = np.full(len(values), np.nan)
         forecast[rows] = out.squeeze(1).numpy() * self.description.label_scale + self.description.label_mean
         return forecast
+
+    def single_precision_error(self, windows: Floats) -> float:
+        """Return the largest change of a prediction when the network computes in double precision.
+
+        `windows`: unscaled inputs, float64[n, bars of a window, inputs].
+        """
+        x = torch.from_numpy(self.scaler.apply(windows))
+        if x.shape[1] == 1:
+            x = x.squeeze(1)
+        with torch.no_grad():
+            single = self.network(x).double()
+            double = copy.deepcopy(self.network).double()(x.double())
+        if self.description.classification:
+            change = torch.softmax(single, dim=1) - torch.softmax(double, dim=1)
+        else:
+            change = (single - double) * self.description.label_scale
+        return float(change.abs().max())
 
     def _rows_with_window(self, features: pd.DataFrame, bars: pd.DatetimeIndex | None) -> NDArray[np.int64]:
         """Return the rows with a complete window of consecutive bars before them, by the same rule as in the training."""

@@ -21,17 +21,14 @@ from workers.learning.networks import sequence_length
 from workers.learning.prepared_data import Bars, PreparedData, first_day, load_bars, prepare_data
 from workers.learning.splits import PARTS
 from workers.learning.trainer import Epoch, State, TrainedNetwork, choose_device, train
+from workers.learning.training_audit import audit_training
 from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_warnings import collect_warnings
 from workers.provenance import data_hashes, provenance
 from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
-from workers.strategy.lookahead import audit_features
 
 Floats = NDArray[np.float64]
 CHECKPOINT_EVERY_S = 10.0
-AUDIT_SHARE = 0.1
-"""Time budget of the audit as a fraction of the time that loading and features took."""
-MIN_AUDIT_S = 0.5
 
 
 class Resume(Protocol):
@@ -66,7 +63,6 @@ def run_training(parameters: TrainingParameters, job: Job) -> dict[str, Any]:
 
     Artifacts: model.safetensors, model.json, report.json.
     """
-    started = time.monotonic()
     strategy = _parse_strategy(parameters)
     device = choose_device(parameters.device)
     job.progress(1, step="loading bars")
@@ -74,8 +70,8 @@ def run_training(parameters: TrainingParameters, job: Job) -> dict[str, Any]:
     job.progress(2, step="features and labels")
     data = prepare_data(strategy, bars, first_day(strategy, parameters))
     job.log(data.summary())
-    job.progress(4, step="audit of the features")
-    audit = _audit(strategy, bars, time.monotonic() - started)
+    job.progress(4, step="audit of the data")
+    audit = audit_training(strategy, bars, data)
     trained = _train(strategy, parameters, data, device, job)
     if trained.stopped == "cancelled":
         return {"stopped": "cancelled", "epochs": trained.epochs}
@@ -133,14 +129,6 @@ def _parse_strategy(parameters: TrainingParameters) -> Strategy:
             f"{', '.join(strategy.timeframes)}; omit it or set it to the strategy's own."
         )
     return strategy
-
-
-def _audit(strategy: Strategy, bars: Bars, elapsed_s: float) -> dict[str, Any]:
-    """Audit the first symbol; all symbols use the same function. Raises LookAheadError."""
-    symbol, frames = next(iter(bars.items()))
-    budget_s = max(MIN_AUDIT_S, AUDIT_SHARE * elapsed_s)
-    feature_audit = audit_features(strategy, frames, budget_s)
-    return {"look_ahead": {"passed": True, "symbol": symbol, **feature_audit.as_data()}}
 
 
 def _train(

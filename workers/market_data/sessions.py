@@ -6,7 +6,6 @@ A calendar is `24/7`, `fx` (Sunday 17:00 to Friday 17:00 in New York, where each
 
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Self
 
 import exchange_calendars
@@ -18,6 +17,8 @@ from workers.market_data.errors import MarketDataError
 from workers.strategy.quoting import quote
 
 UnixNanoseconds = npt.NDArray[np.int64]
+_Table = tuple[UnixNanoseconds, UnixNanoseconds, UnixNanoseconds]
+"""Openings, closings and dates of sessions."""
 
 NANOSECONDS_A_DAY = 86_400_000_000_000
 _THURSDAY = 3
@@ -57,16 +58,12 @@ class Sessions:
 
     @classmethod
     def covering(cls, calendar: str, first: int, last: int) -> Self:
-        """Return the sessions from three weeks before `first` to three weeks after `last`.
+        """Return the sessions from at least three weeks before `first` to at least three weeks after `last`.
 
         Raises `MarketDataError` for an unknown calendar or one that does not cover these dates.
         """
-        start = (first // NANOSECONDS_A_DAY - _MARGIN_DAYS) * NANOSECONDS_A_DAY
-        # Extend to the end of the year: building an exchange's table takes 0.2 s, and frames that are cut at many
-        # bars can then share one.
-        margin_ends = pd.Timestamp(last) + pd.Timedelta(days=_MARGIN_DAYS)
-        end = pd.Timestamp(year=margin_ends.year + 1, month=1, day=1).value
-        opens, closes, days = _table(calendar, start, end)
+        margin = pd.Timedelta(days=_MARGIN_DAYS)
+        opens, closes, days = _table(calendar, pd.Timestamp(first) - margin, pd.Timestamp(last) + margin)
         return cls(calendar, opens, closes, days)
 
     @property
@@ -100,8 +97,29 @@ class Sessions:
         return mondays(self.days[self.of_daily_bars(opens)[0]])
 
 
-@lru_cache(maxsize=64)
-def _table(calendar: str, start: int, end: int) -> tuple[UnixNanoseconds, UnixNanoseconds, UnixNanoseconds]:
+_tables: dict[str, tuple[int, int, _Table]] = {}
+"""The first and last year, and the sessions, that this process has built of each calendar. Building an exchange's
+table takes 0.2 s, and frames that are cut at hundreds of bars share one."""
+
+
+def _table(calendar: str, start: pd.Timestamp, end: pd.Timestamp) -> _Table:
+    """Return the sessions of whole years that include `start` and `end`."""
+    first, last = start.year, end.year
+    known = _tables.get(calendar)
+    if known is not None:
+        if known[0] <= first and last <= known[1]:
+            return known[2]
+        first, last = min(first, known[0]), max(last, known[1])
+    table = _build_table(
+        calendar,
+        pd.Timestamp(year=first, month=1, day=1).value,
+        pd.Timestamp(year=last + 1, month=1, day=1).value,
+    )
+    _tables[calendar] = first, last, table
+    return table
+
+
+def _build_table(calendar: str, start: int, end: int) -> _Table:
     if calendar == ALWAYS_OPEN:
         days = np.arange(start, end, NANOSECONDS_A_DAY, dtype=np.int64)
         return days, days + NANOSECONDS_A_DAY, days
@@ -110,9 +128,7 @@ def _table(calendar: str, start: int, end: int) -> tuple[UnixNanoseconds, UnixNa
     return _exchange_table(calendar, start, end)
 
 
-def _weekday_table(
-    calendar: str, start: int, end: int
-) -> tuple[UnixNanoseconds, UnixNanoseconds, UnixNanoseconds]:
+def _weekday_table(calendar: str, start: int, end: int) -> _Table:
     days = np.arange(start, end, NANOSECONDS_A_DAY, dtype=np.int64)
     days = days[days - mondays(days) < 5 * NANOSECONDS_A_DAY]
     if calendar == WEEKDAYS:
@@ -124,9 +140,7 @@ def _weekday_table(
     return unix_nanoseconds(opens), unix_nanoseconds(closes), days
 
 
-def _exchange_table(
-    calendar: str, start: int, end: int
-) -> tuple[UnixNanoseconds, UnixNanoseconds, UnixNanoseconds]:
+def _exchange_table(calendar: str, start: int, end: int) -> _Table:
     try:
         # exchange_calendars 4.13 uses Series.values in a way that pandas 3.1 deprecates.
         with warnings.catch_warnings(action="ignore", category=pd.errors.Pandas4Warning):

@@ -23,6 +23,15 @@ from workers.strategy.indicator_catalog import INDICATORS
 from workers.strategy.indicators.columns import Floats
 from workers.strategy.indicators.compute import compute_unchecked
 
+
+class NoCompleteRow(MarketDataError):
+    """No bar has every input."""
+
+
+class NoVolume(MarketDataError):
+    """An indicator needs volume, but every volume is 0."""
+
+
 Frames = Mapping[str, pd.DataFrame]
 """Timeframe to the bars of one symbol."""
 
@@ -44,7 +53,7 @@ def build_features(strategy: Strategy, frames: Frames) -> pd.DataFrame:
     usable: npt.NDArray[np.bool_] = np.logical_not(np.isnan(inputs).any(axis=1))
     usable[: strategy.training_data.history_required] = False
     if not usable.any():
-        raise MarketDataError(_too_short_message(strategy, len(inputs)))
+        raise NoCompleteRow(_too_short_message(strategy, len(inputs)))
     rows = np.flatnonzero(usable)
     first = int(rows[0])
     index = pd.DatetimeIndex(frames[strategy.base_timeframe].index)[rows]
@@ -82,17 +91,14 @@ def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
 
     `frames` come from `attach_calendar`.
     """
-    base = frames[strategy.base_timeframe]
-    now = close_times(pd.DatetimeIndex(base.index), strategy.base_timeframe, calendar_of(base))
     present = len(strategy.features)
     lags = strategy.model.features.lookback_periods
-    inputs = np.empty((len(base), present * (lags + 1)), order="F")
-    timeframes = dict.fromkeys(feature.timeframe for feature in strategy.features)
-    views = {timeframe: _view(timeframe, strategy, frames, now) for timeframe in timeframes}
+    inputs = np.empty((len(frames[strategy.base_timeframe]), present * (lags + 1)), order="F")
+    views = build_views(strategy, frames)
     outputs = _indicator_outputs(strategy, views)
     for column, feature in enumerate(strategy.features):
         values = outputs[feature.timeframe, feature.indicator][feature.output]
-        inputs[:, column] = views[feature.timeframe].at_base(_encode(values, feature))
+        inputs[:, column] = views[feature.timeframe].at_base(encode(values, feature))
     for lag in range(1, lags + 1):
         earlier = inputs[:, lag * present : (lag + 1) * present]
         earlier[:lag] = np.nan
@@ -101,7 +107,7 @@ def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _View:
+class View:
     """Bars of one timeframe and, for each base bar, the position of the newest closed bar (-1: none)."""
 
     bars: pd.DataFrame
@@ -113,10 +119,18 @@ class _View:
         return np.where(self.position >= 0, values[np.maximum(self.position, 0)], np.nan)
 
 
-def _view(timeframe: str, strategy: Strategy, frames: Frames, now: UnixNanoseconds) -> _View:
+def build_views(strategy: Strategy, frames: Frames) -> dict[str, View]:
+    """Return the view of each timeframe that an input uses; `frames` come from `attach_calendar`."""
+    base = frames[strategy.base_timeframe]
+    now = close_times(pd.DatetimeIndex(base.index), strategy.base_timeframe, calendar_of(base))
+    timeframes = dict.fromkeys(feature.timeframe for feature in strategy.features)
+    return {timeframe: _view(timeframe, strategy, frames, now) for timeframe in timeframes}
+
+
+def _view(timeframe: str, strategy: Strategy, frames: Frames, now: UnixNanoseconds) -> View:
     base = frames[strategy.base_timeframe]
     if timeframe == strategy.base_timeframe:
-        return _View(base, None)
+        return View(base, None)
     calendar = calendar_of(base)
     if timeframe in frames:
         bars = frames[timeframe]
@@ -126,11 +140,11 @@ def _view(timeframe: str, strategy: Strategy, frames: Frames, now: UnixNanosecon
     position = np.searchsorted(closes, now, side="right") - 1
     oldest = _STALE_LENGTHS * nanoseconds(timeframe) + _STALE_DAYS * NANOSECONDS_A_DAY
     stale = now - closes[np.maximum(position, 0)] > oldest
-    return _View(bars, np.where(stale, -1, position))
+    return View(bars, np.where(stale, -1, position))
 
 
 def _indicator_outputs(
-    strategy: Strategy, views: Mapping[str, _View]
+    strategy: Strategy, views: Mapping[str, View]
 ) -> dict[tuple[str, str], dict[str, Floats]]:
     """Compute every indicator that an input needs, once for each timeframe that it is needed on."""
     needed = dict.fromkeys((feature.timeframe, feature.indicator) for feature in strategy.features)
@@ -142,7 +156,8 @@ def _indicator_outputs(
     }
 
 
-def _encode(values: Floats, feature: Feature) -> Floats:
+def encode(values: Floats, feature: Feature) -> Floats:
+    """Return the values of an indicator as the input `feature`; float64[n]."""
     return values if feature.membership is None else degrees(values, feature.membership)
 
 
@@ -152,7 +167,7 @@ def _check_volume(strategy: Strategy, frames: Frames) -> None:
         needs_volume = "volume" in INDICATORS[spec.type].reads or spec.parameters.get("source") == "volume"
         bars = frames.get(feature.timeframe, frames[strategy.base_timeframe])
         if needs_volume and not bars["volume"].to_numpy().any():
-            raise MarketDataError(
+            raise NoVolume(
                 f"{feature.indicator} ({spec.type}) needs volume, but every volume of the {feature.timeframe} bars is 0"
             )
 

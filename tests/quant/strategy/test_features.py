@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from tests.quant.strategy.conftest import random_bars, strategy_with
 from workers.market_data.errors import MarketDataError
 from workers.market_data.resampling import resample
-from workers.strategy.features import Frames, build_features
+from workers.strategy.features import build_features
 from workers.strategy.fuzzy import degrees
 from workers.strategy.grammar import Strategy
 from workers.strategy.indicators import compute
-from workers.strategy.lookahead import LookAheadError, audit_features, cut_points
 from workers.strategy.sections.model_inputs import Membership
 
 
@@ -112,45 +111,6 @@ def test_changing_the_future_changes_no_row_of_the_past(cut: int, seed: int, sca
     earlier = full.index < bars.index[cut]
     pd.testing.assert_frame_equal(shortened, full[earlier])
     pd.testing.assert_frame_equal(other[other.index < bars.index[cut]], full[earlier])
-
-
-def test_the_audit_passes_causal_features(bars: pd.DataFrame) -> None:
-    audit = audit_features(WEEKLY, {"1d": bars}, budget_s=5.0)
-    assert audit.cuts >= 10
-    assert audit.largest_difference == 0.0
-    assert set(audit.as_data()) == {"cuts", "rows_compared", "largest_difference", "seconds"}
-
-
-def test_without_time_the_audit_still_makes_two_cuts_well_inside_the_data(bars: pd.DataFrame) -> None:
-    audit = audit_features(WEEKLY, {"1d": bars}, budget_s=0.0)
-    assert audit.cuts == 2
-    assert audit.rows_compared > len(bars) // 3
-
-
-def test_the_first_two_cuts_are_cheap_on_long_data() -> None:
-    """The audit may take a tenth of a run; the two cuts that it always makes are neighbours well inside the data."""
-    assert cut_points(np.arange(300))[:2] == [100, 101]
-    assert cut_points(np.arange(60_000))[:2] == [1200, 1201]
-    assert cut_points(np.arange(1)) == [0]
-
-
-def scale_over_all_rows(strategy: Strategy, frames: Frames) -> pd.DataFrame:
-    """A leak that is easily made: scaling over all rows before splitting."""
-    features = build_features(strategy, frames)
-    return features / features.max()
-
-
-def peek_at_next_row(strategy: Strategy, frames: Frames) -> pd.DataFrame:
-    features = build_features(strategy, frames)
-    features["1d_rsi_14_raw"] = features["1d_rsi_14_raw"].shift(-1).ffill()
-    return features
-
-
-@pytest.mark.parametrize("build", [scale_over_all_rows, peek_at_next_row])
-def test_the_audit_reports_a_planted_leak(build: Any, bars: pd.DataFrame) -> None:
-    """Lessons Q5 and Q7."""
-    with pytest.raises(LookAheadError, match=r"the input 1[dw]_rsi_14_raw at .* uses future data"):
-        audit_features(WEEKLY, {"1d": bars}, budget_s=5.0, build=build)
 
 
 def test_too_few_bars_are_reported_with_the_required_number(bars: pd.DataFrame) -> None:

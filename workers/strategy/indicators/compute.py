@@ -52,11 +52,12 @@ FUNCTIONS: Mapping[str, Callable[[Columns, ParameterValues], tuple[Floats, ...]]
     "volumeratio": volume.volume_ratio,
 }
 
-_MIXTURES = {
+MIXED_PRICES = {
     "hl2": ("high", "low"),
     "hlc3": ("high", "low", "close"),
     "ohlc4": ("open", "high", "low", "close"),
 }
+"""Prices that are the mean of several columns."""
 
 
 def compute(name: str, bars: pd.DataFrame, **parameters: Value) -> dict[str, Floats]:
@@ -88,8 +89,8 @@ def compute_unchecked(name: str, bars: pd.DataFrame, parameters: Mapping[str, Va
 
 def _columns(entry: IndicatorEntry, bars: pd.DataFrame, source: str) -> Columns:
     column = {name: _contiguous(bars, name) for name in ("open", "high", "low", "close", "volume")}
-    if source in _MIXTURES:
-        parts = _MIXTURES[source]
+    if source in MIXED_PRICES:
+        parts = MIXED_PRICES[source]
         price = sum((column[part] for part in parts), np.zeros(len(bars))) / len(parts)
     else:
         price = column[source]
@@ -105,7 +106,7 @@ def _session_numbers(entry: IndicatorEntry, bars: pd.DataFrame) -> npt.NDArray[n
     if entry.name != "vwap" or not len(bars):
         return np.zeros(len(bars), dtype=np.int64)
     opens = unix_nanoseconds(pd.DatetimeIndex(bars.index))
-    sessions = Sessions.covering(calendar_of(bars), int(opens[0]), int(opens[-1]))
+    sessions = Sessions.covering(calendar_of(bars), int(opens.min()), int(opens.max()))
     return sessions.of_instants(opens).astype(np.int64)
 
 

@@ -1,0 +1,212 @@
+"""The audit of the inputs: it reports every planted leak, dense or sparse, and no honest strategy."""
+
+from typing import Any
+
+import exchange_calendars
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.quant.strategy.conftest import MINIMAL, random_bars, strategy_with
+from workers.market_data import sessions
+from workers.strategy.features import Frames, attach_calendar, build_features
+from workers.strategy.grammar import Strategy
+from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.lookahead import (
+    FEWEST_CUTS,
+    MOST_CUTS,
+    FeatureAudit,
+    LookAheadError,
+    audit_features,
+    neighbours,
+    number_of_cuts,
+)
+from workers.strategy.windows import inputs_from_windows
+
+_FORGETTING = sorted(set(INDICATORS) - {"parabolicsar", "supertrend"})
+"""The others depend on the last turn of the trend, which may lie before any window."""
+
+
+def on_timeframes(base: str, *others: str, **model: Any) -> Strategy:
+    def change(data: dict[str, Any]) -> None:
+        timeframes = {"mode": "multi_timeframe", "list": [base, *others], "base_timeframe": base}
+        data["training_data"]["timeframes"] = timeframes
+        data["nn_inputs"] = [{"raw_indicator": "rsi_14", "timeframes": [base, *others]}]
+        data["model"] |= model
+
+    return strategy_with(change)
+
+
+WEEKLY = on_timeframes("1d", "1w")
+
+
+def of_indicator(kind: str, timeframe: str = "1d") -> Strategy:
+    """Every output of one indicator as inputs."""
+
+    def change(data: dict[str, Any]) -> None:
+        data["training_data"]["timeframes"]["timeframe"] = timeframe
+        data["indicators"] = {"x": {"type": kind}}
+        data["nn_inputs"] = [{"raw_indicator": f"x.{output.name}"} for output in INDICATORS[kind].outputs]
+        del data["fuzzy_sets"]
+
+    return strategy_with(change)
+
+
+def audit(strategy: Strategy, bars: pd.DataFrame, leaky: pd.DataFrame | None = None) -> FeatureAudit:
+    frames = {strategy.base_timeframe: bars}
+    return audit_features(strategy, frames, build_features(strategy, frames) if leaky is None else leaky)
+
+
+def test_the_audit_passes_causal_features(bars: pd.DataFrame) -> None:
+    result = audit(WEEKLY, bars)
+    assert result.cuts == FEWEST_CUTS + 2
+    assert result.largest_difference == 0.0
+    assert set(result.as_data()) == {"cuts", "rows_compared", "largest_difference", "seconds"}
+
+
+@pytest.mark.parametrize("kind", sorted(INDICATORS))
+@pytest.mark.parametrize("seed", range(3))
+def test_the_audit_passes_every_indicator(kind: str, seed: int) -> None:
+    timeframe, freq = ("1h", "1h") if seed == 1 else ("1d", "B")
+    assert audit(of_indicator(kind, timeframe), random_bars(700, seed, freq=freq)).largest_difference == 0.0
+
+
+@pytest.mark.parametrize("kind", _FORGETTING)
+def test_a_window_determines_the_value_of_its_last_bar(kind: str) -> None:
+    """Otherwise the audit would suspect honest rows, and spend time on confirming that nothing is wrong."""
+    strategy, bars = of_indicator(kind), random_bars(4000, 3)
+    frames = attach_calendar(strategy, {"1d": bars})
+    rows = np.arange(300, 4000, 37)
+    values, computed = inputs_from_windows(strategy, frames, rows)
+    expected = build_features(strategy, frames).reindex(bars.index[rows]).to_numpy()
+    assert computed.all()
+    np.testing.assert_allclose(values, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("base", "others", "model"),
+    [
+        ("1d", ("1w",), {}),
+        ("1h", ("1d",), {}),
+        ("1h", ("4h", "1d", "1w"), {"features": {"lookback_periods": 5}}),
+    ],
+)
+def test_windows_of_several_timeframes_and_earlier_bars_give_the_same_inputs(
+    base: str, others: tuple[str, ...], model: dict[str, Any]
+) -> None:
+    strategy = on_timeframes(base, *others, **model)
+    bars = random_bars(6000, 4, freq="B" if base == "1d" else "1h")
+    frames = attach_calendar(strategy, {base: bars})
+    full = build_features(strategy, frames)
+    rows = bars.index.get_indexer(full.index)[::53]
+    values, computed = inputs_from_windows(strategy, frames, rows)
+    assert computed.all()
+    np.testing.assert_allclose(values, full.to_numpy()[::53], rtol=0, atol=5e-4)
+
+
+def test_missing_prices_and_volume_that_starts_later_are_no_leak() -> None:
+    bars = random_bars(800, 5)
+    bars.iloc[300:304, bars.columns.get_loc("close")] = np.nan
+    bars.iloc[:500, bars.columns.get_loc("volume")] = 0.0
+    for kind in ("mfi", "rsi", "kama"):
+        audit(of_indicator(kind), bars)
+
+
+def test_the_two_cuts_from_the_first_bar_are_neighbours_and_cheap_on_long_data() -> None:
+    assert neighbours(300) == [100, 101]
+    assert neighbours(60_000) == [1200, 1201]
+    assert neighbours(1) == [0]
+
+
+def test_long_data_are_cut_at_more_bars_within_bounds() -> None:
+    assert [number_of_cuts(n) for n in (100, 2100, 3000, 1_000_000)] == [
+        FEWEST_CUTS,
+        FEWEST_CUTS,
+        500,
+        MOST_CUTS,
+    ]
+
+
+def test_the_same_bars_are_audited_on_every_machine(bars: pd.DataFrame) -> None:
+    first, second = audit(WEEKLY, bars), audit(WEEKLY, bars)
+    assert (first.cuts, first.rows_compared) == (second.cuts, second.rows_compared)
+
+
+def scale_over_all_rows(strategy: Strategy, frames: Frames) -> pd.DataFrame:
+    """A leak that is easily made: scaling over all rows before splitting."""
+    features = build_features(strategy, frames)
+    return features / features.max()
+
+
+def peek_at_next_row(strategy: Strategy, frames: Frames) -> pd.DataFrame:
+    features = build_features(strategy, frames)
+    features["1d_rsi_14_raw"] = features["1d_rsi_14_raw"].shift(-1).ffill()
+    return features
+
+
+@pytest.mark.parametrize("build", [scale_over_all_rows, peek_at_next_row])
+def test_the_audit_reports_a_planted_leak(build: Any, bars: pd.DataFrame) -> None:
+    """Lessons Q5 and Q7."""
+    with pytest.raises(LookAheadError, match=r"the input 1[dw]_rsi_14_raw at .* uses future data"):
+        audit_features(WEEKLY, {"1d": bars}, build(WEEKLY, {"1d": bars}), build=build)
+
+
+def next_row_in(features: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """Return `features` with the next row's values in this share of the rows."""
+    leaks = np.flatnonzero(np.random.default_rng(seed).random(len(features) - 1) < share)
+    leaky = features.copy()
+    leaky.iloc[leaks] = features.to_numpy()[leaks + 1]
+    return leaky
+
+
+@pytest.mark.parametrize("strategy", [WEEKLY, strategy_with(lambda data: None)], ids=["raw", "fuzzy"])
+@pytest.mark.parametrize("share", [0.05, 0.01])
+def test_the_audit_reports_a_leak_in_few_rows(strategy: Strategy, share: float) -> None:
+    bars = random_bars(3000, 6)
+    full = build_features(strategy, {"1d": bars})
+    missed = 0
+    for seed in range(20):
+        try:
+            audit(strategy, bars, next_row_in(full, share, seed))
+            missed += 1
+        except LookAheadError:
+            pass
+    assert missed <= (1 if share < 0.05 else 0)
+
+
+def test_the_audit_reports_a_fuzzy_set_fitted_on_all_rows(bars: pd.DataFrame) -> None:
+    """The run uses memberships that were fitted to the data, not those of the strategy file."""
+    low, high = MINIMAL["fuzzy_sets"]["momentum"]["low"], MINIMAL["fuzzy_sets"]["momentum"]["high"]
+    fitted = strategy_with(
+        lambda data: data["fuzzy_sets"]["momentum"].update(low=[*low[:3], 51.3], high=[38.7, *high[1:]])
+    )
+    with pytest.raises(LookAheadError, match="1d_momentum_low"):
+        audit(strategy_with(lambda data: None), bars, build_features(fitted, {"1d": bars}))
+
+
+def test_frames_cut_at_many_bars_share_one_table_of_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Any] = []
+    original = exchange_calendars.get_calendar
+
+    def count(*arguments: Any, **named: Any) -> Any:
+        built.append(named["start"])
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(sessions, "_tables", {})
+    monkeypatch.setattr(exchange_calendars, "get_calendar", count)
+    bars = random_bars(900, start="2010-01-04")
+    bars.attrs["calendar"] = "XNYS"
+    audit(WEEKLY, bars)
+    assert len(built) == 1
+
+
+def test_earlier_dates_extend_the_table_of_sessions() -> None:
+    def around(year: int) -> sessions.Sessions:
+        start = pd.Timestamp(year=year, month=3, day=1).value
+        return sessions.Sessions.covering("XTKS", start, start + 30 * sessions.NANOSECONDS_A_DAY)
+
+    around(2015)
+    earlier = around(2003)
+    assert pd.Timestamp(earlier.days[0]).year <= 2003
+    assert pd.Timestamp(earlier.days[-1]).year >= 2015
+    assert (np.diff(earlier.days) > 0).all()

@@ -70,7 +70,7 @@ def test_the_demo_imports_trains_and_backtests_and_its_numbers_hold_together(sys
     assert 0 <= metrics["exposure"] <= 1
     # Buying GOOG in January 2010 at 313 and holding it until March 2013 at 403 (adjusted) is about +29 %.
     assert 0.2 < result["benchmark"]["total_return"] < 0.4
-    assert result["settings"]["engine_semantics"] == 1
+    assert result["settings"]["engine_semantics"] == 2
     names = {artifact["name"] for artifact in backtest["artifacts"]}
     assert {"report.json", "trades.csv", "trades.parquet", "equity.parquet"} <= names
 

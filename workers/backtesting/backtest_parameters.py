@@ -25,7 +25,7 @@ class BacktestParameters(BaseModel):
     commission: float = Field(default=0.001, ge=0, le=0.5)
     slippage: float = Field(default=0.0005, ge=0, le=0.5)
     spread: float | None = Field(default=None, ge=0, le=0.5)
-    """Defaults to the column `spread` of the data, bar by bar, or 0 if the data lack it."""
+    """Defaults to the spread in the data, bar by bar, or 0 if the data contain none."""
     fill: Fill = "next_open"
     sizing: Sizing = "fraction"
     size: float = Field(default=1.0, gt=0)
@@ -49,8 +49,9 @@ class BacktestParameters(BaseModel):
         same = {
             name: getattr(self, name)
             for name in (
-                "initial_capital", "commission", "slippage", "fill", "sizing", "size", "stop_loss", "take_profit",
-                "trailing_stop", "stop_unit", "atr_period", "quantity_step", "minimum_quantity", "max_leverage",
+                "initial_capital", "commission", "slippage", "spread", "fill", "sizing", "size", "stop_loss",
+                "take_profit", "trailing_stop", "stop_unit", "atr_period", "quantity_step", "minimum_quantity",
+                "max_leverage",
             )
         }  # fmt: skip
-        return Rules(**same, spread=self.spread or 0.0, allow_short=allow_short)
+        return Rules(**same, allow_short=allow_short)

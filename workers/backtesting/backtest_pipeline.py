@@ -18,16 +18,18 @@ from workers.backtesting.backtest_warnings import collect_warnings
 from workers.backtesting.decision_audit import audit_decisions
 from workers.backtesting.engine import Result, Rules, simulate
 from workers.backtesting.engine_rules import ENGINE_SEMANTICS
-from workers.backtesting.metrics import Metrics, compute, daily_returns
+from workers.backtesting.metrics import Metrics, compute
+from workers.backtesting.periods import Periods, periods_of
 from workers.backtesting.prediction import (
     MODEL_WEIGHTS,
     BacktestInputs,
-    data_spread,
     decision_array,
     load_inputs,
     predict,
 )
 from workers.backtesting.sensitivity import simulate_worse_conditions
+from workers.backtesting.spread import data_spread
+from workers.market_data.calendars import calendar_of
 from workers.provenance import data_hashes, file_sha256, provenance
 from workers.strategy.features import build_features
 
@@ -72,20 +74,21 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
     job.progress(50, step="simulation")
     may_short = strategy.decisions.allow_short if parameters.allow_short is None else parameters.allow_short
     rules = parameters.rules(allow_short=may_short)
-    spread = data_spread(parameters, test_bars)
-    result = simulate(test_bars, target, rules, spread, inputs.earlier_bars)
-    benchmark = simulate_buy_and_hold(test_bars, rules, spread)
-    metrics, benchmark_metrics = compute_metrics(result, parameters.trials), compute_metrics(benchmark, 1)
+    result = simulate(test_bars, target, rules, before=inputs.earlier_bars)
+    benchmark = simulate_buy_and_hold(test_bars, rules)
+    calendar = calendar_of(inputs.base_bars)
+    periods = periods_of(result.index, calendar)
+    metrics = compute_metrics(result, calendar, parameters.trials)
+    benchmark_metrics = compute_metrics(benchmark, calendar, 1)
 
     job.progress(70, step="audits")
-    sensitivity = simulate_worse_conditions(test_bars, target, rules, spread, inputs.earlier_bars)
+    sensitivity = simulate_worse_conditions(test_bars, target, result, inputs.earlier_bars)
     look_ahead = audit_decisions(inputs, features, predictions, decided, allow_short=parameters.allow_short)
-    returns, days_per_year = daily_returns(result.equity, rules.initial_capital, result.index)
 
     job.progress(90, step="report")
     operation_result: dict[str, Any] = {
         "metrics": metrics,
-        "settings": settings_in_force(parameters, rules, inputs, spread),
+        "settings": settings_in_force(parameters, result, inputs, calendar),
         "benchmark": benchmark_metrics,
         "audit": {"look_ahead": look_ahead, "sensitivity": sensitivity},
         "warnings": collect_warnings(
@@ -96,7 +99,9 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
             benchmark=benchmark_metrics,
             bars=test_bars,
         ),
-        "confidence": significance.bootstrap(returns, days_per_year, parameters.seed),
+        "confidence": significance.bootstrap(
+            periods.returns(result.equity, rules.initial_capital), periods.per_year, parameters.seed
+        ),
         "bars": {"test": len(test_bars), "with_all_inputs": complete_bars},
         "provenance": provenance(
             strategy_sha256=strategy.sha256,
@@ -106,30 +111,32 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
             device="cpu",
         ),
     }
-    operation_result["warnings"] += _store_artifacts(job, operation_result, result, benchmark, inputs)
+    operation_result["warnings"] += _store_artifacts(
+        job, operation_result, result, benchmark, inputs, periods
+    )
     job.progress(100, step="done")
     return operation_result
 
 
-def simulate_buy_and_hold(bars: pd.DataFrame, rules: Rules, spread: Floats | None = None) -> Result:
-    """Simulate the benchmark: all cash invested at the first fill, with the same engine and costs."""
+def simulate_buy_and_hold(bars: pd.DataFrame, rules: Rules) -> Result:
+    """Simulate the benchmark: long from the first fill on, with the same engine, costs and sizing, without stops."""
     plain = replace(
         rules,
-        sizing="fraction",
-        size=min(1.0, rules.max_leverage),
+        allow_long=True,
         stop_loss=None,
         take_profit=None,
         trailing_stop=None,
         stop_unit="fraction",
     )
-    return simulate(bars, np.ones(len(bars), np.int8), plain, spread)
+    return simulate(bars, np.ones(len(bars), np.int8), plain)
 
 
-def compute_metrics(result: Result, trials: int) -> Metrics:
+def compute_metrics(result: Result, calendar: str, trials: int) -> Metrics:
     return compute(
         pd.Series(result.equity, index=result.index),
         result.trades,
         initial_capital=result.rules.initial_capital,
+        calendar=calendar,
         position=result.position,
         fees=result.fees,
         slippage_cost=result.slippage_cost,
@@ -139,16 +146,18 @@ def compute_metrics(result: Result, trials: int) -> Metrics:
 
 
 def settings_in_force(
-    parameters: BacktestParameters, rules: Rules, inputs: BacktestInputs, spread: Floats | None
+    parameters: BacktestParameters, result: Result, inputs: BacktestInputs, calendar: str
 ) -> dict[str, Any]:
     """Return every rule in force; if the spread is from the data, `spread` is its mean."""
+    from_data = result.rules.spread is None and data_spread(inputs.test_bars, result.rules) is not None
     return {
         "engine_semantics": ENGINE_SEMANTICS,
-        **asdict(rules),
-        "spread": rules.spread if spread is None else float(spread.mean()),
-        "spread_source": "constant" if spread is None else "data",
+        **asdict(result.rules),
+        "spread": float(result.spread.mean()) if from_data else result.rules.spread or 0.0,
+        "spread_source": "data" if from_data else "constant",
         "symbol": parameters.symbol,
         "timeframe": inputs.strategy.base_timeframe,
+        "calendar": calendar,
         "start": inputs.test_bars.index[0].isoformat(),
         "end": inputs.test_bars.index[-1].isoformat(),
         "decisions": inputs.strategy.decisions.model_dump(mode="json"),
@@ -161,6 +170,7 @@ def _store_artifacts(
     result: Result,
     benchmark: Result,
     inputs: BacktestInputs,
+    periods: Periods,
 ) -> list[dict[str, str]]:
     """Store the files of the result; if the report cannot be built, return a warning instead of failing."""
     job.artifact("trades.csv", result.trades.to_csv(index=False).encode())
@@ -172,7 +182,7 @@ def _store_artifacts(
     job.artifact("equity.parquet", _parquet(equity.rename_axis("time").reset_index()))
     close: NDArray[np.float64] = np.asarray(inputs.test_bars["close"], dtype=np.float64)
     try:
-        report = backtest_report.build_report(result, benchmark, close, result.rules.initial_capital)
+        report = backtest_report.build_report(result, benchmark, close, periods)
         job.artifact("report.json", json.dumps(report, allow_nan=False).encode())
         job.artifact("report.html", tear_sheet.render(operation_result, report).encode())
     except Exception as error:

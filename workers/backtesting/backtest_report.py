@@ -9,19 +9,20 @@ from numpy.typing import NDArray
 
 from workers.backtesting.downsample import pick_points
 from workers.backtesting.engine import Result
-from workers.backtesting.metrics import daily_returns
+from workers.backtesting.periods import Periods
 
 Floats = NDArray[np.float64]
 MAX_TRADES = 5000
 WORST_DRAWDOWNS = 10
 ROLLING_DAYS = 63
-"""A quarter of a year of trading days."""
+"""A quarter of a year of an exchange's days."""
+FEWEST_ROLLING = 12
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def build_report(result: Result, benchmark: Result, close: Floats, initial_capital: float) -> dict[str, Any]:
-    """Return JSON values only; NaN becomes null. `close`: float64[n]."""
-    index = result.index
+def build_report(result: Result, benchmark: Result, close: Floats, periods: Periods) -> dict[str, Any]:
+    """Return JSON values only; NaN becomes null. `close`: float64[n]; `periods`: those of the metrics."""
+    index, initial_capital = result.index, result.rules.initial_capital
     peaks = np.maximum(np.maximum.accumulate(result.equity), initial_capital)
     drawdown = result.equity / peaks - 1.0
     picked = pick_points(result.equity)
@@ -32,13 +33,14 @@ def build_report(result: Result, benchmark: Result, close: Floats, initial_capit
             "equity": _numbers(result.equity[picked]),
             "benchmark": _numbers(benchmark.equity[picked]),
             "drawdown": _numbers(drawdown[picked]),
-            "rolling_sharpe": _numbers(rolling_sharpe(result.equity, initial_capital, index)[picked]),
+            "rolling_sharpe": _numbers(rolling_sharpe(result.equity, initial_capital, periods)[picked]),
             "position": _numbers(result.position[picked]),
         },
+        "rolling": {"observations": rolling_window(periods), "unit": periods.unit},
         "points": {"of": len(index), "shown": len(picked)},
         "trades": [_json_row(row) for row in result.trades.head(MAX_TRADES).to_dict("records")],
         "trades_in_all": len(result.trades),
-        "monthly_returns": monthly_returns(result.equity, initial_capital, index),
+        "monthly_returns": monthly_returns(result.equity, initial_capital, periods, index),
         "drawdowns": drawdowns(drawdown, index),
         "by_exit_reason": _trade_groups(result.trades, result.trades["exit_reason"]),
         "by_side": _trade_groups(result.trades, result.trades["side"].map({1: "long", -1: "short"})),
@@ -63,26 +65,34 @@ def _json_value(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def rolling_sharpe(equity: Floats, initial_capital: float, index: pd.DatetimeIndex) -> Floats:
-    """Return float64[n]: the annual Sharpe ratio of the last 63 days at each bar; NaN before that many days."""
-    returns, days_per_year = daily_returns(equity, initial_capital, index)
-    window = pd.Series(returns).rolling(ROLLING_DAYS)
-    daily = (
-        window.mean() / window.std(ddof=1).where(lambda s: s > 1e-12) * math.sqrt(days_per_year)
-    ).to_numpy()
-    day = index.normalize()
-    # A day's ratio is known at its last bar; the earlier bars have that of the previous day.
-    number = np.cumsum(np.concatenate(([0], (day[1:] != day[:-1]).astype(int))))
-    last = np.append(day[1:] != day[:-1], True)
-    at = np.where(last, number, number - 1)
-    return np.where(at >= 0, daily[np.maximum(at, 0)], np.nan)
+def rolling_window(periods: Periods) -> int:
+    """Return the number of observations of the rolling ratio: a quarter of a year, but at least 12."""
+    if periods.unit == "daily":
+        return ROLLING_DAYS
+    return max(FEWEST_ROLLING, round(periods.per_year / 4))
 
 
-def monthly_returns(equity: Floats, initial_capital: float, index: pd.DatetimeIndex) -> list[dict[str, Any]]:
-    """Return one row per UTC month, with its return on the last equity of the previous month."""
-    month = index.year * 12 + index.month - 1
+def rolling_sharpe(equity: Floats, initial_capital: float, periods: Periods) -> Floats:
+    """Return float64[n]: the annual Sharpe ratio of the last `rolling_window` periods at each bar; NaN before."""
+    window = pd.Series(periods.returns(equity, initial_capital)).rolling(rolling_window(periods))
+    deviation = window.std(ddof=1).where(lambda s: s > 1e-12)
+    ratios = (window.mean() / deviation * math.sqrt(periods.per_year)).to_numpy()
+    # A period's ratio is known at its last bar; the earlier bars have that of the previous period.
+    known = np.searchsorted(periods.ends, np.arange(len(equity)), side="right") - 1
+    return np.where(known >= 0, ratios[np.maximum(known, 0)], np.nan)
+
+
+def monthly_returns(
+    equity: Floats, initial_capital: float, periods: Periods, index: pd.DatetimeIndex
+) -> list[dict[str, Any]]:
+    """Return one row per month, with its return on the last equity of the previous month.
+
+    A period belongs to the month (UTC) in which its last bar opens, so a session is never divided.
+    """
+    times = index[periods.ends]
+    month = times.year * 12 + times.month - 1
     last = np.append(month[1:] != month[:-1], True)
-    ends = equity[last]
+    ends = equity[periods.ends][last]
     starts = np.concatenate(([initial_capital], ends[:-1]))
     return [
         {

@@ -12,6 +12,7 @@ FEW_TRADES = 30
 CONFIDENT = 0.95
 IMPLAUSIBLE_SHARPE = 5.0
 IMPLAUSIBLE_CAGR = 10.0
+IMPLAUSIBLE_COST = 0.05
 
 Warnings = list[tuple[str, str]]
 """(code, message)"""
@@ -36,6 +37,7 @@ def collect_warnings(
         *_overlap(result, training_period),
         *_untradable(result, bars),
         *_ruin(result),
+        *_implausible_costs(result),
         *_few_trades(closed),
         *_luck(metrics),
         *_concentration(closed),
@@ -86,7 +88,40 @@ def _untradable(result: Result, bars: pd.DataFrame | None) -> Warnings:
 def _ruin(result: Result) -> Warnings:
     if not result.ruined:
         return []
-    return [("ruin", "The equity reached zero; the position was closed and trading ended.")]
+    closed = result.trades[result.trades["exit_reason"] == "ruin"]
+    message = "The equity reached zero and trading ended."
+    if len(closed):
+        last = closed.iloc[-1]
+        message = (
+            f"The equity reached zero in the bar of {last['exit_time']:%Y-%m-%d %H:%M}: the position was liquidated at "
+            f"the bar's worst price, {last['exit_price']:,.6g} after costs, and trading ended."
+        )
+    warnings = [("ruin", message)]
+    if result.final_equity < 0:
+        message = f"The loss exceeds the capital: the account owes {-result.final_equity:,.2f}; the metrics include this debt."
+        warnings.append(("debt", message))
+    return warnings
+
+
+def _implausible_costs(result: Result) -> Warnings:
+    """Warn about costs that are probably in another unit, such as points or percent."""
+    rules, wide = result.rules, result.spread > IMPLAUSIBLE_COST
+    limit = f"{100 * IMPLAUSIBLE_COST:g} %"
+    messages = [
+        f"The {name} of {100 * value:.4g} % of the {base} is implausible, above {limit}: check its unit."
+        for name, value, base in (
+            ("commission", rules.commission, "traded value"),
+            ("slippage", rules.slippage, "price"),
+        )
+        if value > IMPLAUSIBLE_COST
+    ]
+    if wide.any():
+        largest = int(result.spread.argmax())
+        messages.append(
+            f"The spread is above {limit} of the price at {int(wide.sum())} of {len(wide)} bars, at most "
+            f"{100 * result.spread[largest]:.4g} % on {result.index[largest]:%Y-%m-%d}: check its unit."
+        )
+    return [("implausible_costs", message) for message in messages]
 
 
 def _few_trades(closed: pd.DataFrame) -> Warnings:

@@ -11,18 +11,14 @@ import pandas as pd
 import talib
 from numpy.typing import ArrayLike, NDArray
 
-from worker_agent.protocol import InvalidInput
 from workers.backtesting import kernel
-from workers.backtesting.engine_rules import FILLS, BadRules, Rules
+from workers.backtesting.engine_rules import FILLS, BadBars, BadRules, Rules
+from workers.backtesting.spread import data_spread, validate_spread
 
 __all__ = ["BadBars", "BadRules", "Result", "Rules", "simulate"]
 
 Floats = NDArray[np.float64]
 PRICES = ("open", "high", "low", "close")
-
-
-class BadBars(InvalidInput):
-    """The bars, or the target directions for them, cannot be simulated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +31,11 @@ class Result:
     """One row per trade in the order of their exits; a position still open at the end is the last row, with `exit_index` -1."""
     index: pd.DatetimeIndex
     rules: Rules
+    spread: Floats
+    """float64[n], the distance between bid and ask in force at each bar, as a fraction of the price."""
     fees: float
     slippage_cost: float
+    """Slippage and half the spread of every fill, in money."""
     turnover: float
     """Notional traded."""
     refused: int
@@ -66,7 +65,9 @@ class PreparedBars:
     high: Floats
     low: Floats
     close: Floats
+    spread: Floats
     friction: Floats
+    """Slippage and half the spread, as a fraction of the price."""
     atr: Floats
     index: pd.DatetimeIndex
 
@@ -76,7 +77,8 @@ def prepare_bars(
 ) -> PreparedBars:
     """Validate bars and convert them. Raises BadBars.
 
-    `spread`: float64[n], the full distance between bid and ask as a fraction of the price; overrides the rules' own.
+    `spread`: float64[n], the full distance between bid and ask as a fraction of the price; overrides the rules' own,
+    which overrides that of the bars.
     `before`: earlier bars, which make the ATR of the stops known from the first bar on.
     """
     missing = [name for name in PRICES if name not in bars.columns]
@@ -98,22 +100,18 @@ def prepare_bars(
     if outside.any():
         first = int(outside.argmax())
         raise BadBars(f"The open or close of the bar at {index[first]} is outside its high and low.")
-    half = (
-        np.full(close.size, rules.spread / 2.0)
-        if spread is None
-        else np.asarray(spread, dtype=np.float64) / 2.0
-    )
-    if half.shape != close.shape or not np.isfinite(half).all() or (half < 0.0).any():
-        raise BadBars("`spread` must contain one finite fraction, zero or more, for each bar.")
-    return PreparedBars(
-        open_,
-        high,
-        low,
-        close,
-        np.ascontiguousarray(half + rules.slippage),
-        _atr(bars, before, rules),
-        index,
-    )
+    in_force = _spread_in_force(bars, rules, spread)
+    friction = in_force / 2.0
+    friction += rules.slippage
+    return PreparedBars(open_, high, low, close, in_force, friction, _atr(bars, before, rules), index)
+
+
+def _spread_in_force(bars: pd.DataFrame, rules: Rules, spread: Floats | None) -> Floats:
+    if spread is not None:
+        return validate_spread(np.asarray(spread, dtype=np.float64), bars.index)
+    if rules.spread is None and (from_data := data_spread(bars, rules)) is not None:
+        return from_data
+    return np.broadcast_to(np.float64(rules.spread or 0.0), len(bars))
 
 
 def _atr(bars: pd.DataFrame, before: pd.DataFrame | None, rules: Rules) -> Floats:
@@ -215,6 +213,7 @@ def simulate(
         trades=_trade_table(buffers.trades[: account["trades"]], prepared.index),
         index=prepared.index,
         rules=rules,
+        spread=prepared.spread,
         fees=float(account["fees"]),
         slippage_cost=float(account["slippage_cost"]),
         turnover=float(account["turnover"]),
@@ -242,5 +241,6 @@ def _trade_table(trades: NDArray[np.void], index: pd.DatetimeIndex) -> pd.DataFr
         "exit_reason": np.array(kernel.EXIT_REASONS, dtype=object)[trades["exit_reason"]],
         "mae": trades["mae"],
         "mfe": trades["mfe"],
+        "slippage_cost": trades["slippage_cost"],
     }
     return pd.DataFrame(columns, copy=True)

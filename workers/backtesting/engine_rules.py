@@ -1,11 +1,14 @@
-"""The rules of a simulation (engine semantics 1), as a value that every result contains."""
+"""The rules of a simulation (engine semantics 2), as a value that every result contains."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from worker_agent.protocol import InvalidInput
 
-ENGINE_SEMANTICS = 1
+ENGINE_SEMANTICS = 2
+"""1: friction was cut at the range of the bar, targets paid none, and margin was checked only at the close."""
+MAX_COST = 0.5
+"""Largest commission, slippage or spread, as a fraction of the price."""
 
 Fill = Literal["next_open", "next_close", "same_close"]
 Sizing = Literal["fraction", "units"]
@@ -18,11 +21,16 @@ class BadRules(InvalidInput):
     """A rule is out of bounds or contradicts another one."""
 
 
+class BadBars(InvalidInput):
+    """The bars, or the target directions for them, cannot be simulated."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Costs are fractions: 0.001 is 0.1 % of the notional, or of the price for `slippage` and `spread`.
 
-    `spread` is the full distance between bid and ask as a fraction of the price; a fill pays half of it.
+    `spread` is the full distance between bid and ask as a fraction of the price; a fill pays half of it. None takes
+    it from the bars: `ask` - `bid`, the column `spread`, or 0 if they have neither.
     `size` is a fraction of equity (`sizing="fraction"`) or a number of units (`sizing="units"`).
     Stops are distances from the entry price (the trailing stop from the best price since then), as a fraction of it
     or, with `stop_unit="atr"`, in multiples of the average true range (`atr_period` bars, Wilder 1978) at the decision.
@@ -31,7 +39,7 @@ class Rules:
     initial_capital: float = 100_000.0
     commission: float = 0.001
     slippage: float = 0.0005
-    spread: float = 0.0
+    spread: float | None = None
     fill: Fill = "next_open"
     sizing: Sizing = "fraction"
     size: float = 1.0
@@ -47,12 +55,14 @@ class Rules:
     minimum_quantity: float = 0.0
     """Smaller orders are refused and counted."""
     max_leverage: float = 1.0
-    """Largest notional as a multiple of equity; larger orders are reduced and counted."""
+    """Largest notional as a multiple of equity; larger orders are reduced and counted. A position is liquidated at the
+    worst price of the bar in which equity reaches zero."""
 
     def __post_init__(self) -> None:
         self._check_bounds("initial_capital", self.initial_capital, 0, 1e15, excludes_low=True)
         for name in ("commission", "slippage", "spread"):
-            self._check_bounds(name, getattr(self, name), 0, 0.5)
+            if getattr(self, name) is not None:
+                self._check_bounds(name, getattr(self, name), 0, MAX_COST)
         self._check_bounds("size", self.size, 0, 1e12, excludes_low=True)
         for name in ("quantity_step", "minimum_quantity"):
             self._check_bounds(name, getattr(self, name), 0, 1e12)

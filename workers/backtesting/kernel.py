@@ -1,16 +1,20 @@
 """The simulation: one loop over the bars, compiled once and cached. All its functions are inlined into `run`.
 
-Semantics, version 1:
+Semantics, version 2 (version 1 cut the price of a fill at its bar's range, and a target paid no friction):
 
 * `target[t]` is the target direction, known at the close of bar t. It is filled at the open of t+1 (`next_open`), the
   close of t+1 (`next_close`) or the close of t (`same_close`). An order exists only where the target direction
   differs from the direction held. A signal that would fill after the last bar is ignored.
 * A reversal is two legs at one base price, each with its own costs.
-* A buy fills at base * (1 + slippage + spread / 2), a sell at base * (1 - slippage - spread / 2), but never outside
-  its bar's [low, high]: costs that would leave the bar are cut at its edge.
-* Within a bar: first the order at the open, then stop, then target, then the order at the close. A gap through the
-  stop fills at the open. A trailing stop moves by the previous bar's extreme and stays a fraction of it, or a number
-  of ranges, away. Stops are live from the entry bar on (from the bar after it where the entry was at a close).
+* Every fill has a base price inside its bar: the open, the close, or the level of a stop or target. A buy pays
+  base * (1 + slippage + spread / 2), a sell gets base * (1 - slippage - spread / 2), also where that is outside the
+  bar: bars of mid or bid prices do not contain the other side of the market.
+* Within a bar: first the order at the open, then stop, then margin, then target, then the order at the close. A gap
+  through the stop fills at the open. A trailing stop moves by the previous bar's extreme and stays a fraction of it,
+  or a number of ranges, away. Stops are live from the entry bar on (from the bar after it where the entry was at a
+  close).
+* Margin: when equity is not above zero at the bar's worst price, the position is liquidated there and trading ends. A
+  stop comes first if equity is still above zero at its base price.
 * After a stop or target, no position is opened in that direction until the target direction has changed.
 * When equity is not above zero at a close, everything is closed there and trading ends.
 """
@@ -54,6 +58,7 @@ ACCOUNT = np.dtype(
         ("target_price", np.float64),
         ("trail_price", np.float64),
         ("trail_distance", np.float64),
+        ("liquidation_price", np.float64),  # at which equity is zero
         ("mae", np.float64),
         ("mfe", np.float64),
         ("blocked_direction", np.int64),  # of the last position, if a stop or target closed it
@@ -132,9 +137,9 @@ def run(
             if rules.trailing_stop > 0.0 and t > account.live_from:
                 # By the previous bar: this bar's own extreme is not known in time.
                 _move_trailing_stop(rules, account, high[t - 1], low[t - 1])
-            exit_reason, base = _stop_exit(rules, account, bar)
+            exit_reason, base = _exit_inside_bar(rules, account, bar)
             if exit_reason != NO_EXIT:
-                _close_at_stop(rules, account, trades[account.trades], t, bar, base, exit_reason)
+                _close_inside_bar(rules, account, trades[account.trades], t, bar, base, exit_reason)
         if has_signal and not at_open:
             direction = _target_direction(rules, account, int(target[t - lag]))
             if direction != _held_direction(account):
@@ -173,9 +178,9 @@ def _target_direction(rules: Record, account: Record, signal: int) -> int:
 
 
 @njit(cache=True, inline="always")
-def _fill_price(base: float, order_side: int, friction: float, bar: Bar) -> float:
-    """Return the price of a buy (side 1) or sell (side -1): friction against the trader, inside the bar."""
-    return min(max(base * (1.0 + order_side * friction), bar.low), bar.high)
+def _fill_price(base: float, order_side: int, friction: float) -> float:
+    """Return the price of a buy (side 1) or sell (side -1): friction is always against the trader."""
+    return base * (1.0 + order_side * friction)
 
 
 @njit(cache=True, inline="always")
@@ -197,12 +202,12 @@ def _change_position(
     base = bar.open if at_open else bar.close
     held = _held_direction(account)
     if held != 0:
-        price = _fill_price(base, -held, bar.friction, bar)
+        price = _fill_price(base, -held, bar.friction)
         if at_open:
             _update_excursions(account, price, price)
         else:
             _update_excursions(account, bar.low, bar.high)
-        _close_position(rules, account, trade, t, base, price, BY_SIGNAL)
+        _close_position(rules, account, trade, t, base, price, bar.friction, BY_SIGNAL)
         trade = next_trade
     if direction != 0:
         _open_position(rules, account, trade, t, bar, base, direction, atr)
@@ -219,8 +224,8 @@ def _open_position(
     direction: int,
     atr: float,
 ) -> None:
-    """Open a position, or count the order as refused: never at a price outside the bar, never without money."""
-    price = _fill_price(base, direction, bar.friction, bar)
+    """Open a position, or count the order as refused: never without money."""
+    price = _fill_price(base, direction, bar.friction)
     quantity = _order_quantity(rules, account, price)
     stop_unit = atr if rules.stops_in_atr else price
     has_stops = rules.stop_loss > 0.0 or rules.take_profit > 0.0 or rules.trailing_stop > 0.0
@@ -235,7 +240,8 @@ def _open_position(
     account.trail_distance = rules.trailing_stop * stop_unit
     account.trail_price = price - direction * account.trail_distance
     account.mae = account.mfe = 0.0
-    fee, slippage_cost = _settle(rules, account, account.quantity, base, price)
+    fee, slippage_cost = _settle(rules, account, account.quantity, base, price, bar.friction)
+    account.liquidation_price = -account.cash / account.quantity
     trade.entry_index = t
     trade.direction = direction
     trade.quantity = quantity
@@ -271,8 +277,8 @@ def _move_trailing_stop(rules: Record, account: Record, previous_high: float, pr
 
 
 @njit(cache=True, inline="always")
-def _stop_exit(rules: Record, account: Record, bar: Bar) -> tuple[int, float]:
-    """Return (exit reason, price before costs) of the stop or target that this bar reaches; NO_EXIT if none."""
+def _exit_inside_bar(rules: Record, account: Record, bar: Bar) -> tuple[int, float]:
+    """Return (exit reason, base price) of the stop, margin call or target that this bar reaches; NO_EXIT if none."""
     held = _held_direction(account)
     exit_reason, level = NO_EXIT, 0.0
     if rules.stop_loss > 0.0:
@@ -280,8 +286,12 @@ def _stop_exit(rules: Record, account: Record, bar: Bar) -> tuple[int, float]:
     if rules.trailing_stop > 0.0 and (exit_reason == NO_EXIT or held * (account.trail_price - level) > 0.0):
         exit_reason, level = BY_TRAILING, account.trail_price
     if exit_reason != NO_EXIT and (bar.low <= level if held > 0 else bar.high >= level):
-        gapped = held * (bar.open - level) < 0.0
-        return exit_reason, bar.open if gapped else level
+        base = bar.open if held * (bar.open - level) < 0.0 else level
+        if account.cash + account.quantity * base > 0.0:
+            return exit_reason, base
+    level = account.liquidation_price
+    if bar.low <= level if held > 0 else bar.high >= level:
+        return BY_RUIN, bar.low if held > 0 else bar.high
     level = account.target_price
     if rules.take_profit > 0.0 and (bar.high >= level if held > 0 else bar.low <= level):
         gapped = held * (bar.open - level) > 0.0
@@ -290,7 +300,7 @@ def _stop_exit(rules: Record, account: Record, bar: Bar) -> tuple[int, float]:
 
 
 @njit(cache=True, inline="always")
-def _close_at_stop(
+def _close_inside_bar(
     rules: Record,
     account: Record,
     trade: Record,
@@ -300,21 +310,21 @@ def _close_at_stop(
     exit_reason: int,
 ) -> None:
     held = _held_direction(account)
-    friction = 0.0 if exit_reason == BY_TARGET else bar.friction  # a target is a limit order
-    price = _fill_price(base, -held, friction, bar)
+    price = _fill_price(base, -held, bar.friction)
     # The exit happens at some instant of the bar: of its extremes only the fill was certainly seen before.
     _update_excursions(account, price, price)
-    _close_position(rules, account, trade, t, base, price, exit_reason)
+    _close_position(rules, account, trade, t, base, price, bar.friction, exit_reason)
     account.blocked_direction = held
+    account.ruined = exit_reason == BY_RUIN
 
 
 @njit(cache=True, inline="always")
 def _end_trading(rules: Record, account: Record, trade: Record, t: int, bar: Bar) -> None:
-    """Close the position, if there is one, because nothing is left."""
+    """Close the position, if there is one, at the close, because nothing is left."""
     account.ruined = True
     if account.quantity != 0.0:
-        price = _fill_price(bar.close, -_held_direction(account), bar.friction, bar)
-        _close_position(rules, account, trade, t, bar.close, price, BY_RUIN)
+        price = _fill_price(bar.close, -_held_direction(account), bar.friction)
+        _close_position(rules, account, trade, t, bar.close, price, bar.friction, BY_RUIN)
 
 
 @njit(cache=True, inline="always")
@@ -335,21 +345,22 @@ def _close_position(
     t: int,
     base: float,
     price: float,
+    friction: float,
     exit_reason: int,
 ) -> None:
-    fee, slippage_cost = _settle(rules, account, -account.quantity, base, price)
+    fee, slippage_cost = _settle(rules, account, -account.quantity, base, price, friction)
     _record_exit(account, trade, t, price, fee, slippage_cost, exit_reason)
     account.quantity = 0.0
 
 
 @njit(cache=True, inline="always")
 def _settle(
-    rules: Record, account: Record, signed_quantity: float, base: float, price: float
+    rules: Record, account: Record, signed_quantity: float, base: float, price: float, friction: float
 ) -> tuple[float, float]:
     """Pay for a fill (positive: bought); return (fee, slippage cost)."""
     quantity = abs(signed_quantity)
     fee = quantity * price * rules.commission
-    slippage_cost = quantity * abs(price - base)
+    slippage_cost = quantity * base * friction
     account.cash -= signed_quantity * price + fee
     account.fees += fee
     account.slippage_cost += slippage_cost
@@ -367,7 +378,7 @@ def _record_exit(
     slippage_cost: float,
     exit_reason: int,
 ) -> None:
-    """Complete the position's row in `trades`, which its entry has begun."""
+    """Complete the position's row in `trades`, which its entry has started."""
     trade.exit_index = exit_index
     trade.exit_price = price
     trade.exit_reason = exit_reason

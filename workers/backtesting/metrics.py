@@ -1,8 +1,8 @@
 """The metrics of a backtest. Fractions, not percent; drawdown is negative; an undefined metric is None, never 0.
 
-Volatility, Sharpe and Sortino ratio are based on daily equity: the last value of each UTC day, sample standard
-deviation (ddof 1), no risk-free rate, 252 days a year, or 365 if at least a seventh of the days are weekend days.
-The Sharpe ratio per bar is given as well, with the measured number of bars a year.
+Volatility, Sharpe, Sortino, PSR, DSR, VaR and CVaR have one basis: the returns of `periods` (sessions of the calendar,
+or bars longer than a day), sample standard deviation (ddof 1), no risk-free rate. `sharpe_basis` states it. The Sharpe
+ratio per bar is given as well, with the measured number of bars a year.
 """
 
 import math
@@ -12,18 +12,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workers.backtesting import significance
+from workers.backtesting.periods import SECONDS_PER_YEAR, Periods, bar_days, growth_rates, periods_of
 
 Floats = NDArray[np.float64]
 Metrics = dict[str, float | int | str | None]
 
-SECONDS_PER_YEAR = 365.25 * 86400
-WEEKEND_SHARE = 1 / 7
 TAIL = 0.05
+TURNOVER_BASIS = "notional traded / mean equity, whole period"
 KEYS = (
     "total_return", "cagr", "volatility", "sharpe", "sharpe_basis", "periods_per_year", "sortino", "calmar",
-    "max_drawdown", "max_drawdown_bars", "max_drawdown_seconds", "exposure", "turnover", "trades", "win_rate",
-    "profit_factor", "expectancy", "average_trade", "best_trade", "worst_trade", "sqn", "kelly", "var_95", "cvar_95",
-    "fees", "slippage_cost", "initial_capital", "final_equity", "psr", "dsr", "trials",
+    "max_drawdown", "max_drawdown_bars", "max_drawdown_seconds", "exposure", "turnover", "turnover_basis",
+    "trades", "win_rate", "profit_factor", "expectancy", "average_trade", "best_trade", "worst_trade", "sqn", "kelly",
+    "var_95", "cvar_95", "fees", "slippage_cost", "initial_capital", "final_equity", "debt", "psr", "dsr", "trials",
 )  # fmt: skip
 
 
@@ -32,6 +32,7 @@ def compute(
     trades: pd.DataFrame | None = None,
     *,
     initial_capital: float | None = None,
+    calendar: str | None = None,
     position: Floats | None = None,
     fees: float | None = None,
     slippage_cost: float | None = None,
@@ -41,29 +42,38 @@ def compute(
 ) -> Metrics:
     """Compute all metrics from `equity` (one value per bar, UTC index of the bars' opens) and `Result.trades`.
 
+    `initial_capital` is the equity before the first bar; without it the first value is only the base of later ones.
+    `calendar` decides what a day is; it defaults to `equity.attrs["calendar"]`, or else to a guess from the times.
     `position` (float64[n]) gives exposure; `turnover` is the notional traded, reported as a multiple of the mean
-    equity. `trials`, and the daily Sharpe ratios of those trials if they are known, deflate the Sharpe ratio.
-    Raises ValueError if the times are not strictly increasing or a value is not finite.
+    equity. `trials`, and the Sharpe ratios per period of those trials if they are known, deflate the Sharpe ratio.
+    Raises ValueError if the times are not strictly increasing or a value is not finite, and MarketDataError if the
+    calendar does not exist or does not cover the times.
     """
     _validate(equity)
     values: Floats = np.asarray(equity, dtype=np.float64)
     index = equity.index
     assert isinstance(index, pd.DatetimeIndex)
     start = float(values[0] if initial_capital is None else initial_capital)
+    periods = periods_of(index, calendar or equity.attrs.get("calendar"))
+    years = _years(index, with_first_bar=initial_capital is not None)
+    bar_marks = values if initial_capital is None else np.concatenate(([start], values))
     metrics: Metrics = dict.fromkeys(KEYS)
     metrics |= {
         "initial_capital": start,
         "final_equity": float(values[-1]),
         "total_return": float(values[-1]) / start - 1.0,
-        "cagr": cagr(start, float(values[-1]), _years(index)),
+        "debt": max(0.0, -float(values[-1])),
+        "cagr": cagr(start, float(values[-1]), years),
         "fees": fees,
         "slippage_cost": slippage_cost,
         "turnover": turnover / float(values.mean()) if turnover is not None and values.mean() > 0 else None,
+        "turnover_basis": TURNOVER_BASIS,
         "exposure": float(np.count_nonzero(position) / len(values)) if position is not None else None,
         "trials": trials,
     }
     metrics |= _drawdown_metrics(values, start, index)
-    metrics |= _risk_metrics(values, start, index, trials, trial_sharpes)
+    metrics |= _risk_metrics(periods, periods.returns(values, initial_capital), trials, trial_sharpes)
+    metrics |= _metrics_per_bar(growth_rates(bar_marks), years)
     drawdown, annual_growth = metrics["max_drawdown"], metrics["cagr"]
     if isinstance(drawdown, float) and isinstance(annual_growth, float) and drawdown < 0:
         metrics["calmar"] = annual_growth / abs(drawdown)
@@ -88,21 +98,13 @@ def _finite(value: float | int | str | None) -> float | int | str | None:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _years(index: pd.DatetimeIndex) -> float:
-    """Return the calendar time from the first bar's open to the last bar's, plus one bar of the median length."""
-    if len(index) < 2:
-        return 0.0
-    step = float(np.median(np.diff(_ticks(index)[-1001:]))) / _per_second(index)
-    return float((index[-1] - index[0]).total_seconds() + step) / SECONDS_PER_YEAR
+def _years(index: pd.DatetimeIndex, *, with_first_bar: bool) -> float:
+    """Return the time from the first mark to the last in years.
 
-
-def _ticks(index: pd.DatetimeIndex) -> NDArray[np.int64]:
-    """Return the UTC time since 1970 in the index's own unit."""
-    return index.values.view(np.int64)
-
-
-def _per_second(index: pd.DatetimeIndex) -> float:
-    return {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[index.unit]
+    Each bar is marked at its close, so the first bar's own length counts only if equity before it is known.
+    """
+    first_bar = bar_days(index) * 86400 if with_first_bar else 0.0
+    return (float((index[-1] - index[0]).total_seconds()) + first_bar) / SECONDS_PER_YEAR
 
 
 def cagr(start: float, end: float, years: float) -> float | None:
@@ -113,22 +115,6 @@ def cagr(start: float, end: float, years: float) -> float | None:
         return -1.0
     exponent = math.log(end / start) / years
     return math.expm1(exponent) if exponent < 700 else None
-
-
-def daily_returns(values: Floats, start: float, index: pd.DatetimeIndex) -> tuple[Floats, float]:
-    """Return (returns float64[days], days a year), from the last equity of each UTC day and of the day before it."""
-    day = _ticks(index) // int(86400 * _per_second(index))
-    last = np.append(day[1:] != day[:-1], True)
-    days, closes = day[last], values[last]
-    returns = _returns(closes, start)
-    weekend = np.count_nonzero((days + 3) % 7 >= 5)  # day 0, 1970-01-01, was a Thursday: 3 from Monday
-    return returns, 365.0 if weekend >= WEEKEND_SHARE * len(days) else 252.0
-
-
-def _returns(values: Floats, start: float) -> Floats:
-    before = np.concatenate(([start], values[:-1]))
-    alive = before > 0
-    return np.where(alive, values / np.where(alive, before, 1.0) - 1.0, 0.0)
 
 
 def sharpe(returns: Floats) -> float | None:
@@ -147,36 +133,31 @@ def sortino(returns: Floats) -> float | None:
     return float(returns.mean()) / downside if downside > 1e-15 else None
 
 
-def _risk_metrics(
-    values: Floats, start: float, index: pd.DatetimeIndex, trials: int, trial_sharpes: Floats | None
-) -> Metrics:
-    returns, days_per_year = daily_returns(values, start, index)
-    years = _years(index)
-    bars_per_year = len(values) / years if years > 0 else None
-    per_bar = sharpe(_returns(values, start))
-    daily_sharpe, daily_sortino = sharpe(returns), sortino(returns)
-    metrics: Metrics = {
-        "sharpe_basis": f"daily equity, {days_per_year:g} days a year, {len(returns)} days",
-        "periods_per_year": days_per_year,
-        "bars_per_year": bars_per_year,
-        "sharpe_per_bar": per_bar * math.sqrt(bars_per_year)
-        if per_bar is not None and bars_per_year
-        else None,
-    }
+def _risk_metrics(periods: Periods, returns: Floats, trials: int, trial_sharpes: Floats | None) -> Metrics:
+    per_year = periods.per_year
+    ratio, downside_ratio = sharpe(returns), sortino(returns)
+    metrics: Metrics = {"sharpe_basis": periods.basis(len(returns)), "periods_per_year": per_year}
     if len(returns) > 1:
-        metrics["volatility"] = float(returns.std(ddof=1)) * math.sqrt(days_per_year)
+        metrics["volatility"] = float(returns.std(ddof=1)) * math.sqrt(per_year)
         metrics |= _tail_metrics(returns)
-    if daily_sharpe is not None:
-        metrics["sharpe"] = daily_sharpe * math.sqrt(days_per_year)
+    if ratio is not None:
+        metrics["sharpe"] = ratio * math.sqrt(per_year)
         metrics["psr"] = significance.probabilistic_sharpe(returns, 0.0)
         metrics["dsr"] = significance.deflated_sharpe(returns, trials, trial_sharpes)
-    if daily_sortino is not None:
-        metrics["sortino"] = daily_sortino * math.sqrt(days_per_year)
+    if downside_ratio is not None:
+        metrics["sortino"] = downside_ratio * math.sqrt(per_year)
     return metrics
 
 
+def _metrics_per_bar(returns: Floats, years: float) -> Metrics:
+    bars_per_year = len(returns) / years if years > 0 else None
+    ratio = sharpe(returns)
+    annual = ratio * math.sqrt(bars_per_year) if ratio is not None and bars_per_year else None
+    return {"bars_per_year": bars_per_year, "sharpe_per_bar": annual}
+
+
 def _tail_metrics(returns: Floats) -> Metrics:
-    """Historical value at risk and expected shortfall of one day, 5 %, as (negative) returns."""
+    """Historical value at risk and expected shortfall of one period, 5 %, as (negative) returns."""
     edge = float(np.quantile(returns, TAIL))
     return {"var_95": edge, "cvar_95": float(returns[returns <= edge].mean())}
 

@@ -68,14 +68,6 @@ def load_inputs(parameters: BacktestParameters, files: Mapping[str, Path]) -> Ba
     return BacktestInputs(strategy, model, frames, test_bars)
 
 
-def data_spread(parameters: BacktestParameters, bars: pd.DataFrame) -> NDArray[np.float64] | None:
-    """Return the data's own spread, float64[n] as a fraction of the price; None if the request sets one or the data
-    lack it."""
-    if parameters.spread is not None or "spread" not in bars.columns:
-        return None
-    return (bars["spread"] / bars["close"]).to_numpy(np.float64)
-
-
 def _load_model(files: Mapping[str, Path]) -> "TrainedModel":
     """Load the model; torch is imported only here, because a worker that imports market data does not need it."""
     try:

@@ -26,6 +26,8 @@ HEADLINE = (
     ("win_rate", "Win rate", "percent"),
     ("profit_factor", "Profit factor", "number"),
     ("fees", "Fees", "money"),
+    ("slippage_cost", "Slippage and spread", "money"),
+    ("turnover", "Turnover, times the mean equity", "number"),
     ("final_equity", "Final equity", "money"),
 )
 

@@ -1,4 +1,4 @@
-"""The engine's rules in plain Python, slow and literal: the reference for the compiled engine.
+"""The engine's rules (semantics 2) in plain Python, slow and literal: the reference for the compiled engine.
 
 Written from the text of the rules with lists and if-statements, and structured differently from the kernel.
 """
@@ -36,15 +36,14 @@ def simulate(
     bars: list[tuple[float, float, float, float]], target: list[int], rules: Rules
 ) -> dict[str, Any]:
     book = Book(rules.initial_capital)
-    friction = rules.slippage + rules.spread / 2
+    friction = rules.slippage + (rules.spread or 0.0) / 2
+
+    def pay(base: float, side: int) -> float:
+        return base * (1 + friction) if side > 0 else base * (1 - friction)
+
     equity = []
     last = len(bars) - 1
-    for bar, (open_, high, low, close) in enumerate(bars):
-
-        def pay(base: float, side: int, high: float = high, low: float = low) -> float:
-            price = base * (1 + friction) if side > 0 else base * (1 - friction)
-            return max(low, min(high, price))
-
+    for bar, (open_, _, _, close) in enumerate(bars):
         if rules.fill == "next_open" and bar > 0:
             _follow_signal(book, rules, bar, target[bar - 1], open_, pay, at_open=True)
         _apply_stops(book, rules, bar, bars, pay)
@@ -53,13 +52,12 @@ def simulate(
         if rules.fill == "same_close" and bar < last:
             _follow_signal(book, rules, bar, target[bar], close, pay, at_open=False)
         position = book.position
-        if position is not None and book.cash + position.direction * position.quantity * close <= 0:
+        if position is not None and _worth(book, close) <= 0:
             _close(book, rules, bar, pay(close, -position.direction), "ruin")
             book.ended = True
         elif position is None and book.cash <= 0:
             book.ended = True
-        position = book.position
-        equity.append(book.cash + (position.direction * position.quantity * close if position else 0.0))
+        equity.append(_worth(book, close))
     if book.position is not None:
         position = book.position
         mark = bars[-1][3]
@@ -148,9 +146,17 @@ def _apply_stops(
         barrier, name = max(barriers, key=lambda b: (position.direction * b[0], b[1] == "stop_loss"))
         if (position.direction > 0 and low <= barrier) or (position.direction < 0 and high >= barrier):
             beyond = open_ < barrier if position.direction > 0 else open_ > barrier
-            _close(book, rules, bar, pay(open_ if beyond else barrier, -position.direction), name)
-            book.blocked = position.direction
-            return
+            base = open_ if beyond else barrier
+            # A stop below the price at which nothing is left comes too late.
+            if _worth(book, base) > 0:
+                _close(book, rules, bar, pay(base, -position.direction), name)
+                book.blocked = position.direction
+                return
+    worst = low if position.direction > 0 else high
+    if _worth(book, worst) <= 0:
+        _close(book, rules, bar, pay(worst, -position.direction), "ruin")
+        book.ended = True
+        return
     if position.target is None:
         return
     if (position.direction > 0 and high >= position.target) or (
@@ -158,8 +164,13 @@ def _apply_stops(
     ):
         beyond = open_ > position.target if position.direction > 0 else open_ < position.target
         price = open_ if beyond else position.target
-        _close(book, rules, bar, max(low, min(high, price)), "take_profit")
+        _close(book, rules, bar, pay(price, -position.direction), "take_profit")
         book.blocked = position.direction
+
+
+def _worth(book: Book, price: float) -> float:
+    position = book.position
+    return book.cash + (position.direction * position.quantity * price if position else 0.0)
 
 
 def _close(book: Book, rules: Rules, bar: int, price: float, reason: str) -> None:

@@ -27,7 +27,8 @@ def test_a_backtest_reports_its_rules_and_provenance(new_job: NewJob) -> None:
     result = run_backtest(AFTER, job)
     assert set(result["metrics"]) == set(result["benchmark"])
     assert result["settings"]["fill"] == "next_open"
-    assert result["settings"]["engine_semantics"] == 1
+    assert result["settings"]["engine_semantics"] == 2
+    assert result["settings"]["calendar"] == "weekdays"
     assert result["settings"]["start"].startswith("2017-07-03")
     assert result["provenance"]["model_sha256"]
     assert result["provenance"]["strategy_sha256"]
@@ -144,7 +145,7 @@ def test_directions_that_depend_on_later_rows_fail_the_backtest(
 
 def test_a_spread_in_the_data_is_used_unless_the_request_sets_one(new_job: NewJob) -> None:
     bars = synthetic(0, persistence=0.35)
-    bars["spread"] = 0.004 * bars["close"]
+    bars["spread"] = 0.004 * bars["open"]
     own = run_backtest(AFTER, new_job(bars))
     assert (own["settings"]["spread"], own["settings"]["spread_source"]) == (pytest.approx(0.004), "data")
     same = run_backtest(AFTER.model_copy(update={"spread": 0.004}), new_job(bars))
@@ -156,6 +157,29 @@ def test_a_spread_in_the_data_is_used_unless_the_request_sets_one(new_job: NewJo
     free = run_backtest(AFTER.model_copy(update={"spread": 0.0}), new_job(bars))
     assert free["settings"]["spread_source"] == "constant"
     assert free["metrics"]["final_equity"] > own["metrics"]["final_equity"]
+
+
+@pytest.mark.parametrize(
+    ("sizing", "held"),
+    [
+        ({"size": 0.25}, 0.25),
+        ({"size": 3.0, "max_leverage": 3.0}, 3.0),
+        ({"sizing": "units", "size": 7.0}, None),
+    ],
+)
+def test_the_benchmark_uses_the_sizing_of_the_backtest(
+    new_job: NewJob, sizing: dict[str, Any], held: float | None
+) -> None:
+    """Lesson Q22"""
+    job = new_job()
+    free = {"commission": 0.0, "slippage": 0.0, "spread": 0.0, **sizing}
+    result = run_backtest(BacktestParameters(symbol="AAA", start_date="2017-07-03", **free), job)
+    equity = pd.read_parquet(pd.io.common.BytesIO(job.artifacts["equity.parquet"]))
+    bars = synthetic(0, persistence=0.35).loc["2017-07-03":]
+    units = 7.0 if held is None else held * 100_000 / bars["open"].iloc[1]
+    expected = 100_000 + units * (bars["close"].iloc[-1] - bars["open"].iloc[1])
+    assert result["benchmark"]["final_equity"] == pytest.approx(expected)
+    assert equity["benchmark"].iloc[-1] == pytest.approx(expected)
 
 
 def test_a_model_that_cannot_predict_fails_the_backtest(

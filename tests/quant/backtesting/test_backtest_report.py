@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from workers.backtesting.backtest_warnings import collect_warnings
 from workers.backtesting.downsample import MAX_POINTS, pick_points
 from workers.backtesting.engine import Result, Rules, simulate
 from workers.backtesting.metrics import Metrics, compute
+from workers.backtesting.periods import periods_of
 from workers.backtesting.sensitivity import simulate_worse_conditions
 
 FREE = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0)
@@ -35,7 +37,7 @@ def simulate_waves(n: int = 3000, rules: Rules = FREE) -> tuple[pd.DataFrame, Re
 
 def build_report(bars: pd.DataFrame, result: Result) -> dict:
     close = bars["close"].to_numpy()
-    report = backtest_report.build_report(result, result, close, result.rules.initial_capital)
+    report = backtest_report.build_report(result, result, close, periods_of(result.index))
     return json.loads(json.dumps(report, allow_nan=False))
 
 
@@ -103,8 +105,8 @@ def test_every_closed_trade_is_in_each_table_once() -> None:
 def test_the_rolling_ratio_depends_only_on_the_past() -> None:
     _, result = simulate_waves()
     index = pd.DatetimeIndex(result.index)
-    complete = backtest_report.rolling_sharpe(result.equity, 1000.0, index)
-    cut = backtest_report.rolling_sharpe(result.equity[:2000], 1000.0, index[:2000])
+    complete = backtest_report.rolling_sharpe(result.equity, 1000.0, periods_of(index))
+    cut = backtest_report.rolling_sharpe(result.equity[:2000], 1000.0, periods_of(index[:2000]))
     days = int(np.isfinite(complete).argmax()) // 24 + 1
     assert days >= backtest_report.ROLLING_DAYS
     np.testing.assert_array_equal(complete[: 2000 - 24], cut[: 2000 - 24])
@@ -136,7 +138,7 @@ def test_few_trades_and_an_implausible_ratio_give_warnings() -> None:
         initial_capital=1000.0,
         position=result.position,
     )
-    sensitivity = simulate_worse_conditions(bars, np.ones(400, np.int8), FREE)
+    sensitivity = simulate_worse_conditions(bars, np.ones(400, np.int8), result)
     warnings = collect_warnings(result, metrics, sensitivity, None)
     assert {"few_trades", "implausible"} <= {warning["code"] for warning in warnings}
     tiny = simulate(bars, np.ones(400, np.int8), Rules(initial_capital=1000.0, minimum_quantity=1e6))
@@ -192,12 +194,64 @@ def test_results_that_cannot_be_traded_give_warnings() -> None:
     assert f"at 1 bar, first on {bars.index[200]:%Y-%m-%d}" in messages["splits"]
 
 
+@pytest.mark.parametrize(
+    ("rules", "spread", "message"),
+    [
+        ({"commission": 0.1}, None, "The commission of 10 % of the traded value is implausible, above 5 %"),
+        ({"slippage": 0.06}, None, "The slippage of 6 % of the price is implausible, above 5 %"),
+        ({"spread": 0.2}, None, "above 5 % of the price at 400 of 400 bars, at most 20 % on 2021-03-01"),
+        ({}, 0.3, "above 5 % of the price at 1 of 400 bars, at most 30 % on 2021-03-08"),
+    ],
+)
+def test_implausible_costs_give_a_warning(
+    rules: dict[str, float], spread: float | None, message: str
+) -> None:
+    bars = hourly(400)
+    if spread is not None:
+        bars["spread"] = 0.0001
+        bars.iloc[180, bars.columns.get_loc("spread")] = spread * bars["open"].iloc[180]
+    plain = Rules(initial_capital=1000.0, commission=0.05, slippage=0.05)
+    target = np.ones(400, np.int8)
+    assert "implausible_costs" not in warning_messages(
+        bars.drop(columns="spread", errors="ignore"), target, plain
+    )
+    messages = warning_messages(bars, target, Rules(initial_capital=1000.0, **rules))  # type: ignore[arg-type]  # parameters
+    assert message in messages["implausible_costs"]
+
+
+def test_liquidation_and_debt_give_warnings() -> None:
+    bars = hourly(400)
+    bars.iloc[200, bars.columns.get_loc("low")] /= 2.0
+    rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, size=3.0, max_leverage=3.0)
+    messages = warning_messages(bars, np.ones(400, np.int8), rules)
+    assert f"in the bar of {bars.index[200]:%Y-%m-%d %H:%M}: the position was liquidated" in messages["ruin"]
+    owed = -simulate(bars, np.ones(400, np.int8), rules).final_equity
+    assert owed > 0
+    assert f"the account owes {owed:,.2f}" in messages["debt"]
+    assert not {"ruin", "debt"} & set(warning_messages(hourly(400), np.ones(400, np.int8), rules))
+
+
+def test_doubled_costs_double_friction_on_bars_without_a_range() -> None:
+    """The stress showed nothing on them while friction was cut at the range of the bar."""
+    bars = hourly(400)
+    bars[["open", "high", "low", "close"]] = 50.0
+    rules = Rules(
+        initial_capital=1e6, commission=0.0, slippage=0.0005, spread=0.0002, sizing="units", size=10
+    )
+    target = (np.arange(400) % 2).astype(np.int8)
+    plain = simulate(bars, target, rules)
+    sensitivity = simulate_worse_conditions(bars, target, plain)
+    fills = 2 * plain.closed + (plain.entries - plain.closed)
+    assert plain.slippage_cost == pytest.approx(fills * 10 * 50.0 * 0.0006)
+    assert sensitivity["doubled_costs"]["slippage_cost"] == pytest.approx(2 * plain.slippage_cost)
+
+
 def test_doubled_costs_and_one_bar_of_delay_are_simulated() -> None:
     bars, _ = simulate_waves()
     target = np.sign(np.sin(np.arange(3000) / 17)).astype(np.int8)
     rules = Rules(initial_capital=1000.0, commission=0.001)
     plain = simulate(bars, target, rules)
-    sensitivity = simulate_worse_conditions(bars, target, rules)
+    sensitivity = simulate_worse_conditions(bars, target, plain)
     assert sensitivity["doubled_costs"]["total_return"] < plain.final_equity / 1000.0 - 1
     late = simulate(bars, np.append(np.int8(0), target[:-1]), rules)
     assert sensitivity["one_bar_later"]["total_return"] == late.final_equity / 1000.0 - 1

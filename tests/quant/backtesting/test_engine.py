@@ -1,5 +1,7 @@
 """The engine compared with trades computed by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,8 +66,20 @@ def test_slippage_and_half_the_spread_are_paid_both_ways() -> None:
     rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.01, spread=0.02)
     trade = only_trade(simulate(STEADY, [1, 1, 0, 0, 0], rules))
     assert trade.entry_price == pytest.approx(10.2)
-    # 12 * 0.98 is below the bar's low of 12, which limits it.
-    assert trade.exit_price == pytest.approx(12.0)
+    # Below the bar's low of 12; engine semantics 1 cut it there.
+    assert trade.exit_price == pytest.approx(12 * 0.98)
+    assert trade.slippage_cost == pytest.approx(trade.quantity * (10 + 12) * 0.02)
+
+
+def test_friction_is_paid_in_full_on_bars_without_a_range() -> None:
+    """Bars of one price, as in quiet minutes: engine semantics 1 charged nothing."""
+    rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.001, spread=0.002)
+    result = simulate(bars(*[(10, 10, 10, 10)] * 4), [1, -1, 0, 0], rules)
+    assert result.trades.entry_price.tolist() == pytest.approx([10.02, 9.98])
+    assert result.trades.exit_price.tolist() == pytest.approx([9.98, 10.02])
+    traded_units = 2 * result.trades.quantity.sum()
+    assert result.slippage_cost == pytest.approx(traded_units * 10 * 0.002)
+    assert result.final_equity == pytest.approx(1000 - result.slippage_cost)
 
 
 def test_a_reversal_is_two_legs_at_one_price() -> None:
@@ -104,12 +118,14 @@ def test_a_gap_through_the_stop_fills_at_the_open() -> None:
 
 
 def test_a_target_fills_at_its_limit_and_a_gap_beyond_it_at_the_open() -> None:
+    """Less friction, which engine semantics 1 did not charge: that the mid price reached the limit does not mean that
+    the bid did."""
     rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.01, take_profit=0.1)
     inside = bars((10, 10, 10, 10), (10, 11, 10, 10), (10, 13, 10, 12), (12, 12, 12, 12))
     trade = only_trade(simulate(inside, [1, 1, 1, 1], rules))
-    assert (trade.exit_price, trade.exit_reason) == (pytest.approx(10.1 * 1.1), "take_profit")
+    assert (trade.exit_price, trade.exit_reason) == (pytest.approx(10.1 * 1.1 * 0.99), "take_profit")
     gap = bars((10, 10, 10, 10), (10, 11, 10, 10), (13, 14, 12, 13), (12, 12, 12, 12))
-    assert only_trade(simulate(gap, [1, 1, 1, 1], rules)).exit_price == 13.0
+    assert only_trade(simulate(gap, [1, 1, 1, 1], rules)).exit_price == pytest.approx(13.0 * 0.99)
 
 
 def test_after_a_stop_no_position_is_opened_until_the_target_direction_changes() -> None:
@@ -185,6 +201,50 @@ def test_when_equity_reaches_zero_the_position_is_closed_and_trading_ends() -> N
     assert result.equity.tolist()[2:] == [-2000.0, -2000.0, -2000.0]
 
 
+LEVERED = Rules(
+    initial_capital=1000.0, commission=0.0, slippage=0.0, spread=0.0, size=10.0, max_leverage=10.0
+)
+
+
+@pytest.mark.parametrize(
+    ("direction", "spike", "worst", "final"),
+    [(1, (10, 10, 8.5, 10), 8.5, 1000 - 1000 * 1.5), (-1, (10, 11.5, 10, 10), 11.5, 1000 - 1000 * 1.5)],
+)
+def test_a_position_is_liquidated_at_the_worst_price_of_the_bar_that_exhausts_the_equity(
+    direction: int, spike: tuple[float, float, float, float], worst: float, final: float
+) -> None:
+    """Ten times the equity is 1,000 units at 10; the close of the bar is harmless, which semantics 1 read only."""
+    data = bars((10, 10, 10, 10), (10, 10, 10, 10), spike, (10, 10, 10, 10))
+    result = simulate(data, [direction] * 4, LEVERED)
+    trade = only_trade(result)
+    assert (trade.exit_index, trade.exit_price, trade.exit_reason) == (2, worst, "ruin")
+    assert result.ruined
+    assert result.equity.tolist() == [1000.0, 1000.0, final, final]
+
+
+def test_a_position_that_keeps_some_equity_at_the_worst_price_is_held() -> None:
+    data = bars((10, 10, 10, 10), (10, 10, 10, 10), (10, 10, 9.01, 10), (10, 10, 10, 10))
+    result = simulate(data, [1] * 4, LEVERED)
+    assert (only_trade(result).exit_reason, result.ruined) == ("open", False)
+
+
+@pytest.mark.parametrize(("stop", "reason", "price"), [(0.05, "stop_loss", 9.5), (0.12, "ruin", 8.5)])
+def test_a_stop_prevents_liquidation_only_while_equity_is_left(
+    stop: float, reason: str, price: float
+) -> None:
+    data = bars((10, 10, 10, 10), (10, 10, 10, 10), (10, 10, 8.5, 10), (10, 10, 10, 10))
+    trade = only_trade(simulate(data, [1] * 4, replace(LEVERED, stop_loss=stop)))
+    assert (trade.exit_price, trade.exit_reason) == (pytest.approx(price), reason)
+
+
+def test_liquidation_pays_friction_and_commission() -> None:
+    data = bars((10, 10, 10, 10), (10, 10, 8.5, 10), (10, 10, 10, 10))
+    result = simulate(data, [1, 1, 1], replace(LEVERED, slippage=0.01, commission=0.001))
+    trade = only_trade(result)
+    assert trade.exit_price == pytest.approx(8.5 * 0.99)
+    assert result.final_equity == pytest.approx(1000 + trade.pnl)
+
+
 def test_refused_and_cut_orders_are_counted() -> None:
     """Lesson Q20."""
     small = Rules(initial_capital=1000.0, minimum_quantity=1e6)
@@ -209,8 +269,38 @@ def test_without_short_permission_a_short_signal_is_flat() -> None:
 
 def test_a_spread_column_is_used_bar_by_bar() -> None:
     spread = np.array([0.0, 0.2, 0.0, 0.0, 0.0])
-    trade = only_trade(simulate(STEADY, [1, 1, 0, 0, 0], FREE, spread=spread))
-    assert trade.entry_price == pytest.approx(11.0)
+    result = simulate(STEADY, [1, 1, 0, 0, 0], FREE, spread=spread)
+    assert only_trade(result).entry_price == pytest.approx(11.0)
+    assert result.spread.tolist() == spread.tolist()
+
+
+@pytest.mark.parametrize(
+    ("fill", "entry", "exit_price"), [("next_open", 10.25, 11.75), ("next_close", 12.25, 13.75)]
+)
+@pytest.mark.parametrize("columns", [{"spread": 0.5}, {"bid": 9.75, "ask": 10.25}])
+def test_half_of_the_spread_in_the_data_is_paid_at_the_order_s_own_price(
+    fill: str, entry: float, exit_price: float, columns: dict[str, float]
+) -> None:
+    """The columns are in price units; `Rules.spread` overrides them, also with 0."""
+    rules = Rules(initial_capital=1000.0, commission=0.0, slippage=0.0, fill=fill)  # type: ignore[arg-type]  # a parameter
+    data = STEADY.assign(**columns)
+    trade = only_trade(simulate(data, [1, 1, 0, 0, 0], rules))
+    assert (trade.entry_price, trade.exit_price) == (pytest.approx(entry), pytest.approx(exit_price))
+    assert simulate(data, [1, 1, 0, 0, 0], replace(rules, spread=0.0)).slippage_cost == 0.0
+
+
+@pytest.mark.parametrize(
+    ("spread", "message"),
+    [
+        (14.9, r"at 2020-01-02 .* is 149 % of its price: it is probably in points"),
+        (-0.1, r"is -0\.01 of its price; it must be zero or more"),
+        (np.nan, "is nan of its price"),
+    ],
+)
+def test_an_impossible_spread_in_the_data_is_rejected(spread: float, message: str) -> None:
+    data = STEADY.assign(spread=[0.1, spread, 0.1, 0.1, 0.1])
+    with pytest.raises(BadBars, match=message):
+        simulate(data, [0] * 5)
 
 
 def test_a_search_and_a_single_run_agree() -> None:

@@ -1,5 +1,7 @@
 """Properties of the engine for all bars, target directions and rules."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.quant.backtesting import literal_engine
-from workers.backtesting.engine import Rules, simulate
+from workers.backtesting.engine import Result, Rules, simulate
+from workers.backtesting.metrics import compute
 
 fraction = st.one_of(st.none(), st.floats(0.005, 0.3))
 
@@ -32,6 +35,7 @@ def cases(draw: st.DrawFn) -> tuple[pd.DataFrame, list[int], Rules]:
         index=pd.date_range("2020-01-01", periods=n, freq="h", tz="UTC"),
     )
     target = draw(st.lists(st.sampled_from([-1, 0, 1]), min_size=n, max_size=n))
+    size, max_leverage = draw(st.sampled_from([(0.1, 1.0), (1.0, 1.0), (1.0, 5.0), (5.0, 5.0), (30.0, 30.0)]))
     rules = Rules(
         initial_capital=draw(st.sampled_from([100.0, 10_000.0])),
         commission=draw(st.sampled_from([0.0, 0.001, 0.05])),
@@ -39,13 +43,22 @@ def cases(draw: st.DrawFn) -> tuple[pd.DataFrame, list[int], Rules]:
         spread=draw(st.sampled_from([0.0, 0.01])),
         fill=draw(st.sampled_from(["next_open", "next_close", "same_close"])),
         sizing=draw(st.sampled_from(["fraction", "units"])),
-        size=draw(st.sampled_from([0.1, 1.0])),
+        size=size,
+        max_leverage=max_leverage,
         allow_short=draw(st.booleans()),
         stop_loss=draw(fraction),
         take_profit=draw(fraction),
         trailing_stop=draw(fraction),
     )
     return data, target, rules
+
+
+def fills(result: Result) -> Iterator[tuple[int, int, float, float]]:
+    """Yield (bar, side of the order, quantity, price) of each fill."""
+    for trade in result.trades.itertuples():
+        yield trade.entry_index, trade.side, trade.quantity, trade.entry_price
+        if trade.exit_index >= 0:
+            yield trade.exit_index, -trade.side, trade.quantity, trade.exit_price
 
 
 @given(cases())
@@ -103,18 +116,74 @@ def test_the_trades_sum_to_the_change_of_equity_to_the_cent(
     assert result.trades["fees"].sum() == pytest.approx(result.fees, abs=0.005)
 
 
+def friction_of(rules: Rules) -> float:
+    return rules.slippage + (rules.spread or 0.0) / 2
+
+
 @given(cases())
 @settings(max_examples=150, deadline=None)
-def test_every_fill_lies_inside_its_bar(case: tuple[pd.DataFrame, list[int], Rules]) -> None:
-    """Lesson Q18."""
+def test_the_base_price_of_every_fill_lies_inside_its_bar(
+    case: tuple[pd.DataFrame, list[int], Rules],
+) -> None:
+    """Lesson Q18. The base price is the one before friction, which may lie outside since engine semantics 2."""
     data, target, rules = case
-    trades = simulate(data, target, rules).trades
-    for index, price in [
-        *zip(trades.entry_index, trades.entry_price, strict=True),
-        *zip(trades.exit_index, trades.exit_price, strict=True),
-    ]:
-        if index >= 0:
-            assert data.low.iloc[index] <= price <= data.high.iloc[index]
+    for index, side, _, price in fills(simulate(data, target, rules)):
+        base = price / (1 + side * friction_of(rules))
+        assert data.low.iloc[index] * (1 - 1e-12) <= base <= data.high.iloc[index] * (1 + 1e-12)
+
+
+@given(cases())
+@settings(max_examples=300, deadline=None)
+def test_friction_is_paid_in_full_on_every_fill(case: tuple[pd.DataFrame, list[int], Rules]) -> None:
+    """Whatever the range of the bars: notional times slippage and half the spread, at entries and all kinds of exits."""
+    data, target, rules = case
+    result = simulate(data, target, rules)
+    friction = friction_of(rules)
+    charged = [
+        quantity * (price / (1 + side * friction)) * friction for _, side, quantity, price in fills(result)
+    ]
+    assert result.slippage_cost == pytest.approx(math.fsum(charged), rel=1e-9, abs=1e-9)
+    assert result.trades["slippage_cost"].sum() == pytest.approx(result.slippage_cost, rel=1e-9, abs=1e-9)
+    paid = [
+        side * quantity * (price - price / (1 + side * friction))
+        for _, side, quantity, price in fills(result)
+    ]
+    assert math.fsum(paid) == pytest.approx(result.slippage_cost, rel=1e-9, abs=1e-9)
+
+
+@given(cases(), st.integers(0, 2**32 - 1))
+@settings(max_examples=100, deadline=None)
+def test_a_spread_in_the_data_is_paid_in_full_bar_by_bar(
+    case: tuple[pd.DataFrame, list[int], Rules], seed: int
+) -> None:
+    data, target, rules = case
+    spread = np.random.default_rng(seed).uniform(0, 0.01, len(data))
+    result = simulate(data, target, replace(rules, spread=None), spread=spread)
+    charged = []
+    for index, side, quantity, price in fills(result):
+        friction = rules.slippage + spread[index] / 2
+        charged.append(quantity * price / (1 + side * friction) * friction)
+    assert result.slippage_cost == pytest.approx(math.fsum(charged), rel=1e-9, abs=1e-9)
+
+
+@given(cases())
+@settings(max_examples=300, deadline=None)
+def test_equity_below_zero_is_a_debt_that_ends_trading(case: tuple[pd.DataFrame, list[int], Rules]) -> None:
+    data, target, rules = case
+    result = simulate(data, target, rules)
+    worst = np.where(result.position > 0, data.low, data.high)
+    cash = result.equity - result.position * data.close.to_numpy()
+    live = result.position == np.concatenate(([0.0], result.position[:-1]))
+    assert (result.equity[result.position != 0] > 0).all()
+    assert ((cash + result.position * worst)[live & (result.position != 0)] > 0).all(), (
+        "held beyond its margin"
+    )
+    below = np.flatnonzero(result.equity <= 0)
+    assert result.ruined == (len(below) > 0)
+    if len(below):
+        assert set(result.equity[below[0] :]) == {result.final_equity}
+        metrics = compute(pd.Series(result.equity, data.index), initial_capital=rules.initial_capital)
+        assert metrics["debt"] == -result.final_equity
 
 
 @given(cases(), st.integers(1, 39), st.sampled_from(["cut", "other future"]))

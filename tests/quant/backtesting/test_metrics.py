@@ -31,14 +31,17 @@ def walk() -> "pd.Series[float]":
 
 
 def test_daily_metrics_equal_those_of_empyrical(walk: "pd.Series[float]") -> None:
+    """With the measured number of days a year; its own is 252 for every market."""
     metrics = compute(walk, initial_capital=100_000.0)
+    days = metrics["periods_per_year"]
+    assert days == pytest.approx(261, abs=0.5), "weekdays without holidays"
     returns = np.diff(np.concatenate(([100_000.0], walk.to_numpy()))) / np.concatenate(
         ([100_000.0], walk.to_numpy()[:-1])
     )
     frame = pd.Series(returns, index=walk.index)
-    assert metrics["sharpe"] == pytest.approx(empyrical.sharpe_ratio(frame))
-    assert metrics["sortino"] == pytest.approx(empyrical.sortino_ratio(frame))
-    assert metrics["volatility"] == pytest.approx(empyrical.annual_volatility(frame))
+    assert metrics["sharpe"] == pytest.approx(empyrical.sharpe_ratio(frame, annualization=days))
+    assert metrics["sortino"] == pytest.approx(empyrical.sortino_ratio(frame, annualization=days))
+    assert metrics["volatility"] == pytest.approx(empyrical.annual_volatility(frame, annualization=days))
     assert metrics["max_drawdown"] == pytest.approx(empyrical.max_drawdown(frame))
     assert metrics["var_95"] == pytest.approx(empyrical.value_at_risk(frame, 0.05))
     assert metrics["total_return"] == pytest.approx(walk.iloc[-1] / 100_000 - 1)
@@ -66,32 +69,24 @@ def test_hourly_bars_give_the_sharpe_ratio_of_their_days() -> None:
     """Lesson Q1: 252 is never applied to bars that are not days."""
     generator = np.random.default_rng(1)
     hours = pd.date_range("2021-01-04", periods=24 * 400, freq="h", tz="UTC")
-    weekdays = hours[hours.day_of_week < 5]
-    equity = pd.Series(1e5 * np.exp(np.cumsum(generator.normal(1e-5, 2e-3, len(weekdays)))), index=weekdays)
-    metrics = compute(equity)
-    daily = compute(equity[equity.index.hour == 23], initial_capital=float(equity.iloc[0]))
-    assert metrics["periods_per_year"] == 252
+    equity = pd.Series(1e5 * np.exp(np.cumsum(generator.normal(1e-5, 2e-3, len(hours)))), index=hours)
+    metrics = compute(equity, calendar="24/7")
+    daily = compute(equity[equity.index.hour == 23], calendar="24/7")
+    assert metrics["periods_per_year"] == daily["periods_per_year"] == 365
     assert metrics["sharpe"] == pytest.approx(daily["sharpe"])
-    measured = metrics["bars_per_year"]
-    assert isinstance(measured, float)
-    assert measured == pytest.approx(24 * 261, rel=0.01)
-
-
-def test_a_market_that_trades_on_weekends_has_365_days() -> None:
-    equity = series(np.linspace(100, 120, 60), freq="D")
-    assert compute(equity)["periods_per_year"] == 365
-    assert compute(series(np.linspace(100, 120, 60)))["periods_per_year"] == 252
+    assert metrics["bars_per_year"] == pytest.approx(24 * 365.25)
 
 
 def test_growth_is_by_calendar_time() -> None:
-    """Lesson Q3."""
+    """Lesson Q3. With the equity before the first bar, that bar's length counts too."""
     two_years = pd.Series([100.0, 144.0], index=pd.to_datetime(["2019-12-31", "2021-12-30"], utc=True))
-    years = 2 * (pd.Timestamp("2021-12-30") - pd.Timestamp("2019-12-31")).days / 365.25
+    years = (pd.Timestamp("2021-12-30") - pd.Timestamp("2019-12-31")).days / 365.25
     assert compute(two_years)["cagr"] == pytest.approx(1.44 ** (1 / years) - 1)
+    assert compute(two_years, initial_capital=100.0)["cagr"] == pytest.approx(1.44 ** (0.5 / years) - 1)
 
 
 def test_the_denominator_of_sortino_includes_all_returns() -> None:
-    metrics = compute(series([110.0, 99.0, 108.9, 108.9]), initial_capital=100.0)
+    metrics = compute(series([110.0, 99.0, 108.9, 108.9]), initial_capital=100.0, calendar="XNYS")
     returns = np.array([0.1, -0.1, 0.1, 0.0])
     assert metrics["sortino"] == pytest.approx(returns.mean() / math.sqrt(0.01 / 4) * math.sqrt(252))
 
@@ -123,6 +118,16 @@ def test_losing_more_than_everything_is_minus_one_a_year() -> None:
     metrics = compute(series([100.0, -20.0, -20.0]))
     assert metrics["cagr"] == -1.0
     assert metrics["total_return"] == pytest.approx(-1.2)
+    assert (metrics["final_equity"], metrics["debt"]) == (-20.0, 20.0)
+    assert compute(series([100.0, 20.0, 20.0]))["debt"] == 0.0
+
+
+def test_turnover_states_its_unit() -> None:
+    metrics = compute(series([100.0, 200.0, 300.0]), turnover=800.0)
+    assert (metrics["turnover"], metrics["turnover_basis"]) == (
+        4.0,
+        "notional traded / mean equity, whole period",
+    )
 
 
 def test_the_probabilistic_sharpe_ratio_equals_that_of_the_paper() -> None:

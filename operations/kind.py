@@ -140,6 +140,10 @@ class Kind:
         """Return charts over several operations of any kind; those of other kinds have no curve."""
         return []
 
+    def comparison_warnings(self, operations: "Sequence[Operation]") -> list[str]:
+        """Return sentences about results of this kind whose metrics cannot be compared; operations may be of any kind."""
+        return []
+
     def form_suggestions(self) -> dict[str, list[tuple[str, str]]]:
         """Return field name -> (value, explanation) pairs of this kind's form."""
         return {}

@@ -31,6 +31,7 @@ class Comparison:
     same: list[Row]
     metrics: list[ComparedMetric]
     charts: list[Chart]
+    warnings: list[str]
 
 
 def load(ids: list[str]) -> list[Operation]:
@@ -52,6 +53,7 @@ def compare(operations: list[Operation]) -> Comparison:
         same=[row for row in parameters if row not in different],
         metrics=compare_metrics(operations),
         charts=[chart for kind in all_kinds() for chart in kind.comparison_charts(operations)],
+        warnings=[warning for kind in all_kinds() for warning in kind.comparison_warnings(operations)],
     )
 
 

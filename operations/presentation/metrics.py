@@ -12,7 +12,18 @@ MORE_IS_BETTER = {
     "average_trade", "best_trade", "worst_trade", "sqn", "var_95", "cvar_95", "final_equity", "psr", "dsr", "accuracy",
     "f1", "precision", "recall", "r2", "balanced_accuracy", "mcc",
 }  # fmt: skip
-LESS_IS_BETTER = {"volatility", "fees", "slippage_cost", "loss", "rmse", "mae", "mse", "log_loss", "brier"}
+LESS_IS_BETTER = {
+    "volatility",
+    "fees",
+    "slippage_cost",
+    "debt",
+    "loss",
+    "rmse",
+    "mae",
+    "mse",
+    "log_loss",
+    "brier",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -334,9 +334,9 @@ def create_training(user: User, shift: float = 0.0) -> Operation:
 
 def create_backtest(user: User, model: Operation, drift: float = 0.0003) -> Operation:
     metrics = {
-        "total_return": 0.184 + drift * 700, "cagr": 0.046, "volatility": 0.187, "sharpe": 0.41, "sharpe_basis": "daily equity, 252 days a year",
+        "total_return": 0.184 + drift * 700, "cagr": 0.046, "volatility": 0.187, "sharpe": 0.41, "sharpe_basis": "803 daily observations, 252 a year (sessions of XNYS)",
         "periods_per_year": 252, "sortino": 0.58, "calmar": 0.24, "max_drawdown": -0.192, "max_drawdown_bars": 210,
-        "max_drawdown_seconds": 26_352_000, "exposure": 0.61, "turnover": 38.2, "trades": 64, "win_rate": 0.53, "profit_factor": 1.18,
+        "max_drawdown_seconds": 26_352_000, "exposure": 0.61, "turnover": 38.2, "turnover_basis": "notional traded / mean equity, whole period", "debt": 0.0, "trades": 64, "win_rate": 0.53, "profit_factor": 1.18,
         "expectancy": 287.0, "average_trade": 0.0031, "best_trade": 0.127, "worst_trade": -0.081, "sqn": 0.61, "kelly": 0.08, "var_95": -0.018,
         "cvar_95": -0.027, "fees": 6120.5, "slippage_cost": 3060.2, "initial_capital": 100_000, "final_equity": 118_400, "psr": 0.79,
         "dsr": 0.44, "trials": 6,
@@ -364,7 +364,7 @@ def create_backtest(user: User, model: Operation, drift: float = 0.0003) -> Oper
                 "max_drawdown": -0.31,
                 "trades": 1,
             },
-            "settings": {"engine_semantics": 1, "fill": "next_open", **COSTS},
+            "settings": {"engine_semantics": 2, "calendar": "XNYS", "fill": "next_open", **COSTS},
             "warnings": ["The strategy is not profitable with doubled costs."],
             "audit": {"checked": 24, "passed": True},
         },

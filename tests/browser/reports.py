@@ -40,6 +40,7 @@ def backtest_report(days: int = 800) -> dict[str, Any]:
             "drawdown": drawdown,
             "rolling_sharpe": [None] * 60 + [math.sin(index / 90) for index in range(days - 60)],
         },
+        "rolling": {"observations": 63, "unit": "daily"},
         "trades": trades,
         "monthly_returns": months,
         "drawdowns": [

@@ -232,6 +232,36 @@ def test_equity_is_compared_as_growth_within_the_period_of_each_backtest(ids: di
     assert chart.table.rows[-1][1] == first[-1][1]
 
 
+def test_backtests_of_different_engine_semantics_are_compared_with_a_warning(
+    browser: Client, ids: dict[str, str]
+) -> None:
+    pair = [ids["backtested"], ids["backtested_again"]]
+    assert compare(load(pair)).warnings == []
+    assert compare(load([ids["trained"], ids["trained_again"]])).warnings == []
+    old = Operation.objects.get(pk=pair[1])
+    for settings in ({"engine_semantics": 1}, {}):
+        old.result = {**(old.result or {}), "settings": settings}
+        old.save(update_fields=["result"])
+        (warning,) = compare(load([ids["trained"], *pair])).warnings
+        assert "different engine semantics: 1 (3.) and 2 (2.)" in warning
+        page = browser.get("/dashboard/compare", {"operation": pair}).content.decode()
+        assert "different engine semantics: 1 (2.) and 2 (1.)" in page
+        report = browser.get(f"/dashboard/operations/{old.pk}?tab=report").content.decode()
+        assert "Engine semantics 1: spread and slippage were cut" in report
+
+
+def test_a_backtest_shows_its_basis_and_its_debt(browser: Client, ids: dict[str, str]) -> None:
+    row = Operation.objects.get(pk=ids["backtested"])
+    result: Any = row.result
+    row.result = {**result, "metrics": {**result["metrics"], "final_equity": -2000.0, "debt": 2000.0}}
+    row.save(update_fields=["result"])
+    page = browser.get(f"/dashboard/operations/{row.pk}?tab=report").content.decode()
+    assert "Annual figures: 803 daily observations, 252 a year (sessions of XNYS)" in page
+    assert "a debt of 2" in page
+    assert "notional traded / mean equity, whole period" in page
+    assert "Last 63 daily observations, annual" in page
+
+
 def test_an_unreadable_report_does_not_prevent_the_comparison(browser: Client, ids: dict[str, str]) -> None:
     broken = Operation.objects.get(pk=ids["backtested_again"])
     broken.artifacts.filter(name="report.json").update(

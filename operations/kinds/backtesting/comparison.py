@@ -1,4 +1,4 @@
-"""The equity of several backtests in one chart."""
+"""Comparison of backtests: their equity in one chart, and warnings about different rules."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,15 @@ import structlog
 
 from operations.models import Operation
 from operations.presentation.charts import Chart, thin
+from operations.presentation.numbers import dig
 from operations.presentation.overlays import MAX_POINTS, overlay, table_by_time
 from operations.presentation.report_charts import Points, chart, milliseconds, pane
 from operations.presentation.stored_reports import read_several
 
 logger = structlog.get_logger(__name__)
+
+FIRST_SEMANTICS = "1"
+"""Of results that do not name their engine semantics."""
 
 
 def equity_chart(operations: Sequence[Operation]) -> Chart | None:
@@ -32,6 +36,26 @@ def equity_chart(operations: Sequence[Operation]) -> Chart | None:
         zoom=True,
         note="Growth of 1 invested",
     )
+
+
+def warnings(operations: Sequence[Operation]) -> list[str]:
+    """Return a sentence if the backtests have different engine semantics."""
+    positions: dict[str, list[int]] = {}
+    for position, operation in enumerate(operations, 1):
+        if operation.operation_type == "backtesting" and operation.result:
+            semantics = str(dig(operation.result, "settings", "engine_semantics") or FIRST_SEMANTICS)
+            positions.setdefault(semantics, []).append(position)
+    if len(positions) < 2:
+        return []
+    parts = [
+        f"{semantics} ({', '.join(f'{position}.' for position in places)})"
+        for semantics, places in sorted(positions.items())
+    ]
+    sentence = (
+        f"These backtests have different engine semantics: {' and '.join(parts)}. Costs, margin and annual figures "
+        "follow different rules, so run the older ones again before comparing them."
+    )
+    return [sentence]
 
 
 def _growth(operation: Operation, report: dict[str, Any]) -> Points:

@@ -12,12 +12,14 @@ def _cost_fields() -> tuple[Field, ...]:
             "Commission",
             "Fraction of the traded value, for entry and exit each.",
         ),
-        field_of(BacktestRequest, "slippage", "Slippage", "Fraction of the price, against you."),
+        field_of(
+            BacktestRequest, "slippage", "Slippage", "Fraction of the price, against you, at every fill."
+        ),
         field_of(
             BacktestRequest,
             "spread",
             "Spread",
-            "Fraction of the price, half paid on each side. If empty, the spread in the data, if any.",
+            "Fraction of the price, half paid at each fill. If empty, the spread in the data, bar by bar, if any.",
         ),
         field_of(
             BacktestRequest,
@@ -57,7 +59,8 @@ def _advanced_fields() -> tuple[Field, ...]:
             BacktestRequest,
             "max_leverage",
             "Maximum leverage",
-            "Position value over equity. Larger orders are reduced; a larger size is rejected.",
+            "Position value over equity. Larger orders are reduced; a larger size is rejected. If equity reaches zero "
+            "inside a bar, the position is liquidated at the bar's worst price.",
         ),
         field_of(BacktestRequest, "seed", "Seed", "Seed of the bootstrap used for confidence intervals."),
     )

@@ -106,6 +106,9 @@ class Backtesting(Kind):
         chart = comparison.equity_chart(operations)
         return [chart] if chart else []
 
+    def comparison_warnings(self, operations: Sequence[Operation]) -> list[str]:
+        return comparison.warnings(operations)
+
     def form_suggestions(self) -> dict[str, list[tuple[str, str]]]:
         newest = inputs.completed_trainings().order_by("-created_at").only("parameters", "created_at")
         return {

@@ -23,6 +23,7 @@ FORMATS = {
     "max_drawdown_seconds": duration,
     "exposure": percent,
     "turnover": decimal,
+    "turnover_basis": short,
     "trades": integer,
     "win_rate": percent,
     "profit_factor": decimal,
@@ -38,17 +39,21 @@ FORMATS = {
     "slippage_cost": decimal,
     "initial_capital": integer,
     "final_equity": integer,
+    "debt": decimal,
 }
 NAMES = {
     "cagr": "CAGR",
     "psr": "PSR",
     "dsr": "DSR",
     "sqn": "SQN",
-    "var_95": "VaR 95 %",
-    "cvar_95": "CVaR 95 %",
+    "var_95": "VaR 95 %, one observation",
+    "cvar_95": "CVaR 95 %, one observation",
     "max_drawdown_seconds": "Max drawdown duration",
     "max_drawdown_bars": "Max drawdown, bars",
-    "sharpe_basis": "Sharpe basis",
+    "sharpe_basis": "Basis of annual figures",
+    "turnover_basis": "Turnover unit",
+    "slippage_cost": "Slippage and spread",
+    "sharpe_per_bar": "Sharpe, by bars",
 }
 
 

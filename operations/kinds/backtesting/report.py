@@ -127,6 +127,7 @@ def read(report: dict[str, Any]) -> BacktestReport:
             ],
             zoom=True,
             table=_series_table(data, ("time", "rolling_sharpe")),
+            note=_rolling_note(report.get("rolling")),
         ),
         _histogram([trade.share for trade in trades if trade.share is not None]),
     ]
@@ -188,6 +189,13 @@ def _linked_chart(data: dict[str, Any], times: list[int], trades: Sequence[Trade
         size="chart-tall",
         table=_series_table(data, ("time", "close", "equity", "benchmark", "drawdown")),
     )
+
+
+def _rolling_note(rolling: Any) -> str:
+    """Describe the window of the rolling ratio; reports of engine semantics 1 do not contain it."""
+    if not isinstance(rolling, dict):
+        return ""
+    return f"Last {rolling.get('observations')} {rolling.get('unit')} observations, annual"
 
 
 def _series_table(data: dict[str, Any], names: Sequence[str]) -> Table | None:

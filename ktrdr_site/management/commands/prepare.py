@@ -1,4 +1,3 @@
-from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -15,18 +14,9 @@ class Command(BaseCommand):
     )
     requires_system_checks = []
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--wait",
-            type=float,
-            default=0.0,
-            metavar="SECONDS",
-            help="wait so long for a database that does not respond yet",
-        )
-
-    def handle(self, *args: Any, wait: float, **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:
         try:
-            preparation.connect(wait_s=wait)
+            preparation.connect()
         except NotReadyError as error:
             raise CommandError(f"KTRDR cannot start: {error}") from error
         preparation.prepare(settings.DATA_DIR)

@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "dashboard.live_parts.SignInAgainMiddleware",
 ]
 
 TEMPLATES = [
@@ -100,6 +101,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/dashboard/"
 LOGOUT_REDIRECT_URL = "login"
+CSRF_FAILURE_VIEW = "ktrdr_site.web.error_pages.csrf_failure"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"

@@ -8,7 +8,9 @@ from datetime import timedelta
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
+from operations.kind import kind_of
 from operations.models import Artifact, Checkpoint, LogLine, Operation
+from operations.models.attempt import AttemptOutcome
 from operations.states import FINAL, Status
 from worker_agent.protocol import ErrorClass
 
@@ -60,11 +62,11 @@ class Failure:
 ADVICE = {
     ErrorClass.INVALID: (
         "The input is invalid.",
-        "Clone it, correct the input and submit it again. Retrying it unchanged will fail the same way.",
+        "{again}. Retrying it unchanged will fail the same way.",
     ),
     ErrorClass.JOB: (
         "The job raised an error.",
-        "See the last log lines and the traceback. Retry if the cause was external; otherwise clone and change it.",
+        "See the last log lines and the traceback. Retry if the cause was external. Otherwise: {again}.",
     ),
     ErrorClass.OUT_OF_MEMORY: (
         "The worker ran out of memory.",
@@ -86,7 +88,9 @@ def failure(operation: Operation) -> Failure | None:
     if operation.status != Status.FAILED:
         return None
     sentence, advice = ADVICE[ErrorClass(operation.error_class)]
-    return Failure(operation.error_message.strip().split("\n")[0] or sentence, advice)
+    is_clonable = kind_of(operation.operation_type).is_clonable
+    again = "Clone it and correct the input" if is_clonable else "Submit it again with a corrected input"
+    return Failure(operation.error_message.strip().split("\n")[0] or sentence, advice.format(again=again))
 
 
 def status_text(operation: Operation) -> str:
@@ -101,10 +105,31 @@ def status_text(operation: Operation) -> str:
 
 
 def elapsed_time(operation: Operation) -> timedelta | None:
-    """Return how long it ran or has been running; None before the start."""
-    if operation.started_at is None:
+    """Return the time from the first start to the end; None before either."""
+    if operation.started_at is None or operation.completed_at is None:
         return None
-    return (operation.completed_at or timezone.now()) - operation.started_at
+    return operation.completed_at - operation.started_at
+
+
+def running_time(operation: Operation) -> timedelta | None:
+    """Return how long the current attempt has been running; None while no worker runs it."""
+    if operation.status not in (Status.RUNNING, Status.CANCELLING):
+        return None
+    current = operation.attempts.filter(number=operation.attempt, started_at__isnull=False).first()
+    return timezone.now() - current.started_at if current and current.started_at else None
+
+
+def interruption(operation: Operation) -> str:
+    """Describe how the previous attempt of a waiting operation ended, and where the next one starts; or return ""."""
+    if operation.status not in (Status.PENDING, Status.DISPATCHING):
+        return ""
+    ended = operation.attempts.filter(ended_at__isnull=False).order_by("-number").first()
+    if ended is None or ended.outcome not in (AttemptOutcome.LOST, AttemptOutcome.INTERRUPTED):
+        return ""
+    checkpoint = newest_checkpoint(operation) if operation.resume else None
+    start = f"resumes from step {checkpoint.step}" if checkpoint else "starts from the beginning"
+    reason = f" ({ended.error})" if ended.error else ""
+    return f"Attempt {ended.number} was {ended.outcome}{reason}. The next attempt {start}."
 
 
 def version(operation: Operation) -> str:

@@ -67,6 +67,8 @@ def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[
         "refusals": sorted({action.refusal for action in actions.values() if action.refusal}),
         "failure": operation_detail.failure(operation),
         "elapsed": operation_detail.elapsed_time(operation),
+        "running_time": operation_detail.running_time(operation),
+        "interruption": operation_detail.interruption(operation),
         "is_live": operation_detail.is_live(operation),
         "is_clonable": kind_of(operation.operation_type).is_clonable,
         "steps": [step for kind in all_kinds() if (step := kind.step_after(operation))],

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from rest_framework.exceptions import APIException, NotFound
+from rest_framework.exceptions import APIException, NotFound, PermissionDenied
 from rest_framework.renderers import JSONRenderer
 
 from access.problems import PROBLEM_JSON, exception_handler
@@ -18,6 +18,15 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if not request.path.startswith(PAGES):
         return _problem(NotFound("There is nothing at this address."))
     return render(request, "404.html", status=HTTPStatus.NOT_FOUND)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """Respond to a form without a valid CSRF token: usually the page was open while the user signed in again."""
+    if not request.path.startswith(PAGES):
+        return _problem(PermissionDenied(f"The CSRF check failed: {reason.rstrip('.')}."))
+    return render(
+        request, "csrf.html", {"form_page": request.META.get("HTTP_REFERER", "")}, status=HTTPStatus.FORBIDDEN
+    )
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:

@@ -21,6 +21,28 @@
     if (etag && element.isConnected && element.dataset.live !== undefined) element.dataset.etag = etag;
   });
 
+  // After two failed polls in a row, a bar shows how old the page is, and its live parts are greyed.
+  const bar = document.querySelector("[data-connection]");
+  let failures = 0;
+  let lastUpdate = Date.now();
+  const showConnection = () => {
+    const isLost = failures >= 2;
+    bar.hidden = !isLost;
+    document.documentElement.toggleAttribute("data-stale", isLost);
+    if (!isLost) return;
+    const seconds = Math.round((Date.now() - lastUpdate) / 1000);
+    const age = seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+    bar.textContent = `Connection lost. Last update ${age} ago; retrying.`;
+  };
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt.dataset.live === undefined) return;
+    const status = event.detail.xhr?.status || 0;
+    failures = status === 0 || status >= 500 ? failures + 1 : 0;
+    if (!failures) lastUpdate = Date.now();
+    showConnection();
+  });
+  setInterval(showConnection, 1000);
+
   // A swapped part may carry a new title for the page.
   document.addEventListener("htmx:afterSwap", () => {
     const title = document.querySelector("[data-title]")?.dataset.title;

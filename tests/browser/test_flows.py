@@ -1,5 +1,6 @@
 """Tasks of users on the pages."""
 
+import re
 from typing import Any
 
 import pytest
@@ -38,6 +39,32 @@ def test_new_log_lines_appear_automatically(page: Page, ids: dict[str, str], liv
     expect(page.get_by_text("a later line")).to_be_visible()
 
 
+def test_a_live_page_whose_session_ended_leads_to_the_sign_in_page_and_back(
+    page: Page, watch: Watch, ids: dict[str, str], live_server: Any
+) -> None:
+    watch.expected = "status of 401"
+    address = f"{live_server.url}/dashboard/operations/{ids['running']}"
+    page.goto(address)
+    page.context.clear_cookies()
+    page.wait_for_url("**/dashboard/login?**")
+    page.get_by_label("User name").fill("operator")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(address)
+
+
+def test_a_lost_connection_is_shown_until_it_returns(
+    page: Page, watch: Watch, ids: dict[str, str], live_server: Any
+) -> None:
+    watch.expected = "net::ERR_FAILED|^htmx:"
+    page.goto(f"{live_server.url}/dashboard/operations/{ids['running']}")
+    bar = page.get_by_text(re.compile(r"^Connection lost\. Last update \d+ s ago; retrying\.$"))
+    page.route("**/live*", lambda route: route.abort())
+    expect(bar).to_be_visible()
+    page.unroute("**/live*")
+    expect(bar).to_be_hidden()
+
+
 def test_the_trades_are_sorted_and_located_in_the_chart(
     page: Page, ids: dict[str, str], live_server: Any
 ) -> None:
@@ -73,7 +100,7 @@ def test_the_form_shows_the_request_as_code_while_typing(
 def test_a_draft_survives_a_rejection_and_an_expired_session(
     page: Page, watch: Watch, ids: dict[str, str], live_server: Any
 ) -> None:
-    watch.expect_rejection = True
+    watch.expected = "status of (422|401)"
     text = STRATEGY.replace("type: rsi", "type: rsx")
     page.goto(f"{live_server.url}/dashboard/new/training")
     form = page.locator("#submit-form")

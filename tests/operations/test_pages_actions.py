@@ -151,5 +151,11 @@ def test_a_form_from_another_site_is_rejected(staff: Any) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(staff)
     assert client.post("/dashboard/operations/x1/act/cancel").status_code == 403
-    assert client.post("/dashboard/new/training", {"strategy_yaml": "x"}).status_code == 403
+    refused = client.post(
+        "/dashboard/new/training",
+        {"strategy_yaml": "x"},
+        HTTP_REFERER="http://testserver/dashboard/new/training",
+    )
+    assert refused.status_code == 403
+    assert "This form has expired" in refused.content.decode()
     assert not REQUESTS

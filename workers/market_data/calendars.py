@@ -1,30 +1,36 @@
-"""Find the trading calendar that the times of bars follow."""
+"""Find the trading calendar that the times of bars follow, by comparison with every supported one."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from workers.market_data.errors import MarketDataError
+from workers.market_data.exchanges import exchange_names
+from workers.market_data.session_fit import Fit, Points, fit, is_round_the_clock, points_of
 from workers.market_data.sessions import (
     ALWAYS_OPEN,
     FOREX,
+    GENERIC_CALENDARS,
     NANOSECONDS_A_DAY,
     WEEKDAYS,
-    Sessions,
-    UnixNanoseconds,
-    midnights,
-    mondays,
     unix_nanoseconds,
 )
 
-EXCHANGES = ("XNYS", "XLON", "XETR", "XPAR", "XTKS", "XHKG", "XTSE", "XASX", "XSHG", "XBOM")
-"""Tried in this order if the bars have daily sessions."""
-
-_MUST_AGREE = 0.985
-"""Minimum share of days that the bars and an exchange must have in common."""
+_FEWEST_BARS = 10
 _FEWEST_DAYS = 15
-_EARLY = NANOSECONDS_A_DAY // 24
-"""The first bar of a session may start up to an hour early (14:00 to 15:00 when New York opens at 14:30)."""
-_SATURDAY = 5
+"""Fewer dates do not identify an exchange; trading hours may."""
+_CLOSE_SECONDS = 12
+"""Number of calendars that are compared with all points after a comparison with the first ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarChoice:
+    """The calendar that fits best, and the next one that differs."""
+
+    calendar: str
+    reason: str
+    runner_up: str
+    fit: Fit | None = None
 
 
 def calendar_of(bars: pd.DataFrame) -> str:
@@ -33,39 +39,66 @@ def calendar_of(bars: pd.DataFrame) -> str:
 
 
 def infer_calendar(index: pd.DatetimeIndex) -> str:
-    """Return the calendar that fits the bars best: `24/7` if there are Saturdays, `fx` if there are Sunday evenings, an
-    exchange if the bars keep its holidays, else `weekdays`."""
+    """Return the calendar that fits the bars best: an exchange, or `24/7`, `fx` or `weekdays`."""
     opens = unix_nanoseconds(index)
-    days = np.unique(midnights(opens))
-    weekday = (days - mondays(days)) // NANOSECONDS_A_DAY
-    if np.mean(weekday == _SATURDAY) > 0.05:
-        return ALWAYS_OPEN
-    intraday = bool((opens % NANOSECONDS_A_DAY != 0).any())
-    if np.mean(weekday > _SATURDAY) > 0.05:
-        return FOREX
-    if len(days) < _FEWEST_DAYS or _is_weekly(days):
-        return WEEKDAYS
-    # On a tie the first wins. Dates alone do not identify an exchange; trading hours do.
-    candidates = (*EXCHANGES, WEEKDAYS) if intraday else (WEEKDAYS, *EXCHANGES)
-    agreement = {name: _agreement(name, opens, intraday) for name in candidates}
-    best = max(candidates, key=lambda name: agreement[name])
-    return best if agreement[best] >= _MUST_AGREE else WEEKDAYS
+    steps = np.diff(opens)
+    length = int(np.median(steps)) if len(steps) else NANOSECONDS_A_DAY
+    if (opens % NANOSECONDS_A_DAY != 0).any() and len(steps):
+        length = int(steps[steps > 0].min())
+    return choose_calendar(points_of(opens, length)).calendar
 
 
-def _is_weekly(days: UnixNanoseconds) -> bool:
-    return float(np.median(np.diff(days))) >= 5 * NANOSECONDS_A_DAY
+def choose_calendar(points: Points) -> CalendarChoice:
+    """Compare the bars with all calendars: the one with the fewest contradictions, and on a tie the more usual one."""
+    if points.length >= 5 * NANOSECONDS_A_DAY:
+        return CalendarChoice(WEEKDAYS, "bars longer than a day", "")
+    ranking = rank_calendars(points)
+    generic = next(found for found in ranking if found.calendar in GENERIC_CALENDARS)
+    exchanges = [found for found in ranking if found.calendar not in GENERIC_CALENDARS]
+    best = generic
+    if exchanges and _is_identified(exchanges[0], generic, points):
+        best = exchanges[0]
+    others = [found for found in ranking if found is not best and found.calendar != best.calendar]
+    runner_up = others[0].describe() if others else ""
+    return CalendarChoice(best.calendar, best.describe(), runner_up, best)
 
 
-def _agreement(calendar: str, opens: UnixNanoseconds, intraday: bool) -> float:
-    """Return the days in both the bars and the calendar as a fraction of the days in either; for intraday bars,
-    multiplied by the share of bars within trading hours."""
-    try:
-        sessions = Sessions.covering(calendar, int(opens[0]), int(opens[-1]))
-    except MarketDataError:
-        return 0.0
-    session = sessions.of_instants(opens)
-    inside = float(np.mean(opens >= sessions.opens[session] - _EARLY)) if intraday else 1.0
-    present = np.unique(sessions.days[session] if intraday else midnights(opens))
-    expected = sessions.days[(sessions.days >= present[0]) & (sessions.days <= present[-1])]
-    shared = np.isin(present, expected).sum()
-    return inside * float(shared / (len(present) + len(expected) - shared))
+def _is_identified(exchange: Fit, generic: Fit, points: Points) -> bool:
+    """Whether an exchange explains the bars clearly better than `24/7`, `fx` or `weekdays`."""
+    if len(points.opens) < _FEWEST_BARS or exchange.inside < 0.95:
+        return False
+    if not points.are_intraday and exchange.sessions < _FEWEST_DAYS:
+        return False
+    return (
+        exchange.contradictions + 2 <= generic.contradictions
+        and exchange.contradictions <= 0.5 * generic.contradictions
+    )
+
+
+def rank_calendars(points: Points) -> list[Fit]:
+    """Return the fits of all calendars that cover the dates, the best first."""
+    start = points.start()
+    names = exchange_names()
+    order = {name: i for i, name in enumerate((*_generic_order(points), *names))}
+    candidates = [found for name in names if (found := fit(start, name)) is not None]
+    candidates.sort(key=lambda found: (found.contradictions, order[found.calendar]))
+    if len(points.opens) > len(start.opens):
+        most = candidates[:_CLOSE_SECONDS][-1].contradictions if candidates else 0
+        shortlist = [found.calendar for found in candidates if found.contradictions <= most]
+        candidates = [found for name in shortlist if (found := fit(points, name)) is not None]
+    generic = [found for name in _generic_candidates(points) if (found := fit(points, name)) is not None]
+    return sorted([*generic, *candidates], key=lambda found: (found.contradictions, order[found.calendar]))
+
+
+def _generic_candidates(points: Points) -> tuple[str, ...]:
+    """Return the calendars without an exchange; currencies trade around the clock."""
+    if points.are_intraday and len(points.opens) >= _FEWEST_BARS and not is_round_the_clock(points):
+        return ALWAYS_OPEN, WEEKDAYS
+    return GENERIC_CALENDARS
+
+
+def _generic_order(points: Points) -> tuple[str, ...]:
+    """Return the preference where the bars fit several: bars around the clock are those of currencies."""
+    if points.are_intraday and is_round_the_clock(points):
+        return FOREX, ALWAYS_OPEN, WEEKDAYS
+    return WEEKDAYS, FOREX, ALWAYS_OPEN

@@ -18,8 +18,8 @@ _MOST_SHORTER = 0.2
 def check_order(index: pd.DatetimeIndex, lines: Lines) -> None:
     """Raise `MarketDataError` with the rows whose time is not later than the previous one."""
     steps = np.diff(unix_nanoseconds(index))
-    if len(steps) and (steps < 0).all():
-        raise MarketDataError("the rows run from newest to oldest; sort them by ascending time")
+    if (steps > 0).all():
+        return
     texts = index.strftime("%Y-%m-%d %H:%M:%S")
     reject_rows(np.concatenate(([False], steps == 0)), lines, "duplicate time", texts)
     reject_rows(np.concatenate(([False], steps < 0)), lines, "time earlier than the previous row", texts)
@@ -43,8 +43,9 @@ def check_prices(bars: pd.DataFrame, lines: Lines) -> None:
 
 
 def check_spacing(index: pd.DatetimeIndex, timeframe: str) -> None:
-    """Raise `MarketDataError` if the spacing of the bars does not match `timeframe`."""
+    """Raise `MarketDataError` if the spacing of the bars does not match `timeframe`. Ignores rows out of order."""
     steps = np.diff(unix_nanoseconds(index))
+    steps = steps[steps > 0]
     if not len(steps):
         return
     length = nanoseconds(timeframe)

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import pandas as pd
-
 from workers.market_data.bars import bars_as_bytes
-from workers.market_data.calendars import infer_calendar
 from workers.market_data.errors import MarketDataError
 from workers.market_data.parameters import ImportParameters
 from workers.market_data.quality import examine
-from workers.market_data.reading import ImportedBars, read_file
+from workers.market_data.reader.bar_reader import ReadBars, read_file
 
 __all__ = ["ImportParameters", "run_import"]
+
+_MOST_MISSING = 0.05
+"""Share of missing bars from which an import has a warning."""
 
 
 class Job(Protocol):
@@ -38,17 +38,20 @@ def run_import(parameters: ImportParameters, job: Job) -> dict[str, Any]:
     """Import the file and return the result; stores `bars.parquet` and `quality.json`. Raises `MarketDataError`."""
     if "raw" not in job.inputs:
         raise MarketDataError("the import has no uploaded file")
-    job.progress(5, step="reading the file")
-    imported = read_file(job.inputs["raw"], parameters)
-    bars = imported.bars
-    job.progress(60, step="checking the bars")
-    bars.attrs["calendar"] = infer_calendar(pd.DatetimeIndex(bars.index))
-    report = _quality_report(imported, parameters)
+    read = read_file(job.inputs["raw"], parameters, job.progress)
+    bars = read.bars
+    bars.attrs["calendar"] = read.calendar.calendar
+    job.progress(60, step="examining the bars")
+    report = quality_report(read, parameters)
+    job.progress(80, step="storing the bars")
     content = bars_as_bytes(bars)
-    job.progress(90, step="storing the bars")
     job.artifact("bars.parquet", content)
     job.artifact("quality.json", json.dumps(report, allow_nan=False).encode())
-    job.log(_summary(parameters, bars, report))
+    job.log(_summary(parameters, read, report))
+    for note in read.notes:
+        job.log(note)
+    for warning in report["warnings"]:
+        job.log(warning, "warning")
     return {
         "symbol": parameters.symbol,
         "timeframe": parameters.timeframe,
@@ -56,26 +59,44 @@ def run_import(parameters: ImportParameters, job: Job) -> dict[str, Any]:
         "start": bars.index[0].isoformat(),
         "end": bars.index[-1].isoformat(),
         "sha256": hashlib.sha256(content).hexdigest(),
-        "calendar": bars.attrs["calendar"],
+        "calendar": read.calendar.calendar,
+        "reading": read.as_json(),
+        "warnings": report["warnings"],
         "quality": {name: value for name, value in report.items() if name != "listed"},
     }
 
 
-def _quality_report(imported: ImportedBars, parameters: ImportParameters) -> dict[str, Any]:
-    calendar = imported.bars.attrs["calendar"]
+def quality_report(read: ReadBars, parameters: ImportParameters) -> dict[str, Any]:
+    """Return how the file was read and what is missing or suspicious in its bars, JSON-ready."""
+    findings = examine(read.bars, parameters.timeframe, read.calendar.calendar)
     return {
-        "layout": imported.layout,
-        "calendar": calendar,
-        "timezone": imported.timezone,
-        "adjustment": imported.adjustment,
-        "ignored_columns": list(imported.ignored),
-        **examine(imported.bars, parameters.timeframe, calendar),
+        "layout": read.layout,
+        "calendar": read.calendar.calendar,
+        "timezone": read.timezone.value,
+        "stamped": read.stamped.value,
+        "adjustment": read.adjustment,
+        "ignored_columns": list(read.ignored),
+        "notes": read.notes,
+        "warnings": [*read.warnings, *_warn_of_missing(read, findings["missing"])],
+        **findings,
     }
 
 
-def _summary(parameters: ImportParameters, bars: pd.DataFrame, report: dict[str, Any]) -> str:
+def _warn_of_missing(read: ReadBars, missing: int) -> list[str]:
+    share = missing / (missing + len(read.bars))
+    if share <= _MOST_MISSING:
+        return []
+    calendar = read.calendar
+    sentence = f"{share:.1%} of the bars that the calendar {calendar.calendar} expects are missing"
+    if read.proposal:
+        return [f"{sentence}; {read.proposal} explains them"]
+    return [f"{sentence}, and no other known calendar or time zone explains them"]
+
+
+def _summary(parameters: ImportParameters, read: ReadBars, report: dict[str, Any]) -> str:
+    index = read.bars.index
     return (
-        f"{parameters.symbol} {parameters.timeframe}: {len(bars)} bars from {bars.index[0]:%Y-%m-%d} to "
-        f"{bars.index[-1]:%Y-%m-%d}, calendar {report['calendar']}, {report['gaps']} gaps "
+        f"{parameters.symbol} {parameters.timeframe}: {len(index)} bars from {index[0]:%Y-%m-%d} to "
+        f"{index[-1]:%Y-%m-%d}, calendar {report['calendar']}, {report['gaps']} gaps "
         f"({report['missing']} bars), {report['spikes']} spikes, {report['suspected_splits']} suspected splits"
     )

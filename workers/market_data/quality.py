@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from workers.market_data.exchanges import find_exchange
 from workers.market_data.sessions import Sessions, UnixNanoseconds, mondays, unix_nanoseconds
 from workers.market_data.timeframes import close_times, is_intraday, nanoseconds
 
@@ -74,6 +75,7 @@ def missing_between(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> C
     if is_intraday(timeframe):
         closes = close_times(index, timeframe, calendar)
         idle: Counts = trading_time_until(opens[1:], sessions) - trading_time_until(closes[:-1], sessions)
+        idle -= _break_time_until(opens[1:], sessions) - _break_time_until(closes[:-1], sessions)
         counts: Counts = np.maximum(idle, 0) // nanoseconds(timeframe)
         return counts
     if timeframe == "1d":
@@ -87,11 +89,30 @@ def missing_between(index: pd.DatetimeIndex, timeframe: str, calendar: str) -> C
 
 def trading_time_until(instants: UnixNanoseconds, sessions: Sessions) -> UnixNanoseconds:
     """Return how long the market was open from the first session to each instant, in nanoseconds; int64[n]."""
-    lengths = sessions.closes - sessions.opens
+    return _time_within(instants, sessions.opens, sessions.closes)
+
+
+def _break_time_until(instants: UnixNanoseconds, sessions: Sessions) -> UnixNanoseconds:
+    """Return how long the market paused for lunch up to each instant, in nanoseconds; int64[n]."""
+    exchange = find_exchange(sessions.calendar)
+    if exchange is None:
+        return np.zeros(len(instants), dtype=np.int64)
+    stored = exchange.between(int(sessions.opens[0]), int(sessions.closes[-1]))
+    has_break = stored.break_ends > stored.break_starts
+    return _time_within(instants, stored.break_starts[has_break], stored.break_ends[has_break])
+
+
+def _time_within(
+    instants: UnixNanoseconds, starts: UnixNanoseconds, ends: UnixNanoseconds
+) -> UnixNanoseconds:
+    """Return how much time of the periods lies before each instant, in nanoseconds; int64[n]."""
+    if not len(starts):
+        return np.zeros(len(instants), dtype=np.int64)
+    lengths = ends - starts
     before = np.concatenate(([0], np.cumsum(lengths)))
-    session = np.minimum(sessions.of_instants(instants), len(lengths) - 1)
-    inside = np.clip(instants - sessions.opens[session], 0, lengths[session])
-    return np.asarray(before[session] + inside, dtype=np.int64)
+    period = np.minimum(np.searchsorted(ends, instants, side="right"), len(lengths) - 1)
+    inside = np.clip(instants - starts[period], 0, lengths[period])
+    return np.asarray(before[period] + inside, dtype=np.int64)
 
 
 def _spikes(bars: pd.DataFrame) -> npt.NDArray[np.intp]:

@@ -14,13 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from workers.market_data.errors import MarketDataError
+from workers.market_data.exchanges import NANOSECONDS_A_DAY as NANOSECONDS_A_DAY
+from workers.market_data.exchanges import UnixNanoseconds as UnixNanoseconds
+from workers.market_data.exchanges import find_exchange
 from workers.strategy.quoting import quote
 
-UnixNanoseconds = npt.NDArray[np.int64]
 _Table = tuple[UnixNanoseconds, UnixNanoseconds, UnixNanoseconds]
 """Openings, closings and dates of sessions."""
 
-NANOSECONDS_A_DAY = 86_400_000_000_000
 _THURSDAY = 3
 """Weekday (Monday 0) of 1970-01-01."""
 _MARGIN_DAYS = 21
@@ -125,7 +126,7 @@ def _build_table(calendar: str, start: int, end: int) -> _Table:
         return days, days + NANOSECONDS_A_DAY, days
     if calendar in (WEEKDAYS, FOREX):
         return _weekday_table(calendar, start, end)
-    return _exchange_table(calendar, start, end)
+    return _stored_table(calendar, start, end) or _exchange_table(calendar, start, end)
 
 
 def _weekday_table(calendar: str, start: int, end: int) -> _Table:
@@ -138,6 +139,15 @@ def _weekday_table(calendar: str, start: int, end: int) -> _Table:
     closes = (dates + five_pm).tz_localize("America/New_York").tz_convert("UTC")
     opens = (dates - pd.Timedelta(days=1) + five_pm).tz_localize("America/New_York").tz_convert("UTC")
     return unix_nanoseconds(opens), unix_nanoseconds(closes), days
+
+
+def _stored_table(calendar: str, start: int, end: int) -> _Table | None:
+    """Return the sessions from the table of all exchanges; None if it does not cover the period."""
+    exchange = find_exchange(calendar)
+    if exchange is None or not exchange.covers(start, end):
+        return None
+    stored = exchange.between(start, end)
+    return stored.opens, stored.closes, stored.days
 
 
 def _exchange_table(calendar: str, start: int, end: int) -> _Table:

@@ -8,11 +8,21 @@ FORM = Form(
     api_path="/market-data",
     submit_text="Import",
     main=(
-        Field("file", "file", "File", help="CSV (Yahoo, MetaTrader, Stooq, histdata) or Parquet.", is_required=True),
+        Field("file", "file", "File", help="CSV of any source, Parquet, Feather, Excel (.xlsx) or JSON; also in gzip or zip.", is_required=True),
         field_of(ImportRequest, "symbol", "Symbol"),
         field_of(ImportRequest, "timeframe", "Timeframe"),
-        field_of(ImportRequest, "timezone", "Time zone", "Time zone of the timestamps, for example America/New_York. Defaults to UTC."),
+        field_of(ImportRequest, "timezone", "Time zone", "Of times without an offset, for example America/New_York. If empty, the sessions of known markets decide."),
         field_of(ImportRequest, "adjust", "Adjust prices with the adjusted close"),
     ),
-    folds=(Fold("Queue", (field_of(ImportRequest, "priority", "Priority", "Operations with a higher priority start first."),)),),
+    folds=(
+        Fold(
+            "Reading",
+            (
+                field_of(ImportRequest, "stamped", "Time of a bar", "Whether the times are those of the open or the close."),
+                field_of(ImportRequest, "decimal", "Decimal mark"),
+                field_of(ImportRequest, "layout", "Layout", "Source of the file, where two sources write the same."),
+                field_of(ImportRequest, "point_size", "Point size", "Price of a point, for a spread in points."),
+            ),
+        ),
+        Fold("Queue", (field_of(ImportRequest, "priority", "Priority", "Operations with a higher priority start first."),)),),
 )  # fmt: skip

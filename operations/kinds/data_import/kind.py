@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from access.problems import invalid
 from operations.kind import Headline, Kind
 from operations.kinds.data_import.form import FORM
-from operations.kinds.data_import.request import ImportRequest
+from operations.kinds.data_import.request import READING_OPTIONS, ImportRequest
 from operations.kinds.data_import.result import store
 from operations.models import Operation, StoredFile
 from operations.presentation.numbers import dig, short
@@ -25,7 +25,7 @@ def build(request: ImportRequest, file: StoredFile, filename: str) -> Submission
         "symbol": request.symbol,
         "timeframe": request.timeframe,
         "adjust": request.adjust,
-        **({"timezone": request.timezone} if request.timezone else {}),
+        **request.model_dump(include=set(READING_OPTIONS), exclude_none=True),
         "filename": filename.replace("\x00", "")[-MAX_FILENAME:],
     }
     return Submission(
@@ -37,9 +37,7 @@ class DataImport(Kind):
     operation_type = OPERATION_TYPE
     title = "Data import"
     former_names: ClassVar = ("import",)
-    description: ClassVar = (
-        "Import bars of a symbol from CSV or Parquet. The file is validated and its quality reported."
-    )
+    description: ClassVar = "Import bars of a symbol from CSV, Parquet, Excel, Feather or JSON. The file is validated and its quality reported."
     form: ClassVar = FORM
     imports_market_data: ClassVar = True
     result_template: ClassVar = "data_import/result.html"

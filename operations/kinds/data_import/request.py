@@ -1,10 +1,15 @@
 """The fields beside the file of `POST /market-data`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from operations.requests import LARGEST, SMALLEST, Symbol, Timeframe
+
+DECIMAL_NAMES = {"point": ".", "comma": ","}
+"""Accepted beside the marks: easier to type in a shell."""
+READING_OPTIONS = ("timezone", "stamped", "decimal", "layout", "point_size")
+"""How to read a file where its content does not show it."""
 
 
 class ImportRequest(BaseModel):
@@ -16,6 +21,25 @@ class ImportRequest(BaseModel):
     timeframe: Timeframe
     adjust: bool = False
     timezone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")] | None = None
+    stamped: Literal["open", "close"] | None = None
+    decimal: (
+        Annotated[Literal[".", ","], BeforeValidator(lambda mark: DECIMAL_NAMES.get(mark, mark))] | None
+    ) = None
+    layout: (
+        Literal[
+            "generic",
+            "metatrader",
+            "copy_rates",
+            "histdata",
+            "ninjatrader",
+            "finam",
+            "stooq",
+            "yahoo",
+            "binance",
+        ]
+        | None
+    ) = None
+    point_size: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
     priority: int = Field(default=0, ge=SMALLEST, le=LARGEST)
 
     @model_validator(mode="before")

@@ -35,7 +35,7 @@ def replace_row(line: int, row: str) -> str:
         ("2010-03-03,10,11,9.8,9.5,5", r"low is above open or close at line 4"),
         ("2010-03-03,10,11,9,10,-1", r"volume is negative at line 4"),
         ("yesterday,10,11,9,10,5", r"unreadable time at line 4 \(yesterday\)"),
-        ("2010-03-03,10", r"missing or not a number at line 4"),
+        ("2010-03-03,10", r"line 4 is incomplete: it has 2 cells, and the rows above have 6"),
     ],
 )
 def test_a_file_with_an_invalid_row_is_rejected_with_its_line(
@@ -51,15 +51,26 @@ def test_blank_lines_do_not_shift_the_reported_line(import_file: Import) -> None
         import_file(HEAD + GOOD[0] + "\n\n" + GOOD[1] + "\n2010-03-03,1,1,1,abc,5\n")
 
 
-def test_invalid_rows_after_the_first_five_are_only_counted(import_file: Import) -> None:
+def test_invalid_rows_after_the_first_three_are_only_counted(import_file: Import) -> None:
     rows = [f"2010-03-{day:02d},0,11,0,10,5" for day in range(1, 13)]
-    with pytest.raises(MarketDataError, match=r"line 6 \(0.0\) and 7 more"):
+    with pytest.raises(MarketDataError, match=r"line 4 \(0.0\) and 9 more"):
         import_file(HEAD + "\n".join(rows))
 
 
-def test_a_file_from_newest_to_oldest_is_rejected(import_file: Import) -> None:
-    with pytest.raises(MarketDataError, match="newest to oldest"):
-        import_file(HEAD + "\n".join(reversed(GOOD)))
+def test_rows_from_newest_to_oldest_are_reversed_and_noted(import_file: Import) -> None:
+    imported = import_file(HEAD + "\n".join(reversed(GOOD)))
+    assert imported.content == import_file(HEAD + "\n".join(GOOD)).content
+    assert any("newest first" in note for note in imported.quality["notes"])
+
+
+def test_an_invalid_row_of_a_reversed_file_has_its_line(import_file: Import) -> None:
+    rows = [*reversed(GOOD)]
+    rows[1] = "2010-03-03,10,11,9,x,5"
+    with pytest.raises(MarketDataError, match=r"close is missing or not a number at line 3 \(x\)"):
+        import_file(HEAD + "\n".join(rows))
+    rows[1] = "2010-03-03,10,9,11,10,5"
+    with pytest.raises(MarketDataError, match="high is below low at line 3"):
+        import_file(HEAD + "\n".join(rows))
 
 
 def test_bars_of_another_timeframe_are_rejected(import_file: Import) -> None:
@@ -104,7 +115,7 @@ def test_the_repeated_hour_in_autumn_is_resolved_by_the_order_of_the_rows(import
 
 def test_a_local_time_that_does_not_exist_is_rejected(import_file: Import) -> None:
     text = hourly([f"2010-03-14 0{hour}:00" for hour in (1, 2, 3)])
-    with pytest.raises(MarketDataError, match="not valid local times of America/New_York"):
+    with pytest.raises(MarketDataError, match="does not exist in America/New_York at line 3"):
         import_file(text, "1h", timezone="America/New_York")
 
 

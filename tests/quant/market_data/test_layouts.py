@@ -56,7 +56,7 @@ def test_a_stooq_ascii_file_is_read_and_its_period_checked(import_file: Import) 
         "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\n"
         "XY.US,60,20240102,160000,1,2,0.5,1.5,10,0\nXY.US,60,20240102,170000,1.5,2,1,1.2,20,0\n"
     )
-    imported = import_file(text, "1h")
+    imported = import_file(text, "1h", timezone="UTC")
     assert imported.result["quality"]["layout"] == "stooq"
     assert imported.result["quality"]["ignored_columns"] == ["<OPENINT>"]
     assert imported.bars.index[0] == pd.Timestamp("2024-01-02 16:00", tz="UTC")
@@ -70,14 +70,14 @@ def test_a_metatrader_5_file_gives_ticks_as_volume_and_the_spread_in_price(impor
         "2024.01.02\t00:00:00\t1.10000\t1.10100\t1.09900\t1.10050\t55\t0\t12\n"
         "2024.01.02\t01:00:00\t1.10050\t1.10150\t1.09950\t1.10000\t66\t0\t9\n"
     )
-    imported = import_file(text, "1h")
+    imported = import_file(text, "1h", timezone="UTC")
     assert imported.bars["volume"].tolist() == [55.0, 66.0]
     assert imported.bars["spread"].to_numpy() == pytest.approx([0.00012, 0.00009])
 
 
 def test_a_metatrader_4_file_without_a_header_is_read(import_file: Import) -> None:
     text = "2012.02.01,00:00,1.3,1.4,1.2,1.35,7\n2012.02.01,00:01,1.35,1.4,1.3,1.36,8\n"
-    imported = import_file(text, "1m")
+    imported = import_file(text, "1m", timezone="UTC")
     assert imported.result["quality"]["layout"] == "metatrader"
     assert imported.bars.index[1] == pd.Timestamp("2012-02-01 00:01", tz="UTC")
 
@@ -128,12 +128,15 @@ def test_the_same_file_gives_the_same_bytes(import_file: Import) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (b"\xff\xfe\x00bad", "neither UTF-8 CSV text nor Parquet"),
+        (b"\x81\x8d\x8f\x90 binary", "neither text in UTF-8, UTF-16 or Windows-1252"),
         ("", "the file is empty"),
-        ("hello\nworld\n", "no column date, open"),
-        ("Date,Open,High,Low,Close\n", "contains no rows"),
+        ("hello\nworld\n", "the column open, high, low and close is missing"),
+        ("Date,Open,High,Low,Close\n", "contains no rows below its header"),
         ("Date,Open,High,Low,Close,Close\n2010-01-04,1,1,1,1,1\n", "two columns for close"),
-        ("Date,Open,High,Low,Close\n2010-01-04,1,1,1,1,7,8\n", "cells|Expected"),
+        (
+            "Date,Open,High,Low,Close\n2010-01-04,1,1,1,1,7,8\n",
+            "more cells than the 5 titles of the header at line 2",
+        ),
         (b"\x1f\x8b\x08\x00broken", "cannot be unpacked"),
         (b"PAR1 nothing", "Parquet file cannot be read"),
     ],

@@ -10,14 +10,14 @@ from django.core.management.base import CommandError
 from access.problems import Problem, validate
 from operations import artifacts
 from operations.kinds.data_import.kind import build
-from operations.kinds.data_import.request import ImportRequest
+from operations.kinds.data_import.request import READING_OPTIONS, ImportRequest
 from operations.management.submitting import SubmittingCommand, command_error
 
 CHUNK = 1024 * 1024
 
 
 class Command(SubmittingCommand):
-    help = "Store a file of bars (CSV or Parquet) and submit its import; a worker validates it."
+    help = "Store a file of bars (CSV, Parquet, Feather, Excel or JSON) and submit its import; a worker validates it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
@@ -26,12 +26,23 @@ class Command(SubmittingCommand):
         parser.add_argument(
             "--adjust", action="store_true", help="apply the adjusted close to open, high, low and close"
         )
-        parser.add_argument("--timezone", help="time zone of the file's timestamps (default: UTC)")
+        parser.add_argument(
+            "--timezone",
+            help="time zone of times without an offset (default: found by the sessions of known markets)",
+        )
+        parser.add_argument(
+            "--stamped", choices=("open", "close"), help="whether times are those of the open or the close"
+        )
+        parser.add_argument("--decimal", help="decimal mark of the numbers: . or , (or point, comma)")
+        parser.add_argument("--layout", help="source of the file, where two sources write the same layout")
+        parser.add_argument("--point-size", help="price of a point, for a spread in points")
         super().add_arguments(parser)
 
     def handle(self, *args: Any, file: Path, wait: bool, json: bool, **options: Any) -> None:
         fields = {
-            name: options[name] for name in ("symbol", "timeframe", "adjust", "timezone") if options[name]
+            name: options[name]
+            for name in ("symbol", "timeframe", "adjust", *READING_OPTIONS)
+            if options[name]
         }
         try:
             import_request = validate(ImportRequest, fields)

@@ -1,0 +1,230 @@
+"""Turn the times of a file into the opening times of its bars: zone, stamp and calendar, each with the reason."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from workers.market_data.calendars import CalendarChoice, choose_calendar
+from workers.market_data.checks import check_order
+from workers.market_data.errors import MarketDataError
+from workers.market_data.parameters import ImportParameters
+from workers.market_data.reader.choice import Choice
+from workers.market_data.reader.layouts import Layout, Stamped
+from workers.market_data.reader.readings import (
+    CLEARLY,
+    Ranking,
+    Reading,
+    is_clearly_better,
+    is_evident,
+    rank_readings,
+)
+from workers.market_data.reader.times import Times, as_index
+from workers.market_data.reader.zones import to_utc
+from workers.market_data.row_errors import Lines
+from workers.market_data.session_fit import Flags, points_of
+from workers.market_data.sessions import NANOSECONDS_A_DAY, UnixNanoseconds
+from workers.market_data.timeframes import nanoseconds
+
+_NAMED = 3
+_PRECISE = 0.05
+"""Contradictions per session up to which a reading is proposed against the chosen one."""
+
+
+@dataclass(slots=True, eq=False)
+class Settled:
+    """Opening times of the bars in UTC, int64[n] nanoseconds, and how they were found."""
+
+    opens: UnixNanoseconds
+    timezone: Choice
+    stamped: Choice
+    calendar: CalendarChoice
+    ranking: Ranking
+    """Readings of local times; empty if the file has instants or dates."""
+    better: Reading | None = None
+    """A reading that fits clearly better than the chosen one."""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """Everything that decides how times are read."""
+
+    times: Times
+    moving: Flags
+    """Rows that are evidence of trading: not the unmoved bars of a closed market."""
+    layout: Layout
+    parameters: ImportParameters
+    title_zone: str | None
+    """The zone that the title of the column names."""
+    is_close_time: bool
+    lines: Lines
+
+    @property
+    def length(self) -> int:
+        return nanoseconds(self.parameters.timeframe)
+
+    def known_zone(self) -> Choice | None:
+        """Return the zone that is chosen, written in the file, or documented by its source."""
+        if self.parameters.timezone:
+            return Choice(self.parameters.timezone, "chosen")
+        if self.times.zone:
+            return Choice(self.times.zone, "written behind each time")
+        if self.title_zone:
+            return Choice(self.title_zone, "named by the title of the column")
+        if self.layout.timezone:
+            return Choice(self.layout.timezone, f"the layout {self.layout.name} has this zone")
+        return None
+
+    def known_stamp(self) -> tuple[Stamped, str] | None:
+        if self.parameters.stamped:
+            return self.parameters.stamped, "chosen"
+        if self.layout.stamped:
+            return self.layout.stamped, f"the layout {self.layout.name} has this stamp"
+        return ("close", "the only times are those of the close") if self.is_close_time else None
+
+
+def settle(question: Question) -> Settled:
+    """Raises `MarketDataError` if several readings are likely and no option decides."""
+    times = question.times
+    if times.are_instants and not question.layout.has_server_epochs:
+        return _finish(
+            question, times.values, Choice("UTC", f"the file has instants ({times.form})"), Ranking(())
+        )
+    if question.length >= NANOSECONDS_A_DAY:
+        return _settle_days(question)
+    known = question.known_zone()
+    local = points_of(times.values[question.moving], question.length)
+    stamp = question.known_stamp()
+    stamps: tuple[Stamped, ...] = (stamp[0],) if stamp else ("open", "close")
+    if known is not None:
+        return _finish(
+            question, to_utc(times.values, known.value, question.lines), known, rank_readings(local, stamps)
+        )
+    ranking = rank_readings(local, stamps)
+    zone, warnings = _choose_zone(question, ranking)
+    settled = _finish(question, to_utc(times.values, zone.value, question.lines), zone, ranking)
+    settled.warnings[:0] = warnings
+    return settled
+
+
+def _settle_days(question: Question) -> Settled:
+    """Give daily and longer bars midnight UTC of their date, whatever the zone: a clock time that all have is that of the
+    session's open or close."""
+    values = question.times.values
+    clocks = values % NANOSECONDS_A_DAY
+    dates = values - clocks
+    if (clocks == clocks[0]).all() or len(np.unique(dates)) == len(dates):
+        return _finish(
+            question,
+            dates,
+            Choice("dates", "bars of a day or longer have the date of their session"),
+            Ranking(()),
+        )
+    known = question.known_zone() or Choice("UTC", "the default")
+    return _finish(question, to_utc(values, known.value, question.lines), known, Ranking(()))
+
+
+def _choose_zone(question: Question, ranking: Ranking) -> tuple[Choice, list[str]]:
+    """Choose the zone of local times that have none. Returns warnings about it.
+
+    Raises `MarketDataError` if the source writes no UTC, or other zones fit better, but none of them is certain.
+    """
+    best = ranking.best
+    opening = Ranking(tuple(reading for reading in ranking.readings if reading.stamped == "open"))
+    first = opening.best or best
+    if best is not None and first is not None and _is_clearly_closing(best, first):
+        raise MarketDataError(
+            _propose("the times have no offset, and the bars seem stamped at their close", [best])
+        )
+    decided = opening if opening.readings else ranking
+    if first is not None and decided.is_decided:
+        return _evident_choice(question, first, decided)
+    if question.layout.usual_zones:
+        zones = ", ".join((*question.layout.usual_zones, "UTC"))
+        raise MarketDataError(
+            f"the layout {question.layout.name} has times without an offset that are usually not UTC, and these bars do not "
+            f"show which zone: set timezone, for example to one of {zones}"
+        )
+    if first is not None and is_evident(first.fit):
+        rivals = [first, *decided.rivals()]
+        is_utc = any(rival.zone == "UTC" and rival.contradictions == first.contradictions for rival in rivals)
+        if not is_utc:
+            raise MarketDataError(_propose("the times have no offset, and several zones fit", rivals))
+    reason = "the default: the times have no offset and do not show a zone"
+    others = [reading for reading in decided.readings[:_NAMED] if reading.zone != "UTC"]
+    warning = "the times have no offset and were read as UTC; nothing in them shows the zone, so set timezone if they are not UTC"
+    return Choice("UTC", reason, others[0].describe() if others else ""), [warning]
+
+
+def _is_clearly_closing(best: Reading, first: Reading) -> bool:
+    differs = best.stamped == "close" and first.stamped == "open"
+    return differs and is_evident(best.fit) and is_clearly_better(best.fit, first.fit)
+
+
+def _evident_choice(question: Question, best: Reading, ranking: Ranking) -> tuple[Choice, list[str]]:
+    others = [reading for reading in ranking.readings[1:] if reading.zone != best.zone]
+    choice = Choice(best.zone, f"fits {best.fit.describe()}", others[0].describe() if others else "")
+    if best.zone == "UTC":
+        return choice, []
+    utc = ranking.of_zone("UTC")
+    against = f"; as UTC they would not ({utc.fit.describe()})" if utc else ""
+    return choice, [
+        f"the times have no offset and were read as {best.zone}, in which they fit {best.fit.calendar}{against}"
+    ]
+
+
+def _propose(problem: str, readings: list[Reading]) -> str:
+    options = []
+    for reading in readings[:_NAMED]:
+        stamped = " with stamped=close" if reading.stamped == "close" else ""
+        options.append(f"{reading.zone}{stamped} ({reading.fit.calendar})")
+    return f"{problem}: set timezone to {' or '.join(options)}"
+
+
+def _finish(question: Question, instants: UnixNanoseconds, zone: Choice, ranking: Ranking) -> Settled:
+    """Apply the stamp, choose the calendar, and look for a reading that fits clearly better."""
+    stamp, reason = question.known_stamp() or ("open", "the default")
+    opens = instants - question.length if stamp == "close" and not _are_dates(question) else instants
+    check_order(as_index(opens), question.lines)
+    choice = choose_calendar(points_of(opens[question.moving], question.length))
+    settled = Settled(opens, zone, Choice(stamp, reason), choice, ranking)
+    if question.length < NANOSECONDS_A_DAY:
+        settled.better = _find_better(question, settled)
+        settled.warnings += [] if settled.better is None else [_describe_better(settled.better, settled)]
+    return settled
+
+
+def _are_dates(question: Question) -> bool:
+    return question.length >= NANOSECONDS_A_DAY and not question.times.are_instants
+
+
+def _find_better(question: Question, settled: Settled) -> Reading | None:
+    """Return the reading that explains the bars clearly better than the chosen one; the same zone is preferred."""
+    current = settled.calendar.fit
+    if current is None or current.contradictions < CLEARLY:
+        return None
+    readings = []
+    if question.known_stamp() is None:
+        closing = points_of(settled.opens[question.moving] - question.length, question.length)
+        if (found := choose_calendar(closing).fit) is not None:
+            readings.append(Reading(settled.timezone.value, "close", found))
+    readings += settled.ranking.readings[:1]
+    best = min(readings, key=lambda reading: reading.contradictions, default=None)
+    if best is None or not is_evident(best.fit):
+        return None
+    is_precise = best.contradictions <= max(1.0, _PRECISE * best.fit.sessions)
+    return best if is_precise and is_clearly_better(best.fit, current) else None
+
+
+def _describe_better(better: Reading, settled: Settled) -> str:
+    calendar = better.fit.calendar
+    if better.zone == settled.timezone.value:
+        return (
+            f"the last bar of each session lies outside the hours of {calendar}: the bars seem stamped at their close, so "
+            "import the file again with stamped=close"
+        )
+    stamped = " and stamped=close" if better.stamped == "close" else ""
+    return (
+        f"read as {settled.timezone.value} the bars do not fit the hours of a market; as {better.zone} they fit {calendar}, so "
+        f"import the file again with timezone={better.zone}{stamped}"
+    )

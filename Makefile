@@ -38,21 +38,16 @@ setup:
 run: setup
 	@exec $(BIN)/python manage.py up $(ARGS)
 
-# Tests that start whole systems run after the others, two folders at a time: they wait more than they compute.
-SYSTEMS := tests/faults tests/stack tests/browser
+# Two processes per core, because the tests of whole systems wait more than they compute.
+PARALLEL := --numprocesses=auto --dist=loadscope --no-loadscope-reorder
 
 test: setup browser
-	@if [ -n "$(ARGS)" ]; then exec $(BIN)/python -m pytest $(ARGS); fi; \
-	failed=0; \
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 $(SYSTEMS:%=--ignore=%) || failed=1; \
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder $(SYSTEMS) || failed=1; \
-	exit $$failed
+	@exec $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(PARALLEL))
 
 # Apart from make test, because measuring needs three quarters more CPU time. Failures do not count here: make test judges.
 coverage: setup browser
 	@rm -rf dist/coverage && mkdir -p dist/coverage; export COVERAGE_FILE="$$PWD/dist/coverage/data"; \
-	$(BIN)/python -m pytest --cov --cov-report= --numprocesses=auto --maxprocesses=4 $(SYSTEMS:%=--ignore=%); \
-	$(BIN)/python -m pytest --cov --cov-report= --cov-append --numprocesses=2 --dist=loadscope --no-loadscope-reorder $(SYSTEMS); \
+	$(BIN)/python -m pytest --cov --cov-report= $(PARALLEL); \
 	$(BIN)/python -m coverage html --quiet --directory dist/coverage && $(BIN)/python -m coverage report | tail -1
 
 # Playwright drives the system's Chromium.
@@ -75,7 +70,7 @@ check: setup
 	step $(BIN)/mypy; \
 	step $(BIN)/lint-imports --no-logo; \
 	export KTRDR_DATA_DIR="$$PWD/$(VENV)/check-data"; mkdir -p "$$KTRDR_DATA_DIR"; \
-	step $(BIN)/python manage.py makemigrations --check --dry-run; \
+	step env DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run; \
 	step $(BIN)/python manage.py spectacular --validate --fail-on-warn --file "$$KTRDR_DATA_DIR/openapi.yaml"; \
 	step diff -u docs/openapi.yaml "$$KTRDR_DATA_DIR/openapi.yaml"; \
 	step $(BIN)/python manage.py check --deploy --fail-level WARNING; \

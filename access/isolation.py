@@ -1,18 +1,23 @@
 """Isolation of a unit of work: one operation, worker, delivery or file that fails must not stop the others.
 
-A loop over units runs each one inside `isolated`. Only the loss of the database itself ends the loop, because it
+A loop over units runs each one inside `isolated`. Only trouble of the database itself ends the loop, because it
 concerns all units and the caller retries the whole round.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 log = structlog.get_logger(__name__)
+
+TROUBLE_CLASSES = ("08", "57P", "58")
+"""SQLSTATE classes of a lost connection, a server that stops, and a failure of its system."""
+TROUBLE = frozenset({"25006", "25P03", "53100", "53300", "53400"})
+"""Read-only server, session ended while idle, full disk, too many connections, exhausted configuration limit."""
 
 
 @dataclass(slots=True)
@@ -20,29 +25,34 @@ class UnitResult:
     """How a unit of work ended; valid after its `with` block."""
 
     error: Exception | None = None
-    """The unexpected exception, already logged; the changes of the unit are rolled back."""
+    """The unexpected exception, already logged."""
 
 
 @contextmanager
-def isolated(unit: str, **log_fields: Any) -> Iterator[UnitResult]:
+def isolated(unit: str, *, atomic: bool = True, **log_fields: Any) -> Iterator[UnitResult]:
     """Run the block in its own savepoint; log and keep an unexpected exception instead of raising it.
 
-    Outside a transaction the block is a transaction. `unit` names the work in the log ("health of a worker"). Raises
-    OperationalError or InterfaceError if the database connection is lost.
+    Outside a transaction the block is a transaction. `atomic=False` is for a block that waits for something else than
+    the database, or has transactions of its own; an exception does not roll it back. `unit` names the work in the log
+    ("health of a worker"). Raises OperationalError or InterfaceError if the database is in trouble.
     """
     result = UnitResult()
-    session = None
     try:
-        with transaction.atomic():
-            session = connection.connection
+        with transaction.atomic() if atomic else nullcontext():
             yield result
     except Exception as error:
-        if isinstance(error, OperationalError | InterfaceError) and not _is_same_session(session):
+        if is_database_trouble(error):
             raise
         result.error = error
         log.exception("unit of work failed; continuing with the others", unit=unit, **log_fields)
 
 
-def _is_same_session(session: Any) -> bool:
-    """Return whether `session` still works. Django may already have replaced it by a new one after a rollback failed."""
-    return session is not None and session is connection.connection and connection.is_usable()
+def is_database_trouble(error: BaseException) -> bool:
+    """Return whether the database cannot work for anybody now, as opposed to one statement that failed."""
+    if isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    # psycopg knows no state of a connection that broke or was never made.
+    return sqlstate is None or sqlstate in TROUBLE or sqlstate.startswith(TROUBLE_CLASSES)

@@ -31,6 +31,9 @@ def main() -> None:
         from django.core.management import call_command
 
         django.setup()
+        from ktrdr_site.stack import preparation
+
+        preparation.connect()
         call_command("migrate", verbosity=0)
         sweep()
         queries()

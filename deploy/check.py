@@ -127,7 +127,9 @@ def check_units() -> None:
     verify = find_tool("systemd-analyze", "the Debian package systemd")
     with tempfile.TemporaryDirectory() as directory:
         names = []
-        for unit in sorted((HERE / "systemd").glob("*.service")):
+        for unit in sorted(
+            unit for unit in (HERE / "systemd").iterdir() if unit.suffix in {".service", ".timer"}
+        ):
             name = unit.name.replace("@.", "@1.")
             text = re.sub(r"/opt/\S+/bin/(python|gunicorn)", sys.executable, unit.read_text())
             (Path(directory) / name).write_text(text)
@@ -137,7 +139,12 @@ def check_units() -> None:
 
 
 def check_shell_scripts() -> None:
-    call(find_tool("shellcheck", WITH_TOOLS), *sorted((HERE / "lxc").glob("*.sh")), ROOT / ".ci" / "run")
+    call(
+        find_tool("shellcheck", WITH_TOOLS),
+        *sorted((HERE / "lxc").glob("*.sh")),
+        HERE / "systemd" / "ktrdr",
+        ROOT / ".ci" / "run",
+    )
 
 
 def check_manifests() -> None:

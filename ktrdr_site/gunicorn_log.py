@@ -16,5 +16,5 @@ class Logger(glogging.Logger):  # type: ignore[misc]  # no types in the library
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ktrdr_site.settings")
-        for handler in self.error_log.handlers:
+        for handler in (*self.error_log.handlers, *self.access_log.handlers):
             handler.setFormatter(formatter(settings.LOG_FORMAT))

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
+from access.isolation import isolated
 from operations.models import Artifact, Attempt, MarketData, StoredFile
 
 MAX_SIZE = 4 * 1024**3
@@ -101,20 +102,28 @@ def remove_unreferenced(batch: int = CLEANUP_BATCH) -> int:
     """Remove one batch of files that nothing has referred to for the retention time; return how many.
 
     The row is deleted first, in a transaction that locks it against new references (PROTECT and the report's own
-    lock). A crash before the unlink leaves a file without a row, which the next put of the same content reuses.
+    lock). A crash before the unlink leaves a file without a row, which the next put of the same content reuses. The
+    row of a file that cannot be removed stays.
     """
     old = Now() - timedelta(days=settings.ARTIFACT_RETENTION_DAYS)
     is_referred = Exists(Artifact.objects.filter(file=OuterRef("pk"))) | Exists(
         MarketData.objects.filter(file=OuterRef("pk"))
     )
     with transaction.atomic():
-        rows = (
+        rows = list(
             StoredFile.objects.select_for_update(skip_locked=True)
             .filter(~is_referred, touched_at__lt=old)
             .order_by("touched_at")[:batch]
         )
         hashes = [row.sha256 for row in rows]
         StoredFile.objects.filter(sha256__in=hashes).delete()
-        for sha256 in hashes:
-            path_of(sha256).unlink(missing_ok=True)
-    return len(hashes)
+        kept = [row for row in rows if not _unlink(row.sha256)]
+        StoredFile.objects.bulk_create(kept)
+    return len(hashes) - len(kept)
+
+
+def _unlink(sha256: str) -> bool:
+    """Return whether the file is gone. A disk error must not keep the other files."""
+    with isolated("removing a file", atomic=False, sha256=sha256) as unit:
+        path_of(sha256).unlink(missing_ok=True)
+    return unit.error is None

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
 from access.backoff import full_jitter_s
@@ -25,6 +25,10 @@ from registry.models import Worker, WorkerStatus
 from worker_agent.protocol import ErrorClass, OperationError
 
 MAX_BACKOFF_S = 600.0
+MAX_INTERRUPTIONS = 100
+"""Rejections and planned interruptions without progress, after which an operation fails: nobody will ever run it."""
+MAX_QUICK = 10
+"""Rejections without progress that are followed by another worker at once."""
 ASK_AGAIN_S = 2.0
 """The worker is contacted again after an unknown outcome, or while a cancellation has not taken effect."""
 
@@ -102,6 +106,8 @@ def accept(operation_id: str, number: int, actor: Actor, reason: str = "accepted
         started_at=attempt.started_at or Now(), contact_after=Now() if needs_cancel else None
     )
     if operation.status != Status.DISPATCHING:
+        if operation.setbacks:
+            Operation.objects.filter(pk=operation.pk).update(setbacks=0)
         dispatch_channel.notify_dispatchers()
         return operation.status == Status.RUNNING
     move(operation, Status.RUNNING, actor, reason, started_at=operation.started_at or Now(), setbacks=0)
@@ -142,7 +148,7 @@ def fail_invalid(operation_id: str, number: int, actor: Actor, message: str) -> 
 
 
 @atomic_with_retries
-def reject(operation_id: str, number: int, actor: Actor, reason: str, pause_s: float = 0.0) -> bool:
+def reject(operation_id: str, number: int, actor: Actor, reason: str) -> bool:
     """Requeue an operation that the worker certainly does not have; the attempt does not count. False if superseded."""
     operation = lock(operation_id)
     attempt = current(operation, number)
@@ -151,8 +157,16 @@ def reject(operation_id: str, number: int, actor: Actor, reason: str, pause_s: f
     end(attempt, AttemptOutcome.REJECTED, reason)
     if operation.status == Status.CANCELLING:
         move(operation, Status.CANCELLED, actor, f"cancelled; {reason}")
-    else:
-        move(operation, Status.PENDING, actor, reason, not_before=Now() + timedelta(seconds=pause_s))
+        return True
+    vain = count_vain(operation)
+    if vain >= MAX_INTERRUPTIONS:
+        _fail_lost(operation, actor, f"No worker took the operation {vain} times", reason)
+        return False
+    not_before = None
+    if vain > MAX_QUICK:
+        pause = full_jitter_s(vain - MAX_QUICK, settings.RETRY_BACKOFF_S, MAX_BACKOFF_S)
+        not_before = Now() + timedelta(seconds=pause)
+    move(operation, Status.PENDING, actor, reason, not_before=not_before)
     return True
 
 
@@ -161,7 +175,8 @@ def interrupt(
 ) -> None:
     """End an attempt that the infrastructure ended (`lost` or `interrupted`); requeue while attempts are left.
 
-    `operation` is locked. A cancellation wins over the requeue.
+    Only a loss uses up an attempt: the operation may be what kills the worker. A planned interruption does not, within
+    a bound. `operation` is locked. A cancellation wins over the requeue.
     """
     end(attempt, outcome, reason, **changes)
     if outcome is AttemptOutcome.LOST:
@@ -169,33 +184,64 @@ def interrupt(
     if operation.status == Status.CANCELLING:
         move(operation, Status.CANCELLED, actor, f"cancelled; {reason}")
         return
-    made = count_made(operation)
-    if made < operation.max_attempts:
-        pause = full_jitter_s(made, settings.RETRY_BACKOFF_S, MAX_BACKOFF_S)
-        reason = f"{reason}; attempt {made} of {operation.max_attempts}, retrying in about {pause:.0f} s"
-        move(
-            operation, Status.PENDING, actor, reason, resume=True, not_before=Now() + timedelta(seconds=pause)
-        )
-        return
-    message = f"The worker was lost {made} times; last reason: {reason}."
-    fail(operation, OperationError(error_class=ErrorClass.LOST, message=message), actor, reason)
+    lost, vain = count_lost(operation), count_vain(operation)
+    if lost >= operation.max_attempts:
+        _fail_lost(operation, actor, f"The worker was lost {lost} times", reason)
+    elif vain >= MAX_INTERRUPTIONS:
+        _fail_lost(operation, actor, f"The operation was interrupted {vain} times without progress", reason)
+    else:
+        tries = lost if outcome is AttemptOutcome.LOST else vain
+        _requeue(operation, actor, reason, tries, lost)
 
 
-def count_made(operation: Operation) -> int:
-    """Count the attempts since the last retry by a person, without those that a worker never took."""
-    return (
-        operation.attempts.filter(number__gt=operation.attempts_from)
-        .exclude(outcome=AttemptOutcome.REJECTED)
-        .count()
-    )
+def _requeue(operation: Operation, actor: Actor, reason: str, tries: int, lost: int) -> None:
+    pause = full_jitter_s(tries, settings.RETRY_BACKOFF_S, MAX_BACKOFF_S)
+    if lost:
+        reason = f"{reason}; lost {lost} of {operation.max_attempts} times"
+    reason = f"{reason}; retrying in about {pause:.0f} s"
+    not_before = Now() + timedelta(seconds=pause)
+    move(operation, Status.PENDING, actor, reason, resume=True, not_before=not_before)
+
+
+def _fail_lost(operation: Operation, actor: Actor, problem: str, reason: str) -> None:
+    error = OperationError(error_class=ErrorClass.LOST, message=f"{problem}; last reason: {reason}.")
+    fail(operation, error, actor, reason)
+
+
+def count_lost(operation: Operation) -> int:
+    """Count the attempts since the last retry by a person whose worker was lost: those that are used up."""
+    return operation.attempts.filter(number__gt=operation.attempts_from, outcome=AttemptOutcome.LOST).count()
+
+
+def count_vain(operation: Operation) -> int:
+    """Count the rejections and planned interruptions since the last retry by a person and the last progress.
+
+    Progress is a checkpoint. An attempt that saved one was not in vain.
+    """
+    saved = operation.checkpoints.aggregate(newest=Max("attempt"))["newest"] or 0
+    return operation.attempts.filter(
+        number__gt=max(operation.attempts_from, saved),
+        outcome__in=(AttemptOutcome.REJECTED, AttemptOutcome.INTERRUPTED),
+    ).count()
+
+
+def mark_lost(operation_id: str, number: int, actor: Actor, reason: str) -> bool:
+    """End an attempt whose worker is gone or no longer knows it. Return False if the attempt has ended meanwhile."""
+    return _interrupt_current(operation_id, number, AttemptOutcome.LOST, actor, reason)
+
+
+def mark_interrupted(operation_id: str, number: int, actor: Actor, reason: str) -> bool:
+    """End an attempt whose worker left as planned. Return False if the attempt has ended meanwhile."""
+    return _interrupt_current(operation_id, number, AttemptOutcome.INTERRUPTED, actor, reason)
 
 
 @atomic_with_retries
-def mark_lost(operation_id: str, number: int, actor: Actor, reason: str) -> bool:
-    """End an attempt whose worker is gone or no longer knows it. Return False if the attempt has ended meanwhile."""
+def _interrupt_current(
+    operation_id: str, number: int, outcome: AttemptOutcome, actor: Actor, reason: str
+) -> bool:
     operation = lock(operation_id)
     attempt = current(operation, number)
     if attempt is None:
         return False
-    interrupt(operation, attempt, AttemptOutcome.LOST, actor, reason)
+    interrupt(operation, attempt, outcome, actor, reason)
     return True

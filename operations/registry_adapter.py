@@ -1,19 +1,22 @@
 """Implements the registry's port: what changes to workers mean for their operations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 from django.db.models import Count, Q
 
-from operations import artifacts, attempts, reconciliation, reports
-from operations.actors import REGISTRATION, SWEEP
-from operations.models import Attempt, Operation
+from access.isolation import isolated
+from operations import artifacts, attempts, kept_reports, reconciliation
+from operations.actors import REGISTRATION, SWEEP, Actor
+from operations.models import Attempt
 from operations.models.attempt import AttemptOutcome
 from operations.notifications import delivery, outbox
 from operations.reconciliation import Action, ReportedState
+from operations.setbacks import set_aside
+from registry.kept_reports import UnreadableReport
 from registry.models import Worker, WorkerStatus
 from registry.operations_port import Reconciliation, WorkerHistory
-from worker_agent.protocol import FinishedOperation, Health, Registration, RunningOperation
+from worker_agent.protocol import Health, Registration, RunningOperation
 
 log = structlog.get_logger(__name__)
 
@@ -21,25 +24,26 @@ log = structlog.get_logger(__name__)
 class RegistryAdapter:
     """The `registry.operations_port.OperationsPort` of this room."""
 
-    def reconcile_registration(self, worker: Worker, registration: Registration) -> Reconciliation:
+    def reconcile_registration(
+        self, worker: Worker, registration: Registration, unreadable: Sequence[UnreadableReport]
+    ) -> Reconciliation:
         """Apply the reports that the worker kept first, so that finished work is never marked lost."""
-        acknowledged = tuple(
-            finished.operation_id
-            for finished in registration.completed_operations
-            if _apply_kept_report(worker.worker_id, finished)
-        )
+        acknowledged = kept_reports.apply_all(worker.worker_id, registration.completed_operations, unreadable)
         held = {finished.operation_id for finished in registration.completed_operations}
         reported = ReportedState(
-            registration.current_operation, frozenset(held - set(acknowledged)), registration.instance_id
+            registration.current_operation, frozenset(held - acknowledged), registration.instance_id
         )
         ours = _active_attempts([worker.worker_id]).get(worker.worker_id)
         resolution = reconciliation.resolve(ours, reported)
-        reconciliation.apply(ours, resolution.action, reported, REGISTRATION, registration.endpoint_url)
+        with isolated("reconciling a registration", atomic=False, worker_id=worker.worker_id) as unit:
+            reconciliation.apply(ours, resolution.action, reported, REGISTRATION, registration.endpoint_url)
+        if unit.error is not None and ours is not None:
+            set_aside(ours.operation_id, unit.error)
         is_kept = ours is not None and resolution.action is not Action.LOSE
         return Reconciliation(
             status=WorkerStatus.BUSY if is_kept or reported.running is not None else WorkerStatus.AVAILABLE,
             stop_operations=(reported.running,) if resolution.stop and reported.running else (),
-            acknowledged=acknowledged,
+            acknowledged=tuple(sorted(acknowledged)),
         )
 
     def reconcile_health(self, answers: Mapping[str, Health]) -> dict[str, list[RunningOperation]]:
@@ -50,25 +54,19 @@ class RegistryAdapter:
         for worker_id, health in answers.items():
             if instances.get(worker_id) != health.instance_id:
                 continue
-            reported = ReportedState(
-                _running_operation(health), frozenset(health.unacknowledged), health.instance_id
-            )
             ours = active.get(worker_id)
-            resolution = reconciliation.resolve(ours, reported)
-            reconciliation.apply(ours, resolution.action, reported, SWEEP)
-            if resolution.stop and reported.running is not None:
-                stop[worker_id] = [reported.running]
+            with isolated("reconciling a worker", atomic=False, worker_id=worker_id) as unit:
+                if (running := _reconcile(ours, health)) is not None:
+                    stop[worker_id] = [running]
+            if unit.error is not None and ours is not None:
+                set_aside(ours.operation_id, unit.error)
         return stop
 
     def mark_lost(self, workers: Mapping[str, str], reason: str) -> int:
-        """Lose only attempts of the given incarnation: the worker may have come back meanwhile."""
-        lost = 0
-        for worker_id, attempt in sorted(_active_attempts(list(workers)).items()):
-            if attempt.instance_id == workers[worker_id]:
-                lost += attempts.mark_lost(
-                    attempt.operation_id, attempt.number, SWEEP, f"{worker_id}: {reason}"
-                )
-        return lost
+        return _end_attempts(workers, attempts.mark_lost, reason)
+
+    def mark_interrupted(self, workers: Mapping[str, str], reason: str) -> int:
+        return _end_attempts(workers, attempts.mark_interrupted, reason)
 
     def has_active_attempt(self, worker_id: str) -> bool:
         return Attempt.objects.filter(worker_id=worker_id, ended_at__isnull=True).exists()
@@ -97,8 +95,8 @@ class RegistryAdapter:
     def on_worker_removed(self, worker_id: str, instance_id: str, reason: str) -> None:
         outbox.queue_worker_lost(worker_id, instance_id, reason)
 
-    def cleanup(self) -> dict[str, int]:
-        return {"removed_files": artifacts.remove_unreferenced(), "removed_deliveries": delivery.delete_old()}
+    def cleanup_parts(self) -> dict[str, Callable[[], int]]:
+        return {"removed_files": artifacts.remove_unreferenced, "removed_deliveries": delivery.delete_old}
 
 
 def _active_attempts(worker_ids: Sequence[str]) -> dict[str, Attempt]:
@@ -107,22 +105,31 @@ def _active_attempts(worker_ids: Sequence[str]) -> dict[str, Attempt]:
     return {attempt.worker_id: attempt for attempt in rows.select_related("operation")}
 
 
+def _end_attempts(
+    workers: Mapping[str, str], end: Callable[[str, int, Actor, str], bool], reason: str
+) -> int:
+    """End only attempts of the given incarnation: the worker may have come back meanwhile."""
+    ended = 0
+    for worker_id, attempt in sorted(_active_attempts(list(workers)).items()):
+        if attempt.instance_id != workers[worker_id]:
+            continue
+        with isolated("ending the attempt of a worker", atomic=False, worker_id=worker_id) as unit:
+            ended += end(attempt.operation_id, attempt.number, SWEEP, f"{worker_id}: {reason}")
+        if unit.error is not None:
+            set_aside(attempt.operation_id, unit.error)
+    return ended
+
+
+def _reconcile(ours: Attempt | None, health: Health) -> RunningOperation | None:
+    """Apply a health response to our attempt; return the attempt that the worker must stop."""
+    reported = ReportedState(_running_operation(health), frozenset(health.unacknowledged), health.instance_id)
+    resolution = reconciliation.resolve(ours, reported)
+    reconciliation.apply(ours, resolution.action, reported, SWEEP)
+    return reported.running if resolution.stop else None
+
+
 def _running_operation(health: Health) -> RunningOperation | None:
     if health.current_operation is None:
         return None
     # Without an attempt number it cannot match an attempt of ours, but the worker can still be asked to stop it.
     return RunningOperation(operation_id=health.current_operation, attempt=health.current_attempt or 1)
-
-
-def _apply_kept_report(worker_id: str, finished: FinishedOperation) -> bool:
-    """Return whether the worker may forget the report: it was applied or refused, or the operation does not exist."""
-    bound = log.bind(operation_id=finished.operation_id, attempt=finished.report.attempt, worker_id=worker_id)
-    try:
-        status = reports.apply(finished.operation_id, worker_id, finished.report)
-    except Operation.DoesNotExist:
-        status = reports.ReportStatus.REFUSED
-    except reports.MissingFiles as error:
-        bound.info("kept report is waiting for its files", reason=str(error))
-        return False
-    bound.info("kept report received", status=status)
-    return True

@@ -64,6 +64,29 @@ def apply(operation_id: str, worker_id: str, report: Report) -> ReportStatus:
     return ReportStatus.APPLIED
 
 
+@atomic_with_retries
+def fail_unreadable(operation_id: str, worker_id: str, number: int, problem: str) -> ReportStatus:
+    """Fail the operation if the attempt is current and this worker's: its report arrived but cannot be read.
+
+    Raises Operation.DoesNotExist.
+    """
+    lock_with_followers([operation_id])
+    operation = lifecycle.lock(operation_id)
+    attempt = operation.attempts.filter(number=number, worker_id=worker_id).first()
+    if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
+        _record_refusal(operation, attempt, worker_id, f"unreadable report of attempt {number}")
+        return ReportStatus.REFUSED
+    actor = Actor.worker(worker_id)
+    message = f"The worker's report is not valid: {problem}"
+    attempts.end(attempt, AttemptOutcome.FAILED, message)
+    if operation.status == Status.CANCELLING:
+        lifecycle.move(operation, Status.CANCELLED, actor, f"cancelled; {message}")
+    else:
+        error = OperationError(error_class=ErrorClass.JOB, message=message)
+        lifecycle.fail(operation, error, actor)
+    return ReportStatus.APPLIED
+
+
 def _record_refusal(operation: Operation, attempt: Attempt | None, worker_id: str, subject: str) -> None:
     if attempt is None:
         cause = RefusalReason.FOREIGN

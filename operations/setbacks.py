@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import F
 from django.db.models.functions import Now
 
-from access.isolation import isolated
+from access.isolation import is_database_trouble, isolated
 from operations import attempts, lifecycle
 from operations.actors import SYSTEM
 from operations.models import Attempt, Operation
@@ -28,9 +28,11 @@ SHOWN_ERROR = 80
 def set_aside(operation_id: str, error: Exception) -> None:
     """Postpone an operation whose handling raised `error`, or fail it after MAX_SETBACKS.
 
-    Call it after the transaction or savepoint that raised has been rolled back. Raises nothing but the loss of the
-    connection: if the setback cannot be recorded, the operation is only postponed.
+    Call it after the transaction or savepoint that raised has been rolled back. If the setback cannot be recorded, the
+    operation is only postponed. Trouble of the database is no setback. Raises OperationalError or InterfaceError.
     """
+    if is_database_trouble(error):
+        return
     with isolated("setting an operation aside", operation_id=operation_id) as unit:
         _record_setback(operation_id, describe(error))
     if unit.error is not None:

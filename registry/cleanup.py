@@ -6,9 +6,11 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from access import throttling
+from access.isolation import isolated
 from registry import operations_port, sweeps
 from registry.models import Sweep, Worker, WorkerStatus
 
@@ -21,14 +23,21 @@ def cleanup() -> dict[str, Any] | None:
         if not acquired:
             return None
         row = Sweep.objects.create(kind=Sweep.Kind.CLEANUP)
-        removed, held = _remove_workers()
-        summary = {
-            "removed_workers": removed,
-            "held_back": held,
-            **operations_port.operations().cleanup(),
-            "removed_sweeps": sweeps.prune(),
-            "removed_failures": throttling.delete_empty(),
+        summary: dict[str, Any] = {"removed_workers": [], "held_back": [], "failed": []}
+        with isolated("removing workers", atomic=False) as workers:
+            summary["removed_workers"], summary["held_back"] = _remove_workers()
+        if workers.error is not None:
+            summary["failed"].append("removed_workers")
+        parts = {
+            **operations_port.operations().cleanup_parts(),
+            "removed_sweeps": sweeps.prune,
+            "removed_failures": throttling.delete_empty,
         }
+        for name, part in parts.items():
+            with isolated("part of the cleanup", atomic=False, part=name) as unit:
+                summary[name] = part()
+            if unit.error is not None:
+                summary["failed"].append(name)
         Sweep.objects.filter(pk=row.pk).update(completed_at=Now(), summary=summary)
     return summary
 
@@ -55,15 +64,21 @@ def _remove_workers() -> tuple[list[str], list[str]]:
                 workers=sorted(held),
             )
     removed = []
-    port = operations_port.operations()
     for worker_id in sorted(gone.keys() - held):
-        reason = "removed after being unavailable for too long"
-        port.mark_lost({worker_id: gone[worker_id]}, reason)
-        with transaction.atomic():
-            count, _ = overdue.filter(pk=worker_id, instance_id=gone[worker_id]).delete()
-            if count:
-                port.on_worker_removed(worker_id, gone[worker_id], reason)
-        if count:
-            removed.append(worker_id)
-            log.info("worker removed", worker_id=worker_id)
+        with isolated("removing a worker", atomic=False, worker_id=worker_id):
+            if _remove(overdue.filter(pk=worker_id, instance_id=gone[worker_id]), worker_id, gone[worker_id]):
+                removed.append(worker_id)
+                log.info("worker removed", worker_id=worker_id)
     return removed, sorted(held)
+
+
+def _remove(row: QuerySet[Worker], worker_id: str, instance_id: str) -> bool:
+    """Lose the worker's attempt and remove it if it has not come back; return whether it was removed."""
+    reason = "removed after being unavailable for too long"
+    port = operations_port.operations()
+    port.mark_lost({worker_id: instance_id}, reason)
+    with transaction.atomic():
+        count, _ = row.delete()
+        if count:
+            port.on_worker_removed(worker_id, instance_id, reason)
+    return count > 0

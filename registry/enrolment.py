@@ -83,6 +83,6 @@ def expel(token: EnrolmentToken) -> None:
     """Remove the token's workers from the registry, which also invalidates their own tokens."""
     reason = f"the enrolment token {token.name} was revoked"
     enrolled = dict(Worker.objects.filter(enrolled_with=token).values_list("worker_id", "instance_id"))
-    operations_port.operations().mark_lost(enrolled, reason)
+    operations_port.operations().mark_interrupted(enrolled, reason)
     for worker_id, instance_id in enrolled.items():
         Worker.objects.filter(pk=worker_id, instance_id=instance_id).delete()

@@ -75,12 +75,16 @@ async def _send_stops_and_drains(
                 attempt=running.attempt,
                 reason=str(error),
             )
+        except Exception:
+            log.exception("stopping a superseded attempt failed unexpectedly", worker_id=endpoint.worker_id)
 
     async def drain(client: WorkerClient, endpoint: Endpoint) -> None:
         try:
             await client.drain(endpoint)
         except WorkerError as error:
             log.info("could not drain yet", worker_id=endpoint.worker_id, reason=str(error))
+        except Exception:
+            log.exception("draining a worker failed unexpectedly", worker_id=endpoint.worker_id)
 
     async with WorkerClient(connections=CONCURRENCY) as client:
         await asyncio.gather(

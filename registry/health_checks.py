@@ -2,17 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import connection
 
+from access.isolation import isolated
 from registry.models import Sweep, Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
 from worker_agent.protocol import AgentState, Health
+from worker_agent.values import escape
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +42,10 @@ async def check_all(endpoints: Sequence[Endpoint]) -> CheckResults:
             try:
                 results.healthy[endpoint.worker_id] = await client.health(endpoint)
             except WorkerError as error:
-                results.failed[endpoint.worker_id] = str(error)[:MAX_PROBLEM].replace("\x00", "")
+                results.failed[endpoint.worker_id] = escape(str(error))[:MAX_PROBLEM]
+            except Exception as error:
+                log.exception("health check failed unexpectedly", worker_id=endpoint.worker_id)
+                results.failed[endpoint.worker_id] = f"the health check raised {type(error).__name__}"
 
     async with WorkerClient(connections=CONCURRENCY) as client:
         await asyncio.gather(*(check(client, endpoint) for endpoint in endpoints))
@@ -71,32 +77,45 @@ UPDATE registry_worker AS w
 
 def write_healthy(endpoints: Mapping[str, Endpoint], healthy: Mapping[str, Health], sweep: Sweep) -> None:
     """Record the successful checks of `sweep`."""
-    if not healthy:
-        return
     sweep.refresh_from_db(fields=["started_at"])
-    ids = sorted(healthy)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            HEALTHY,
-            [
-                sweep.started_at,
-                ids,
-                [endpoints[worker_id].instance_id for worker_id in ids],
-                [healthy[worker_id].status is AgentState.BUSY for worker_id in ids],
-                [json.dumps(healthy[worker_id].resources).replace("\\u0000", "") for worker_id in ids],
-            ],
-        )
+
+    def write(ids: list[str]) -> None:
+        values: list[Any] = [
+            sweep.started_at,
+            ids,
+            [endpoints[worker_id].instance_id for worker_id in ids],
+            [healthy[worker_id].status is AgentState.BUSY for worker_id in ids],
+            [json.dumps(healthy[worker_id].resources).replace("\\u0000", "") for worker_id in ids],
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(HEALTHY, values)
+
+    _write_isolated(write, sorted(healthy))
 
 
 def write_failed(endpoints: Mapping[str, Endpoint], failed: Mapping[str, str]) -> None:
     """Record the failed checks; the third in a row makes a worker TEMPORARILY_UNAVAILABLE."""
-    if not failed:
-        return
-    ids = sorted(failed)
     limit = settings.HEALTH_FAILURES
-    with connection.cursor() as cursor:
+
+    def write(ids: list[str]) -> None:
         instances = [endpoints[worker_id].instance_id for worker_id in ids]
-        cursor.execute(FAILED, [limit, limit, ids, instances, [failed[worker_id] for worker_id in ids]])
+        with connection.cursor() as cursor:
+            cursor.execute(FAILED, [limit, limit, ids, instances, [failed[worker_id] for worker_id in ids]])
+
+    _write_isolated(write, sorted(failed))
+
+
+def _write_isolated(write: Callable[[list[str]], None], ids: list[str]) -> None:
+    """Write the checks of all workers in one statement, or one by one if the values of a worker make it fail."""
+    if not ids:
+        return
+    with isolated("writing health checks", workers=len(ids)) as together:
+        write(ids)
+    if together.error is None:
+        return
+    for worker_id in ids:
+        with isolated("writing the health check of a worker", worker_id=worker_id):
+            write([worker_id])
 
 
 def log_changes(workers: Sequence[Worker], results: CheckResults) -> None:

@@ -3,10 +3,11 @@
 The registry knows workers but not operations, so it asks here what a change to a worker means for its operations.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from registry.kept_reports import UnreadableReport
 from registry.models import Worker, WorkerStatus
 from worker_agent.protocol import Health, Registration, RunningOperation
 
@@ -30,14 +31,22 @@ class WorkerHistory:
 class OperationsPort(Protocol):
     """Everything the registry needs to know about operations."""
 
-    def reconcile_registration(self, worker: Worker, registration: Registration) -> Reconciliation:
-        """Apply the worker's finished reports, end the attempts of its old process, and decide what it must stop."""
+    def reconcile_registration(
+        self, worker: Worker, registration: Registration, unreadable: Sequence[UnreadableReport]
+    ) -> Reconciliation:
+        """Apply the worker's kept reports, end the attempts of its old process, and decide what it must stop.
+
+        An unreadable report fails its operation. Nothing that a report or an operation contains raises.
+        """
 
     def reconcile_health(self, answers: Mapping[str, Health]) -> dict[str, list[RunningOperation]]:
         """Return, for each worker that responded, the attempts that it runs and must stop."""
 
     def mark_lost(self, workers: Mapping[str, str], reason: str) -> int:
         """End the active attempts of these workers (worker id -> instance id); return how many."""
+
+    def mark_interrupted(self, workers: Mapping[str, str], reason: str) -> int:
+        """As `mark_lost`, for workers that leave as planned: no attempt is used up."""
 
     def has_active_attempt(self, worker_id: str) -> bool:
         """Return whether the worker has an active attempt."""
@@ -48,8 +57,8 @@ class OperationsPort(Protocol):
     def on_worker_removed(self, worker_id: str, instance_id: str, reason: str) -> None:
         """Handle the removal of a worker that did not come back. Called in the transaction of the removal."""
 
-    def cleanup(self) -> dict[str, int]:
-        """Run the operations' part of the cleanup; return counts for the sweep's summary."""
+    def cleanup_parts(self) -> Mapping[str, Callable[[], int]]:
+        """Return the operations' parts of the cleanup: the name of a count in the summary -> a function that returns it."""
 
 
 class _Installed:

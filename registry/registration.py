@@ -1,5 +1,7 @@
 """Workers register, as often as they like, and deregister."""
 
+from collections.abc import Sequence
+
 import structlog
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -8,6 +10,7 @@ from django.db.models.functions import Now
 
 from access.outbound import BadAddress
 from registry import auth, dispatch_channel, enrolment, operations_port, protocol_versions, tls, worker_urls
+from registry.kept_reports import UnreadableReport
 from registry.models import Capability, EnrolmentToken, Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
 from worker_agent.protocol import Registration, RegistrationAnswer
@@ -21,7 +24,11 @@ class WorkerIdTaken(Exception):
     """Another live agent uses this worker id."""
 
 
-def register(registration: Registration, enrolled_with: EnrolmentToken | None = None) -> RegistrationAnswer:
+def register(
+    registration: Registration,
+    enrolled_with: EnrolmentToken | None = None,
+    unreadable: Sequence[UnreadableReport] = (),
+) -> RegistrationAnswer:
     """Store the worker, reconcile its operations, and return its tokens.
 
     The worker is BUSY until it is reconciled, so nothing is dispatched to it in between. If this process dies in
@@ -40,7 +47,7 @@ def register(registration: Registration, enrolled_with: EnrolmentToken | None = 
     except enrolment.Revoked:
         deregister(worker.worker_id, registration.instance_id)
         raise
-    reconciliation = operations_port.operations().reconcile_registration(worker, registration)
+    reconciliation = operations_port.operations().reconcile_registration(worker, registration, unreadable)
     Worker.objects.filter(pk=worker.pk, instance_id=registration.instance_id).update(
         status=reconciliation.status
     )
@@ -141,8 +148,8 @@ def _store_capabilities(registration: Registration) -> set[int]:
 
 
 def deregister(worker_id: str, instance_id: str) -> bool:
-    """Remove a worker that shuts down. Its active attempt is lost now rather than after a minute."""
-    operations_port.operations().mark_lost({worker_id: instance_id}, "shut down")
+    """Remove a worker that shuts down. Its active attempt ends now rather than after a minute."""
+    operations_port.operations().mark_interrupted({worker_id: instance_id}, "shut down")
     removed, _ = Worker.objects.filter(pk=worker_id, instance_id=instance_id).delete()
     if removed:
         log.info("worker deregistered", worker_id=worker_id, instance_id=instance_id)

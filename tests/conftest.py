@@ -1,5 +1,6 @@
 """Shared by all rooms: a person, an API client with that person's token, and files that go with the test."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,21 +11,34 @@ if TYPE_CHECKING:
     from rest_framework.test import APIClient
 
 
+SYSTEMS = ("faults", "stack", "browser")
+"""Folders whose tests share a running system or a browser."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return twice the number of cores: the tests of systems wait more than they compute."""
+    return min(2 * (os.cpu_count() or 1), 8)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first. Browser tests last: from their first to their last Playwright keeps an event loop running in
-    this thread, and beside it no test of `async def` can run."""
-    items.sort(key=lambda item: ("browser" in item.path.parts, "stack" in item.path.parts))
+    """Put the folders of systems first, because they take longest."""
+    items.sort(key=lambda item: _folder(item.nodeid) not in SYSTEMS)
 
 
-class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """The tests of a folder share what is dear to start: they run in one process, one after the other."""
+def _folder(nodeid: str) -> str:
+    return nodeid.split("/")[1]
+
+
+class BySystem(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Run all tests of a system in one process, so that it starts once; other tests are shared out by module."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.split("/")[1]
+        folder = _folder(nodeid)
+        return folder if folder in SYSTEMS else str(super()._split_scope(nodeid))
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder | None:
-    return ByFolder(config, log) if config.getvalue("dist") == "loadscope" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySystem | None:
+    return BySystem(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.fixture(autouse=True)

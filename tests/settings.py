@@ -22,6 +22,7 @@ def _remove() -> None:
 
 atexit.register(_remove)
 
+DATABASES["default"]["OPTIONS"]["may_create"] = True  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Tests collect nothing: a page names its static files as they lie in the tree.
 STORAGES = {

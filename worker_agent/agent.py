@@ -110,7 +110,7 @@ class Agent:
             version=self.worker.version,
             operation_types=tuple(spec.to_message() for spec in self.worker.specs()),
             current_operation=self.current_operation,
-            completed_operations=self.outbox.finished_operations()[:100],
+            completed_operations=self.outbox.newest_reports(),
         )
 
     def health(self) -> Health:

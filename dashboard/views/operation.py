@@ -12,6 +12,7 @@ from access.roles import Role, refusal
 from dashboard.internal_api import call_api
 from dashboard.pages import operation_detail
 from dashboard.views.decorators import PageRequest, page
+from operations import attempts
 from operations.kind import all_kinds, kind_of
 from operations.models import Operation
 from operations.presentation import stored_reports
@@ -72,7 +73,7 @@ def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[
         "is_live": operation_detail.is_live(operation),
         "is_clonable": kind_of(operation.operation_type).is_clonable,
         "steps": [step for kind in all_kinds() if (step := kind.step_after(operation))],
-        "most_attempts": operation.attempts_from + operation.max_attempts,
+        "losses": attempts.count_lost(operation) if operation.attempt > 1 else 0,
         "status_text": operation_detail.status_text(operation),
         "etag": f'"{operation_detail.version(operation)}"',
     }

@@ -2,7 +2,7 @@
 # Makes a Proxmox LXC template with a KTRDR worker installed. Run on the Proxmox host as root.
 #   make-template.sh CTID WHEEL REQUIREMENTS [STORAGE] [BASE_TEMPLATE]
 # WHEEL: made by `pip wheel --no-deps .` in the repository. REQUIREMENTS: requirements/workers.txt.
-# EXTRA= in the environment leaves torch out: enough to import market data.
+# EXTRA= in the environment omits torch, for workers that only import market data.
 set -eu
 
 [ $# -ge 3 ] || { echo "usage: $0 CTID WHEEL REQUIREMENTS [STORAGE] [BASE_TEMPLATE]" >&2; exit 2; }

@@ -51,6 +51,23 @@ class Manifest(Part):
     def secrets(self) -> list[str]:
         return [name.removeprefix(SECRETS) for name in self.members if name.startswith(SECRETS)]
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.tables["operations_operation"].rows and not self.artifacts
+
+    def require_whole(self, *, allow_missing: bool, allow_empty: bool) -> None:
+        """Raise BackupError if files are missing, or if there is nothing in it: probably the wrong site was saved."""
+        if self.is_empty and not allow_empty:
+            raise BackupError(
+                "the backup contains no operations and no artifacts; check KTRDR_DATABASE_URL and KTRDR_DATA_DIR, "
+                "or use --allow-empty"
+            )
+        if self.missing_artifacts and not allow_missing:
+            raise BackupError(
+                f"{len(self.missing_artifacts)} artifacts were missing or damaged when the backup was made; "
+                "use --allow-missing to accept that"
+            )
+
     def summary(self) -> dict[str, object]:
         artifacts = [member for name, member in self.members.items() if name.startswith(ARTIFACTS)]
         return {

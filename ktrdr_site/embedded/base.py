@@ -25,13 +25,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
     client_class = DatabaseClient
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Start the server, take the lease, and fill in the address."""
+        """Start the server, take the lease, and fill in the address.
+
+        Without the option `may_create` the database must exist: a command that runs with the settings of no site would
+        otherwise report an empty database as if it were the site's.
+        """
         options: dict[str, Any] = self.settings_dict["OPTIONS"]
         directory = Path(options["server_directory"])
+        if not options.get("may_create") and not cluster.exists(directory):
+            raise OperationalError(
+                f"{directory} does not contain a database; create one with manage.py up or manage.py prepare, or set "
+                "KTRDR_DATA_DIR or KTRDR_DATABASE_URL to those of the site"
+            )
         try:
             self.settings_dict["HOST"] = str(ensure_running(directory))
         except EmbeddedServerError as error:
             raise OperationalError(str(error)) from error
         parameters: dict[str, Any] = super().get_connection_params()
         parameters.pop("server_directory")
+        parameters.pop("may_create", None)
         return parameters

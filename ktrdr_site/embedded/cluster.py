@@ -29,6 +29,10 @@ class NotInstalledError(Exception):
     """The message is one sentence for people."""
 
 
+def exists(directory: Path) -> bool:
+    return (directory / CLUSTER).exists()
+
+
 def ready_socket_directory(directory: Path) -> Path | None:
     """Return the socket directory of the running server, read from its lock file; None while no server is ready."""
     try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,20 +16,38 @@ from ktrdr_site.environment import secret_file
 from ktrdr_site.models import ApiToken
 
 ADMIN = "admin"
+EMBEDDED = "ktrdr_site.embedded"
+RETRY_S = 1.0
 
 
 class NotReadyError(Exception):
     """The site cannot start. The message is one sentence for people."""
 
 
-def connect() -> None:
-    """Start the embedded database, or check that the external one responds and is new enough. Raises NotReadyError."""
-    try:
-        connection.ensure_connection()
-    except NotSupportedError as error:
-        raise NotReadyError(f"the database cannot be used: {_one_line(error)}") from error
-    except OperationalError as error:
-        raise NotReadyError(f"the database cannot be reached: {_one_line(error)}") from error
+def allow_creation() -> None:
+    """Let this process create the embedded database if there is none."""
+    if settings.DATABASES["default"]["ENGINE"] == EMBEDDED:
+        connection.settings_dict["OPTIONS"]["may_create"] = True
+
+
+def connect(wait_s: float = 0.0) -> None:
+    """Start or create the embedded database, or wait until the external one responds and check its version.
+
+    Raises NotReadyError.
+    """
+    allow_creation()
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            connection.ensure_connection()
+        except NotSupportedError as error:
+            raise NotReadyError(f"the database cannot be used: {_one_line(error)}") from error
+        except OperationalError as error:
+            if time.monotonic() >= deadline:
+                raise NotReadyError(f"the database cannot be reached: {_one_line(error)}") from error
+            time.sleep(RETRY_S)
+        else:
+            return
 
 
 def _one_line(error: Exception) -> str:

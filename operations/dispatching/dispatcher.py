@@ -23,12 +23,14 @@ from typing import Any, ParamSpec, Self, TypeVar
 import structlog
 from asgiref.sync import sync_to_async
 
+from access.isolation import is_database_trouble
 from operations import attempts, event_log, lifecycle, reports
 from operations.actors import DISPATCHER
 from operations.dispatching import claims, follow_ups
 from operations.dispatching.claims import MAX_OTHERS, Claim, Demand
 from operations.dispatching.follow_ups import FollowUp
 from operations.models import Operation
+from operations.setbacks import set_aside
 from operations.states import Status
 from registry.worker_client import (
     WorkerBusy,
@@ -94,15 +96,28 @@ class Dispatcher:
             await asyncio.wait(self._tasks)
 
     def _spawn(self, operation_id: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name=operation_id)
+        task = asyncio.create_task(self._isolate(operation_id, work), name=operation_id)
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
+
+    async def _isolate(self, operation_id: str, work: Coroutine[Any, Any, None]) -> None:
+        """Set the operation aside if its handling raises. Otherwise its next follow-up would raise again, for ever."""
+        try:
+            await work
+        except Exception as error:
+            if is_database_trouble(error):
+                log.warning(
+                    "handling of an operation was cut off", operation_id=operation_id, reason=str(error)
+                )
+                return
+            log.exception("handling of an operation failed unexpectedly", operation_id=operation_id)
+            await db(set_aside, operation_id, error)
 
     def _on_done(self, task: "asyncio.Task[None]") -> None:
         # Whatever failed, the attempt is in the database with the time of its next follow-up.
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("call to a worker failed unexpectedly", exc_info=error, operation_id=task.get_name())
+            log.error("could not set an operation aside", exc_info=error, operation_id=task.get_name())
 
     async def _push(self, claim: Claim, others: int = MAX_OTHERS) -> None:
         """Send the start; if the worker rejects it, try up to `others` other workers."""

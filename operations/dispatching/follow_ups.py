@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models.functions import Now
 
+from access.isolation import isolated
 from operations import attempts
 from operations.dispatching import claims
 from operations.dispatching.claims import Claim
 from operations.models import Attempt
+from operations.setbacks import set_aside
 from operations.states import Status
 from registry.models import Capability
 from registry.worker_client import Endpoint
@@ -31,7 +33,12 @@ class FollowUp:
 
 
 def lease_due() -> list[FollowUp]:
-    """Take the follow-ups that are due. They belong to the caller until the lease ends."""
+    """Take the follow-ups that are due. They belong to the caller until the lease ends.
+
+    An operation whose follow-up cannot be built is set aside.
+    """
+    follow_ups: list[FollowUp] = []
+    failed: list[tuple[str, Exception]] = []
     with transaction.atomic():
         due = list(
             Attempt.objects.select_for_update(of=("self",), skip_locked=True)
@@ -43,10 +50,24 @@ def lease_due() -> list[FollowUp]:
             return []
         leased = Attempt.objects.filter(pk__in=[attempt.pk for attempt in due])
         leased.update(contact_after=Now() + attempts.push_lease())
-        follow_ups = [follow_up for attempt in due if (follow_up := _build(attempt)) is not None]
+        for attempt in due:
+            with isolated("following up an operation", operation_id=attempt.operation_id) as unit:
+                follow_up = _build(attempt)
+                if follow_up is not None:
+                    follow_ups.append(follow_up)
+            if unit.error is not None:
+                failed.append((attempt.operation_id, unit.error))
         # From here on a start may be on its way. Attempts that are being cancelled are never sent.
-        sent = [attempt.pk for attempt in due if attempt.operation.status == Status.DISPATCHING]
+        built = {follow_up.operation_id for follow_up in follow_ups}
+        sent = [
+            attempt.pk
+            for attempt in due
+            if attempt.operation.status == Status.DISPATCHING and attempt.operation_id in built
+        ]
         Attempt.objects.filter(pk__in=sent, pushed_at__isnull=True).update(pushed_at=Now())
+    # Not before the locks of the attempts are released: a setback locks the operation first.
+    for operation_id, error in failed:
+        set_aside(operation_id, error)
     return follow_ups
 
 

@@ -10,6 +10,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.db.models import F
@@ -17,8 +18,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from access.backoff import full_jitter_s
+from access.isolation import isolated
 from operations.models import Delivery
 from operations.notifications.sending import Outcome, send
+
+log = structlog.get_logger(__name__)
 
 BATCH = 20
 LAST_ROUND_AFTER_S = 3.0
@@ -40,7 +44,9 @@ def deliver_due() -> dict[str, int]:
         claimed = claim()
         outcomes = _send_all(claimed)
         for delivery, outcome in zip(claimed, outcomes, strict=True):
-            record_outcome(delivery, outcome)
+            # If it cannot be recorded, the lease ends and the try counts.
+            with isolated("recording a delivery", delivery_id=delivery.pk):
+                record_outcome(delivery, outcome)
         successes = sum(not outcome.problem for outcome in outcomes)
         tried, arrived = tried + len(claimed), arrived + successes
         if successes < BATCH or time.monotonic() > until:
@@ -53,6 +59,8 @@ def claim() -> list[Delivery]:
     due = Delivery.objects.filter(
         state=Delivery.State.PENDING, due_at__lte=Now(), subscription__active=True
     ).order_by("due_at")
+    # Tries that ended without an outcome: their tasks died, or the outcome could not be recorded.
+    due.filter(tries__gte=MAX_TRIES).update(state=Delivery.State.FAILED, ended_at=Now())
     ids = list(due.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)[:BATCH])
     Delivery.objects.filter(pk__in=ids).update(tries=F("tries") + 1, due_at=Now() + LEASE)
     return list(Delivery.objects.filter(pk__in=ids).select_related("subscription"))
@@ -60,7 +68,16 @@ def claim() -> list[Delivery]:
 
 @async_to_sync
 async def _send_all(claimed: list[Delivery]) -> list[Outcome]:
-    return await asyncio.gather(*(send(delivery) for delivery in claimed))
+    return await asyncio.gather(*(_send_isolated(delivery) for delivery in claimed))
+
+
+async def _send_isolated(delivery: Delivery) -> Outcome:
+    """Send one delivery; an unexpected exception is its outcome and not that of the others."""
+    try:
+        return await send(delivery)
+    except Exception as error:
+        log.exception("sending a delivery failed unexpectedly", delivery_id=str(delivery.pk))
+        return Outcome(0.0, problem=f"the try raised {type(error).__name__}; the log contains the traceback")
 
 
 def record_outcome(delivery: Delivery, outcome: Outcome) -> bool:

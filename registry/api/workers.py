@@ -17,7 +17,7 @@ from access.actors import Actor
 from access.outbound import BadAddress
 from access.problems import Busy, Conflict, CursorPagination, Invalid, body, invalid, validate
 from access.roles import Role
-from registry import enrolment, registration, worker_actions
+from registry import enrolment, kept_reports, registration, worker_actions
 from registry.api.examples import REGISTERED, REGISTRATION
 from registry.api.metrics import ScrapeTargets, WorkerMetrics
 from registry.api.serializers import CordonSerializer, WorkerSerializer, serialize_workers
@@ -51,13 +51,13 @@ class Register(APIView):
     )
     def post(self, request: Request) -> Response:
         """Register a worker. Idempotent."""
-        message = validate(Registration, body(request))
+        message, unreadable = kept_reports.parse(body(request))
         caller: object = request.user
         assert isinstance(caller, Enrolment), "the permission admits only enrolment tokens"
         if not CONCURRENT_REGISTRATIONS.acquire(blocking=False):
             raise Busy("Too many workers are registering at the moment.", retry_after_s=1)
         try:
-            answer = registration.register(message, caller.token)
+            answer = registration.register(message, caller.token, unreadable)
         except BadAddress as error:
             raise invalid("/endpoint_url", str(error)) from error
         except (enrolment.WrongPool, enrolment.Revoked) as error:

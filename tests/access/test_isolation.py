@@ -5,10 +5,10 @@ from contextlib import nullcontext
 import psycopg
 import pytest
 from django.contrib.auth.models import Group
-from django.db import OperationalError, connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 from structlog.testing import capture_logs
 
-from access.isolation import isolated
+from access.isolation import is_database_trouble, isolated
 
 
 def work(names: list[str], bad: str) -> list[Exception | None]:
@@ -38,11 +38,41 @@ def test_a_failed_unit_is_rolled_back_and_logged_and_the_others_stay(nested: boo
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("error", [RecursionError, MemoryError, AssertionError, KeyError, OperationalError])
+@pytest.mark.parametrize("error", [RecursionError, MemoryError, AssertionError, KeyError, DataError])
 def test_any_exception_of_a_unit_stays_in_it(error: type[Exception]) -> None:
     with isolated("raising") as unit:
         raise error
     assert isinstance(unit.error, error)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_unit_with_transactions_of_its_own_keeps_what_it_committed() -> None:
+    with isolated("making groups", atomic=False) as unit:
+        assert not connection.in_atomic_block
+        Group.objects.create(name="kept")
+        raise KeyError
+    assert isinstance(unit.error, KeyError)
+    assert Group.objects.filter(name="kept").exists()
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_trouble"),
+    [
+        (psycopg.OperationalError("connection refused"), True),
+        (psycopg.errors.AdminShutdown(), True),
+        (psycopg.errors.DiskFull(), True),
+        (psycopg.errors.TooManyConnections(), True),
+        (psycopg.errors.ReadOnlySqlTransaction(), True),
+        (psycopg.errors.QueryCanceled(), False),
+        (psycopg.errors.LockNotAvailable(), False),
+        (psycopg.errors.DeadlockDetected(), False),
+        (psycopg.errors.OutOfMemory(), False),
+    ],
+)
+def test_only_trouble_of_the_database_itself_concerns_all_units(cause: Exception, is_trouble: bool) -> None:
+    error = OperationalError("failed")
+    error.__cause__ = cause
+    assert is_database_trouble(error) is is_trouble
 
 
 @pytest.mark.django_db

@@ -1,6 +1,5 @@
 """Chromium for the test session, and a signed-in page that fails on errors."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,14 +10,14 @@ from tests.browser.population import populate
 from tests.browser.watch import Watch, launch_chromium, open_page
 from tests.browser.watch import pytest_runtest_makereport as pytest_runtest_makereport
 
-os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright runs its event loop in the test's thread
-
 PASSWORD = "a-long-enough-password"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    with launch_chromium() as browser:
+    with pytest.MonkeyPatch.context() as patch, launch_chromium() as browser:
+        # Playwright runs its event loop in this thread, where the fixtures use the database.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         yield browser
 
 

@@ -18,8 +18,8 @@ from workers.training import TrainingWorker
 
 DEPLOY = ROOT / "deploy"
 ROOMS = ("ktrdr_site", "access", "registry", "operations", "dashboard", "worker_agent", "workers")
-OF_COMPOSE = {"KTRDR_BIND", "KTRDR_PORT", "KTRDR_HOSTS"}
-"""Read by compose.yml alone."""
+OF_COMPOSE = {"KTRDR_BIND", "KTRDR_PORT", "KTRDR_HOSTS", "WORKER_MEMORY", "WORKER_EXTRA"}
+"""Read only by compose.yml."""
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 GUNICORN_GRACE_S = 30
 LONGEST_GOODBYE_S = TERM_GRACE_S + EXIT_GRACE_S + 2 * FINAL_REPORT_S

@@ -86,7 +86,7 @@ class System:
         return self.processes.call("manage.py", *arguments)
 
     def prepare(self) -> None:
-        self.manage("migrate", "--noinput", "-v0")
+        self.manage("prepare")
         user = "from django.contrib.auth import get_user_model as u; u().objects.create_superuser('tester')"
         self.manage("shell", "-v0", "-c", user)
         self.api.token = self.manage("create_api_token", "tester").strip().split()[-1]

@@ -75,7 +75,7 @@ def test_a_busy_worker_is_passed_over_for_another_one_at_once() -> None:
     operation.refresh_from_db()
     assert (operation.status, operation.attempt) == ("RUNNING", 2)
     assert [a.outcome for a in operation.attempts.all()] == ["rejected", ""]
-    assert attempts.count_made(operation) == 1, "what no worker took is no attempt"
+    assert attempts.count_lost(operation) == 0, "a rejection uses up no attempt"
 
 
 def test_after_four_busy_workers_a_queued_operation_waits_on() -> None:

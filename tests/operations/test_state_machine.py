@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 )
 
 from access.problems import Invalid, Unavailable
-from operations import artifacts, insertion, interventions, lifecycle, reports, submission
+from operations import artifacts, attempts, insertion, interventions, lifecycle, reports, submission
 from operations.actors import Actor
 from operations.dispatching import claims, follow_ups
 from operations.dispatching.dispatcher import Dispatcher
@@ -170,7 +170,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule()
     def cleanup(self) -> None:
-        ADAPTER.cleanup()
+        artifacts.remove_unreferenced()
 
     # What workers do -----------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class Operations(RuleBasedStateMachine):
             agent.restart()
         Worker.objects.filter(pk=worker_id).update(instance_id=agent.instance_id, registered_at=Now())
         registration = agent.registration()
-        reconciled = ADAPTER.reconcile_registration(Worker.objects.get(pk=worker_id), registration)
+        reconciled = ADAPTER.reconcile_registration(Worker.objects.get(pk=worker_id), registration, ())
         Worker.objects.filter(pk=worker_id).update(status=reconciled.status)
         for operation_id in reconciled.acknowledged:
             agent.held.pop(operation_id)
@@ -250,14 +250,11 @@ class Operations(RuleBasedStateMachine):
 
     @invariant()
     def fences_grow_and_attempts_stay_within_the_maximum(self) -> None:
-        """Lesson W6: an attempt is counted when it is claimed."""
+        """Lesson W6: a loss uses up an attempt; rejections and planned interruptions do not."""
         for operation in Operation.objects.all():
             assert operation.attempt >= self.fences.get(operation.pk, 0)
             self.fences[operation.pk] = operation.attempt
-            counted = operation.attempts.exclude(outcome="rejected").filter(
-                number__gt=operation.attempts_from
-            )
-            assert counted.count() <= operation.max_attempts
+            assert attempts.count_lost(operation) <= operation.max_attempts
 
     @invariant()
     def ended_is_final(self) -> None:

@@ -112,10 +112,23 @@ def test_a_lost_file_is_reported_and_all_others_are_saved(archive: Path, tmp_pat
     artifacts.path_of(lost.sha256).unlink()
     broken = artifacts.put([b"broken"])
     artifacts.path_of(broken.sha256).write_bytes(b"brokem")
-    call_command("backup", tmp_path / "other.tar")
+    with pytest.raises(CommandError, match="2 artifacts were missing or damaged"):
+        call_command("backup", tmp_path / "other.tar")
     assert sorted(check(tmp_path / "other.tar").missing_artifacts) == sorted([lost.sha256, broken.sha256])
     assert lost.sha256 in capsys.readouterr().err
     assert len(check(tmp_path / "other.tar").artifacts) == 1
+    with pytest.raises(CommandError, match="2 artifacts were missing or damaged"):
+        call_command("restore", tmp_path / "other.tar", "--check")
+    call_command("restore", tmp_path / "other.tar", "--check", "--allow-missing")
+    call_command("backup", tmp_path / "third.tar", "--allow-missing")
+
+
+def test_a_backup_of_nothing_is_an_error(person: User, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="contains no operations and no artifacts"):
+        call_command("backup", tmp_path / "empty.tar")
+    with pytest.raises(CommandError, match="contains no operations and no artifacts"):
+        call_command("restore", tmp_path / "empty.tar", "--check")
+    call_command("restore", tmp_path / "empty.tar", "--check", "--allow-empty")
 
 
 def test_an_existing_file_is_not_overwritten(archive: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
+from ktrdr_site.embedded import lease
 from operations import following, interventions, lifecycle
 from operations.actors import SYSTEM
 from operations.models import Operation
@@ -98,7 +99,11 @@ def test_an_unreachable_database_is_one_sentence_and_status_1(tmp_path: Path) ->
 
 
 def test_a_database_without_tables_is_one_sentence_and_status_1(tmp_path: Path) -> None:
-    done = manage("list_operations", KTRDR_DATA_DIR=str(tmp_path))
+    lease.ensure_running(tmp_path / "postgres")
+    try:
+        done = manage("list_operations", KTRDR_DATA_DIR=str(tmp_path))
+    finally:
+        assert lease.release(tmp_path / "postgres", wait_s=30)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "run manage.py migrate" in done.stderr
 

@@ -34,6 +34,19 @@ def test_it_makes_schema_static_files_and_the_first_user_and_repeated_it_changes
     assert {name: (tmp_path / name).read_text() for name in secrets} == secrets
 
 
+@pytest.mark.parametrize("command", ["backup", "list_workers", "migrate", "cleanup", "doctor"])
+def test_no_other_command_creates_a_database(tmp_path: Path, command: str) -> None:
+    arguments = [str(tmp_path / "ktrdr.tar")] if command == "backup" else []
+    done = manage(command, *arguments, data_dir=tmp_path)
+    assert done.returncode == 1
+    assert (
+        "does not contain a database; create one with manage.py up or manage.py prepare"
+        in done.stdout + done.stderr
+    )
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "postgres").exists()
+
+
 def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
     url = "postgresql://ktrdr:secret-word@127.0.0.1:1/ktrdr"
     done = manage("prepare", data_dir=tmp_path, KTRDR_DATABASE_URL=url)

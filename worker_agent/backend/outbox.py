@@ -20,6 +20,8 @@ from worker_agent.trace import Trace
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
+MAX_REGISTERED, MAX_REGISTERED_BYTES = 100, 8_000_000
+"""Kept reports that a registration contains; the backend refuses a body above 20 MB."""
 SETTLED_STATUSES = (403, 404, 409, 410)
 """The attempt is over for the backend, or the backend never knew it: sending the report again is useless."""
 
@@ -99,6 +101,20 @@ class Outbox:
 
     def finished_operations(self) -> tuple[FinishedOperation, ...]:
         return tuple(entry.finished for entry in self.entries.values())
+
+    def newest_reports(self) -> tuple[FinishedOperation, ...]:
+        """Return the newest reports that fit into a registration, oldest first.
+
+        Only the newest can belong to an attempt that the backend still has. The others are delivered one by one.
+        """
+        reports: list[FinishedOperation] = []
+        size = 0
+        for entry in reversed(self.entries.values()):
+            size += len(entry.finished.model_dump_json())
+            if reports and (size > MAX_REGISTERED_BYTES or len(reports) >= MAX_REGISTERED):
+                break
+            reports.append(entry.finished)
+        return tuple(reversed(reports))
 
     async def wait_until_empty(self, timeout_s: float) -> bool:
         """Return whether the outbox was empty within the timeout."""

@@ -10,7 +10,10 @@ from ktrdr_site.backup.saving import backup
 
 
 class Command(BaseCommand):
-    help = "Save database, artifacts and secrets into one archive of mode 0600. The system may keep running."
+    help = (
+        "Save database, artifacts and secrets into one archive of mode 0600. The system may keep running. "
+        "Exit status 1 if an artifact is missing or nothing is saved; the archive is written all the same."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE.tar", help="must not exist yet")
@@ -19,6 +22,8 @@ class Command(BaseCommand):
             action="store_true",
             help="omit secret-key and worker-token; agents then enrol and users sign in again, and webhooks need new secrets",
         )
+        parser.add_argument("--allow-missing", action="store_true", help="accept artifacts that are missing")
+        parser.add_argument("--allow-empty", action="store_true", help="accept a backup without operations")
         parser.add_argument("--json", action="store_true", help="print a summary as JSON")
 
     def handle(self, *args: Any, file: Path, without_secrets: bool, json: bool, **options: Any) -> None:
@@ -38,3 +43,7 @@ class Command(BaseCommand):
             )
         for sha256 in manifest.missing_artifacts:
             self.stderr.write(f"not saved: artifact {sha256} is missing or damaged on disk")
+        try:
+            manifest.require_whole(allow_missing=options["allow_missing"], allow_empty=options["allow_empty"])
+        except BackupError as error:
+            raise CommandError(str(error)) from error

@@ -1,3 +1,4 @@
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -14,9 +15,18 @@ class Command(BaseCommand):
     )
     requires_system_checks = []
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--wait",
+            type=float,
+            default=0.0,
+            metavar="SECONDS",
+            help="wait so long for a database that does not respond yet",
+        )
+
+    def handle(self, *args: Any, wait: float, **options: Any) -> None:
         try:
-            preparation.connect()
+            preparation.connect(wait_s=wait)
         except NotReadyError as error:
             raise CommandError(f"KTRDR cannot start: {error}") from error
         preparation.prepare(settings.DATA_DIR)

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ktrdr_site.backup.manifest import BackupError, Manifest
 from ktrdr_site.backup.restoring import check, restore
+from ktrdr_site.stack import preparation
 
 
 class Command(BaseCommand):
@@ -16,13 +17,24 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE.tar")
         parser.add_argument(
-            "--check", action="store_true", help="only verify the archive and print a summary"
+            "--check",
+            action="store_true",
+            help="only verify the archive and print a summary; exit status 1 if it lacks artifacts or is empty",
         )
+        parser.add_argument("--allow-missing", action="store_true", help="accept artifacts that are missing")
+        parser.add_argument("--allow-empty", action="store_true", help="accept a backup without operations")
         parser.add_argument("--json", action="store_true", help="print a summary as JSON")
 
     def handle(self, *args: Any, file: Path, json: bool, **options: Any) -> None:
         try:
-            manifest = check(file) if options["check"] else restore(file)
+            if options["check"]:
+                manifest = check(file)
+                manifest.require_whole(
+                    allow_missing=options["allow_missing"], allow_empty=options["allow_empty"]
+                )
+            else:
+                preparation.allow_creation()
+                manifest = restore(file)
         except BackupError as error:
             raise CommandError(str(error)) from error
         except OSError as error:

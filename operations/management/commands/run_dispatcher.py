@@ -4,19 +4,21 @@ import asyncio
 import signal
 import threading
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 import structlog
 from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, connection
+from django.db import connection
 
+from access.isolation import is_database_trouble
 from operations.dispatching.dispatcher import Dispatcher, db
 from operations.dispatching.listening import Listener
 
 log = structlog.get_logger(__name__)
-PAUSE_AFTER_FAILURE_S = 1.0
+PAUSE_AFTER_FAILURE_S, LONGEST_PAUSE_S = 1.0, 30.0
 STOP_LOOK_S = 0.1
 
 
@@ -43,25 +45,39 @@ class Command(BaseCommand):
         log.info("dispatching")
         async with Dispatcher() as dispatcher:
             stopped = asyncio.create_task(self._wait_for(stop))
-            while not stopped.done():
-                work = asyncio.create_task(self._run_rounds(dispatcher, interval))
-                await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
+            work = asyncio.create_task(run_rounds(dispatcher, interval))
+            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
         await db(disconnect)
 
     async def _wait_for(self, stop: threading.Event) -> None:
         while not stop.is_set():
             await asyncio.sleep(STOP_LOOK_S)
 
-    async def _run_rounds(self, dispatcher: Dispatcher, interval: float) -> None:
-        """Run rounds until the database fails. The caller retries: all state is in the database, which may be away for long."""
+
+async def run_rounds(dispatcher: Dispatcher, interval: float) -> None:
+    """Run rounds until cancelled, whatever fails: all state is in the database, which may be away for long."""
+    failures = 0
+    while True:
         try:
             async with Listener() as listener:
                 while True:
                     await dispatcher.round()
+                    failures = 0
                     await listener.wait(interval)
-        except (DatabaseError, psycopg.Error, OSError, TimeoutError) as error:
-            log.warning("the database does not answer; trying again", reason=str(error))
-            await db(disconnect)
-            await asyncio.sleep(PAUSE_AFTER_FAILURE_S)
+        except Exception as error:
+            if _is_outage(error):
+                log.warning("the database does not answer; trying again", reason=str(error))
+            else:
+                failures += 1
+                log.exception("a round of dispatching failed; trying again", failures=failures)
+        await db(disconnect)
+        await asyncio.sleep(min(PAUSE_AFTER_FAILURE_S * 2 ** max(0, failures - 1), LONGEST_PAUSE_S))
+
+
+def _is_outage(error: Exception) -> bool:
+    """Return whether the database or the network to it is away, as opposed to a defect."""
+    outages = (OSError, TimeoutError, psycopg.OperationalError, psycopg.InterfaceError)
+    return isinstance(error, outages) or is_database_trouble(error)

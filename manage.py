@@ -4,13 +4,13 @@
 import os
 import sys
 
-from worker_agent.visible_text import protect_streams
+from worker_agent.program import harden_process
 
 UNDEFINED_TABLE = "42P01"
 
 
 def main() -> None:
-    protect_streams()
+    harden_process()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ktrdr_site.settings")
     os.environ.setdefault("DJANGO_COLORS", "nocolor")  # escape sequences are shown, not sent
     _export_data_dir(sys.argv)

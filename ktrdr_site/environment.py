@@ -148,7 +148,7 @@ def data_directory(name: str, default: Path) -> Path:
     directory = Path(text(name, str(default))).expanduser().resolve()
     expected = "a directory that this user may write"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise _invalid(name, directory, f"{expected} ({error.strerror})") from error
     if not os.access(directory, os.W_OK | os.X_OK):

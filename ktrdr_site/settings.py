@@ -106,6 +106,7 @@ CSRF_FAILURE_VIEW = "ktrdr_site.web.error_pages.csrf_failure"
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+FILE_UPLOAD_PERMISSIONS = None  # by the file mode mask of the process
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "ktrdr_site.web.static_files.Storage"},

@@ -5,6 +5,9 @@ import os
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
+from worker_agent.program import harden_process
+
+harden_process()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ktrdr_site.settings")
 application = get_wsgi_application()
 # All views are imported now: a broken one stops the start, and the first request is as fast as the second.

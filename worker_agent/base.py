@@ -29,8 +29,8 @@ from worker_agent.job.job import Job
 from worker_agent.monitoring import logs
 from worker_agent.operation_spec import OperationSpec
 from worker_agent.options import Options, read_options
+from worker_agent.program import forbid_inspection, harden_process
 from worker_agent.server.endpoints import create_application
-from worker_agent.visible_text import protect_streams
 
 __all__ = ["Job", "OperationSpec", "WorkerAPIBase"]
 
@@ -69,7 +69,8 @@ class WorkerAPIBase:
     @classmethod
     def main(cls, arguments: Sequence[str] | None = None) -> None:
         """Run the agent until it shuts down."""
-        protect_streams()
+        harden_process()
+        forbid_inspection()
         options = read_options(cls.__doc__, cls.default_port, arguments)
         logs.configure(options.worker_id)
         linux.adopt_orphans()

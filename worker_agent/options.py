@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from worker_agent.backend.file_cache import DEFAULT_BYTES
 from worker_agent.certificate import UnusableCertificate, server_context
+from worker_agent.program import take_secret
 from worker_agent.protocol import Identifier
 
 SHUTDOWN_GRACE_S = 4.0
@@ -127,13 +128,14 @@ def _tls(
 
 
 def token_from_environment() -> str:
-    """Return KTRDR_WORKER_TOKEN, or the content of the file in KTRDR_WORKER_TOKEN_FILE."""
-    if path := os.environ.get("KTRDR_WORKER_TOKEN_FILE"):
-        try:
-            return Path(path).read_text().strip()
-        except OSError as error:
-            raise SystemExit(f"KTRDR_WORKER_TOKEN_FILE: {error}") from error
-    return os.environ.get("KTRDR_WORKER_TOKEN", "")
+    """Return KTRDR_WORKER_TOKEN, or the content of the file in KTRDR_WORKER_TOKEN_FILE; remove both, as jobs inherit the rest."""
+    path, token = take_secret("KTRDR_WORKER_TOKEN_FILE"), take_secret("KTRDR_WORKER_TOKEN")
+    if not path:
+        return token
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise SystemExit(f"KTRDR_WORKER_TOKEN_FILE: {error}") from error
 
 
 def free_port(host: str) -> int:

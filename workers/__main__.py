@@ -4,13 +4,13 @@ import os
 import sys
 
 from worker_agent.base import WorkerAPIBase
-from worker_agent.visible_text import protect_streams
+from worker_agent.program import harden_process
 
 WORKER_TYPES = {"backtest": "backtesting", "backtesting": "backtesting", "training": "training"}
 
 
 def main(arguments: list[str]) -> None:
-    protect_streams()
+    harden_process()
     if arguments and not arguments[0].startswith("-"):
         requested, arguments = arguments[0], arguments[1:]
     else:

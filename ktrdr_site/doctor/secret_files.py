@@ -21,11 +21,12 @@ def modes() -> Iterator[Finding]:
                 f"Run chmod 600 {path}, and replace the secret if somebody may have read it.",
             )
     mode = stat.S_IMODE(settings.DATA_DIR.stat().st_mode)
-    if mode & stat.S_IWOTH:
+    if mode & FOR_OTHERS:
+        able = "replace its files" if mode & (stat.S_IWOTH | stat.S_IWGRP) else "enter it"
         yield problem(
             "secret files",
-            f"{settings.DATA_DIR} has mode {mode:04o}; any user of this machine can replace its files.",
-            f"Run chmod o-w {settings.DATA_DIR}.",
+            f"{settings.DATA_DIR} has mode {mode:04o}; other users of this machine can {able}.",
+            f"Run chmod 700 {settings.DATA_DIR}.",
         )
 
 

@@ -38,6 +38,7 @@ class StartError(Exception):
 
 
 def main(directory: Path) -> int:
+    os.umask(0o077)
     # A signal to the whole service stops the server's users; the server must end after them, not first.
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)

@@ -13,6 +13,13 @@ from ktrdr_site.processes.supervisor import Service
 
 MANAGE = str(settings.BASE_DIR / "manage.py")
 FIRST_PORTS = {"training": 5004, "backtesting": 5003}
+HIDDEN_FROM_WORKERS = frozenset(
+    {
+        "KTRDR_SECRET_KEY", "KTRDR_DATABASE_URL", "KTRDR_EMAIL_URL", "KTRDR_WORKER_TOKEN_FILE",
+        "WORKER_ID", "WORKER_PORT", "WORKER_TYPE",
+    }
+)  # fmt: skip
+"""Secrets of the site, and what `up` sets itself."""
 WEB_PROCESSES = 2
 WEB_THREADS = 8
 
@@ -50,8 +57,7 @@ class Plan:
 
 def workers(plan: Plan, token: str) -> list[Service]:
     """Return the worker services. They get the enrolment token, but neither the database nor the secret key."""
-    hidden = {"KTRDR_SECRET_KEY", "KTRDR_DATABASE_URL", "WORKER_ID", "WORKER_PORT", "WORKER_TYPE"}
-    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment = {name: value for name, value in os.environ.items() if name not in HIDDEN_FROM_WORKERS}
     home = settings.BASE_DIR
     environment |= {"KTRDR_WORKER_TOKEN": token, "KTRDR_API_URL": plan.url, "PYTHONUNBUFFERED": "1"}
     return [

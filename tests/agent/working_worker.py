@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ class Parameters(BaseModel):
     """The name of a signal that the job sends to itself."""
     points: int = 0
     artifact: str = ""
+    look_for: str = ""
+    """A text that the job looks for in every environment that it can read, its own and its children's included."""
     hostile: bool = False
     """Reports what cannot be stored, in every call, and as its result."""
 
@@ -54,6 +57,8 @@ class WorkingWorker(WorkerAPIBase):
             job.log(f"line {number}")
         if parameters.artifact:
             job.artifact("out.txt", parameters.artifact.encode())
+        if parameters.look_for:
+            return {"found": environments_with(parameters.look_for), "names": sorted(os.environ)}
         if parameters.hostile:
             return report_hostile_content(job)
         job.progress(40.0, "working", 4, 10)
@@ -97,6 +102,20 @@ def report_hostile_content(job: Job) -> dict[str, Any]:
         "big": 2**80,
         1: {"set": {1}},
     }
+
+
+def environments_with(text: str) -> list[str]:
+    """Return where the text is: in the environment of a child of this job, of the job, or of a process above it."""
+    child = subprocess.run(["env", "-0"], capture_output=True, check=True).stdout
+    found = ["child"] if text.encode() in child else []
+    pid = os.getpid()
+    while pid > 0:
+        process = Path("/proc", str(pid))
+        with suppress(PermissionError):  # an agent's is closed to processes that may not trace it
+            if text.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        pid = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    return found
 
 
 def mark(*words: object) -> None:

@@ -124,10 +124,16 @@ def test_a_secret_that_others_can_read_is_found(settings: Any, name: str) -> Non
     assert list(secret_files.modes()) == []
 
 
-def test_a_data_directory_that_all_may_write_is_found(settings: Any) -> None:
+@pytest.mark.parametrize(
+    ("mode", "able"),
+    [(0o777, "replace its files"), (0o770, "replace its files"), (0o755, "enter it"), (0o710, "enter it")],
+)
+def test_a_data_directory_that_others_may_use_is_found(settings: Any, mode: int, able: str) -> None:
     settings.BASE_DIR = settings.DATA_DIR
-    settings.DATA_DIR.chmod(0o777)
-    assert "any user" in only(secret_files.modes()).problem
+    settings.DATA_DIR.chmod(mode)
+    finding = only(secret_files.modes())
+    assert able in finding.problem
+    assert f"chmod 700 {settings.DATA_DIR}" in finding.remedy
 
 
 def test_a_token_that_can_be_guessed_and_a_network_that_is_trusted_are_found(settings: Any) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,16 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "OMP_NUM_THREADS": "1", **variables}
 
 
+def _careless(bind: Callable[[], None]) -> Callable[[], None]:
+    """Start like from a shell whose file mode mask protects nothing."""
+
+    def enter() -> None:
+        os.umask(0)
+        bind()
+
+    return enter
+
+
 class Up:
     """One `manage.py up`. `url` and `token` are known once it is ready."""
 
@@ -51,7 +61,7 @@ class Up:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGTERM),
+            preexec_fn=_careless(die_with_parent(signal.SIGTERM)),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -125,7 +135,8 @@ class Up:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
-            return mark in process.environ().get("KTRDR_DATA_DIR", "") or mark in " ".join(process.cmdline())
+            # The environment last: agents and `up` keep theirs to themselves.
+            return mark in " ".join(process.cmdline()) or mark in process.environ().get("KTRDR_DATA_DIR", "")
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
 

@@ -52,6 +52,18 @@ def secrets(data_dir: Path) -> dict[str, str]:
     return {name: (data_dir / name).read_text() for name in SECRETS}
 
 
+def open_to_others(directory: Path) -> list[str]:
+    """Return what users other than the owner may read, write or enter."""
+    return [
+        f"{path} {mode:04o}"
+        for path in directory.rglob("*")
+        if not path.is_symlink()
+        and path.exists()
+        and stat.S_ISSOCK(path.stat().st_mode) is False
+        and (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077
+    ]
+
+
 def end_in_order(system: Up, number: signal.Signals) -> None:
     until(lambda: system.get("/workers")["results"], "a worker has registered", 30, lambda: system.output)
     system.end(number)
@@ -64,6 +76,8 @@ def test_the_first_start_writes_the_secrets_and_sigterm_ends_everything_in_order
         system.wait_until_ready()
         assert all(text.count("\n") == 1 and len(text) > 12 for text in secrets(data_dir).values())
         assert {stat.S_IMODE((data_dir / name).stat().st_mode) for name in SECRETS} == {0o600}
+        assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+        assert open_to_others(data_dir) == [], "although the shell's file mode mask was 000"
         end_in_order(system, signal.SIGTERM)
 
 

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ktrdr_site.stack.preparation import NotReadyError
 from ktrdr_site.stack.services import Plan
 from ktrdr_site.stack.up import run
+from worker_agent.program import forbid_inspection
 
 DEFAULT_WORKERS = "training=1,backtesting=2"
 
@@ -39,6 +40,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        forbid_inspection()  # jobs run as the same user, and this environment may contain the enrolment token
         plan = Plan(
             host=options["host"],
             port=options["port"],

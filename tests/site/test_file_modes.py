@@ -1,0 +1,35 @@
+"""Files of the site belong to its user only, whatever the file mode mask of the shell."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [["manage.py", "help"], ["-c", "import ktrdr_site.wsgi"], ["manage.py", "diffsettings"]],
+    ids=["manage.py", "gunicorn", "a command"],
+)
+@pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o077], ids=oct)
+def test_the_data_directory_and_the_secret_key_are_private(
+    program: list[str], mask: int, tmp_path: Path
+) -> None:
+    home = tmp_path / "srv"
+    subprocess.run(
+        [sys.executable, *program],
+        cwd=ROOT,
+        env={**os.environ, "KTRDR_DATA_DIR": str(home / "data"), "KTRDR_SECRET_KEY": ""},
+        check=True,
+        capture_output=True,
+        umask=mask,
+    )
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode) for path in (home / "data", home / "data" / "secret-key")
+    }
+    assert modes == {"data": 0o700, "secret-key": 0o600}

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
-from rest_framework.parsers import JSONParser
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request, override_method
+
+from access.json_bodies import BoundedJSONParser
 
 MEDIA_TYPE = BrowsableAPIRenderer.media_type
 
@@ -25,7 +26,7 @@ class Browsable(BrowsableAPIRenderer):
         self, data: Any, view: Any, method: str, request: Request
     ) -> str | None:
         """Return the example body as text, or None if the person may not send it or the view expects a file."""
-        if view.parser_classes[0] is not JSONParser:
+        if view.parser_classes[0] is not BoundedJSONParser:
             return None
         with override_method(view, request, method) as inner:
             if not self.show_form_for_method(view, method, inner, None):

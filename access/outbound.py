@@ -34,7 +34,7 @@ def resolve(host: str) -> list[IPAddress]:
     """Return the host's current addresses, at least one. Raises BadAddress."""
     try:
         entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # a NUL, or a label that IDNA cannot encode
         raise BadAddress(f"Could not resolve the host {host}: {error}.") from error
     return [
         ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in entries[:MAX_ADDRESSES]

@@ -8,9 +8,10 @@ from uuid import uuid4
 import structlog
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from pydantic import BaseModel, ValidationError
 from rest_framework import exceptions, pagination
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -128,6 +129,15 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
         data["title"] = HTTPStatus(status).phrase
         data["errors"] = _errors(exception.detail)
     return Response(data, status=status, headers=_headers(exception), content_type=_content_type(context))
+
+
+def problem_response(exception: exceptions.APIException) -> HttpResponse:
+    """Return the response to a request that reaches no view of the API."""
+    response = exception_handler(exception, {})
+    assert response is not None, "it is one of the API's exceptions"
+    return HttpResponse(
+        JSONRenderer().render(response.data), status=response.status_code, content_type=PROBLEM_JSON
+    )
 
 
 def _content_type(context: Mapping[str, Any]) -> str | None:

@@ -34,6 +34,8 @@ Reply = TypeVar("Reply", bound=Message)
 MAX_BYTES = 16 * 1024**2
 MAX_HEALTH_BYTES = 256 * 1024
 MAX_EXCERPT = 200
+IDENTITY = "identity"
+"""The content encoding of a body that is not compressed."""
 
 
 class WorkerError(Exception):
@@ -195,7 +197,11 @@ class WorkerClient:
     ) -> tuple[httpx.Response, bytes]:
         """Return (response, body). The timeout covers the whole call, while httpx's own restarts with each byte."""
         token = backend_token(worker.worker_id, worker.instance_id)
-        headers = {"Authorization": f"Bearer {token}", **trace.current_headers()}
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept-Encoding": IDENTITY,
+            **trace.current_headers(),
+        }
         try:
             async with asyncio.timeout(self.timeout_s):
                 request = self._http.build_request(
@@ -223,8 +229,12 @@ class WorkerClient:
 
 
 async def _read(response: httpx.Response, max_bytes: int) -> bytes:
+    """Return the bytes as they were sent: 1,137 compressed ones may unpack to gigabytes. Raises WorkerMisbehaved."""
+    encoding = response.headers.get("Content-Encoding", IDENTITY)
+    if encoding.lower() != IDENTITY:
+        raise WorkerMisbehaved(f"the response is encoded ({encoding[:80]!r}), which was not requested")
     content = bytearray()
-    async for chunk in response.aiter_bytes(65536):
+    async for chunk in response.aiter_raw():
         content += chunk
         if len(content) > max_bytes:
             raise WorkerMisbehaved(f"the response is longer than {max_bytes} bytes")

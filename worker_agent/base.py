@@ -83,7 +83,9 @@ class WorkerAPIBase:
         """Serve requests and run operations until SIGTERM, SIGINT or a drain."""
         options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         agent = Agent(self, options, instance_id=secrets.token_hex(8))
-        runner = web.AppRunner(create_application(agent), access_log=None, handle_signals=False)
+        runner = web.AppRunner(
+            create_application(agent), access_log=None, handle_signals=False, auto_decompress=False
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, options.host, options.port, ssl_context=options.tls).start()

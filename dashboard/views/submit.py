@@ -14,13 +14,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
+from access.body_limits import FORM_OVERHEAD, accept_bodies
 from dashboard.internal_api import ApiResponse, call_api, forward_upload
 from dashboard.pages import submit_preview
 from dashboard.pages.strategies import recent_strategies, text_of
 from dashboard.views.decorators import PageRequest, page
 from operations.kind import Kind, all_kinds, find_kind, kind_of
 from operations.models import Operation
-from operations.presentation.forms import Form, fill_fields, form_data_of, request_body
+from operations.presentation.forms import MAX_FILE_BYTES, Form, fill_fields, form_data_of, request_body
 from registry.models import Capability
 
 EXAMPLES = settings.BASE_DIR / "examples" / "strategies"
@@ -41,6 +42,7 @@ def new(request: PageRequest) -> HttpResponse:
     return render(request, "submit/new.html", {"kinds": kinds, "others": others.distinct()})
 
 
+@accept_bodies(MAX_FILE_BYTES + FORM_OVERHEAD)
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def submit(request: PageRequest, kind: str) -> HttpResponse:

@@ -7,23 +7,22 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from rest_framework.exceptions import APIException, NotFound, PermissionDenied
-from rest_framework.renderers import JSONRenderer
 
-from access.problems import PROBLEM_JSON, exception_handler
+from access.problems import problem_response
 
 PAGES = ("/dashboard/", "/admin/", "/static/")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if not request.path.startswith(PAGES):
-        return _problem(NotFound("There is nothing at this address."))
+        return problem_response(NotFound("There is nothing at this address."))
     return render(request, "404.html", status=HTTPStatus.NOT_FOUND)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     """Respond to a form without a valid CSRF token: usually the page was open while the user signed in again."""
     if not request.path.startswith(PAGES):
-        return _problem(PermissionDenied(f"The CSRF check failed: {reason.rstrip('.')}."))
+        return problem_response(PermissionDenied(f"The CSRF check failed: {reason.rstrip('.')}."))
     return render(
         request, "csrf.html", {"form_page": request.META.get("HTTP_REFERER", "")}, status=HTTPStatus.FORBIDDEN
     )
@@ -33,14 +32,6 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     """Respond after an unexpected exception, which is logged with this request's id. Makes no database query."""
     request_id = request.META.get("HTTP_X_REQUEST_ID", "")
     if not request.path.startswith(PAGES):
-        return _problem(APIException(f"Internal error; see the log for request {request_id}."))
+        return problem_response(APIException(f"Internal error; see the log for request {request_id}."))
     page = render_to_string("500.html", {"request_id": request_id})
     return HttpResponse(page, status=HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def _problem(refusal: APIException) -> HttpResponse:
-    response = exception_handler(refusal, {})
-    assert response is not None, "it is one of the API's exceptions"
-    return HttpResponse(
-        JSONRenderer().render(response.data), status=response.status_code, content_type=PROBLEM_JSON
-    )

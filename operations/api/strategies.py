@@ -3,11 +3,12 @@
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
-from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
+from rest_framework.parsers import BaseParser, FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from access.json_bodies import BoundedJSONParser
 from access.problems import body
 from access.roles import Role
 from operations import strategies
@@ -33,7 +34,7 @@ class Catalog(APIView):
 
 class ValidateStrategy(APIView):
     roles: ClassVar = {"POST": Role.VIEWER}
-    parser_classes = (JSONParser, FormParser, MultiPartParser, TextParser)
+    parser_classes = (BoundedJSONParser, FormParser, MultiPartParser, TextParser)
 
     @extend_schema(
         request={"application/json": {"type": "object", "properties": {"strategy_yaml": {"type": "string"}}}},

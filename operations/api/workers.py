@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
+from access.body_limits import accept_bodies
 from access.permissions import ByRole
 from access.problems import Conflict, Invalid, Problem, pointer
 from operations import artifacts, reports
@@ -89,6 +90,7 @@ def worker_of(request: Request) -> str:
     return worker_id
 
 
+@accept_bodies(MAX_MESSAGE)
 class Reports(WorkerView):
     @extend_schema(request=Report, responses={200: {"type": "object"}})
     def post(self, request: Request, operation_id: str) -> Response:
@@ -104,6 +106,7 @@ class Reports(WorkerView):
             raise Invalid(f"A value cannot be stored: {error}") from error
 
 
+@accept_bodies(MAX_MESSAGE)
 class Checkpoints(WorkerView):
     @extend_schema(request=CheckpointReport, responses={200: {"type": "object"}})
     def post(self, request: Request, operation_id: str) -> Response:
@@ -122,6 +125,7 @@ def _missing(error: reports.MissingFiles) -> list[dict[str, str]]:
     return [{"pointer": "/artifacts", "detail": f"{name} is not stored"} for name in error.names]
 
 
+@accept_bodies(artifacts.MAX_SIZE)
 class File(APIView):
     """A stored file: uploaded by workers with an active attempt; read by people, and by workers that need it."""
 

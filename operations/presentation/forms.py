@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+MAX_FILE_BYTES = 1024**3
+"""Maximum size of the file of a form."""
+
 Input = Literal["text", "number", "date", "choice", "check", "list", "strategy", "file"]
 
 

@@ -1,13 +1,16 @@
-"""A connection that is kept for the next call is never in its way."""
+"""The client for workers: a kept connection is never in the way of the next call, and no response is unpacked."""
 
+import gzip
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import brotli
 import pytest
 from aiohttp import web
 
-from registry.worker_client import Endpoint, WorkerClient, WorkerRefused
-from worker_agent.protocol import Health
+from registry.worker_client import Endpoint, WorkerClient, WorkerMisbehaved, WorkerRefused
+from worker_agent.protocol import Health, StartRequest
 
 
 @asynccontextmanager
@@ -51,3 +54,51 @@ async def test_a_worker_that_restarted_between_two_calls_is_called_anew_and_one_
         with pytest.raises(WorkerRefused):
             await client.health(worker)
     assert len(set(callers)) == 2
+
+
+ZEROS = bytes(50_000_000)
+BOMBS = {
+    "gzip": gzip.compress(ZEROS),
+    "deflate": zlib.compress(ZEROS),
+    "br": brotli.compress(ZEROS, quality=1),
+}
+NAMES = [*BOMBS, "BR", "zstd", "gzip, br", "x" * 500]
+CALLS = ("health", "start", "operation", "metrics", "logs", "cancel", "prometheus_metrics", "drain")
+
+
+async def call(client: WorkerClient, name: str, worker: Endpoint) -> None:
+    arguments: dict[str, tuple[object, ...]] = {
+        "start": ("/noop/start", StartRequest(task_id="op", attempt=1)),
+        "operation": ("op",),
+        "metrics": ("op", 0),
+        "logs": ("op", 0),
+        "cancel": ("op", 1, ""),
+    }
+    await getattr(client, name)(worker, *arguments.get(name, ()))
+
+
+@pytest.mark.parametrize("encoding", NAMES)
+@pytest.mark.parametrize("name", CALLS)
+async def test_an_encoded_response_of_a_worker_is_refused_and_not_unpacked(name: str, encoding: str) -> None:
+    """1,137 bytes of brotli took 2.9 GB and stopped the health sweep."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.headers["Accept-Encoding"])
+        await request.read()
+        return web.Response(body=BOMBS.get(encoding, b"?"), headers={"Content-Encoding": encoding})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    worker = Endpoint("w", "one", f"http://127.0.0.1:{runner.addresses[0][1]}")
+    try:
+        async with WorkerClient() as client:
+            with pytest.raises(WorkerMisbehaved, match="is encoded") as refused:
+                await call(client, name, worker)
+    finally:
+        await runner.cleanup()
+    assert asked == ["identity"]
+    assert len(str(refused.value)) < 200

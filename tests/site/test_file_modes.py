@@ -1,12 +1,13 @@
 """Files of the site belong to its user only, whatever the file mode mask of the shell."""
 
-import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.stack.system import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +25,7 @@ def test_the_data_directory_and_the_secret_key_are_private(
     subprocess.run(
         [sys.executable, *program],
         cwd=ROOT,
-        env={**os.environ, "KTRDR_DATA_DIR": str(home / "data"), "KTRDR_SECRET_KEY": ""},
+        env=environment(KTRDR_DATA_DIR=str(home / "data")),
         check=True,
         capture_output=True,
         umask=mask,

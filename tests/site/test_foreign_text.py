@@ -26,6 +26,7 @@ from operations import following
 from operations.models import LogLine, Operation
 from tests.factories import OperationFactory, WorkerFactory
 from tests.site.test_commands import read_terminal
+from tests.stack.system import environment as clean_environment
 from worker_agent.monitoring.logs import JsonFormatter, TextFormatter
 from worker_agent.visible_text import VisibleStream, one_line, visible
 
@@ -252,7 +253,7 @@ def test_each_program_protects_its_streams(
     ended = subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
-        env={**os.environ, "KTRDR_DATA_DIR": str(tmp_path), **environment},
+        env=clean_environment(KTRDR_DATA_DIR=str(tmp_path), **environment),
         capture_output=True,
         text=True,
     )

@@ -30,6 +30,8 @@ STALL_TIMEOUT_S = 30.0
 CHUNK = 256 * 1024
 MAX_RESPONSE_BYTES = 1024**2
 MAX_EXCERPT = 300
+IDENTITY = "identity"
+"""The content encoding of a body that is not compressed."""
 
 
 class BackendError(Exception):
@@ -75,6 +77,8 @@ class BackendClient:
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
             connector=aiohttp.TCPConnector(force_close=True),
+            headers={"Accept-Encoding": IDENTITY},
+            auto_decompress=False,
         )
         return self
 
@@ -171,12 +175,16 @@ class BackendClient:
                 method, path, token, data=data, headers=headers, timeout=timeout
             ) as response:
                 await _raise_for(response)
-                content = await response.content.read(MAX_RESPONSE_BYTES + 1)
+                content = bytearray()
+                async for chunk in response.content.iter_chunked(CHUNK):
+                    content += chunk
+                    if len(content) > MAX_RESPONSE_BYTES:
+                        raise BackendError(
+                            f"{method} {path}: the response is longer than {MAX_RESPONSE_BYTES} bytes"
+                        )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise BackendError(f"{method} {path}: {_describe(error)}") from error
-        if len(content) > MAX_RESPONSE_BYTES:
-            raise BackendError(f"{method} {path}: the response is longer than {MAX_RESPONSE_BYTES} bytes")
-        return content
+        return bytes(content)
 
     def _request(
         self,
@@ -201,6 +209,12 @@ class BackendClient:
 
 async def _raise_for(response: aiohttp.ClientResponse) -> None:
     status = response.status
+    encoding = response.headers.get("Content-Encoding", IDENTITY)
+    if encoding.lower() != IDENTITY:  # unpacked, a few bytes may fill the memory
+        raise BackendError(
+            f"the response ({status}) is encoded ({encoding[:80]!r}), which was not requested: "
+            "disable the compression of responses in the proxy"
+        )
     if 200 <= status < 300:
         return
     reason = _excerpt(await response.content.read(4096))

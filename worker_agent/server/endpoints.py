@@ -52,7 +52,9 @@ def _is_backend(agent: Agent, request: web.Request) -> bool:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not agent.backend_token:
         return False
-    return hmac.compare_digest(token.strip().encode(), agent.backend_token.encode())
+    # Bytes that are not UTF-8 arrive as surrogates.
+    received = token.strip().encode("utf-8", "surrogateescape")
+    return hmac.compare_digest(received, agent.backend_token.encode())
 
 
 def _guard(agent: Agent) -> Any:
@@ -66,6 +68,8 @@ def _guard(agent: Agent) -> Any:
             return problem(
                 HTTPStatus.UNAUTHORIZED, "Only the backend with which this worker is registered may call it."
             )
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without a content encoding.")
         try:
             return await handler(request)
         except web.HTTPException as error:

@@ -8,12 +8,14 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.actors import Actor
+from access.body_limits import FORM_OVERHEAD, accept_bodies
+from access.json_bodies import BoundedJSONParser
 from access.problems import Conflict, CursorPagination, Problem, invalid, validate
 from access.roles import Role
 from operations import artifacts, market_data
@@ -23,20 +25,21 @@ from operations.api.serializers import MarketDataSerializer, SubmittedSerializer
 from operations.kinds.data_import.kind import build
 from operations.kinds.data_import.request import ImportRequest
 from operations.models import MarketData
+from operations.presentation.forms import MAX_FILE_BYTES
 from operations.submission import find_repeat, submit
 
-MAX_UPLOAD = 1024**3
-"""Bytes of a market-data file."""
+MAX_UPLOAD = MAX_FILE_BYTES
 
 
 class BySymbol(CursorPagination):
     ordering = ("symbol", "timeframe")  # type: ignore[assignment]  # DRF takes several
 
 
+@accept_bodies(MAX_UPLOAD + FORM_OVERHEAD)
 class MarketDataList(ListAPIView[MarketData]):
     serializer_class = MarketDataSerializer
     pagination_class = BySymbol
-    parser_classes = (MultiPartParser, FormParser, JSONParser)
+    parser_classes = (MultiPartParser, FormParser, BoundedJSONParser)
 
     def get_queryset(self) -> Any:
         return MarketData.objects.select_related("file")

@@ -25,6 +25,14 @@ def client_address(request: "HttpRequest") -> str | None:
     return None if address is None else str(address)
 
 
+def network_of(address: str | None) -> str:
+    """Return the unit by which callers are counted: an IPv4 address, or the /64 network that one IPv6 customer has."""
+    ip = _ip(address or "")
+    if isinstance(ip, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return address or ""
+
+
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         ip = ipaddress.ip_address(text)

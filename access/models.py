@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 
 class AuditEntry(models.Model):
-    """An action of a person on a worker, a token, a schedule, market data or a notification. Append-only; operations have events instead."""
+    """An action of a person on a worker, a user, a token, a schedule, market data or a notification. Append-only; operations have events instead."""
 
     class Act(models.TextChoices):
         WORKER_CORDONED = "worker_cordoned", "cordoned"
@@ -17,6 +17,14 @@ class AuditEntry(models.Model):
         API_TOKEN_REVOKED = "api_token_revoked", "API token revoked"
         ENROLMENT_TOKEN_CREATED = "enrolment_token_created", "enrolment token created"
         ENROLMENT_TOKEN_REVOKED = "enrolment_token_revoked", "enrolment token revoked"
+        SIGNED_IN = "signed_in", "signed in"
+        SIGN_IN_FAILED = "sign_in_failed", "sign-in failed"
+        PASSWORD_CHANGED = "password_changed", "password changed"
+        USER_CREATED = "user_created", "user created"
+        USER_ROLE_CHANGED = "user_role_changed", "role of user changed"
+        USER_DEACTIVATED = "user_deactivated", "user deactivated"
+        USER_ACTIVATED = "user_activated", "user activated"
+        USER_SIGNED_OUT = "user_signed_out", "user signed out everywhere"
         SCHEDULE_CHANGED = "schedule_changed", "schedule changed"
         MARKET_DATA_DELETED = "market_data_deleted", "market data deleted"
         SUBSCRIPTION_CREATED = "subscription_created", "notification created"

@@ -1,7 +1,7 @@
 """Slows down guessing of passwords and tokens: failures fill a leaky bucket that all web processes share.
 
-Only failures count, so callers with a valid secret are never slowed. Each failure is counted by a single statement,
-so none is lost between processes.
+Only failures count, so callers with a valid secret are never slowed. Each attempt or failure is counted by a single
+statement, so none is lost between processes.
 """
 
 import math
@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import ExpressionWrapper, F, FloatField
 from django.db.models.functions import Extract, Greatest, Now
 
+from access.client_address import network_of
 from access.models import Failures
 
 
@@ -21,15 +22,62 @@ class Limit:
     scope: str
     burst: int
     pause_s: float
+    by_address: bool = False
 
     def key(self, subject: str) -> str:
-        return f"{self.scope}:{subject}"[:250]
+        return f"{self.scope}:{network_of(subject) if self.by_address else subject}"[:250]
 
 
-SIGN_IN_BY_ADDRESS = Limit("sign-in address", burst=20, pause_s=10)
+SIGN_IN_BY_ADDRESS = Limit("sign-in address", burst=20, pause_s=10, by_address=True)
 SIGN_IN_BY_NAME = Limit("sign-in name", burst=10, pause_s=30)
-TOKEN_BY_ADDRESS = Limit("token address", burst=30, pause_s=2)
-ENROLMENT_BY_ADDRESS = Limit("enrolment address", burst=30, pause_s=2)
+SIGN_IN_BY_DEVICE = Limit("sign-in device", burst=10, pause_s=30)
+PASSWORD_BY_USER = Limit("password user", burst=10, pause_s=30)
+TOKEN_BY_ADDRESS = Limit("token address", burst=30, pause_s=2, by_address=True)
+ENROLMENT_BY_ADDRESS = Limit("enrolment address", burst=30, pause_s=2, by_address=True)
+LIMITS = (
+    SIGN_IN_BY_ADDRESS,
+    SIGN_IN_BY_NAME,
+    SIGN_IN_BY_DEVICE,
+    PASSWORD_BY_USER,
+    TOKEN_BY_ADDRESS,
+    ENROLMENT_BY_ADDRESS,
+)
+Bucket = tuple[Limit, str]
+
+
+def take(buckets: list[Bucket]) -> int:
+    """Count one attempt in every bucket, before the secret is checked; return the seconds to wait if one is full, else 0.
+
+    Of parallel attempts only as many as the bucket has room for get a 0. A full bucket counts none of them.
+    """
+    for position, (limit, subject) in enumerate(buckets):
+        if not _take_one(limit, subject):
+            give_back(buckets[:position])
+            return max(1, wait_s(limit, subject))
+    return 0
+
+
+def _take_one(limit: Limit, subject: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO registry_failures AS bucket (key, level, updated_at) VALUES (%(key)s, 1, clock_timestamp())
+            ON CONFLICT (key) DO UPDATE SET
+                level = 1 + greatest(0, bucket.level
+                    - extract(epoch FROM clock_timestamp() - bucket.updated_at)::float8 / %(pause_s)s::float8),
+                updated_at = clock_timestamp()
+            WHERE bucket.level - extract(epoch FROM clock_timestamp() - bucket.updated_at)::float8 / %(pause_s)s::float8
+                <= %(burst)s - 1
+            """,
+            {"key": limit.key(subject), "pause_s": limit.pause_s, "burst": limit.burst},
+        )
+        return bool(cursor.rowcount)
+
+
+def give_back(buckets: list[Bucket]) -> None:
+    """Take back one attempt in every bucket, after it has succeeded."""
+    for limit, subject in buckets:
+        Failures.objects.filter(pk=limit.key(subject)).update(level=Greatest(F("level") - 1.0, 0.0))
 
 
 def wait_s(limit: Limit, subject: str) -> int:
@@ -62,7 +110,7 @@ def reset(limit: Limit, subject: str) -> None:
 
 def delete_empty() -> int:
     """Delete the buckets that have drained; return how many."""
-    longest = max(limit.pause_s for limit in (SIGN_IN_BY_ADDRESS, SIGN_IN_BY_NAME, TOKEN_BY_ADDRESS))
+    longest = max(limit.pause_s for limit in LIMITS)
     age = Extract(Now() - F("updated_at"), "epoch")
     empty = ExpressionWrapper(F("level") - age / longest, output_field=FloatField())
     return Failures.objects.annotate(left=empty).filter(left__lt=0).delete()[0]

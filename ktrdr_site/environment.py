@@ -15,6 +15,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
 
+MIN_KEY_LENGTH, MIN_KEY_CHARACTERS = 32, 10
+"""Of the secret key: its length, and how many different characters it has."""
+
 YES = frozenset({"1", "true", "yes", "on"})
 NO = frozenset({"0", "false", "no", "off", ""})
 
@@ -217,6 +220,19 @@ def _one_line(path: Path) -> str:
     if not line:
         raise ImproperlyConfigured(f"{path} is empty; remove it and a new one will be created")
     return line
+
+
+def secret_key(name: str, path: Path) -> str:
+    """Return the key from the variable, else from the file, which is created on first use. Refuse one that can be guessed."""
+    key = text(name)
+    if not key:
+        return secret_file(path)
+    if len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_KEY_CHARACTERS or key.startswith("django-insecure"):
+        raise ImproperlyConfigured(
+            f"{name} can be guessed: use at least {MIN_KEY_LENGTH} random characters, or unset it and one is "
+            "generated; python -c 'import secrets; print(secrets.token_urlsafe(48))' prints a new one"
+        )
+    return key
 
 
 def worker_token(name: str, path: Path) -> str:

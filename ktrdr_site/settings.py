@@ -12,7 +12,7 @@ if (BASE_DIR / ".env").is_file():
     environ.Env.read_env(BASE_DIR / ".env")
 
 DATA_DIR = environment.data_directory("KTRDR_DATA_DIR", BASE_DIR / "var")
-SECRET_KEY = environment.text("KTRDR_SECRET_KEY") or environment.secret_file(DATA_DIR / "secret-key")
+SECRET_KEY = environment.secret_key("KTRDR_SECRET_KEY", DATA_DIR / "secret-key")
 DEBUG = environment.flag("KTRDR_DEBUG")
 ALLOWED_HOSTS = environment.words("KTRDR_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = environment.origins("KTRDR_CSRF_TRUSTED_ORIGINS")
@@ -53,6 +53,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "ktrdr_site.accounts.session_limits.SessionLimitMiddleware",
     "access.body_limits.BodyLimitMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "ktrdr_site.observability.correlation.CorrelationMiddleware",
@@ -90,16 +91,20 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = (
     20_000_000  # bytes; a report may contain 10,000 metric points and as many log lines
 )
 
+_VALIDATORS: dict[str, dict[str, int]] = {
+    "UserAttributeSimilarityValidator": {},
+    "MinimumLengthValidator": {"min_length": 12},
+    "CommonPasswordValidator": {},
+    "NumericPasswordValidator": {},
+}
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in _VALIDATORS.items()
 ]
 LOGIN_URL = "login"
+SESSION_IDLE_DAYS = environment.days("KTRDR_SESSION_IDLE_DAYS", 3)
+SESSION_MAX_DAYS = environment.days("KTRDR_SESSION_MAX_DAYS", 14)
+SESSION_COOKIE_AGE = max(1, round(SESSION_MAX_DAYS * 86_400))
 LOGIN_REDIRECT_URL = "/dashboard/"
 LOGOUT_REDIRECT_URL = "login"
 CSRF_FAILURE_VIEW = "ktrdr_site.web.error_pages.csrf_failure"

@@ -1,18 +1,24 @@
-"""The only page that accepts passwords. Failed attempts are throttled by address and by user name."""
+"""The only page that accepts passwords for signing in. Attempts are throttled by device, or by address and user name."""
 
 from http import HTTPStatus
 from typing import Any
 
 import structlog
+from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 
-from access import throttling
+from access import audit, throttling
+from access.actors import Actor
 from access.client_address import client_address
+from access.models import AuditEntry
+from ktrdr_site.accounts import device_cookie
 
 log = structlog.get_logger(__name__)
+
+Act = AuditEntry.Act
 
 
 class SignInForm(AuthenticationForm):
@@ -20,30 +26,50 @@ class SignInForm(AuthenticationForm):
     """Seconds until the next attempt is checked."""
 
     def clean(self) -> dict[str, Any]:
-        """Check the password, unless the user name or address is throttled: then it is not even looked at."""
+        """Check the password, unless a bucket is full: then it is not even looked at."""
         assert self.request is not None, "the view passes its request"
-        address = client_address(self.request) or ""
-        buckets = [(throttling.SIGN_IN_BY_ADDRESS, address)]
-        if name := self.cleaned_data.get("username"):
-            buckets.append((throttling.SIGN_IN_BY_NAME, str(name).lower()))
-        self.wait_s = max(throttling.wait_s(limit, subject) for limit, subject in buckets)
+        name = str(self.cleaned_data.get("username") or "")
+        buckets = _buckets(self.request, name)
+        self.wait_s = throttling.take(buckets)
         if self.wait_s:
             raise ValidationError(f"Too many failed attempts. Try again in {self.wait_s} seconds.")
         try:
             cleaned: dict[str, Any] = super().clean()
         except ValidationError:
-            for limit, subject in buckets:
-                throttling.record_failure(limit, subject)
-            log.warning("sign-in failed", address=address)
+            _record_failure(self.request, name)
             raise
-        throttling.reset(*buckets[-1])
+        throttling.give_back(buckets)
         return cleaned
+
+
+def _buckets(request: HttpRequest, name: str) -> list[throttling.Bucket]:
+    """Return the buckets that an attempt fills: a known browser's own, else those of its address and of the name."""
+    if device := device_cookie.device_of(request, name):
+        return [(throttling.SIGN_IN_BY_DEVICE, device)]
+    buckets = [(throttling.SIGN_IN_BY_ADDRESS, client_address(request) or "")]
+    return [*buckets, (throttling.SIGN_IN_BY_NAME, name.lower())] if name else buckets
+
+
+def _record_failure(request: HttpRequest, name: str) -> None:
+    """Record the name only if it is a user's: people also type passwords into the field."""
+    is_known = get_user_model().objects.filter(username=name.replace("\x00", "")).exists()
+    subject = name if is_known else "unknown user"
+    audit.record(Act.SIGN_IN_FAILED, subject, Actor("anonymous", address=client_address(request)))
+    log.warning("sign-in failed", user=subject, address=client_address(request))
 
 
 class SignIn(LoginView):
     authentication_form = SignInForm
     http_method_names = ["get", "head", "post"]
     redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        response = super().form_valid(form)
+        actor = Actor.from_request(self.request)
+        name = form.get_user().get_username()
+        audit.record(Act.SIGNED_IN, name, actor)
+        device_cookie.remember(self.request, response, name)
+        return response
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_invalid(form)

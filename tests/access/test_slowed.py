@@ -1,16 +1,21 @@
 """Guessing is slowed, by address and by name, for all web processes together; whoever knows their secret is not."""
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from access import throttling
 from access.actors import Actor
-from access.models import Failures
+from access.models import AuditEntry, Failures
+from ktrdr_site.accounts import device_cookie
 from ktrdr_site.models import ApiToken
 from registry import enrolment
 from registry.models import Worker
@@ -60,11 +65,117 @@ def test_an_address_that_tries_many_names_is_slowed_and_another_one_is_not(perso
     assert sign_in(person.username, PASSWORD, address="10.0.0.2").status_code == 302
 
 
-def test_signing_in_forgets_the_failures_of_the_name(person: User) -> None:
+def test_a_successful_attempt_is_given_back_and_leaves_the_failures_of_others(person: User) -> None:
     for _ in range(9):
         sign_in(person.username, "wrong")
-    assert sign_in(person.username, PASSWORD).status_code == 302
-    assert throttling.wait_s(throttling.SIGN_IN_BY_NAME, person.username) == 0
+    for _ in range(3):
+        assert sign_in(person.username, PASSWORD).status_code == 302
+    assert sign_in(person.username, "wrong").status_code == 200
+    assert sign_in(person.username, PASSWORD).status_code == 429
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("guesses", [11, 40])
+def test_parallel_attempts_are_counted_before_any_password_is_checked(
+    person: User, monkeypatch: pytest.MonkeyPatch, guesses: int
+) -> None:
+    """All of them are counted at the same moment, while no password has been checked yet."""
+    all_counted = threading.Barrier(throttling.SIGN_IN_BY_NAME.burst)
+    check = User.check_password
+
+    def check_late(user: User, password: str) -> bool:
+        all_counted.wait(stretched(60))
+        return check(user, password)
+
+    monkeypatch.setattr(User, "check_password", check_late)
+
+    def guess(number: int) -> int:
+        try:
+            return int(sign_in(person.username, f"wrong-{number}", f"10.0.{number}.1").status_code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(guesses) as threads:
+        statuses = list(threads.map(guess, range(guesses)))
+    assert statuses.count(200) == throttling.SIGN_IN_BY_NAME.burst
+    assert statuses.count(429) == guesses - throttling.SIGN_IN_BY_NAME.burst
+
+
+@pytest.mark.parametrize("attacker", ["the same address", "another address"])
+def test_a_browser_that_is_known_is_not_kept_out_by_an_attacker(person: User, attacker: str) -> None:
+    known = Client(REMOTE_ADDR="10.0.0.1")
+    form = {"username": person.username, "password": PASSWORD}
+    assert known.post(PAGE, form).status_code == 302
+    address = "10.0.0.1" if attacker == "the same address" else "10.0.0.2"
+    for number in range(30):
+        sign_in(person.username, f"wrong-{number}", address)
+    known.post("/dashboard/logout")
+    assert sign_in(person.username, PASSWORD, "10.0.0.3").status_code == 429, "an unknown browser waits"
+    assert known.post(PAGE, form).status_code == 302
+
+
+def test_a_known_browser_has_a_bucket_of_its_own_and_only_for_its_user(person: User, staff: User) -> None:
+    known = Client()
+    known.post(PAGE, {"username": person.username, "password": PASSWORD})
+    known.post("/dashboard/logout")
+    guesses = [
+        known.post(PAGE, {"username": person.username, "password": "wrong"}).status_code for _ in range(11)
+    ]
+    assert guesses == [200] * 10 + [429]
+    assert sign_in(person.username, PASSWORD, "10.0.0.2").status_code == 302, "it fills no other bucket"
+    others = [
+        known.post(PAGE, {"username": staff.username, "password": "wrong"}).status_code for _ in range(11)
+    ]
+    assert others == [200] * 10 + [429]
+    assert sign_in(staff.username, PASSWORD, "10.0.0.2").status_code == 429
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [lambda value: value + "x", lambda value: "", lambda value: "a b:c:d", str.upper, lambda value: "é"],
+)
+def test_a_forged_device_cookie_makes_no_browser_known(person: User, forge: Callable[[str], str]) -> None:
+    known = Client()
+    known.post(PAGE, {"username": person.username, "password": PASSWORD})
+    cookie = known.cookies[device_cookie.NAME]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+    assert cookie["path"] == PAGE
+    assert person.username in cookie.value, "it is no secret, only signed"
+    request = RequestFactory().get(PAGE)
+    request.COOKIES[device_cookie.NAME] = forge(cookie.value)
+    assert device_cookie.device_of(request, person.username) is None
+    request.COOKIES[device_cookie.NAME] = cookie.value
+    assert device_cookie.device_of(request, person.username.upper()) is not None
+    assert device_cookie.device_of(request, f"{person.username}2") is None
+
+
+@pytest.mark.parametrize(
+    ("addresses", "are_one"),
+    [
+        (["2001:db8:1:2::1", "2001:db8:1:2:ffff::2"], True),
+        (["2001:db8:1:2::1", "2001:db8:1:3::1"], False),
+        (["::ffff:10.0.0.1", "10.0.0.1"], True),
+        (["10.0.0.1", "10.0.0.2"], False),
+    ],
+)
+def test_callers_are_counted_by_ipv4_address_or_ipv6_network(addresses: list[str], are_one: bool) -> None:
+    for number in range(20):
+        sign_in(f"name-{number}", "wrong", addresses[0])
+    assert sign_in("another", "wrong", addresses[0]).status_code == 429
+    assert (sign_in("another", "wrong", addresses[1]).status_code == 429) is are_one
+
+
+def test_successes_and_failures_are_audited_with_the_names_of_users_only(person: User) -> None:
+    sign_in(person.username, "wrong")
+    sign_in("a password typed as a name", "wrong")
+    sign_in(person.username, PASSWORD)
+    entries = AuditEntry.objects.order_by("pk").values_list("act", "subject", "actor", "address")
+    assert list(entries) == [
+        ("sign_in_failed", person.username, "anonymous", "10.0.0.1"),
+        ("sign_in_failed", "unknown user", "anonymous", "10.0.0.1"),
+        ("signed_in", person.username, f"user:{person.username}", "10.0.0.1"),
+    ]
 
 
 def test_the_administration_has_no_sign_in_page_of_its_own(person: User) -> None:

@@ -1,6 +1,7 @@
 """An invalid setting stops the start with one sentence that names it; without settings the site starts."""
 
 import os
+import secrets
 import stat
 import subprocess
 import sys
@@ -20,6 +21,8 @@ WRONG = {
     "KTRDR_WORKER_NETWORKS": ["10.0.0.1/8", "everywhere"],
     "KTRDR_HEALTH_INTERVAL_S": ["0", "-1", "ten", "nan", "inf"],
     "KTRDR_HEALTH_TIMEOUT_S": ["0"],
+    "KTRDR_SESSION_IDLE_DAYS": ["0", "x"],
+    "KTRDR_SESSION_MAX_DAYS": ["-1", "inf"],
     "KTRDR_HEALTH_FAILURES": ["0", "2.5"],
     "KTRDR_LOST_AFTER_S": ["x"],
     "KTRDR_REMOVAL_AFTER_S": ["x"],
@@ -137,3 +140,35 @@ def test_check_loads_no_heavy_library_and_starts_no_database(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret-key"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "short",
+        "secret",
+        "x" * 100,
+        "abcabcabc" * 10,
+        "django-insecure-" + "a1b2c3d4e5f6g7h8i9j0" * 2,
+        "0123456789" * 3,
+    ],
+)
+def test_a_secret_key_that_can_be_guessed_stops_the_start_and_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str
+) -> None:
+    monkeypatch.setenv("KTRDR_SECRET_KEY", key)
+    with pytest.raises(ImproperlyConfigured, match="KTRDR_SECRET_KEY can be guessed") as refused:
+        environment.secret_key("KTRDR_SECRET_KEY", tmp_path / "secret-key")
+    assert key not in str(refused.value)
+    assert len(str(refused.value)) < 300
+    assert not (tmp_path / "secret-key").exists()
+
+
+def test_a_random_secret_key_is_accepted_and_a_missing_one_generated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for key in (secrets.token_urlsafe(48), "0f1e2d3c4b5a69788796a5b4c3d2e1f0", secrets.token_urlsafe(24)):
+        monkeypatch.setenv("KTRDR_SECRET_KEY", key)
+        assert environment.secret_key("KTRDR_SECRET_KEY", tmp_path / "secret-key") == key
+    monkeypatch.setenv("KTRDR_SECRET_KEY", " ")
+    assert len(environment.secret_key("KTRDR_SECRET_KEY", tmp_path / "secret-key")) == 64

@@ -7,7 +7,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from dashboard.views.tokens import create_token, revoke_token, tokens
-from ktrdr_site.accounts.password_page import ChangePassword
+from ktrdr_site.accounts.password_page import change_password
 from ktrdr_site.accounts.sign_in import SignIn
 from ktrdr_site.observability import monitoring
 
@@ -29,7 +29,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("dashboard/login", SignIn.as_view(), name="login"),
     path("dashboard/logout", LogoutView.as_view(), name="logout"),
-    path("dashboard/password", ChangePassword.as_view(), name="change_password"),
+    path("dashboard/password", change_password, name="change_password"),
     path("dashboard/", include("ktrdr_site.accounts.users_page")),
     path("dashboard/tokens", tokens, name="tokens"),
     path("dashboard/tokens/create", create_token, name="create_token"),

@@ -8,13 +8,14 @@ from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.urls import reverse_lazy
+from django.views.decorators.http import require_http_methods
 
 from access import audit, throttling
 from access.actors import Actor
 from access.models import AuditEntry
 
 
-class OwnPasswordForm(PasswordChangeForm):  # type: ignore[type-arg]  # generic only in the stubs
+class OwnPasswordForm(PasswordChangeForm):
     def clean_old_password(self) -> str:
         """Check the current password, unless too many were wrong: a stolen session must not be a way to guess it."""
         bucket = [(throttling.PASSWORD_BY_USER, str(self.user.pk))]
@@ -29,7 +30,6 @@ class ChangePassword(PasswordChangeView):
     """Django ends all other sessions of the user."""
 
     form_class = OwnPasswordForm
-    http_method_names = ["get", "head", "post"]
     template_name = "registration/change_password.html"
     success_url = reverse_lazy("dashboard:overview")
 
@@ -39,3 +39,6 @@ class ChangePassword(PasswordChangeView):
         audit.record(AuditEntry.Act.PASSWORD_CHANGED, form.user.get_username(), actor)
         messages.success(self.request, "Your password is changed; your other sessions have ended.")
         return response
+
+
+change_password = require_http_methods(["GET", "HEAD", "POST"])(ChangePassword.as_view())

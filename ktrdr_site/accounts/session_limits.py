@@ -7,7 +7,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.models import User
-from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -35,11 +34,8 @@ class SessionLimitMiddleware:
 
 
 def start_session(sender: object, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Receive `user_logged_in`."""
+    """Receive `user_logged_in`: the session's time starts."""
     request.session[SIGNED_IN_AT] = request.session[USED_AT] = int(time.time())
-
-
-user_logged_in.connect(start_session, dispatch_uid="ktrdr_site.accounts.session_limits")
 
 
 def _is_over(request: HttpRequest) -> bool:

@@ -116,5 +116,5 @@ def _role_from(user: User) -> Role:
 urlpatterns = [
     path("users", users, name="users"),
     path("users/create", create_user, name="create_user"),
-    path("users/<int:user_id>/<id:act>", change_user, name="change_user"),
+    path("users/<int:user_id>/<slug:act>", change_user, name="change_user"),
 ]

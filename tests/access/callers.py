@@ -28,7 +28,7 @@ FORMS = {
     "dashboard/tokens/create": {"kind": "api", "name": "of a test"},
     "dashboard/act": {"act": "cancel", "operation": "{operation_id}"},
 }
-ACTS = {"workers": "cordon", "notifications": "test"}
+ACTS = {"users": "sign-out", "workers": "cordon", "notifications": "test"}
 """What a request has to say for its answer to depend on who asks."""
 COLUMNS = ("anonymous", "viewer", "operator", "staff", "worker", "old worker", "enrolment")
 SIGN_IN = ("/dashboard/login", "/admin/login/")
@@ -88,6 +88,7 @@ class Callers:
             "pool": pool.pk,
             "number": Subscription.objects.create(name="x", channel="email", target="x@example.org").pk,
             "people": people,
+            "user_id": people["viewer"].pk,
         }
 
     def address(self, route: Route, caller: str) -> str:

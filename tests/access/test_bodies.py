@@ -30,13 +30,13 @@ def callers() -> Callers:
     return Callers.made()
 
 
-def nested(depth: int, opening: str, closing: str) -> bytes:
+def nest(depth: int, opening: str, closing: str) -> bytes:
     return (opening * depth + "1" + closing * depth).encode()
 
 
 HOSTILE: dict[str, bytes] = {
-    **{f"arrays {depth}": nested(depth, "[", "]") for depth in DEPTHS},
-    **{f"objects {depth}": nested(depth, '{"a":', "}") for depth in DEPTHS},
+    **{f"arrays {depth}": nest(depth, "[", "]") for depth in DEPTHS},
+    **{f"objects {depth}": nest(depth, '{"a":', "}") for depth in DEPTHS},
     "open brackets": b"[" * 100_000,
     "NUL": b'{"name": "a\\u0000b", "strategy_yaml": "\\u0000", "reason": "\\u0000", "endpoint_url": "\\u0000"}',
     "surrogate": b'{"name": "\\ud800", "strategy_yaml": "\\udfff", "operation_type": "\\ud800"}',
@@ -102,9 +102,9 @@ def test_no_bearer_token_is_an_error_of_the_server(token: str) -> None:
 
 def test_depth_counts_only_brackets_outside_of_texts() -> None:
     assert not is_deeper(b'{"a": "[[[[", "b": "\\"[[[", "c": [1], "d": [{}]}', 3)
-    assert not is_deeper(nested(MAX_DEPTH, "[", "]"), MAX_DEPTH)
-    assert is_deeper(nested(MAX_DEPTH + 1, "[", "]"), MAX_DEPTH)
-    assert is_deeper(b'["a", "\\\\", ' + nested(3, "[", "]") + b"]", 3)
+    assert not is_deeper(nest(MAX_DEPTH, "[", "]"), MAX_DEPTH)
+    assert is_deeper(nest(MAX_DEPTH + 1, "[", "]"), MAX_DEPTH)
+    assert is_deeper(b'["a", "\\\\", ' + nest(3, "[", "]") + b"]", 3)
 
 
 # Sizes ------------------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ class Endless(io.RawIOBase):
         raise AssertionError("the body was read")
 
 
-def announced(client: Client, method: str, path: str, size: int, content_type: str) -> Any:
+def send_unreadable(client: Client, method: str, path: str, size: int, content_type: str) -> Any:
     """Send a form whose body has the announced size and fails when it is read, with a cookie that anybody can set."""
     sender = Client(enforce_csrf_checks=True)
     sender.cookies = copy.deepcopy(client.cookies)
@@ -140,7 +140,7 @@ def test_a_large_form_is_refused_unread_wherever_it_is_sent(
     for method, route in posting_routes(callers):
         if getattr(route.view, "csrf_exempt", False) and caller == "anonymous":
             continue  # the API asks for credentials first, which the next test checks
-        answer = announced(
+        answer = send_unreadable(
             callers.clients[caller], method, callers.address(route, caller), PAGE_BYTES + 1, content_type
         )
         assert answer.status_code == 413, f"{method} {route.pattern}"
@@ -151,13 +151,13 @@ def test_a_large_form_is_refused_unread_wherever_it_is_sent(
 def test_the_api_reads_no_body_of_a_stranger(callers: Callers, content_type: str) -> None:
     for method, route in posting_routes(callers):
         if getattr(route.view, "csrf_exempt", False):
-            answer = announced(Client(), method, callers.address(route, "staff"), 1000, content_type)
+            answer = send_unreadable(Client(), method, callers.address(route, "staff"), 1000, content_type)
             assert answer.status_code == 401, f"{method} {route.pattern}"
 
 
 def test_an_unknown_address_accepts_no_large_form() -> None:
     for path in ("/nothing", "/dashboard/nothing", "/admin/nothing", "/static/nothing"):
-        assert announced(Client(), "POST", path, PAGE_BYTES + 1, FORMS[0]).status_code == 413
+        assert send_unreadable(Client(), "POST", path, PAGE_BYTES + 1, FORMS[0]).status_code == 413
 
 
 def test_each_upload_has_its_own_limit(callers: Callers, settings: Any, rf: Any) -> None:

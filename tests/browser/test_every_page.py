@@ -38,6 +38,8 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/dashboard/market-data/AAPL/1d",
         "/dashboard/strategies",
         "/dashboard/tokens",
+        "/dashboard/users",
+        "/dashboard/password",
         "/dashboard/notifications",
         f"/dashboard/notifications/{ids['subscription']}",
         f"/dashboard/compare?operation={trained}&operation={ids['trained_again']}",

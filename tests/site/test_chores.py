@@ -49,12 +49,12 @@ PAST = timedelta(hours=1)
 database_needed = pytest.mark.django_db
 
 
-def queued() -> list[dict[str, Any]]:
+def read_queue() -> list[dict[str, Any]]:
     return [SignedPackage.loads(row.payload) for row in OrmQ.objects.all()]
 
 
 def assert_only_own_functions_are_queued() -> None:
-    for chore in queued():
+    for chore in read_queue():
         assert chore["func"] == OWN[chore["group"]]
         assert (chore["args"], chore["kwargs"]) == ((), {})
         assert not chore.keys() & {"hook", "chain", "sync", "cached", "timeout"}
@@ -95,7 +95,7 @@ def test_a_tick_of_the_leader_queues_each_due_chore_once(monkeypatch: pytest.Mon
     Schedule.objects.update(next_run=timezone.now() - PAST)
     leader.tick()
     leader.tick()
-    assert sorted(chore["group"] for chore in queued()) == sorted(OWN)
+    assert sorted(chore["group"] for chore in read_queue()) == sorted(OWN)
     assert_only_own_functions_are_queued()
 
 
@@ -202,7 +202,7 @@ def test_chores_cannot_be_added_deleted_or_run_again(superuser: Client, schedule
 # A restored archive -----------------------------------------------------------------------------------------
 
 
-def packed(*columns: object) -> bytes:
+def pack_row(*columns: object) -> bytes:
     return gzip.compress(("\t".join("\\N" if c is None else str(c) for c in columns) + "\n").encode())
 
 
@@ -220,7 +220,7 @@ def plant(archive: Path, marker: Path) -> None:
                           "success": "t", "attempt_count": 1},
     }.items():  # fmt: skip
         member = f"tables/{table}.copy.gz"
-        members[member] = packed(*row.values())
+        members[member] = pack_row(*row.values())
         manifest["tables"][table] = {"columns": list(row), "rows": 1}
         manifest["members"][member] = {
             "size": len(members[member]),

@@ -155,7 +155,7 @@ def test_plain_output_of_up_shows_controls(text: str) -> None:
     assert len(stream.getvalue().splitlines()) == 5
 
 
-def drawn(act: Callable[[Any], None]) -> str:
+def draw_on_terminal(act: Callable[[Any], None]) -> str:
     """Return what a terminal receives, without the escape sequences that rich draws with."""
     main, side = os.openpty()
     try:
@@ -177,14 +177,14 @@ def test_bars_of_up_show_controls_and_interpret_no_markup(text: str) -> None:
         shown.show(text)
         shown.abandon_all()
 
-    shown = drawn(act)
+    shown = draw_on_terminal(act)
     assert_harmless(shown)
     assert one_line(text).strip() in shown
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("text", SEQUENCES)
-@pytest.mark.parametrize("draw", [drawn, None], ids=["terminal", "pipe"])
+@pytest.mark.parametrize("draw", [draw_on_terminal, None], ids=["terminal", "pipe"])
 def test_follow_shows_controls_and_interprets_no_markup(
     text: str, draw: Callable[[Callable[[Any], None]], str] | None
 ) -> None:

@@ -1,6 +1,6 @@
 """Implements the registry's port: what changes to workers mean for their operations."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 from django.db.models import Count, Q
@@ -68,8 +68,9 @@ class RegistryAdapter:
     def mark_interrupted(self, workers: Mapping[str, str], reason: str) -> int:
         return _end_attempts(workers, attempts.mark_interrupted, reason)
 
-    def has_active_attempt(self, worker_id: str) -> bool:
-        return Attempt.objects.filter(worker_id=worker_id, ended_at__isnull=True).exists()
+    def active_workers(self, worker_ids: Collection[str]) -> set[str]:
+        active = Attempt.objects.filter(worker_id__in=worker_ids, ended_at__isnull=True)
+        return set(active.values_list("worker_id", flat=True))
 
     def histories(self, worker_ids: Sequence[str]) -> dict[str, WorkerHistory]:
         active = dict(

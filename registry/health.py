@@ -104,7 +104,8 @@ def _mark_lost(away: bool, total: int) -> tuple[int, list[str]]:
         unavailable_since__lt=Now() - timedelta(seconds=settings.LOST_AFTER_S),
     )
     port = operations_port.operations()
-    working = {w.worker_id: w for w in overdue if port.has_active_attempt(w.worker_id)}
+    instances = {worker.worker_id: worker.instance_id for worker in overdue}
+    working = port.active_workers(instances.keys())
     if not working:
         return 0, []
     if away:
@@ -116,10 +117,10 @@ def _mark_lost(away: bool, total: int) -> tuple[int, list[str]]:
     if sweeps.is_mass_failure(overdue.count(), total):
         extended = Now() - timedelta(seconds=2 * settings.LOST_AFTER_S)
         expired = set(overdue.filter(unavailable_since__lt=extended).values_list("pk", flat=True))
-        held = sorted(working.keys() - expired)
+        held = sorted(working - expired)
         if held:
             log.warning("half of the workers disappeared at once; extending their grace period", workers=held)
-    lost = {worker_id: w.instance_id for worker_id, w in working.items() if worker_id not in held}
+    lost = {worker_id: instances[worker_id] for worker_id in working.difference(held)}
     return port.mark_lost(lost, "unavailable for too long"), held
 
 

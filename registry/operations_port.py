@@ -3,7 +3,7 @@
 The registry knows workers but not operations, so it asks here what a change to a worker means for its operations.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,8 +48,8 @@ class OperationsPort(Protocol):
     def mark_interrupted(self, workers: Mapping[str, str], reason: str) -> int:
         """As `mark_lost`, for workers that leave as planned: no attempt is used up."""
 
-    def has_active_attempt(self, worker_id: str) -> bool:
-        """Return whether the worker has an active attempt."""
+    def active_workers(self, worker_ids: Collection[str]) -> set[str]:
+        """Return those of the workers that have an active attempt."""
 
     def histories(self, worker_ids: Sequence[str]) -> dict[str, WorkerHistory]:
         """Return the current operation and the counts of each worker, for lists."""

@@ -43,7 +43,7 @@ def remove(worker_id: str, by: Actor) -> None:
     An agent that is still alive registers again automatically.
     """
     worker = Worker.objects.select_for_update().get(pk=worker_id)
-    if operations_port.operations().has_active_attempt(worker_id):
+    if operations_port.operations().active_workers([worker_id]):
         raise HasOperation(
             f"{worker_id} has an active operation; drain the worker or cancel that operation first."
         )

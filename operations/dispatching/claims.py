@@ -9,15 +9,16 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 
+from access.isolation import isolated
 from operations import attempts, lifecycle
 from operations.actors import Actor
 from operations.kind import kind_of
 from operations.models import Artifact, Attempt, Checkpoint, Operation
 from operations.models.attempt import AttemptOutcome
+from operations.setbacks import set_aside
 from operations.states import Status
 from registry import selection
 from registry.models import Worker
@@ -60,24 +61,36 @@ class Demand:
 def claim_next(unmet: list[Demand], actor: Actor) -> Claim | None:
     """Claim a worker for the first operation in the queue that can have one; None if none can.
 
-    A demand that no worker meets now is appended to `unmet` and skipped from then on.
+    A demand that no worker meets now is appended to `unmet` and skipped from then on. An operation whose claim raises is
+    set aside.
     """
+    failed: set[str] = set()
     while True:
-        with transaction.atomic():
-            operation = _head(unmet)
-            if operation is None:
-                return None
-            claim = claim_for(operation, actor)
-            if claim is not None:
-                return claim
-        unmet.append(Demand.of(operation))
+        claim = operation = None
+        with isolated("claiming a worker") as unit:
+            operation = _head(unmet, failed)
+            claim = None if operation is None else claim_for(operation, actor)
+        if operation is None:
+            return None
+        if unit.error is not None:
+            failed.add(operation.pk)
+            set_aside(operation.pk, unit.error)
+        elif claim is not None:
+            return claim
+        else:
+            unmet.append(Demand.of(operation))
 
 
 def claim_another(operation_id: str, actor: Actor) -> Claim | None:
     """Claim another worker for an operation that the last one rejected."""
-    with transaction.atomic():
+    claim = None
+    with isolated("claiming another worker", operation_id=operation_id) as unit:
         operation = _queue().filter(pk=operation_id).first()
-        return None if operation is None else claim_for(operation, actor)
+        claim = None if operation is None else claim_for(operation, actor)
+    if unit.error is not None:
+        set_aside(operation_id, unit.error)
+        return None
+    return claim
 
 
 def claim_for(operation: Operation, actor: Actor, *, push: bool = True, wait: bool = False) -> Claim | None:
@@ -156,8 +169,8 @@ def _queue() -> QuerySet[Operation]:
     return Operation.objects.select_for_update(of=("self",), skip_locked=True).filter(ready())
 
 
-def _head(unmet: list[Demand]) -> Operation | None:
-    queue = _queue().order_by(F("priority").desc(), "created_at", "pk")
+def _head(unmet: list[Demand], failed: set[str]) -> Operation | None:
+    queue = _queue().exclude(pk__in=failed).order_by(F("priority").desc(), "created_at", "pk")
     for demand in unmet:
         queue = queue.exclude(demand.operations)
     return queue.first()
@@ -182,8 +195,13 @@ def free_workers(operation: Operation) -> QuerySet[Worker]:
 def update_waiting_reasons(unmet: list[Demand]) -> None:
     """Store why operations could not get a worker; fail those with `queue: false`."""
     for demand in unmet:
-        waiting = Operation.objects.filter(ready(), demand.operations)
-        reason = selection.explain(demand.operation_type, demand.requirements)
-        for operation_id in waiting.filter(queue=False, started_at=None).values_list("pk", flat=True):
-            lifecycle.fail_without_worker(operation_id, reason)
-        waiting.exclude(waiting_reason=reason).filter(status=Status.PENDING).update(waiting_reason=reason)
+        with isolated("updating waiting reasons", operation_type=demand.operation_type, atomic=False):
+            _update_waiting_reason(demand)
+
+
+def _update_waiting_reason(demand: Demand) -> None:
+    waiting = Operation.objects.filter(ready(), demand.operations)
+    reason = selection.explain(demand.operation_type, demand.requirements)
+    for operation_id in waiting.filter(queue=False, started_at=None).values_list("pk", flat=True):
+        lifecycle.fail_without_worker(operation_id, reason)
+    waiting.exclude(waiting_reason=reason).filter(status=Status.PENDING).update(waiting_reason=reason)

@@ -11,6 +11,8 @@ _OPEN_DAY = 0.05
 """Smallest share of the bars on a weekday on which the market trades."""
 _QUIET_HOUR = 0.02
 """An hour with fewer bars than this share of the busiest hour is quiet."""
+_LONGEST_WEEK = 5.3
+"""Daily bars of a market with five days a week are at most this many a week."""
 _SHORTEST_PAUSE = 3
 """A market whose daily pause is shorter, in hours, trades around the clock."""
 _MONDAY_OF_EPOCH = 3
@@ -30,11 +32,18 @@ def guess_trading_day(index: pd.DatetimeIndex, *, is_daily: bool) -> tuple[str |
     is_open = by_day >= _OPEN_DAY
     if is_daily and is_open.all():
         return ALWAYS_OPEN, 0
-    if is_daily and is_open[_FRIDAY] and not is_open[_SATURDAY] and is_open[_SUNDAY]:
+    # Bars of local midnight open on Sunday by UTC too, but are five a week.
+    has_sunday_bars = is_open[_FRIDAY] and is_open[_SUNDAY] and _bars_per_week(index) > _LONGEST_WEEK
+    if is_daily and has_sunday_bars and not is_open[_SATURDAY]:
         return FOREX, 0
     if not is_daily and hours < _SHORTEST_PAUSE:
         return (ALWAYS_OPEN if is_open[_SATURDAY] else FOREX), 0
     return None, (start + hours // 2) % 24
+
+
+def _bars_per_week(index: pd.DatetimeIndex) -> float:
+    weeks = (index[-1] - index[0]).total_seconds() / (7 * 86400)
+    return (len(index) - 1) / weeks if weeks > 0 else 0.0
 
 
 def _shares_of_bars(index: pd.DatetimeIndex) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -5,11 +5,14 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterator
+from typing import Literal
 
 import exchange_calendars
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from workers.backtesting.backtest_report import monthly_returns, rolling_sharpe, rolling_window
 from workers.backtesting.metrics import Metrics, compute
@@ -62,6 +65,19 @@ def forex_days(start: str, end: str) -> tuple[pd.DatetimeIndex, Labels]:
     return index, [(time + pd.Timedelta(days=int(time.day_of_week == 6))).date() for time in index]
 
 
+def local_days(exchange: str, zone: str) -> tuple[pd.DatetimeIndex, Labels]:
+    """Daily bars that open at midnight of the exchange's own zone, as many sources have them: the day before by UTC."""
+    days = schedule(exchange, "2015-01-05", "2019-12-30").index
+    return days.tz_localize(zone).tz_convert("UTC"), days.tolist()
+
+
+def new_york_days() -> tuple[pd.DatetimeIndex, Labels]:
+    """Daily bars of FX that open at 17:00 in New York."""
+    days = pd.bdate_range("2015-01-05", "2019-12-31")
+    opens = (days - pd.Timedelta(hours=7)).tz_localize("America/New_York")
+    return opens.tz_convert("UTC"), days.tolist()
+
+
 def crypto_bars(freq: str) -> tuple[pd.DatetimeIndex, Labels]:
     index = pd.date_range("2020-01-01", "2022-06-30 23:00", freq=freq, tz="UTC")
     return index, [time.date() for time in index]
@@ -84,6 +100,11 @@ MARKETS = {
     "Wellington 15 minutes": (exchange_bars("XNZE", "2018-01-04", "2020-12-31", "15min"), "XNZE", 251, "daily"),
     "EURUSD hourly": (forex_bars("2016-01-04", "2019-12-31", "1h"), "fx", 260, "daily"),
     "EURUSD daily": (forex_days("2016-01-03", "2019-12-31"), "fx", 260, "daily"),
+    "EURUSD daily from 17:00": (new_york_days(), "fx", 260, "daily"),
+    "London daily at local midnight": (local_days("XLON", "Europe/London"), "XLON", 253, "daily"),
+    "Tokyo daily at local midnight": (local_days("XTKS", "Asia/Tokyo"), "XTKS", 245, "daily"),
+    "Sydney daily at local midnight": (local_days("XASX", "Australia/Sydney"), "XASX", 253, "daily"),
+    "New York daily at local midnight": (local_days("XNYS", "America/New_York"), "XNYS", 252, "daily"),
     "XAUUSD hourly": (forex_bars("2016-01-04", "2019-12-31", "1h", pause=True), "fx", 260, "daily"),
     "BTCUSD hourly": (crypto_bars("1h"), "24/7", 365, "daily"),
     "BTCUSD daily": (crypto_bars("D"), "24/7", 365, "daily"),
@@ -152,7 +173,7 @@ def test_the_figures_of_each_market_are_those_of_its_sessions(market: str, start
     )
 
 
-@pytest.mark.parametrize("market", [name for name in MARKETS if not name.startswith("4")])
+@pytest.mark.parametrize("market", MARKETS)
 def test_the_days_are_the_same_without_a_calendar(market: str) -> None:
     """A notebook's equity has only times."""
     (index, labels), _, per_year, _ = MARKETS[market]
@@ -164,6 +185,31 @@ def test_the_days_are_the_same_without_a_calendar(market: str) -> None:
     expected = expected_figures(equity, labels, measured, None)
     for name in ("sharpe", "volatility", "var_95"):
         assert metrics[name] == pytest.approx(expected[name], rel=EXACT), name
+
+
+@given(
+    st.sampled_from(["24/7", "fx", "weekdays", "XNYS", "XASX", None]),
+    st.sampled_from(["15min", "1h", "4h", "1D", "3D", "7D"]),
+    st.integers(0, 10**6),
+    st.lists(st.integers(1, 5), min_size=1, max_size=200),
+    st.sampled_from(["s", "ms", "us", "ns"]),
+)
+@settings(max_examples=150, deadline=None)
+def test_the_returns_of_any_periods_compound_to_the_total(
+    calendar: str | None, step: str, start: int, gaps: list[int], unit: Literal["s", "ms", "us", "ns"]
+) -> None:
+    """Whatever the bars that are missing: no part of the equity is lost or counted twice."""
+    opens = pd.Timestamp("2016-03-01", tz="UTC") + pd.Timedelta(hours=start % 5000)
+    index = pd.DatetimeIndex([opens + int(n) * pd.Timedelta(step) for n in np.cumsum(gaps)]).as_unit(unit)
+    periods = periods_of(index, calendar)
+    assert (np.diff(periods.ends) > 0).all()
+    assert periods.ends[-1] == len(index) - 1
+    assert periods.per_year > 0
+    equity = random_equity(index).to_numpy()
+    with_start = periods.returns(equity, 50_000.0)
+    assert np.prod(1 + with_start) == pytest.approx(equity[-1] / 50_000.0)
+    assert len(periods.returns(equity)) == len(with_start) - 1
+    assert np.prod(1 + periods.returns(equity)) == pytest.approx(equity[-1] / equity[periods.ends[0]])
 
 
 def test_the_basis_is_stated_in_words() -> None:

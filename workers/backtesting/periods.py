@@ -72,11 +72,12 @@ def growth_rates(marks: Floats) -> Floats:
 
 
 def periods_of(index: pd.DatetimeIndex, calendar: str | None = None) -> Periods:
-    """Divide bars with these opening times (UTC) into periods.
+    """Divide bars with these opening times into periods.
 
-    `calendar`: as `market_data.calendar_of` returns it; None or `weekdays` if it is unknown. Raises MarketDataError for
-    a calendar that does not exist or does not cover the bars.
+    Times without a zone are UTC. `calendar`: as `market_data.calendar_of` returns it; None or `weekdays` if it is
+    unknown. Raises MarketDataError for a calendar that does not exist or does not cover the bars.
     """
+    index = index if index.tz is None else index.tz_convert("UTC")
     days = bar_days(index)
     if days >= _LONGER:
         return _periods_of_long_bars(index, days)

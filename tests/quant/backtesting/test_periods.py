@@ -232,6 +232,17 @@ def test_a_year_or_less_of_unknown_data_is_not_measured() -> None:
     assert metrics["sharpe_basis"] == "59 daily observations, 252 a year (assumed, calendar unknown)"
 
 
+@pytest.mark.parametrize("zone", [None, "America/New_York", "Australia/Sydney"])
+@pytest.mark.parametrize(
+    "market", ["US hourly", "Sydney hourly", "BTCUSD hourly", "EURUSD daily", "month ends"]
+)
+def test_the_zone_in_which_times_are_written_changes_nothing(market: str, zone: str | None) -> None:
+    (index, _), calendar, _, _ = MARKETS[market]
+    for name in (calendar, None):
+        equity = random_equity(index)
+        assert compute(equity.tz_convert(zone), calendar=name) == compute(equity, calendar=name)
+
+
 def test_the_calendar_of_the_equity_is_used() -> None:
     index, _ = MARKETS["Tel Aviv hourly"][0]
     equity = random_equity(index)

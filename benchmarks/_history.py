@@ -42,7 +42,7 @@ def make(operations: int, workers: int) -> dict[str, str]:
 def _digest_of(training: str) -> str:
     from operations.models import Operation
 
-    return str(Operation.objects.values_list("strategy_digest", flat=True).get(pk=training))
+    return str(Operation.objects.values_list("strategy", flat=True).get(pk=training))
 
 
 def _strategies(count: int) -> list[str]:

@@ -59,7 +59,7 @@ def errors_of_awaited(after: Sequence[str], awaited: Mapping[str, Operation]) ->
     return errors
 
 
-def unfinished(after: Iterable[str], awaited: Mapping[str, Operation]) -> list[str]:
+def find_unfinished(after: Iterable[str], awaited: Mapping[str, Operation]) -> list[str]:
     return [operation_id for operation_id in after if awaited[operation_id].status != Status.COMPLETED]
 
 
@@ -89,7 +89,7 @@ def _row(
 ) -> Operation:
     submission, queueing, origin = entry.submission, entry.submission.queueing, trace.current()
     is_keyed = bool(by.idempotency_key) and entry.operation_id == keyed
-    waits_for = unfinished(queueing.after, awaited)
+    waits_for = find_unfinished(queueing.after, awaited)
     return Operation(
         operation_id=entry.operation_id,
         operation_type=submission.operation_type,

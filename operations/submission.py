@@ -9,7 +9,7 @@ from django.db import IntegrityError
 from access.conflicts import atomic_with_retries
 from access.problems import Invalid, Unavailable, invalid
 from operations.dispatching import claims
-from operations.insertion import Entry, Submitter, errors_of_awaited, insert, lock_awaited, unfinished
+from operations.insertion import Entry, Submitter, errors_of_awaited, find_unfinished, insert, lock_awaited
 from operations.models import Operation
 from operations.models.operation import new_operation_id
 from operations.requests import Submission
@@ -64,7 +64,7 @@ def _store(submission: Submission, by: Submitter) -> Operation:
     awaited = lock_awaited(queueing.after)
     if errors := errors_of_awaited(queueing.after, awaited):
         raise Invalid(errors[0]["detail"], errors=errors)
-    if not queueing.queue and (waits_for := unfinished(queueing.after, awaited)):
+    if not queueing.queue and (waits_for := find_unfinished(queueing.after, awaited)):
         raise invalid(
             "/queue",
             f"`queue: false` cannot be combined with `after`: not completed yet: {', '.join(waits_for)}.",

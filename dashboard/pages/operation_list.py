@@ -1,53 +1,77 @@
 """Data for the list of operations: tabs with counts, filters and order from the query string."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Q, QuerySet
+from django.core.paginator import Paginator
+from django.db import connection
+from django.db.models import F, QuerySet
 from django.db.models.expressions import OrderBy
 from django.http import QueryDict
+from django.utils.functional import cached_property
 
 from operations.models import Operation
+from operations.search import matches
 from operations.states import ACTIVE, FINAL, Status
 
 PAGE_SIZE = 50
+MAX_LISTED = 10_000
+"""Operations that pages reach. Counting more, or skipping more, would read all of them."""
 ORDERS: dict[str, tuple[str | OrderBy, ...]] = {
     "": ("-created_at", "-operation_id"),
     "created": ("created_at", "operation_id"),
     "-created": ("-created_at", "-operation_id"),
     "type": ("operation_type", "-created_at"),
-    "-type": ("-operation_type", "-created_at"),
-    "-completed": (F("completed_at").desc(nulls_last=True), "-created_at"),
+    "-completed": (F("completed_at").desc(nulls_last=True), "status", "-created_at"),
     "worker": ("worker_id", "-created_at"),
-    "-worker": ("-worker_id", "-created_at"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
     name: str
-    count: int
+    count: str
     query: str
     is_current: bool
 
 
 def tabs(query: QueryDict) -> list[Tab]:
     """Return the tabs All, Active and one per status in use. Counts ignore the other filters."""
-    counts = dict(Operation.objects.order_by().values_list("status").annotate(number=Count("pk")))
-    active = sum(counts.get(status, 0) for status in ACTIVE)
+    counts = _count_by_status()
     selected = "active" if query.get("active") else query.get("status", "")
-    tabs = [Tab("All", sum(counts.values()), _tab_query(query), not selected)]
-    tabs.append(Tab("Active", active, _tab_query(query, active="true"), selected == "active"))
+    tabs = [
+        Tab("All", _total(counts.values()), _tab_query(query), not selected),
+        Tab(
+            "Active",
+            _total(counts[status] for status in ACTIVE),
+            _tab_query(query, active="true"),
+            selected == "active",
+        ),
+    ]
     for status in (Status.PENDING, *sorted(FINAL, key=list(Status).index)):
-        if counts.get(status) or selected == status:
-            tabs.append(
-                Tab(
-                    status.capitalize(),
-                    counts.get(status, 0),
-                    _tab_query(query, status=status),
-                    selected == status,
-                )
-            )
+        if counts[status] or selected == status:
+            count, address = _total([counts[status]]), _tab_query(query, status=status)
+            tabs.append(Tab(status.capitalize(), count, address, selected == status))
     return tabs
+
+
+def _count_by_status() -> dict[str, int]:
+    """Count the operations of each status, up to one more than MAX_LISTED."""
+    # One subquery per status, not one for all: each then has a plan that fits how frequent that status is.
+    count = (
+        "SELECT %s, (SELECT count(*) FROM"
+        " (SELECT FROM operations_operation WHERE status = %s LIMIT %s) AS counted)"
+    )
+    parameters = [value for status in Status for value in (status, status, MAX_LISTED + 1)]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join([count] * len(Status)), parameters)
+        return dict(cursor.fetchall())
+
+
+def _total(counts: Iterable[int]) -> str:
+    """Return the sum, or `10000+` where not everything was counted."""
+    numbers = list(counts)
+    return f"{MAX_LISTED}+" if max(numbers) > MAX_LISTED else str(sum(numbers))
 
 
 def _tab_query(query: QueryDict, **selected: str) -> str:
@@ -72,13 +96,8 @@ def filter_operations(query: QueryDict) -> tuple[QuerySet[Operation], list[str]]
     for name in ("operation_type", "worker_id"):
         if value := query.get(name, "").strip().replace("\0", ""):
             operations = operations.filter(**{name: value})
-    if text := query.get("search", "").strip().replace("\0", "")[:200]:
-        operations = operations.filter(
-            Q(pk__istartswith=text)
-            | Q(symbols__icontains=text)
-            | Q(strategy_name__icontains=text)
-            | Q(worker_id__icontains=text)
-        )
+    if text := query.get("search", "").replace("\0", ""):
+        operations = operations.filter(matches(text))
     return operations, []
 
 
@@ -88,3 +107,17 @@ def sort_operations(operations: QuerySet[Operation], order: str) -> QuerySet[Ope
         .select_related("created_by")
         .defer("error_traceback")
     )
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
+    """Pages over the first MAX_LISTED operations."""
+
+    is_cut = False
+    """Whether there are more."""
+
+    @cached_property
+    def count(self) -> int:
+        assert isinstance(self.object_list, QuerySet)
+        number = self.object_list.order_by()[: MAX_LISTED + 1].count()
+        self.is_cut = number > MAX_LISTED
+        return min(number, MAX_LISTED)

@@ -14,6 +14,8 @@ from registry.models import Sweep, Worker, WorkerStatus
 HOURS = 24
 LANES = 40
 RECENT = timedelta(hours=24)
+NEWEST_END = F("completed_at").desc(nulls_last=True)
+"""The order of the index `operation_newest_end`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def failed_recently(limit: int = 6) -> QuerySet[Operation]:
         Operation.objects.filter(status=Status.FAILED, completed_at__gt=Now() - RECENT).exclude(
             Exists(run_again)
         )
-    ).order_by("-completed_at")[:limit]
+    ).order_by(NEWEST_END)[:limit]
 
 
 def troubled_workers(limit: int = 6) -> QuerySet[Worker]:
@@ -106,9 +108,8 @@ def troubled_workers(limit: int = 6) -> QuerySet[Worker]:
 
 
 def finished_recently(limit: int = 8) -> QuerySet[Operation]:
-    return _for_lists(Operation.objects.filter(status__in=[Status.COMPLETED, Status.CANCELLED])).order_by(
-        "-completed_at"
-    )[:limit]
+    ended = Operation.objects.filter(status__in=[Status.COMPLETED, Status.CANCELLED])
+    return _for_lists(ended).order_by(NEWEST_END)[:limit]
 
 
 def _for_lists(operations: QuerySet[Operation]) -> QuerySet[Operation]:

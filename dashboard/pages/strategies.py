@@ -2,19 +2,54 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from django.contrib.postgres.aggregates import ArrayAgg
-from django.contrib.postgres.fields import ArrayField
-from django.db.models import CharField, Count, FloatField, Func, Max, OuterRef, Q, QuerySet, Subquery
+from django.db import connection
 from django.db.models.fields.json import KT
-from django.db.models.functions import Cast, Coalesce
 
 from dashboard.pages.operation_rows import describe
 from operations.models import Operation
-from operations.states import Status
 
 STRIP = 12
+
+# Jumps from strategy to strategy in the index of their runs, instead of reading all runs. The oldest run of a strategy is a
+# training, which has its text and so its name.
+NEWEST = """
+    WITH RECURSIVE used(strategy, last_used) AS (
+        (SELECT strategy, created_at FROM operations_operation WHERE strategy IS NOT NULL
+         ORDER BY strategy, created_at DESC LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM used CROSS JOIN LATERAL (
+            SELECT strategy, created_at FROM operations_operation WHERE strategy > used.strategy
+            ORDER BY strategy, created_at DESC LIMIT 1
+        ) AS following
+    )
+    SELECT used.strategy, used.last_used, run.strategy_name
+    FROM (SELECT * FROM used ORDER BY last_used DESC LIMIT %s) AS used
+    CROSS JOIN LATERAL (
+        SELECT strategy_name FROM operations_operation WHERE strategy = used.strategy ORDER BY created_at LIMIT 1
+    ) AS run
+    ORDER BY used.last_used DESC
+"""
+# A number in JSON is below `false`, and other values are left out.
+SUMMARY = """
+    SELECT used.strategy, counted.runs, recent.ids,
+        CASE jsonb_typeof(best.total_return) WHEN 'number' THEN (best.total_return #>> '{}')::numeric END
+    FROM unnest(%s::text[]) AS used(strategy)
+    CROSS JOIN LATERAL (
+        SELECT count(*) FROM operations_operation WHERE strategy = used.strategy
+    ) AS counted(runs)
+    CROSS JOIN LATERAL (
+        SELECT array_agg(operation_id ORDER BY created_at) FROM (
+            SELECT operation_id, created_at FROM operations_operation WHERE strategy = used.strategy
+            ORDER BY created_at DESC LIMIT %s
+        ) AS run
+    ) AS recent(ids)
+    LEFT JOIN LATERAL (
+        SELECT result #> '{metrics,total_return}' FROM operations_operation
+        WHERE strategy = used.strategy AND status = 'COMPLETED' AND (result #> '{metrics,total_return}') < 'false'
+        ORDER BY (result #> '{metrics,total_return}') DESC LIMIT 1
+    ) AS best(total_return) ON true
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,79 +64,44 @@ class UsedStrategy:
     """the newest runs, oldest first"""
 
 
-def _by_strategy() -> QuerySet[Any, Any]:
-    """Annotate operations with the `digest` of their strategy; one that uses a model has its training's digest."""
-    training = Operation.objects.filter(pk=OuterRef("model")).values("strategy_digest")
-    has_strategy = Q(strategy_digest__isnull=False) | Q(parameters__has_key="model")
-    return (
-        Operation.objects.filter(has_strategy)
-        .annotate(model=KT("parameters__model"))
-        .annotate(digest=Coalesce("strategy_digest", Subquery(training), output_field=CharField()))
-        .order_by()
-    )
-
-
 def list_strategies(limit: int = 100) -> list[UsedStrategy]:
-    """List strategies, most recently used first, with two queries."""
-    total_return = Cast(KT("result__metrics__total_return"), FloatField())
-    groups = list(
-        _by_strategy()
-        .values("digest")
-        .annotate(
-            name=Max("strategy_name"),
-            runs=Count("pk"),
-            last_used=Max("created_at"),
-            best=Max(total_return, filter=Q(status=Status.COMPLETED)),
-            newest=Func(
-                ArrayAgg("pk", order_by="-created_at"),
-                template=f"(%(expressions)s)[1:{STRIP}]",
-                output_field=ArrayField(CharField()),
-            ),
-        )
-        .order_by("-last_used")[: limit + 1]
-    )
-    groups = [group for group in groups if group["digest"]][
-        :limit
-    ]  # the training of a model may have been deleted
-    run_ids = [pk for group in groups for pk in group["newest"]]
-    rows = {row.pk: row for row in Operation.objects.filter(pk__in=run_ids).only("status", "operation_type")}
-    return [_used_strategy(dict(group), rows) for group in groups]
+    """List strategies, most recently used first, with three queries."""
+    newest = _newest(limit)
+    with connection.cursor() as cursor:
+        cursor.execute(SUMMARY, [[digest for digest, _, _ in newest], STRIP])
+        summaries = {digest: rest for digest, *rest in cursor.fetchall()}
+    run_ids = [pk for _, ids, _ in summaries.values() for pk in ids]
+    rows = Operation.objects.only("status", "operation_type").in_bulk(run_ids)
+    strategies = []
+    for digest, last_used, name in newest:
+        runs, ids, best_return = summaries[digest]
+        strip = [rows[pk] for pk in ids if pk in rows]
+        best = None if best_return is None else float(best_return)
+        strategies.append(UsedStrategy(digest, name or "unnamed", runs, last_used, best, strip))
+    return strategies
 
 
-def recent_strategies(limit: int = 20) -> list[Operation]:
-    """Return one operation per strategy, most recently used first."""
-    groups = Operation.objects.filter(strategy_digest__isnull=False).order_by().values("strategy_digest")
-    last = groups.annotate(last=Max("created_at")).order_by("-last")[:limit]
-    digests = [group["strategy_digest"] for group in last]
-    operations = {
-        row.strategy_digest: row
-        for row in Operation.objects.filter(strategy_digest__in=digests)
-        .order_by("strategy_digest")
-        .distinct("strategy_digest")
-        .only("strategy_digest", "strategy_name")
-    }
-    return [operations[digest] for digest in digests]
+def recent_strategies(limit: int = 20) -> list[tuple[str, str]]:
+    """Return (digest, name) of the strategies, most recently used first."""
+    return [(digest, name or "unnamed") for digest, _, name in _newest(limit)]
 
 
-def _used_strategy(group: dict[str, Any], rows: dict[str, Operation]) -> UsedStrategy:
-    return UsedStrategy(
-        digest=group["digest"],
-        name=group["name"] or "unnamed",
-        runs=group["runs"],
-        last_used=group["last_used"],
-        best_return=group["best"],
-        strip=[rows[pk] for pk in reversed(group["newest"])],
-    )
+def _newest(limit: int) -> list[tuple[str, datetime, str | None]]:
+    """Return (digest, time of the newest run, name)."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEWEST, [limit])
+        rows: list[tuple[str, datetime, str | None]] = cursor.fetchall()
+    return rows
 
 
 def runs_of(digest: str, limit: int = 100) -> list[Operation]:
     """Return operations with this strategy and backtests of its models, newest first."""
-    operations = _by_strategy().filter(digest=digest).order_by("-created_at").defer("error_traceback")
+    operations = Operation.objects.filter(strategy=digest).order_by("-created_at").defer("error_traceback")
     return describe(operations[:limit])
 
 
 def text_of(digest: str) -> str | None:
     """Return the strategy file with this digest."""
-    texts = Operation.objects.filter(strategy_digest=digest).values_list(KT("parameters__strategy_yaml"))
-    row = texts.order_by("-created_at").first()
+    rows = Operation.objects.filter(strategy=digest, strategy_digest__isnull=False).order_by("created_at")
+    row = rows.values_list(KT("parameters__strategy_yaml")).first()
     return str(row[0]) if row else None

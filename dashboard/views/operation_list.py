@@ -1,8 +1,13 @@
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from dashboard.pages.operation_list import PAGE_SIZE, filter_operations, sort_operations, tabs
+from dashboard.pages.operation_list import (
+    PAGE_SIZE,
+    BoundedPaginator,
+    filter_operations,
+    sort_operations,
+    tabs,
+)
 from dashboard.pages.operation_rows import describe
 from dashboard.views.decorators import PageRequest, page
 from registry.models import Capability
@@ -21,7 +26,7 @@ FILTERS = ("search", "operation_type", "worker_id", "status", "active")
 def operations(request: PageRequest) -> HttpResponse:
     """One page of the operations that match the filters in the query string."""
     matching, errors = filter_operations(request.GET)
-    pages = Paginator(sort_operations(matching, request.GET.get("order", "")), PAGE_SIZE)
+    pages = BoundedPaginator(sort_operations(matching, request.GET.get("order", "")), PAGE_SIZE)
     page = pages.get_page(request.GET.get("page"))
     page.object_list = describe(page.object_list)
     types = Capability.objects.order_by("operation_type").values_list("operation_type", flat=True).distinct()

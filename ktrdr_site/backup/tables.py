@@ -12,7 +12,9 @@ from ktrdr_site.backup.manifest import CHUNK, BackupError, Table
 
 NOT_RESTORED = frozenset({"django_q_task"})
 """Results of chores: pickles, which older archives contain."""
-EXCLUDED = frozenset({"django_migrations", "django_session", "django_q_ormq"}) | NOT_RESTORED
+DERIVED = frozenset({"operations_searchtext"})
+"""Written by triggers when other tables are loaded."""
+EXCLUDED = frozenset({"django_migrations", "django_session", "django_q_ormq"}) | NOT_RESTORED | DERIVED
 """Written by the migrations; keys to users' sessions; queued chores."""
 MUST_BE_EMPTY = (
     "auth_user",
@@ -68,9 +70,10 @@ def load(table: str, manifest: Table, source: IO[bytes]) -> None:
 
 
 def clear(tables: Iterable[str]) -> None:
-    """Remove the rows that the migrations created."""
+    """Remove the rows that the migrations created, and what is derived from them."""
+    derived = DERIVED.intersection(connection.introspection.table_names())
     with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {_list(tables)}")
+        cursor.execute(f"TRUNCATE {_list(derived.union(tables))}")
 
 
 def continue_numbering(table: str, names: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from operations.models.event import Event
 from operations.models.market_data import MarketData
 from operations.models.notification import Delivery, Subscription
 from operations.models.operation import Operation
+from operations.models.search_text import SearchText
 from operations.models.telemetry import LogLine, MetricPoint
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "MarketData",
     "MetricPoint",
     "Operation",
+    "SearchText",
     "StoredFile",
     "Subscription",
 ]

@@ -66,6 +66,7 @@ class Attempt(models.Model):
         ]
         indexes = [
             models.Index(fields=["worker_id", "-claimed_at"], name="attempt_by_worker"),
+            models.Index(fields=["claimed_at"], name="attempt_claimed"),
             # For the statistics: attempts that started or ended since they were last read.
             models.Index(fields=["started_at"], name="attempt_begun", condition=Q(started_at__isnull=False)),
             models.Index(fields=["ended_at"], name="attempt_ended", condition=Q(ended_at__isnull=False)),

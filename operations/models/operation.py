@@ -14,6 +14,7 @@ from worker_agent.trace import MAX_REQUEST_ID, MAX_TRACEPARENT, Trace
 
 NAME_IN_TEXT = r"""(?n)^name:[ \t]*["']?([^"'#\n]{0,79}[^"'#\s])"""
 """PostgreSQL's regular expression."""
+TOTAL_RETURN = F("result__metrics__total_return")
 
 
 def new_operation_id() -> str:
@@ -37,7 +38,9 @@ class Operation(models.Model):
     queue = models.BooleanField(default=True, help_text="if false, fail instead of waiting for a worker")
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, db_index=False
+    )
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     not_before = models.DateTimeField(
@@ -86,6 +89,13 @@ class Operation(models.Model):
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="clones"
     )
 
+    strategy = models.CharField(
+        max_length=32,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="digest of its strategy, or of the one whose model it uses; set by a trigger in the database",
+    )
     strategy_digest = models.GeneratedField(
         expression=MD5(KT("parameters__strategy_yaml")),
         output_field=models.CharField(max_length=32, null=True),
@@ -149,10 +159,19 @@ class Operation(models.Model):
                 condition=Q(status__in=sorted(s.value for s in ACTIVE)),
             ),
             models.Index(
-                fields=["strategy_digest", "-created_at"],
-                name="operation_by_strategy",
-                condition=Q(strategy_digest__isnull=False),
+                fields=["strategy", "-created_at"],
+                name="operation_of_strategy",
+                condition=Q(strategy__isnull=False),
             ),
+            # The best run of a strategy. Numbers in JSON are compared as numbers; other values are left out.
+            models.Index(
+                F("strategy"),
+                TOTAL_RETURN.desc(),
+                name="operation_best_return",
+                condition=Q(strategy__isnull=False, status=Status.COMPLETED.value),
+            ),
+            models.Index(fields=["created_by", "-created_at", "-operation_id"], name="operation_by_user"),
+            models.Index(F("completed_at").desc(nulls_last=True), "status", name="operation_newest_end"),
             GinIndex(fields=["parameters"], name="operation_parameters", opclasses=["jsonb_path_ops"]),
         ]
 

@@ -45,7 +45,7 @@ QUERIES = {
     "workers": 7,
     "workers/training-01": 6,
     "market-data": 2,
-    "strategies": 2,
+    "strategies": 3,
     "strategies/{strategy}": 2,
     "compare?operation={trained}&operation={trained_again}": 2,
     "compare?operation={backtested}&operation={backtested_again}": 3,

@@ -20,6 +20,7 @@ MIN_KEY_LENGTH, MIN_KEY_CHARACTERS = 32, 10
 
 YES = frozenset({"1", "true", "yes", "on"})
 NO = frozenset({"0", "false", "no", "off", ""})
+MAX_LIMIT_S = 366 * 86_400
 
 
 def _invalid(name: str, value: object, expected: str) -> ImproperlyConfigured:
@@ -59,6 +60,23 @@ def flag(name: str, default: bool = False) -> bool:
 def seconds(name: str, default: float) -> float:
     """Read a number of seconds above zero."""
     return _number(name, default, "a number of seconds above 0")
+
+
+def seconds_or_none(name: str) -> float | None:
+    """Read a number of seconds above zero; None if the variable is not set."""
+    return seconds(name, 1) if text(name) else None
+
+
+def seconds_by_type(name: str) -> dict[str, int]:
+    """Read whole seconds for all operation types, or per type: `3600` or `training=86400,*=3600`."""
+    expected = "whole seconds of at least 1, for all types (3600) or per type (training=86400,*=3600)"
+    limits: dict[str, int] = {}
+    for word in words(name, []):
+        operation_type, _, number = word.rpartition("=")
+        if not number.isascii() or not number.isdigit() or not 1 <= int(number[:10]) <= MAX_LIMIT_S:
+            raise _invalid(name, text(name), expected)
+        limits[operation_type or "*"] = int(number)
+    return limits
 
 
 def days(name: str, default: float) -> float:

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from access.backoff import full_jitter_s
 from access.conflicts import atomic_with_retries
+from operations import time_limits
 from operations.actors import Actor
 from operations.followers import lock_with_followers
 from operations.lifecycle import MAX_REASON, WrongState, fail, lock, move
@@ -101,16 +102,27 @@ def accept(operation_id: str, number: int, actor: Actor, reason: str = "accepted
     attempt = current(operation, number)
     if attempt is None:
         return False
-    needs_cancel = operation.status == Status.CANCELLING
+    needs_cancel = operation.status == Status.CANCELLING or attempt.stop_reason
+    is_first = attempt.started_at is None
     Attempt.objects.filter(pk=attempt.pk).update(
-        started_at=attempt.started_at or Now(), contact_after=Now() if needs_cancel else None
+        started_at=attempt.started_at or Now(),
+        contact_after=Now() if needs_cancel else None,
+        deadline=time_limits.moment_in(operation.timeout_s) if is_first else attempt.deadline,
     )
     if operation.status != Status.DISPATCHING:
         if operation.setbacks:
             Operation.objects.filter(pk=operation.pk).update(setbacks=0)
         dispatch_channel.notify_dispatchers()
         return operation.status == Status.RUNNING
-    move(operation, Status.RUNNING, actor, reason, started_at=operation.started_at or Now(), setbacks=0)
+    move(
+        operation,
+        Status.RUNNING,
+        actor,
+        reason,
+        started_at=operation.started_at or Now(),
+        expires_at=None,
+        setbacks=0,
+    )
     return True
 
 
@@ -183,6 +195,9 @@ def interrupt(
         outbox.queue_worker_lost(attempt.worker_id, attempt.instance_id, reason, operation)
     if operation.status == Status.CANCELLING:
         move(operation, Status.CANCELLED, actor, f"cancelled; {reason}")
+        return
+    if attempt.stop_reason:
+        fail(operation, time_limits.error(attempt.stop_reason), actor, f"{attempt.stop_reason} {reason}")
         return
     lost, vain = count_lost(operation), count_vain(operation)
     if lost >= operation.max_attempts:

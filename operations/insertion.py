@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from access.problems import Invalid
-from operations import lifecycle
+from operations import lifecycle, time_limits
 from operations.actors import SYSTEM, Actor
 from operations.models import Artifact, Operation, StoredFile
 from operations.requests import Submission
@@ -99,6 +99,7 @@ def _row(
         priority=queueing.priority,
         queue=queueing.queue,
         max_attempts=settings.MAX_ATTEMPTS,
+        **time_limits.of_submission(submission),
         # The queue is ordered by this time: one microsecond apart, a batch keeps its order.
         created_at=Now() + timedelta(microseconds=position),
         created_by=by.user,

@@ -1,7 +1,7 @@
 """Actions of people on operations: cancel, retry, resume. They may come at any time; the status decides what happens."""
 
 from access.conflicts import atomic_with_retries
-from operations import attempts, lifecycle
+from operations import attempts, lifecycle, time_limits
 from operations.actors import Actor
 from operations.followers import lock_with_followers
 from operations.models import Operation
@@ -77,6 +77,7 @@ def _requeue(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
         setbacks=0,
         completed_at=None,
         not_before=None,
+        expires_at=time_limits.moment_in(operation.expires_after_s),
         result=None,
         error_class="",
         error_message="",

@@ -6,7 +6,7 @@ import structlog
 from django.db.models import Count, Q
 
 from access.isolation import isolated
-from operations import artifacts, attempts, kept_reports, reconciliation
+from operations import artifacts, attempts, kept_reports, reconciliation, stalls
 from operations.actors import REGISTRATION, SWEEP, Actor
 from operations.models import Attempt
 from operations.models.attempt import AttemptOutcome
@@ -60,6 +60,8 @@ class RegistryAdapter:
                     stop[worker_id] = [running]
             if unit.error is not None and ours is not None:
                 set_aside(ours.operation_id, unit.error)
+        with isolated("recording stalled attempts"):
+            stalls.record(answers)
         return stop
 
     def mark_lost(self, workers: Mapping[str, str], reason: str) -> int:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from django.db.models.functions import Now
 
 from access.conflicts import atomic_with_retries
-from operations import attempts, lifecycle, telemetry
+from operations import attempts, lifecycle, telemetry, time_limits
 from operations.actors import Actor
 from operations.followers import lock_with_followers
 from operations.kind import ResultUnusable, kind_of
@@ -115,6 +115,7 @@ def _apply(operation: Operation, attempt: Attempt, report: Report, digest: str) 
         # The report arrived before the dispatcher recorded the acceptance.
         Attempt.objects.filter(pk=attempt.pk).update(started_at=Now())
         Operation.objects.filter(pk=operation.pk, started_at__isnull=True).update(started_at=Now())
+        Operation.objects.filter(pk=operation.pk).update(expires_at=None)
     if report.outcome is Outcome.INTERRUPTED and operation.status != Status.CANCELLING:
         cause = report.error.message if report.error else "the worker stopped"
         attempts.interrupt(
@@ -128,10 +129,10 @@ def _apply(operation: Operation, attempt: Attempt, report: Report, digest: str) 
         return
     error = report.error.message if report.error else ""
     attempts.end(attempt, AttemptOutcome(report.outcome), error, report_sha256=digest)
-    _end(operation, report, actor)
+    _end(operation, attempt, report, actor)
 
 
-def _end(operation: Operation, report: Report, actor: Actor) -> None:
+def _end(operation: Operation, attempt: Attempt, report: Report, actor: Actor) -> None:
     if operation.status == Status.CANCELLING:
         reason = (
             "cancelled"
@@ -143,6 +144,8 @@ def _end(operation: Operation, report: Report, actor: Actor) -> None:
     match report.outcome:
         case Outcome.COMPLETED:
             _complete(operation, report, actor)
+        case _ if attempt.stop_reason:
+            lifecycle.fail(operation, time_limits.error(attempt.stop_reason), actor, result=report.result)
         case Outcome.FAILED:
             assert report.error is not None, "the message requires an error for a failure"
             lifecycle.fail(operation, report.error, actor, result=report.result)

@@ -31,6 +31,9 @@ def _validate_timeframe(timeframe: str) -> str:
 Timeframe = Annotated[str, AfterValidator(_validate_timeframe)]
 StrategyText = Annotated[str, StringConstraints(min_length=1, max_length=200_000, pattern=r"^[^\x00]*$")]
 SMALLEST, LARGEST = -32_768, 32_767
+LONGEST_S = 366 * 86_400
+TimeLimit = Annotated[int, Field(ge=1, le=LONGEST_S)]
+"""Seconds."""
 
 
 Requirement = bool | int | float | Annotated[str, StringConstraints(max_length=200)]
@@ -44,6 +47,10 @@ class Queueing(BaseModel):
     priority: int = Field(default=0, ge=SMALLEST, le=LARGEST)
     queue: bool = True
     after: tuple[Identifier, ...] = Field(default=(), max_length=100)
+    timeout_s: TimeLimit | None = None
+    """An attempt that runs longer is stopped, and the operation fails. None: the setting for its type."""
+    expires_after_s: TimeLimit | None = None
+    """If it has not started by then, the operation fails. None: the setting for its type."""
     requirements: Annotated[dict[Identifier, Requirement], AfterValidator(require_storable)] = Field(
         default_factory=dict, max_length=20
     )

@@ -122,6 +122,7 @@ class Agent:
             current_attempt=self.current.attempt if self.current else None,
             unacknowledged=tuple(f.operation_id for f in self.outbox.finished_operations())[:1000],
             draining=self.draining,
+            silent_s=round(self.current.silent_s, 1) if self.current else None,
             resources=self.load,
         )
 

@@ -32,6 +32,7 @@ MAX_TEXT = 8_000
 MAX_TRACEBACK = 32_000
 MAX_METRIC_NAME = 100
 MAX_STEP_TEXT = 500
+MAX_SILENT_S = 1e9
 MAX_RESULT_BYTES = 1_000_000
 """Of a result as JSON. The sender stores a larger one as an artifact, and a summary as the result."""
 MAX_METRIC_POINTS = 100_000
@@ -314,6 +315,8 @@ class Health(Message):
     unacknowledged: tuple[Identifier, ...] = Field(default=(), max_length=1000)
     """Finished operations whose report the backend has not acknowledged."""
     draining: bool = False
+    silent_s: float | None = Field(default=None, ge=0, le=MAX_SILENT_S)
+    """Seconds since the current job last reported progress, a metric or a log line."""
     resources: JsonObject = Field(default_factory=dict)
     """cpu_percent, memory_percent, gpu_percent, ..., as far as known."""
 

@@ -9,7 +9,7 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from operations.kind import kind_of
-from operations.models import Artifact, Checkpoint, LogLine, Operation
+from operations.models import Artifact, Attempt, Checkpoint, LogLine, Operation
 from operations.models.attempt import AttemptOutcome
 from operations.states import FINAL, Status
 from worker_agent.protocol import ErrorClass
@@ -111,12 +111,9 @@ def elapsed_time(operation: Operation) -> timedelta | None:
     return operation.completed_at - operation.started_at
 
 
-def running_time(operation: Operation) -> timedelta | None:
-    """Return how long the current attempt has been running; None while no worker runs it."""
-    if operation.status not in (Status.RUNNING, Status.CANCELLING):
-        return None
-    current = operation.attempts.filter(number=operation.attempt, started_at__isnull=False).first()
-    return timezone.now() - current.started_at if current and current.started_at else None
+def running_time(active: Attempt | None) -> timedelta | None:
+    """Return how long the active attempt has been running; None while no worker runs it."""
+    return timezone.now() - active.started_at if active and active.started_at else None
 
 
 def interruption(operation: Operation) -> str:
@@ -132,7 +129,11 @@ def interruption(operation: Operation) -> str:
     return f"Attempt {ended.number} was {ended.outcome}{reason}. The next attempt {start}."
 
 
-def version(operation: Operation) -> str:
+def active_attempt(operation: Operation) -> Attempt | None:
+    return operation.attempts.filter(ended_at__isnull=True).first() if operation.is_active else None
+
+
+def version(operation: Operation, active: Attempt | None) -> str:
     """Hash the state that the live part of the page shows, for its ETag."""
     state = (
         operation.status,
@@ -141,6 +142,7 @@ def version(operation: Operation) -> str:
         operation.progress,
         operation.waiting_reason,
         operation.completed_at,
+        active and (active.silent_since, active.stop_reason),
     )
     return hashlib.sha256(repr(state).encode()).hexdigest()[:20]
 

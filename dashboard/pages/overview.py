@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now, TruncHour
 from django.utils import timezone
 
@@ -99,6 +99,16 @@ def failed_recently(limit: int = 6) -> QuerySet[Operation]:
             Exists(run_again)
         )
     ).order_by(NEWEST_END)[:limit]
+
+
+def list_stalled(limit: int = 6) -> QuerySet[Operation]:
+    """Return running operations whose jobs report nothing, the longest silence first."""
+    silent = Attempt.objects.filter(ended_at__isnull=True, silent_since__isnull=False).order_by(
+        "silent_since"
+    )
+    return _for_lists(Operation.objects.filter(pk__in=silent.values("operation")[:limit])).annotate(
+        silent_since=Subquery(silent.filter(operation=OuterRef("pk")).values("silent_since")[:1])
+    )
 
 
 def troubled_workers(limit: int = 6) -> QuerySet[Worker]:

@@ -59,8 +59,10 @@ def _tab_names(operation: Operation) -> dict[str, str]:
 def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[str, Any]:
     about = subject(operation, strategies_of_models([operation]))
     actions = operation_detail.actions(operation, refusal(request.user, Role.OPERATOR))
+    active = operation_detail.active_attempt(operation)
     return {
         "operation": operation,
+        "active": active,
         "tab": tab,
         "about": about,
         "page_title": _title(operation, about),
@@ -68,14 +70,14 @@ def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[
         "refusals": sorted({action.refusal for action in actions.values() if action.refusal}),
         "failure": operation_detail.failure(operation),
         "elapsed": operation_detail.elapsed_time(operation),
-        "running_time": operation_detail.running_time(operation),
+        "running_time": operation_detail.running_time(active),
         "interruption": operation_detail.interruption(operation),
         "is_live": operation_detail.is_live(operation),
         "is_clonable": kind_of(operation.operation_type).is_clonable,
         "steps": [step for kind in all_kinds() if (step := kind.step_after(operation))],
         "losses": attempts.count_lost(operation) if operation.attempt > 1 else 0,
         "status_text": operation_detail.status_text(operation),
-        "etag": f'"{operation_detail.version(operation)}"',
+        "etag": f'"{operation_detail.version(operation, active)}"',
     }
 
 

@@ -50,6 +50,7 @@ def _live() -> str:
             "throughput": data.throughput(),
             "failed": describe(data.failed_recently()),
             "pending": describe(data.pending()),
+            "stalled": describe(data.list_stalled()),
             "troubled": list(data.troubled_workers()),
             "running": describe(data.running()),
             "finished": describe(data.finished_recently()),

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from operations import statistics
 from operations.dispatching import heartbeat
-from operations.models import Operation, StoredFile
+from operations.models import Attempt, Operation, StoredFile
 from registry.models import Sweep, Worker
 
 HISTOGRAMS = (
@@ -49,6 +49,7 @@ class _Rows(Collector):
         yield _workers()
         yield _operations()
         yield from _queue()
+        yield _stalled_operations()
         yield from _histograms()
         yield _refused_reports()
         yield from _sweeps()
@@ -108,6 +109,17 @@ def _queue() -> Iterator[Metric]:
         "How long the oldest ready operation has waited for a worker",
         ["operation_type"],
         (([group.operation_type], group.longest_s) for group in waiting if group.ready),
+    )
+
+
+def _stalled_operations() -> Metric:
+    stalled = Attempt.objects.filter(ended_at__isnull=True, silent_since__isnull=False)
+    counts = stalled.order_by().values_list("operation__operation_type").annotate(number=Count("*"))
+    return _gauge(
+        "ktrdr_stalled_operations",
+        "Running operations whose jobs report no progress, metric or log line",
+        ["operation_type"],
+        (([operation_type], number) for operation_type, number in counts),
     )
 
 

@@ -1,6 +1,6 @@
 """Serializers of the operations API."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -128,6 +128,9 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     artifacts = ArtifactSerializer(many=True)
     attempts = AttemptSerializer(many=True)
     worker_id = serializers.SerializerMethodField()
+    stalled_since = serializers.SerializerMethodField(
+        help_text="the job has reported no progress, metric or log line since; null while it does"
+    )
     result = ResultField(allow_null=True)
 
     class Meta:
@@ -145,6 +148,10 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
             "worker_id",
             "attempt",
             "max_attempts",
+            "timeout_s",
+            "expires_after_s",
+            "expires_at",
+            "stalled_since",
             "waiting_reason",
             "after",
             "progress",
@@ -161,6 +168,9 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
 
     def get_worker_id(self, operation: Operation) -> str | None:
         return operation.worker_id or None
+
+    def get_stalled_since(self, operation: Operation) -> datetime | None:
+        return next((row.silent_since for row in operation.attempts.all() if row.ended_at is None), None)
 
     def get_after(self, operation: Operation) -> list[str]:
         return sorted(awaited.pk for awaited in operation.after.all())

@@ -10,11 +10,13 @@ takes it postpones that moment, so no other one handles it at the same time, and
 | DISPATCHING | query the operation | running: RUNNING; finished: its report; unknown: start again |
 | RUNNING     | query the operation (its state is in doubt) | running: nothing; finished: its report; unknown: lost |
 | CANCELLING  | cancel | repeated until the worker reports; unknown: CANCELLED |
+| RUNNING, over a time limit | cancel | repeated until the worker reports; unknown: FAILED |
 
 No transaction is open during a call to a worker, and a slow worker delays only its own attempt.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
@@ -26,12 +28,11 @@ from asgiref.sync import sync_to_async
 from access.isolation import is_database_trouble
 from operations import attempts, event_log, lifecycle, reports
 from operations.actors import DISPATCHER
-from operations.dispatching import claims, follow_ups
+from operations.dispatching import claims, follow_ups, time_limits
 from operations.dispatching.claims import MAX_OTHERS, Claim, Demand
 from operations.dispatching.follow_ups import FollowUp
 from operations.models import Operation
 from operations.setbacks import set_aside
-from operations.states import Status
 from registry.worker_client import (
     WorkerBusy,
     WorkerClient,
@@ -49,6 +50,7 @@ from worker_agent.protocol import AgentOperation
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
+LIMITS_INTERVAL_S = 1.0
 KEEPALIVE_S = 2.0
 """Short operations reach the same worker one after the other, and a TLS handshake costs as much as the rest of a call."""
 
@@ -65,6 +67,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._client: WorkerClient
+        self._limits_due = 0.0
 
     async def __aenter__(self) -> Self:
         self._client = await self._stack.enter_async_context(WorkerClient(keepalive_s=KEEPALIVE_S))
@@ -78,7 +81,7 @@ class Dispatcher:
 
     async def round(self) -> int:
         """Start all work that is due now; return how much that was."""
-        started = 0
+        started = await self._enforce_time_limits()
         for follow_up in await db(follow_ups.lease_due):
             self._spawn(follow_up.operation_id, self._handle(follow_up))
             started += 1
@@ -89,6 +92,13 @@ class Dispatcher:
         if unmet:
             await db(claims.update_waiting_reasons, unmet)
         return started
+
+    async def _enforce_time_limits(self) -> int:
+        """Enforce them at most once a second: rounds may follow one another much faster."""
+        if time.monotonic() < self._limits_due:
+            return 0
+        self._limits_due = time.monotonic() + LIMITS_INTERVAL_S
+        return await db(time_limits.enforce)
 
     async def drain(self) -> None:
         """Wait until all started work has ended."""
@@ -160,7 +170,7 @@ class Dispatcher:
             await self._follow_up(follow_up)
 
     async def _follow_up(self, follow_up: FollowUp) -> None:
-        if follow_up.status == Status.CANCELLING:
+        if follow_up.must_stop:
             await self._cancel(follow_up)
         elif follow_up.start is not None and not follow_up.was_pushed:
             await self._push(follow_up.start)

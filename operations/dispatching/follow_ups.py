@@ -29,7 +29,8 @@ class FollowUp:
     trace: Trace
     start: Claim | None
     """The start to send if the operation is DISPATCHING and the worker does not have it."""
-    reason: str = "cancelled"
+    must_stop: bool
+    reason: str
 
 
 def lease_due() -> list[FollowUp]:
@@ -89,6 +90,8 @@ def _build(attempt: Attempt) -> FollowUp | None:
         was_pushed=attempt.pushed_at is not None,
         trace=operation.trace,
         start=start,
+        must_stop=operation.status == Status.CANCELLING or bool(attempt.stop_reason),
+        reason=attempt.stop_reason or "cancelled",
     )
 
 

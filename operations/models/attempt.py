@@ -36,6 +36,18 @@ class Attempt(models.Model):
         blank=True,
         help_text="time of the next call to the worker; empty if none is due",
     )
+    deadline = models.DateTimeField(
+        null=True, blank=True, help_text="end of its time limit; empty if it has none or is being stopped"
+    )
+    silent_since = models.DateTimeField(
+        null=True, blank=True, help_text="stalled: its job has reported nothing since; empty while it reports"
+    )
+    stop_reason = models.CharField(
+        max_length=500,
+        blank=True,
+        db_default="",
+        help_text="exceeded time limit for which it is being stopped",
+    )
     outcome = models.CharField(max_length=16, choices=AttemptOutcome.choices, blank=True)
     error = models.TextField(blank=True)
     resumed_from_step = models.PositiveBigIntegerField(null=True, blank=True)
@@ -67,6 +79,16 @@ class Attempt(models.Model):
         indexes = [
             models.Index(fields=["worker_id", "-claimed_at"], name="attempt_by_worker"),
             models.Index(fields=["claimed_at"], name="attempt_claimed"),
+            models.Index(
+                fields=["deadline"],
+                name="attempt_deadline",
+                condition=Q(ended_at__isnull=True, deadline__isnull=False),
+            ),
+            models.Index(
+                fields=["silent_since"],
+                name="attempt_stalled",
+                condition=Q(ended_at__isnull=True, silent_since__isnull=False),
+            ),
             # For the statistics: attempts that started or ended since they were last read.
             models.Index(fields=["started_at"], name="attempt_begun", condition=Q(started_at__isnull=False)),
             models.Index(fields=["ended_at"], name="attempt_ended", condition=Q(ended_at__isnull=False)),

@@ -46,6 +46,20 @@ class Operation(models.Model):
     not_before = models.DateTimeField(
         null=True, blank=True, help_text="backoff: not claimed before this time"
     )
+    timeout_s = models.PositiveIntegerField(
+        null=True, blank=True, help_text="seconds that an attempt may run; empty: no limit"
+    )
+    expires_after_s = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="seconds from submission or retry to the first start; empty: no limit",
+    )
+    expires_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="when it fails unless it has started; empty once it has",
+    )
     waiting_reason = models.CharField(max_length=500, blank=True)
 
     worker_id = models.CharField(max_length=128, blank=True, help_text="worker of the newest attempt")
@@ -169,6 +183,11 @@ class Operation(models.Model):
                 TOTAL_RETURN.desc(),
                 name="operation_best_return",
                 condition=Q(strategy__isnull=False, status=Status.COMPLETED.value),
+            ),
+            models.Index(
+                fields=["expires_at"],
+                name="operation_expiring",
+                condition=Q(status=Status.PENDING.value, expires_at__isnull=False),
             ),
             models.Index(fields=["created_by", "-created_at", "-operation_id"], name="operation_by_user"),
             models.Index(F("completed_at").desc(nulls_last=True), "status", name="operation_newest_end"),

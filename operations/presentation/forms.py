@@ -117,6 +117,10 @@ def queueing_fields(model: type[BaseModel]) -> tuple[Field, ...]:
     return (
         field_of(model, "priority", "Priority", "Operations with a higher priority start first."),
         field_of(model, "queue", "Wait in the queue if no worker is free"),
+        field_of(
+            model, "timeout_s", "Time limit, seconds", "An attempt that runs longer is stopped and fails."
+        ),
+        field_of(model, "expires_after_s", "Must start within, seconds", "Otherwise the operation fails."),
         field_of(model, "after", "After", "Ids of operations that must complete first, separated by spaces."),
     )
 

@@ -31,7 +31,7 @@ def browser(client: Client, staff: Any) -> Client:
 
 
 QUERIES = {
-    "": 12,
+    "": 13,
     "operations": 4,
     "operations?status=FAILED": 4,
     "operations/{running}": 6,

@@ -62,6 +62,7 @@ class AttemptRecord:
     report: Report | None = None
     artifacts: dict[str, Path] = field(default_factory=dict)
     """Name -> file in the job's directory. A later artifact replaces an earlier one of the same name."""
+    _heard_at: float = field(default_factory=time.monotonic)
     _pace_start: tuple[float, float] | None = None
     """(monotonic seconds, percentage) from which the pace is measured."""
     _metrics: deque[MetricPoint] = field(default_factory=deque)
@@ -77,8 +78,14 @@ class AttemptRecord:
         """Mark every log line and backend call inside as part of this attempt."""
         return logs.operation_context(self.operation_id, self.attempt, self.trace)
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last message of the job, or since the start."""
+        return time.monotonic() - self._heard_at
+
     def apply(self, message: dict[str, Any]) -> None:
         """Store a message of the job. Raises KeyError, TypeError or ValueError if it is malformed."""
+        self._heard_at = time.monotonic()
         match message["kind"]:
             case "progress":
                 self.set_progress(message)

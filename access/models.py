@@ -6,7 +6,10 @@ from django.db.models.functions import Now
 
 
 class AuditEntry(models.Model):
-    """An action of a person on a worker, a user, a token, a schedule, market data or a notification. Append-only; operations have events instead."""
+    """An action of a person on a worker, a user, a token, a schedule, market data, a notification or many operations.
+
+    Append-only. A single operation has events instead.
+    """
 
     class Act(models.TextChoices):
         WORKER_CORDONED = "worker_cordoned", "cordoned"
@@ -26,6 +29,8 @@ class AuditEntry(models.Model):
         USER_ACTIVATED = "user_activated", "user activated"
         USER_SIGNED_OUT = "user_signed_out", "user signed out everywhere"
         SCHEDULE_CHANGED = "schedule_changed", "schedule changed"
+        OPERATIONS_CANCELLED = "operations_cancelled", "cancelled many operations"
+        OPERATIONS_RETRIED = "operations_retried", "retried many operations"
         MARKET_DATA_DELETED = "market_data_deleted", "market data deleted"
         SUBSCRIPTION_CREATED = "subscription_created", "notification created"
         SUBSCRIPTION_CHANGED = "subscription_changed", "notification changed"

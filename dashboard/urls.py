@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
 from dashboard.views.actions import act, act_on_many, market_data_delete, worker_act
+from dashboard.views.bulk import act_on_all
 from dashboard.views.compare import compare
 from dashboard.views.market_data import market_data, market_data_of
 from dashboard.views.notifications import notification, notification_act, notifications
@@ -34,6 +35,7 @@ register_converter(IdentifierConverter, "id")
 urlpatterns = [
     path("", overview, name="overview"),
     path("operations", operations, name="operations"),
+    path("operations/all/<id:act>", act_on_all, name="act_on_all"),
     path("operations/<id:operation_id>", operation, name="operation"),
     path("operations/<id:operation_id>/live", operation_live, name="operation_live"),
     path("operations/<id:operation_id>/log", operation_log, name="operation_log"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.db import connection
 from django.db.models import F, QuerySet
@@ -93,12 +94,24 @@ def filter_operations(query: QueryDict) -> tuple[QuerySet[Operation], list[str]]
         operations = operations.filter(status=status)
     if query.get("active"):
         operations = operations.filter(status__in=ACTIVE)
+    if username := query.get("created_by", "").strip().replace("\0", ""):
+        user = User.objects.filter(username=username).first()
+        operations = operations.none() if user is None else operations.filter(created_by=user)
     for name in ("operation_type", "worker_id"):
         if value := query.get(name, "").strip().replace("\0", ""):
             operations = operations.filter(**{name: value})
     if text := query.get("search", "").replace("\0", ""):
         operations = operations.filter(matches(text))
     return operations, []
+
+
+def api_filters(query: QueryDict) -> dict[str, str]:
+    """Return the same filters for the API, whose `active` includes waiting operations."""
+    names = ("status", "operation_type", "worker_id", "created_by", "search")
+    filters = {name: value for name in names if (value := query.get(name, "").strip().replace("\0", ""))}
+    if query.get("active") and "status" not in filters:
+        filters["status"] = ",".join(sorted(ACTIVE))
+    return filters
 
 
 def sort_operations(operations: QuerySet[Operation], order: str) -> QuerySet[Operation]:

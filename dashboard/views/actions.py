@@ -11,6 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from dashboard.internal_api import ApiResponse, call_api
+from dashboard.views.bulk import ACTIONS, report_result
 from dashboard.views.decorators import PageRequest
 from operations.states import Status
 
@@ -63,23 +64,19 @@ def act(request: PageRequest, operation_id: str, act: str) -> HttpResponse:
 @require_POST
 @login_required
 def act_on_many(request: PageRequest) -> HttpResponse:
-    """Act on the selected operations one by one, or compare them."""
+    """Act on the selected operations, or compare them."""
     selected = request.POST.getlist("operation")[:MAX_SELECTED]
     act = request.POST.get("act", "")
     if act == "compare":
         return redirect(f"/dashboard/compare?{urlencode({'operation': selected}, doseq=True)}")
     if not selected:
         messages.warning(request, "No operation selected.")
-    elif act in OPERATION_ACTS:
-        responses = [(pk, act_on_operation(request, quote(pk, safe=""), act)) for pk in selected]
-        failures = [(pk, response) for pk, response in responses if not response.is_success]
-        for _, response in failures:
-            response.raise_if_forbidden()
-        succeeded = len(responses) - len(failures)
-        if succeeded:
-            messages.success(request, f"{act.capitalize()}: {succeeded} of {len(selected)} operations.")
-        for pk, response in failures[:5]:
-            messages.warning(request, f"{pk}: {response.detail}")
+    elif act in ACTIONS:
+        response = call_api(request, "POST", f"/operations/{act}", {"ids": selected}).raise_if_forbidden()
+        if response.is_success:
+            report_result(request, act, response)
+        else:
+            messages.error(request, response.problems[0].text)
     return redirect(_return_address(request))
 
 

@@ -19,7 +19,7 @@ ORDER_NAMES = [
     ("worker", "By worker"),
     ("-completed", "Recently ended first"),
 ]
-FILTERS = ("search", "operation_type", "worker_id", "status", "active")
+FILTERS = ("search", "operation_type", "worker_id", "created_by", "status", "active")
 
 
 @page

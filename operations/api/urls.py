@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from operations.api import batch
+from operations.api import batch, bulk
 from operations.api.files import ArtifactOfOperation, ArtifactsOfOperation
 from operations.api.operations import (
     Cancel,
@@ -23,6 +23,7 @@ urlpatterns = [
     path("strategies/catalog", Catalog.as_view(), name="strategy-catalog"),
     path("operations", OperationList.as_view(), name="operations"),
     *batch.urlpatterns,
+    *bulk.urlpatterns,
     path("operations/<str:operation_id>", OperationDetail.as_view(), name="operation"),
     path("operations/<str:operation_id>/cancel", Cancel.as_view(), name="cancel-operation"),
     path("operations/<str:operation_id>/retry", Retry.as_view(), name="retry-operation"),

@@ -43,6 +43,10 @@ def record(request: Request, **names: str) -> Response:
         return Response({"title": "Invalid", "status": 422, "errors": ERRORS}, status=422)
     if names.get("operation_id") == "ended":
         return Response({"title": "Conflict", "detail": "It has completed meanwhile."}, status=409)
+    if "ids" in request.data:
+        skipped = [{"operation_id": "ended", "reason": "It has completed meanwhile."}]
+        counts = {"matched": 2, "changed": 1, "skipped": 1, "remaining": 0}
+        return Response({**counts, "skipped_operations": skipped})
     return Response({"operation_id": Operation.objects.values_list("pk", flat=True)[0]}, status=202)
 
 
@@ -50,6 +54,7 @@ urlpatterns = [
     path("training/start", record),
     path("market-data", record),
     path("operations/<str:operation_id>/<str:act>", record),
+    path("operations/<str:act>", record),
     path("workers/<str:worker_id>/cordon", record),
     path("dashboard/login", LoginView.as_view(), name="login"),
     path("dashboard/logout", LogoutView.as_view(), name="logout"),
@@ -131,11 +136,15 @@ def test_acting_on_an_outdated_page_shows_the_error(browser: Client) -> None:
     assert "It has completed meanwhile." in browser.get(f"/dashboard/operations/{row.pk}").content.decode()
 
 
-def test_selected_operations_are_acted_on_one_by_one(browser: Client) -> None:
+def test_selected_operations_are_acted_on_with_one_call(browser: Client) -> None:
     form_data = {"act": "cancel", "operation": ["a", "ended"], "next": "//evil.example/"}
     response = browser.post("/dashboard/act", form_data)
-    assert [request["path"] for request in REQUESTS] == ["/operations/a/cancel", "/operations/ended/cancel"]
+    (request,) = REQUESTS
+    assert (request["path"], request["body"]) == ("/operations/cancel", {"ids": ["a", "ended"]})
     assert response.headers["Location"] == "/dashboard/operations"
+    page = browser.get("/dashboard/operations").content.decode()
+    assert "Cancel: 1 of 2 operations." in page
+    assert "ended: It has completed meanwhile." in page
 
 
 def test_the_admin_cancels_through_the_api(browser: Client, staff: Any) -> None:

@@ -127,6 +127,9 @@ database_needed = pytest.mark.django_db
         (["import_market_data", "README.md", "--symbol", "A", "--timeframe", "9y"], "9y"),
         (["list_operations", "--limit", "0"], "is not a whole number of at least 1"),
         (["list_operations", "--status", "none"], "invalid choice"),
+        (["cancel_operations"], "Choose at least one filter"),
+        (["cancel_operations", "--status", "none"], "Unknown status NONE"),
+        (["retry_operations", "--reason", "again"], "Choose at least one filter"),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else "",
 )
@@ -150,6 +153,9 @@ def test_json_output_is_only_json() -> None:
     assert as_json("cancel_operation", operation.pk) == {"operation_id": operation.pk, "status": "CANCELLED"}
     assert as_json("list_operations", "--status", "failed") == []
     assert as_json("retry_operation", operation.pk) == {"operation_id": operation.pk, "status": "PENDING"}
+    assert as_json("cancel_operations", "--status", "pending", "--dry-run") == {"matched": 1}
+    assert as_json("cancel_operations", "--type", "echo")["changed"] == 1
+    assert as_json("retry_operations", "--search", operation.pk)["changed"] == 1
     assert as_json("cleanup")["removed_workers"] == []
 
 

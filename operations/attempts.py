@@ -5,15 +5,18 @@ the attempt has not ended. The rules of `lifecycle` for locks and events apply h
 """
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
 from access.backoff import full_jitter_s
 from access.conflicts import atomic_with_retries
-from operations import time_limits
+from access.isolation import isolated
+from operations import sick_workers, time_limits
 from operations.actors import Actor
 from operations.followers import lock_with_followers
 from operations.lifecycle import MAX_REASON, WrongState, fail, lock, move
@@ -90,9 +93,18 @@ def end(attempt: Attempt, outcome: AttemptOutcome, error: str = "", **changes: A
     )
     if ended != 1:
         raise WrongState(f"Attempt {attempt.number} has already ended.")
+    recovery = {"sickness": 0} if outcome is AttemptOutcome.COMPLETED else {}
     Worker.objects.filter(
         pk=attempt.worker_id, instance_id=attempt.instance_id, status=WorkerStatus.BUSY
-    ).update(status=WorkerStatus.AVAILABLE)
+    ).update(status=WorkerStatus.AVAILABLE, **recovery)
+    if outcome in (AttemptOutcome.FAILED, AttemptOutcome.LOST):
+        # Afterwards, because the class of the error is stored later in this transaction.
+        transaction.on_commit(partial(_examine, attempt.worker_id))
+
+
+def _examine(worker_id: str) -> None:
+    with isolated("examining a worker after a failure", worker_id=worker_id):
+        sick_workers.examine(worker_id)
 
 
 @atomic_with_retries

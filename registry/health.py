@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.models import F
 from django.db.models.functions import Now
 
-from registry import dispatch_channel, operations_port, sweeps
+from registry import automatic_cordons, dispatch_channel, operations_port, sweeps
 from registry.health_checks import CONCURRENCY, check_all, log_changes, write_failed, write_healthy
 from registry.models import Sweep, Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
@@ -52,6 +52,7 @@ def sweep() -> dict[str, Any] | None:
             "away": away,
         }
         Sweep.objects.filter(pk=row.pk).update(completed_at=Now(), summary=summary)
+        automatic_cordons.release_due()
         dispatch_channel.notify_dispatchers()
     return summary
 

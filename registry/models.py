@@ -83,6 +83,18 @@ class Worker(models.Model):
     status = models.CharField(max_length=32, choices=WorkerStatus.choices, default=WorkerStatus.AVAILABLE)
     cordoned = models.BooleanField(default=False, help_text="set by a person: the worker gets no new work")
     cordon_reason = models.CharField(max_length=500, blank=True)
+    probe_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="end of an automatic cordon: it then gets one operation; empty for a person's cordon",
+    )
+    sickness = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="automatic cordons since it last completed an operation"
+    )
+    trusted_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="earlier failures no longer count against it"
+    )
     draining = models.BooleanField(default=False, help_text="cordoned, and shuts down when idle")
 
     registered_at = models.DateTimeField(db_default=Now())

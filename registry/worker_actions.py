@@ -1,6 +1,7 @@
 """Actions of people on workers: cordon, drain, remove."""
 
 from django.db import transaction
+from django.db.models.functions import Now
 
 from access import audit
 from access.actors import Actor
@@ -19,7 +20,7 @@ class HasOperation(Exception):
 def cordon(worker_id: str, by: Actor, reason: str = "", *, drain: bool = False) -> bool:
     """Stop assigning work to the worker; with `drain` it also shuts down when idle. Return False if it does not exist."""
     workers = Worker.objects.filter(pk=worker_id)
-    if workers.update(cordoned=True, cordon_reason=reason[:500], draining=drain) != 1:
+    if workers.update(cordoned=True, cordon_reason=reason[:500], draining=drain, probe_at=None) != 1:
         return False
     audit.record(Act.WORKER_DRAINED if drain else Act.WORKER_CORDONED, worker_id, by, reason)
     return True
@@ -29,7 +30,8 @@ def cordon(worker_id: str, by: Actor, reason: str = "", *, drain: bool = False) 
 def uncordon(worker_id: str, by: Actor) -> bool:
     """Assign work to the worker again. Return False if it does not exist."""
     workers = Worker.objects.filter(pk=worker_id)
-    if workers.update(cordoned=False, cordon_reason="", draining=False) != 1:
+    changes = {"probe_at": None, "sickness": 0, "trusted_since": Now()}
+    if workers.update(cordoned=False, cordon_reason="", draining=False, **changes) != 1:
         return False
     audit.record(Act.WORKER_UNCORDONED, worker_id, by)
     dispatch_channel.notify_dispatchers()

@@ -47,6 +47,7 @@ HISTOGRAMS = (
 class _Rows(Collector):
     def collect(self) -> Iterator[Metric]:
         yield _workers()
+        yield _sick_workers()
         yield _operations()
         yield from _queue()
         yield _stalled_operations()
@@ -83,6 +84,16 @@ def _workers() -> Metric:
             ([worker_type, status, str(cordoned).lower()], number)
             for worker_type, status, cordoned, number in counts.annotate(number=Count("*"))
         ),
+    )
+
+
+def _sick_workers() -> Metric:
+    sick = Worker.objects.filter(sickness__gt=0).order_by().values_list("worker_type")
+    return _gauge(
+        "ktrdr_sick_workers",
+        "Workers that were cordoned automatically and have completed nothing since",
+        ["worker_type"],
+        (([worker_type], number) for worker_type, number in sick.annotate(number=Count("*"))),
     )
 
 

@@ -13,6 +13,7 @@ class Kind(models.TextChoices):
     COMPLETED = "operation.completed", "An operation completed"
     FAILED = "operation.failed", "An operation failed"
     WORKER_LOST = "worker.lost", "A worker was lost"
+    WORKER_CORDONED = "worker.cordoned", "A worker was cordoned automatically"
     TEST = "test", "A test"
 
 

@@ -65,6 +65,18 @@ def queue_worker_lost(
     _queue([_Message(Kind.WORKER_LOST, key, data, operation_type)])
 
 
+def queue_worker_cordoned(worker_id: str, instance_id: str, reason: str) -> None:
+    """Queue deliveries about a worker that was cordoned automatically."""
+    data = {
+        "worker_id": worker_id,
+        "instance_id": instance_id,
+        "reason": reason,
+        "url": page_url(f"workers/{worker_id}"),
+    }
+    key = f"cordoned:{worker_id}:{datetime.now(UTC).isoformat()}"
+    _queue([_Message(Kind.WORKER_CORDONED, key, data, "")])
+
+
 def page_url(path: str) -> str:
     return f"{settings.PUBLIC_URL}/dashboard/{path}"
 

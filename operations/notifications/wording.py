@@ -22,6 +22,9 @@ def text_of(delivery: Delivery) -> tuple[str, str]:
             lines = [data["reason"]]
             if data["operation_id"]:
                 lines.append(f"Its operation: {data['operation_id']}.")
+        case Kind.WORKER_CORDONED:
+            subject = f"KTRDR: worker {data['worker_id']} was cordoned automatically"
+            lines = [data["reason"]]
         case _:
             subject = "KTRDR: test"
             lines = ["This is a test message for your subscription. No action is needed."]

@@ -31,6 +31,8 @@ class WorkerSerializer(serializers.ModelSerializer[Worker]):
             "status",
             "cordoned",
             "cordon_reason",
+            "probe_at",
+            "sickness",
             "draining",
             "current_operation_id",
             "capabilities",

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "operations.kinds.training",
     "operations.kinds.backtesting",
     "operations.kinds.data_import",
+    "operations.kinds.data_preview",
     "dashboard",
     "ktrdr_site",
 ]

@@ -74,6 +74,8 @@ class Kind:
     is_submitted_by_command: ClassVar[bool] = False
     """`manage.py submit KIND STRATEGY.yaml` exists."""
     imports_market_data: ClassVar[bool] = False
+    is_brief: ClassVar[bool] = False
+    """Runs for about a second while somebody waits: nobody is notified, and the overview leaves it out."""
     result_template: ClassVar[str] = "operations/result.html"
     report_template: ClassVar[str | None] = None
 
@@ -181,6 +183,10 @@ def register(kind: Kind) -> None:
 def all_kinds() -> list[Kind]:
     """Return the kinds in the order of INSTALLED_APPS."""
     return list(_kinds.values())
+
+
+def brief_types() -> list[str]:
+    return [kind.operation_type for kind in all_kinds() if kind.is_brief]
 
 
 def kind_of(operation_type: str) -> Kind:

@@ -19,18 +19,26 @@ def import_data(worker: "BacktestWorker", parameters: ImportParameters, job: Job
     return run_import(parameters, job)
 
 
+def preview_data(worker: "BacktestWorker", parameters: ImportParameters, job: Job) -> dict[str, Any]:
+    from workers.market_data.preview import run_preview
+
+    return run_preview(parameters, job)
+
+
 class BacktestWorker(WorkerAPIBase):
     """Runs backtests of trained strategies and imports market data."""
 
     worker_type = "backtesting"
     operations = (
         OperationSpec("backtesting", "/backtests/start", BacktestParameters, backtest),
+        OperationSpec("data_preview", "/data-previews/start", ImportParameters, preview_data),
         OperationSpec("data_import", "/data-imports/start", ImportParameters, import_data),
     )
     default_port = 5003
     # The last module needs torch; the fork server skips it if torch is not installed.
     preload = (
         "workers.backtesting.backtest_pipeline",
-        "workers.market_data.importing",
+        "workers.market_data.preview",
+        "workers.market_data.warm",
         "workers.learning.model_files",
     )

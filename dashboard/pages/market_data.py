@@ -52,14 +52,15 @@ class Finding:
 
 
 # Counts that should be zero.
-CHECKS = {"gaps", "spikes", "missing", "zero_volume", "suspected_splits", "duplicates"}
+CHECKS = {"warnings", "gaps", "spikes", "missing", "zero_volume", "suspected_splits", "duplicates"}
 
 
 def quality(data: MarketData) -> list[Finding]:
-    """List the figures of the quality report; a list is shown as its length."""
+    """List the figures of the quality report; a list that is not of texts is shown as its length."""
     findings = []
     for name, value in data.quality.items():
-        figure = len(value) if isinstance(value, list) else value
+        are_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        figure = len(value) if isinstance(value, list) and not are_texts else value
         is_check = name in CHECKS
         findings.append(Finding(name, figure, is_check and bool(figure), is_check))
     return findings

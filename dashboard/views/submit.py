@@ -57,6 +57,9 @@ def submit(request: PageRequest, kind: str) -> HttpResponse:
         return _form_page(request, kind_with_form, _initial_data(request, form), ApiResponse(200))
     form_data = _form_data(request.POST)
     key = form_data.get("idempotency_key", "")[:200]
+    if form.preview_path and form_data.get("step") == "preview":
+        response = forward_upload(request, form.preview_path)
+        return _form_page(request, kind_with_form, form_data, response, _file_preview(response))
     if form.has_file:
         response = forward_upload(request, form.api_path, key)
     else:
@@ -103,7 +106,11 @@ def _initial_data(request: PageRequest, form: Form) -> dict[str, str]:
 
 
 def _form_page(
-    request: PageRequest, kind: Kind, form_data: Mapping[str, str], response: ApiResponse
+    request: PageRequest,
+    kind: Kind,
+    form_data: Mapping[str, str],
+    response: ApiResponse,
+    file_preview: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
     form = _form_of(kind)
     problems = response.problems
@@ -133,6 +140,11 @@ def _form_page(
             for problem in problems
         ],
         "multipart": form.has_file,
+        "form": form,
+        "file_preview": file_preview,
+        # The file that the preview has stored; a browser does not fill in a file again.
+        "preview_id": response.data.get("preview") or form_data.get("preview", ""),
+        "is_preview_unavailable": response.status == HTTPStatus.SERVICE_UNAVAILABLE,
         "is_filled": bool(form_data),
         "idempotency_key": form_data.get("idempotency_key") or secrets.token_urlsafe(16),
         "cloned_from": form_data.get("cloned_from", ""),
@@ -141,6 +153,15 @@ def _form_page(
         **_preview_context(request, kind, form_data),
     }
     return render(request, "submit/form.html", context, status=_page_status(response))
+
+
+def _file_preview(response: ApiResponse) -> dict[str, Any] | None:
+    """Return the context of the form's preview template; None if the file cannot be read."""
+    if response.status != HTTPStatus.OK:
+        return None
+    first, last = response.data.get("first", []), response.data.get("last", [])
+    ends = [{"title": "First bars", "bars": first}, {"title": "Last bars", "bars": last}]
+    return {**response.data, "ends": ends}
 
 
 def _page_status(response: ApiResponse) -> int:

@@ -60,6 +60,9 @@ class Form:
     submit_text: str
     main: tuple[Field, ...]
     folds: tuple[Fold, ...] = ()
+    preview_path: str = ""
+    """Route that shows how the file would be read; the form then submits in a second step."""
+    preview_template: str = ""
 
     @property
     def has_file(self) -> bool:

@@ -172,6 +172,8 @@ def test_each_upload_has_its_own_limit(callers: Callers, settings: Any, rf: Any)
         ("/dashboard/new/data_import", "viewer", PAGE_BYTES),
         ("/dashboard/new/data_import", "anonymous", PAGE_BYTES),
         ("/market-data", "operator", MAX_FILE_BYTES + 64 * 1024),
+        ("/market-data/preview", "operator", MAX_FILE_BYTES + 64 * 1024),
+        ("/market-data/preview", "viewer", PAGE_BYTES),
         ("/api/v1/market-data", "operator", MAX_FILE_BYTES + 64 * 1024),
         ("/market-data", "viewer", PAGE_BYTES),
         (f"/artifacts/{sha256}", "worker", artifacts.MAX_SIZE),

@@ -50,7 +50,50 @@ def record(request: Request, **names: str) -> Response:
     return Response({"operation_id": Operation.objects.values_list("pk", flat=True)[0]}, status=202)
 
 
+@api_view(["POST"])
+def show_preview(request: Request) -> Response:
+    REQUESTS.append({"preview": True, "body": request.data})
+    if request.data.get("symbol") == "BUSY":
+        return Response(
+            {"title": "Unavailable", "status": 503, "detail": "No worker is available."}, status=503
+        )
+    if request.data.get("symbol") == "BAD":
+        errors = [{"pointer": "/timezone", "detail": "set timezone to America/New_York or UTC"}]
+        return Response({"title": "Invalid", "status": 422, "errors": errors, "preview": "kept"}, status=422)
+    choice = {"value": "UTC", "reason": "the file has instants", "runner_up": ""}
+    row = {
+        "time": "2024-01-02T00:00:00Z",
+        "local_time": "2024-01-02 00:00",
+        "open": 1.25,
+        "high": 2.0,
+        "low": 1.0,
+        "close": 1.5,
+        "volume": 7.0,
+    }
+    return Response(
+        {
+            "preview": "kept",
+            "symbol": "AAPL",
+            "timeframe": "1d",
+            "layout": "yahoo",
+            "encoding": "UTF-8",
+            "times": "YYYY-MM-DD",
+            "timezone": choice,
+            "stamped": choice,
+            "calendar": choice,
+            "notes": ["2 lines above the header skipped"],
+            "warnings": ["5.1% are missing"],
+            "ignored_columns": [],
+            "rows": 9,
+            "local_zone": "UTC",
+            "first": [row],
+            "last": [row],
+        }
+    )
+
+
 urlpatterns = [
+    path("market-data/preview", show_preview),
     path("training/start", record),
     path("market-data", record),
     path("operations/<str:operation_id>/<str:act>", record),
@@ -109,6 +152,48 @@ def test_an_upload_is_forwarded_to_the_api(browser: Client) -> None:
     assert response.status_code == 302
     assert response.headers["Location"] == f"/dashboard/operations/{Operation.objects.get().pk}"
     assert (REQUESTS[0]["body"]["symbol"], REQUESTS[0]["key"]) == ("AAPL", "k2")
+
+
+def test_a_preview_is_shown_and_the_import_then_names_it(browser: Client) -> None:
+    """The file is sent once: a browser does not fill in a file again."""
+    empty = browser.get("/dashboard/new/data_import").content.decode()
+    assert 'value="preview"' in empty
+    assert ">Import<" not in "".join(empty.split())
+    form_data = {"symbol": "AAPL", "timeframe": "1d", "step": "preview", "file": BytesIO(b"Date,Open")}
+    text = browser.post("/dashboard/new/data_import", form_data).content.decode()
+    assert REQUESTS[0]["preview"]
+    for shown in (
+        "Preview of AAPL 1d",
+        "5.1% are missing",
+        "2 lines above the header",
+        "2024-01-02T00:00:00Z",
+        "1.25",
+    ):
+        assert shown in text
+    assert '<input type="hidden" name="preview" value="kept">' in text
+    response = browser.post(
+        "/dashboard/new/data_import", {"symbol": "AAPL", "timeframe": "1d", "preview": "kept"}
+    )
+    assert response.status_code == 302
+    assert (REQUESTS[1]["method"], REQUESTS[1]["body"]["preview"]) == ("POST", "kept")
+
+
+def test_a_preview_that_is_refused_keeps_the_file_and_names_the_option(browser: Client) -> None:
+    form_data = {"symbol": "BAD", "timeframe": "1h", "step": "preview", "file": BytesIO(b"x")}
+    response = browser.post("/dashboard/new/data_import", form_data)
+    text = response.content.decode()
+    assert response.status_code == 422
+    assert 'href="#id_timezone"' in text
+    assert "set timezone to America/New_York or UTC" in text
+    assert 'name="preview" value="kept"' in text
+    assert "without a preview" not in text
+
+
+def test_an_import_without_a_preview_is_offered_while_no_worker_is_idle(browser: Client) -> None:
+    form_data = {"symbol": "BUSY", "timeframe": "1d", "step": "preview", "file": BytesIO(b"x")}
+    text = browser.post("/dashboard/new/data_import", form_data).content.decode()
+    assert "No worker is available." in text
+    assert "Import without a preview" in " ".join(text.split())
 
 
 def test_a_clone_is_filled_with_the_parameters_of_its_original(browser: Client) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
+
 from workers.market_data.bars import bars_as_bytes
 from workers.market_data.errors import MarketDataError
 from workers.market_data.parameters import ImportParameters
-from workers.market_data.quality import examine
+from workers.market_data.quality import examine, missing_between
 from workers.market_data.reader.bar_reader import ReadBars, read_file
 
 __all__ = ["ImportParameters", "run_import"]
@@ -80,6 +82,12 @@ def quality_report(read: ReadBars, parameters: ImportParameters) -> dict[str, An
         "warnings": [*read.warnings, *_warn_of_missing(read, findings["missing"])],
         **findings,
     }
+
+
+def warnings_of(read: ReadBars, parameters: ImportParameters) -> list[str]:
+    """Return the warnings about the reading, and about missing bars."""
+    missing = missing_between(pd.DatetimeIndex(read.bars.index), parameters.timeframe, read.calendar.calendar)
+    return [*read.warnings, *_warn_of_missing(read, int(missing.sum()))]
 
 
 def _warn_of_missing(read: ReadBars, missing: int) -> list[str]:

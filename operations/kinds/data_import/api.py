@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from django.core.files.uploadedfile import UploadedFile
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -16,19 +15,17 @@ from rest_framework.views import APIView
 from access.actors import Actor
 from access.body_limits import FORM_OVERHEAD, accept_bodies
 from access.json_bodies import BoundedJSONParser
-from access.problems import Conflict, CursorPagination, Problem, invalid, validate
+from access.problems import Conflict, CursorPagination
 from access.roles import Role
-from operations import artifacts, market_data
+from operations import market_data
 from operations.api import examples
 from operations.api.base import IDEMPOTENCY_KEY, accepted_response, submitter
 from operations.api.serializers import MarketDataSerializer, SubmittedSerializer
 from operations.kinds.data_import.kind import build
 from operations.kinds.data_import.request import ImportRequest
+from operations.kinds.data_import.uploads import MAX_UPLOAD, receive
 from operations.models import MarketData
-from operations.presentation.forms import MAX_FILE_BYTES
 from operations.submission import find_repeat, submit
-
-MAX_UPLOAD = MAX_FILE_BYTES
 
 
 class BySymbol(CursorPagination):
@@ -51,23 +48,13 @@ class MarketDataList(ListAPIView[MarketData]):
         examples=[examples.ACCEPTED],
     )
     def post(self, request: Request) -> Response:
-        """Stores the file and submits its import; a worker checks it and stores the bars."""
-        upload = request.FILES.get("file")
-        if not isinstance(upload, UploadedFile):
-            raise invalid("/file", "Send the file as multipart/form-data, in a field `file`.")
-        if (upload.size or 0) > MAX_UPLOAD:
-            raise Problem(
-                f"A file may have at most {MAX_UPLOAD} bytes.",
-                status=status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
-            )
-        fields = {name: value for name, value in request.POST.items() if name in ImportRequest.model_fields}
-        import_request = validate(ImportRequest, fields)
-        try:
-            stored = artifacts.put(upload.chunks())
-        except artifacts.NoSpace as error:
-            raise Problem(str(error), status=status.HTTP_507_INSUFFICIENT_STORAGE) from error
-        by = submitter(request, {**fields, "file": stored.sha256})
-        operation = find_repeat(by) or submit(build(import_request, stored, upload.name or "upload"), by)
+        """Stores the file and submits its import; a worker checks it and stores the bars.
+
+        `preview` with the id of a preview replaces the file.
+        """
+        upload = receive(request)
+        by = submitter(request, {**upload.fields, "file": upload.file.sha256})
+        operation = find_repeat(by) or submit(build(upload.request, upload.file, upload.filename), by)
         return accepted_response(request, operation)
 
 

@@ -7,6 +7,8 @@ FORM = Form(
     title="Import market data",
     api_path="/market-data",
     submit_text="Import",
+    preview_path="/market-data/preview",
+    preview_template="data_import/preview.html",
     main=(
         Field("file", "file", "File", help="CSV of any source, Parquet, Feather, Excel (.xlsx) or JSON; also in gzip or zip.", is_required=True),
         field_of(ImportRequest, "symbol", "Symbol"),

@@ -20,14 +20,19 @@ OPERATION_TYPE = "data_import"
 MAX_FILENAME = 200
 
 
-def build(request: ImportRequest, file: StoredFile, filename: str) -> Submission:
-    parameters: dict[str, Any] = {
+def parameters_of(request: ImportRequest, filename: str) -> dict[str, Any]:
+    """Return the parameters that the worker gets."""
+    return {
         "symbol": request.symbol,
         "timeframe": request.timeframe,
         "adjust": request.adjust,
         **request.model_dump(include=set(READING_OPTIONS), exclude_none=True),
         "filename": filename.replace("\x00", "")[-MAX_FILENAME:],
     }
+
+
+def build(request: ImportRequest, file: StoredFile, filename: str) -> Submission:
+    parameters = parameters_of(request, filename)
     return Submission(
         OPERATION_TYPE, parameters, Queueing(priority=request.priority), inputs={"raw": file.sha256}
     )

@@ -1,7 +1,7 @@
 """Make bars from the grid of a file, and record how it was understood."""
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,19 +16,15 @@ from workers.market_data.errors import MarketDataError
 from workers.market_data.parameters import ImportParameters
 from workers.market_data.reader.choice import Choice
 from workers.market_data.reader.columns import Columns, choose_columns
-from workers.market_data.reader.container import Container, Format, open_container
-from workers.market_data.reader.encoding import to_utf8
-from workers.market_data.reader.excel_grid import read_excel_grid
+from workers.market_data.reader.container import Container, open_container
 from workers.market_data.reader.fillers import find_fillers, outside_sessions
 from workers.market_data.reader.grid import Grid, head_texts, is_text
-from workers.market_data.reader.json_grid import read_json_grid
 from workers.market_data.reader.layouts import headless_titles, recognise_layout
 from workers.market_data.reader.numerals import Floats, Marks, Surroundings, find_marks
-from workers.market_data.reader.parquet_grid import read_feather_grid, read_parquet_grid
 from workers.market_data.reader.readings import Ranking, Reading
 from workers.market_data.reader.settling import Question, Settled, settle
 from workers.market_data.reader.spreads import in_price
-from workers.market_data.reader.text_grid import read_text_grid
+from workers.market_data.reader.tables import read_grid
 from workers.market_data.reader.times import Times, as_index, parse_times
 from workers.market_data.reader.values import Values
 from workers.market_data.reader.zones import find_zone
@@ -96,24 +92,14 @@ def read_file(path: Path, parameters: ImportParameters, progress: Progress) -> R
     progress(2, "opening the file")
     container = open_container(path, parameters.filename)
     progress(5, "reading the table")
-    read = read_bars_of(read_grid(container, progress), parameters, container.filename)
+    read = read_bars_of(_read_grid(container, progress), parameters, container.filename)
     read.notes[:0] = container.notes
     return read
 
 
-def read_grid(container: Container, progress: Progress) -> Grid:
-    """Return the table of a file."""
-    match container.format:
-        case Format.PARQUET:
-            grid = read_parquet_grid(container.content)
-        case Format.FEATHER:
-            grid = read_feather_grid(container.content)
-        case Format.EXCEL:
-            grid = read_excel_grid(container.content)
-        case _:
-            text, encoding = to_utf8(container.content)
-            is_json = container.format is Format.JSON
-            grid = replace(read_json_grid(text) if is_json else read_text_grid(text), encoding=encoding)
+def _read_grid(container: Container, progress: Progress) -> Grid:
+    # Not a variable of the caller, which would keep the texts of all cells until the end.
+    grid = read_grid(container)
     progress(25, "parsing times and prices")
     return grid
 

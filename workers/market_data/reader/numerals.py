@@ -97,7 +97,9 @@ def _marks_of_groups(
     if mark == ".":
         if not german and around.delimiter != ";" and not around.has_german_dates:
             return Marks(".", "", "three decimals")
-        volume_is_grouped = volume is not None and is_text(volume) and _is_grouped(volume, mark)
+        volume_is_grouped = (
+            volume is not None and is_text(volume) and _contains(volume, mark) and _is_grouped(volume, mark)
+        )
         if german and (volume_is_grouped or volume is None):
             return Marks(",", ".", "semicolons, dates such as 31.12.2024 and three digits after every point")
     elif around.delimiter == "," and has_grouped_volume:

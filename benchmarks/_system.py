@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from worker_agent.job import linux
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,3 +76,17 @@ def _ready(process: subprocess.Popen[bytes], output: Path) -> str:
             return found[1]
         time.sleep(0.05)
     raise SystemExit(f"the system did not start:\n{output.read_text()[-3000:]}")
+
+
+def processor_s(system: System) -> float:
+    """Used so far by every process of the system and of its database."""
+    postmaster = int((system.data / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
+    total = 0.0
+    for root in (psutil.Process(system.pid), psutil.Process(postmaster)):
+        for process in (root, *root.children(recursive=True)):
+            try:
+                used = process.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            total += used.user + used.system + used.children_user + used.children_system
+    return total

@@ -22,11 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import psutil
 from aiohttp import web
 
 from benchmarks._noops import stubs, through
-from benchmarks._system import ROOT, System, running
+from benchmarks._system import ROOT, System, processor_s, running
 from tests.faults.certificates import Certificates
 from worker_agent.testing import StubWorker
 
@@ -82,20 +81,6 @@ class Side:
         while True:
             (await self.http.get("/metrics")).raise_for_status()
             await asyncio.sleep(SCRAPE_EVERY_S)
-
-
-def processor_s(system: System) -> float:
-    """Used so far by every process of the system and of its database."""
-    postmaster = int((system.data / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
-    total = 0.0
-    for root in (psutil.Process(system.pid), psutil.Process(postmaster)):
-        for process in (root, *root.children(recursive=True)):
-            try:
-                used = process.cpu_times()
-            except psutil.NoSuchProcess:
-                continue
-            total += used.user + used.system + used.children_user + used.children_system
-    return total
 
 
 @asynccontextmanager

@@ -100,6 +100,15 @@ def count(name: str, default: int) -> int:
     return value
 
 
+def limit(name: str, default: int) -> int:
+    """Read a whole number; 0 is no limit."""
+    expected = "a whole number, 0 for no limit"
+    value = _read(name, default, int, expected)
+    if value < 0:
+        raise _invalid(name, value, expected)
+    return value
+
+
 def words(name: str, default: list[str]) -> list[str]:
     """Read comma-separated words."""
     return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()] or default

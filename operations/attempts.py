@@ -19,7 +19,7 @@ from access.isolation import isolated
 from operations import sick_workers, time_limits
 from operations.actors import Actor
 from operations.followers import lock_with_followers
-from operations.lifecycle import MAX_REASON, WrongState, fail, lock, move
+from operations.lifecycle import MAX_REASON, MAX_WAITING_REASON, WrongState, fail, lock, move
 from operations.models import Attempt, Operation
 from operations.models.attempt import AttemptOutcome
 from operations.notifications import outbox
@@ -226,8 +226,15 @@ def _requeue(operation: Operation, actor: Actor, reason: str, tries: int, lost: 
     if lost:
         reason = f"{reason}; lost {lost} of {operation.max_attempts} times"
     reason = f"{reason}; retrying in about {pause:.0f} s"
-    not_before = Now() + timedelta(seconds=pause)
-    move(operation, Status.PENDING, actor, reason, resume=True, not_before=not_before)
+    move(
+        operation,
+        Status.PENDING,
+        actor,
+        reason,
+        resume=True,
+        not_before=Now() + timedelta(seconds=pause),
+        waiting_reason=reason[:MAX_WAITING_REASON],
+    )
 
 
 def _fail_lost(operation: Operation, actor: Actor, problem: str, reason: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from access.problems import Invalid, invalid, validate
+from operations import quotas
 from operations.insertion import Entry, Submitter, errors_of_awaited, insert, lock_awaited
 from operations.kind import kind_of
 from operations.models import Batch, Operation
@@ -138,7 +139,7 @@ def _store(drafts: Sequence[Draft], by: Submitter) -> dict[str, Operation]:
         # An item that refers to an invalid one cannot be judged.
         judged = [draft for draft in group if all(drafts[other].entry for other in draft.refers_to)]
         for draft in judged:
-            _build(draft)
+            _build(draft, by)
         if depth == 0:
             # All locks at once, in the order of the keys, and not before the slow part of most batches.
             awaited = lock_awaited(_foreign_ids(drafts))
@@ -150,12 +151,13 @@ def _store(drafts: Sequence[Draft], by: Submitter) -> dict[str, Operation]:
     return stored
 
 
-def _build(draft: Draft) -> None:
+def _build(draft: Draft, by: Submitter) -> None:
     if draft.errors:
         return
     try:
         submission = build_item(draft.item)
         require_storable_parameters(submission)
+        quotas.require_priority(submission.queueing.priority, by.user)
     except Invalid as problem:
         draft.reject(problem.errors or [{"pointer": "", "detail": str(problem.detail)}])
     else:

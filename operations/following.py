@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from operations import progress
 from operations.models import Operation
 from operations.states import Status
+from operations.waiting import explain_wait
 from worker_agent.visible_text import drawing_stream, one_line, visible
 
 POLL_S = 0.5
@@ -78,6 +79,7 @@ def follow(operation_id: str, stream: IO[str]) -> int:
     with display(stream) as progress_display:
         while True:
             operation = progress.refresh(Operation.objects.get(pk=operation_id))
+            explain_wait(operation)
             progress_display.show(operation)
             if operation.is_final:
                 break

@@ -9,8 +9,9 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from access.problems import Invalid
-from operations import lifecycle, time_limits
+from operations import lifecycle, quotas, time_limits
 from operations.actors import SYSTEM, Actor
+from operations.dispatching import admission
 from operations.models import Artifact, Operation, StoredFile
 from operations.requests import Submission
 from operations.states import Status
@@ -68,8 +69,9 @@ def insert(
 ) -> list[Operation]:
     """Store the entries, which may wait only for `awaited`. Only the operation `keyed` holds the idempotency key.
 
-    Raises Invalid if an input file was removed.
+    Raises Invalid if an input file was removed, and Busy if the user may not have so many operations waiting.
     """
+    quotas.require_pending(by.user, len(entries))
     operations = Operation.objects.bulk_create(
         _row(entry, position, by, awaited, keyed) for position, entry in enumerate(entries)
     )
@@ -80,6 +82,7 @@ def insert(
         for awaited_id in dict.fromkeys(entry.submission.queueing.after)
     )
     _attach_inputs(entries)
+    admission.store_demands([operation.pk for operation in operations])
     lifecycle.record_created(operations, by.actor)
     return operations
 
@@ -89,7 +92,6 @@ def _row(
 ) -> Operation:
     submission, queueing, origin = entry.submission, entry.submission.queueing, trace.current()
     is_keyed = bool(by.idempotency_key) and entry.operation_id == keyed
-    waits_for = find_unfinished(queueing.after, awaited)
     return Operation(
         operation_id=entry.operation_id,
         operation_type=submission.operation_type,
@@ -107,7 +109,7 @@ def _row(
         request_sha256=by.request_sha256 if is_keyed else "",
         request_id=origin.request_id,
         traceparent=origin.traceparent,
-        waiting_reason=f"waits for {', '.join(waits_for)}"[:500] if waits_for else "",
+        blockers=len(set(find_unfinished(queueing.after, awaited))),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from access.conflicts import atomic_with_retries
+from operations import blockers
 from operations.actors import SYSTEM, Actor
 from operations.followers import end_followers
 from operations.models import Event, Operation
@@ -21,6 +22,7 @@ from registry import dispatch_channel
 from worker_agent.protocol import ErrorClass, OperationError
 
 MAX_REASON = 1000
+MAX_WAITING_REASON = 500
 
 
 class WrongState(Exception):
@@ -75,7 +77,9 @@ def move(operation: Operation, target: Status, actor: Actor, reason: str, **chan
         if not hasattr(value, "resolve_expression"):
             setattr(operation, name, value)
     record(operation, "status", actor, reason, from_status=source, to_status=target, attempt=attempt)
-    if target in FINAL and target is not Status.COMPLETED:
+    if target is Status.COMPLETED:
+        blockers.release_followers(operation.pk)
+    elif target in FINAL:
         end_followers(operation)
     if target not in (Status.DISPATCHING, Status.RUNNING):
         # It must be claimed or cancelled, or it has freed its worker.

@@ -6,7 +6,7 @@ import structlog
 from django.db.models import Count, Q
 
 from access.isolation import isolated
-from operations import artifacts, attempts, kept_reports, reconciliation, stalls
+from operations import artifacts, attempts, blockers, kept_reports, reconciliation, stalls
 from operations.actors import REGISTRATION, SWEEP, Actor
 from operations.models import Attempt
 from operations.models.attempt import AttemptOutcome
@@ -99,7 +99,11 @@ class RegistryAdapter:
         outbox.queue_worker_lost(worker_id, instance_id, reason)
 
     def cleanup_parts(self) -> dict[str, Callable[[], int]]:
-        return {"removed_files": artifacts.remove_unreferenced, "removed_deliveries": delivery.delete_old}
+        return {
+            "removed_files": artifacts.remove_unreferenced,
+            "removed_deliveries": delivery.delete_old,
+            "corrected_blockers": blockers.repair,
+        }
 
 
 def _active_attempts(worker_ids: Sequence[str]) -> dict[str, Attempt]:

@@ -8,6 +8,7 @@ from django.db import IntegrityError
 
 from access.conflicts import atomic_with_retries
 from access.problems import Invalid, Unavailable, invalid
+from operations import quotas
 from operations.dispatching import claims
 from operations.insertion import Entry, Submitter, errors_of_awaited, find_unfinished, insert, lock_awaited
 from operations.models import Operation
@@ -44,10 +45,15 @@ def require_storable_parameters(submission: Submission) -> None:
 
 
 def submit(submission: Submission, by: Submitter) -> Operation:
-    """Store the submission. Raises Invalid (422), or Unavailable (503) if no worker is free and `queue` is false."""
+    """Store the submission.
+
+    Raises Invalid (422), Busy (429) if the user has too many operations waiting, or Unavailable (503) if no worker is free
+    and `queue` is false.
+    """
     if (earlier := find_repeat(by)) is not None:
         return earlier
     require_storable_parameters(submission)
+    quotas.require_priority(submission.queueing.priority, by.user)
     try:
         return _store(submission, by)
     except IntegrityError:
@@ -73,7 +79,9 @@ def _store(submission: Submission, by: Submitter) -> Operation:
     (operation,) = insert([Entry(operation_id, submission)], by, awaited, keyed=operation_id)
     if queueing.queue:
         dispatch_channel.notify_dispatchers()
-    elif claims.claim_for(operation, by.actor, push=False, wait=True) is None:
+        return operation
+    quotas.require_running(by.user)
+    if claims.claim_for(operation, by.actor, push=False, wait=True) is None:
         reason = selection.explain(submission.operation_type, queueing.requirements)
         counts: dict[str, Any] = {**selection.counts(submission.operation_type, queueing.requirements)}
         raise Unavailable(f"No worker is available: {reason}.", **counts)

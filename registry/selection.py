@@ -1,23 +1,34 @@
 """Selects the workers that can run an operation, and explains why none can."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, F, Func, IntegerField, JSONField, Q, QuerySet, TextField, Value, When
+from django.db.models.lookups import Exact, GreaterThanOrEqual
 
 from registry import protocol_versions
-from registry.models import Capability, Worker, WorkerStatus
+from registry.models import Worker, WorkerStatus
+from registry.workforce import Workforce
 
 
 def requires(requirements: Mapping[str, Any]) -> Q:
-    """Select workers whose capabilities meet every requirement: at least a number, equal to anything else."""
+    """Select workers whose capabilities meet every requirement: at least a number, equal to anything else.
+
+    The name of a requirement is only a value in the query, whatever it contains.
+    """
     query = Q()
     for name, value in requirements.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             query &= Q(capabilities__contains={name: value})
         else:
-            query &= Q(**{f"capabilities__{name}__gte": value})
+            capability = Func(
+                F("capabilities"), Value(name), function="jsonb_extract_path", output_field=JSONField()
+            )
+            kind = Func(capability, function="jsonb_typeof", output_field=TextField())
+            # JSON orders values of different types too: true is above every number.
+            query &= Q(Exact(kind, Value("number"))) & Q(
+                GreaterThanOrEqual(capability, Value(value, JSONField()))
+            )
     return query
 
 
@@ -26,13 +37,16 @@ def capable(operation_type: str, requirements: Mapping[str, Any]) -> QuerySet[Wo
     return Worker.objects.filter(requires(requirements), announced__operation_type=operation_type)
 
 
+def available() -> Q:
+    """Select the workers that may take work now, if they have none."""
+    return protocol_versions.compatible() & Q(status=WorkerStatus.AVAILABLE, cordoned=False)
+
+
 def candidates(
     operation_type: str, requirements: Mapping[str, Any], prefer_gpu: bool = False
 ) -> QuerySet[Worker]:
     """Return the workers that may take it now: GPU first if preferred, then the least recently selected."""
-    free = capable(operation_type, requirements).filter(
-        protocol_versions.compatible(), status=WorkerStatus.AVAILABLE, cordoned=False
-    )
+    free = capable(operation_type, requirements).filter(available())
     order: list[Any] = [F("last_selected_at").asc(nulls_first=True), "worker_id"]
     if prefer_gpu:
         gpu = Case(
@@ -50,65 +64,10 @@ def start_path(worker: Worker, operation_type: str) -> str:
 
 
 def counts(operation_type: str, requirements: Mapping[str, Any]) -> dict[str, int]:
-    """Count the workers that could run it: `registered`, and of these `busy, unavailable, cordoned`, each counted once.
-
-    `other_protocol` is present only if some workers are too old or too new for this backend.
-    """
-    rows = capable(operation_type, requirements).values_list("status", "cordoned", "protocol_version")
-    tally = {"registered": 0, "busy": 0, "unavailable": 0, "cordoned": 0}
-    for status, cordoned, version in rows:
-        tally["registered"] += 1
-        if status == WorkerStatus.TEMPORARILY_UNAVAILABLE:
-            tally["unavailable"] += 1
-        elif protocol_versions.incompatibility(version):
-            tally["other_protocol"] = tally.get("other_protocol", 0) + 1
-        elif cordoned:
-            tally["cordoned"] += 1
-        elif status == WorkerStatus.BUSY:
-            tally["busy"] += 1
-    return tally
+    """Count the workers that could run it, by state."""
+    return Workforce.load().counts(operation_type, requirements)
 
 
 def explain(operation_type: str, requirements: Mapping[str, Any]) -> str:
     """Explain why no worker takes it now."""
-    kinds = list(
-        Capability.objects.filter(operation_type=operation_type)
-        .values_list("worker_type", flat=True)
-        .order_by("worker_type")
-    )
-    if not kinds:
-        return f"no worker has ever announced operations of type {operation_type}"
-    kind = " or ".join(kinds)
-    if not capable(operation_type, {}).exists():
-        return f"no worker of type {kind} is registered"
-    tally = counts(operation_type, requirements)
-    if not tally["registered"]:
-        return f"no {kind} worker has {_format_requirements(requirements)}"
-    number = tally.pop("registered")
-    having = f" with {_format_requirements(requirements)}" if requirements else ""
-    subject = f"{number} {kind} worker{'s' if number > 1 else ''}{having}"
-    if tally.pop("other_protocol", 0):
-        tally |= _other_protocols(operation_type, requirements)
-    states = {name: count for name, count in tally.items() if count}
-    free = number - sum(states.values())
-    if free:
-        return f"{subject}, {free} about to be assigned"
-    if len(states) == 1:
-        return f"{subject}, {'all ' if number > 1 else ''}{next(iter(states))}"
-    return f"{subject}: " + ", ".join(f"{count} {name}" for name, count in states.items())
-
-
-def _other_protocols(operation_type: str, requirements: Mapping[str, Any]) -> dict[str, int]:
-    """Count workers by incompatibility, without those that do not respond."""
-    rows = capable(operation_type, requirements).exclude(status=WorkerStatus.TEMPORARILY_UNAVAILABLE)
-    versions = rows.exclude(protocol_versions.compatible()).values_list("protocol_version", flat=True)
-    return Counter(protocol_versions.incompatibility(version) for version in sorted(versions))
-
-
-def _format_requirements(requirements: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name}>={value:g}"
-        if isinstance(value, int | float) and not isinstance(value, bool)
-        else f"{name}={str(value).lower()}"
-        for name, value in sorted(requirements.items())
-    )
+    return Workforce.load().explain(operation_type, requirements)

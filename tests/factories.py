@@ -6,6 +6,7 @@ from uuid import uuid4
 import factory
 from factory.django import DjangoModelFactory
 
+from operations.dispatching.admission import store_demands
 from operations.models import Attempt, Operation, StoredFile
 from registry.models import Capability, Worker
 
@@ -48,9 +49,19 @@ class OperationFactory(DjangoModelFactory[Operation]):
 
     class Meta:
         model = Operation
+        skip_postgeneration_save = True
 
     operation_type = "echo"
     parameters = factory.LazyFunction(dict)
+    blockers = 0
+
+    @factory.post_generation
+    def after(self: Operation, create: bool, extracted: Any, **kwargs: Any) -> None:
+        store_demands([self.pk])
+        if extracted:
+            self.after.set(extracted)
+            self.blockers = sum(other.status != "COMPLETED" for other in extracted)
+            Operation.objects.filter(pk=self.pk).update(blockers=self.blockers)
 
 
 class AttemptFactory(DjangoModelFactory[Attempt]):

@@ -10,7 +10,7 @@ from access.actors import Actor
 from dashboard.admin.workers import ReadOnlyAdmin
 from dashboard.subscription_form import SubscriptionForm
 from dashboard.views.actions import act_on_operation, success_message
-from operations.models import Artifact, Attempt, Delivery, Event, MarketData, Operation, Subscription
+from operations.models import Artifact, Attempt, Delivery, Event, MarketData, Operation, Quota, Subscription
 from operations.notifications import subscriptions
 
 
@@ -135,6 +135,16 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
         for subscription in queryset:
             subscriptions.delete(subscription, Actor.from_request(request))
+
+
+@admin.register(Quota)
+class QuotaAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """Shares and limits. A change takes effect within a second."""
+
+    fields = ("user", "group", "weight", "max_running", "max_pending")
+    list_display = ("__str__", "weight", "max_running", "max_pending")
+    list_select_related = ("user", "group")
+    list_filter = ("group",)
 
 
 @admin.register(Delivery)

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from operations.kind import kind_of
 from operations.models import Operation
 from operations.presentation.subject import strategies_of_models, subject
+from operations.waiting import explain_waits
 
 
 def describe(operations: Iterable[Operation]) -> list[Operation]:
-    """Add the attributes that lists show: `about`, `headline`, `took`, `is_clonable`."""
+    """Add the attributes that lists show (`about`, `headline`, `took`, `is_clonable`), and complete the waiting reasons."""
     rows = list(operations)
+    explain_waits(rows)
     strategies = strategies_of_models(rows)
     for row in rows:
         kind = kind_of(row.operation_type)

@@ -86,10 +86,8 @@ def running(limit: int = 12) -> QuerySet[Operation]:
 
 
 def pending(limit: int = 6) -> QuerySet[Operation]:
-    """Return pending operations in dispatch order."""
-    return _for_lists(Operation.objects.filter(status=Status.PENDING)).order_by("-priority", "created_at")[
-        :limit
-    ]
+    """Return the first pending operations in the order of the queue; users take turns at it."""
+    return _for_lists(Operation.objects.filter(status=Status.PENDING)).order_by("rank")[:limit]
 
 
 def failed_recently(limit: int = 6) -> QuerySet[Operation]:

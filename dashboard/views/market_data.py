@@ -6,17 +6,19 @@ from dashboard.views.decorators import PageRequest, page
 from operations.kind import all_kinds
 from operations.models import MarketData, Operation
 from operations.states import FINAL
+from operations.waiting import explain_waits
 
 
 @page
 def market_data(request: PageRequest) -> HttpResponse:
     """List the imported series with their coverage, and imports in progress."""
     import_kinds = [kind for kind in all_kinds() if kind.imports_market_data]
-    in_progress = (
+    in_progress = list(
         Operation.objects.filter(operation_type__in=[kind.operation_type for kind in import_kinds])
         .exclude(status__in=FINAL)
-        .only("status", "parameters", "progress", "waiting_reason", "operation_type")
+        .defer("result", "error_traceback")
     )
+    explain_waits(in_progress)
     return render(
         request,
         "market_data/list.html",

@@ -20,6 +20,7 @@ from operations.presentation.charts import metric_charts
 from operations.presentation.curves import curves
 from operations.presentation.subject import strategies_of_models, subject
 from operations.states import Status
+from operations.waiting import explain_wait
 from worker_agent.visible_text import visible
 
 logger = structlog.get_logger(__name__)
@@ -57,6 +58,7 @@ def _tab_names(operation: Operation) -> dict[str, str]:
 
 
 def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[str, Any]:
+    explain_wait(operation)
     about = subject(operation, strategies_of_models([operation]))
     actions = operation_detail.actions(operation, refusal(request.user, Role.OPERATOR))
     active = operation_detail.active_attempt(operation)

@@ -12,7 +12,7 @@ VIEWED_APPS = ("access", "registry", "operations", "ktrdr_site", "django_q")
 
 
 def create_groups(using: str, apps: Apps = installed, **kwargs: Any) -> None:
-    """Create the groups. Staff may view everything of this site in the administration and edit schedules.
+    """Create the groups. Staff may view everything of this site in the administration, and edit schedules and quotas.
 
     Only superusers may change accounts: with that permission, users could make themselves superusers.
     """
@@ -22,4 +22,5 @@ def create_groups(using: str, apps: Apps = installed, **kwargs: Any) -> None:
         groups.get_or_create(name=role.group)
     view = Q(codename__startswith="view_", content_type__app_label__in=VIEWED_APPS)
     schedules = Q(codename="change_schedule", content_type__app_label="django_q")
-    groups.get(name=Role.STAFF.group).permissions.add(*permissions.filter(view | schedules))
+    quotas = Q(content_type__app_label="operations", content_type__model="quota")
+    groups.get(name=Role.STAFF.group).permissions.add(*permissions.filter(view | schedules | quotas))

@@ -28,6 +28,7 @@ from operations.api.serializers import (
 from operations.kind import kind_of
 from operations.models import Operation
 from operations.requests import GenericRequest, Submission
+from operations.waiting import explain_wait, explain_waits
 
 JSON = JSONRenderer()
 CURSOR = [
@@ -58,6 +59,11 @@ class OperationList(ListAPIView[Operation]):
     def get_queryset(self) -> Any:
         return operations_for_serializer()
 
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        explain_waits(page or ())
+        return page
+
     @extend_schema(
         request=GenericRequest,
         responses={202: SubmittedSerializer},
@@ -85,6 +91,7 @@ def cancel(request: Request, operation_id: str) -> Response:
 
 def operation_response(request: Request, operation_id: str, code: int = status.HTTP_200_OK) -> Response:
     operation = get_or_404(operation_id, operations_for_serializer())
+    explain_wait(operation)
     return Response(OperationSerializer(operation, context={"request": request}).data, status=code)
 
 

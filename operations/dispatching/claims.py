@@ -1,27 +1,26 @@
-"""The queue: selects the next operation and its worker, and builds the start request.
+"""Claims: give the operation whose turn it is a worker, and build the start request.
 
 A claim is one transaction that locks an operation and a worker without waiting (SKIP LOCKED), so two dispatchers can
 never choose the same one. Unique indexes in the schema enforce this as well.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
-from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Greatest, Now
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce, Now
 
 from access.isolation import isolated
-from operations import attempts, lifecycle
+from operations import attempts, quotas
 from operations.actors import Actor
+from operations.dispatching import workers
+from operations.dispatching.lanes import NOBODY, Lane
+from operations.dispatching.turns import Plan
+from operations.dispatching.workers import FreeWorker
 from operations.kind import kind_of
 from operations.models import Artifact, Attempt, Checkpoint, Operation
-from operations.models.attempt import AttemptOutcome
+from operations.models.operation import READY
 from operations.setbacks import set_aside
 from operations.states import Status
-from registry import selection
-from registry.models import Worker
 from registry.worker_client import Endpoint
 from worker_agent.protocol import ArtifactRef, CheckpointRef, StartRequest
 from worker_agent.trace import Trace
@@ -42,50 +41,74 @@ class Claim:
     trace: Trace
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """The properties that decide which workers can run an operation; equal for operations that fit the same workers."""
+def claim_next(plan: Plan, actor: Actor) -> Claim | None:
+    """Claim a worker for the operation whose turn it is; None if no operation of the plan can have one.
 
-    operation_type: str
-    requirements: dict[str, Any]
-
-    @classmethod
-    def of(cls, operation: Operation) -> "Demand":
-        return cls(operation.operation_type, operation.requirements)
-
-    @property
-    def operations(self) -> Q:
-        return Q(operation_type=self.operation_type, requirements=self.requirements)
-
-
-def claim_next(unmet: list[Demand], actor: Actor) -> Claim | None:
-    """Claim a worker for the first operation in the queue that can have one; None if none can.
-
-    A demand that no worker meets now is appended to `unmet` and skipped from then on. An operation whose claim raises is
-    set aside.
+    An operation whose claim raises is set aside, and the next one gets its turn.
     """
-    failed: set[str] = set()
-    while True:
-        claim = operation = None
-        with isolated("claiming a worker") as unit:
-            operation = _head(unmet, failed)
-            claim = None if operation is None else claim_for(operation, actor)
-        if operation is None:
-            return None
-        if unit.error is not None:
-            failed.add(operation.pk)
-            set_aside(operation.pk, unit.error)
-        elif claim is not None:
+    while (lane := plan.choose()) is not None:
+        if (claim := _claim_head(plan, lane, actor)) is not None:
             return claim
-        else:
-            unmet.append(Demand.of(operation))
+    return None
+
+
+def _claim_head(plan: Plan, lane: Lane, actor: Actor) -> Claim | None:
+    """Try to claim a worker for the head of the lane; None if the plan had to be corrected instead."""
+    claim, operation = None, None
+    with isolated("claiming an operation", demand=lane.demand) as unit:
+        if not quotas.is_below_running_limit(lane.owner, plan.allowances[lane.owner]):
+            plan.close_owner(lane.owner)
+            return None
+        operation = _lock_head(lane, plan.failed)
+        if operation is None:
+            plan.close(lane)
+        elif _is_still_chosen(plan, lane, operation):
+            claim = _claim_for(plan, lane, operation, actor)
+    if unit.error is None:
+        return claim
+    if operation is None:
+        plan.close(lane)
+    else:
+        plan.failed.add(operation.pk)
+        set_aside(operation.pk, unit.error)
+    return None
+
+
+def _lock_head(lane: Lane, without: set[str]) -> Operation | None:
+    """Lock the first operation of the lane that no other transaction holds."""
+    rows = Operation.objects.select_for_update(of=("self",), skip_locked=True).alias(
+        owner=Coalesce("created_by", NOBODY)
+    )
+    rows = rows.filter(READY, demand=lane.demand, owner=lane.owner)
+    if without:
+        rows = rows.exclude(pk__in=without)
+    return rows.order_by("rank", "operation_id").first()
+
+
+def _is_still_chosen(plan: Plan, lane: Lane, operation: Operation) -> bool:
+    """Return whether the lane's turn is now, with the head that it really has."""
+    if (lane.rank, lane.priority) == (operation.rank, operation.priority):
+        return True
+    lane.rank, lane.priority = operation.rank, operation.priority
+    return plan.choose() is lane
+
+
+def _claim_for(plan: Plan, lane: Lane, operation: Operation, actor: Actor) -> Claim | None:
+    free = workers.lock_free(operation, wait=False)
+    if free is None:
+        plan.exhaust(lane.demand)
+        return None
+    claim = _begin(operation, free, actor, push=True)
+    plan.take(lane, free.profile)
+    return claim
 
 
 def claim_another(operation_id: str, actor: Actor) -> Claim | None:
-    """Claim another worker for an operation that the last one rejected."""
+    """Claim another worker for an operation that the last one rejected; set it aside if that raises."""
     claim = None
     with isolated("claiming another worker", operation_id=operation_id) as unit:
-        operation = _queue().filter(pk=operation_id).first()
+        rows = Operation.objects.select_for_update(of=("self",), skip_locked=True)
+        operation = rows.filter(READY, pk=operation_id).first()
         claim = None if operation is None else claim_for(operation, actor)
     if unit.error is not None:
         set_aside(operation_id, unit.error)
@@ -100,25 +123,30 @@ def claim_for(operation: Operation, actor: Actor, *, push: bool = True, wait: bo
     row is waited for instead of skipped, so None is reliable; use it only for an operation that is not yet visible
     to others.
     """
-    worker = free_workers(operation).select_for_update(of=("self",), skip_locked=not wait).first()
-    if worker is None:
-        return None
+    free = workers.lock_free(operation, wait=wait)
+    return None if free is None else _begin(operation, free, actor, push=push)
+
+
+def _begin(operation: Operation, free: FreeWorker, actor: Actor, *, push: bool) -> Claim:
+    """Begin an attempt of the locked operation on the locked worker."""
     kind_of(operation.operation_type).prepare(operation)
     checkpoint = newest_checkpoint(operation)
     attempt = attempts.begin(
-        operation, worker, actor, push=push, resumed_from=checkpoint.step if checkpoint else None
+        operation, free.worker, actor, push=push, resumed_from=checkpoint.step if checkpoint else None
     )
-    return build_claim(operation, attempt, checkpoint)
+    return build_claim(operation, attempt, checkpoint, free.start_path)
 
 
-def build_claim(operation: Operation, attempt: Attempt, checkpoint: Checkpoint | None) -> Claim:
-    worker = Worker(worker_id=attempt.worker_id)
+def build_claim(
+    operation: Operation, attempt: Attempt, checkpoint: Checkpoint | None, start_path: str
+) -> Claim:
+    """Build the claim of an attempt that has begun; its worker starts such operations at `start_path`."""
     trace = operation.trace
     return Claim(
         operation_id=operation.pk,
         attempt=attempt.number,
         endpoint=endpoint_of(attempt),
-        start_path=selection.start_path(worker, operation.operation_type),
+        start_path=start_path,
         request=StartRequest(
             task_id=operation.pk,
             attempt=attempt.number,
@@ -156,52 +184,5 @@ def _refs(artifacts: QuerySet[Artifact]) -> tuple[ArtifactRef, ...]:
 
 
 def ready() -> Q:
-    """Select PENDING operations that may be claimed now: backoff over, everything they wait for COMPLETED."""
-    waits = Operation.after.through.objects.exclude(to_operation__status=Status.COMPLETED)
-    return (
-        Q(status=Status.PENDING)
-        & (Q(not_before__isnull=True) | Q(not_before__lte=Now()))
-        & ~Q(pk__in=waits.values("from_operation"))
-    )
-
-
-def _queue() -> QuerySet[Operation]:
-    return Operation.objects.select_for_update(of=("self",), skip_locked=True).filter(ready())
-
-
-def _head(unmet: list[Demand], failed: set[str]) -> Operation | None:
-    queue = _queue().exclude(pk__in=failed).order_by(F("priority").desc(), "created_at", "pk")
-    for demand in unmet:
-        queue = queue.exclude(demand.operations)
-    return queue.first()
-
-
-def free_workers(operation: Operation) -> QuerySet[Worker]:
-    """Return idle workers that can run it, except those that rejected or lost work and have not reported healthy since."""
-    on_worker = Attempt.objects.filter(worker_id=OuterRef("pk"))
-    recently_failed = on_worker.filter(
-        outcome__in=[AttemptOutcome.REJECTED, AttemptOutcome.LOST],
-        instance_id=OuterRef("instance_id"),
-        ended_at__gt=Greatest(
-            OuterRef("registered_at"),
-            OuterRef("last_healthy_at"),
-            Now() - timedelta(seconds=2 * settings.HEALTH_INTERVAL_S),
-        ),
-    )
-    free = selection.candidates(operation.operation_type, operation.requirements, operation.prefer_gpu)
-    return free.filter(~Exists(on_worker.filter(ended_at__isnull=True)), ~Exists(recently_failed))
-
-
-def update_waiting_reasons(unmet: list[Demand]) -> None:
-    """Store why operations could not get a worker; fail those with `queue: false`."""
-    for demand in unmet:
-        with isolated("updating waiting reasons", operation_type=demand.operation_type, atomic=False):
-            _update_waiting_reason(demand)
-
-
-def _update_waiting_reason(demand: Demand) -> None:
-    waiting = Operation.objects.filter(ready(), demand.operations)
-    reason = selection.explain(demand.operation_type, demand.requirements)
-    for operation_id in waiting.filter(queue=False, started_at=None).values_list("pk", flat=True):
-        lifecycle.fail_without_worker(operation_id, reason)
-    waiting.exclude(waiting_reason=reason).filter(status=Status.PENDING).update(waiting_reason=reason)
+    """Select PENDING operations that may be claimed now: no pause, and everything they wait for COMPLETED."""
+    return Q(status=Status.PENDING, blockers=0) & (Q(not_before__isnull=True) | Q(not_before__lte=Now()))

@@ -29,8 +29,10 @@ from access.isolation import is_database_trouble
 from operations import attempts, event_log, lifecycle, reports
 from operations.actors import DISPATCHER
 from operations.dispatching import claims, follow_ups, time_limits
-from operations.dispatching.claims import MAX_OTHERS, Claim, Demand
+from operations.dispatching.claims import MAX_OTHERS, Claim
 from operations.dispatching.follow_ups import FollowUp
+from operations.dispatching.planning import Planner
+from operations.dispatching.reasons import Reasons
 from operations.models import Operation
 from operations.setbacks import set_aside
 from registry.worker_client import (
@@ -68,6 +70,8 @@ class Dispatcher:
         self._stack = AsyncExitStack()
         self._client: WorkerClient
         self._limits_due = 0.0
+        self._planner = Planner()
+        self._reasons = Reasons()
 
     async def __aenter__(self) -> Self:
         self._client = await self._stack.enter_async_context(WorkerClient(keepalive_s=KEEPALIVE_S))
@@ -85,12 +89,11 @@ class Dispatcher:
         for follow_up in await db(follow_ups.lease_due):
             self._spawn(follow_up.operation_id, self._handle(follow_up))
             started += 1
-        unmet: list[Demand] = []
-        while claim := await db(claims.claim_next, unmet, DISPATCHER):
+        plan = await db(self._planner.make_plan)
+        while claim := await db(claims.claim_next, plan, DISPATCHER):
             self._spawn(claim.operation_id, self._push(claim))
             started += 1
-        if unmet:
-            await db(claims.update_waiting_reasons, unmet)
+        await db(self._reasons.refresh_if_due)
         return started
 
     async def _enforce_time_limits(self) -> int:

@@ -12,7 +12,8 @@ from operations.dispatching.claims import Claim
 from operations.models import Attempt
 from operations.setbacks import set_aside
 from operations.states import Status
-from registry.models import Capability
+from registry import selection
+from registry.models import Capability, Worker
 from registry.worker_client import Endpoint
 from worker_agent.trace import Trace
 
@@ -78,7 +79,8 @@ def _build(attempt: Attempt) -> FollowUp | None:
     if operation.status == Status.DISPATCHING:
         checkpoint = claims.newest_checkpoint(operation)
         try:
-            start = claims.build_claim(operation, attempt, checkpoint)
+            start_path = selection.start_path(Worker(worker_id=attempt.worker_id), operation.operation_type)
+            start = claims.build_claim(operation, attempt, checkpoint, start_path)
         except Capability.DoesNotExist:
             # The worker is gone or no longer announces this type. Its removal has ended the attempt, or will.
             return None

@@ -1,12 +1,15 @@
 from operations.models.artifact import Artifact, StoredFile
 from operations.models.attempt import Attempt, Checkpoint
 from operations.models.batch import Batch
+from operations.models.demand import Demand
 from operations.models.event import Event
 from operations.models.market_data import MarketData
 from operations.models.notification import Delivery, Subscription
 from operations.models.operation import Operation
+from operations.models.quota import Quota
 from operations.models.search_text import SearchText
 from operations.models.telemetry import LogLine, MetricPoint
+from operations.models.trial import Trial, TrialCount
 
 __all__ = [
     "Artifact",
@@ -14,12 +17,16 @@ __all__ = [
     "Batch",
     "Checkpoint",
     "Delivery",
+    "Demand",
     "Event",
     "LogLine",
     "MarketData",
     "MetricPoint",
     "Operation",
+    "Quota",
     "SearchText",
     "StoredFile",
     "Subscription",
+    "Trial",
+    "TrialCount",
 ]

@@ -92,6 +92,12 @@ class Attempt(models.Model):
             # For the statistics: attempts that started or ended since they were last read.
             models.Index(fields=["started_at"], name="attempt_begun", condition=Q(started_at__isnull=False)),
             models.Index(fields=["ended_at"], name="attempt_ended", condition=Q(ended_at__isnull=False)),
+            # For the choice of a worker, whose history may be long.
+            models.Index(
+                fields=["worker_id", "ended_at"],
+                name="attempt_of_bad_worker",
+                condition=Q(outcome__in=["lost", "rejected"]),
+            ),
             models.Index(
                 fields=["contact_after"], name="attempt_to_contact", condition=Q(contact_after__isnull=False)
             ),

@@ -6,7 +6,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.fields.json import KT
-from django.db.models.functions import MD5, Concat, Now
+from django.db.models.functions import MD5, Cast, Coalesce, Concat, Now
 
 from operations.states import ACTIVE, FINAL, Status
 from worker_agent.protocol import ErrorClass
@@ -15,6 +15,11 @@ from worker_agent.trace import MAX_REQUEST_ID, MAX_TRACEPARENT, Trace
 NAME_IN_TEXT = r"""(?n)^name:[ \t]*["']?([^"'#\n]{0,79}[^"'#\s])"""
 """PostgreSQL's regular expression."""
 TOTAL_RETURN = F("result__metrics__total_return")
+AGING_S = 600
+"""A waiting operation gains a point of priority in this time, so that one of low priority is reached eventually."""
+
+READY = Q(status=Status.PENDING.value, blockers=0, not_before__isnull=True)
+"""The condition of the index from which operations are claimed. A pause that has ended is removed before a claim."""
 
 
 def new_operation_id() -> str:
@@ -60,7 +65,42 @@ class Operation(models.Model):
         editable=False,
         help_text="when it fails unless it has started; empty once it has",
     )
-    waiting_reason = models.CharField(max_length=500, blank=True)
+    blockers = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="operations in `after` that have not completed; empty: not counted yet",
+    )
+    waiting_reason = models.CharField(
+        max_length=500,
+        blank=True,
+        help_text="why it is paused; why no worker takes it is stored with its demand",
+    )
+    demand = models.GeneratedField(
+        expression=MD5(
+            Concat(
+                Cast("operation_type", models.TextField()),
+                Cast("requirements", models.TextField()),
+                Cast("prefer_gpu", models.TextField()),
+            )
+        ),
+        output_field=models.CharField(max_length=32),
+        db_persist=True,
+        help_text="digest that identifies the row of `Demand`",
+    )
+    rank = models.GeneratedField(
+        # A difference of two times does not depend on the session's time zone, unlike the epoch of a time.
+        expression=Func(
+            F("created_at"),
+            F("priority"),
+            template=(
+                "(EXTRACT(epoch FROM created_at - '1970-01-01 00:00:00+00'::timestamptz)::float8"
+                f" - {AGING_S}.0 * priority)"
+            ),
+        ),
+        output_field=models.FloatField(),
+        db_persist=True,
+        help_text="order in the queue, lowest first: creation time in seconds, minus AGING_S per point of priority",
+    )
 
     worker_id = models.CharField(max_length=128, blank=True, help_text="worker of the newest attempt")
     attempt = models.PositiveIntegerField(default=0, help_text="number of the newest attempt, the fence")
@@ -162,10 +202,38 @@ class Operation(models.Model):
             models.Index(fields=["operation_type", "-created_at"], name="operation_by_type"),
             models.Index(fields=["worker_id", "-created_at"], name="operation_by_worker"),
             models.Index(
-                F("priority").desc(),
-                "created_at",
-                name="operation_queue",
+                F("demand"),
+                Coalesce("created_by", 0),
+                F("rank"),
+                F("operation_id"),
+                name="operation_ready",
+                condition=READY,
+            ),
+            models.Index(fields=["rank"], name="operation_waiting", condition=Q(status=Status.PENDING.value)),
+            models.Index(
+                fields=["created_by"],
+                name="operation_waiting_of_user",
                 condition=Q(status=Status.PENDING.value),
+            ),
+            models.Index(
+                fields=["not_before"],
+                name="operation_paused",
+                condition=Q(status=Status.PENDING.value, not_before__isnull=False),
+            ),
+            models.Index(
+                fields=["created_at"],
+                name="operation_uncounted",
+                condition=Q(status=Status.PENDING.value, blockers__isnull=True),
+            ),
+            models.Index(
+                fields=["created_at"],
+                name="operation_impatient",
+                condition=Q(status=Status.PENDING.value, queue=False),
+            ),
+            models.Index(
+                fields=["demand", "-completed_at"],
+                name="operation_completed",
+                condition=Q(status=Status.COMPLETED.value),
             ),
             models.Index(
                 fields=["status"],

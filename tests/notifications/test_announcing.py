@@ -6,10 +6,10 @@ from django.db.models.functions import Now
 
 from operations import attempts, reports
 from operations.actors import SYSTEM
-from operations.dispatching.claims import claim_next
 from operations.models import Delivery, Operation
 from registry.cleanup import cleanup
 from registry.models import Sweep, WorkerStatus
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.notifications.conftest import Subscribe
 from worker_agent.protocol import ErrorClass, OperationError, Outcome, Report
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 def running(**fields: object) -> Operation:
     WorkerFactory(worker_id="w", instance_id="first")
     operation = OperationFactory(**fields)
-    assert claim_next([], SYSTEM)
+    assert claim_next(SYSTEM)
     attempts.accept(operation.pk, 1, SYSTEM)
     return operation
 

@@ -9,8 +9,8 @@ from rest_framework.test import APIClient
 
 from operations import artifacts, attempts, interventions, reports
 from operations.actors import Actor
-from operations.dispatching import claims
 from operations.models import Artifact, Event, LogLine, MarketData, MetricPoint, Operation
+from tests.claiming import claim_next
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from worker_agent.protocol import Outcome, Report
 
@@ -28,7 +28,7 @@ def echo() -> None:
 def complete(**fields: Any) -> Operation:
     operation = OperationFactory(**fields)
     WorkerFactory()
-    claim = claims.claim_next([], ME)
+    claim = claim_next(ME)
     assert claim is not None
     attempts.accept(operation.pk, 1, ME)
     file = artifacts.put([b'{"rows": 3}'])
@@ -83,7 +83,7 @@ def test_an_operation_is_shown_whole(api: APIClient) -> None:
 def test_a_failed_operation_says_why(api: APIClient) -> None:
     operation = OperationFactory()
     WorkerFactory()
-    claims.claim_next([], ME)
+    claim_next(ME)
     attempts.fail_invalid(operation.pk, 1, ME, "seconds is not a number")
     answer = api.get(f"/operations/{operation.pk}").json()
     assert answer["error"] == {"class": "invalid", "message": "seconds is not a number", "traceback": ""}
@@ -275,7 +275,7 @@ def test_the_list_is_newest_first_in_pages_with_a_fixed_number_of_queries(
     second = api.get(first["next"]).json()
     assert [row["operation_id"] for row in first["results"] + second["results"]][1:] == made[::-1]
     assert second["next"] is None
-    with django_assert_num_queries(5):  # token, page, after, attempts, artifacts
+    with django_assert_num_queries(6):  # token, page, after, attempts, artifacts, demands
         api.get("/operations?limit=200")
 
 
@@ -373,7 +373,7 @@ def import_bars(symbol: str = "AAPL") -> MarketData:
         operation_type="data_import", parameters={"symbol": symbol, "timeframe": "1d", "filename": "x.csv"}
     )
     worker = WorkerFactory(worker_type="backtesting", announced=["data_import"])
-    claims.claim_next([], ME)
+    claim_next(ME)
     file = artifacts.put([symbol.encode()])
     result = {
         "symbol": symbol,

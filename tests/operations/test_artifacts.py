@@ -15,10 +15,10 @@ from rest_framework.test import APIClient
 
 from operations import artifacts, attempts, lifecycle, reports
 from operations.actors import Actor
-from operations.dispatching import claims
 from operations.models import Artifact, Checkpoint, MarketData, StoredFile
 from registry.auth import worker_token
 from registry.models import Worker
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from worker_agent.protocol import CheckpointReport
 
@@ -47,7 +47,7 @@ def agent(worker: Worker) -> APIClient:
 @pytest.fixture
 def working(worker: Worker) -> str:
     operation = OperationFactory()
-    assert claims.claim_next([], ME) is not None
+    assert claim_next(ME) is not None
     attempts.accept(operation.pk, 1, ME)
     return operation.pk
 

@@ -7,18 +7,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
+from django.db import connections, transaction
+from django.db.models.functions import Now
 
 from operations import attempts, insertion, interventions, lifecycle, progress, reports, submission
 from operations.actors import Actor
-from operations.dispatching import claims
-from operations.models import Attempt, Event, Operation
+from operations.dispatching import admission, claims
+from operations.kinds.backtesting.trials import count_trials
+from operations.models import Attempt, Event, Operation, Trial, TrialCount
 from operations.requests import Queueing, Submission
 from registry.models import Worker
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.operations.scripted_worker import ScriptedWorker, row_of, serving
 from worker_agent.protocol import Outcome, Report
@@ -71,7 +76,7 @@ def test_two_dispatchers_and_eight_submitters_give_each_worker_and_operation_one
     def dispatch() -> list[str]:
         claimed, over = [], False
         while True:
-            claim = claims.claim_next([], ME)
+            claim = claim_next(ME)
             if claim is not None:
                 claimed.append(claim.operation_id)
             elif over:
@@ -82,7 +87,7 @@ def test_two_dispatchers_and_eight_submitters_give_each_worker_and_operation_one
     results = at_once(*[submit] * THREADS, dispatch, dispatch)
     claimed = results[-1] + results[-2]
     # A claim passes over rows that the other one holds at that moment; the next round takes them.
-    while claim := claims.claim_next([], ME):
+    while claim := claim_next(ME):
         claimed.append(claim.operation_id)
     assert len(claimed) == len(set(claimed)) == 12
     assert Attempt.objects.filter(ended_at=None).count() == 12
@@ -110,7 +115,7 @@ def test_a_cancel_and_a_finish_that_race_have_one_winner_and_one_end() -> None:
     WorkerFactory()
     for _ in range(RACES):
         operation = OperationFactory()
-        claim = claims.claim_next([], ME)
+        claim = claim_next(ME)
         assert claim is not None
         attempts.accept(operation.pk, 1, ME)
 
@@ -138,7 +143,7 @@ def test_a_loss_and_a_finish_that_race_never_end_an_attempt_twice() -> None:
     for _ in range(RACES // 5):
         WorkerFactory()
         operation = OperationFactory()
-        claim = claims.claim_next([], ME)
+        claim = claim_next(ME)
         assert claim is not None
 
         def lose(operation_id: str = operation.pk) -> object:
@@ -185,7 +190,7 @@ def test_many_who_ask_for_the_progress_of_one_operation_cost_its_worker_one_requ
     with worker_at_work() as worker:
         row_of(worker)
         operation = OperationFactory()
-        assert claims.claim_next([], ME) is not None
+        assert claim_next(ME) is not None
         worker.runs[operation.pk] = 1
         attempts.accept(operation.pk, 1, ME)
 
@@ -195,3 +200,74 @@ def test_many_who_ask_for_the_progress_of_one_operation_cost_its_worker_one_requ
         answers = [status for _ in range(3) for status in at_once(*[ask] * THREADS)]
     assert set(answers) == {"RUNNING"}
     assert worker.count("GET") == 1
+
+
+def test_predecessors_that_complete_at_the_same_moment_release_their_follower_once_each() -> None:
+    """A diamond of four: three end at once, in different orders of their followers' locks."""
+    report = Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={})
+    for _ in range(RACES // 10):
+        first = [submission.submit(Submission("echo", {}), insertion.Submitter()).pk for _ in range(3)]
+        followers = [
+            submission.submit(
+                Submission("echo", {}, Queueing(after=tuple(first[::step]))), insertion.Submitter()
+            ).pk
+            for step in (1, -1, 1, 2)
+        ]
+        workers = {}
+        for _ in first:
+            WorkerFactory()
+            claim = claim_next(ME)
+            assert claim is not None
+            workers[claim.operation_id] = claim.endpoint.worker_id
+        at_once(*[partial(reports.apply, operation, worker, report) for operation, worker in workers.items()])
+        assert set(Operation.objects.filter(pk__in=followers).values_list("blockers", flat=True)) == {0}
+        Operation.objects.all().delete()
+        Worker.objects.all().delete()
+
+
+def test_a_submission_that_races_with_the_end_of_what_it_waits_for_is_counted_right() -> None:
+    report = Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={})
+    WorkerFactory()
+    for _ in range(RACES // 5):
+        awaited = submission.submit(Submission("echo", {}), insertion.Submitter()).pk
+        claim = claim_next(ME)
+        assert claim is not None
+        order = Submission("echo", {}, Queueing(after=(awaited,)))
+        follower, _ = at_once(
+            lambda order=order: submission.submit(order, insertion.Submitter()).pk,
+            partial(reports.apply, awaited, claim.endpoint.worker_id, report),
+        )
+        row = Operation.objects.get(pk=follower)
+        assert row.blockers == 0
+        Operation.objects.all().delete()
+
+
+def test_a_row_that_is_counted_while_what_it_waits_for_completes_is_counted_right() -> None:
+    """Rows of older code have no number: the dispatcher counts them."""
+    report = Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={})
+    for _ in range(RACES // 5):
+        WorkerFactory(worker_id="w")
+        awaited, follower = OperationFactory(), OperationFactory()
+        follower.after.add(awaited)
+        Operation.objects.filter(pk=awaited.pk).update(blockers=0)
+        admission.store_demands([awaited.pk])
+        Operation.objects.filter(pk=follower.pk).update(not_before=Now() + timedelta(hours=1), blockers=None)
+        claim = claims.claim_another(awaited.pk, ME)
+        assert claim is not None
+        at_once(admission.admit_due, partial(reports.apply, awaited.pk, "w", report))
+        admission.admit_due()
+        follower.refresh_from_db()
+        assert follower.blockers == 0
+        Operation.objects.all().delete()
+        Worker.objects.all().delete()
+
+
+def test_eight_claims_of_backtests_count_each_trial_once() -> None:
+    def count(number: int) -> int:
+        parameters = {"symbol": "AAPL", "timeframe": "1d", "seed": number}
+        with transaction.atomic():
+            return count_trials(OperationFactory(operation_type="backtesting", parameters=parameters))
+
+    numbers = at_once(*[partial(count, number % 4) for number in range(THREADS)])
+    assert sorted(set(numbers)) == [1, 2, 3, 4]
+    assert TrialCount.objects.get().trials == Trial.objects.count() == 4

@@ -14,8 +14,8 @@ from rest_framework.test import APIClient
 
 from operations import artifacts, batches, insertion
 from operations.actors import Actor
-from operations.dispatching import claims
 from operations.models import Artifact, Batch, Event, MarketData, Operation
+from tests.claiming import claim_next
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from tests.operations.test_at_once import THREADS, at_once
 
@@ -58,7 +58,7 @@ def test_the_results_are_in_the_order_of_the_items_and_so_is_the_queue(api: APIC
     assert {event.actor for event in Event.objects.all()} == {"user:researcher"}
     assert Event.objects.count() == 20
     WorkerFactory.create_batch(20)
-    claimed = [claim.operation_id for _ in ids if (claim := claims.claim_next([], Actor("test")))]
+    claimed = [claim.operation_id for _ in ids if (claim := claim_next(Actor("test")))]
     assert claimed == ids
 
 
@@ -128,9 +128,9 @@ def test_a_kinds_own_request_is_accepted_and_a_backtest_waits_for_a_training_of_
     first, second, third = (result["operation_id"] for result in answer.json()["results"])
     for pk in (second, third):
         row = Operation.objects.get(pk=pk)
+        assert row.blockers == 1
         assert row.parameters["model"] == first
         assert [other.pk for other in row.after.all()] == [first]
-        assert row.waiting_reason == f"waits for {first}"
         assert row.artifacts.filter(role=Artifact.Role.INPUT).exists()
 
 

@@ -13,9 +13,9 @@ from access.models import AuditEntry
 from operations import bulk, interventions
 from operations.actors import Actor
 from operations.api import bulk as api_bulk
-from operations.dispatching import claims
 from operations.models import Checkpoint, Event, Operation
 from operations.states import Status
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.operations.test_at_once import THREADS, at_once
 
@@ -37,7 +37,7 @@ def test_a_cancel_by_filter_changes_only_what_matches_and_has_not_ended(api: API
         OperationFactory(operation_id=pk, operation_type=kind)
     OperationFactory(operation_id="d", status="COMPLETED", **ENDED)
     WorkerFactory()
-    claims.claim_next([], ME)
+    claim_next(ME)
     answer = api.post("/operations/cancel", {"operation_type": "echo", "reason": "a typo"})
     assert answer.status_code == 200
     assert answer.json() == {
@@ -235,7 +235,7 @@ def test_the_page_leads_back_to_the_confirmation_while_operations_remain(
 def test_the_active_tab_leaves_waiting_operations_alone(browser: Client) -> None:
     running, waiting = OperationFactory(priority=1), OperationFactory()
     WorkerFactory()
-    claims.claim_next([], ME)
+    claim_next(ME)
     browser.post("/dashboard/operations/all/cancel?active=true")
     assert statuses() == {running.pk: "CANCELLING", waiting.pk: "PENDING"}
 

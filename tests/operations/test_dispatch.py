@@ -13,6 +13,7 @@ from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Operation
 from registry.models import Worker
 from tests.calibration import stretched
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.operations.scripted_worker import ScriptedWorker, never, row_of, says, serving
 from worker_agent.protocol import Outcome, Report
@@ -142,12 +143,10 @@ def test_a_start_that_did_not_arrive_is_sent_once_more_under_the_same_fence(sett
 
 
 def test_a_dispatcher_that_dies_after_its_claim_is_replaced_by_another_one() -> None:
-    from operations.dispatching import claims
-
     operation = OperationFactory()
 
     async def act(dispatcher: Dispatcher, worker: ScriptedWorker) -> None:
-        claimed = await sync_to_async(claims.claim_next)([], ME)  # and then it dies
+        claimed = await sync_to_async(claim_next)(ME)  # and then it dies
         assert claimed is not None
         await work(dispatcher)
         assert not worker.asked, "the lease of the dead one is not over"

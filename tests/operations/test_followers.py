@@ -9,9 +9,9 @@ from django.test.utils import CaptureQueriesContext
 from access import conflicts
 from operations import attempts, followers, interventions, lifecycle
 from operations.actors import Actor
-from operations.dispatching import claims
 from operations.models import Delivery, Event, Operation, Subscription
 from operations.states import FINAL, Status
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.operations.test_at_once import at_once
 from worker_agent.protocol import ErrorClass, OperationError
@@ -105,7 +105,7 @@ def test_failures_and_cancels_of_one_graph_at_once_end_everything() -> None:
     for _ in range(5):
         roots = [OperationFactory() for _ in range(5)]
         for _ in roots:
-            assert claims.claim_next([], ME) is not None
+            assert claim_next(ME) is not None
         waiting = [OperationFactory() for _ in range(10)]
         for row in waiting:
             row.after.set(random.sample(roots, 3))

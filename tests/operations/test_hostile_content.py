@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from operations.actors import SYSTEM
-from operations.dispatching import claims
 from operations.models import Operation
 from registry.auth import worker_token
 from registry.models import Worker
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +36,7 @@ JSON = st.recursive(
 def running() -> Operation:
     WorkerFactory(worker_id="w", instance_id="i")
     operation = OperationFactory()
-    assert claims.claim_next([], SYSTEM) is not None
+    assert claim_next(SYSTEM) is not None
     operation.refresh_from_db()
     return operation
 

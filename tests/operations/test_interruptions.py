@@ -8,10 +8,10 @@ from django.db.models.functions import Now
 from operations import attempts, reports
 from operations.actors import Actor
 from operations.attempts import MAX_INTERRUPTIONS, MAX_QUICK
-from operations.dispatching import claims
 from operations.models import Attempt, Checkpoint, Operation
 from operations.registry_adapter import RegistryAdapter
 from registry.models import Worker
+from tests.claiming import claim_next
 from tests.factories import AttemptFactory, OperationFactory, WorkerFactory
 from worker_agent.protocol import ErrorClass, OperationError, Outcome, Report
 
@@ -24,7 +24,7 @@ def start(operation: Operation) -> Attempt:
     Worker.objects.all().delete()
     WorkerFactory()
     Operation.objects.filter(pk=operation.pk).update(not_before=None)
-    assert claims.claim_next([], ME) is not None
+    assert claim_next(ME) is not None
     attempt = operation.attempts.latest("number")
     attempts.accept(operation.pk, attempt.number, ME)
     return attempt
@@ -90,7 +90,7 @@ def test_many_rejections_are_followed_by_a_pause(earlier: int, pauses: bool, set
     operation = OperationFactory()
     make_attempts(operation, earlier, "rejected")
     WorkerFactory()
-    assert claims.claim_next([], ME) is not None
+    assert claim_next(ME) is not None
     assert attempts.reject(operation.pk, earlier + 1, ME, "busy")
     operation.refresh_from_db()
     assert (operation.not_before is not None) is pauses
@@ -100,7 +100,7 @@ def test_what_nobody_takes_fails_in_the_end() -> None:
     operation = OperationFactory()
     make_attempts(operation, MAX_INTERRUPTIONS - 1, "rejected")
     WorkerFactory()
-    assert claims.claim_next([], ME) is not None
+    assert claim_next(ME) is not None
     assert not attempts.reject(operation.pk, operation.attempt + 1, ME, "busy")
     assert status_of(operation) == "FAILED"
     assert operation.error_message == "No worker took the operation 100 times; last reason: busy."

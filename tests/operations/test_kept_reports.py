@@ -7,9 +7,9 @@ from rest_framework.test import APIClient
 
 from operations import attempts, reports
 from operations.actors import Actor
-from operations.dispatching import claims
 from operations.models import Operation
 from registry.models import Worker
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +28,7 @@ def enrol(settings: Any) -> APIClient:
 def running() -> Operation:
     WorkerFactory(worker_id="w1", instance_id="old", endpoint_url="http://127.0.0.1:1")
     operation = OperationFactory()
-    assert claims.claim_next([], ME) is not None
+    assert claim_next(ME) is not None
     attempts.accept(operation.pk, 1, ME)
     return operation
 

@@ -86,8 +86,8 @@ from django.test import Client
 
 from operations import reports
 from operations.actors import SYSTEM
-from operations.dispatching import claims
 from operations.models import Operation
+from tests.claiming import claim_next
 from tests.factories import WorkerFactory
 from worker_agent.protocol import Outcome, Report
 
@@ -112,7 +112,7 @@ def test_it_is_submitted_validated_run_listed_and_shown(client):
     assert refusal.json()["errors"] == [{"pointer": "/parameters/word", "detail": "A count needs a word."}]
     operation_id = post(client, {"word": "hello"}).json()["operation_id"]
     WorkerFactory(announced=["count"])
-    claim = claims.claim_next([], SYSTEM)
+    claim = claim_next(SYSTEM)
     assert claim.request.parameters == {"word": "hello", "prepared": True}
     operation = Operation.objects.get(pk=operation_id)
     report = Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={"letters": 5})
@@ -126,7 +126,7 @@ def test_it_is_submitted_validated_run_listed_and_shown(client):
 def test_an_unusable_result_fails_the_operation(client):
     operation_id = post(client, {"word": "hello"}).json()["operation_id"]
     WorkerFactory(announced=["count"])
-    claims.claim_next([], SYSTEM)
+    claim_next(SYSTEM)
     operation = Operation.objects.get(pk=operation_id)
     reports.apply(operation_id, operation.worker_id, Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={}))
     operation.refresh_from_db()

@@ -32,7 +32,7 @@ def browser(client: Client, staff: Any) -> Client:
 
 QUERIES = {
     "": 13,
-    "operations": 4,
+    "operations": 5,
     "operations?status=FAILED": 4,
     "operations/{running}": 6,
     "operations/{trained}?tab=metrics": 2,
@@ -46,7 +46,7 @@ QUERIES = {
     "workers/training-01": 6,
     "market-data": 2,
     "strategies": 3,
-    "strategies/{strategy}": 2,
+    "strategies/{strategy}": 3,
     "compare?operation={trained}&operation={trained_again}": 2,
     "compare?operation={backtested}&operation={backtested_again}": 3,
 }

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Operation
+from operations.waiting import explain_waits
 from registry.models import Worker
 from registry.selection import counts, explain
 from tests.factories import OperationFactory
@@ -80,6 +81,7 @@ def test_an_agent_two_steps_apart_is_registered_gets_no_new_work_and_the_reason_
 
     beside(live_server, version, act)
     operation.refresh_from_db()
+    explain_waits([operation])
     assert (operation.status, operation.waiting_reason) == ("PENDING", f"1 stub worker, {why}")
     assert counts("noop", {})["other_protocol"] == 1
     client.force_login(staff)

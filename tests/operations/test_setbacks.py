@@ -8,9 +8,9 @@ from django.db.models.functions import Now
 
 from operations import attempts, interventions, lifecycle, setbacks
 from operations.actors import Actor
-from operations.dispatching import claims
 from operations.models import Operation
 from operations.setbacks import MAX_SETBACKS, set_aside
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ def make_due(operation: Operation) -> None:
 
 def claim(operation: Operation) -> None:
     WorkerFactory()
-    found = claims.claim_next([], ME)
+    found = claim_next(ME)
     assert found is not None
     assert found.operation_id == operation.pk
 
@@ -56,7 +56,7 @@ def test_setbacks_postpone_and_then_end_the_operation(status: str, error: Except
         moment = attempt.contact_after if attempt else operation.not_before
         assert moment is not None
         assert Operation.objects.filter(pk=operation.pk, created_at__lt=moment).exists()
-        assert claims.claim_next([], ME) is None
+        assert claim_next(ME) is None
         make_due(operation)
     set_aside(operation.pk, error)
     operation.refresh_from_db()

@@ -30,13 +30,14 @@ from hypothesis.stateful import (
 from access.problems import Invalid, Unavailable
 from operations import artifacts, attempts, insertion, interventions, lifecycle, reports, submission
 from operations.actors import Actor
-from operations.dispatching import claims, follow_ups
+from operations.dispatching import follow_ups
 from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Checkpoint, Event, Operation
 from operations.registry_adapter import RegistryAdapter
 from operations.requests import Queueing, Submission
 from operations.states import ACTIVE, FINAL, TRANSITIONS, Status
 from registry.models import Worker, WorkerStatus
+from tests.claiming import claim_next
 from tests.factories import WorkerFactory
 from tests.operations.simulated_agents import Agent, Fault, SimulatedClient
 from worker_agent.protocol import CheckpointReport, Health, Outcome, Report
@@ -134,7 +135,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule()
     def dispatcher_dies_after_a_claim(self) -> None:
-        claims.claim_next([], ME)
+        claim_next(ME)
 
     @rule()
     def dispatcher_dies_before_it_asks(self) -> None:
@@ -274,6 +275,16 @@ class Operations(RuleBasedStateMachine):
                 assert later.from_status == earlier.to_status
                 assert later.to_status in TRANSITIONS[Status(later.from_status)]
             assert chain[-1].to_status == operation.status
+
+    @invariant()
+    def blockers_count_what_has_not_completed(self) -> None:
+        for operation in Operation.objects.all():
+            assert operation.blockers == operation.after.exclude(status="COMPLETED").count()
+
+    @invariant()
+    def no_operation_starts_before_the_ones_it_waits_for(self) -> None:
+        for operation in Operation.objects.filter(status__in=["DISPATCHING", "RUNNING", "COMPLETED"]):
+            assert not operation.after.exclude(status="COMPLETED").exists()
 
     @invariant()
     def no_operation_runs_twice_at_the_same_time(self) -> None:

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from operations import attempts, reports, telemetry
 from operations.actors import Actor
-from operations.dispatching import claims
 from operations.models import Attempt, LogLine, MetricPoint, Operation
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from worker_agent import protocol
 from worker_agent.protocol import Outcome, Report
@@ -22,7 +22,7 @@ TIME = "2026-01-01T00:00Z"
 def running() -> tuple[Operation, Attempt]:
     operation = OperationFactory()
     WorkerFactory()
-    assert claims.claim_next([], ME) is not None
+    assert claim_next(ME) is not None
     attempts.accept(operation.pk, 1, ME)
     operation.refresh_from_db()
     return operation, operation.attempts.get()
@@ -77,7 +77,7 @@ def test_two_attempts_keep_their_own_numbers(settings: Any) -> None:
     telemetry.append(operation, attempt, points(1, 2), lines(1, 2))
     attempts.mark_lost(operation.pk, 1, ME, "gone")
     Attempt.objects.update(ended_at="2020-01-01T00:00Z")  # a worker that lost one is asked again later
-    claims.claim_next([], ME)
+    claim_next(ME)
     operation.refresh_from_db()
     second = operation.attempts.get(number=2)
     telemetry.append(operation, second, points(1, 2), ())

@@ -21,6 +21,7 @@ from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Operation
 from operations.registry_adapter import RegistryAdapter
 from registry.models import Worker
+from tests.claiming import claim_next
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from tests.operations.scripted_worker import ScriptedWorker, says
 from tests.operations.test_at_once import at_once
@@ -43,7 +44,7 @@ def run(**fields: Any) -> Operation:
     """Return an operation that runs."""
     operation = OperationFactory(**fields)
     WorkerFactory()
-    assert claims.claim_next([], ME) is not None
+    assert claim_next(ME) is not None
     assert attempts.accept(operation.pk, 1, ME)
     operation.refresh_from_db()
     return operation
@@ -153,7 +154,7 @@ def test_the_limit_of_the_wait_ends_with_the_first_start_and_begins_again_with_a
 def test_a_claim_that_its_worker_rejected_does_not_end_the_limit_of_the_wait() -> None:
     operation = OperationFactory(expires_after_s=60, expires_at=Now() + timedelta(seconds=60))
     WorkerFactory()
-    claims.claim_next([], ME)
+    claim_next(ME)
     pass_time(61)
     assert time_limits.enforce() == 0, "a worker may have it"
     attempts.reject(operation.pk, 1, ME, "busy")
@@ -165,7 +166,7 @@ def test_an_expiry_and_a_claim_at_once_have_one_winner() -> None:
     for _ in range(20):
         operation = OperationFactory(expires_after_s=1, expires_at=Now() - timedelta(seconds=1))
         worker = WorkerFactory()
-        _, claim = at_once(time_limits.enforce, lambda: claims.claim_next([], ME))
+        _, claim = at_once(time_limits.enforce, lambda: claim_next(ME))
         operation.refresh_from_db()
         assert operation.status == ("FAILED" if claim is None else "DISPATCHING")
         worker.refresh_from_db()
@@ -246,7 +247,7 @@ def test_a_lost_attempt_over_its_limit_is_not_tried_again_and_a_later_attempt_ha
     attempts.mark_lost(operation.pk, 1, ME, "gone")
     Operation.objects.update(not_before=None)
     WorkerFactory()
-    claims.claim_next([], ME)
+    claim_next(ME)
     attempts.accept(operation.pk, 2, ME)
     pass_time(29)
     assert time_limits.enforce() == 0

@@ -122,8 +122,8 @@ def test_a_line_about_another_operation_does_not_inherit_its_attempt_or_worker(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    first, follower = OperationFactory(), OperationFactory()
-    follower.after.set([first])
+    first = OperationFactory()
+    follower = OperationFactory(after=[first])
 
     async def act(dispatcher: Dispatcher, worker: ScriptedWorker) -> None:
         async def refuse(_: Any) -> Any:

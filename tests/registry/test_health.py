@@ -16,11 +16,11 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from operations.actors import SYSTEM
-from operations.dispatching import claims
 from operations.models import Operation
 from registry import health, sweeps
 from registry.models import Sweep, Worker, WorkerStatus
 from tests.calibration import TimeLimit, stretched
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.registry.conftest import Neighbour, row
 from worker_agent.testing import Answer, hang, lose_answer, lose_request, status
@@ -200,7 +200,7 @@ def unavailable(worker_id: str, for_s: float, *, works: bool = True) -> None:
     WorkerFactory(worker_id=worker_id, endpoint_url="http://127.0.0.1:1")
     if works:
         OperationFactory()
-        assert claims.claim_next([], SYSTEM) is not None
+        assert claim_next(SYSTEM) is not None
     Worker.objects.filter(pk=worker_id).update(
         status=WorkerStatus.TEMPORARILY_UNAVAILABLE,
         unavailable_since=Now() - timedelta(seconds=for_s),

@@ -4,10 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.models.functions import Now
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from registry.models import Worker, WorkerStatus
 from registry.selection import candidates, counts, explain
+from registry.workforce import meets
 from tests.factories import CapabilityFactory, WorkerFactory
 
 pytestmark = pytest.mark.django_db
@@ -62,6 +66,27 @@ def test_a_number_means_at_least_and_anything_else_means_equal(
     WorkerFactory(worker_id="none", capabilities={"gpu": False})
     WorkerFactory(worker_id="liar", capabilities={"gpu": "yes", "gpu_memory_gb": None})
     assert select(requirements) == meets
+
+
+NAMES = ("gpu", "memory_gb", "0", "contains", "isnull", "a__gte", "x.y", "name with 'quotes'", "%s")
+values = st.one_of(
+    st.booleans(),
+    st.integers(-(10**20), 10**20),
+    st.floats(allow_nan=False, allow_infinity=False, width=32),
+    st.sampled_from(["A", "B", "true", "5", ""]),
+)
+capabilities = st.dictionaries(st.sampled_from(NAMES), values | st.none() | st.lists(values, max_size=2))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(has=capabilities, requirements=st.dictionaries(st.sampled_from(NAMES), values, max_size=2))
+def test_the_database_and_the_dispatcher_agree_on_who_meets_a_requirement(
+    has: dict[str, Any], requirements: dict[str, Any]
+) -> None:
+    with transaction.atomic():
+        WorkerFactory(worker_id="w", capabilities=has)
+        assert bool(select(requirements)) is meets(has, requirements)
+        transaction.set_rollback(True)
 
 
 def test_why_nobody_takes_it_is_said_as_it_is() -> None:

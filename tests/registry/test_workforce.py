@@ -12,11 +12,11 @@ from django_q.models import Schedule
 from rest_framework.test import APIClient
 
 from operations.actors import SYSTEM
-from operations.dispatching import claims
 from operations.models import Attempt
 from registry import schedules
 from registry.cleanup import cleanup
 from registry.models import Sweep, Worker, WorkerStatus
+from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.registry.conftest import Neighbour, row
 
@@ -40,7 +40,7 @@ def test_a_worker_gone_for_five_minutes_is_removed_and_its_history_stays() -> No
     for name in ("a", "b", "c"):
         WorkerFactory(worker_id=name)
     operation = OperationFactory()
-    assert claims.claim_next([], SYSTEM) is not None
+    assert claim_next(SYSTEM) is not None
     operation.refresh_from_db()
     Worker.objects.filter(pk=operation.worker_id).update(
         status=WorkerStatus.TEMPORARILY_UNAVAILABLE, unavailable_since=Now() - timedelta(seconds=301)
@@ -94,7 +94,7 @@ def test_staff_cordons_with_a_reason_and_others_may_not(staff_api: APIClient, ap
 def test_a_worker_that_works_is_not_removed(staff_api: APIClient) -> None:
     WorkerFactory(worker_id="w")
     OperationFactory()
-    claims.claim_next([], SYSTEM)
+    claim_next(SYSTEM)
     answer = staff_api.delete("/workers/w")
     assert answer.status_code == 409
     assert "drain the worker" in answer.json()["detail"]

@@ -24,6 +24,7 @@ from operations.models import (
     Event,
     MarketData,
     Operation,
+    Quota,
     StoredFile,
     Subscription,
 )
@@ -54,6 +55,7 @@ def file() -> StoredFile:
 def add(number: int, by: Any, file: StoredFile) -> None:
     """Add one row of each model; those that belong to an operation belong to the first."""
     at = BEGAN + timedelta(days=number)
+    Quota.objects.create(group=Group.objects.create(name=f"desk {number:02}"), weight=2)
     Operation.objects.create(
         pk=f"operation-{number:02}",
         operation_type="training",

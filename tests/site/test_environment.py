@@ -30,6 +30,8 @@ WRONG = {
     "KTRDR_PROGRESS_CACHE_S": ["x"],
     "KTRDR_CANCEL_GRACE_S": ["x"],
     "KTRDR_MAX_ATTEMPTS": ["0"],
+    "KTRDR_MAX_RUNNING_PER_USER": ["-1", "many"],
+    "KTRDR_MAX_PENDING_PER_USER": ["-1", "1.5"],
     "KTRDR_RETRY_BACKOFF_S": ["x"],
     "KTRDR_ARTIFACT_RETENTION_DAYS": ["0"],
     "KTRDR_LOG_FORMAT": ["xml"],

@@ -18,10 +18,10 @@ from rest_framework.test import APIClient
 from ktrdr_site.observability import prometheus
 from operations import attempts, interventions, reports, statistics
 from operations.actors import Actor
-from operations.dispatching import claims
 from operations.models import Attempt, Event, Operation
 from registry.models import Sweep
 from tests.calibration import stretched
+from tests.claiming import claim_next
 from tests.factories import (
     AttemptFactory,
     CapabilityFactory,
@@ -68,7 +68,7 @@ def value(families: dict[str, Metric], sample: str, **labels: str) -> float:
 def running(**fields: object) -> Operation:
     operation = OperationFactory(**fields)
     WorkerFactory()
-    assert claims.claim_next([], ME) is not None
+    assert claim_next(ME) is not None
     attempts.accept(operation.pk, 1, ME)
     operation.refresh_from_db()
     return operation
@@ -104,7 +104,7 @@ def test_the_queue_separates_operations_without_a_worker_from_those_that_wait_fo
 ) -> None:
     hour = timezone.now() - timedelta(hours=1)
     first = OperationFactory(created_at=hour)
-    OperationFactory(created_at=hour).after.set([first])
+    OperationFactory(created_at=hour, after=[first])
     OperationFactory(created_at=hour, not_before=timezone.now() + timedelta(hours=1))
     families = scrape(api)
     assert value(families, "ktrdr_queue_operations", operation_type="echo", state="ready") == 1
@@ -115,8 +115,7 @@ def test_the_queue_separates_operations_without_a_worker_from_those_that_wait_fo
 def test_an_operation_that_became_ready_late_has_not_waited_since_its_submission(api: APIClient) -> None:
     hour = timezone.now() - timedelta(hours=1)
     awaited = running(created_at=hour)
-    follower = OperationFactory(created_at=hour)
-    follower.after.set([awaited])
+    follower = OperationFactory(created_at=hour, after=[awaited])
     reports.apply(
         awaited.pk, awaited.worker_id,
         Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result={}),
@@ -160,7 +159,7 @@ def test_a_second_start_and_a_wait_for_others_do_not_count_as_delay(api: APIClie
     attempts.mark_lost(operation.pk, 1, ME, "gone")
     Operation.objects.filter(pk=operation.pk).update(not_before=None)
     WorkerFactory()
-    claims.claim_next([], ME)
+    claim_next(ME)
     attempts.accept(operation.pk, 2, ME)
     waits = running()
     waits.after.set([operation])
@@ -198,7 +197,7 @@ def test_refused_reports_are_counted_by_their_reason(api: APIClient) -> None:
     attempts.mark_lost(lost.pk, 1, ME, "gone")
     Operation.objects.filter(pk=lost.pk).update(not_before=None)
     WorkerFactory()
-    claims.claim_next([], ME)
+    claim_next(ME)
     reports.apply(lost.pk, lost.worker_id, report)
     assert value(scrape(api), "ktrdr_refused_reports_total", reason="superseded") == 1
 

@@ -1,9 +1,10 @@
 """The inputs of a backtest that are complete only when it starts: the model, and how many trials this data has seen."""
 
-from django.db.models import Func, JSONField, QuerySet, Value
+from django.db.models import QuerySet
 
 from access.problems import invalid
 from operations.kinds.backtesting.request import BacktestRequest
+from operations.kinds.backtesting.trials import count_trials
 from operations.models import Artifact, Operation
 from operations.states import Status
 
@@ -66,25 +67,3 @@ def link_model(operation: Operation, training_id: str) -> None:
         ],
         ignore_conflicts=True,
     )
-
-
-def count_trials(operation: Operation) -> int:
-    """Count the distinct backtests that have run on this data, this one included.
-
-    The number of trials of the deflated Sharpe ratio (Bailey and Lopez de Prado 2014). The data are the same where
-    symbol and timeframe are, whichever part of the time was used: a person remembers what worked.
-    """
-    same_data = {name: operation.parameters.get(name) for name in ("symbol", "timeframe")}
-    ran = Operation.objects.filter(
-        operation_type=operation.operation_type, parameters__contains=same_data, started_at__isnull=False
-    )
-    without_trials = Func(
-        "parameters",
-        Value("trials"),
-        arg_joiner=" - ",
-        template="(%(expressions)s)",
-        output_field=JSONField(),
-    )
-    others = ran.exclude(pk=operation.pk).annotate(settings=without_trials).values_list("settings", flat=True)
-    own = {name: value for name, value in operation.parameters.items() if name != "trials"}
-    return others.exclude(settings=Value(own, JSONField())).distinct().count() + 1

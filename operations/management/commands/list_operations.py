@@ -9,6 +9,7 @@ from rest_framework.renderers import JSONRenderer
 
 from operations.api.serializers import OperationSerializer, operations_for_serializer
 from operations.states import Status
+from operations.waiting import explain_waits
 from worker_agent.visible_text import one_line
 
 COLUMNS = "{:<18} {:<14} {:<12} {:>4}  {:<20} {}"
@@ -36,12 +37,14 @@ class Command(BaseCommand):
         rows = operations_for_serializer().order_by("-created_at", "-operation_id")
         if status:
             rows = rows.filter(status=status)
+        operations = list(rows[:limit])
+        explain_waits(operations)
         if json:
-            data = encoding.loads(JSONRenderer().render(OperationSerializer(rows[:limit], many=True).data))
+            data = encoding.loads(JSONRenderer().render(OperationSerializer(operations, many=True).data))
             self.stdout.write(encoding.dumps(data, indent=2))
             return
         self.stdout.write(COLUMNS.format("ID", "TYPE", "STATUS", "%", "WORKER", "WAITS FOR"))
-        for row in rows[:limit]:
+        for row in operations:
             done = f"{row.progress.get('percentage') or 0:.0f}"
             line = COLUMNS.format(
                 row.pk, row.operation_type, row.status, done, row.worker_id, row.waiting_reason

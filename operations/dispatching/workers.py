@@ -1,0 +1,100 @@
+"""The workers that are free for an operation.
+
+Django takes longer to compile these queries than the database to answer them, so the compiled ones are kept.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, TextField
+from django.db.models.functions import Cast, Greatest, Now
+
+from operations.models import Attempt, Operation
+from operations.models.attempt import AttemptOutcome
+from registry import protocol_versions, selection
+from registry.models import Worker
+
+Query = tuple[str, tuple[Any, ...]]
+Constants = tuple[float, int, int]
+"""Everything besides the arguments that a compiled query contains: health interval, oldest and newest protocol version."""
+ProfileKey = tuple[str, str]
+"""Operation type, and capabilities as JSON text: the same for workers that are equal to every demand."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreeWorker:
+    """A worker that is locked for a claim."""
+
+    worker: Worker
+    start_path: str
+    """At which it starts operations of the type."""
+    profile: ProfileKey
+
+
+def free_profiles() -> dict[ProfileKey, int]:
+    """Return how many workers of each profile are free. A worker counts once for each operation type it announced."""
+    with connection.cursor() as cursor:
+        cursor.execute(*_profiles_query(_constants()))
+        return {
+            (operation_type, capabilities): number
+            for operation_type, capabilities, number in cursor.fetchall()
+        }
+
+
+def lock_free(operation: Operation, *, wait: bool) -> FreeWorker | None:
+    """Lock a worker that can take the operation now. With `wait`, wait for locked rows instead of skipping them."""
+    requirements = json.dumps(operation.requirements)
+    query = _choice_query(operation.operation_type, requirements, operation.prefer_gpu, wait, _constants())
+    for worker in Worker.objects.raw(*query):
+        columns = vars(worker)
+        return FreeWorker(worker, columns["start_path"], (operation.operation_type, columns["profile"]))
+    return None
+
+
+def _constants() -> Constants:
+    return settings.HEALTH_INTERVAL_S, protocol_versions.oldest(), protocol_versions.newest()
+
+
+@lru_cache(maxsize=1)
+def _profiles_query(constants: Constants) -> Query:
+    workers = _without_work(Worker.objects.filter(selection.available()))
+    rows = (
+        workers.order_by()
+        .filter(announced__isnull=False)
+        .values_list("announced__operation_type", Cast("capabilities", TextField()))
+        .annotate(number=Count("pk"))
+    )
+    return rows.query.sql_with_params()
+
+
+@lru_cache(maxsize=1024)
+def _choice_query(
+    operation_type: str, requirements: str, prefer_gpu: bool, wait: bool, constants: Constants
+) -> Query:
+    candidates = selection.candidates(operation_type, json.loads(requirements), prefer_gpu)
+    workers = (
+        _without_work(candidates)
+        .annotate(start_path=F("announced__start_path"), profile=Cast("capabilities", TextField()))
+        .select_for_update(of=("self",), skip_locked=not wait)
+    )
+    return workers[:1].query.sql_with_params()
+
+
+def _without_work(workers: QuerySet[Worker]) -> QuerySet[Worker]:
+    """Exclude workers with an attempt, and those that rejected or lost work and have not reported healthy since."""
+    on_worker = Attempt.objects.filter(worker_id=OuterRef("pk"))
+    recently_failed = on_worker.filter(
+        outcome__in=[AttemptOutcome.REJECTED, AttemptOutcome.LOST],
+        instance_id=OuterRef("instance_id"),
+        ended_at__gt=Greatest(
+            OuterRef("registered_at"),
+            OuterRef("last_healthy_at"),
+            Now() - timedelta(seconds=2 * settings.HEALTH_INTERVAL_S),
+        ),
+    )
+    return workers.filter(~Exists(on_worker.filter(ended_at__isnull=True)), ~Exists(recently_failed))

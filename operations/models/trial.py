@@ -1,0 +1,35 @@
+from django.db import models
+
+
+class Trial(models.Model):
+    """Settings of a backtest that ran on the bars of a symbol and timeframe. Repetitions are the same trial."""
+
+    symbol = models.CharField(max_length=64)
+    timeframe = models.CharField(max_length=8)
+    settings_sha256 = models.CharField(
+        max_length=64, help_text="of the settings that differ from their default"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["symbol", "timeframe", "settings_sha256"], name="trial_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.timeframe} {self.settings_sha256[:12]}"
+
+
+class TrialCount(models.Model):
+    """The number of distinct trials on the bars of a symbol and timeframe: the number of `Trial` rows."""
+
+    symbol = models.CharField(max_length=64)
+    timeframe = models.CharField(max_length=8)
+    trials = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["symbol", "timeframe"], name="trial_count_once_per_data")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.trials} trials on {self.symbol} {self.timeframe}"

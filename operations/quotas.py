@@ -1,0 +1,141 @@
+"""How much of the queue and of the workers a user may have."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import connection
+
+from access.problems import Busy, Unavailable, invalid
+from access.roles import Role, role_of
+from operations.models import Operation
+from operations.requests import LARGEST, SMALLEST
+from operations.states import ACTIVE
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+LOCK_KEY = 0x6B74_7175
+"""First key of the advisory lock of an owner: the bytes of `ktqu`."""
+RETRY_AFTER_S = 60
+_QUOTAS = """
+    SELECT user_id, true, weight, max_running, max_pending FROM operations_quota WHERE user_id = ANY(%(owners)s)
+    UNION ALL
+    SELECT auth_user_groups.user_id, false, weight, max_running, max_pending
+    FROM operations_quota JOIN auth_user_groups USING (group_id) WHERE auth_user_groups.user_id = ANY(%(owners)s)
+"""
+_HAS_PENDING = """
+    SELECT EXISTS (
+        SELECT FROM operations_operation WHERE status = 'PENDING' AND created_by_id = %s OFFSET %s LIMIT 1
+    )
+"""
+PRIORITIES: Mapping[Role, range] = {
+    Role.OPERATOR: range(-100, 101),
+    Role.STAFF: range(SMALLEST, LARGEST + 1),
+}
+"""The priorities that a role may use. Viewers submit nothing."""
+
+
+DEFAULT_WEIGHT = 1.0
+NO_LIMIT = 0
+"""In the settings and in the rows; here a limit that does not exist is infinite."""
+Values = tuple[float | None, float | None, float | None]
+"""Weight, limit of running and limit of pending operations of a row; None is inherited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The share and the limits that hold for a user."""
+
+    weight: float
+    max_running: float
+    max_pending: float
+
+
+def allowances(owners: Collection[int]) -> dict[int, Allowance]:
+    """Return the allowance of each owner, in one query: its own values, else those of its groups, else the settings."""
+    own: dict[int, list[Values]] = {}
+    of_groups: dict[int, list[Values]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_QUOTAS, {"owners": list(owners)})
+        rows = cursor.fetchall()
+    for owner, is_own, weight, max_running, max_pending in rows:
+        values = (weight, _unlimited(max_running), _unlimited(max_pending))
+        (own if is_own else of_groups).setdefault(owner, []).append(values)
+    return {owner: _resolve(own.get(owner, []), of_groups.get(owner, [])) for owner in owners}
+
+
+def _resolve(own: list[Values], of_groups: list[Values]) -> Allowance:
+    defaults: Values = (
+        DEFAULT_WEIGHT,
+        _unlimited(settings.MAX_RUNNING_PER_USER),
+        _unlimited(settings.MAX_PENDING_PER_USER),
+    )
+    return Allowance(*(_first(own, of_groups, [defaults], position) for position in range(3)))
+
+
+def _first(own: list[Values], of_groups: list[Values], defaults: list[Values], position: int) -> float:
+    """Return the own value at the position, else the largest of the groups', else the default."""
+    for rows in (own, of_groups, defaults):
+        if known := [value for row in rows if (value := row[position]) is not None]:
+            return max(known)
+    raise AssertionError("every value has a default")
+
+
+def _unlimited(limit: int | None) -> float | None:
+    return inf if limit == NO_LIMIT else limit
+
+
+def allowance_of(user: "User") -> Allowance:
+    return allowances([user.pk])[user.pk]
+
+
+def require_priority(priority: int, user: "User | None") -> None:
+    """Raise Invalid if the user's role may not use the priority."""
+    if user is None:
+        return
+    role = role_of(user)
+    allowed = PRIORITIES.get(role, range(1))
+    if priority not in allowed:
+        detail = f"The priority {priority} is outside the range of the role {role.group}, {allowed[0]} to {allowed[-1]}."
+        raise invalid("/priority", detail)
+
+
+def require_pending(user: "User | None", number: int) -> None:
+    """Raise Busy if the user may not have `number` more operations waiting.
+
+    Requests that arrive at the same moment may exceed the limit by their own operations.
+    """
+    if user is None or (limit := allowance_of(user).max_pending) == inf:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_HAS_PENDING, [user.pk, max(0, int(limit) - number)])
+        (is_reached,) = cursor.fetchone() or (False,)
+    if is_reached or number > limit:
+        raise Busy(
+            f"You may have {limit:,} pending operations; wait until some have started, or cancel some.",
+            RETRY_AFTER_S,
+        )
+
+
+def is_below_running_limit(owner: int, allowance: Allowance) -> bool:
+    """Return whether the owner may have one more operation running; the answer holds until the transaction ends."""
+    if allowance.max_running == inf:
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_KEY, owner])
+    return count_running(owner) < allowance.max_running
+
+
+def count_running(owner: int) -> int:
+    return Operation.objects.filter(status__in=ACTIVE, created_by=owner or None).count()
+
+
+def require_running(user: "User | None") -> None:
+    """Raise Unavailable if the user may not have one more operation running."""
+    if user is not None and not is_below_running_limit(user.pk, allowance := allowance_of(user)):
+        raise Unavailable(
+            f"You may have {allowance.max_running:,} operations running; wait until one has ended."
+        )

@@ -1,0 +1,246 @@
+"""Whose turn it is, against a literal model, and the plan that a round makes of the database."""
+
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from math import inf
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operations.actors import Actor
+from operations.dispatching import claims
+from operations.dispatching.claims import Claim
+from operations.dispatching.lanes import Lane
+from operations.dispatching.planning import Planner
+from operations.dispatching.turns import Plan
+from operations.models import Demand, Operation
+from operations.models.operation import AGING_S
+from operations.quotas import Allowance
+from tests.claiming import claim_next
+from tests.factories import OperationFactory, WorkerFactory
+
+ME = Actor("user:test")
+lanes = st.lists(
+    st.builds(
+        Lane,
+        demand=st.sampled_from("ab"),
+        owner=st.integers(1, 3),
+        rank=st.integers(0, 50).map(float),
+        priority=st.integers(-2, 2),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+weights = st.fixed_dictionaries({owner: st.sampled_from([0.5, 1.0, 3.0]) for owner in (1, 2, 3)})
+
+
+@given(lanes=lanes, running=st.dictionaries(st.integers(1, 3), st.integers(0, 3)), weights=weights)
+def test_the_lowest_rank_sets_the_level_at_which_users_take_turns(
+    lanes: list[Lane], running: dict[int, int], weights: dict[int, float]
+) -> None:
+    chosen = Plan(
+        lanes, {}, {}, Counter(running), {one: Allowance(weights[one], inf, inf) for one in weights}
+    ).choose()
+    first = sorted(lanes, key=lambda lane: lane.rank)[0]
+    assert chosen is not None
+    assert chosen.priority >= first.priority
+    for other in lanes:
+        if other.priority >= first.priority:
+            mine, theirs = (running.get(lane.owner, 0) / weights[lane.owner] for lane in (chosen, other))
+            assert (mine, chosen.rank) <= (theirs, other.rank)
+
+
+def test_with_more_users_than_workers_each_has_its_turn_and_a_new_user_is_next() -> None:
+    """All shares are 0 whenever the only worker becomes free."""
+    weights = {1: 1.0, 2: 1.0, 3: 2.0}
+    plan = Plan([Lane("a", owner, owner, 0) for owner in weights], {("t", "{}"): 100}, {("t", "{}"): {"a"}})
+    plan.allowances = {owner: Allowance(weight, inf, inf) for owner, weight in weights.items()}
+    turns = []
+    for now in range(12):
+        plan.clock = partial(float, now)
+        lane = plan.choose()
+        assert lane is not None
+        plan.take(lane, ("t", "{}"))
+        plan.running.clear()
+        turns.append(lane.owner)
+    assert turns[:3] == [1, 2, 3]
+    counts = Counter(turns)
+    assert counts[3] >= 5, turns
+    assert abs(counts[1] - counts[2]) <= 1, turns
+    plan.lanes.append(Lane("a", 4, 99.0, 0))
+    plan.allowances = {**plan.allowances, 4: Allowance(1.0, inf, inf)}
+    chosen = plan.choose()
+    assert chosen is not None
+    assert chosen.owner == 4
+
+
+def users(number: int) -> list[User]:
+    return [User.objects.create_user(f"user-{one}") for one in range(number)]
+
+
+def owners(number: int) -> list[str]:
+    """The users who get the next workers, each by a round of its own."""
+    names = []
+    while len(names) < number and (claim := claim_next(ME)) is not None:
+        names.append(Operation.objects.get(pk=claim.operation_id).created_by.username)  # type: ignore[union-attr]
+    return names
+
+
+@pytest.mark.django_db
+def test_a_long_queue_of_one_user_does_not_delay_the_others() -> None:
+    long, short, late = users(3)
+    for _ in range(10):
+        OperationFactory(created_by=long)
+    for user in (short, short, late):
+        OperationFactory(created_by=user)
+    for _ in range(6):
+        WorkerFactory()
+    assert owners(6) == ["user-0", "user-1", "user-2", "user-0", "user-1", "user-0"]
+
+
+@pytest.mark.django_db
+def test_one_round_takes_turns_like_many() -> None:
+    for user in users(3):
+        for _ in range(3):
+            OperationFactory(created_by=user)
+    for _ in range(6):
+        WorkerFactory()
+    plan = Planner().make_plan()
+    claimed = [claim.operation_id for claim in islice(iter(lambda: claims.claim_next(plan, ME), None), 20)]
+    by_user = Counter(Operation.objects.filter(pk__in=claimed).values_list("created_by__username", flat=True))
+    assert by_user == {"user-0": 2, "user-1": 2, "user-2": 2}
+
+
+@pytest.mark.django_db
+def test_a_higher_priority_comes_first_and_an_old_operation_gains_priority() -> None:
+    WorkerFactory()
+    first, second = users(2)
+    low = OperationFactory(created_by=first)
+    high = OperationFactory(created_by=second, priority=3)
+    assert next_claimed() == high.pk
+    Operation.objects.filter(pk=low.pk).update(created_at=Now() - timedelta(seconds=3.5 * AGING_S))
+    OperationFactory(created_by=second, priority=3)
+    WorkerFactory()
+    assert next_claimed() == low.pk
+
+
+def next_claimed() -> str:
+    claim = claim_next(ME)
+    assert claim is not None
+    return claim.operation_id
+
+
+@pytest.mark.django_db
+def test_operations_of_one_user_run_in_their_order() -> None:
+    rows = [
+        OperationFactory(requirements=requirements) for requirements in ({}, {"cores": 2}, {}, {"cores": 1})
+    ]
+    for number, row in enumerate(rows):
+        created_at = Now() - timedelta(seconds=100 - number)
+        Operation.objects.filter(pk=row.pk).update(created_at=created_at)
+        WorkerFactory()
+    assert [next_claimed() for _ in rows] == [row.pk for row in rows]
+
+
+@pytest.mark.django_db
+def test_what_no_free_worker_can_run_delays_nothing() -> None:
+    for number in range(30):
+        OperationFactory(requirements={"memory_gb": 100 + number}, priority=50)
+    small = OperationFactory()
+    WorkerFactory()
+    assert next_claimed() == small.pk
+    assert claim_next(ME) is None
+
+
+@pytest.mark.django_db
+def test_a_planner_learns_new_demands_and_new_workers() -> None:
+    planner = Planner()
+
+    def claim() -> Claim | None:
+        return claims.claim_next(planner.make_plan(), ME)
+
+    WorkerFactory()
+    OperationFactory(requirements={"gpu": True})
+    assert claim() is None
+    large = OperationFactory(requirements={"memory_gb": 64})
+    assert claim() is None
+    WorkerFactory(capabilities={"memory_gb": 64})
+    claimed = claim()
+    assert claimed is not None
+    assert claimed.operation_id == large.pk
+    OperationFactory(requirements={"cores": 1})
+    assert claim() is not None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("waiting", [1, 200])
+def test_the_queries_of_a_round_do_not_depend_on_the_length_of_the_queue(waiting: int) -> None:
+    for number in range(waiting):
+        OperationFactory(requirements={"cores": number % 4}, parameters={"number": number})
+    WorkerFactory()
+    planner = Planner()
+    planner.make_plan()  # learns the demands
+    with CaptureQueriesContext(connection) as planning:
+        plan = planner.make_plan()
+    with CaptureQueriesContext(connection) as claiming:
+        assert claims.claim_next(plan, ME) is not None
+        assert claims.claim_next(plan, ME) is None
+    assert len(planning) == 4, [query["sql"] for query in planning]
+    assert len(claiming) == 9, [query["sql"] for query in claiming]
+
+
+@pytest.mark.django_db
+def test_a_round_without_a_free_worker_reads_no_lane() -> None:
+    OperationFactory()
+    planner = Planner()
+    planner.make_plan()
+    with CaptureQueriesContext(connection) as planning:
+        assert planner.make_plan().choose() is None
+    assert not [query["sql"] for query in planning if "RECURSIVE" in query["sql"]]
+
+
+@pytest.mark.django_db
+def test_an_operation_whose_claim_raises_is_set_aside_and_the_others_get_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bad, good = OperationFactory(), OperationFactory()
+    WorkerFactory()
+    begin = claims.attempts.begin
+
+    def raise_for_bad(operation: Operation, *args: Any, **options: Any) -> Any:
+        if operation.pk == bad.pk:
+            raise ZeroDivisionError("a defect")
+        return begin(operation, *args, **options)
+
+    monkeypatch.setattr(claims.attempts, "begin", raise_for_bad)
+    assert next_claimed() == good.pk
+    bad.refresh_from_db()
+    assert (bad.status, bad.setbacks) == ("PENDING", 1)
+    assert bad.not_before is not None
+    assert "a defect" in bad.waiting_reason
+
+
+@pytest.mark.django_db
+def test_a_requirement_that_no_worker_can_have_stops_no_round() -> None:
+    """Rows of older code may contain anything."""
+    for requirements in (
+        {"memory_gb": 10**400},
+        {"a__gte": {"x": [1]}},
+        {"contains": None},
+        {"0": "x" * 600},
+    ):
+        OperationFactory(requirements=requirements)
+    good = OperationFactory()
+    WorkerFactory()
+    assert next_claimed() == good.pk
+    assert Demand.objects.count() == 5

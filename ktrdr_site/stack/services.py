@@ -20,7 +20,6 @@ HIDDEN_FROM_WORKERS = frozenset(
     }
 )  # fmt: skip
 """Secrets of the site, and what `up` sets itself."""
-WEB_PROCESSES = 2
 WEB_THREADS = 8
 
 
@@ -35,6 +34,8 @@ class Plan:
     demo: bool
     exit_after_demo: bool
     verbose: bool
+    dispatchers: int = 1
+    web_processes: int = 2
 
     @property
     def log_dir(self) -> Path:
@@ -43,6 +44,11 @@ class Plan:
     @property
     def worker_names(self) -> list[str]:
         return [f"{kind}-{number}" for kind, count in self.workers.items() for number in range(1, count + 1)]
+
+    @property
+    def dispatcher_names(self) -> list[str]:
+        others = (f"dispatcher-{number}" for number in range(2, self.dispatchers + 1))
+        return ["dispatcher", *others]
 
     @property
     def reachable_host(self) -> str:
@@ -99,19 +105,21 @@ def servers(plan: Plan, listener: socket.socket) -> list[Service]:
     if plan.reachable_host != plan.host and "KTRDR_ALLOWED_HOSTS" not in environment:
         # Listening on every address: others will use at least the machine's own name.
         environment["KTRDR_ALLOWED_HOSTS"] = ",".join([*settings.ALLOWED_HOSTS, socket.gethostname()])
+    web = partial(web_command, listener.fileno(), plan.web_processes)
+    dispatch = [sys.executable, MANAGE, "run_dispatcher"]
     return [
-        Service("web", lambda: web_command(listener.fileno()), environment, home, (listener.fileno(),)),
+        Service("web", web, environment, home, (listener.fileno(),)),
         Service("schedules", lambda: [sys.executable, MANAGE, "run_schedules"], environment, home),
-        Service("dispatcher", lambda: [sys.executable, MANAGE, "run_dispatcher"], environment, home),
+        *(Service(name, lambda: dispatch, environment, home) for name in plan.dispatcher_names),
     ]
 
 
-def web_command(descriptor: int) -> list[str]:
+def web_command(descriptor: int, processes: int) -> list[str]:
     return [
         sys.executable, "-m", "gunicorn", "ktrdr_site.wsgi",
         f"--bind=fd://{descriptor}",
         "--preload",  # loaded once for all processes
-        "--worker-class=gthread", f"--workers={WEB_PROCESSES}", f"--threads={WEB_THREADS}",
+        "--worker-class=gthread", f"--workers={processes}", f"--threads={WEB_THREADS}",
         "--graceful-timeout=3", "--timeout=60", "--keep-alive=15", "--log-level=warning",
         "--logger-class=ktrdr_site.gunicorn_log.Logger",
         "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else "--worker-tmp-dir=/tmp",  # noqa: S108  # nosec B108 # gunicorn makes its own in it

@@ -108,7 +108,7 @@ class System:
             self.terminal.begin("KTRDR")
         await self.startup.settle()
         deadline = time.monotonic() + WORKERS_GRACE_S + SERVERS_GRACE_S
-        await self.supervisor.stop([*self.plan.worker_names, "dispatcher"], WORKERS_GRACE_S)
+        await self.supervisor.stop([*self.plan.worker_names, *self.plan.dispatcher_names], WORKERS_GRACE_S)
         await self.supervisor.stop_all(max(deadline - time.monotonic(), 0.0))
         await asyncio.to_thread(lease.release, self.plan.data_dir / "postgres", DATABASE_GRACE_S)
         if shown:

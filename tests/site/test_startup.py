@@ -1,17 +1,19 @@
 """`manage.py up` shows each part once it is ready, and workers only if they registered in this start."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.functions import Now
 
 from ktrdr_site.stack import startup as startup_module
-from ktrdr_site.stack.services import Plan
+from ktrdr_site.stack.services import Plan, servers
 from ktrdr_site.stack.startup import Startup
 from ktrdr_site.stack.terminal import Terminal
 from operations.dispatching import heartbeat
@@ -95,3 +97,20 @@ def test_a_stop_waits_for_the_query_under_way(startup: Startup, monkeypatch: pyt
     monkeypatch.setattr(startup_module, "_look", look)
     startup.begin(["workers"])
     asyncio.run(cancel())
+
+
+def test_several_dispatchers_and_web_processes_are_services(tmp_path: Path) -> None:
+    plan = Plan(
+        "127.0.0.1", 8000, tmp_path, {}, demo=False, exit_after_demo=False, verbose=False, dispatchers=3, web_processes=4
+    )  # fmt: skip
+    with socket.socket() as listener:
+        services = {service.name: service.command() for service in servers(plan, listener)}
+    assert list(services) == ["web", "schedules", "dispatcher", "dispatcher-2", "dispatcher-3"]
+    assert "--workers=4" in services["web"]
+    assert {services[name][-1] for name in plan.dispatcher_names} == {"run_dispatcher"}
+
+
+@pytest.mark.parametrize("option", ["--dispatchers", "--web"])
+def test_fewer_than_one_process_is_refused(option: str) -> None:
+    with pytest.raises(CommandError, match="0 is not a whole number of at least 1"):
+        call_command("up", option, "0")

@@ -1,6 +1,6 @@
 import asyncio
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,12 @@ class Command(BaseCommand):
             "--workers", default=DEFAULT_WORKERS, help="number of workers by type (%(default)s)"
         )
         parser.add_argument(
+            "--dispatchers", type=_positive, default=1, help="number of dispatchers (%(default)s)"
+        )
+        parser.add_argument(
+            "--web", type=_positive, default=2, help="number of processes of the web server (%(default)s)"
+        )
+        parser.add_argument(
             "--no-demo", action="store_true", help="no sample data and no demo on the first start"
         )
         parser.add_argument(
@@ -46,6 +52,8 @@ class Command(BaseCommand):
             port=options["port"],
             data_dir=Path(settings.DATA_DIR),
             workers=_worker_counts(options["workers"]),
+            dispatchers=options["dispatchers"],
+            web_processes=options["web"],
             demo=not options["no_demo"],
             exit_after_demo=options["exit_after_demo"],
             verbose=options["verbose"],
@@ -59,6 +67,12 @@ class Command(BaseCommand):
         sys.stdout.flush()
         if status:
             raise SystemExit(status)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text[:80]} is not a whole number of at least 1")
+    return int(text)
 
 
 def _worker_counts(text: str) -> dict[str, int]:

@@ -33,6 +33,7 @@ CLASSES = (Dispatcher, RegistryAdapter)
 OF_A_REQUEST = frozenset(
     {
         "operations.batches",
+        "operations.bulk",
         "operations.following",
         "operations.insertion",
         "operations.market_data",
@@ -67,10 +68,16 @@ ISOLATING = frozenset(
     }
 )
 """The functions that isolate."""
+EXAMINATION = "after a commit: test_an_examination_that_raises_stops_nothing"
+TIME_LIMIT = "test_a_limit_that_raises_for_one_operation_stops_no_other"
 ELSEWHERE = {
     "operations.artifacts.readable_by_worker": "a request",
+    "operations.attempts._examine": EXAMINATION,
     "operations.artifacts.writable_by_worker": "a request",
+    "operations.dispatching.time_limits.expire": TIME_LIMIT,
+    "operations.dispatching.time_limits.stop": TIME_LIMIT,
     "operations.interventions.resume": "a request",
+    "operations.notifications.outbox.queue_worker_cordoned": EXAMINATION,
     "operations.notifications.sending._mail": "replaced by the lanes; part of `send`",
     "operations.notifications.sending._post": "replaced by the lanes; part of `send`",
     "operations.progress._claim_refresh": "a request",
@@ -80,6 +87,12 @@ ELSEWHERE = {
     "operations.setbacks._fail": "test_a_defect_of_the_setbacks_themselves",
     "operations.setbacks._postpone": "test_a_defect_of_the_setbacks_themselves",
     "operations.setbacks._record_setback": "test_a_defect_of_the_setbacks_themselves",
+    "operations.sick_workers._failure_of": EXAMINATION,
+    "operations.sick_workers._has_substitute": EXAMINATION,
+    "operations.sick_workers._newest_failures": EXAMINATION,
+    "operations.sick_workers._others_do_better": EXAMINATION,
+    "operations.sick_workers.examine": EXAMINATION,
+    "registry.automatic_cordons.cordon": EXAMINATION,
 }
 """Functions that no step of the lanes calls for a victim, and why that is so."""
 NAMES = ("operation_id", "worker_id", "sha256")

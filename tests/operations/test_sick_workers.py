@@ -200,6 +200,33 @@ def test_a_failure_is_examined_when_its_transaction_commits(
     assert sick.cordoned
 
 
+@pytest.mark.parametrize("name", ["examine", "_newest_failures", "_others_do_better", "_has_substitute"])
+def test_an_examination_that_raises_stops_nothing(
+    sick: Worker,
+    other: Worker,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    end(other, "completed")
+    raised = []
+
+    def fail(*values: Any) -> bool:
+        raised.append(name)
+        raise ValueError("one bad worker")
+
+    operations = [OperationFactory(max_attempts=1) for _ in range(3)]
+    for operation in operations:
+        sick.refresh_from_db()
+        attempts.begin(operation, sick, ME, push=True)
+        if operation is operations[-1]:
+            monkeypatch.setattr(sick_workers, name, fail)
+        with django_capture_on_commit_callbacks(execute=True):
+            attempts.mark_lost(operation.pk, 1, ME, "gone")
+    assert raised
+    assert {Operation.objects.get(pk=row.pk).status for row in operations} == {"FAILED"}
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=10, max_size=25))
 def test_bad_operations_in_any_order_leave_every_worker_usable_or_with_a_probe(

@@ -31,6 +31,7 @@ from workers.backtesting.sensitivity import simulate_worse_conditions
 from workers.backtesting.spread import data_spread
 from workers.market_data.calendars import calendar_of
 from workers.provenance import data_hashes, file_sha256, provenance
+from workers.report_parts import missing_parts_warnings
 from workers.strategy.features import build_features
 
 Floats = NDArray[np.float64]
@@ -172,7 +173,7 @@ def _store_artifacts(
     inputs: BacktestInputs,
     periods: Periods,
 ) -> list[dict[str, str]]:
-    """Store the files of the result; if the report cannot be built, return a warning instead of failing."""
+    """Store the files of the result; return a warning for each part of the report that cannot be built."""
     job.artifact("trades.csv", result.trades.to_csv(index=False).encode())
     job.artifact("trades.parquet", _parquet(result.trades))
     equity = pd.DataFrame(
@@ -182,14 +183,17 @@ def _store_artifacts(
     job.artifact("equity.parquet", _parquet(equity.rename_axis("time").reset_index()))
     close: NDArray[np.float64] = np.asarray(inputs.test_bars["close"], dtype=np.float64)
     try:
-        report = backtest_report.build_report(result, benchmark, close, periods)
+        report, errors = backtest_report.build_report(result, benchmark, close, periods)
         job.artifact("report.json", json.dumps(report, allow_nan=False).encode())
-        job.artifact("report.html", tear_sheet.render(operation_result, report).encode())
+        if not errors:
+            job.artifact("report.html", tear_sheet.render(operation_result, report).encode())
     except Exception as error:
         job.log(f"Could not build the report: {type(error).__name__}: {error}", level="error")
         message = f"Could not build the report ({error}); the metrics are not affected."
         return [{"code": "no_report", "message": message}]
-    return []
+    for name, reason in errors.items():
+        job.log(f"Could not build {name} of the report: {type(reason).__name__}: {reason}", level="error")
+    return missing_parts_warnings(errors, "the metrics are")
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from workers.backtesting.downsample import pick_points
 from workers.backtesting.engine import Result
 from workers.backtesting.periods import Periods
+from workers.report_parts import build_parts
 
 Floats = NDArray[np.float64]
 MAX_TRADES = 5000
@@ -20,32 +21,55 @@ FEWEST_ROLLING = 12
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def build_report(result: Result, benchmark: Result, close: Floats, periods: Periods) -> dict[str, Any]:
-    """Return JSON values only; NaN becomes null. `close`: float64[n]; `periods`: those of the metrics."""
-    index, initial_capital = result.index, result.rules.initial_capital
+def build_report(
+    result: Result, benchmark: Result, close: Floats, periods: Periods
+) -> tuple[dict[str, Any], dict[str, Exception]]:
+    """Return the report, JSON values only (NaN becomes null), and the errors of the parts that it lacks.
+
+    `close`: float64[n]; `periods`: those of the metrics.
+    """
+    index, trades, initial_capital = result.index, result.trades, result.rules.initial_capital
     peaks = np.maximum(np.maximum.accumulate(result.equity), initial_capital)
     drawdown = result.equity / peaks - 1.0
+    return build_parts(
+        {
+            "the series": lambda: _series(result, benchmark, close, drawdown, periods),
+            "the trades": lambda: {
+                "trades": [_json_row(row) for row in trades.head(MAX_TRADES).to_dict("records")],
+                "trades_in_all": len(trades),
+            },
+            "the monthly returns": lambda: {
+                "monthly_returns": monthly_returns(result.equity, initial_capital, periods, index)
+            },
+            "the drawdowns": lambda: {"drawdowns": drawdowns(drawdown, index)},
+            "the trades by group": lambda: {
+                "by_exit_reason": _trade_groups(trades, trades["exit_reason"]),
+                "by_side": _trade_groups(trades, trades["side"].map({1: "long", -1: "short"})),
+                "by_weekday": _weekday_groups(trades),
+                "by_hour": _trade_groups(trades, trades["entry_time"].dt.strftime("%H:00")),
+            },
+        }
+    )
+
+
+def _series(
+    result: Result, benchmark: Result, close: Floats, drawdown: Floats, periods: Periods
+) -> dict[str, Any]:
     picked = pick_points(result.equity)
     return {
         "series": {
-            "time": [time.isoformat() for time in index[picked]],
+            "time": [time.isoformat() for time in result.index[picked]],
             "close": _numbers(close[picked]),
             "equity": _numbers(result.equity[picked]),
             "benchmark": _numbers(benchmark.equity[picked]),
             "drawdown": _numbers(drawdown[picked]),
-            "rolling_sharpe": _numbers(rolling_sharpe(result.equity, initial_capital, periods)[picked]),
+            "rolling_sharpe": _numbers(
+                rolling_sharpe(result.equity, result.rules.initial_capital, periods)[picked]
+            ),
             "position": _numbers(result.position[picked]),
         },
         "rolling": {"observations": rolling_window(periods), "unit": periods.unit},
-        "points": {"of": len(index), "shown": len(picked)},
-        "trades": [_json_row(row) for row in result.trades.head(MAX_TRADES).to_dict("records")],
-        "trades_in_all": len(result.trades),
-        "monthly_returns": monthly_returns(result.equity, initial_capital, periods, index),
-        "drawdowns": drawdowns(drawdown, index),
-        "by_exit_reason": _trade_groups(result.trades, result.trades["exit_reason"]),
-        "by_side": _trade_groups(result.trades, result.trades["side"].map({1: "long", -1: "short"})),
-        "by_weekday": _weekday_groups(result.trades),
-        "by_hour": _trade_groups(result.trades, result.trades["entry_time"].dt.strftime("%H:00")),
+        "points": {"of": len(result.index), "shown": len(picked)},
     }
 
 

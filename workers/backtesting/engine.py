@@ -125,14 +125,36 @@ def _atr(bars: pd.DataFrame, before: pd.DataFrame | None, rules: Rules) -> Float
     return np.ascontiguousarray(talib.ATR(high, low, close, rules.atr_period)[len(known) - len(bars) :])
 
 
-def validate_target(target: ArrayLike, n: int) -> NDArray[np.int8]:
-    """Return the target directions as int8[n]. Raises BadBars."""
+def validate_target(
+    target: "ArrayLike | pd.Series[Any]", n: int, index: pd.DatetimeIndex | None = None
+) -> NDArray[np.int8]:
+    """Return the target directions as int8[n]. Raises BadBars, also if a Series has another index than `index`."""
+    if isinstance(target, pd.Series) and index is not None and not _same_index(target.index, index):
+        raise BadBars(_other_index(target.index, index))
     values = np.asarray(target)
     if values.shape != (n,):
         raise BadBars(f"Expected {n} target directions, one per bar; got an array of shape {values.shape}.")
     if not _are_directions(values):
         raise BadBars("The target directions contain values other than -1, 0 and 1.")
     return np.ascontiguousarray(values.astype(np.int8))
+
+
+def _same_index(own: pd.Index, bars: pd.DatetimeIndex) -> bool:
+    """Whether the indexes are the same instants, in any time zone and unit."""
+    if isinstance(own, pd.DatetimeIndex) and own.tz is not None and bars.tz is not None:
+        return own.tz_convert("UTC").as_unit("ns").equals(bars.tz_convert("UTC").as_unit("ns"))
+    return own.equals(bars)
+
+
+def _other_index(own: pd.Index, bars: pd.DatetimeIndex) -> str:
+    """Describe the first place where the index of the target differs from that of the bars."""
+    pairs = zip(own, bars, strict=False)
+    first = next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(own), len(bars)))
+    times = [str(index[first]) if first < len(index) else "nothing" for index in (own, bars)]
+    return (
+        f"The index of the target differs from that of the bars: entry {first} is {times[0]} instead of {times[1]}; "
+        "reindex the target to the bars, or pass an array."
+    )
 
 
 def _are_directions(values: NDArray[Any]) -> bool:
@@ -194,19 +216,20 @@ def run_kernel(
 
 def simulate(
     bars: pd.DataFrame,
-    target: ArrayLike,
+    target: "ArrayLike | pd.Series[Any]",
     rules: Rules | None = None,
     spread: Floats | None = None,
     before: pd.DataFrame | None = None,
 ) -> Result:
     """Simulate `target` (int[n] in {-1, 0, 1}, known at the close of each bar) on `bars`.
 
-    `spread` and `before` as in `prepare_bars`. Raises BadBars.
+    A Series must have the index of the bars. `spread` and `before` as in `prepare_bars`. Raises BadBars.
     """
     rules = rules or Rules()
     prepared = prepare_bars(bars, rules, spread, before)
     buffers = Buffers.of(prepared.close.size)
-    account = run_kernel(prepared, validate_target(target, prepared.close.size), kernel_rules(rules), buffers)
+    directions = validate_target(target, prepared.close.size, prepared.index)
+    account = run_kernel(prepared, directions, kernel_rules(rules), buffers)
     return Result(
         equity=buffers.equity,
         position=buffers.position,

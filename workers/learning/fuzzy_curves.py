@@ -17,7 +17,9 @@ Floats = NDArray[np.float64]
 HISTOGRAM_BINS = 60
 CURVE_POINTS = 121
 CUT = 0.001
-"""Fraction of the data at either end that is left out."""
+"""Fraction of the data at either end that is counted in the outermost bin."""
+NARROW = 1e-9
+"""Relative width that 60 bins cannot divide."""
 
 
 def fuzzy_curves(
@@ -42,10 +44,13 @@ def fuzzy_curves(
 def _curve(strategy: Strategy, name: str, values: Floats) -> dict[str, Any]:
     fuzzy_set = strategy.fuzzy_sets[name]
     low, high = float(np.quantile(values, CUT)), float(np.quantile(values, 1 - CUT))
-    if not high > low:
-        low, high = low - 0.5, high + 0.5
+    if high - low <= NARROW * max(abs(low), abs(high)):
+        margin = max(0.5, NARROW * abs(low))
+        low, high = low - margin, high + margin
     x = np.linspace(low, high, CURVE_POINTS)
-    density, edges = np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high), density=True)
+    # Two values lie outside their own quantiles; clipped, every value counts.
+    counts, edges = np.histogram(np.clip(values, low, high), bins=HISTOGRAM_BINS, range=(low, high))
+    density = counts / (len(values) * (edges[1] - edges[0]))
     return {
         "indicator": fuzzy_set.indicator,
         "x": x.tolist(),

@@ -25,6 +25,7 @@ from workers.learning.training_audit import audit_training
 from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_warnings import collect_warnings
 from workers.provenance import data_hashes, provenance
+from workers.report_parts import missing_parts_warnings
 from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
 
 Floats = NDArray[np.float64]
@@ -206,15 +207,17 @@ def _store_report(
     scores: dict[str, PartScores],
     job: Job,
 ) -> list[dict[str, str]]:
-    """Store the report; if it cannot be built, return a warning instead of failing."""
+    """Store the report, and return a warning for each part that cannot be built."""
     try:
-        report = training_report.build_report(strategy, bars, data, trained, scores)
+        report, errors = training_report.build_report(strategy, bars, data, trained, scores)
         job.artifact("report.json", json.dumps(report, allow_nan=False).encode())
     except Exception as error:
         job.log(f"Could not build the report: {type(error).__name__}: {error}", level="error")
         message = f"Could not build the report ({error}); the model is not affected."
         return [{"code": "no_report", "message": message}]
-    return []
+    for name, reason in errors.items():
+        job.log(f"Could not build {name} of the report: {type(reason).__name__}: {reason}", level="error")
+    return missing_parts_warnings(errors, "the model is")
 
 
 def _description(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workers.learning.constant_inputs import constant_inputs
 from workers.learning.dataset import Dataset
 from workers.learning.evaluation import (
     CLASS_NAMES,
@@ -23,6 +24,7 @@ from workers.learning.splits import PARTS, Split
 from workers.learning.trainer import TrainedNetwork
 from workers.learning.tsk import TSK
 from workers.learning.tsk_rules import describe_rules
+from workers.report_parts import Part, build_parts
 from workers.strategy.grammar import Strategy
 
 Floats = NDArray[np.float64]
@@ -39,44 +41,41 @@ def build_report(
     data: PreparedData,
     trained: TrainedNetwork,
     scores: dict[str, PartScores],
-) -> dict[str, Any]:
-    """Return the report; its scores are those of `evaluated_part`."""
+) -> tuple[dict[str, Any], dict[str, Exception]]:
+    """Return the report, whose scores are those of `evaluated_part`, and the errors of the parts that it lacks."""
     dataset, split = data.dataset, data.split
     part = evaluated_part(split)
-    importance = permutation_importance(
-        trained.network,
-        data.x,
-        sequence_length(strategy.model),
-        data.parts[part],
-        tuple(feature.name for feature in strategy.features),
-    )
-    report: dict[str, Any] = {
-        "curves": _curves(trained),
-        "best_epoch": trained.best_epoch,
-        "stopped": trained.stopped,
-        "evaluated_on": part,
-        "importance": importance["values"],
-        "importance_of": importance["of"],
-        "splits": _splits(dataset, split),
-        "boundaries": [time.isoformat() for time in _boundaries(split)],
-        "purged": split.purged,
-        "left_out": dataset.left_out,
-        "fuzzy_sets": fuzzy_curves(strategy, bars, *_boundaries(split)[:2]),
+    parts: dict[str, Part] = {
+        "the learning curves": lambda: {"curves": _curves(trained)},
+        "the facts of the training": lambda: {
+            "best_epoch": trained.best_epoch,
+            "stopped": trained.stopped,
+            "evaluated_on": part,
+            "purged": split.purged,
+            "left_out": dataset.left_out,
+        },
+        "the importance of the inputs": lambda: _importance(strategy, data, trained, part),
+        "the parts": lambda: {
+            "splits": _splits(dataset, split),
+            "boundaries": [time.isoformat() for time in _boundaries(split)],
+        },
+        "the fuzzy sets": lambda: {"fuzzy_sets": fuzzy_curves(strategy, bars, *_boundaries(split)[:2])},
+        "the constant inputs": lambda: {"constant_inputs": constant_inputs(strategy, data)},
     }
     if strategy.is_classification:
-        actual = scores[part].actual.astype(np.int64)
-        matrix = confusion(actual, scores[part].predictions.argmax(axis=1))
-        report |= {
-            "confusion_matrix": {"labels": list(CLASS_NAMES), "matrix": matrix.tolist()},
-            "classes": per_class(matrix),
-            "calibration": calibration(scores[part].predictions, actual),
-            "label_balance": label_balance(dataset, split),
+        parts["the confusion matrix"] = lambda: _confusion(scores[part])
+        parts["the calibration"] = lambda: {
+            "calibration": calibration(scores[part].predictions, scores[part].actual.astype(np.int64))
         }
+        parts["the label balance"] = lambda: {"label_balance": label_balance(dataset, split)}
     else:
-        report["forecasts"] = forecast_bins(scores[part].predictions, scores[part].actual)
-    if isinstance(trained.network, TSK):
-        report |= describe_rules(
-            trained.network,
+        parts["the forecasts"] = lambda: {
+            "forecasts": forecast_bins(scores[part].predictions, scores[part].actual)
+        }
+    network = trained.network
+    if isinstance(network, TSK):
+        parts["the rules"] = lambda: describe_rules(
+            network,
             trained.initial_weights,
             data.scaler,
             data.x[dataset.row[split.train]],
@@ -84,7 +83,26 @@ def build_report(
             label_mean=data.label_mean,
             label_scale=data.label_scale,
         )
-    return report
+    return build_parts(parts)
+
+
+def _importance(strategy: Strategy, data: PreparedData, trained: TrainedNetwork, part: str) -> dict[str, Any]:
+    importance = permutation_importance(
+        trained.network,
+        data.x,
+        sequence_length(strategy.model),
+        data.parts[part],
+        tuple(feature.name for feature in strategy.features),
+    )
+    return {"importance": importance["values"], "importance_of": importance["of"]}
+
+
+def _confusion(scores: PartScores) -> dict[str, Any]:
+    matrix = confusion(scores.actual.astype(np.int64), scores.predictions.argmax(axis=1))
+    return {
+        "confusion_matrix": {"labels": list(CLASS_NAMES), "matrix": matrix.tolist()},
+        "classes": per_class(matrix),
+    }
 
 
 def _curves(trained: TrainedNetwork) -> list[dict[str, float]]:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from workers.learning.constant_inputs import constant_inputs
 from workers.learning.evaluation import CLASS_NAMES, PartScores
 from workers.learning.prepared_data import Bars, PreparedData
 from workers.learning.trainer import TrainedNetwork
@@ -13,6 +14,7 @@ from workers.strategy.grammar import Strategy
 
 ROWS_PER_WEIGHT = 3
 STANDARD_ERRORS = 2.0
+MAX_NAMED = 8
 
 Warnings = list[tuple[str, str]]
 """(code, message)"""
@@ -31,6 +33,7 @@ def collect_warnings(
     warnings = [
         *_no_skill(strategy, data, scores[part], part),
         *_missing_classes(strategy, data),
+        *_constant_inputs(strategy, data),
         *_few_rows(data, weights),
         *_no_test(part),
         *_stopping(trained),
@@ -76,6 +79,20 @@ def _missing_classes(strategy: Strategy, data: PreparedData) -> Warnings:
         return []
     message = f"No row of the training part is labelled {' or '.join(missing)}; the model cannot learn it."
     return [("missing_class", message)]
+
+
+def _constant_inputs(strategy: Strategy, data: PreparedData) -> Warnings:
+    """Warn about inputs without information, such as memberships in another unit than their indicator's."""
+    found = constant_inputs(strategy, data)
+    if not found:
+        return []
+    named = ", ".join(f"{name} ({value:g})" for name, value in list(found.items())[:MAX_NAMED])
+    others = f" and {len(found) - MAX_NAMED} others" if len(found) > MAX_NAMED else ""
+    message = (
+        f"Inputs that are constant in at least 99.9 % of the training part: {named}{others}; "
+        "compare their fuzzy sets with the values of the indicator."
+    )
+    return [("constant_inputs", message)]
 
 
 def _few_rows(data: PreparedData, weights: int) -> Warnings:

@@ -18,13 +18,21 @@ _HIDDEN_OUTPUTS = {
     "senkou_a": "use span_a, the same line as known at the bar, without the forward shift",
     "senkou_b": "use span_b, the same line as known at the bar, without the forward shift",
 }
+MAX_INPUTS = 2_000
 _CUMULATIVE = ("obv", "adline")
 """Indicators that add up from the first bar of the data."""
+_LEVELS = frozenset(
+    (
+        "sma", "ema", "wma", "dema", "tema", "kama", "vwap", "bbands", "keltnerchannels", "donchianchannels", "ichimoku",
+        "parabolicsar", "supertrend", *_CUMULATIVE,
+    )
+)  # fmt: skip
+"""Indicators whose values are a price, a volume or their sum."""
 
 
 def find_contradictions(strategy: Strategy) -> list[UnplacedProblem]:
     """Return the problems of a file whose sections are valid on their own."""
-    references = [*_reference_problems(strategy)]
+    references = [*_reference_problems(strategy)] or [*_size_problems(strategy)]
     return references or [
         *_repeated_input_problems(strategy),
         *_training_problems(strategy),
@@ -54,6 +62,23 @@ def unanchored_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
                 "cmf, mfi and volumeratio measure volume without this problem"
             )
             yield pointer("indicators", name), message
+
+
+def unscaled_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
+    """Warn about inputs of a network in the units of price or volume; rules reject any input without a common scale."""
+    if isinstance(strategy.model, TSKModel) or strategy.model.features.scale_features:
+        return
+    for position, entry in enumerate(strategy.nn_inputs):
+        if entry.raw_indicator is None or entry.normalization not in (None, "none"):
+            continue
+        indicator, output = strategy.resolve(entry.raw_indicator)
+        kind = strategy.indicators[indicator].type
+        if kind in _LEVELS and (kind != "supertrend" or output == "trend"):
+            message = (
+                f"{entry.raw_indicator} ({kind}) has the size of a price or volume, which other inputs do not have and "
+                "which drifts; set normalization: zscore, or model.features.scale_features: true"
+            )
+            yield pointer("nn_inputs", position), message
 
 
 def _reference_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
@@ -95,6 +120,28 @@ def _no_such(kind: str, name: str, valid: list[str]) -> str:
     else:
         hint = f"choose from {', '.join(valid)}" if valid else "the file defines none"
     return f"no {kind} is named {quote(name)}; {hint}"
+
+
+def _size_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
+    """Reject more inputs than `MAX_INPUTS`, counted without building them."""
+    entries = [strategy.inputs_of_entry(entry) for entry in strategy.nn_inputs]
+    of_one_bar, bars = sum(entries), strategy.model.features.lookback_periods + 1
+    if of_one_bar * bars <= MAX_INPUTS:
+        return
+    counted = f"the model would have {of_one_bar * bars:,} inputs; the limit is {MAX_INPUTS:,}"
+    if of_one_bar <= MAX_INPUTS:
+        repeated = f"lookback_periods repeats {of_one_bar:,} inputs {bars:,} times"
+        yield "/model/features/lookback_periods", f"{counted}: {repeated}"
+        return
+    largest = max(range(len(entries)), key=lambda position: entries[position])
+    entry = strategy.nn_inputs[largest]
+    timeframes = len(strategy.timeframes if entry.timeframes == "all" else entry.timeframes)
+    memberships = entries[largest] // timeframes
+    product = f"{timeframes} timeframes x {memberships:,} memberships"
+    message = (
+        f"{counted}: nn_inputs has {len(entries)} entries; this one gives {entries[largest]:,} ({product})"
+    )
+    yield pointer("nn_inputs", largest), message
 
 
 def _repeated_input_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:

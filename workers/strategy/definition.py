@@ -116,6 +116,12 @@ class Strategy(Section):
         lags = range(1, self.model.features.lookback_periods + 1)
         return names + tuple(f"{name}@-{lag}" for lag in lags for name in names)
 
+    def inputs_of_entry(self, entry: NNInput) -> int:
+        """Return how many inputs of one bar an entry of `nn_inputs` defines, without building them."""
+        timeframes = self.timeframes if entry.timeframes == "all" else entry.timeframes
+        memberships = 1 if entry.fuzzy_set is None else len(self.fuzzy_sets[entry.fuzzy_set].memberships)
+        return len(timeframes) * memberships
+
     @cached_property
     def features(self) -> tuple[Feature, ...]:
         """In the order of `nn_inputs`, then timeframes, then memberships."""

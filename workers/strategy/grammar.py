@@ -9,7 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from workers.strategy.cross_checks import find_contradictions, unanchored_warnings, unused_warnings
+from workers.strategy.cross_checks import (
+    find_contradictions,
+    unanchored_warnings,
+    unscaled_warnings,
+    unused_warnings,
+)
 from workers.strategy.definition import Feature, Strategy
 from workers.strategy.document import Document, read_document
 from workers.strategy.errors import StrategyError, StrategyProblem, UnplacedProblem
@@ -86,6 +91,7 @@ def _complete(strategy: Strategy, text: str, places: _Places) -> Strategy:
         for at, message in (
             *unused_warnings(strategy),
             *unanchored_warnings(strategy),
+            *unscaled_warnings(strategy),
             *coverage_warnings(strategy),
         )
     )

@@ -19,11 +19,12 @@ def _factor(default: float, name: str = "multiplier", aliases: tuple[str, ...] =
     return IndicatorParameter(name, "float", default, 0.01, 100.0, aliases=aliases)
 
 
-def _of_source(name: str, title: str, warm_up: str, default: int, *aliases: str) -> IndicatorEntry:
+def _of_source(
+    name: str, title: str, warm_up: str, default: int, *aliases: str, minimum: int = 2
+) -> IndicatorEntry:
     """An average or a difference of one price line, in the units of that line."""
-    return IndicatorEntry(
-        name, title, (Output("value"),), warm_up, (_period(default), _SOURCE), ("source",), aliases
-    )
+    parameters = (_period(default, minimum=minimum), _SOURCE)
+    return IndicatorEntry(name, title, (Output("value"),), warm_up, parameters, ("source",), aliases)
 
 
 def _bands(*names: str) -> tuple[Output, ...]:
@@ -82,8 +83,10 @@ _MOMENTUM = (
         ("source",),
         needs_order=("fast_period", "slow_period"),
     ),
-    _of_source("momentum", "Momentum: difference from the value period bars ago", "period", 10, "mom"),
-    _of_source("roc", "Rate of change, percent", "period", 10),
+    _of_source(
+        "momentum", "Momentum: difference from the value period bars ago", "period", 10, "mom", minimum=1
+    ),
+    _of_source("roc", "Rate of change, percent", "period", 10, minimum=1),
     IndicatorEntry(
         "cci", "Commodity channel index", (Output("value"),), "period - 1", (_period(20),), _PRICES
     ),

@@ -37,7 +37,8 @@ def simulate_waves(n: int = 3000, rules: Rules = FREE) -> tuple[pd.DataFrame, Re
 
 def build_report(bars: pd.DataFrame, result: Result) -> dict:
     close = bars["close"].to_numpy()
-    report = backtest_report.build_report(result, result, close, periods_of(result.index))
+    report, errors = backtest_report.build_report(result, result, close, periods_of(result.index))
+    assert errors == {}
     return json.loads(json.dumps(report, allow_nan=False))
 
 

@@ -343,6 +343,25 @@ def test_unsorted_and_duplicate_times_are_rejected() -> None:
             simulate(STEADY.iloc[order], [0] * 5)
 
 
+@pytest.mark.parametrize(
+    ("index", "place"),
+    [
+        (STEADY.index + pd.Timedelta(days=1), "entry 0 is"),
+        (STEADY.index[[0, 1, 2, 4, 3]], "entry 3 is"),
+        (STEADY.index[:4], "entry 4 is nothing instead of"),
+        (pd.RangeIndex(5), "entry 0 is 0 instead of"),
+        (STEADY.index.tz_convert("America/New_York"), None),
+    ],
+)
+def test_a_series_of_targets_must_have_the_index_of_the_bars(index: pd.Index, place: str | None) -> None:
+    target = pd.Series([0, 1, 1, 0, 0, 0][: len(index)], index=index)
+    if place is None:
+        assert simulate(STEADY, target).entries == simulate(STEADY, target.to_numpy()).entries
+        return
+    with pytest.raises(BadBars, match=f"index of the target differs from that of the bars: {place}"):
+        simulate(STEADY, target)
+
+
 @pytest.mark.parametrize("target", [[0, 1], [0, 2, 0, 0, 0], [0, 0.5, 0, 0, 0]])
 def test_a_target_of_the_wrong_shape_or_value_is_rejected(target: list[float]) -> None:
     with pytest.raises(BadBars):

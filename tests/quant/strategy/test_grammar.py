@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -288,3 +289,73 @@ def test_the_grammar_needs_only_pydantic_and_yaml() -> None:
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == "[]"
+
+
+def many_inputs(timeframes: int, entries: int, memberships: int, lags: int) -> str:
+    """A file whose sections multiply: timeframes x entries x memberships x bars."""
+
+    def change(data: Data) -> None:
+        names = ["1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w"][:timeframes]
+        data["training_data"]["timeframes"] = {
+            "mode": "multi_timeframe", "list": names, "base_timeframe": names[0],
+        }  # fmt: skip
+        sets = {f"m{n}": [n, n + 1, n + 2] for n in range(memberships)}
+        data["fuzzy_sets"] = {"momentum": {"indicator": "rsi_14", **sets}}
+        data["nn_inputs"] = [{"fuzzy_set": "momentum"} for _ in range(entries)]
+        data["model"]["features"] = {"lookback_periods": lags}
+
+    return strategy_text(change)
+
+
+@pytest.mark.parametrize(
+    ("shape", "count", "at", "because"),
+    [
+        ((8, 500, 100, 100), "40,400,000", "/nn_inputs/0", "gives 800 (8 timeframes x 100 memberships)"),
+        ((1, 1, 2001, 0), "2,001", "/nn_inputs/0", "1 timeframes x 2,001 memberships"),
+        ((1, 1, 30, 99), "3,000", "/model/features/lookback_periods", "repeats 30 inputs 100 times"),
+    ],
+)
+def test_too_many_inputs_are_refused_with_their_number_and_the_section_that_multiplies(
+    shape: tuple[int, int, int, int], count: str, at: str, because: str
+) -> None:
+    ((pointer, message),) = errors_of(many_inputs(*shape))
+    assert pointer == at
+    assert f"{count} inputs; the limit is 2,000" in message
+    assert because in message
+
+
+def test_millions_of_inputs_are_refused_without_building_them() -> None:
+    text = many_inputs(8, 500, 100, 100)
+    tracemalloc.start()
+    try:
+        assert len(errors_of(text)) == 1
+        assert tracemalloc.get_traced_memory()[1] < 30e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_two_thousand_inputs_are_accepted() -> None:
+    assert len(parse_strategy(many_inputs(1, 1, 20, 99)).input_names) == 2000
+
+
+@pytest.mark.parametrize("model", ["mlp", "lstm", "gru"])
+@pytest.mark.parametrize("kind", ["sma", "bbands", "supertrend", "obv"])
+def test_an_input_of_the_size_of_a_price_is_warned_of_unless_it_is_scaled(model: str, kind: str) -> None:
+    def change(data: Data) -> None:
+        data["indicators"]["x"] = {"type": kind}
+        data["nn_inputs"].append({"raw_indicator": "x"})
+        data["model"]["type"] = model
+
+    def warnings(further: Callable[[Data], object]) -> list[str]:
+        strategy = strategy_with(lambda data: (change(data), further(data)))
+        return [w.message for w in strategy.warnings if "size of a price or volume" in w.message]
+
+    assert len(warnings(lambda data: None)) == 1
+    assert warnings(lambda data: data["nn_inputs"][1].update(normalization="zscore")) == []
+    assert warnings(lambda data: data["model"].update(features={"scale_features": True})) == []
+
+
+@pytest.mark.parametrize("kind", ["roc", "momentum"])
+def test_the_return_of_one_bar_is_an_input(kind: str) -> None:
+    strategy = strategy_with(put("indicators", "x", value={"type": kind, "period": 1}))
+    assert strategy.warm_up_rows("x") == 1

@@ -125,6 +125,8 @@ def test_values_equal_ta_lib(bars: pd.DataFrame) -> None:
         (compute("williamsr", bars)["value"], talib.WILLR(high, low, close, 14)),
         (compute("roc", bars)["value"], talib.ROC(close, 10)),
         (compute("momentum", bars)["value"], talib.MOM(close, 10)),
+        (compute("roc", bars, period=1)["value"][1:], 100.0 * (close[1:] / close[:-1] - 1.0)),
+        (compute("momentum", bars, period=1)["value"][1:], np.diff(close)),
         (compute("obv", bars)["value"], talib.OBV(close, volume)),
         (compute("adline", bars)["value"], talib.AD(high, low, close, volume)),
         (compute("mfi", bars)["value"], talib.MFI(high, low, close, volume, 14)),

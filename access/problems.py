@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from access.browsable import MEDIA_TYPE
+from worker_agent.validation_messages import problems_of
 
 Model = TypeVar("Model", bound=BaseModel)
 PROBLEM_JSON = "application/problem+json"
@@ -73,11 +74,7 @@ def validate(model: type[Model], data: Any) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        errors = [
-            {"pointer": pointer(part["loc"]), "detail": part["msg"].removeprefix("Value error, ")}
-            for part in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        count = len(errors)
+        errors, count = problems_of(error), error.error_count()
         raise Invalid(f"{count} field{'s are' if count > 1 else ' is'} not valid.", errors=errors) from error
 
 

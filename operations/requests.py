@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from worker_agent.protocol import Identifier
+from worker_agent.validation_messages import quote
 from worker_agent.values import require_storable
 from workers.strategy.catalog import TIMEFRAMES
 
@@ -24,7 +25,7 @@ Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9^][A-Za-z0-9^=_.-
 
 def _validate_timeframe(timeframe: str) -> str:
     if timeframe not in TIMEFRAMES:
-        raise ValueError(f"{timeframe!r} is not a timeframe; choose from {', '.join(TIMEFRAMES)}")
+        raise ValueError(f"{quote(timeframe)} is not a timeframe; choose from {', '.join(TIMEFRAMES)}")
     return timeframe
 
 

@@ -10,7 +10,7 @@ from jsonschema.exceptions import SchemaError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from access.problems import pointer
+from operations.schema_messages import problems_of
 from registry.models import Capability
 
 NOTHING_REMOTE: Registry[Any] = Registry()
@@ -41,12 +41,9 @@ def _validator(schema_text: str) -> Draft202012Validator:
 def _errors(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[dict[str, str]]:
     try:
         validator = _validator(json.dumps(schema, sort_keys=True))
-        return [
-            {"pointer": pointer(("parameters", *error.absolute_path)), "detail": error.message[:500]}
-            for error in sorted(validator.iter_errors(parameters), key=lambda error: str(error.json_path))[
-                :50
-            ]
-        ]
+        errors = sorted(validator.iter_errors(parameters), key=lambda error: str(error.json_path))
+        problems = [problem for error in errors[:50] for problem in problems_of(error, "parameters")]
+        return list({tuple(problem.values()): problem for problem in problems}.values())[:50]
     except (SchemaError, Unresolvable, RecursionError) as problem:
         detail = f"The schema announced by its workers is not usable: {str(problem)[:200]}"
         return [{"pointer": "/operation_type", "detail": detail}]

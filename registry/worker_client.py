@@ -29,6 +29,7 @@ from worker_agent.protocol import (
     StartAnswer,
     StartRequest,
 )
+from worker_agent.validation_messages import first_problem
 
 Reply = TypeVar("Reply", bound=Message)
 MAX_BYTES = 16 * 1024**2
@@ -249,11 +250,8 @@ def _parse(model: type[Reply], status: int, content: bytes) -> Reply:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the message"
-        raise WorkerMisbehaved(
-            f"the response is not a valid {model.__name__}: {place}: {first['msg']}"[:500]
-        ) from error
+        problem = first_problem(error, "the message")
+        raise WorkerMisbehaved(f"the response is not a valid {model.__name__}: {problem}"[:500]) from error
 
 
 def _parse_date(header: str | None) -> datetime | None:

@@ -27,6 +27,7 @@ from ktrdr_site.backup.manifest import (
     Manifest,
 )
 from operations.artifacts import path_of
+from worker_agent.validation_messages import first_problem
 
 MAX_MANIFEST = 512 * 1024**2
 MEMBER_NAME = re.compile(
@@ -110,9 +111,7 @@ def _manifest(tar: tarfile.TarFile, source: Path) -> Manifest:
     except KeyError as error:
         raise BackupError(f"{source} has no manifest: it is not a backup, or it is truncated") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = "/".join(str(part) for part in first["loc"])
-        raise BackupError(f"{source} has an invalid manifest: {where}: {first['msg']}") from error
+        raise BackupError(f"{source} has an invalid manifest: {first_problem(error)}") from error
 
 
 def _content(tar: tarfile.TarFile, member: str | tarfile.TarInfo) -> IO[bytes]:

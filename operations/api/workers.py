@@ -18,12 +18,13 @@ from rest_framework.views import APIView
 
 from access.body_limits import accept_bodies
 from access.permissions import ByRole
-from access.problems import Conflict, Invalid, Problem, pointer
+from access.problems import Conflict, Invalid, Problem
 from operations import artifacts, reports
 from operations.api.files import file_response
 from operations.models import Operation, StoredFile
 from registry.auth import Incarnation, IsWorker, WorkerAuthentication
 from worker_agent.protocol import CheckpointReport, Report
+from worker_agent.validation_messages import problems_of
 
 Model = TypeVar("Model", bound=BaseModel)
 MAX_MESSAGE = 32 * 1024**2
@@ -65,11 +66,10 @@ def read_message(request: Request, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(bytes(content))
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-        if problems[0]["type"] == "json_invalid":
+        if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
             raise Problem("The body is not JSON.") from error
-        errors = [{"pointer": pointer(problem["loc"]), "detail": problem["msg"]} for problem in problems[:50]]
-        raise Invalid(f"The body is not a valid {model.__name__} of the protocol.", errors=errors) from error
+        detail = f"The body is not a valid {model.__name__} of the protocol."
+        raise Invalid(detail, errors=problems_of(error)) from error
 
 
 def report_response(report_status: reports.ReportStatus) -> Response:

@@ -10,6 +10,7 @@ from worker_agent.attempt.services import Services
 from worker_agent.backend.client import BackendError, Unauthorized
 from worker_agent.backend.file_cache import sha256_of
 from worker_agent.protocol import ArtifactRef, CheckpointReport, LogLevel
+from worker_agent.validation_messages import first_problem
 
 PAUSE_S = 0.5
 
@@ -41,7 +42,8 @@ async def upload_checkpoint(
                     raise
                 await asyncio.sleep(PAUSE_S)
     except (BackendError, OSError, ValidationError) as error:
-        record.add_log(f"The checkpoint at step {step} was not saved: {error}", LogLevel.WARNING)
+        reason = first_problem(error) if isinstance(error, ValidationError) else error
+        record.add_log(f"The checkpoint at step {step} was not saved: {reason}", LogLevel.WARNING)
     finally:
         for path in files.values():
             Path(path).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from worker_agent.backend.file_cache import sha256_of
 from worker_agent.job.process import Ending
 from worker_agent.job.repair import text_of
 from worker_agent.protocol import ArtifactRef, ErrorClass, OperationError, Outcome, Report
+from worker_agent.validation_messages import first_problem
 
 MAX_MESSAGE = 4000
 
@@ -45,7 +46,9 @@ def final_report(record: AttemptRecord, instance_id: str, ending: Ending, stop: 
             result=message["result"],
             artifacts=_artifacts(record),
         )
-    except (ValidationError, OSError) as error:
+    except ValidationError as error:
+        return failure_report(record, instance_id, f"The result cannot be reported: {first_problem(error)}.")
+    except OSError as error:
         return failure_report(record, instance_id, f"The result cannot be reported: {error}")
 
 

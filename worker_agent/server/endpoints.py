@@ -16,6 +16,7 @@ from worker_agent.operation_spec import OperationSpec
 from worker_agent.protocol import BusyAnswer, LogsPage, MetricsPage, StartAnswer, StartRequest
 from worker_agent.server import prometheus
 from worker_agent.trace import REQUEST_ID_HEADER, TRACEPARENT_HEADER
+from worker_agent.validation_messages import problems_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_REQUEST_BYTES = 16 * 1024**2
@@ -178,9 +179,6 @@ def _cursor(request: web.Request) -> int:
 
 
 def _validation_problem(error: ValidationError) -> web.Response:
-    errors = [
-        {"pointer": "/" + "/".join(str(part) for part in item["loc"]), "detail": item["msg"]}
-        for item in error.errors(include_url=False, include_input=False)[:20]
-    ]
+    errors = problems_of(error, 20)
     first = errors[0]
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{first['pointer']}: {first['detail']}", errors=errors)

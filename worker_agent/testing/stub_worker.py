@@ -36,6 +36,7 @@ from worker_agent.protocol import (
     StartRequest,
 )
 from worker_agent.testing.fake_server import FakeServer, message_response
+from worker_agent.validation_messages import first_problem
 
 REMEMBERED_OPERATIONS = 1000
 REPORT_PAUSE_S = 0.2
@@ -160,7 +161,7 @@ class StubWorker(FakeServer):
         try:
             start = StartRequest.model_validate_json(await request.read())
         except ValidationError as error:
-            return web.json_response({"detail": str(error)}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+            return web.json_response({"detail": first_problem(error)}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
         operation_id = start.task_id or secrets.token_hex(8)
         operation = self.operations.get(operation_id)
         if operation is not None and start.attempt <= operation.attempt:

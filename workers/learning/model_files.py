@@ -21,6 +21,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from worker_agent.protocol import InvalidInput
+from worker_agent.validation_messages import first_problem
 from workers.learning.batches import Batches, outputs
 from workers.learning.dataset import run_lengths
 from workers.learning.losses import CLASSES
@@ -219,9 +220,7 @@ def _read_description(path: Path) -> Description:
     try:
         description = Description.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        problem = " ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-        raise BadModel(f"model.json is not a valid model description: {problem}") from error
+        raise BadModel(f"model.json is not a valid model description: {first_problem(error)}.") from error
     if description.format != FORMAT:
         raise BadModel(f"model.json has format {description.format}; this version reads format {FORMAT}.")
     return description

@@ -6,6 +6,7 @@ from operations import market_data
 from operations.kind import ResultUnusable
 from operations.models import Operation
 from worker_agent.protocol import Report
+from worker_agent.validation_messages import first_problem
 
 BARS = "bars.parquet"
 
@@ -24,8 +25,7 @@ def store(operation: Operation, report: Report) -> None:
     try:
         result = ImportResult.model_validate(report.result or {})
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ResultUnusable(f"result.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ResultUnusable(f"result.{first_problem(error)}") from error
     requested = (operation.parameters.get("symbol"), operation.parameters.get("timeframe"))
     if (result.symbol, result.timeframe) != requested:
         raise ResultUnusable(

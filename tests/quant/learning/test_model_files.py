@@ -142,10 +142,10 @@ def test_files_of_two_models_are_rejected(trained: Callable[[str], Files], tmp_p
         ({"shift": [0.0], "scale": [1.0]}, r"number of scales is not the number of inputs \(4\)"),
         (
             {"shift": [0.0] * 4, "scale": [1.0, 1.0, 1.0, 0.0]},
-            r"scaler\.scale\.3 Input should be greater than 0",
+            r"scaler\.scale\.3: must be greater than 0",
         ),
-        ({"shift": [0.0] * 4}, r"scaler\.scale Field required"),
-        ({"shift": ["a"] * 4, "scale": [1.0] * 4}, r"scaler\.shift\.0 Input should be a valid number"),
+        ({"shift": [0.0] * 4}, r"scaler\.scale: is required"),
+        ({"shift": ["a"] * 4, "scale": [1.0] * 4}, r"scaler\.shift\.0: must be a number, not .a"),
     ],
 )
 def test_scales_that_do_not_match_are_rejected(

@@ -42,7 +42,10 @@ class BacktestParameters(BaseModel):
     seed: int = Field(default=42, ge=0, le=2**63 - 1)
     """Seed of the bootstrap."""
     trials: int = Field(default=1, ge=1)
-    """Number of backtests run on this data so far, for the deflated Sharpe ratio."""
+    """Number of trials on this data so far, for the deflated Sharpe ratio."""
+    trial_sharpes: list[float] = Field(default_factory=list, max_length=100_000)
+    """Sharpe ratios per observation (not annualised) of the other trials, as far as they are known: their variance
+    replaces the one that strategies without skill would have."""
 
     def rules(self, *, allow_short: bool) -> Rules:
         """Return the engine's rules. Raises BadRules."""

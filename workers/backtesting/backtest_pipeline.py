@@ -2,8 +2,10 @@
 
 import io
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,8 +81,8 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
     benchmark = simulate_buy_and_hold(test_bars, rules)
     calendar = calendar_of(inputs.base_bars)
     periods = periods_of(result.index, calendar)
-    metrics = compute_metrics(result, calendar, parameters.trials)
-    benchmark_metrics = compute_metrics(benchmark, calendar, 1)
+    metrics = compute_metrics(result, calendar, parameters.trials, parameters.trial_sharpes)
+    benchmark_metrics = compute_metrics(benchmark, calendar)
 
     job.progress(70, step="audits")
     sensitivity = simulate_worse_conditions(test_bars, target, result, inputs.earlier_bars)
@@ -132,8 +134,12 @@ def simulate_buy_and_hold(bars: pd.DataFrame, rules: Rules) -> Result:
     return simulate(bars, np.ones(len(bars), np.int8), plain)
 
 
-def compute_metrics(result: Result, calendar: str, trials: int) -> Metrics:
-    return compute(
+def compute_metrics(
+    result: Result, calendar: str, trials: int = 1, trial_sharpes: Sequence[float] = ()
+) -> Metrics:
+    """Return the metrics of a run. `trial_sharpes`: per observation, of other trials; its own is added to them."""
+    of_all_trials = partial(
+        compute,
         pd.Series(result.equity, index=result.index),
         result.trades,
         initial_capital=result.rules.initial_capital,
@@ -144,6 +150,11 @@ def compute_metrics(result: Result, calendar: str, trials: int) -> Metrics:
         turnover=result.turnover,
         trials=trials,
     )
+    metrics = of_all_trials()
+    annual, per_year = metrics["sharpe"], metrics["periods_per_year"]
+    if not trial_sharpes or not isinstance(annual, float) or not isinstance(per_year, float):
+        return metrics
+    return of_all_trials(trial_sharpes=np.array([*trial_sharpes, annual / math.sqrt(per_year)]))
 
 
 def settings_in_force(

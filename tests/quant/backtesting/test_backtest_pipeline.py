@@ -265,3 +265,13 @@ def test_every_documented_metric_is_present(new_job: NewJob) -> None:
     """Lesson Q1"""
     metrics = run_backtest(AFTER, new_job())["metrics"]
     assert set(metrics) == {*KEYS, "bars_per_year", "sharpe_per_bar"}
+
+
+def test_the_ratios_of_other_trials_replace_the_variance_of_no_skill(new_job: NewJob) -> None:
+    def dsr(**more: Any) -> float:
+        return float(
+            run_backtest(AFTER.model_copy(update={"trials": 30, **more}), new_job())["metrics"]["dsr"]
+        )
+
+    alike, wild = dsr(trial_sharpes=[0.01, 0.011, 0.012]), dsr(trial_sharpes=[-0.4, 0.0, 0.4])
+    assert wild < dsr() < alike

@@ -155,6 +155,24 @@ def test_more_trials_deflate_the_ratio(walk: "pd.Series[float]") -> None:
     assert often["dsr"] < once["dsr"]
 
 
+@pytest.mark.parametrize("spread", [0.002, 0.02, 0.2])
+def test_known_trials_deflate_the_ratio_by_their_own_variance(
+    walk: "pd.Series[float]", spread: float
+) -> None:
+    """Bailey and Lopez de Prado 2014, eq. 6 and 10, from the formulas of the paper."""
+    sharpes = np.random.default_rng(3).normal(0.0, spread, 40)
+    returns = walk.pct_change().dropna().to_numpy()
+    ratio, n = returns.mean() / returns.std(ddof=1), len(returns)
+    normal, gamma = significance.NORMAL, 0.5772156649015329
+    best = np.sqrt(np.var(sharpes, ddof=1)) * (
+        (1 - gamma) * normal.inv_cdf(1 - 1 / 40) + gamma * normal.inv_cdf(1 - 1 / (40 * math.e))
+    )
+    z = (returns - returns.mean()) / returns.std()
+    error = math.sqrt(1 - np.mean(z**3) * ratio + (np.mean(z**4) - 1) / 4 * ratio**2)
+    expected = normal.cdf((ratio - best) * math.sqrt(n - 1) / error)
+    assert compute(walk, trials=40, trial_sharpes=sharpes)["dsr"] == pytest.approx(expected, abs=1e-9)
+
+
 def test_the_bootstrap_contains_the_estimate_and_is_reproducible(walk: "pd.Series[float]") -> None:
     returns = walk.pct_change().dropna().to_numpy()
     intervals = significance.bootstrap(returns, 252, seed=7)

@@ -33,7 +33,7 @@ from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_pipeline import run_training
 from workers.market_data.bars import write_bars
 from workers.market_data.sessions import Sessions
-from workers.strategy import features, lookahead, windows
+from workers.strategy import features, lookahead
 from workers.strategy.lookahead import LookAheadError
 
 BARS = 2500
@@ -71,7 +71,8 @@ class Case:
         base = MARKETS[self.calendar]
         frames = f"{{mode: multi_timeframe, list: [{base}, {LONGER[base]}], base_timeframe: {base}}}"
         timeframes = frames if self.seed % 2 else f"{{mode: single, timeframe: {base}}}"
-        threshold = ", threshold: 0.003" if self.output_format == "classification" else ""
+        deviation = PRICES[self.calendar][1]
+        threshold = f", threshold: {deviation / 2}" if self.output_format == "classification" else ""
         return f"""
 name: audit
 version: "3.0"
@@ -226,10 +227,7 @@ def leak_in_indicators(share: float, seed: int) -> Iterator[None]:
         rows = leaky_rows(pd.DatetimeIndex(bars.index), share, seed)
         return {output: with_next_row(line, rows) for output, line in compute(name, bars, parameters).items()}
 
-    with (
-        patch.object(features, "compute_unchecked", leaky_compute),
-        patch.object(windows, "compute_unchecked", leaky_compute),
-    ):
+    with patch.object(features, "compute_unchecked", leaky_compute):
         yield
 
 

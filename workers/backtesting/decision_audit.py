@@ -13,7 +13,7 @@ from workers.learning.networks import sequence_length
 from workers.learning.segments import PAUSE_BARS, PAUSE_DAYS
 from workers.market_data.sessions import NANOSECONDS_A_DAY
 from workers.market_data.timeframes import nanoseconds
-from workers.strategy.lookahead import LookAheadError, audit_features, choose_rows, number_of_cuts
+from workers.strategy.lookahead import CUTS, LookAheadError, audit_features, choose_rows
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -29,7 +29,9 @@ _EARLY_ROW = 100
 """Row to predict again from all rows up to it."""
 MAX_WINDOW_VALUES = 8_000_000
 """Values of all windows together; with longer or wider ones, at fewer rows."""
-MAX_DIRECTIONS = 200_000_000
+DIRECTION_CUTS = 300
+"""Rows to decide again at; each signal is compared at all chosen rows."""
+MAX_DIRECTIONS = 100_000_000
 """Directions to compute again in total; with more bars, at fewer of them."""
 _LATEST = pd.Timestamp("2260-01-01").value
 _EARLIEST = pd.Timestamp("1680-01-01").value
@@ -54,7 +56,7 @@ def audit_decisions(
         inputs.strategy, inputs.frames, features, since=features.index[max(0, first - length + 1)]
     )
     known = np.flatnonzero(np.isfinite(predictions.to_numpy()).all(axis=1))
-    cuts = min(number_of_cuts(len(known)), max(2, MAX_WINDOW_VALUES // (length * features.shape[1])))
+    cuts = min(CUTS, max(2, MAX_WINDOW_VALUES // (length * features.shape[1])))
     chosen = known[choose_rows(len(known), cuts)]
     _audit_predictions(inputs, features, predictions, chosen, first)
     _audit_directions(inputs, predictions, target, chosen, allow_short)
@@ -140,17 +142,22 @@ def _audit_directions(
     """Decide again at a row from all predictions up to it, and at `chosen` rows from the signals up to them."""
     rules, values, n = inputs.strategy.decisions, decision_array(predictions), len(predictions)
     early = decisions.target_directions(rules, values[: n // 3 + 1], allow_short=allow_short)
-    _compare_directions(predictions.index, early, target)
+    if not np.array_equal(early, target[: len(early)]):
+        raise LookAheadError(_changed_directions(predictions.index[n // 3]))
     signals = decisions.signals(rules, values)
     if not np.array_equal(decisions.signals(rules, values[chosen]), signals[chosen]):
         raise LookAheadError("the signal of a prediction changes when other predictions are removed")
-    for row in chosen[:: max(1, len(chosen) * n // MAX_DIRECTIONS)]:
+    for row in _cuts_of_directions(chosen, n):
         again = decisions.directions_from_signals(rules, signals[: row + 1], allow_short=allow_short)
-        _compare_directions(predictions.index, again, target)
+        if again[row] != target[row]:
+            raise LookAheadError(_changed_directions(predictions.index[row]))
 
 
-def _compare_directions(index: pd.Index, again: NDArray[np.int8], target: NDArray[np.int8]) -> None:
-    if not np.array_equal(again, target[: len(again)]):
-        raise LookAheadError(
-            f"the target directions up to {index[len(again) - 1]} change when the bars after it are removed"
-        )
+def _cuts_of_directions(chosen: Rows, n: int) -> Rows:
+    """Leave out some of `chosen`, evenly: each takes as long as the directions of all bars up to it."""
+    most = max(1, min(DIRECTION_CUTS, 2 * MAX_DIRECTIONS // n))
+    return chosen[:: -(-len(chosen) // most)] if len(chosen) else chosen
+
+
+def _changed_directions(last: pd.Timestamp) -> str:
+    return f"the target directions up to {last} change when the bars after it are removed"

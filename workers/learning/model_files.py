@@ -3,7 +3,6 @@
 The JSON contains everything that a backtest needs: the strategy's text, the inputs in order, their scales.
 """
 
-import copy
 import hashlib
 import json
 from dataclasses import dataclass
@@ -147,7 +146,10 @@ class TrainedModel:
             x = x.squeeze(1)
         with torch.no_grad():
             single = self.network(x).double()
-            double = copy.deepcopy(self.network).double()(x.double())
+            try:
+                double = self.network.double()(x.double())
+            finally:
+                self.network.float()  # exact: the weights came from single precision
         if self.description.classification:
             change = torch.softmax(single, dim=1) - torch.softmax(double, dim=1)
         else:

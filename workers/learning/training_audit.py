@@ -13,13 +13,7 @@ from workers.learning.prepared_data import Bars, PreparedData
 from workers.learning.scaling import fit_scaler
 from workers.strategy.features import Frames
 from workers.strategy.grammar import Strategy
-from workers.strategy.lookahead import (
-    FeatureAudit,
-    LookAheadError,
-    audit_features,
-    choose_rows,
-    number_of_cuts,
-)
+from workers.strategy.lookahead import CUTS, FeatureAudit, LookAheadError, audit_features, choose_rows
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +27,7 @@ _SCALED_ROWS = 500
 def audit_training(strategy: Strategy, bars: Bars, data: PreparedData) -> dict[str, Any]:
     """Audit the inputs of every symbol as they are trained on, then scales and parts. Raises LookAheadError."""
     started = time.monotonic()
-    cuts = max(FEWEST_CUTS, math.ceil(number_of_cuts(len(data.x)) / len(bars)))
+    cuts = max(FEWEST_CUTS, math.ceil(CUTS / len(bars)))
     audits = [_audit_symbol(strategy, symbol, frames, data, cuts) for symbol, frames in bars.items()]
     audit_scales(strategy, data)
     audit_parts(data)

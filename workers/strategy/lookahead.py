@@ -7,7 +7,7 @@ and the job fails only if the computation from the first bar on confirms it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,17 +17,24 @@ import pandas as pd
 from workers.market_data.calendars import calendar_of
 from workers.market_data.timeframes import close_times
 from workers.strategy.definition import Strategy
-from workers.strategy.features import Frames, NoCompleteRow, NoVolume, attach_calendar, build_features
+from workers.strategy.features import (
+    Frames,
+    NoCompleteRow,
+    NoVolume,
+    View,
+    attach_calendar,
+    build_features,
+    build_views,
+)
 from workers.strategy.indicators.columns import Floats
 from workers.strategy.windows import Rows, inputs_from_windows
 
-FEWEST_CUTS, MOST_CUTS = 350, 600
-"""Bars to compute again from their windows: a sixth of all, within these bounds. A leak in one row of a hundred escapes
-with probability 0.99^600 = 0.2 % in long data, and (1 - 350/2100)^21 = 2 % in the 2,100 rows where it is likeliest."""
+CUTS = 450
+"""Bars to compute again from their windows. A leak in one row of a hundred escapes with probability 0.99^450 = 1 %."""
 TOLERANCE = 1e-9
 """Largest difference that rounding can cause, relative to the largest value of the input in the run."""
-_SUSPICIOUS = 1e-3
-"""Difference that is worth confirming, relative to the mean change of the input from row to row."""
+_SUSPICIOUS = 3e-3
+"""Difference that is worth confirming, relative to the mean change of the input in the rows where it changes."""
 _LONGER = 8
 """Windows of suspicious rows are computed again at this length, because some averages forget slowly."""
 _CONFIRMATIONS = 12
@@ -62,41 +69,26 @@ def audit_features(
     full: pd.DataFrame,
     *,
     since: pd.Timestamp | None = None,
-    cuts: int | None = None,
+    cuts: int = CUTS,
     build: Build = build_features,
 ) -> FeatureAudit:
     """Compute the inputs again without the later bars, and compare them with `full`, the inputs that the run uses.
 
-    `since`: the first row that the run uses; earlier ones only warm up. `cuts`: how many bars, if not as many as
-    `number_of_cuts`. The bars are chosen by a fixed seed, never by
+    `since`: the first row that the run uses; earlier ones only warm up. The bars are chosen by a fixed seed, never by
     the time that is left. Raises `LookAheadError` with the first input that changes, or a row that appears or
     disappears.
     """
     started = time.monotonic()
-    cut = _Cut(strategy, attach_calendar(strategy, frames), full, build)
-    from_the_start = neighbours(len(full))[: len(strategy.timeframes)]
-    largest = [cut.compare(row) for row in from_the_start]
+    attached = attach_calendar(strategy, frames)
+    cut = _Cut(strategy, attached, build_views(strategy, attached), full, build)
+    early = cut.early_row()
+    largest = [cut.compare(early)]
     unused = 0 if since is None else int(full.index.searchsorted(since))
-    rows = len(full) - unused
-    chosen = choose_rows(rows, number_of_cuts(rows) if cuts is None else cuts) + unused
+    chosen = choose_rows(len(full) - unused, cuts) + unused
     suspects = cut.suspicious_rows(chosen)
     largest += [cut.compare(row) for row in suspects]
-    compared = len(chosen) + sum(row + 1 for row in (*from_the_start, *suspects))
-    return FeatureAudit(len(from_the_start) + len(chosen), compared, max(largest), time.monotonic() - started)
-
-
-def neighbours(n: int) -> list[int]:
-    """Choose two neighbouring rows of `n`, a third of the way into short data and after enough rows in long data.
-
-    Several timeframes need both: a leak through a longer one is invisible where its bar closes with the base bar.
-    """
-    inside = min(n // 3, max(_ENOUGH_ROWS, n // 50))
-    return list(range(inside, min(inside + 2, n)))
-
-
-def number_of_cuts(n: int) -> int:
-    """Return how many of `n` rows to compute again from their windows."""
-    return min(MOST_CUTS, max(FEWEST_CUTS, n // 6))
+    compared = len(chosen) + sum(row + 1 for row in (early, *suspects))
+    return FeatureAudit(1 + len(chosen), compared, max(largest), time.monotonic() - started)
 
 
 def choose_rows(n: int, size: int) -> Rows:
@@ -110,12 +102,28 @@ class _Cut:
 
     strategy: Strategy
     frames: Frames
+    views: Mapping[str, View]
     full: pd.DataFrame
     build: Build
 
     @property
     def base(self) -> pd.DatetimeIndex:
         return pd.DatetimeIndex(self.frames[self.strategy.base_timeframe].index)
+
+    def early_row(self) -> int:
+        """Choose a row a third of the way into short data, and after enough rows in long data.
+
+        A leak through a longer timeframe is invisible at a row that closes one of its bars, so it is none of these.
+        """
+        n = len(self.full)
+        inside = min(n // 3, max(_ENOUGH_ROWS, n // 50))
+        rows = np.arange(inside, min(inside + _ENOUGH_ROWS, n))
+        at = self.base.searchsorted(self.full.index[rows])
+        closes_none = np.ones(len(rows), dtype=np.bool_)
+        for view in self.views.values():
+            if view.position is not None:
+                closes_none &= view.position[at] == view.position[np.maximum(at - 1, 0)]
+        return int(rows[closes_none.argmax()])
 
     def compare(self, row: int) -> float:
         """Build the inputs from the first bar to the one of `row`, and return the largest relative difference."""
@@ -143,13 +151,14 @@ class _Cut:
     def _differences(self, rows: Rows, lengthen: int) -> Floats:
         """Return each row's largest difference from its window, in units of a suspicious one; float64[rows]."""
         values, computed = inputs_from_windows(
-            self.strategy, self.frames, self.base.searchsorted(self.full.index[rows]), lengthen
+            self.strategy, self.views, self.base.searchsorted(self.full.index[rows]), lengthen
         )
         full = self.full.to_numpy()
         expected, following = full[rows], full[np.minimum(rows + 1, len(full) - 1)]
         with np.errstate(invalid="ignore"):  # inf - inf
             difference = np.where(values == expected, 0.0, np.abs(values - expected))
-            change = np.abs(following - expected).mean(axis=0)
+            changes = np.abs(following - expected)
+            change = changes.sum(axis=0) / np.maximum(np.count_nonzero(changes, axis=0), 1)
         unit = _SUSPICIOUS * change + TOLERANCE * np.abs(expected).max(axis=0)
         relative = np.where(computed, difference / np.maximum(unit, _SMALLEST), 0.0)
         largest: Floats = np.where(np.isnan(relative), np.inf, relative).max(axis=1)

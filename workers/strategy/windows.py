@@ -13,14 +13,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from workers.market_data.bars import COLUMNS
-from workers.market_data.calendars import calendar_of
 from workers.market_data.timeframes import nanoseconds
 from workers.strategy.catalog import Value
 from workers.strategy.definition import Strategy
-from workers.strategy.features import Frames, build_views, encode
+from workers.strategy.features import View, encode
 from workers.strategy.indicator_catalog import INDICATORS
-from workers.strategy.indicators.columns import Floats
-from workers.strategy.indicators.compute import MIXED_PRICES, compute_unchecked
+from workers.strategy.indicators.columns import Columns, Floats
+from workers.strategy.indicators.compute import compute_columns, read_columns
 from workers.strategy.sections.model_inputs import Indicator
 
 Rows = npt.NDArray[np.intp]
@@ -30,27 +29,26 @@ MAX_STACKED_BARS = 1_000_000
 """Windows that do not fit are left out, evenly over time."""
 
 _MEMORY: Mapping[str, float] = {
-    "ema": 7, "dema": 5, "tema": 4, "kama": 16, "distancefromma": 7, "rsi": 13, "macd": 6.5, "fishertransform": 7,
-    "adx": 9, "atr": 13, "natr": 13, "keltnerchannels": 13, "squeezeintensity": 13, "supertrend": 18,
+    "ema": 7, "dema": 5, "tema": 4, "kama": 16, "distancefromma": 7, "rsi": 10, "macd": 6.5, "fishertransform": 7,
+    "adx": 7, "atr": 10, "natr": 10, "keltnerchannels": 13, "squeezeintensity": 10, "supertrend": 18,
     "parabolicsar": 60, "obv": math.inf, "adline": math.inf,
 }  # fmt: skip
 """Bars that a value remembers, in multiples of the bars that it needs: recursive averages forget all but one part in
-400,000 (13 time constants), sums since the first bar nothing. The others remember no more than they need."""
+400,000 (13 time constants; 10 where the level of prices has no influence), sums since the first bar nothing. The others remember no more than they need."""
 _SECONDS_A_DAY = 86_400
 
 
 def inputs_from_windows(
-    strategy: Strategy, frames: Frames, rows: Rows, lengthen: int = 1
+    strategy: Strategy, views: Mapping[str, View], rows: Rows, lengthen: int = 1
 ) -> tuple[Floats, Flags]:
     """Return the inputs of the base bars numbered `rows` (increasing), and whether each was computed; [rows, inputs].
 
-    `frames` come from `attach_calendar`; every row has all inputs in `build_features`. Each window is `lengthen` times
+    `views` come from `build_views`; every row has all inputs in `build_features`. Each window is `lengthen` times
     as long as the memory of its indicator, or starts at the first bar.
     """
     present, lags = len(strategy.features), strategy.model.features.lookback_periods
     values = np.empty((len(rows), present * (lags + 1)))
     computed = np.empty(values.shape, dtype=np.bool_)
-    views = build_views(strategy, frames)
     bar_numbers = rows[:, None] - np.arange(lags + 1)  # [rows, lags + 1], newest first
     for (timeframe, name), columns in _columns_by_indicator(strategy).items():
         view, indicator = views[timeframe], strategy.indicators[name]
@@ -95,33 +93,19 @@ def _outputs_from_windows(
     lengths = np.where(kept, last - first + 1, 0)
     ends = np.cumsum(lengths)
     stacked = np.arange(ends[-1]) - np.repeat(ends - lengths - first, lengths)
-    outputs = compute_unchecked(
-        indicator.type, _stack(bars, stacked, _columns_read(indicator)), indicator.parameters
-    )
+    outputs = compute_columns(indicator.type, _stack(indicator, bars, stacked), indicator.parameters)
     known = kept[of_row]
     at = np.where(known[:, None], (ends - 1 - last)[of_row][:, None] + position, 0)
     return {name: line[at] for name, line in outputs.items()}, known
 
 
-def _columns_read(indicator: Indicator) -> set[str]:
-    reads = set(INDICATORS[indicator.type].reads)
-    if "source" in reads:
-        source = str(indicator.parameters["source"])
-        reads |= set(MIXED_PRICES.get(source, (source,)))
-    return reads
-
-
-def _stack(bars: pd.DataFrame, rows: Rows, read: set[str]) -> pd.DataFrame:
-    """Return the bars numbered `rows`, -1 for an empty bar; columns that are not `read` contain other values."""
+def _stack(indicator: Indicator, bars: pd.DataFrame, rows: Rows) -> Columns:
+    """Return the bars numbered `rows`, -1 for an empty bar; columns that the indicator does not read are others."""
+    columns = read_columns(indicator.type, bars, indicator.parameters)
     empty, taken = np.flatnonzero(rows < 0), np.maximum(rows, 0)
-    columns = {}
-    for name in COLUMNS:
-        if name in read:
-            columns[name] = bars[name].to_numpy(np.float64)[taken]
-            columns[name][empty] = np.nan
-    unread = next(iter(columns.values()))
-    stack = pd.DataFrame(
-        {name: columns.get(name, unread) for name in COLUMNS}, index=bars.index.take(taken), copy=False
-    )
-    stack.attrs["calendar"] = calendar_of(bars)
-    return stack
+    read = {name: getattr(columns, name)[taken] for name in INDICATORS[indicator.type].reads}
+    for values in read.values():
+        values[empty] = np.nan
+    unread = next(iter(read.values()))
+    prices = {name: read.get(name, unread) for name in (*COLUMNS, "source")}
+    return Columns(**prices, session=columns.session[taken])

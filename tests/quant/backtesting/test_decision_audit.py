@@ -16,7 +16,7 @@ from workers.learning.model_files import TrainedModel
 from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_pipeline import run_training
 from workers.market_data.bars import write_bars
-from workers.strategy.lookahead import FEWEST_CUTS, LookAheadError
+from workers.strategy.lookahead import CUTS, LookAheadError
 
 AFTER = BacktestParameters(symbol="AAA", start_date="2015-06-01")
 NETWORKS = {
@@ -65,8 +65,8 @@ def run(files: dict[str, Path]) -> dict[str, Any]:
 def test_an_honest_model_passes_at_hundreds_of_bars(files: dict[str, Path]) -> None:
     audit = run(files)
     assert audit["passed"] is True
-    assert audit["cuts"] >= FEWEST_CUTS
-    assert audit["features"]["cuts"] >= FEWEST_CUTS
+    assert audit["cuts"] >= CUTS
+    assert audit["features"]["cuts"] >= CUTS
 
 
 def test_forecasts_near_zero_are_compared_by_the_scale_of_the_label(

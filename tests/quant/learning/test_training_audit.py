@@ -10,7 +10,7 @@ from workers.learning.prepared_data import Bars, PreparedData, prepare_data
 from workers.learning.scaling import fit_scaler
 from workers.learning.training_audit import audit_training
 from workers.strategy.grammar import parse_strategy
-from workers.strategy.lookahead import FEWEST_CUTS, LookAheadError
+from workers.strategy.lookahead import CUTS, LookAheadError
 
 REGRESSION = (
     STRATEGY.replace("output_format: classification", "output_format: regression")
@@ -33,7 +33,7 @@ def prepared(kind: str) -> PreparedData:
 def test_honest_data_pass_with_cuts_in_every_symbol(kind: str) -> None:
     audit = audit_training(STRATEGIES[kind], BARS, prepared(kind))["look_ahead"]
     assert (audit["passed"], audit["symbols"]) == (True, 2)
-    assert audit["cuts"] >= FEWEST_CUTS
+    assert audit["cuts"] >= CUTS
     assert audit["largest_difference"] == 0.0
 
 

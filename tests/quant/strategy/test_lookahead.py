@@ -9,17 +9,15 @@ import pytest
 
 from tests.quant.strategy.conftest import MINIMAL, random_bars, strategy_with
 from workers.market_data import sessions
-from workers.strategy.features import Frames, attach_calendar, build_features
+from workers.strategy import features
+from workers.strategy.features import Frames, attach_calendar, build_features, build_views
 from workers.strategy.grammar import Strategy
 from workers.strategy.indicator_catalog import INDICATORS
 from workers.strategy.lookahead import (
-    FEWEST_CUTS,
-    MOST_CUTS,
+    CUTS,
     FeatureAudit,
     LookAheadError,
     audit_features,
-    neighbours,
-    number_of_cuts,
 )
 from workers.strategy.windows import inputs_from_windows
 
@@ -59,7 +57,7 @@ def audit(strategy: Strategy, bars: pd.DataFrame, leaky: pd.DataFrame | None = N
 
 def test_the_audit_passes_causal_features(bars: pd.DataFrame) -> None:
     result = audit(WEEKLY, bars)
-    assert result.cuts == FEWEST_CUTS + 2
+    assert result.cuts == CUTS + 1
     assert result.largest_difference == 0.0
     assert set(result.as_data()) == {"cuts", "rows_compared", "largest_difference", "seconds"}
 
@@ -77,7 +75,7 @@ def test_a_window_determines_the_value_of_its_last_bar(kind: str) -> None:
     strategy, bars = of_indicator(kind), random_bars(4000, 3)
     frames = attach_calendar(strategy, {"1d": bars})
     rows = np.arange(300, 4000, 37)
-    values, computed = inputs_from_windows(strategy, frames, rows)
+    values, computed = inputs_from_windows(strategy, build_views(strategy, frames), rows)
     expected = build_features(strategy, frames).reindex(bars.index[rows]).to_numpy()
     assert computed.all()
     np.testing.assert_allclose(values, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
@@ -99,7 +97,7 @@ def test_windows_of_several_timeframes_and_earlier_bars_give_the_same_inputs(
     frames = attach_calendar(strategy, {base: bars})
     full = build_features(strategy, frames)
     rows = bars.index.get_indexer(full.index)[::53]
-    values, computed = inputs_from_windows(strategy, frames, rows)
+    values, computed = inputs_from_windows(strategy, build_views(strategy, frames), rows)
     assert computed.all()
     np.testing.assert_allclose(values, full.to_numpy()[::53], rtol=0, atol=5e-4)
 
@@ -110,21 +108,6 @@ def test_missing_prices_and_volume_that_starts_later_are_no_leak() -> None:
     bars.iloc[:500, bars.columns.get_loc("volume")] = 0.0
     for kind in ("mfi", "rsi", "kama"):
         audit(of_indicator(kind), bars)
-
-
-def test_the_two_cuts_from_the_first_bar_are_neighbours_and_cheap_on_long_data() -> None:
-    assert neighbours(300) == [100, 101]
-    assert neighbours(60_000) == [1200, 1201]
-    assert neighbours(1) == [0]
-
-
-def test_long_data_are_cut_at_more_bars_within_bounds() -> None:
-    assert [number_of_cuts(n) for n in (100, 2100, 3000, 1_000_000)] == [
-        FEWEST_CUTS,
-        FEWEST_CUTS,
-        500,
-        MOST_CUTS,
-    ]
 
 
 def test_the_same_bars_are_audited_on_every_machine(bars: pd.DataFrame) -> None:
@@ -149,6 +132,22 @@ def test_the_audit_reports_a_planted_leak(build: Any, bars: pd.DataFrame) -> Non
     """Lessons Q5 and Q7."""
     with pytest.raises(LookAheadError, match=r"the input 1[dw]_rsi_14_raw at .* uses future data"):
         audit_features(WEEKLY, {"1d": bars}, build(WEEKLY, {"1d": bars}), build=build)
+
+
+@pytest.mark.parametrize("base", ["1d", "1h"])
+def test_a_forming_bar_of_a_longer_timeframe_is_reported(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lesson Q6: each row of a week or day has the values at its end."""
+    original = features.resample
+
+    def closed_at_once(*arguments: Any) -> Any:
+        bars, _ = original(*arguments)
+        return bars, np.asarray(bars.index.as_unit("ns").astype("int64"))
+
+    strategy = on_timeframes(base, "1w" if base == "1d" else "1d")
+    bars = random_bars(1500, 2, freq="B" if base == "1d" else "1h")
+    monkeypatch.setattr(features, "resample", closed_at_once)
+    with pytest.raises(LookAheadError, match=r"1[wd]_rsi_14_raw"):
+        audit(strategy, bars)
 
 
 def next_row_in(features: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:

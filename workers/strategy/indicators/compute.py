@@ -52,12 +52,11 @@ FUNCTIONS: Mapping[str, Callable[[Columns, ParameterValues], tuple[Floats, ...]]
     "volumeratio": volume.volume_ratio,
 }
 
-MIXED_PRICES = {
+_MIXTURES = {
     "hl2": ("high", "low"),
     "hlc3": ("high", "low", "close"),
     "ohlc4": ("open", "high", "low", "close"),
 }
-"""Prices that are the mean of several columns."""
 
 
 def compute(name: str, bars: pd.DataFrame, **parameters: Value) -> dict[str, Floats]:
@@ -74,10 +73,14 @@ def compute(name: str, bars: pd.DataFrame, **parameters: Value) -> dict[str, Flo
 
 def compute_unchecked(name: str, bars: pd.DataFrame, parameters: Mapping[str, Value]) -> dict[str, Floats]:
     """Compute an indicator by its catalog name, without validating `parameters`, which must be complete."""
+    return compute_columns(name, read_columns(name, bars, parameters), parameters)
+
+
+def compute_columns(name: str, columns: Columns, parameters: Mapping[str, Value]) -> dict[str, Floats]:
+    """Compute an indicator as `compute_unchecked` does; columns that it does not read may contain anything."""
     entry = INDICATORS[name]
-    columns = _columns(entry, bars, str(parameters.get("source", "close")))
     warm_up = entry.warm_up_rows(parameters)
-    results = {output.name: np.full(len(bars), np.nan) for output in entry.outputs}
+    results = {output.name: np.full(len(columns.close), np.nan) for output in entry.outputs}
     for rows in _finite_runs(entry, columns):
         if rows.stop - rows.start <= warm_up:
             continue
@@ -87,26 +90,28 @@ def compute_unchecked(name: str, bars: pd.DataFrame, parameters: Mapping[str, Va
     return results
 
 
-def _columns(entry: IndicatorEntry, bars: pd.DataFrame, source: str) -> Columns:
+def read_columns(name: str, bars: pd.DataFrame, parameters: Mapping[str, Value]) -> Columns:
+    """Return the bars as an indicator reads them."""
+    source = str(parameters.get("source", "close"))
     column = {name: _contiguous(bars, name) for name in ("open", "high", "low", "close", "volume")}
-    if source in MIXED_PRICES:
-        parts = MIXED_PRICES[source]
+    if source in _MIXTURES:
+        parts = _MIXTURES[source]
         price = sum((column[part] for part in parts), np.zeros(len(bars))) / len(parts)
     else:
         price = column[source]
-    return Columns(**column, source=price, session=_session_numbers(entry, bars))
+    return Columns(**column, source=price, session=_session_numbers(name, bars))
 
 
 def _contiguous(bars: pd.DataFrame, name: str) -> Floats:
     return np.ascontiguousarray(bars[name].to_numpy(np.float64))
 
 
-def _session_numbers(entry: IndicatorEntry, bars: pd.DataFrame) -> npt.NDArray[np.int64]:
+def _session_numbers(name: str, bars: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Return the session number of each bar if the indicator needs it, otherwise zeros."""
-    if entry.name != "vwap" or not len(bars):
+    if name != "vwap" or not len(bars):
         return np.zeros(len(bars), dtype=np.int64)
     opens = unix_nanoseconds(pd.DatetimeIndex(bars.index))
-    sessions = Sessions.covering(calendar_of(bars), int(opens.min()), int(opens.max()))
+    sessions = Sessions.covering(calendar_of(bars), int(opens[0]), int(opens[-1]))
     return sessions.of_instants(opens).astype(np.int64)
 
 

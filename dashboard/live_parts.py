@@ -21,11 +21,9 @@ class SignInAgainMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        sign_in = resolve_url(settings.LOGIN_URL)
-        if (
-            not getattr(request, "htmx", False)
-            or response.headers.get("Location", "").partition("?")[0] != sign_in
-        ):
+        if not getattr(request, "htmx", False):
+            return response
+        if response.headers.get("Location", "").partition("?")[0] != resolve_url(settings.LOGIN_URL):
             return response
         page = request.htmx.current_url_abs_path or settings.LOGIN_REDIRECT_URL  # type: ignore[attr-defined]
         refusal = HttpResponse(status=HTTPStatus.UNAUTHORIZED)

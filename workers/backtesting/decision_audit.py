@@ -29,7 +29,7 @@ _EARLY_ROW = 100
 """Row to predict again from all rows up to it."""
 MAX_WINDOW_VALUES = 8_000_000
 """Values of all windows together; with longer or wider ones, at fewer rows."""
-DIRECTION_CUTS = 300
+DIRECTION_CUTS = 150
 """Rows to decide again at; each signal is compared at all chosen rows."""
 MAX_DIRECTIONS = 100_000_000
 """Directions to compute again in total; with more bars, at fewer of them."""
@@ -149,7 +149,7 @@ def _audit_directions(
         raise LookAheadError("the signal of a prediction changes when other predictions are removed")
     for row in _cuts_of_directions(chosen, n):
         again = decisions.directions_from_signals(rules, signals[: row + 1], allow_short=allow_short)
-        if again[row] != target[row]:
+        if not np.array_equal(again, target[: row + 1]):
             raise LookAheadError(_changed_directions(predictions.index[row]))
 
 

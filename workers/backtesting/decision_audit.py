@@ -25,7 +25,7 @@ ERRORS = 8.0
 """How many times that error two single precision results may differ by: they sum in other orders."""
 _MEASURED = 32
 """Windows to measure that error on."""
-_EARLY_ROW = 100
+_EARLY_ROW = 20
 """Row to predict again from all rows up to it."""
 MAX_WINDOW_VALUES = 8_000_000
 """Values of all windows together; with longer or wider ones, at fewer rows."""

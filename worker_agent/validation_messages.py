@@ -144,6 +144,7 @@ def quote(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
         text = str(value)
+    text = text.encode(errors="backslashreplace").decode()  # a lone surrogate cannot be sent
     return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"
 
 

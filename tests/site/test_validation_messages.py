@@ -26,7 +26,7 @@ JARGON = (
     "was unexpected", "is not of type", "does not match", "valid under any", "type=", "discriminator", "JSON-schema",
 )  # fmt: skip
 WRONG: tuple[Any, ...] = (
-    None, True, -1, 0, 1.5, 10**40, float("nan"), "", "x", "a b\n", "\x00", "é" * 500, "2010-02-30", [], [[]], [1] * 2000, {},
+    None, True, -1, 0, 1.5, 10**40, float("nan"), "", "x", "a b\n", "\x00", "\udc80", "é" * 500, "2010-02-30", [], [[]], [1] * 2000, {},
     {"zz": 1}, [{"zz": {}}], {"x" * 200: "y" * 200},
 )  # fmt: skip
 
@@ -64,6 +64,7 @@ def _payloads(model: type[BaseModel]) -> Iterator[Any]:
 def _check(details: list[str]) -> None:
     for detail in details:
         assert detail
+        assert len(detail.encode()) < 600
         assert len(detail) < 300, detail
         assert not any(term in detail for term in JARGON), detail
 

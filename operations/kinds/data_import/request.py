@@ -12,6 +12,10 @@ READING_OPTIONS = ("timezone", "stamped", "decimal", "layout", "point_size")
 """How to read a file where its content does not show it."""
 
 
+def _decimal_mark(value: object) -> object:
+    return DECIMAL_NAMES.get(value, value) if isinstance(value, str) else value
+
+
 class ImportRequest(BaseModel):
     """Fields of a multipart form."""
 
@@ -22,9 +26,7 @@ class ImportRequest(BaseModel):
     adjust: bool = False
     timezone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")] | None = None
     stamped: Literal["open", "close"] | None = None
-    decimal: (
-        Annotated[Literal[".", ","], BeforeValidator(lambda mark: DECIMAL_NAMES.get(mark, mark))] | None
-    ) = None
+    decimal: Annotated[Literal[".", ","], BeforeValidator(_decimal_mark)] | None = None
     layout: (
         Literal[
             "generic",

@@ -31,8 +31,8 @@ class BacktestWorker(WorkerAPIBase):
     worker_type = "backtesting"
     operations = (
         OperationSpec("backtesting", "/backtests/start", BacktestParameters, backtest),
-        OperationSpec("data_preview", "/data-previews/start", ImportParameters, preview_data),
         OperationSpec("data_import", "/data-imports/start", ImportParameters, import_data),
+        OperationSpec("data_preview", "/data-previews/start", ImportParameters, preview_data),
     )
     default_port = 5003
     # The last module needs torch; the fork server skips it if torch is not installed.

@@ -62,7 +62,8 @@ async def worker(backend: FakeBackend, tmp_path: Path) -> AsyncIterator[Registra
 
 async def test_it_registers_and_imports_market_data(backend: FakeBackend, worker: Registration) -> None:
     assert worker.worker_type == "backtesting"
-    assert [kind.operation_type for kind in worker.operation_types] == ["backtesting", "data_import"]
+    announced = [kind.operation_type for kind in worker.operation_types]
+    assert announced == ["backtesting", "data_import", "data_preview"]
     raw = backend.keep("raw", BARS.encode())
     await backend.start(
         worker, "import", {"symbol": "AAA", "timeframe": "1d", "filename": "a.csv"}, inputs=(raw,), kind=1
@@ -80,7 +81,7 @@ async def test_a_backtest_of_a_model_fails_with_the_package_to_install(
     report = await backend.report_of("backtest", stretched(REPORT_WITHIN_S))
     assert report.outcome == "failed"
     assert report.error is not None
-    assert report.error.error_class == "invalid"
+    assert report.error.error_class == "invalid", report.error
     assert report.error.message == (
         "This worker cannot load trained models because torch is not installed: "
         "install ktrdr-workers[training] and restart the worker."

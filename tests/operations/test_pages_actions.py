@@ -100,6 +100,8 @@ urlpatterns = [
     path("operations/<str:act>", record),
     path("workers/<str:worker_id>/cordon", record),
     path("dashboard/login", LoginView.as_view(), name="login"),
+    path("dashboard/password", record, name="change_password"),
+    path("dashboard/users", record, name="users"),
     path("dashboard/logout", LogoutView.as_view(), name="logout"),
     path("dashboard/", include("dashboard.urls")),
     path("admin/", admin.site.urls),

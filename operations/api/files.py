@@ -36,6 +36,7 @@ def file_response(sha256: str, name: str) -> FileResponse:
         content_type=CONTENT_TYPES.get(path.suffix, "application/octet-stream"),
     )
     response["ETag"] = f'"{sha256}"'
+    response["Cache-Control"] = "private, no-cache"  # kept, but only for those who may still read it
     response["X-Content-Type-Options"] = "nosniff"
     return response
 

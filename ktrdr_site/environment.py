@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from ktrdr_site.embedded.cluster import ROLE
+
 T = TypeVar("T")
 
 MIN_KEY_LENGTH, MIN_KEY_CHARACTERS = 32, 10
@@ -195,7 +197,7 @@ def database(name: str, data_dir: Path) -> dict[str, Any]:
         return {
             "ENGINE": "ktrdr_site.embedded",
             "NAME": "ktrdr",
-            "USER": "ktrdr",
+            "USER": ROLE,
             "OPTIONS": options,
             **common,
         }

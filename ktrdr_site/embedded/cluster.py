@@ -13,6 +13,10 @@ SERVER_LOCK = "server.lock"
 SERVER_LOG = "server.log"
 CLUSTER = "cluster"
 DATABASE = "ktrdr"
+SUPERUSER = "ktrdr"
+"""Only initdb and the single-user mode use it: no connection may."""
+ROLE = "ktrdr_app"
+"""The role of the application. It owns the database, but cannot read files of the machine, load code or create roles."""
 MAJOR_VERSION = "18"
 MAX_SOCKET_PATH = 107
 """Maximum length of a unix socket's path, in bytes."""
@@ -88,25 +92,71 @@ def initialise(directory: Path, user: str, enter: Callable[[], None]) -> None:
     binaries = install_directory() / "bin"
     _run(
         [
-            str(binaries / "initdb"), "-D", str(new), "-U", DATABASE, "-A", "peer", "-E", "UTF8",
+            str(binaries / "initdb"), "-D", str(new), "-U", SUPERUSER, "-A", "peer", "-E", "UTF8",
             "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
             "--no-sync", "--no-instructions",
         ],
         enter,
     )  # fmt: skip
     (new / "pg_hba.conf").write_text(HBA)
-    (new / "pg_ident.conf").write_text(f'ktrdr "{user}" "{DATABASE}"\n')
-    _run(
-        [str(binaries / "postgres"), "--single", "-D", str(new), "postgres"],
-        enter,
-        text=f"CREATE DATABASE {DATABASE}\n",
-    )
+    _write_ident(new, user)
+    _run_as_superuser(new, "postgres", [CREATE_ROLE, f"CREATE DATABASE {DATABASE} OWNER {ROLE}"], enter)
     new.rename(directory / CLUSTER)
     os.sync()
 
 
-def _run(command: list[str], enter: Callable[[], None], text: str = "") -> None:
-    subprocess.run(  # noqa: S603
+CREATE_ROLE = (
+    f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') "
+    f"THEN CREATE ROLE {ROLE} LOGIN CREATEDB; END IF; END $$"
+)
+CHANGE_OWNERS = f"""
+DO $$
+DECLARE command text;
+BEGIN
+  FOR command IN
+    SELECT format('ALTER TABLE %s OWNER TO {ROLE}', c.oid::regclass) FROM pg_class c
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND c.relkind = 'S' AND d.deptype IN ('a', 'i'))
+    UNION ALL
+    SELECT format('ALTER ROUTINE %s OWNER TO {ROLE}', p.oid::regprocedure) FROM pg_proc p
+    WHERE p.pronamespace = 'public'::regnamespace
+  LOOP
+    EXECUTE command;
+  END LOOP;
+END $$
+"""  # noqa: S608  (our own names)
+"""Sequences that belong to a column follow their table."""
+
+
+def restrict_application(directory: Path, user: str, enter: Callable[[], None]) -> None:
+    """Give a cluster from before the application's own role to that role; does nothing to a later one.
+
+    The application was the superuser until then. The file that admits its role is written last, so an interrupted
+    change is made again. Raises CalledProcessError.
+    """
+    data = directory / CLUSTER
+    if f'"{ROLE}"' in (data / "pg_ident.conf").read_text():
+        return
+    commands = [CREATE_ROLE, f"ALTER DATABASE {DATABASE} OWNER TO {ROLE}", CHANGE_OWNERS]
+    _run_as_superuser(data, DATABASE, commands, enter)
+    _write_ident(data, user)
+
+
+def _write_ident(data: Path, user: str) -> None:
+    (data / "pg_ident.conf").write_text(f'ktrdr "{user}" "{ROLE}"\n')
+
+
+def _run_as_superuser(data: Path, database: str, commands: list[str], enter: Callable[[], None]) -> None:
+    """Run SQL in single-user mode, in which a line is a command. Raises CalledProcessError also for an error of the SQL."""
+    command = [str(install_directory() / "bin" / "postgres"), "--single", "-D", str(data), database]
+    output = _run(command, enter, "".join(" ".join(text.split()) + "\n" for text in commands))
+    if b"ERROR:" in output or b"FATAL:" in output:
+        raise subprocess.CalledProcessError(1, command, output)
+
+
+def _run(command: list[str], enter: Callable[[], None], text: str = "") -> bytes:
+    """Run a program of PostgreSQL and return its output. Raises CalledProcessError."""
+    done = subprocess.run(  # noqa: S603
         command,
         input=text.encode(),
         env=ENVIRONMENT,
@@ -116,3 +166,4 @@ def _run(command: list[str], enter: Callable[[], None], text: str = "") -> None:
         stderr=subprocess.STDOUT,
         check=True,
     )
+    return done.stdout

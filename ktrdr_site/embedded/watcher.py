@@ -127,6 +127,13 @@ def _initialise_once(directory: Path, user: str, enter: Callable[[], None]) -> N
             f"{directory} contains a PostgreSQL {version} database, but this installation runs "
             f"{cluster.MAJOR_VERSION}; dump and restore it, or set KTRDR_DATABASE_URL"
         )
+    try:
+        cluster.restrict_application(directory, user, enter)
+    except subprocess.CalledProcessError as error:
+        failed = [line for line in error.output.decode(errors="replace").splitlines() if "ERROR" in line][:1]
+        raise StartError(
+            f"cannot give the database in {directory} to the role {cluster.ROLE}: {' '.join(failed)}"
+        ) from error
 
 
 def _open_log(directory: Path) -> int:

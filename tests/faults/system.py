@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import psycopg
 
+from ktrdr_site.embedded import cluster
 from tests.clocks import clock_factor, product_settings
 from tests.faults.api import Api
 from tests.faults.certificates import Certificates
@@ -167,7 +168,9 @@ class System:
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """Read in the database itself."""
-        with psycopg.connect(host=str(self.socket_directory()), user="ktrdr", dbname="ktrdr") as session:
+        with psycopg.connect(
+            host=str(self.socket_directory()), user=cluster.ROLE, dbname=cluster.DATABASE
+        ) as session:
             return session.execute(statement.encode()).fetchall()
 
     def sweeps(self) -> int:

@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test coverage browser check tools audit docs bench soak lock openapi
+.PHONY: help setup run test coverage browser check tools audit sbom docs bench soak lock openapi
 
 help:
 	@echo "make run       start everything on this machine (first start: sample data and a demo); ARGS=\"...\" for manage.py up"
@@ -20,6 +20,7 @@ help:
 	@echo "make soak      repeat the fault tests; ARGS=\"...\" for its options"
 	@echo "make tools     install the linters of deploy/ and bandit, which make check then runs"
 	@echo "make audit     list known vulnerabilities of the pinned packages (asks PyPI)"
+	@echo "make sbom      list the packages of site and workers as CycloneDX in dist/"
 	@echo "make openapi   write docs/openapi.yaml from the code"
 	@echo "make lock      pin the packages of requirements/*.in again"
 	@echo "make setup     install the pinned packages; run, test, check, coverage and bench do this first"
@@ -86,6 +87,12 @@ tools: setup
 # Not part of make check: it needs PyPI's JSON interface, and its result changes without a change of the code.
 audit: tools
 	@exec $(VENV)/tools/bin/python -m pip_audit --strict --no-deps --disable-pip --progress-spinner off --requirement $(PINS)
+
+sbom: tools
+	@mkdir -p dist; for name in web workers; do \
+	  $(VENV)/tools/bin/cyclonedx-py requirements --output-reproducible --output-format JSON \
+	    --output-file dist/sbom-$$name.json requirements/$$name.txt && echo "dist/sbom-$$name.json" || exit 1; \
+	done
 
 # In its own environment, like the linters.
 docs:

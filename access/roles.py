@@ -31,6 +31,12 @@ def role_of(user: "User") -> Role:
     return role
 
 
+def limit_role(user: "User", role: Role) -> None:
+    """Give the user at most this role for the rest of the request, whose credentials may do less than the user."""
+    if role < Role.STAFF:
+        user._ktrdr_role = min(role, role_of(user))  # type: ignore[attr-defined]  # see `role_of`
+
+
 def _load_role(user: "User") -> Role:
     if user.is_superuser or user.is_staff:
         return Role.STAFF

@@ -1,9 +1,12 @@
 import hashlib
 import secrets
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+
+from access.roles import Role
 
 TOKEN_PREFIX = "ktp_"  # noqa: S105  (people and secret scanners recognise it)
 
@@ -16,12 +19,25 @@ def token_digest(token: str) -> str:
 class ApiToken(models.Model):
     """A user's key to the API. Only its hash is stored, so it can be shown only once."""
 
+    class Scope(models.TextChoices):
+        """The most that a token may do, whatever the role of its user."""
+
+        READ = "read", "read"
+        SUBMIT = "submit", "read and submit"
+        FULL = "full", "everything that its user may"
+
+        @property
+        def role(self) -> Role:
+            return {"read": Role.VIEWER, "submit": Role.OPERATOR, "full": Role.STAFF}[self.value]
+
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100, blank=True, help_text="purpose of the token")
     sha256 = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    scope = models.CharField(max_length=10, choices=Scope.choices, default=Scope.FULL)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="no expiry if empty")
 
     class Meta:
         ordering = ["-created_at"]
@@ -31,8 +47,13 @@ class ApiToken(models.Model):
         return f"{self.name or 'token'} of {self.user}"
 
     @classmethod
-    def issue(cls, user: object, name: str = "") -> str:
+    def issue(
+        cls, user: object, name: str = "", scope: str = Scope.FULL, expires_in_days: float | None = None
+    ) -> str:
         """Create a token for the user and return it; it cannot be read again."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        cls.objects.create(user=user, name=name, sha256=token_digest(token))
+        expires_at = None if expires_in_days is None else Now() + timedelta(days=expires_in_days)
+        cls.objects.create(
+            user=user, name=name, sha256=token_digest(token), scope=scope, expires_at=expires_at
+        )
         return token

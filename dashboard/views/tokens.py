@@ -34,6 +34,10 @@ def create_token(request: PageRequest) -> HttpResponse:
     if kind not in PATHS:
         raise Http404("Unknown kind of token.")
     body: dict[str, Any] = {"name": request.POST.get("name", "")}
+    if kind == "api":
+        body |= {"scope": request.POST.get("scope") or "full"}
+        if days := request.POST.get("expires_in_days"):
+            body["expires_in_days"] = days
     if kind == "enrolment":
         body["worker_types"] = request.POST.get("worker_types", "").replace(",", " ").split()
     response = call_api(request, "POST", PATHS[kind], body).raise_if_forbidden()

@@ -1,7 +1,7 @@
 """API for API tokens: users see their own tokens, staff see all of them."""
 
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.urls import path
 from drf_spectacular.utils import extend_schema, inline_serializer
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.generics import ListAPIView
@@ -26,12 +26,15 @@ from ktrdr_site.models import ApiToken
 from registry.api.enrolment import TokenName
 
 Act = AuditEntry.Act
+MAX_DAYS = 3650
 
 
 class TokenRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: TokenName
+    scope: ApiToken.Scope = ApiToken.Scope.FULL
+    expires_in_days: Annotated[float, Field(gt=0, le=MAX_DAYS, allow_inf_nan=False)] | None = None
 
 
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
@@ -39,7 +42,16 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
 
     class Meta:
         model = ApiToken
-        fields = ("id", "user", "name", "created_at", "last_used_at", "revoked_at")
+        fields = (
+            "id",
+            "user",
+            "name",
+            "scope",
+            "created_at",
+            "last_used_at",
+            "expires_at",
+            "revoked_at",
+        )
         read_only_fields = fields
 
 
@@ -83,11 +95,17 @@ class Tokens(ListAPIView[ApiToken]):
             raise PermissionDenied(
                 "An API token cannot create another one, which would outlive its revocation. Sign in instead."
             )
-        name = validate(TokenRequest, body(request)).name
+        token_request = validate(TokenRequest, body(request))
+        name = token_request.name
         user = person(request)
         with transaction.atomic():
-            token = ApiToken.issue(user, name)
-            audit.record(Act.API_TOKEN_CREATED, f"{name} of {user}"[:200], Actor.from_request(request))
+            token = ApiToken.issue(user, name, token_request.scope, token_request.expires_in_days)
+            audit.record(
+                Act.API_TOKEN_CREATED,
+                f"{name} of {user}"[:200],
+                Actor.from_request(request),
+                token_request.scope,
+            )
         row = ApiToken.objects.filter(user=user).latest("pk")
         return Response({"id": row.pk, "name": name, "token": token}, status=HTTPStatus.CREATED)
 
@@ -98,6 +116,8 @@ class TokenDetail(APIView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, token_id: int) -> Response:
         """Revoke a token immediately. Staff may revoke the tokens of all users."""
+        if isinstance(request.auth, ApiToken) and request.auth.scope == ApiToken.Scope.READ:
+            raise PermissionDenied("This API token may only read.")
         row = visible(request).filter(pk=token_id).first()
         if row is None:
             raise NotFound("Token not found.")

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from access import throttling
 from access.client_address import client_address
+from access.roles import limit_role
 from ktrdr_site.models import TOKEN_PREFIX, ApiToken, token_digest
 
 if TYPE_CHECKING:
@@ -30,17 +31,23 @@ class TokenAuthentication(BaseAuthentication):
         api_token = (
             ApiToken.objects.select_related("user")
             .filter(sha256=token_digest(token.strip()), revoked_at=None)
-            .annotate(use_is_recent=Q(last_used_at__gt=Now() - LAST_USE_RESOLUTION))
+            .annotate(
+                use_is_recent=Q(last_used_at__gt=Now() - LAST_USE_RESOLUTION),
+                has_expired=Q(expires_at__lte=Now()),
+            )
             .first()
         )
         if api_token is None:
             self._count_failure(request)
             raise AuthenticationFailed("This API token is unknown or revoked.")
+        if api_token.has_expired:
+            raise AuthenticationFailed("This API token has expired; create a new one.")
         if not api_token.user.is_active:
             raise AuthenticationFailed("The user of this API token is not active.")
         if not api_token.use_is_recent:
             # Once a minute is enough to find unused tokens, and saves a write per request.
             ApiToken.objects.filter(pk=api_token.pk).update(last_used_at=Now())
+        limit_role(api_token.user, ApiToken.Scope(api_token.scope).role)
         return api_token.user, api_token
 
     def authenticate_header(self, request: Request) -> str:

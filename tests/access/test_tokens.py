@@ -1,13 +1,18 @@
 """API tokens and enrolment tokens: shown once, worth nothing once revoked, each person's own."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db.models import F
 from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import AuditEntry
+from access.roles import Role
 from ktrdr_site.models import ApiToken
 from operations import attempts
 from operations.actors import Actor
@@ -192,3 +197,88 @@ def test_another_operators_operation_may_be_cancelled_and_retried(person: User) 
     browser = signed_in(member("operator"))
     assert browser.delete(f"/operations/{operation.pk}/cancel").status_code == 202
     assert browser.post(f"/operations/{operation.pk}/retry").status_code == 202
+
+
+READS = [("GET", "/operations", 200), ("GET", "/workers", 200), ("POST", "/strategies/validate", 422)]
+SUBMITS = [
+    ("POST", "/training/start", 422),
+    ("POST", "/operations", 422),
+    ("POST", "/operations/none/retry", 404),
+]
+MANAGES = [("POST", "/workers/none/cordon", 404), ("GET", "/enrolment-tokens", 200)]
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "staff"])
+@pytest.mark.parametrize("scope", ApiToken.Scope)
+def test_a_token_may_no_more_than_its_scope_and_no_more_than_its_user(
+    role: str, scope: ApiToken.Scope
+) -> None:
+    user = member(role)
+    client = bearer(ApiToken.issue(user, "t", scope))
+    may = min(Role[role.upper()], scope.role)
+    for required, requests in ((Role.VIEWER, READS), (Role.OPERATOR, SUBMITS), (Role.STAFF, MANAGES)):
+        for method, path, allowed in requests:
+            response = client.generic(method, path, b"{}", content_type="application/json")
+            assert response.status_code == (allowed if may >= required else 403), (method, path)
+
+
+def test_a_token_that_reads_revokes_no_token() -> None:
+    user = member("staff")
+    reading = bearer(ApiToken.issue(user, "reads", ApiToken.Scope.READ))
+    other = ApiToken.objects.create(user=user, name="other", sha256="0" * 64)
+    assert reading.delete(f"/tokens/{other.pk}").status_code == 403
+    assert (
+        bearer(ApiToken.issue(user, "submits", ApiToken.Scope.SUBMIT))
+        .delete(f"/tokens/{other.pk}")
+        .status_code
+        == 204
+    )
+
+
+@pytest.mark.parametrize(("age_days", "status"), [(0, 200), (0.99, 200), (1.01, 401), (400, 401)])
+def test_a_token_expires(age_days: float, status: int) -> None:
+    client = bearer(ApiToken.issue(member("viewer"), "t", expires_in_days=1))
+    ApiToken.objects.update(expires_at=F("expires_at") - timedelta(days=age_days))
+    response = client.get("/operations")
+    assert response.status_code == status
+    if status == 401:
+        assert "has expired" in response.json()["detail"]
+
+
+def test_scope_and_expiry_are_chosen_in_the_page_and_shown() -> None:
+    browser = signed_in(member("operator"))
+    form = {"kind": "api", "name": "ci", "scope": "read", "expires_in_days": "30"}
+    assert browser.post("/dashboard/tokens/create", form).status_code == 200
+    row = ApiToken.objects.get()
+    assert row.scope == "read"
+    assert row.expires_at is not None
+    assert timedelta(days=29) < row.expires_at - timezone.now() <= timedelta(days=30)
+    (shown,) = browser.get("/tokens").json()["results"]
+    assert shown["scope"] == "read"
+    assert shown["expires_at"]
+    assert str(row.expires_at.date()) in browser.get("/dashboard/tokens").content.decode()
+    assert AuditEntry.objects.get().reason == "read"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"scope": "admin"}, {"scope": None}, {"scope": "READ"}, {"expires_in_days": 0}, {"expires_in_days": -1},
+     {"expires_in_days": 3651}, {"expires_in_days": "soon"}, {"expires_in_days": 1e400}],
+    ids=str,
+)  # fmt: skip
+def test_an_invalid_scope_or_expiry_creates_no_token(field: dict[str, Any]) -> None:
+    body = {"name": "t", **field}
+    response = signed_in(member("staff")).post("/tokens", body, content_type="application/json")
+    assert response.status_code in (400, 422)
+    assert not ApiToken.objects.exists()
+
+
+def test_the_command_limits_scope_and_expiry(capsys: Any) -> None:
+    user = member("operator")
+    call_command("create_api_token", user.username, "--scope", "submit", "--days", "7")
+    row = ApiToken.objects.get()
+    assert row.scope == "submit"
+    assert row.expires_at is not None
+    for days in ("0", "-1", "4000", "nan"):
+        with pytest.raises(CommandError, match="--days"):
+            call_command("create_api_token", user.username, "--days", days)

@@ -148,7 +148,7 @@ def test_check_loads_no_heavy_library_and_starts_no_database(tmp_path: Path) -> 
     "key",
     [
         "short",
-        "secret",
+        "sekret",
         "x" * 100,
         "abcabcabc" * 10,
         "django-insecure-" + "a1b2c3d4e5f6g7h8i9j0" * 2,

@@ -16,7 +16,7 @@ from ktrdr_site import environment
 from ktrdr_site.observability.prometheus import metric_registry
 from operations import attempts, interventions, reports, stalls
 from operations.actors import Actor
-from operations.dispatching import claims, time_limits
+from operations.dispatching import time_limits
 from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Operation
 from operations.registry_adapter import RegistryAdapter

@@ -31,7 +31,7 @@ def browser(client: Client, staff: Any) -> Client:
 
 
 QUERIES = {
-    "": 13,
+    "": 14,
     "operations": 5,
     "operations?status=FAILED": 4,
     "operations/{running}": 6,

@@ -11,7 +11,7 @@ import pandas as pd
 import talib
 from numpy.typing import ArrayLike, NDArray
 
-from workers.backtesting import kernel
+from workers.backtesting import kernel, kernel_records
 from workers.backtesting.engine_rules import FILLS, BadBars, BadRules, Rules
 from workers.backtesting.spread import data_spread, validate_spread
 
@@ -165,8 +165,8 @@ def _are_directions(values: NDArray[Any]) -> bool:
 
 
 def kernel_rules(rules: Rules) -> NDArray[np.void]:
-    """Return the rules as the kernel reads them, `kernel.RULES`[1]."""
-    record = np.zeros(1, kernel.RULES)
+    """Return the rules as the kernel reads them, `kernel_records.RULES`[1]."""
+    record = np.zeros(1, kernel_records.RULES)
     record["initial_capital"] = rules.initial_capital
     record["commission"] = rules.commission
     record["fill"] = FILLS.index(rules.fill)
@@ -191,19 +191,19 @@ class Buffers:
     equity: Floats
     position: Floats
     trades: NDArray[np.void]
-    """`kernel.TRADE`[2 n + 1]: a bar can end two positions, one at its open by a signal, the next one by a stop."""
+    """`kernel_records.TRADE`[2 n + 1]: a bar can end two positions, one at its open by a signal, the next one by a stop."""
 
     @classmethod
     def of(cls, n: int) -> "Buffers":
         # Untouched pages of the trades cost nothing.
-        return cls(np.empty(n), np.empty(n), np.empty(2 * n + 1, kernel.TRADE))
+        return cls(np.empty(n), np.empty(n), np.empty(2 * n + 1, kernel_records.TRADE))
 
 
 def run_kernel(
     bars: PreparedBars, target: NDArray[np.int8], rules: NDArray[np.void], buffers: Buffers
 ) -> np.void:
-    """Run the kernel into `buffers` and return its `kernel.ACCOUNT`; `rules` as from `kernel_rules`."""
-    account = np.zeros(1, kernel.ACCOUNT)
+    """Run the kernel into `buffers` and return its `kernel_records.ACCOUNT`; `rules` as from `kernel_rules`."""
+    account = np.zeros(1, kernel_records.ACCOUNT)
     account["cash"] = rules["initial_capital"]
     compiled: Any = kernel.run  # its Python signature is not what mypy sees
     compiled(
@@ -261,7 +261,7 @@ def _trade_table(trades: NDArray[np.void], index: pd.DatetimeIndex) -> pd.DataFr
         "fees": trades["fees"],
         "pnl": trades["pnl"],
         "return": trades["pnl"] / (trades["quantity"] * trades["entry_price"]),
-        "exit_reason": np.array(kernel.EXIT_REASONS, dtype=object)[trades["exit_reason"]],
+        "exit_reason": np.array(kernel_records.EXIT_REASONS, dtype=object)[trades["exit_reason"]],
         "mae": trades["mae"],
         "mfe": trades["mfe"],
         "slippage_cost": trades["slippage_cost"],

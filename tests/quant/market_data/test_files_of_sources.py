@@ -255,7 +255,7 @@ def test_a_zone_behind_each_time_is_used(import_file: Import) -> None:
     assert_bars(import_file(series.plain("%Y%m%d %H:%M:%S US/Eastern", "America/New_York"), "1h"), series)
 
 
-@pytest.mark.parametrize("shape", ["rows", "objects", "columns", "wrapped", "texts"])
+@pytest.mark.parametrize("shape", ["rows", "objects", "columns", "wrapped", "texts", "lines"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_json_is_read_in_its_usual_shapes(import_file: Import, shape: str, seed: int) -> None:
     series = crypto("2024-12-31 12:00", 48, seed=seed)
@@ -273,6 +273,10 @@ def test_json_is_read_in_its_usual_shapes(import_file: Import, shape: str, seed:
         document = {"error": [], "result": {"XBTUSD": rows, "last": 1}}
     elif shape == "texts":
         document = [[row[0], *map(str, row[1:])] for row in rows]
+    if shape == "lines":
+        text = "\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in rows)
+        assert_bars(import_file(text, "1h", filename="x.jsonl"), series)
+        return
     assert_bars(
         import_file(json.dumps(document, indent=1 if seed == 1 else None), "1h", filename="x.json"), series
     )
@@ -438,3 +442,30 @@ def test_finam_writes_the_time_of_moscow(import_file: Import) -> None:
     imported = import_file(text, "1h")
     assert_bars(imported, series)
     assert imported.result["quality"]["layout"] == "finam"
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [
+        ("Datum", "Zuletzt", "Eröffn.", "Hoch", "Tief", "Vol."),
+        ("Date", "Dernier", "Ouv.", "Plus Haut", "Plus Bas", "Vol."),
+        ("Fecha", "Último", "Apertura", "Máximo", "Mínimo", "Vol."),
+        ("Data", "Último", "Abertura", "Máxima", "Mínima", "Vol."),
+    ],
+)
+def test_titles_of_other_languages_are_known(import_file: Import, titles: tuple[str, ...]) -> None:
+    series = daily("2024-02-26", 25)
+    text = series.reverse().csv(
+        ";".join(titles),
+        lambda t, p, v: ";".join([t, p[3], p[0], p[1], p[2], v]).replace(".", ","),
+        "%Y-%m-%d",
+    )
+    assert_bars(import_file(text.encode("cp1252")), series)
+
+
+def test_unknown_titles_are_refused_and_not_read_by_position(import_file: Import) -> None:
+    series = daily("2024-02-26", 25)
+    with pytest.raises(
+        MarketDataError, match=r"the column open, high, low and close is missing \(line 1: Dag,AA,BB"
+    ):
+        import_file(series.plain("%Y-%m-%d").replace("Date,Open,High,Low,Close,Volume", "Dag,AA,BB,CC,DD,EE"))

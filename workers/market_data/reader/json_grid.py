@@ -19,8 +19,9 @@ _DEPTH = 4
 def read_json_grid(text: Text) -> Grid:
     """Raises `MarketDataError` if the file is not valid JSON, or contains no table of bars."""
     check_bytes(len(text), MAX_JSON_BYTES)
+    content = bytes(text[:])
     try:
-        document = json.loads(bytes(text[:]))
+        document = _load(content)
     except (ValueError, RecursionError) as error:
         raise MarketDataError(f"the file is JSON that cannot be read: {shorten(str(error))}") from error
     table = _find_table(document, _DEPTH)
@@ -35,6 +36,16 @@ def read_json_grid(text: Text) -> Grid:
         for position in range(len(titles or rows[0]))
     )
     return Grid(titles, columns, Lines(lambda row: row + 1, unit="row"), "json")
+
+
+def _load(content: bytes) -> Any:
+    """Return the document, or the list of the documents of a file with one in each line."""
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        if error.msg != "Extra data":
+            raise
+        return [json.loads(line) for line in content.splitlines() if line.strip()]
 
 
 Table = tuple[tuple[str, ...] | None, list[list[Any]]]

@@ -127,7 +127,9 @@ def _find_start(head: list[_Line]) -> _Start:
                 return _below_header(filled, position, delimiter, plain)
     for position, line in enumerate(filled):
         for delimiter in delimiters:
-            if _is_bar(_cells(line.text, delimiter)):
+            if _is_bar(cells := _cells(line.text, delimiter)):
+                if position and _is_unknown_header(_cells(filled[position - 1].text, delimiter), len(cells)):
+                    raise MarketDataError(_no_header(filled[position - 1].text, filled[position - 1].number))
                 return _Start(delimiter, None, line, position)
     raise MarketDataError(_no_header(filled[0].text))
 
@@ -169,7 +171,12 @@ def _is_bar(cells: list[str]) -> bool:
     return len(cells) >= 5 and bool(_TIME_LIKE.match(cells[0])) and sum(map(_is_number, cells[-4:])) >= 3
 
 
-def _no_header(first: str) -> str:
+def _is_unknown_header(cells: list[str], columns: int) -> bool:
+    """Whether a line above the first row has a title for each column, so that its columns are not in the usual order."""
+    return len(cells) == columns and all(cells) and not any(map(_is_number, cells))
+
+
+def _no_header(first: str, line: int = 1) -> str:
     delimiter = max(_DELIMITERS, key=first.count)
     found = _cells(first, delimiter)
     roles = {role for title in found for role in roles_of(title)}
@@ -177,7 +184,7 @@ def _no_header(first: str) -> str:
     columns = (
         ", ".join(missing) if len(found) > 1 and len(missing) < len(NEEDED) else "open, high, low and close"
     )
-    return f"no line of the file has the titles of bars: the column {columns} is missing (line 1: {shorten(first.strip())})"
+    return f"no line of the file has the titles of bars: the column {columns} is missing (line {line}: {shorten(first.strip())})"
 
 
 def _width(head: list[_Line], start: _Start) -> int:

@@ -22,21 +22,21 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "clock": ("time", "hour", "uhrzeit", "hora", "heure", "hhmmss", "per time"),
     "closed": ("close time", "closetime", "end time", "endtime", "time period end", "bar end", "time close"),
     "open": (
-        "open", "o", "open price", "first", "opening price", "eröffnung", "eröffnungskurs", "erster", "ouverture",
-        "apertura", "abertura", "px open", "openbid", "open bid", "bid open", "bidopen", "price open", "openprice", "mid open",
+        "open", "o", "open price", "eröffn.", "ouv.", "abertura", "otwarcie", "first", "opening price", "eröffnung", "eröffnungskurs", "erster", "ouverture",
+        "apertura", "px open", "openbid", "open bid", "bid open", "bidopen", "price open", "openprice", "mid open",
     ),
     "high": (
-        "high", "h", "high price", "max", "hoch", "höchst", "tageshoch", "haut", "máximo", "maximo", "más alto", "px high",
+        "high", "h", "high price", "max", "hoch", "höchst", "tageshoch", "haut", "máximo", "maximo", "más alto", "px high", "massimo", "máxima", "hoog", "najwyższy",
         "highbid", "high bid", "bid high", "bidhigh", "price high", "highprice", "plus haut", "mid high",
     ),
     "low": (
-        "low", "l", "low price", "min", "tief", "tageztief", "tagestief", "bas", "mínimo", "minimo", "más bajo", "px low",
+        "low", "l", "low price", "min", "tief", "tageztief", "tagestief", "bas", "mínimo", "minimo", "más bajo", "px low", "minimo", "mínima", "laag", "najniższy",
         "lowbid", "low bid", "bid low", "bidlow", "price low", "lowprice", "plus bas", "mid low",
     ),
     "close": (
         "close", "c", "close price", "close/last", "closing price", "schluss", "schlusskurs", "letzter", "clôture",
         "cierre", "fechamento", "px last", "closebid", "close bid", "bid close", "bidclose", "price close", "closeprice",
-        "dernier", "último", "ultimo", "last", "last price", "latest", "price", "settle", "kurs", "mid close",
+        "dernier", "último", "ultimo", "zuletzt", "laatste", "zamknięcie", "last", "last price", "latest", "price", "settle", "kurs", "mid close",
     ),
     "adjusted": ("adj close", "adjclose", "adjusted close", "adj. close", "adj close*", "adjusted", "close adj"),
     "volume": (

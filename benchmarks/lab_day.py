@@ -1,0 +1,56 @@
+"""A simulated day of a lab: 1,000 workers, 10,000 operations of 50 users, in bursts, with losses and cordons.
+
+The real queue and a real PostgreSQL; workers, users and time are simulated (`tests/operations/lab.py`). Targets: no operation
+lost or doubled, and no user's operations take more than twice as long as on a private share of the workers.
+KTRDR_BENCH_WORKERS and KTRDR_BENCH_JOBS set other numbers.
+"""
+
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+WORKERS = int(os.environ.get("KTRDR_BENCH_WORKERS", "1000"))
+USERS = 50
+JOBS = int(os.environ.get("KTRDR_BENCH_JOBS", "10000"))
+
+
+def figure(benchmark: str, value: float, unit: str) -> None:
+    print(json.dumps({"benchmark": benchmark, "value": round(value, 3), "unit": unit}), flush=True)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="ktrdr-bench-") as directory:
+        os.environ |= {
+            "DJANGO_SETTINGS_MODULE": "ktrdr_site.settings",
+            "KTRDR_DATA_DIR": str(Path(directory) / "var"),
+        }
+        import django
+        from django.core.management import call_command
+        from django.db import connections
+
+        django.setup()
+        from ktrdr_site.stack import preparation
+
+        preparation.connect()
+        call_command("migrate", verbosity=0)
+        from tests.operations.lab import Lab
+
+        begun = time.perf_counter()
+        day = Lab(WORKERS, USERS, JOBS).run()
+        seconds = time.perf_counter() - begun
+        connections.close_all()
+    name = f"day of {WORKERS:,} workers, {day.jobs:,} operations, {USERS} users"
+    figure(f"{name}: lost", day.lost, "operations")
+    figure("doubled", day.doubled, "operations")
+    figure("attempts lost with their worker", day.losses, "attempts")
+    figure("longest queue", day.longest_queue, "operations")
+    figure("time to the end by that on a private share, worst user", max(day.ratios), "of 1")
+    figure("the same, median user", statistics.median(day.ratios), "of 1")
+    figure("operations per second of the simulation", day.jobs / seconds, "1/s")
+
+
+if __name__ == "__main__":
+    main()

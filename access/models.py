@@ -28,6 +28,7 @@ class AuditEntry(models.Model):
         USER_DEACTIVATED = "user_deactivated", "user deactivated"
         USER_ACTIVATED = "user_activated", "user activated"
         USER_SIGNED_OUT = "user_signed_out", "user signed out everywhere"
+        OPERATION_TYPE_PERMITTED = "operation_type_permitted", "operation type permitted to"
         SCHEDULE_CHANGED = "schedule_changed", "schedule changed"
         OPERATIONS_CANCELLED = "operations_cancelled", "cancelled many operations"
         OPERATIONS_RETRIED = "operations_retried", "retried many operations"

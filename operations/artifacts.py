@@ -18,6 +18,7 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from access.isolation import isolated
+from operations import attempt_secrets
 from operations.models import Artifact, Attempt, MarketData, StoredFile
 
 MAX_SIZE = 4 * 1024**3
@@ -85,17 +86,26 @@ def _write(chunks: Iterable[bytes], expected: str | None, max_size: int) -> tupl
     return sha256, size
 
 
-def readable_by_worker(worker_id: str, sha256: str) -> bool:
+def readable_by_worker(worker_id: str, sha256: str, attempt_secret: str) -> bool:
     """Return whether the worker's current operation refers to the file, as an input or in its newest checkpoint."""
-    current = Attempt.objects.filter(worker_id=worker_id, ended_at__isnull=True)
-    return (
-        Artifact.objects.filter(operation__attempts__in=current, file=sha256).exclude(role="output").exists()
-    )
+    attempt = _proven_attempt(worker_id, attempt_secret)
+    if attempt is None:
+        return False
+    files = Artifact.objects.filter(operation=attempt.operation_id, file=sha256)
+    return files.exclude(role=Artifact.Role.OUTPUT).exists()
 
 
-def writable_by_worker(worker_id: str) -> bool:
+def writable_by_worker(worker_id: str, attempt_secret: str) -> bool:
     """Return whether the worker has an active attempt. It cannot overwrite files, because they are content-addressed."""
-    return Attempt.objects.filter(worker_id=worker_id, ended_at__isnull=True).exists()
+    return _proven_attempt(worker_id, attempt_secret) is not None
+
+
+def _proven_attempt(worker_id: str, attempt_secret: str) -> Attempt | None:
+    """Return the worker's active attempt if the caller knows its secret."""
+    attempt = Attempt.objects.filter(worker_id=worker_id, ended_at__isnull=True).first()
+    if attempt is None or not attempt_secrets.is_proven(attempt, attempt_secret):
+        return None
+    return attempt
 
 
 def remove_unreferenced(batch: int = CLEANUP_BATCH) -> int:

@@ -24,7 +24,7 @@ from operations.models import Attempt, Operation
 from operations.models.attempt import AttemptOutcome
 from operations.notifications import outbox
 from operations.states import Status
-from registry import dispatch_channel
+from registry import dispatch_channel, protocol_versions
 from registry.models import Worker, WorkerStatus
 from worker_agent.protocol import ErrorClass, OperationError
 
@@ -58,6 +58,7 @@ def begin(
         endpoint_url=worker.endpoint_url,
         resumed_from_step=resumed_from,
         pushed_at=Now() if push else None,
+        must_prove=push and worker.protocol_version >= protocol_versions.PROVING,
         contact_after=Now() + push_lease() if push else Now(),
     )
     Worker.objects.filter(pk=worker.pk).update(status=WorkerStatus.BUSY, last_selected_at=Now())

@@ -51,7 +51,9 @@ def _apply(worker_id: str, finished: FinishedOperation) -> bool:
 def _fail(worker_id: str, report: UnreadableReport) -> None:
     bound = log.bind(operation_id=report.operation_id, attempt=report.attempt, worker_id=worker_id)
     try:
-        status = reports.fail_unreadable(report.operation_id, worker_id, report.attempt, report.problem)
+        status = reports.fail_unreadable(
+            report.operation_id, worker_id, report.attempt, report.problem, report.attempt_secret
+        )
     except Operation.DoesNotExist:
         status = reports.ReportStatus.REFUSED
     bound.warning("kept report is unreadable", status=status, reason=report.problem)

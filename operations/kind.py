@@ -63,6 +63,8 @@ class Kind:
     """On pages: "Backtest"."""
     former_names: ClassVar[tuple[str, ...]] = ()
     """Other spellings that URLs and commands still accept."""
+    worker_type: ClassVar[str] = ""
+    """Type of the product's workers that run it, if it is not called like the operation type."""
     description: ClassVar[str] = ""
     """One sentence on the page "New operation"."""
     request_model: ClassVar[type[Queueing] | None] = None

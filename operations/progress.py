@@ -10,9 +10,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from operations import attempts, lifecycle, reports, telemetry
+from operations.dispatching.claims import endpoint_of
 from operations.models import Attempt, Operation
 from operations.states import ACTIVE
-from registry.worker_client import Endpoint, WorkerClient, WorkerError
+from registry.worker_client import WorkerClient, WorkerError
 from worker_agent.protocol import AgentOperation, LogsPage, MetricsPage
 
 log = structlog.get_logger(__name__)
@@ -57,7 +58,7 @@ def _claim_refresh(operation: Operation) -> bool:
 
 
 async def _fetch(attempt: Attempt) -> tuple[AgentOperation, MetricsPage | None, LogsPage | None]:
-    worker = Endpoint(attempt.worker_id, attempt.instance_id, attempt.endpoint_url)
+    worker = endpoint_of(attempt)
     async with WorkerClient(timeout_s=ASK_TIMEOUT_S) as client:
         state = await client.operation(worker, attempt.operation_id)
         if state.attempt != attempt.number:

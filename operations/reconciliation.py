@@ -15,14 +15,15 @@ worker reports, at registration or in a health check.
 
 "ask": a dispatcher asks the worker about this very operation (or repeats the cancel) and acts on that response, never
 on this one, which may be older than a start that the worker has received by now (2). A dispatcher asks about an
-unanswered start in any case (1). A cancelled operation whose worker is lost is CANCELLED (3). "stop": the attempt is
-superseded, cancelled or unknown to us; the worker must end it, and its fence makes anything it still reports harmless.
+unanswered start in any case (1). A cancelled operation whose worker is lost is CANCELLED (3). Another incarnation
+"runs ours" only if it knows the attempt's secret. "stop": the attempt is superseded, cancelled or unknown to us; the
+worker must end it, and its fence makes anything it still reports harmless.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from operations import attempts
+from operations import attempt_secrets, attempts
 from operations.actors import Actor
 from operations.models import Attempt
 from operations.states import Status
@@ -44,6 +45,8 @@ class ReportedState:
     finished: frozenset[str] = frozenset()
     """Operations whose report it still holds."""
     instance_id: str = ""
+    attempt_secret: str = field(default="", repr=False)
+    """That of `running`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,9 @@ def resolve(ours: Attempt | None, reported: ReportedState) -> Resolution:
         return Resolution(Action.LEAVE, stop=reported.running is not None)
     status = Status(ours.operation.status)
     is_replaced = ours.instance_id != reported.instance_id
-    if _is_same(ours, reported.running):
+    if _is_same(ours, reported.running) and (
+        not is_replaced or attempt_secrets.is_proven(ours, reported.attempt_secret)
+    ):
         if status is Status.CANCELLING:
             return Resolution(Action.LEAVE, stop=True)
         accept = is_replaced or status is Status.DISPATCHING

@@ -8,6 +8,7 @@ from django.db.models import Count, Q
 from access.isolation import isolated
 from operations import artifacts, attempts, blockers, kept_reports, reconciliation, stalls
 from operations.actors import REGISTRATION, SWEEP, Actor
+from operations.kind import all_kinds
 from operations.models import Attempt
 from operations.models.attempt import AttemptOutcome
 from operations.notifications import delivery, outbox
@@ -31,12 +32,19 @@ class RegistryAdapter:
         acknowledged = kept_reports.apply_all(worker.worker_id, registration.completed_operations, unreadable)
         held = {finished.operation_id for finished in registration.completed_operations}
         reported = ReportedState(
-            registration.current_operation, frozenset(held - acknowledged), registration.instance_id
+            registration.current_operation,
+            frozenset(held - acknowledged),
+            registration.instance_id,
+            registration.attempt_secret,
         )
         ours = _active_attempts([worker.worker_id]).get(worker.worker_id)
         resolution = reconciliation.resolve(ours, reported)
         with isolated("reconciling a registration", atomic=False, worker_id=worker.worker_id) as unit:
-            reconciliation.apply(ours, resolution.action, reported, REGISTRATION, registration.endpoint_url)
+            # Nothing is sent to an address before the worker has proved that it serves it.
+            endpoint_url = (
+                "" if worker.status == WorkerStatus.TEMPORARILY_UNAVAILABLE else worker.endpoint_url
+            )
+            reconciliation.apply(ours, resolution.action, reported, REGISTRATION, endpoint_url)
         if unit.error is not None and ours is not None:
             set_aside(ours.operation_id, unit.error)
         is_kept = ours is not None and resolution.action is not Action.LOSE
@@ -48,21 +56,25 @@ class RegistryAdapter:
 
     def reconcile_health(self, answers: Mapping[str, Health]) -> dict[str, list[RunningOperation]]:
         """Ignore the response of an incarnation that has been replaced since it was asked."""
-        instances = dict(Worker.objects.filter(pk__in=answers).values_list("pk", "instance_id"))
+        workers = Worker.objects.filter(pk__in=answers).in_bulk()
         active = _active_attempts(list(answers))
         stop: dict[str, list[RunningOperation]] = {}
         for worker_id, health in answers.items():
-            if instances.get(worker_id) != health.instance_id:
+            worker = workers.get(worker_id)
+            if worker is None or worker.instance_id != health.instance_id:
                 continue
             ours = active.get(worker_id)
             with isolated("reconciling a worker", atomic=False, worker_id=worker_id) as unit:
-                if (running := _reconcile(ours, health)) is not None:
+                if (running := _reconcile(ours, health, worker.endpoint_url)) is not None:
                     stop[worker_id] = [running]
             if unit.error is not None and ours is not None:
                 set_aside(ours.operation_id, unit.error)
         with isolated("recording stalled attempts"):
             stalls.record(answers)
         return stop
+
+    def built_in_types(self) -> dict[str, str]:
+        return {kind.operation_type: kind.worker_type or kind.operation_type for kind in all_kinds()}
 
     def mark_lost(self, workers: Mapping[str, str], reason: str) -> int:
         return _end_attempts(workers, attempts.mark_lost, reason)
@@ -127,11 +139,22 @@ def _end_attempts(
     return ended
 
 
-def _reconcile(ours: Attempt | None, health: Health) -> RunningOperation | None:
-    """Apply a health response to our attempt; return the attempt that the worker must stop."""
-    reported = ReportedState(_running_operation(health), frozenset(health.unacknowledged), health.instance_id)
+def _reconcile(ours: Attempt | None, health: Health, endpoint_url: str) -> RunningOperation | None:
+    """Apply a health response to our attempt; return the attempt that the worker must stop.
+
+    The response proves the address, which was not known to be the worker's if it registered while it could not be
+    reached: the attempt is contacted there from now on.
+    """
+    reported = ReportedState(
+        _running_operation(health),
+        frozenset(health.unacknowledged),
+        health.instance_id,
+        health.attempt_secret,
+    )
     resolution = reconciliation.resolve(ours, reported)
-    reconciliation.apply(ours, resolution.action, reported, SWEEP)
+    reconciliation.apply(ours, resolution.action, reported, SWEEP, endpoint_url)
+    if ours is not None and ours.instance_id == health.instance_id and ours.endpoint_url != endpoint_url:
+        attempts.adopt(ours, health.instance_id, endpoint_url)
     return reported.running if resolution.stop else None
 
 

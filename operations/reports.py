@@ -6,7 +6,7 @@ from enum import StrEnum
 from django.db.models.functions import Now
 
 from access.conflicts import atomic_with_retries
-from operations import attempts, lifecycle, telemetry, time_limits
+from operations import attempt_secrets, attempts, lifecycle, telemetry, time_limits
 from operations.actors import Actor
 from operations.followers import lock_with_followers
 from operations.kind import ResultUnusable, kind_of
@@ -33,6 +33,8 @@ class RefusalReason(StrEnum):
     """The attempt has already ended otherwise."""
     FOREIGN = "foreign"
     """The attempt belongs to another worker."""
+    UNPROVEN = "unproven"
+    """The sender does not know the attempt's secret."""
 
 
 class MissingFiles(Exception):
@@ -55,17 +57,21 @@ def apply(operation_id: str, worker_id: str, report: Report) -> ReportStatus:
         lock_with_followers([operation_id])
     operation = lifecycle.lock(operation_id)
     attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
+    subject = f"{report.outcome} of attempt {report.attempt}"
+    if attempt is not None and not attempt_secrets.is_proven(attempt, report.attempt_secret):
+        return _refuse(operation, attempt, worker_id, subject, RefusalReason.UNPROVEN)
     if attempt is not None and attempt.ended_at is not None and attempt.report_sha256 == digest:
         return ReportStatus.REPEATED
     if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
-        _record_refusal(operation, attempt, worker_id, f"{report.outcome} of attempt {report.attempt}")
-        return ReportStatus.REFUSED
+        return _refuse(operation, attempt, worker_id, subject)
     _apply(operation, attempt, report, digest)
     return ReportStatus.APPLIED
 
 
 @atomic_with_retries
-def fail_unreadable(operation_id: str, worker_id: str, number: int, problem: str) -> ReportStatus:
+def fail_unreadable(
+    operation_id: str, worker_id: str, number: int, problem: str, attempt_secret: str
+) -> ReportStatus:
     """Fail the operation if the attempt is current and this worker's: its report arrived but cannot be read.
 
     Raises Operation.DoesNotExist.
@@ -73,9 +79,11 @@ def fail_unreadable(operation_id: str, worker_id: str, number: int, problem: str
     lock_with_followers([operation_id])
     operation = lifecycle.lock(operation_id)
     attempt = operation.attempts.filter(number=number, worker_id=worker_id).first()
+    subject = f"unreadable report of attempt {number}"
+    if attempt is not None and not attempt_secrets.is_proven(attempt, attempt_secret):
+        return _refuse(operation, attempt, worker_id, subject, RefusalReason.UNPROVEN)
     if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
-        _record_refusal(operation, attempt, worker_id, f"unreadable report of attempt {number}")
-        return ReportStatus.REFUSED
+        return _refuse(operation, attempt, worker_id, subject)
     actor = Actor.worker(worker_id)
     message = f"The worker's report is not valid: {problem}"
     attempts.end(attempt, AttemptOutcome.FAILED, message)
@@ -87,14 +95,25 @@ def fail_unreadable(operation_id: str, worker_id: str, number: int, problem: str
     return ReportStatus.APPLIED
 
 
-def _record_refusal(operation: Operation, attempt: Attempt | None, worker_id: str, subject: str) -> None:
-    if attempt is None:
-        cause = RefusalReason.FOREIGN
+def _refuse(
+    operation: Operation,
+    attempt: Attempt | None,
+    worker_id: str,
+    subject: str,
+    cause: RefusalReason | None = None,
+) -> ReportStatus:
+    if cause is RefusalReason.UNPROVEN:
+        explanation = "without the secret that this attempt's worker got"
     else:
+        explanation = f"but attempt {operation.attempt} is current"
+    if cause is None and attempt is None:
+        cause = RefusalReason.FOREIGN
+    elif cause is None and attempt is not None:
         cause = RefusalReason.SUPERSEDED if attempt.number != operation.attempt else RefusalReason.ENDED
-    reason = f"{cause}: {subject}, but attempt {operation.attempt} is current"
     number = attempt.number if attempt else None
+    reason = f"{cause}: {subject}, {explanation}"
     lifecycle.record(operation, "refused_report", Actor.worker(worker_id), reason, attempt=number)
+    return ReportStatus.REFUSED
 
 
 def _digest(report: Report) -> str:
@@ -205,9 +224,11 @@ def add_checkpoint(operation_id: str, worker_id: str, report: CheckpointReport) 
     """Store a checkpoint of the current attempt and drop the one before. Raises Operation.DoesNotExist, MissingFiles."""
     operation = lifecycle.lock(operation_id)
     attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
+    subject = f"checkpoint of attempt {report.attempt}"
+    if attempt is not None and not attempt_secrets.is_proven(attempt, report.attempt_secret):
+        return _refuse(operation, attempt, worker_id, subject, RefusalReason.UNPROVEN)
     if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
-        _record_refusal(operation, attempt, worker_id, f"checkpoint of attempt {report.attempt}")
-        return ReportStatus.REFUSED
+        return _refuse(operation, attempt, worker_id, subject)
     files = _lock_files(report.files)
     checkpoint, created = Checkpoint.objects.get_or_create(
         operation=operation, attempt=report.attempt, step=report.step

@@ -1,8 +1,9 @@
 """Authentication between workers and the backend.
 
-A worker enrols with an enrolment token. The response contains two tokens, both HMACs under the secret key over the
-worker's name and incarnation: the worker authenticates to the backend with one, the backend to the worker with the
-other. Neither is stored: a token is valid as long as the registry has that incarnation.
+A worker enrols with an enrolment token. The response contains two tokens and a key, all HMACs under the secret key
+over the worker's name and incarnation: the worker authenticates to the backend with one token, the backend to the
+worker with the other, and the worker proves its responses with the key (`worker_agent.proof`). None of them is stored:
+they are valid as long as the registry has that incarnation.
 """
 
 import base64
@@ -40,6 +41,11 @@ def worker_token(worker_id: str, instance_id: str) -> str:
 def backend_token(worker_id: str, instance_id: str) -> str:
     """Return the token with which only the backend can authenticate to this incarnation of the worker."""
     return f"ktb_{_mac('backend', worker_id, instance_id)}"
+
+
+def proof_key(worker_id: str, instance_id: str) -> str:
+    """Return the key of the proofs of this incarnation's responses. It is sent only in the response to a registration."""
+    return _mac("proof", worker_id, instance_id)
 
 
 @dataclass(frozen=True, slots=True)

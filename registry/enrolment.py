@@ -34,15 +34,40 @@ def digest(token: str) -> str:
 
 @transaction.atomic
 def issue(
-    name: str, worker_types: Sequence[str], by: Actor, user_id: int | None = None
+    name: str,
+    worker_types: Sequence[str],
+    by: Actor,
+    user_id: int | None = None,
+    operation_types: Sequence[str] = (),
 ) -> tuple[EnrolmentToken, str]:
-    """Return the row and the token, which is not stored and cannot be read again."""
+    """Return the row and the token, which is not stored and cannot be read again.
+
+    Tokens of one name are one pool (`registry.pools`).
+    """
     token = PREFIX + secrets.token_urlsafe(32)
     row = EnrolmentToken.objects.create(
-        name=name, worker_types=list(worker_types), sha256=digest(token), created_by_id=user_id
+        name=name,
+        worker_types=list(worker_types),
+        operation_types=list(operation_types),
+        sha256=digest(token),
+        created_by_id=user_id,
     )
     audit.record(AuditEntry.Act.ENROLMENT_TOKEN_CREATED, name, by, ", ".join(worker_types) or "any type")
     return row, token
+
+
+@transaction.atomic
+def permit_operation_type(pool: str, operation_type: str, by: Actor) -> int:
+    """Let the pool announce an operation type of another pool; return how many tokens of the pool changed."""
+    changed = 0
+    for token in EnrolmentToken.objects.select_for_update().filter(name=pool, revoked_at=None):
+        if operation_type not in token.operation_types:
+            token.operation_types = [*token.operation_types, operation_type]
+            token.save(update_fields=["operation_types"])
+            changed += 1
+    if changed:
+        audit.record(AuditEntry.Act.OPERATION_TYPE_PERMITTED, pool, by, operation_type)
+    return changed
 
 
 def find_valid(token: str) -> EnrolmentToken | None:

@@ -33,7 +33,7 @@ def sweep() -> dict[str, Any] | None:
         away = sweeps.were_interrupted()
         row = Sweep.objects.create(kind=Sweep.Kind.HEALTH)
         workers = list(Worker.objects.all())
-        endpoints = {w.worker_id: Endpoint(w.worker_id, w.instance_id, w.endpoint_url) for w in workers}
+        endpoints = {w.worker_id: Endpoint.of(w) for w in workers}
         draining = {w.worker_id for w in workers if w.draining}
         results = check_all(list(endpoints.values()))
         write_healthy(endpoints, results.healthy, row)

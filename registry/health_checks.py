@@ -68,7 +68,8 @@ UPDATE registry_worker AS w
    SET last_health_check = statement_timestamp(), health_problem = a.problem,
        health_check_failures = w.health_check_failures + 1,
        status = CASE WHEN w.health_check_failures + 1 >= %s THEN 'TEMPORARILY_UNAVAILABLE' ELSE w.status END,
-       unavailable_since = CASE WHEN w.health_check_failures + 1 >= %s
+       -- A worker that has never proved its address is unavailable before its first failure.
+       unavailable_since = CASE WHEN w.status = 'TEMPORARILY_UNAVAILABLE' OR w.health_check_failures + 1 >= %s
                                 THEN COALESCE(w.unavailable_since, statement_timestamp()) END
   FROM unnest(%s::text[], %s::text[], %s::text[]) AS a(worker_id, instance_id, problem)
  WHERE w.worker_id = a.worker_id AND w.instance_id = a.instance_id

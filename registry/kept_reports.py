@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError
 
 from access.problems import Invalid, validate
-from worker_agent.protocol import Attempt, FinishedOperation, Identifier, Message, Registration
+from worker_agent.protocol import Attempt, FinishedOperation, Identifier, Message, Registration, Secret
 from worker_agent.values import escape
 
 FIELD = "completed_operations"
@@ -22,12 +22,14 @@ MAX_PROBLEM = 300
 class UnreadableReport:
     operation_id: str
     attempt: int
+    attempt_secret: str
     problem: str
     """Where the report is invalid, and why."""
 
 
 class _ReportHeader(Message):
     attempt: Attempt
+    attempt_secret: Secret = ""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -56,7 +58,12 @@ def parse(data: Mapping[str, Any]) -> tuple[Registration, tuple[UnreadableReport
             if (header := _read_header(raw)) is not None:
                 text = "; ".join(f"{error['pointer']}: {error['detail']}" for error in problem.errors)
                 unreadable.append(
-                    UnreadableReport(header.operation_id, header.report.attempt, escape(text)[:MAX_PROBLEM])
+                    UnreadableReport(
+                        header.operation_id,
+                        header.report.attempt,
+                        header.report.attempt_secret,
+                        escape(text)[:MAX_PROBLEM],
+                    )
                 )
     return validate(Registration, {**data, FIELD: readable}), tuple(unreadable)
 

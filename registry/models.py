@@ -47,6 +47,13 @@ class EnrolmentToken(models.Model):
         blank=True,
         help_text="worker types that it may enrol; empty for any",
     )
+    operation_types = ArrayField(
+        models.CharField(max_length=128),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="operation types of other pools that its workers may announce, beside those of its worker types",
+    )
     sha256 = models.CharField(max_length=64, unique=True, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, editable=False
@@ -60,6 +67,22 @@ class EnrolmentToken(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class OperationTypeOwner(models.Model):
+    """The pool that announced an operation type first. Others need the consent of staff."""
+
+    operation_type = models.CharField(primary_key=True, max_length=128)
+    pool = models.CharField(
+        max_length=100, blank=True, help_text="name of the enrolment token; empty for KTRDR_WORKER_TOKEN"
+    )
+    owned_since = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["operation_type"]
+
+    def __str__(self) -> str:
+        return f"{self.operation_type} of {self.pool or 'the default pool'}"
 
 
 class Worker(models.Model):

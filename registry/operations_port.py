@@ -42,6 +42,9 @@ class OperationsPort(Protocol):
     def reconcile_health(self, answers: Mapping[str, Health]) -> dict[str, list[RunningOperation]]:
         """Return, for each worker that responded, the attempts that it runs and must stop."""
 
+    def built_in_types(self) -> Mapping[str, str]:
+        """Return the operation types of the product itself -> the type of the workers that run them."""
+
     def mark_lost(self, workers: Mapping[str, str], reason: str) -> int:
         """End the active attempts of these workers (worker id -> instance id); return how many."""
 

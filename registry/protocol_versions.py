@@ -8,6 +8,9 @@ from django.db.models import Q
 
 from worker_agent import protocol
 
+PROVING = 2
+"""From this version on a worker proves its responses and repeats the secrets of its attempts."""
+
 
 def oldest() -> int:
     return max(1, protocol.PROTOCOL_VERSION - 1)

@@ -1,27 +1,31 @@
 """Workers register, as often as they like, and deregister."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
-from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from access.outbound import BadAddress
-from registry import auth, dispatch_channel, enrolment, operations_port, protocol_versions, tls, worker_urls
+from registry import (
+    address_checks,
+    auth,
+    dispatch_channel,
+    enrolment,
+    name_claims,
+    operations_port,
+    pools,
+    protocol_versions,
+    tls,
+    worker_urls,
+)
 from registry.kept_reports import UnreadableReport
 from registry.models import Capability, EnrolmentToken, Worker, WorkerStatus
-from registry.worker_client import Endpoint, WorkerClient, WorkerError
 from worker_agent.protocol import Registration, RegistrationAnswer
 
 log = structlog.get_logger(__name__)
-
-CLAIM_CHECK_TIMEOUT_S = 2.0
-
-
-class WorkerIdTaken(Exception):
-    """Another live agent uses this worker id."""
 
 
 def register(
@@ -32,25 +36,28 @@ def register(
     """Store the worker, reconcile its operations, and return its tokens.
 
     The worker is BUSY until it is reconciled, so nothing is dispatched to it in between. If this process dies in
-    between, the next health check corrects the status. Raises BadAddress, WorkerIdTaken, WrongPool, Revoked.
+    between, the next health check corrects the status. A worker whose address is not verified is
+    TEMPORARILY_UNAVAILABLE until a health check succeeds. Raises BadAddress; WorkerIdTaken;
+    WrongPool, Revoked, ForeignName, ForeignType.
     """
-    enrolment.check_pool(enrolled_with, registration.worker_type)
-    url = worker_urls.validate(registration.endpoint_url)
+    url = _check(registration, enrolled_with)
+    holder = name_claims.check(registration, enrolled_with)
+    problem = address_checks.find_problem(registration, url, holder)
     try:
-        tls.check(url)
-    except tls.Untrusted as error:
-        raise BadAddress(f"The worker at {url} is not trusted: {error}.") from error
-    _refuse_second_claimant(registration, url)
-    worker = _store(registration, url, enrolled_with)
+        worker = _store(registration, url, enrolled_with, holder, problem)
+    except IntegrityError as error:
+        raise name_claims.WorkerIdTaken(
+            f"Another registration as {registration.worker_id} was faster; try again."
+        ) from error
     try:
         enrolment.check_not_revoked(enrolled_with)
     except enrolment.Revoked:
         deregister(worker.worker_id, registration.instance_id)
         raise
     reconciliation = operations_port.operations().reconcile_registration(worker, registration, unreadable)
-    Worker.objects.filter(pk=worker.pk, instance_id=registration.instance_id).update(
-        status=reconciliation.status
-    )
+    status = WorkerStatus.TEMPORARILY_UNAVAILABLE if problem else reconciliation.status
+    if not problem:
+        Worker.objects.filter(pk=worker.pk, instance_id=registration.instance_id).update(status=status)
     dispatch_channel.notify_dispatchers()
     log.info(
         "worker registered",
@@ -59,15 +66,17 @@ def register(
         instance_id=worker.instance_id,
         endpoint_url=url,
         version=worker.version,
-        status=reconciliation.status,
+        status=status,
+        problem=problem,
     )
     return RegistrationAnswer(
         worker_id=worker.worker_id,
-        status=reconciliation.status,
+        status=status,
         protocol_version=protocol_versions.negotiate(registration.protocol_version),
-        warning=protocol_versions.incompatibility(registration.protocol_version),
+        warning=protocol_versions.incompatibility(registration.protocol_version) or problem,
         worker_token=auth.worker_token(worker.worker_id, registration.instance_id),
         backend_token=auth.backend_token(worker.worker_id, registration.instance_id),
+        proof_key=auth.proof_key(worker.worker_id, registration.instance_id),
         health_interval_s=settings.HEALTH_INTERVAL_S,
         cancel_grace_s=settings.CANCEL_GRACE_S,
         stop_operations=reconciliation.stop_operations,
@@ -75,29 +84,27 @@ def register(
     )
 
 
-def _refuse_second_claimant(registration: Registration, url: str) -> None:
-    """Of two live agents with one name, the first keeps it as long as it responds. No transaction is open here."""
-    holder = Worker.objects.filter(pk=registration.worker_id).first()
-    if holder is None or holder.instance_id == registration.instance_id or holder.endpoint_url == url:
-        return
-    if _is_responding(Endpoint(holder.worker_id, holder.instance_id, holder.endpoint_url)):
-        raise WorkerIdTaken(
-            f"A live worker at {holder.endpoint_url} is already registered as {holder.worker_id}; use another --worker-id."
-        )
-
-
-@async_to_sync
-async def _is_responding(endpoint: Endpoint) -> bool:
+def _check(registration: Registration, enrolled_with: EnrolmentToken | None) -> str:
+    """Check what the token may register, and the address; return the address."""
+    enrolment.check_pool(enrolled_with, registration.worker_type)
+    url = worker_urls.validate(registration.endpoint_url)
     try:
-        async with WorkerClient(timeout_s=CLAIM_CHECK_TIMEOUT_S) as client:
-            await client.health(endpoint)
-    except WorkerError:
-        return False
-    return True
+        tls.check(url)
+    except tls.Untrusted as error:
+        raise BadAddress(f"The worker at {url} is not trusted: {error}.") from error
+    pools.check_operation_types(enrolled_with, (kind.operation_type for kind in registration.operation_types))
+    return url
 
 
 @transaction.atomic
-def _store(registration: Registration, url: str, enrolled_with: EnrolmentToken | None) -> Worker:
+def _store(
+    registration: Registration,
+    url: str,
+    enrolled_with: EnrolmentToken | None,
+    holder: Worker | None,
+    problem: str,
+) -> Worker:
+    name_claims.check_unchanged(registration.worker_id, holder)
     worker, _ = Worker.objects.update_or_create(
         worker_id=registration.worker_id,
         defaults={
@@ -108,18 +115,33 @@ def _store(registration: Registration, url: str, enrolled_with: EnrolmentToken |
             "version": registration.version,
             "protocol_version": registration.protocol_version,
             "capabilities": dict(registration.capabilities),
-            "status": WorkerStatus.BUSY,
-            "unavailable_since": None,
-            "health_check_failures": 0,
-            "health_problem": "",
             "registered_at": Now(),
-            "last_healthy_at": Now(),
+            **_availability(registration, holder, problem),
         },
     )
     announced = _store_capabilities(registration)
     if set(worker.announced.values_list("pk", flat=True)) != announced:
         worker.announced.set(announced)
     return worker
+
+
+def _availability(registration: Registration, holder: Worker | None, problem: str) -> dict[str, Any]:
+    if not problem:
+        return {
+            "status": WorkerStatus.BUSY,
+            "unavailable_since": None,
+            "health_check_failures": 0,
+            "health_problem": "",
+            "last_healthy_at": Now(),
+        }
+    is_same = holder is not None and holder.instance_id == registration.instance_id
+    since = holder.unavailable_since if holder is not None and is_same else None
+    return {
+        "status": WorkerStatus.TEMPORARILY_UNAVAILABLE,
+        # Repeated registrations do not prolong the time after which its operation is lost.
+        "unavailable_since": since or Now(),
+        "health_problem": problem,
+    }
 
 
 def _store_capabilities(registration: Registration) -> set[int]:

@@ -2,6 +2,10 @@
 
 Every call has a total timeout (which also covers a body that never ends) and a size limit, follows no redirects and
 uses no proxies. It returns a message of the protocol or raises one of the exceptions below.
+
+Every call carries a new nonce, and a response must prove that it comes from the registered incarnation
+(`worker_agent.proof`). Whatever an address answers without that proof, no byte of it is in a message: another
+service may be behind the address, and its answers are nobody's business here.
 """
 
 import asyncio
@@ -16,9 +20,9 @@ import httpx
 from django.conf import settings
 from pydantic import ValidationError
 
-from registry import tls
-from registry.auth import backend_token
-from worker_agent import trace
+from registry import auth, protocol_versions, tls
+from registry.models import Worker
+from worker_agent import proof, trace
 from worker_agent.protocol import (
     AgentOperation,
     BusyAnswer,
@@ -30,6 +34,7 @@ from worker_agent.protocol import (
     StartRequest,
 )
 from worker_agent.validation_messages import first_problem
+from worker_agent.values import escape
 
 Reply = TypeVar("Reply", bound=Message)
 MAX_BYTES = 16 * 1024**2
@@ -37,6 +42,8 @@ MAX_HEALTH_BYTES = 256 * 1024
 MAX_EXCERPT = 200
 IDENTITY = "identity"
 """The content encoding of a body that is not compressed."""
+UNPROVEN = "something answers at the worker's address, but it does not prove to be this worker"
+UNKNOWN = "the worker does not know the operation"
 
 
 class WorkerError(Exception):
@@ -79,11 +86,40 @@ class WorkerMisbehaved(WorkerError):
     """The worker's response violates the protocol."""
 
 
+class WorkerUnproven(WorkerMisbehaved):
+    """Something answers at the worker's address, but does not prove that it is the worker."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     worker_id: str
     instance_id: str
     url: str
+    must_prove: bool
+    """Whether responses without a proof are refused; False only for workers of protocol 1, which cannot prove any."""
+
+    @classmethod
+    def of(cls, worker: Worker) -> "Endpoint":
+        must_prove = worker.protocol_version >= protocol_versions.PROVING
+        return cls(worker.worker_id, worker.instance_id, worker.endpoint_url, must_prove)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    content: bytes
+    is_proven: bool
+    date: str | None
+
+    @property
+    def reason(self) -> str:
+        """The worker's own explanation, ready for people; empty if the response is not proven to be the worker's."""
+        if not self.is_proven:
+            return ""
+        return " ".join(escape(self.content[:MAX_EXCERPT].decode("utf-8", "replace")).split())
+
+    def describe(self) -> str:
+        return f"the worker answered with {self.status}" + (f": {self.reason}" if self.reason else "")
 
 
 class WorkerClient:
@@ -120,86 +156,104 @@ class WorkerClient:
     ) -> None:
         await self._http.__aexit__(kind, error, trace)
 
+    async def challenge(self, worker: Endpoint, key: str) -> None:
+        """Check that the process with this key serves the address, before it knows the backend's token."""
+        response = await self._exchange(worker, "GET", "/health", max_bytes=MAX_HEALTH_BYTES, key=key)
+        if not response.is_proven:
+            raise WorkerUnproven(UNPROVEN)
+
     async def health(self, worker: Endpoint) -> Health:
         health, _ = await self.health_and_clock(worker)
         return health
 
     async def health_and_clock(self, worker: Endpoint) -> tuple[Health, datetime | None]:
         """Return the health, and the worker's clock in whole seconds if the response has a Date header."""
-        response, content = await self._exchange(worker, "GET", "/health", max_bytes=MAX_HEALTH_BYTES)
-        health = _parse(Health, response.status_code, content)
+        response = await self._call(worker, "GET", "/health", max_bytes=MAX_HEALTH_BYTES)
+        health = _parse(Health, response)
         if (health.worker_id, health.instance_id) != (worker.worker_id, worker.instance_id):
-            raise WorkerMisbehaved(
-                f"the worker identified itself as {health.worker_id} ({health.instance_id})"
-            )
-        return health, _parse_date(response.headers.get("Date"))
+            raise WorkerMisbehaved("another worker, or another process of it, answers at this address")
+        return health, _parse_date(response.date)
 
     async def start(self, worker: Endpoint, start_path: str, request: StartRequest) -> None:
-        status, content = await self._call(worker, "POST", start_path, request.model_dump(mode="json"))
-        match status:
+        response = await self._call(worker, "POST", start_path, request.model_dump(mode="json"))
+        match response.status:
             case HTTPStatus.SERVICE_UNAVAILABLE:
-                raise WorkerBusy(_parse(BusyAnswer, HTTPStatus.OK, content).current_operation)
+                current = _parse_body(BusyAnswer, response).current_operation
+                raise WorkerBusy(current if response.is_proven else None)
             case HTTPStatus.CONFLICT:
-                raise WorkerConflict(_excerpt(content))
+                raise WorkerConflict(response.reason or "the worker has received a newer attempt")
             case HTTPStatus.UNPROCESSABLE_ENTITY | HTTPStatus.BAD_REQUEST:
-                raise WorkerInvalid(_excerpt(content))
-        started = _parse(StartAnswer, status, content)
+                raise WorkerInvalid(response.reason or response.describe())
+        started = _parse(StartAnswer, response)
         if started.operation_id != request.task_id:
-            raise WorkerMisbehaved(f"the worker started {started.operation_id} instead of {request.task_id}")
+            raise WorkerMisbehaved(f"the worker started another operation instead of {request.task_id}")
 
     async def operation(self, worker: Endpoint, operation_id: str) -> AgentOperation:
-        status, content = await self._call(worker, "GET", f"/api/v1/operations/{operation_id}")
-        operation = _parse(AgentOperation, status, content)
+        operation = _parse(
+            AgentOperation, await self._call(worker, "GET", f"/api/v1/operations/{operation_id}")
+        )
         if operation.operation_id != operation_id:
-            raise WorkerMisbehaved(f"the worker returned {operation.operation_id} instead of {operation_id}")
+            raise WorkerMisbehaved(f"the worker returned another operation instead of {operation_id}")
         return operation
 
     async def metrics(self, worker: Endpoint, operation_id: str, cursor: int) -> MetricsPage:
         path = f"/api/v1/operations/{operation_id}/metrics?cursor={cursor}"
-        return _parse(MetricsPage, *await self._call(worker, "GET", path))
+        return _parse(MetricsPage, await self._call(worker, "GET", path))
 
     async def logs(self, worker: Endpoint, operation_id: str, cursor: int) -> LogsPage:
         path = f"/api/v1/operations/{operation_id}/logs?cursor={cursor}"
-        return _parse(LogsPage, *await self._call(worker, "GET", path))
+        return _parse(LogsPage, await self._call(worker, "GET", path))
 
     async def cancel(self, worker: Endpoint, operation_id: str, attempt: int, reason: str) -> None:
         query = httpx.QueryParams(attempt=attempt, reason=reason[:500])
-        status, content = await self._call(
-            worker, "DELETE", f"/api/v1/operations/{operation_id}/cancel?{query}"
-        )
-        if status == HTTPStatus.NOT_FOUND:
-            raise WorkerUnknownOperation(_excerpt(content))
-        if status == HTTPStatus.CONFLICT:
-            raise WorkerConflict(_excerpt(content))
-        if not 200 <= status < 300:
-            raise WorkerMisbehaved(f"the worker answered a cancel with {status}")
+        response = await self._call(worker, "DELETE", f"/api/v1/operations/{operation_id}/cancel?{query}")
+        if response.status == HTTPStatus.NOT_FOUND:
+            raise WorkerUnknownOperation(response.reason or UNKNOWN)
+        if response.status == HTTPStatus.CONFLICT:
+            raise WorkerConflict(response.reason or "the worker has another attempt of the operation")
+        if not 200 <= response.status < 300:
+            raise WorkerMisbehaved(f"the worker answered a cancel with {response.status}")
 
     async def prometheus_metrics(self, worker: Endpoint) -> bytes:
         """Return the body of the worker's own `/metrics`."""
-        status, content = await self._call(worker, "GET", "/metrics", max_bytes=MAX_HEALTH_BYTES)
-        if status != HTTPStatus.OK:
-            raise WorkerMisbehaved(f"the worker answered with {status}: {_excerpt(content)}")
-        return content
+        response = await self._call(worker, "GET", "/metrics", max_bytes=MAX_HEALTH_BYTES)
+        if response.status != HTTPStatus.OK:
+            raise WorkerMisbehaved(response.describe())
+        if not response.is_proven:
+            raise WorkerUnproven("a worker of protocol 1 cannot prove that these are its metrics")
+        return response.content
 
     async def drain(self, worker: Endpoint) -> None:
         """Ask the worker to finish what it runs, take nothing new, and shut down."""
-        status, content = await self._call(worker, "POST", "/drain")
-        if not 200 <= status < 300:
-            raise WorkerMisbehaved(f"the worker answered a drain with {status}: {_excerpt(content)}")
+        response = await self._call(worker, "POST", "/drain")
+        if not 200 <= response.status < 300:
+            raise WorkerMisbehaved(f"the worker answered a drain with {response.status}")
 
     async def _call(
         self, worker: Endpoint, method: str, path: str, body: Any = None, max_bytes: int = MAX_BYTES
-    ) -> tuple[int, bytes]:
-        response, content = await self._exchange(worker, method, path, body, max_bytes)
-        return response.status_code, content
+    ) -> Response:
+        key = auth.proof_key(worker.worker_id, worker.instance_id)
+        response = await self._exchange(worker, method, path, body, max_bytes, key)
+        if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise WorkerUnauthorized("the worker does not know this backend; it will register again")
+        if worker.must_prove and not response.is_proven:
+            raise WorkerUnproven(UNPROVEN)
+        return response
 
     async def _exchange(
-        self, worker: Endpoint, method: str, path: str, body: Any = None, max_bytes: int = MAX_BYTES
-    ) -> tuple[httpx.Response, bytes]:
-        """Return (response, body). The timeout covers the whole call, while httpx's own restarts with each byte."""
-        token = backend_token(worker.worker_id, worker.instance_id)
+        self,
+        worker: Endpoint,
+        method: str,
+        path: str,
+        body: Any = None,
+        max_bytes: int = MAX_BYTES,
+        key: str = "",
+    ) -> Response:
+        """Return the response. The timeout covers the whole call, while httpx's own restarts with each byte."""
+        nonce = proof.create_nonce()
         headers = {
-            "Authorization": f"Bearer {token}",
+            "Authorization": f"Bearer {auth.backend_token(worker.worker_id, worker.instance_id)}",
+            proof.NONCE_HEADER: nonce,
             "Accept-Encoding": IDENTITY,
             **trace.current_headers(),
         }
@@ -222,18 +276,21 @@ class WorkerClient:
             raise WorkerRefused(f"cannot connect: {tls.explain(error) or _message_of(error)}") from error
         except TimeoutError as error:
             raise WorkerUncertain(f"no response within {self.timeout_s:g} s") from error
+        except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
+            # The library's message quotes the bytes that it could not parse.
+            raise WorkerUncertain("the connection broke, or the response is not HTTP") from error
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise WorkerUncertain(f"the connection broke: {_message_of(error)}") from error
-        if response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            raise WorkerUnauthorized("the worker does not know this backend; it will register again")
-        return response, content
+        given = response.headers.get(proof.PROOF_HEADER, "")
+        is_proven = proof.is_valid(given, key, nonce, worker.worker_id, worker.instance_id)
+        return Response(response.status_code, content, is_proven, response.headers.get("Date"))
 
 
 async def _read(response: httpx.Response, max_bytes: int) -> bytes:
     """Return the bytes as they were sent: 1,137 compressed ones may unpack to gigabytes. Raises WorkerMisbehaved."""
     encoding = response.headers.get("Content-Encoding", IDENTITY)
     if encoding.lower() != IDENTITY:
-        raise WorkerMisbehaved(f"the response is encoded ({encoding[:80]!r}), which was not requested")
+        raise WorkerMisbehaved("the response is encoded, which was not requested")
     content = bytearray()
     async for chunk in response.aiter_raw():
         content += chunk
@@ -242,16 +299,23 @@ async def _read(response: httpx.Response, max_bytes: int) -> bytes:
     return bytes(content)
 
 
-def _parse(model: type[Reply], status: int, content: bytes) -> Reply:
-    if status == HTTPStatus.NOT_FOUND:
-        raise WorkerUnknownOperation("the worker does not know the operation")
-    if status != HTTPStatus.OK:
-        raise WorkerMisbehaved(f"the worker answered with {status}: {_excerpt(content)}")
+def _parse(model: type[Reply], response: Response) -> Reply:
+    if response.status == HTTPStatus.NOT_FOUND:
+        raise WorkerUnknownOperation(UNKNOWN)
+    if response.status != HTTPStatus.OK:
+        raise WorkerMisbehaved(response.describe())
+    return _parse_body(model, response)
+
+
+def _parse_body(model: type[Reply], response: Response) -> Reply:
     try:
-        return model.model_validate_json(content)
+        return model.model_validate_json(response.content)
     except ValidationError as error:
-        problem = first_problem(error, "the message")
-        raise WorkerMisbehaved(f"the response is not a valid {model.__name__}: {problem}"[:500]) from error
+        problem = f"the response is not a valid {model.__name__}"
+        if response.is_proven:
+            # Place and message may quote keys of the body.
+            problem += f": {first_problem(error, 'the message')}"
+        raise WorkerMisbehaved(problem[:500]) from error
 
 
 def _parse_date(header: str | None) -> datetime | None:
@@ -259,10 +323,6 @@ def _parse_date(header: str | None) -> datetime | None:
         return parsedate_to_datetime(header) if header else None
     except ValueError:
         return None
-
-
-def _excerpt(content: bytes) -> str:
-    return " ".join(content[:MAX_EXCERPT].decode("utf-8", "replace").replace("\x00", "").split())
 
 
 def _message_of(error: Exception) -> str:

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 import psutil
 from pydantic import JsonValue
 
+from worker_agent import proof
 from worker_agent.attempt.record import AttemptRecord
 from worker_agent.attempt.running_attempt import RunningAttempt
 from worker_agent.attempt.services import Services
 from worker_agent.backend.client import BackendClient, BackendError
 from worker_agent.backend.file_cache import FileCache
+from worker_agent.backend.kept_token import KeptToken
 from worker_agent.backend.outbox import Outbox, OutboxEntry
 from worker_agent.backend.registrar import Registrar
 from worker_agent.job import fork_server
@@ -76,6 +78,8 @@ class Agent:
             leaving=self.leaving,
         )
         self.backend_token = ""
+        self.proof_key = proof.create_key()
+        self.kept_token = KeptToken(options.data_dir / "worker-token")
         self.cancel_grace_s = 10.0
         self.running: RunningAttempt | None = None
         self.last: AttemptRecord | None = None
@@ -110,6 +114,9 @@ class Agent:
             version=self.worker.version,
             operation_types=tuple(spec.to_message() for spec in self.worker.specs()),
             current_operation=self.current_operation,
+            attempt_secret=self.current.secret if self.current else "",
+            proof_key=self.proof_key,
+            previous_token=self.kept_token.value,
             completed_operations=self.outbox.newest_reports(),
         )
 
@@ -120,6 +127,7 @@ class Agent:
             instance_id=self.instance_id,
             current_operation=self.current.operation_id if self.current else None,
             current_attempt=self.current.attempt if self.current else None,
+            attempt_secret=self.current.secret if self.current else "",
             unacknowledged=tuple(f.operation_id for f in self.outbox.finished_operations())[:1000],
             draining=self.draining,
             silent_s=round(self.current.silent_s, 1) if self.current else None,
@@ -139,6 +147,8 @@ class Agent:
 
     def _on_registered(self, answer: RegistrationAnswer) -> None:
         self.backend_token = answer.backend_token
+        self.proof_key = answer.proof_key or self.proof_key
+        self.kept_token.keep(answer.worker_token)
         self.cancel_grace_s = answer.cancel_grace_s
         for operation_id in answer.acknowledged:
             self.outbox.forget(operation_id)
@@ -165,7 +175,9 @@ class Agent:
         parameters = spec.Parameters.model_validate(dict(request.parameters)).model_dump(mode="json")
         directory = self.options.data_dir / "jobs" / f"{operation_id}.{request.attempt}"
         trace = Trace.of(request.request_id, request.traceparent)
-        record = AttemptRecord(operation_id, spec.operation_type, request.attempt, directory, trace)
+        record = AttemptRecord(
+            operation_id, spec.operation_type, request.attempt, directory, trace, request.attempt_secret
+        )
         self._remember(operation_id, request.attempt)
         self.running = RunningAttempt(record, self.services, spec, type(self.worker), request, parameters)
         self._task = asyncio.create_task(self._run_attempt(self.running), name=operation_id)
@@ -234,6 +246,7 @@ class Agent:
     async def run(self) -> None:
         """Register and deliver reports until the agent leaves; then stop the job, report it and deregister."""
         self.outbox.load()
+        self.kept_token.load()
         fork_server.ensure_running(self.services.context)
         async with self.client:
             tasks = [

@@ -24,8 +24,12 @@ from pydantic import (
 from worker_agent.trace import valid_request_id, valid_traceparent
 from worker_agent.values import MAX_INTEGER, Count, Integer, JsonObject, Text
 
-PROTOCOL_VERSION = 1
-"""Incremented when a message changes its meaning or loses a field, but not for a new optional field."""
+PROTOCOL_VERSION = 2
+"""Incremented when a message changes its meaning or loses a field, but not for a new optional field.
+
+Since version 2 an agent proves each response (`worker_agent.proof`), and repeats the secret of an attempt in everything
+that it sends about it.
+"""
 
 MAX_TEXT = 8_000
 """Maximum length of an error message or log line. The sender cuts longer texts."""
@@ -52,6 +56,8 @@ Attempt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Sequence = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Path = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_-]+)+$", max_length=200)]
+Secret = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$", max_length=100, repr=False)]
+"""Base64 for URLs; empty if the sender has none."""
 
 
 class InvalidInput(Exception):
@@ -178,6 +184,8 @@ class Report(Message):
     """
 
     attempt: Attempt
+    attempt_secret: Secret = ""
+    """From the start request."""
     instance_id: Identifier
     outcome: Outcome
     result: JsonObject | None = None
@@ -221,6 +229,12 @@ class Registration(Message):
     protocol_version: Version = PROTOCOL_VERSION
     operation_types: tuple[OperationType, ...] = Field(default=(), max_length=100)
     current_operation: RunningOperation | None = None
+    attempt_secret: Secret = ""
+    """That of `current_operation`."""
+    proof_key: Secret = ""
+    """Random. With it the agent proves its address until it has the key from the response."""
+    previous_token: str = Field(default="", max_length=1000, repr=False)
+    """The worker token of the last registration under this name: only its holder may replace a live worker."""
     completed_operations: tuple[FinishedOperation, ...] = Field(default=(), max_length=1000)
 
 
@@ -232,6 +246,8 @@ class RegistrationAnswer(Message):
     """Authorises the worker's calls to the backend."""
     backend_token: str
     """Authorises the backend's calls to the worker."""
+    proof_key: Secret = ""
+    """With it the worker proves its responses from now on. It is never sent to the worker's address."""
     health_interval_s: float = Field(gt=0)
     cancel_grace_s: float = Field(ge=0)
     stop_operations: tuple[RunningOperation, ...] = ()
@@ -246,6 +262,7 @@ class CheckpointReport(Message):
     """`POST /operations/{id}/checkpoints`, after the files were uploaded."""
 
     attempt: Attempt
+    attempt_secret: Secret = ""
     instance_id: Identifier
     step: Count
     files: tuple[ArtifactRef, ...] = Field(min_length=1, max_length=100)
@@ -266,6 +283,8 @@ class StartRequest(Message):
 
     task_id: Identifier | None = None
     attempt: Attempt = 1
+    attempt_secret: Secret = ""
+    """Known only to the worker that gets this request. It repeats it in everything that it sends about the attempt."""
     parameters: JsonObject = Field(default_factory=dict)
     inputs: tuple[ArtifactRef, ...] = Field(default=(), max_length=1000)
     resume_from: CheckpointRef | None = None
@@ -312,6 +331,8 @@ class Health(Message):
     instance_id: Identifier
     current_operation: Identifier | None = None
     current_attempt: int | None = None
+    attempt_secret: Secret = ""
+    """That of the current attempt."""
     unacknowledged: tuple[Identifier, ...] = Field(default=(), max_length=1000)
     """Finished operations whose report the backend has not acknowledged."""
     draining: bool = False

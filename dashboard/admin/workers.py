@@ -61,7 +61,15 @@ class SweepAdmin(ReadOnlyAdmin):
 
 @admin.register(EnrolmentToken)
 class EnrolmentTokenAdmin(ReadOnlyAdmin):
-    list_display = ("name", "worker_types", "created_by", "created_at", "last_used_at", "revoked_at")
+    list_display = (
+        "name",
+        "worker_types",
+        "operation_types",
+        "created_by",
+        "created_at",
+        "last_used_at",
+        "revoked_at",
+    )
     list_select_related = ("created_by",)
 
 

@@ -39,7 +39,8 @@ def create_token(request: PageRequest) -> HttpResponse:
         if days := request.POST.get("expires_in_days"):
             body["expires_in_days"] = days
     if kind == "enrolment":
-        body["worker_types"] = request.POST.get("worker_types", "").replace(",", " ").split()
+        for field in ("worker_types", "operation_types"):
+            body[field] = request.POST.get(field, "").replace(",", " ").split()
     response = call_api(request, "POST", PATHS[kind], body).raise_if_forbidden()
     return _page(request, response=response)
 

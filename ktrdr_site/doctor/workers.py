@@ -65,7 +65,7 @@ def reachable() -> Iterator[Finding]:
             "No worker is registered; operations cannot run.",
             "Start one: python -m workers backtest, with KTRDR_API_URL and KTRDR_WORKER_TOKEN set.",
         )
-    for findings in _check_all([Endpoint(w.worker_id, w.instance_id, w.endpoint_url) for w in workers]):
+    for findings in _check_all([Endpoint.of(worker) for worker in workers]):
         yield from findings
 
 

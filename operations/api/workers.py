@@ -23,6 +23,7 @@ from operations import artifacts, reports
 from operations.api.files import file_response
 from operations.models import Operation, StoredFile
 from registry.auth import Incarnation, IsWorker, WorkerAuthentication
+from worker_agent.proof import ATTEMPT_HEADER
 from worker_agent.protocol import CheckpointReport, Report
 from worker_agent.validation_messages import problems_of
 
@@ -84,6 +85,10 @@ def worker_or_none(request: Request) -> str | None:
     return caller.worker.worker_id if isinstance(caller, Incarnation) else None
 
 
+def attempt_secret(request: Request) -> str:
+    return request.headers.get(ATTEMPT_HEADER, "")
+
+
 def worker_of(request: Request) -> str:
     worker_id = worker_or_none(request)
     assert worker_id is not None, "the permission admits only workers"
@@ -136,7 +141,7 @@ class File(APIView):
     @extend_schema(request={"application/octet-stream": bytes}, responses={201: {"type": "object"}})
     def put(self, request: Request, sha256: str) -> Response:
         worker_id = worker_or_none(request)
-        if worker_id is None or not artifacts.writable_by_worker(worker_id):
+        if worker_id is None or not artifacts.writable_by_worker(worker_id, attempt_secret(request)):
             self.permission_denied(request, "Only a worker with an active attempt may upload files.")
         _check_hash(sha256)
         try:
@@ -153,7 +158,9 @@ class File(APIView):
     def get(self, request: Request, sha256: str) -> FileResponse:
         _check_hash(sha256)
         worker_id = worker_or_none(request)
-        if worker_id is not None and not artifacts.readable_by_worker(worker_id, sha256):
+        if worker_id is not None and not artifacts.readable_by_worker(
+            worker_id, sha256, attempt_secret(request)
+        ):
             self.permission_denied(request, "The worker's current operation does not refer to this file.")
         if not StoredFile.objects.filter(pk=sha256).exists():
             raise NotFound("There is no such file.")

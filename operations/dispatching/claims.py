@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 
 from access.isolation import isolated
-from operations import attempts, quotas
+from operations import attempt_secrets, attempts, quotas
 from operations.actors import Actor
 from operations.dispatching import workers
 from operations.dispatching.lanes import NOBODY, Lane
@@ -150,6 +150,7 @@ def build_claim(
         request=StartRequest(
             task_id=operation.pk,
             attempt=attempt.number,
+            attempt_secret=attempt_secrets.secret_of(attempt) if attempt.must_prove else "",
             parameters=operation.parameters,
             inputs=_refs(operation.artifacts.filter(role=Artifact.Role.INPUT)),
             resume_from=_checkpoint_ref(checkpoint),
@@ -161,7 +162,7 @@ def build_claim(
 
 
 def endpoint_of(attempt: Attempt) -> Endpoint:
-    return Endpoint(attempt.worker_id, attempt.instance_id, attempt.endpoint_url)
+    return Endpoint(attempt.worker_id, attempt.instance_id, attempt.endpoint_url, attempt.must_prove)
 
 
 def newest_checkpoint(operation: Operation) -> Checkpoint | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from access.isolation import isolated
@@ -12,7 +13,7 @@ from operations.dispatching.claims import Claim
 from operations.models import Attempt
 from operations.setbacks import set_aside
 from operations.states import Status
-from registry import selection
+from registry import protocol_versions, selection
 from registry.models import Capability, Worker
 from registry.worker_client import Endpoint
 from worker_agent.trace import Trace
@@ -46,6 +47,7 @@ def lease_due() -> list[FollowUp]:
             Attempt.objects.select_for_update(of=("self",), skip_locked=True)
             .filter(ended_at__isnull=True, contact_after__lte=Now())
             .select_related("operation")
+            .annotate(worker_protocol=Subquery(_worker_of_attempt().values("protocol_version")[:1]))
             .order_by("contact_after")[:BATCH]
         )
         if not due:
@@ -53,6 +55,7 @@ def lease_due() -> list[FollowUp]:
         leased = Attempt.objects.filter(pk__in=[attempt.pk for attempt in due])
         leased.update(contact_after=Now() + attempts.push_lease())
         for attempt in due:
+            _require_proof(attempt)
             with isolated("following up an operation", operation_id=attempt.operation_id) as unit:
                 follow_up = _build(attempt)
                 if follow_up is not None:
@@ -66,11 +69,28 @@ def lease_due() -> list[FollowUp]:
             for attempt in due
             if attempt.operation.status == Status.DISPATCHING and attempt.operation_id in built
         ]
-        Attempt.objects.filter(pk__in=sent, pushed_at__isnull=True).update(pushed_at=Now())
+        proving = _worker_of_attempt().filter(protocol_version__gte=protocol_versions.PROVING)
+        Attempt.objects.filter(pk__in=sent, pushed_at__isnull=True).update(
+            pushed_at=Now(), must_prove=Exists(proving)
+        )
     # Not before the locks of the attempts are released: a setback locks the operation first.
     for operation_id, error in failed:
         set_aside(operation_id, error)
     return follow_ups
+
+
+def _worker_of_attempt() -> QuerySet[Worker]:
+    return Worker.objects.filter(pk=OuterRef("worker_id"))
+
+
+def _require_proof(attempt: Attempt) -> None:
+    """Decide at the first push, not at the claim, whether the worker must prove what it sends about the attempt.
+
+    Whoever claims may be a process of the older version or of this one; the secret is in the message of whoever pushes.
+    """
+    if attempt.pushed_at is None and attempt.operation.status == Status.DISPATCHING:
+        worker_protocol: int | None = getattr(attempt, "worker_protocol", None)
+        attempt.must_prove = (worker_protocol or 0) >= protocol_versions.PROVING
 
 
 def _build(attempt: Attempt) -> FollowUp | None:

@@ -31,6 +31,11 @@ class Attempt(models.Model):
         blank=True,
         help_text="time at which the start was first sent; the worker cannot have it before",
     )
+    must_prove = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="whether the worker got a secret with the start, which it must repeat in its reports",
+    )
     contact_after = models.DateTimeField(
         null=True,
         blank=True,

@@ -30,12 +30,14 @@ class EnrolmentTokenRequest(BaseModel):
 
     name: TokenName
     worker_types: tuple[Identifier, ...] = Field(default=(), max_length=20)
+    operation_types: tuple[Identifier, ...] = Field(default=(), max_length=20)
+    """Types of other pools that its workers may announce, beside those of its worker types."""
 
 
 class EnrolmentTokenSerializer(serializers.ModelSerializer[EnrolmentToken]):
     class Meta:
         model = EnrolmentToken
-        fields = ("id", "name", "worker_types", "created_at", "last_used_at", "revoked_at")
+        fields = ("id", "name", "worker_types", "operation_types", "created_at", "last_used_at", "revoked_at")
         read_only_fields = fields
 
 
@@ -56,6 +58,7 @@ class EnrolmentTokens(ListAPIView[EnrolmentToken]):
                     "id": serializers.IntegerField(),
                     "name": serializers.CharField(),
                     "worker_types": serializers.ListField(child=serializers.CharField()),
+                    "operation_types": serializers.ListField(child=serializers.CharField()),
                     "token": serializers.CharField(),
                 },
             )
@@ -65,8 +68,20 @@ class EnrolmentTokens(ListAPIView[EnrolmentToken]):
         """Create an enrolment token for a pool of workers. The token is in this response only."""
         token_request = validate(EnrolmentTokenRequest, body(request))
         by = Actor.from_request(request)
-        row, token = enrolment.issue(token_request.name, token_request.worker_types, by, by.user_id)
-        data = {"id": row.pk, "name": row.name, "worker_types": row.worker_types, "token": token}
+        row, token = enrolment.issue(
+            token_request.name,
+            token_request.worker_types,
+            by,
+            by.user_id,
+            token_request.operation_types,
+        )
+        data = {
+            "id": row.pk,
+            "name": row.name,
+            "worker_types": row.worker_types,
+            "operation_types": row.operation_types,
+            "token": token,
+        }
         return Response(data, status=HTTPStatus.CREATED)
 
 

@@ -50,7 +50,7 @@ class WorkerMetrics(APIView):
         if worker.status == WorkerStatus.TEMPORARILY_UNAVAILABLE:
             raise Unavailable(f"The worker is unavailable: {worker.health_problem}.")
         try:
-            content = _scrape(Endpoint(worker.worker_id, worker.instance_id, worker.endpoint_url))
+            content = _scrape(Endpoint.of(worker))
         except WorkerError as error:
             raise Unavailable(f"Could not read the worker's metrics: {error}.") from error
         return HttpResponse(content, content_type=CONTENT_TYPE)

@@ -17,7 +17,7 @@ from access.actors import Actor
 from access.outbound import BadAddress
 from access.problems import Busy, Conflict, CursorPagination, Invalid, body, invalid, validate
 from access.roles import Role
-from registry import enrolment, kept_reports, registration, worker_actions
+from registry import enrolment, kept_reports, name_claims, pools, registration, worker_actions
 from registry.api.examples import REGISTERED, REGISTRATION
 from registry.api.metrics import ScrapeTargets, WorkerMetrics
 from registry.api.serializers import CordonSerializer, WorkerSerializer, serialize_workers
@@ -60,9 +60,14 @@ class Register(APIView):
             answer = registration.register(message, caller.token, unreadable)
         except BadAddress as error:
             raise invalid("/endpoint_url", str(error)) from error
-        except (enrolment.WrongPool, enrolment.Revoked) as error:
+        except (
+            enrolment.WrongPool,
+            enrolment.Revoked,
+            name_claims.ForeignName,
+            pools.ForeignType,
+        ) as error:
             raise PermissionDenied(str(error)) from error
-        except registration.WorkerIdTaken as error:
+        except name_claims.WorkerIdTaken as error:
             raise Conflict(str(error)) from error
         finally:
             CONCURRENT_REGISTRATIONS.release()

@@ -58,7 +58,7 @@ class Callers:
         people = {name: member(name) for name in ("viewer", "operator", "staff")}
         ids = populate(people["operator"])
         worker = WorkerFactory(worker_id="its-worker", instance_id="new")
-        pool, enrolment_token = enrolment.issue("pool", [], Actor("test"))
+        pool, enrolment_token = enrolment.issue("pool", [], Actor("test"), operation_types=["training"])
         clients = {"anonymous": Client(), **{name: Client() for name in people}}
         for name, user in people.items():
             clients[name].force_login(user)

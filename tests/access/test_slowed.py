@@ -207,7 +207,7 @@ def test_guessing_the_enrolment_token_ends_in_429_and_then_the_right_one_is_not_
     answer = register("short", "w")
     assert answer.status_code == 429
     assert int(answer["Retry-After"]) >= 1
-    _, token = enrolment.issue("pool", [], Actor("test"))
+    _, token = enrolment.issue("pool", [], Actor("test"), operation_types=["training"])
     assert register(token, "w").status_code == 200
     pass_time(3)
     assert register("short", "w2").status_code == 200

@@ -18,7 +18,7 @@ from operations import attempts
 from operations.actors import Actor
 from operations.models import Operation
 from registry import enrolment, registration
-from registry.models import EnrolmentToken, Worker
+from registry.models import EnrolmentToken, Worker, WorkerStatus
 from tests.access.callers import bearer, member
 from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
@@ -104,8 +104,9 @@ def test_only_staff_make_enrolment_tokens_and_the_page_says_why(role: str) -> No
 
 
 def test_a_revoked_enrolment_token_takes_its_workers_off_the_registry_and_their_work_goes_to_others() -> None:
-    row, token = enrolment.issue("pool", [], SOMEBODY)
+    row, token = enrolment.issue("pool", [], SOMEBODY, operation_types=["training"])
     worker_token = enrol(token, worker_type="echo").json()["worker_token"]
+    Worker.objects.update(status=WorkerStatus.AVAILABLE, unavailable_since=None)
     Worker.objects.get().announced.set(WorkerFactory(worker_id="aside").announced.all())
     Worker.objects.filter(pk="aside").delete()
     operation = OperationFactory()
@@ -124,7 +125,7 @@ def test_a_revoked_enrolment_token_takes_its_workers_off_the_registry_and_their_
 def test_a_token_revoked_while_its_worker_is_being_entered_lets_it_not_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    row, _ = enrolment.issue("pool", [], SOMEBODY)
+    row, _ = enrolment.issue("pool", [], SOMEBODY, operation_types=["training"])
     store = registration._store
 
     def revoked_first(*arguments: Any) -> Worker:

@@ -13,8 +13,10 @@ from typing import Any
 
 from aiohttp import web
 
+from registry import auth
 from registry.models import Worker
 from tests.factories import WorkerFactory
+from worker_agent import proof
 from worker_agent.protocol import AgentOperation, LogLine, MetricPoint, Progress, Report
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -23,6 +25,8 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @dataclass
 class ScriptedWorker:
     url: str = ""
+    identity: tuple[str, str] = ("", "")
+    """(worker id, instance id) of its row; it proves every response with the key of that incarnation."""
     runs: dict[str, int] = field(default_factory=dict)
     """operation id -> attempt, of what it has started"""
     asked: list[str] = field(default_factory=list)
@@ -48,6 +52,12 @@ class ScriptedWorker:
         if part[-1] in ("metrics", "logs"):
             return self.page(part[-1], int(request.query["cursor"]))
         return await (self.on_ask or self.operation)(request)
+
+    async def prove(self, request: web.Request, response: web.StreamResponse) -> None:
+        nonce = request.headers.get(proof.NONCE_HEADER, "")
+        if all(self.identity) and proof.is_nonce(nonce):
+            key = auth.proof_key(*self.identity)
+            response.headers[proof.PROOF_HEADER] = proof.prove(key, nonce, *self.identity)
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -102,6 +112,7 @@ async def never(request: web.Request) -> web.StreamResponse:
 async def serving(worker: ScriptedWorker):
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", worker.dispatch)
+    app.on_response_prepare.append(worker.prove)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -114,4 +125,6 @@ async def serving(worker: ScriptedWorker):
 
 
 def row_of(worker: ScriptedWorker, **fields: Any) -> Worker:
-    return WorkerFactory(endpoint_url=worker.url, **fields)
+    row = WorkerFactory(endpoint_url=worker.url, **fields)
+    worker.identity = (row.worker_id, row.instance_id)
+    return row

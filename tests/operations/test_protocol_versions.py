@@ -10,7 +10,9 @@ from django.conf import settings
 from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Operation
 from operations.waiting import explain_waits
+from registry import health
 from registry.models import Worker
+from registry.protocol_versions import PROVING
 from registry.selection import counts, explain
 from tests.factories import OperationFactory
 from worker_agent import protocol
@@ -34,6 +36,8 @@ def beside(live_server: Any, version: int, act: Callable[[StubWorker, Dispatcher
         )
         async with stub, Dispatcher() as dispatcher:
             await stub.register()
+            if version < PROVING:
+                await sync_to_async(health.sweep)()
             return await act(stub, dispatcher)
 
     return async_to_sync(play)()
@@ -116,6 +120,7 @@ def test_a_registration_is_answered_in_the_older_of_both_versions(live_server: A
             endpoint_url=stub.url,
             instance_id=stub.instance_id,
             protocol_version=stub.protocol_version,
+            previous_token=stub.client.worker_token,
         )
         return await stub.client.register(asked)
 

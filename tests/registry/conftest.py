@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from registry import auth
 from registry.models import Worker
 from tests.factories import WorkerFactory
+from worker_agent.protocol import PROTOCOL_VERSION
 from worker_agent.testing import StubWorker
 
 Neighbour = Callable[..., StubWorker]
@@ -28,7 +30,11 @@ def neighbour(db: None) -> Iterator[Neighbour]:
     def make(worker_id: str, **fields: Any) -> StubWorker:
         stub = StubWorker(worker_id, "http://127.0.0.1:1", "enrolment")
         run(stub.__aenter__())
+        stub.backend_token = auth.backend_token(worker_id, stub.instance_id)
+        stub.proof_key = auth.proof_key(worker_id, stub.instance_id)
+        stub.client.worker_token = auth.worker_token(worker_id, stub.instance_id)
         serving.append(stub)
+        fields.setdefault("protocol_version", PROTOCOL_VERSION)
         WorkerFactory(worker_id=worker_id, instance_id=stub.instance_id, endpoint_url=stub.url, **fields)
         return stub
 

@@ -103,11 +103,11 @@ def test_the_log_says_once_who_is_gone_and_who_is_back(
         (says('{"status": "idle", "worker_id": "w", "instance_id": NaN}'), "not a valid Health"),
         (
             says('{"status": "idle", "worker_id": "another", "instance_id": "x"}'),
-            "identified itself as another",
+            "another worker, or another process",
         ),
         (
             says(json.dumps({"status": "idle", "worker_id": "w", "instance_id": "old"})),
-            "identified itself as w (old)",
+            "another worker, or another process",
         ),
         (status(302), "answered with 302"),
         (status(500, "x" * 10_000), "answered with 500"),

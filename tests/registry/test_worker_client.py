@@ -28,7 +28,7 @@ async def served(callers: list[tuple[str, int]], port: int = 0) -> AsyncIterator
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
-    yield Endpoint("w", "one", f"http://127.0.0.1:{runner.addresses[0][1]}")
+    yield Endpoint("w", "one", f"http://127.0.0.1:{runner.addresses[0][1]}", must_prove=False)
     await runner.cleanup()
 
 
@@ -93,7 +93,7 @@ async def test_an_encoded_response_of_a_worker_is_refused_and_not_unpacked(name:
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    worker = Endpoint("w", "one", f"http://127.0.0.1:{runner.addresses[0][1]}")
+    worker = Endpoint("w", "one", f"http://127.0.0.1:{runner.addresses[0][1]}", must_prove=False)
     try:
         async with WorkerClient() as client:
             with pytest.raises(WorkerMisbehaved, match="is encoded") as refused:

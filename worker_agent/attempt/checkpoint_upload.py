@@ -25,6 +25,7 @@ async def upload_checkpoint(
     try:
         message = CheckpointReport(
             attempt=record.attempt,
+            attempt_secret=record.secret,
             instance_id=services.instance_id,
             step=step,
             files=tuple([await _artifact_ref(name, Path(path)) for name, path in files.items()]),
@@ -32,7 +33,7 @@ async def upload_checkpoint(
         for last_try in (False, True):
             try:
                 for ref in message.files:
-                    await services.client.put_file(ref.sha256, Path(files[ref.name]))
+                    await services.client.put_file(ref.sha256, Path(files[ref.name]), record.secret)
                 await services.client.checkpoint(record.operation_id, message)
                 break
             except Unauthorized:

@@ -40,7 +40,7 @@ async def _fetch_with_retries(
     tries = 0
     while True:
         try:
-            return await services.cache.fetch(refs, services.client)
+            return await services.cache.fetch(refs, services.client, record.secret)
         except (NoSuchFile, Corrupt):
             raise
         except BackendError as error:

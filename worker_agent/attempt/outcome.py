@@ -90,6 +90,7 @@ def _report(
     metrics, logs = record.unsent()
     return Report(
         attempt=record.attempt,
+        attempt_secret=record.secret,
         instance_id=instance_id,
         outcome=outcome,
         result=result,

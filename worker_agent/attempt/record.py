@@ -55,6 +55,8 @@ class AttemptRecord:
     attempt: int
     directory: Path
     trace: Trace = field(default_factory=Trace.of)
+    secret: str = field(default="", repr=False)
+    """From the start request; repeated in everything that is sent about the attempt."""
     state: State = "running"
     progress: Progress = field(default_factory=Progress)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -15,6 +15,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from worker_agent import trace
+from worker_agent.proof import ATTEMPT_HEADER
 from worker_agent.protocol import (
     CheckpointReport,
     Deregistration,
@@ -108,13 +109,17 @@ class BackendClient:
             f"/operations/{operation_id}/checkpoints", report.model_dump_json(), self.worker_token
         )
 
-    async def put_file(self, sha256: str, path: Path) -> None:
+    async def put_file(self, sha256: str, path: Path, attempt_secret: str) -> None:
         async def chunks() -> AsyncIterator[bytes]:
             with path.open("rb") as file:
                 while chunk := await asyncio.to_thread(file.read, CHUNK):
                     yield chunk
 
-        headers = {"Content-Length": str(path.stat().st_size), "Content-Type": "application/octet-stream"}
+        headers = {
+            "Content-Length": str(path.stat().st_size),
+            "Content-Type": "application/octet-stream",
+            ATTEMPT_HEADER: attempt_secret,
+        }
         timeout = aiohttp.ClientTimeout(
             total=FILE_TIMEOUT_S, sock_read=STALL_TIMEOUT_S, sock_connect=CALL_TIMEOUT_S
         )
@@ -122,7 +127,7 @@ class BackendClient:
             "PUT", f"/artifacts/{sha256}", self.worker_token, data=chunks(), headers=headers, timeout=timeout
         )
 
-    async def get_file(self, sha256: str, target: Path, size: int) -> None:
+    async def get_file(self, sha256: str, target: Path, size: int, attempt_secret: str) -> None:
         """Download to `target`, completely or not at all. Raises NoSuchFile, Corrupt, OSError (a full disk)."""
         timeout = aiohttp.ClientTimeout(
             total=FILE_TIMEOUT_S, sock_read=STALL_TIMEOUT_S, sock_connect=CALL_TIMEOUT_S
@@ -134,7 +139,11 @@ class BackendClient:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 async with self._request(
-                    "GET", f"/artifacts/{sha256}", self.worker_token, timeout=timeout
+                    "GET",
+                    f"/artifacts/{sha256}",
+                    self.worker_token,
+                    headers={ATTEMPT_HEADER: attempt_secret},
+                    timeout=timeout,
                 ) as response:
                     if response.status in (403, 404, 410):
                         raise NoSuchFile(

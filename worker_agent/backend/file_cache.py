@@ -23,7 +23,9 @@ class FileCache:
     directory: Path
     max_bytes: int = DEFAULT_BYTES
 
-    async def fetch(self, refs: Iterable[ArtifactRef], client: BackendClient) -> dict[str, Path]:
+    async def fetch(
+        self, refs: Iterable[ArtifactRef], client: BackendClient, attempt_secret: str
+    ) -> dict[str, Path]:
         """Return SHA-256 -> file; download what is missing. Raises OSError and the errors of `client.get_file`."""
         refs_by_sha256 = {ref.sha256: ref for ref in refs}
         paths = {}
@@ -31,7 +33,7 @@ class FileCache:
             path = self.directory / sha256[:2] / sha256
             if not (path.exists() and path.stat().st_size == ref.size):
                 await asyncio.to_thread(self.make_room, ref.size, set(refs_by_sha256))
-                await client.get_file(sha256, path, ref.size)
+                await client.get_file(sha256, path, ref.size, attempt_secret)
             os.utime(path)
             paths[sha256] = path
         return paths

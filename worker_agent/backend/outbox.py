@@ -161,7 +161,7 @@ class Outbox:
             if not Path(path).exists():
                 continue  # uploaded before a restart, or lost: the backend will answer the report accordingly
             try:
-                await self.client.put_file(sha256, Path(path))
+                await self.client.put_file(sha256, Path(path), entry.finished.report.attempt_secret)
             except Refused as error:
                 if error.status not in SETTLED_STATUSES:
                     raise
@@ -177,6 +177,7 @@ class Outbox:
             return
         failure = Report(
             attempt=report.attempt,
+            attempt_secret=report.attempt_secret,
             instance_id=report.instance_id,
             outcome=Outcome.FAILED,
             error=OperationError(

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from worker_agent import proof
 from worker_agent.agent import Agent, Busy, OlderAttempt
 from worker_agent.attempt.record import AttemptRecord
 from worker_agent.operation_spec import OperationSpec
@@ -34,6 +35,7 @@ def problem(status: HTTPStatus, detail: str, **members: Any) -> web.Response:
 
 def create_application(agent: Agent) -> web.Application:
     app = web.Application(middlewares=[_guard(agent)], client_max_size=MAX_REQUEST_BYTES)
+    app.on_response_prepare.append(_prove(agent))
     routes = Endpoints(agent)
     app.router.add_get("/health", routes.health)
     app.router.add_get("/", routes.index)
@@ -56,6 +58,18 @@ def _is_backend(agent: Agent, request: web.Request) -> bool:
     # Bytes that are not UTF-8 arrive as surrogates.
     received = token.strip().encode("utf-8", "surrogateescape")
     return hmac.compare_digest(received, agent.backend_token.encode())
+
+
+def _prove(agent: Agent) -> Any:
+    async def sign(request: web.Request, response: web.StreamResponse) -> None:
+        """Prove every response to a nonce, errors too. This reveals nothing, so callers without a token get it as well."""
+        nonce = request.headers.get(proof.NONCE_HEADER, "")
+        if proof.is_nonce(nonce):
+            response.headers[proof.PROOF_HEADER] = proof.prove(
+                agent.proof_key, nonce, agent.options.worker_id, agent.instance_id
+            )
+
+    return sign
 
 
 def _guard(agent: Agent) -> Any:

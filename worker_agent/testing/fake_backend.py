@@ -109,11 +109,13 @@ class FakeBackend(FakeServer):
         request_id: str | None = None,
         traceparent: str | None = None,
         kind: int = 0,
+        attempt_secret: str = "",
     ) -> tuple[int, Any]:
         """Send a start request for the worker's operation type number `kind`."""
         request = StartRequest(
             task_id=operation_id,
             attempt=attempt,
+            attempt_secret=attempt_secret,
             parameters=parameters or {},
             inputs=inputs,
             resume_from=resume_from,
@@ -138,6 +140,7 @@ class FakeBackend(FakeServer):
             protocol_version=PROTOCOL_VERSION,
             worker_token=token,
             backend_token=f"backend-{registration.instance_id}",
+            proof_key=f"proof-{registration.instance_id}",
             health_interval_s=self.health_interval_s,
             cancel_grace_s=self.cancel_grace_s,
             stop_operations=self.stop_at_registration,

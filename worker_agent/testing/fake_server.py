@@ -90,6 +90,9 @@ class FakeServer:
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         raise NotImplementedError
 
+    async def prepare_response(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Complete the headers of a response, also of one from `instead`."""
+
     def route(
         self, method: str, path: str, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.RouteDef:
@@ -127,6 +130,7 @@ class FakeServer:
     async def __aenter__(self) -> Self:
         application = web.Application(client_max_size=64 * 1024**2)
         application.add_routes(self.routes())
+        application.on_response_prepare.append(self.prepare_response)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)

@@ -14,6 +14,7 @@ from typing import Any, Self
 from aiohttp import web
 from pydantic import JsonValue, ValidationError
 
+from worker_agent import proof
 from worker_agent.backend.backoff import jitter
 from worker_agent.backend.client import BackendClient, BackendError, Refused, TooBusy, Unauthorized
 from worker_agent.backend.registrar import FIRST_PAUSE_S, LONGEST_PAUSE_S
@@ -40,6 +41,7 @@ from worker_agent.validation_messages import first_problem
 
 REMEMBERED_OPERATIONS = 1000
 REPORT_PAUSE_S = 0.2
+PROVING_VERSION = 2
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class StubOperation:
     """An operation that the stub accepted."""
 
     attempt: int
+    secret: str
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     report: Report | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,6 +84,9 @@ class StubWorker(FakeServer):
         self.instance_id = secrets.token_hex(8)
         self.client = BackendClient(api_url, enrolment_token)
         self.backend_token = ""
+        self.proof_key = proof.create_key()
+        self.proves = protocol_version >= PROVING_VERSION
+        """Set it to False, and the worker answers like a program that knows nothing of the registration."""
         self.draining = False
         self.current: RunningOperation | None = None
         self.runs: list[tuple[str, int]] = []
@@ -99,6 +105,13 @@ class StubWorker(FakeServer):
             self.route("GET", "/api/v1/operations/{operation_id}/logs", self.logs),
             self.route("DELETE", "/api/v1/operations/{operation_id}/cancel", self.cancel),
         )
+
+    async def prepare_response(self, request: web.Request, response: web.StreamResponse) -> None:
+        nonce = request.headers.get(proof.NONCE_HEADER, "")
+        if self.proves and proof.is_nonce(nonce):
+            response.headers[proof.PROOF_HEADER] = proof.prove(
+                self.proof_key, nonce, self.worker_id, self.instance_id
+            )
 
     async def __aenter__(self) -> Self:
         await self.client.__aenter__()
@@ -131,6 +144,9 @@ class StubWorker(FakeServer):
             protocol_version=self.protocol_version,
             operation_types=(operation_type,),
             current_operation=self.current,
+            attempt_secret=self._current_secret() if self.proves else "",
+            proof_key=self.proof_key if self.proves else "",
+            previous_token=self.client.worker_token,
             completed_operations=tuple(self.undelivered.values()),
         )
         for tries in itertools.count():
@@ -141,6 +157,10 @@ class StubWorker(FakeServer):
                 await asyncio.sleep(busy.retry_after_s + jitter(tries, FIRST_PAUSE_S, LONGEST_PAUSE_S))
         self.client.worker_token = answer.worker_token
         self.backend_token = answer.backend_token
+        self.proof_key = answer.proof_key or self.proof_key
+
+    def _current_secret(self) -> str:
+        return self.operations[self.current.operation_id].secret if self.current else ""
 
     async def health(self, _: web.Request) -> web.StreamResponse:
         return message_response(
@@ -150,6 +170,7 @@ class StubWorker(FakeServer):
                 instance_id=self.instance_id,
                 current_operation=self.current.operation_id if self.current else None,
                 current_attempt=self.current.attempt if self.current else None,
+                attempt_secret=self._current_secret() if self.proves else "",
                 draining=self.draining,
             )
         )
@@ -173,13 +194,13 @@ class StubWorker(FakeServer):
         if self.current is not None or self.draining:
             busy = BusyAnswer(current_operation=self.current.operation_id if self.current else None)
             return message_response(busy, HTTPStatus.SERVICE_UNAVAILABLE)
-        self._start(operation_id, start.attempt)
+        self._start(operation_id, start.attempt, start.attempt_secret if self.proves else "")
         return message_response(StartAnswer(operation_id=operation_id))
 
-    def _start(self, operation_id: str, attempt: int) -> None:
+    def _start(self, operation_id: str, attempt: int, secret: str) -> None:
         self.current = RunningOperation(operation_id=operation_id, attempt=attempt)
         self.runs.append((operation_id, attempt))
-        self.operations[operation_id] = StubOperation(attempt)
+        self.operations[operation_id] = StubOperation(attempt, secret)
         while len(self.operations) > REMEMBERED_OPERATIONS:
             self.operations.popitem(last=False)
         task = asyncio.create_task(self._work(operation_id))
@@ -197,6 +218,7 @@ class StubWorker(FakeServer):
                 outcome = Outcome.COMPLETED
         operation.report = Report(
             attempt=operation.attempt,
+            attempt_secret=operation.secret,
             instance_id=self.instance_id,
             outcome=outcome,
             result={"worker": self.worker_id} if outcome is Outcome.COMPLETED else None,

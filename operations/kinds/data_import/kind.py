@@ -40,6 +40,7 @@ def build(request: ImportRequest, file: StoredFile, filename: str) -> Submission
 
 class DataImport(Kind):
     operation_type = OPERATION_TYPE
+    worker_type = "backtesting"
     title = "Data import"
     former_names: ClassVar = ("import",)
     description: ClassVar = "Import bars of a symbol from CSV, Parquet, Excel, Feather or JSON. The file is validated and its quality reported."

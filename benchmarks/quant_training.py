@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from workers.learning.batches import Rows
-from workers.learning.networks import ModelSpec, build_network
+from workers.learning.networks import build_network
 from workers.learning.trainer import train
 from workers.strategy.sections.labels import ForwardReturnLabels
-from workers.strategy.sections.model import MLPArchitecture, MLPModel, TSKArchitecture, TSKModel
+from workers.strategy.sections.model import MLPArchitecture, MLPModel, ModelSpec, TSKArchitecture, TSKModel
 from workers.strategy.sections.training import Training
 
 ROWS, HELD_OUT, INPUTS = 60_000, 10_000, 24

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from workers.backtesting import decisions
 from workers.backtesting.prediction import BacktestInputs, decision_array, predict
-from workers.learning.networks import sequence_length
 from workers.learning.segments import PAUSE_BARS, PAUSE_DAYS
 from workers.market_data.sessions import NANOSECONDS_A_DAY
 from workers.market_data.timeframes import nanoseconds
 from workers.strategy.lookahead import CUTS, LookAheadError, audit_features, choose_rows
+from workers.strategy.sections.model import sequence_length
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]

@@ -13,6 +13,7 @@ from worker_agent.protocol import InvalidInput
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.market_data.bars import read_bars
 from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
+from workers.strategy.sections.model import sequence_length
 
 if TYPE_CHECKING:
     from workers.learning.model_files import TrainedModel
@@ -110,8 +111,6 @@ def predict(inputs: BacktestInputs, features: pd.DataFrame) -> pd.DataFrame:
 
     `features`: from the first bar up to any bar; later bars are not read.
     """
-    from workers.learning.networks import sequence_length
-
     start = inputs.test_bars.index[0]
     first = int(features.index.searchsorted(start))
     # A sequence that ends at the first bar of the test period starts before it.

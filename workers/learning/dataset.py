@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from worker_agent.protocol import InvalidInput
 from workers.learning.labels import make_labels
-from workers.learning.networks import sequence_length
 from workers.learning.segments import segment_numbers
 from workers.learning.splits import Split, purged_split
 from workers.market_data.sessions import unix_nanoseconds
 from workers.strategy.features import build_features
 from workers.strategy.grammar import Strategy
 from workers.strategy.sections.labels import label_horizon
+from workers.strategy.sections.model import sequence_length
 
 Floats = NDArray[np.float64]
 

@@ -24,11 +24,12 @@ from worker_agent.validation_messages import first_problem
 from workers.learning.batches import Batches, outputs
 from workers.learning.dataset import run_lengths
 from workers.learning.losses import CLASSES
-from workers.learning.networks import build_network, sequence_length
+from workers.learning.networks import build_network
 from workers.learning.scaling import Scaler
 from workers.learning.segments import segment_numbers
 from workers.market_data.sessions import unix_nanoseconds
 from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
+from workers.strategy.sections.model import sequence_length
 
 FORMAT = 1
 Floats = NDArray[np.float64]

@@ -3,9 +3,7 @@
 from torch import Tensor, nn
 
 from workers.learning.tsk import TSK
-from workers.strategy.sections.model import GRUModel, LSTMModel, MLPModel, TSKModel
-
-ModelSpec = MLPModel | LSTMModel | GRUModel | TSKModel
+from workers.strategy.sections.model import GRUModel, LSTMModel, MLPModel, ModelSpec, TSKModel
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -16,11 +14,6 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
-
-
-def sequence_length(spec: ModelSpec) -> int:
-    """Return the number of bars that one prediction uses; 1 for models without memory."""
-    return spec.architecture.sequence_length if isinstance(spec, LSTMModel | GRUModel) else 1
 
 
 def build_network(spec: ModelSpec, inputs: int, outputs: int) -> nn.Module:

@@ -19,10 +19,10 @@ from worker_agent.protocol import InvalidInput
 from workers.learning.batches import Batches, Part, Rows, outputs
 from workers.learning.learning_rate import LearningRateSchedule
 from workers.learning.losses import CLASSES, Loss, make_loss
-from workers.learning.networks import ModelSpec, build_network, sequence_length
+from workers.learning.networks import build_network
 from workers.learning.optimizers import clear_gradients, make_optimizer
 from workers.learning.tsk import TSK
-from workers.strategy.sections.model import TSKModel
+from workers.strategy.sections.model import ModelSpec, TSKModel, sequence_length
 from workers.strategy.sections.training import Training
 
 

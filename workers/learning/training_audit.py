@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workers.learning.networks import sequence_length
 from workers.learning.prepared_data import Bars, PreparedData
 from workers.learning.scaling import fit_scaler
 from workers.strategy.features import Frames
 from workers.strategy.grammar import Strategy
 from workers.strategy.lookahead import CUTS, FeatureAudit, LookAheadError, audit_features, choose_rows
+from workers.strategy.sections.model import sequence_length
 
 Floats = NDArray[np.float64]
 

@@ -17,7 +17,6 @@ from workers.learning import checkpoint, training_report
 from workers.learning.batches import Batches, Rows, outputs
 from workers.learning.evaluation import PartScores, classification_scores, regression_scores
 from workers.learning.model_files import FORMAT, Description, Scales, parameters_count, save_model
-from workers.learning.networks import sequence_length
 from workers.learning.prepared_data import Bars, PreparedData, first_day, load_bars, prepare_data
 from workers.learning.splits import PARTS
 from workers.learning.trainer import Epoch, State, TrainedNetwork, choose_device, train
@@ -27,6 +26,7 @@ from workers.learning.training_warnings import collect_warnings
 from workers.provenance import data_hashes, provenance
 from workers.report_parts import missing_parts_warnings
 from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
+from workers.strategy.sections.model import sequence_length
 
 Floats = NDArray[np.float64]
 CHECKPOINT_EVERY_S = 10.0

@@ -18,7 +18,6 @@ from workers.learning.evaluation import (
 )
 from workers.learning.fuzzy_curves import fuzzy_curves
 from workers.learning.importance import permutation_importance
-from workers.learning.networks import sequence_length
 from workers.learning.prepared_data import Bars, PreparedData
 from workers.learning.splits import PARTS, Split
 from workers.learning.trainer import TrainedNetwork
@@ -26,6 +25,7 @@ from workers.learning.tsk import TSK
 from workers.learning.tsk_rules import describe_rules
 from workers.report_parts import Part, build_parts
 from workers.strategy.grammar import Strategy
+from workers.strategy.sections.model import sequence_length
 
 Floats = NDArray[np.float64]
 

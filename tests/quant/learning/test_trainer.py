@@ -11,10 +11,10 @@ from tests.quant.learning.conftest import STRATEGY, synthetic
 from tests.quant.learning.test_training_pipeline import KINDS, with_sections
 from workers.learning.batches import Batches, Rows, outputs
 from workers.learning.evaluation import classification_scores
-from workers.learning.networks import sequence_length
 from workers.learning.prepared_data import PreparedData, prepare_data
 from workers.learning.trainer import Diverged, Epoch, State, TrainedNetwork, train
 from workers.strategy.grammar import Strategy, parse_strategy
+from workers.strategy.sections.model import sequence_length
 
 CPU = torch.device("cpu")
 

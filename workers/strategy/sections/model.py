@@ -97,4 +97,10 @@ class TSKModel(_Model):
     architecture: TSKArchitecture = TSKArchitecture()
 
 
-Model = Annotated[MLPModel | LSTMModel | GRUModel | TSKModel, Field(discriminator="type")]
+ModelSpec = MLPModel | LSTMModel | GRUModel | TSKModel
+Model = Annotated[ModelSpec, Field(discriminator="type")]
+
+
+def sequence_length(spec: ModelSpec) -> int:
+    """Return the number of bars that one prediction uses; 1 for models without memory."""
+    return spec.architecture.sequence_length if isinstance(spec, _RecurrentModel) else 1

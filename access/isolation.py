@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
 log = structlog.get_logger(__name__)
 
@@ -51,8 +51,10 @@ def is_database_trouble(error: BaseException) -> bool:
     """Return whether the database cannot work for anybody now, as opposed to one statement that failed."""
     if isinstance(error, InterfaceError):
         return True
-    if not isinstance(error, OperationalError):
+    if not isinstance(error, DatabaseError):
         return False
     sqlstate = getattr(error.__cause__, "sqlstate", None)
-    # psycopg knows no state of a connection that broke or was never made.
-    return sqlstate is None or sqlstate in TROUBLE or sqlstate.startswith(TROUBLE_CLASSES)
+    if sqlstate is None:
+        # psycopg knows no state of a connection that broke or was never made.
+        return isinstance(error, OperationalError)
+    return sqlstate in TROUBLE or sqlstate.startswith(TROUBLE_CLASSES)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import structlog
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import DatabaseError
 from django.http import Http404, HttpResponse
 from pydantic import BaseModel, ValidationError
 from rest_framework import exceptions, pagination
@@ -17,9 +18,12 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from access.browsable import MEDIA_TYPE
+from access.conflicts import is_conflict
 from worker_agent.validation_messages import problems_of
 
 Model = TypeVar("Model", bound=BaseModel)
+TIMEOUTS = ("55P03", "57014")
+"""SQLSTATE of `lock_timeout` and `statement_timeout`."""
 PROBLEM_JSON = "application/problem+json"
 
 
@@ -106,6 +110,8 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
             f"A body may have at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.",
             status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         )
+    elif isinstance(exception, DatabaseError) and _is_contention(exception):
+        exception = Unavailable("The database is busy; try again.", headers={"Retry-After": "2"})
     if not isinstance(exception, exceptions.APIException):
         return None
     set_rollback()
@@ -135,6 +141,11 @@ def problem_response(exception: exceptions.APIException) -> HttpResponse:
     return HttpResponse(
         JSONRenderer().render(response.data), status=response.status_code, content_type=PROBLEM_JSON
     )
+
+
+def _is_contention(error: DatabaseError) -> bool:
+    """Return whether the statement was ended because others held its locks or the server was overloaded."""
+    return is_conflict(error) or getattr(error.__cause__, "sqlstate", None) in TIMEOUTS
 
 
 def _content_type(context: Mapping[str, Any]) -> str | None:

@@ -188,6 +188,16 @@ def data_directory(name: str, default: Path) -> Path:
     return directory
 
 
+CLIENT_KEEPALIVES = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""libpq's: a session to a server whose machine is gone ends after a minute; times in seconds, the last in milliseconds."""
+
+
 def database(name: str, data_dir: Path) -> dict[str, Any]:
     """Return the settings for the PostgreSQL server in the variable, or for the embedded one in `data_dir/postgres`."""
     common: dict[str, Any] = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
@@ -210,8 +220,8 @@ def database(name: str, data_dir: Path) -> dict[str, Any]:
         raise _invalid(name, _without_password(url), expected) from error
     if not connection.get("NAME"):
         raise _invalid(name, _without_password(url), expected)
-    connection.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
-    return {**connection, **common}
+    options = {"connect_timeout": 5, **CLIENT_KEEPALIVES, **connection.get("OPTIONS", {})}
+    return {**connection, **common, "OPTIONS": options}
 
 
 def _without_password(url: str) -> str:

@@ -15,17 +15,17 @@ from dataclasses import dataclass, field
 import psutil
 import structlog
 from django.conf import settings
-from django.db import connection
 
 from ktrdr_site.processes.parent_death import die_with_parent
 from operations import tasks
-from registry import health, schedules
+from registry import health, leases, schedules
 
 log = structlog.get_logger(__name__)
 
-LEADER = 0x6B74_7363
-"""Key of the leader's advisory lock: the bytes of 'ktsc'."""
+LEASE = "schedules"
 TICK_S = 1.0
+LEASE_S = 8.0
+"""A leader that has not ticked for this long is replaced. One tick may restart the cluster, which takes up to 4 s."""
 STOP_GRACE_S = 3.0
 MIN_PATIENCE_S = 6.0
 MAX_DOUBLINGS = 4
@@ -89,16 +89,17 @@ def _kill_group(group: int) -> None:
 
 @dataclass(slots=True)
 class Leader:
-    """One of several scheduler processes: the one that holds the lock ticks, the others wait for the lock."""
+    """One of several scheduler processes: the one that holds the lease ticks and renews it, the others wait for its end."""
 
     cluster: Cluster = field(default_factory=Cluster)
     leads: bool = False
+    holder: str = field(default_factory=leases.new_holder)
     fruitless_restarts: int = 0
     """Restarts of the cluster in a row without a sweep in between."""
 
     def tick(self) -> bool:
         """Do one second's work; return whether this process leads."""
-        if not self._hold_lock():
+        if not leases.acquire(LEASE, self.holder, LEASE_S):
             if self.leads:
                 log.warning("lost the lead of the schedules to another process")
                 self.cluster.stop()
@@ -112,18 +113,11 @@ class Leader:
         schedules.queue_due(tasks.PERIODIC_TASKS)
         return True
 
-    def _hold_lock(self) -> bool:
-        """Return whether this process holds the lock, which ends with the connection: checked at each tick."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = %s"
-                " AND pid = pg_backend_pid() AND granted"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
-                " OR pg_try_advisory_lock(%s)",
-                [LEADER, LEADER],
-            )
-            row = cursor.fetchone()
-        return bool(row and row[0])
+    def stop(self) -> None:
+        """Stop the cluster and leave the lead to another process at once."""
+        self.cluster.stop()
+        if self.leads:
+            leases.release(LEASE, self.holder)
 
     def _keep_cluster(self) -> None:
         if not self.cluster.is_alive:

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from operations.models import Artifact, Attempt, MarketData, StoredFile
 
 MAX_SIZE = 4 * 1024**3
 """Maximum size of a file in bytes."""
-CLEANUP_BATCH = 500
+CLEANUP_BATCH, CLEANUP_LASTS_S = 500, 10.0
 
 
 class Corrupt(Exception):
@@ -51,11 +52,10 @@ def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MA
             raise NoSpace("The backend's disk is full; nothing was stored.") from error
         raise
     stored, created = StoredFile.objects.get_or_create(sha256=sha256, defaults={"size": size})
-    if not created:
-        touched = StoredFile.objects.filter(sha256=sha256).update(touched_at=Now())
-        if not touched or not path_of(sha256).exists():
-            # The cleanup removed it between our rename and the update of the row; the row is gone too, or soon.
-            raise OSError(f"{sha256} was removed by the cleanup while it was being stored again")
+    touched = created or StoredFile.objects.filter(sha256=sha256).update(touched_at=Now())
+    if not touched or not path_of(sha256).exists():
+        # The cleanup removed it between our rename and the row. The sender puts it again, which repairs both.
+        raise OSError(f"{sha256} was removed by the cleanup while it was being stored again")
     return stored
 
 
@@ -108,12 +108,27 @@ def _proven_attempt(worker_id: str, attempt_secret: str) -> Attempt | None:
     return attempt
 
 
-def remove_unreferenced(batch: int = CLEANUP_BATCH) -> int:
-    """Remove one batch of files that nothing has referred to for the retention time; return how many.
+def remove_unreferenced(batch: int = CLEANUP_BATCH, lasts_s: float = CLEANUP_LASTS_S) -> int:
+    """Remove files that nothing has referred to for the retention time; return how many. Stop after `lasts_s`.
+
+    Only files whose last reference went, or that were uploaded, are looked at: a trigger of the database notes the
+    moment. So the cost depends on what there is to do and not on the number of files.
+    """
+    removed = 0
+    until = time.monotonic() + lasts_s
+    while True:
+        examined, gone = _clean_batch(batch)
+        removed += gone
+        if examined < batch or time.monotonic() > until:
+            return removed
+
+
+def _clean_batch(batch: int) -> tuple[int, int]:
+    """Return how many files were examined and how many of them removed.
 
     The row is deleted first, in a transaction that locks it against new references (PROTECT and the report's own
-    lock). A crash before the unlink leaves a file without a row, which the next put of the same content reuses. The
-    row of a file that cannot be removed stays.
+    lock). A crash before the unlink leaves a file without a row, which the next put of the same content reuses or
+    `orphans` removes. The row of a file that cannot be removed stays.
     """
     old = Now() - timedelta(days=settings.ARTIFACT_RETENTION_DAYS)
     is_referred = Exists(Artifact.objects.filter(file=OuterRef("pk"))) | Exists(
@@ -121,15 +136,19 @@ def remove_unreferenced(batch: int = CLEANUP_BATCH) -> int:
     )
     with transaction.atomic():
         rows = list(
-            StoredFile.objects.select_for_update(skip_locked=True)
-            .filter(~is_referred, touched_at__lt=old)
+            StoredFile.objects.select_for_update(of=("self",), skip_locked=True)
+            .filter(touched_at__lt=old)
+            .annotate(is_referred=is_referred)
             .order_by("touched_at")[:batch]
         )
-        hashes = [row.sha256 for row in rows]
-        StoredFile.objects.filter(sha256__in=hashes).delete()
-        kept = [row for row in rows if not _unlink(row.sha256)]
+        # Whoever removes a reference now waits for the lock, and notes the moment afterwards.
+        referred = [row.sha256 for row in rows if row.is_referred]
+        StoredFile.objects.filter(sha256__in=referred).update(touched_at=None)
+        unreferred = [row for row in rows if not row.is_referred]
+        StoredFile.objects.filter(sha256__in=[row.sha256 for row in unreferred]).delete()
+        kept = [row for row in unreferred if not _unlink(row.sha256)]
         StoredFile.objects.bulk_create(kept)
-    return len(hashes) - len(kept)
+    return len(rows), len(unreferred) - len(kept)
 
 
 def _unlink(sha256: str) -> bool:

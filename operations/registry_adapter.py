@@ -6,7 +6,16 @@ import structlog
 from django.db.models import Count, Q
 
 from access.isolation import isolated
-from operations import artifacts, attempts, blockers, kept_reports, reconciliation, stalls
+from operations import (
+    artifacts,
+    attempts,
+    blockers,
+    clock_steps,
+    kept_reports,
+    orphans,
+    reconciliation,
+    stalls,
+)
 from operations.actors import REGISTRATION, SWEEP, Actor
 from operations.kind import all_kinds
 from operations.models import Attempt
@@ -110,9 +119,13 @@ class RegistryAdapter:
     def on_worker_removed(self, worker_id: str, instance_id: str, reason: str) -> None:
         outbox.queue_worker_lost(worker_id, instance_id, reason)
 
+    def repair_timestamps(self) -> int:
+        return clock_steps.repair_timestamps()
+
     def cleanup_parts(self) -> dict[str, Callable[[], int]]:
         return {
             "removed_files": artifacts.remove_unreferenced,
+            "removed_orphans": orphans.remove_orphans,
             "removed_deliveries": delivery.delete_old,
             "corrected_blockers": blockers.repair,
         }

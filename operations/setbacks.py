@@ -78,7 +78,7 @@ def _postpone(operation_id: str, number: int, reason: str) -> None:
 
 def pause(number: int) -> timedelta:
     """Return the pause after setback `number`: three times as long as the one before, shortened by up to half at random."""
-    longest_s = settings.RETRY_BACKOFF_S * GROWTH ** (number - 1)
+    longest_s = min(settings.RETRY_BACKOFF_S * GROWTH ** (number - 1), attempts.MAX_BACKOFF_S)
     return timedelta(seconds=random.uniform(longest_s / 2, longest_s))  # noqa: S311  (not a secret)
 
 

@@ -16,7 +16,8 @@ from django.conf import settings
 from django.db.models import F
 from django.db.models.functions import Now
 
-from registry import automatic_cordons, dispatch_channel, operations_port, sweeps
+from access.isolation import isolated
+from registry import automatic_cordons, clock_steps, dispatch_channel, operations_port, sweeps
 from registry.health_checks import CONCURRENCY, check_all, log_changes, write_failed, write_healthy
 from registry.models import Sweep, Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
@@ -31,6 +32,9 @@ def sweep() -> dict[str, Any] | None:
         if not acquired:
             return None
         away = sweeps.were_interrupted()
+        with isolated("repairing timestamps"):
+            if repaired := clock_steps.repair_timestamps():
+                log.warning("timestamps of the future repaired; was the clock set back?", rows=repaired)
         row = Sweep.objects.create(kind=Sweep.Kind.HEALTH)
         workers = list(Worker.objects.all())
         endpoints = {w.worker_id: Endpoint.of(w) for w in workers}
@@ -126,12 +130,12 @@ def _mark_lost(away: bool, total: int) -> tuple[int, list[str]]:
 
 
 def age_s() -> float | None:
-    """Return the seconds since the last completed health sweep by the database's clock, or None if there is none."""
-    row = (
-        Sweep.objects.filter(kind=Sweep.Kind.HEALTH, completed_at__isnull=False)
-        .order_by("-completed_at")
-        .annotate(age=Now() - F("completed_at"))
-        .values_list("age", flat=True)
-        .first()
-    )
-    return None if row is None else float(row.total_seconds())
+    """Return the seconds since the last completed health sweep by the database's clock, or None if there is none.
+
+    After a step of that clock, in either direction, the age is wrong by the step until the next sweep has completed.
+    """
+    completed = Sweep.objects.filter(kind=Sweep.Kind.HEALTH, completed_at__isnull=False)
+    # By number: a row from before the clock was set back has the latest time.
+    ages = completed.order_by("-pk").annotate(age=Now() - F("completed_at")).values_list("age", flat=True)
+    newest = ages.first()
+    return None if newest is None else abs(float(newest.total_seconds()))

@@ -158,6 +158,17 @@ class Worker(models.Model):
         return protocol_versions.incompatibility(self.protocol_version)
 
 
+class Lease(models.Model):
+    """A duty that one process at a time has, for as long as it renews the row (`registry.leases`)."""
+
+    name = models.CharField(primary_key=True, max_length=64)
+    holder = models.CharField(max_length=128)
+    renewed_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.name} held by {self.holder}"
+
+
 class Sweep(models.Model):
     """One round of the health sweep or of the cleanup. Recent rows show that the schedules run."""
 

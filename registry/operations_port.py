@@ -60,6 +60,9 @@ class OperationsPort(Protocol):
     def on_worker_removed(self, worker_id: str, instance_id: str, reason: str) -> None:
         """Handle the removal of a worker that did not come back. Called in the transaction of the removal."""
 
+    def repair_timestamps(self) -> int:
+        """Set the operations' timestamps that lie too far in the future to now; return how many rows were repaired."""
+
     def cleanup_parts(self) -> Mapping[str, Callable[[], int]]:
         """Return the operations' parts of the cleanup: the name of a count in the summary -> a function that returns it."""
 

@@ -70,30 +70,47 @@ def queue_due(others: Iterable[PeriodicTask] = ()) -> list[str]:
     """
     tasks = {task.name: task for task in (*own_tasks(), *others)}
     with transaction.atomic():
-        due = Schedule.objects.select_for_update().filter(name__in=tasks, next_run__lt=timezone.now())
-        queued = [schedule for schedule in due if schedule.repeats != PAUSED]
+        rows = Schedule.objects.select_for_update().filter(name__in=tasks)
+        queued = [row for row in rows if row.repeats != PAUSED and _is_due(row, tasks[row.name])]
         for schedule in queued:
             task = tasks[schedule.name]
-            schedule.next_run = _next_run(schedule, task)
+            now = timezone.now()
+            next_run = _next_of(schedule.cron, now)
+            if next_run is None:
+                log.warning(
+                    "schedule has no next time; using the interval of the settings", schedule=task.name
+                )
+            schedule.next_run = next_run or _next_run(task, now)
             schedule.task = async_task(task.function, q_options={"group": task.name})
             schedule.save(update_fields=["next_run", "task"])
     return [schedule.name for schedule in queued]
+
+
+def _is_due(schedule: Schedule, task: PeriodicTask) -> bool:
+    """Return whether its time has come; also if that lies beyond the next possible one: the clock was set back."""
+    now = timezone.now()
+    return schedule.next_run < now or schedule.next_run > (
+        _next_of(schedule.cron, now) or _next_run(task, now)
+    )
 
 
 def is_paused(name: str) -> bool:
     return bool(Schedule.objects.filter(name=name, repeats=PAUSED).exists())
 
 
-def _next_run(schedule: Schedule, task: PeriodicTask) -> datetime:
-    now = timezone.now()
-    for expression in (schedule.cron, cron(task.interval_s)):
-        try:
-            next_run: datetime = croniter(expression or "", now).get_next(datetime)
-        except ValueError:  # never, such as 30 February, or not an expression
-            log.warning("schedule has no next time; using the interval of the settings", schedule=task.name)
-        else:
-            return next_run
-    raise AssertionError("the interval of the settings has a next time")
+def _next_run(task: PeriodicTask, now: datetime) -> datetime:
+    next_run = _next_of(cron(task.interval_s), now)
+    assert next_run is not None, "the interval of the settings has a next time"
+    return next_run
+
+
+def _next_of(expression: str | None, now: datetime) -> datetime | None:
+    """Return the next time of a cron expression; None for an invalid one, and one without a time, such as 30 February."""
+    try:
+        next_run: datetime = croniter(expression or "", now).get_next(datetime)
+    except ValueError:
+        return None
+    return next_run
 
 
 def cron(interval_s: float) -> str:

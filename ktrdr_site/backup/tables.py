@@ -14,8 +14,12 @@ NOT_RESTORED = frozenset({"django_q_task"})
 """Results of chores: pickles, which older archives contain."""
 DERIVED = frozenset({"operations_searchtext"})
 """Written by triggers when other tables are loaded."""
-EXCLUDED = frozenset({"django_migrations", "django_session", "django_q_ormq"}) | NOT_RESTORED | DERIVED
-"""Written by the migrations; keys to users' sessions; queued chores."""
+EXCLUDED = (
+    frozenset({"django_migrations", "django_session", "django_q_ormq", "registry_lease"})
+    | NOT_RESTORED
+    | DERIVED
+)
+"""Written by the migrations; keys to users' sessions; queued chores; duties of running processes."""
 MUST_BE_EMPTY = (
     "auth_user",
     "registry_worker",

@@ -1,14 +1,11 @@
 """Whether the parts behind the web server work: each check returns the problem, or None."""
 
-from datetime import timedelta
-
 from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models.functions import Now
 
 from operations.dispatching.heartbeat import dispatchers_alive
-from registry.models import Sweep
+from registry import health
 
 STALE_AFTER_SWEEPS = 3
 
@@ -20,14 +17,10 @@ def unapplied_migrations() -> str | None:
 
 
 def stale_sweep() -> str | None:
-    limit = timedelta(seconds=STALE_AFTER_SWEEPS * settings.HEALTH_INTERVAL_S)
-    sweeps = Sweep.objects.filter(kind=Sweep.Kind.HEALTH, completed_at__isnull=False)
-    newest = sweeps.order_by("-completed_at").values_list("completed_at", Now() - limit).first()
-    if newest is None:
+    age = health.age_s()
+    if age is None:
         return "no health sweep has completed yet; is manage.py run_schedules running?"
-    completed, oldest_allowed = newest
-    if completed < oldest_allowed:
-        age = (oldest_allowed + limit - completed).total_seconds()
+    if age > STALE_AFTER_SWEEPS * settings.HEALTH_INTERVAL_S:
         return f"the last health sweep completed {age:.0f} s ago; is manage.py run_schedules running?"
     return None
 

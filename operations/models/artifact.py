@@ -13,8 +13,20 @@ class StoredFile(models.Model):
     size = models.PositiveBigIntegerField(help_text="bytes")
     created_at = models.DateTimeField(db_default=Now())
     touched_at = models.DateTimeField(
-        db_default=Now(), help_text="time of the last upload, or of the last removed reference"
+        null=True,
+        blank=True,
+        db_default=Now(),
+        help_text="time of the last upload or removed reference; empty: the cleanup found a reference since",
     )
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["touched_at"],
+                name="stored_file_to_check",
+                condition=Q(touched_at__isnull=False),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.sha256[:12]

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import psycopg
 import pytest
+from django import db
 from django.contrib.auth.models import Group
 from django.db import DataError, OperationalError, connection, transaction
 from structlog.testing import capture_logs
@@ -63,6 +64,7 @@ def test_a_unit_with_transactions_of_its_own_keeps_what_it_committed() -> None:
         (psycopg.errors.DiskFull(), True),
         (psycopg.errors.TooManyConnections(), True),
         (psycopg.errors.ReadOnlySqlTransaction(), True),
+        (psycopg.errors.IdleInTransactionSessionTimeout(), True),
         (psycopg.errors.QueryCanceled(), False),
         (psycopg.errors.LockNotAvailable(), False),
         (psycopg.errors.DeadlockDetected(), False),
@@ -70,7 +72,8 @@ def test_a_unit_with_transactions_of_its_own_keeps_what_it_committed() -> None:
     ],
 )
 def test_only_trouble_of_the_database_itself_concerns_all_units(cause: Exception, is_trouble: bool) -> None:
-    error = OperationalError("failed")
+    kind = db.InternalError if isinstance(cause, psycopg.InternalError) else OperationalError
+    error = kind("failed")
     error.__cause__ = cause
     assert is_database_trouble(error) is is_trouble
 

@@ -13,7 +13,7 @@ from django.conf import settings as site
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from operations import artifacts, attempts, lifecycle, reports
+from operations import artifacts, attempts, lifecycle, orphans, reports
 from operations.actors import Actor
 from operations.models import Artifact, Checkpoint, MarketData, StoredFile
 from registry.auth import worker_token
@@ -170,8 +170,65 @@ def test_the_cleanup_removes_what_nothing_refers_to_and_nothing_else() -> None:
 def test_the_cleanup_works_in_batches() -> None:
     for number in range(5):
         old(artifacts.put([str(number).encode()]))
-    assert [artifacts.remove_unreferenced(batch=2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [artifacts.remove_unreferenced(batch=2, lasts_s=0) for _ in range(4)] == [2, 2, 1, 0]
     assert not on_disk()
+
+
+def test_the_cleanup_keeps_pace_and_looks_at_referred_files_only_once(
+    django_assert_num_queries: Any,
+) -> None:
+    operation = OperationFactory()
+    referred = [old(artifacts.put([f"referred {number}".encode()])) for number in range(3)]
+    for file in referred:
+        Artifact.objects.create(operation=operation, role="output", name=file.pk, file=file)
+    for number in range(7):
+        old(artifacts.put([str(number).encode()]))
+    assert artifacts.remove_unreferenced(batch=2) == 7
+    with django_assert_num_queries(3):  # savepoint, files, release
+        assert artifacts.remove_unreferenced() == 0
+    assert set(StoredFile.objects.values_list("touched_at", flat=True)) == {None}
+
+
+@pytest.mark.parametrize("way", ["delete", "operation", "replace", "market data"])
+def test_a_file_is_removed_a_while_after_its_last_reference(way: str) -> None:
+    file, operation = old(artifacts.put([CONTENT])), OperationFactory()
+    if way == "market data":
+        row: Any = MarketData.objects.create(
+            symbol="A", timeframe="1d", file=file, rows=1, start="2020-01-01T00:00Z", end="2020-01-01T00:00Z"
+        )
+    else:
+        row = Artifact.objects.create(operation=operation, role="output", name="x", file=file)
+    assert artifacts.remove_unreferenced() == 0
+    match way:
+        case "operation":
+            operation.delete()
+        case "replace":
+            type(row).objects.filter(pk=row.pk).update(file=artifacts.put([b"other"]))
+        case _:
+            row.delete()
+    assert artifacts.remove_unreferenced() == 0, "the retention time starts with the end of the reference"
+    old(file)
+    assert artifacts.remove_unreferenced() == 1
+
+
+def test_partial_uploads_and_files_without_a_row_are_removed_when_they_are_old() -> None:
+    stored = artifacts.put([CONTENT])
+    root = artifacts.path_of(SHA).parents[1]
+    directory = root / "ab"
+    directory.mkdir(exist_ok=True)
+    lost, partial, fresh = directory / ("ab" * 32), root / ".incoming-x", directory / ("ab" + "cd" * 31)
+    for path in (lost, partial, fresh):
+        path.write_bytes(b"x")
+    for path in (lost, partial, artifacts.path_of(SHA)):
+        os.utime(path, (0, 0))
+    assert orphans.remove_partial_uploads(root) == 1
+    assert orphans.remove_without_row(directory) == 1
+    assert orphans.remove_without_row(artifacts.path_of(SHA).parent) == 0
+    assert orphans.remove_without_row(root / "missing") == 0
+    assert not lost.exists()
+    assert not partial.exists()
+    assert fresh.exists()
+    assert artifacts.path_of(stored.pk).exists()
 
 
 def test_what_was_removed_can_be_put_again() -> None:

@@ -9,6 +9,7 @@ import structlog
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 
+from access.database_limits import limit_statements
 from ktrdr_site.schedules import TICK_S, Leader
 
 log = structlog.get_logger(__name__)
@@ -22,6 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="run only one tick of the scheduler")
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
+        limit_statements()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
@@ -33,7 +35,13 @@ class Command(BaseCommand):
                     return
                 stop.wait(TICK_S)
         finally:
-            leader.cluster.stop()
+            self._stop(leader)
+
+    def _stop(self, leader: Leader) -> None:
+        try:
+            leader.stop()
+        except DatabaseError as error:
+            log.info("could not give the lead back; it ends by itself", reason=" ".join(str(error).split()))
 
     def _tick(self, leader: Leader) -> None:
         """Tick once. The database may be down for an hour: all state is in it."""

@@ -13,6 +13,7 @@ from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from access.database_limits import limit_statements
 from access.isolation import is_database_trouble
 from operations.dispatching.dispatcher import Dispatcher, db
 from operations.dispatching.listening import Listener
@@ -35,6 +36,7 @@ class Command(BaseCommand):
         parser.add_argument("--interval", type=float, default=2.0, help="maximum seconds between two rounds")
 
     def handle(self, *args: Any, interval: float, **options: Any) -> None:
+        limit_statements()
         # Signal handlers must be set in the main thread; the loop runs in another.
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

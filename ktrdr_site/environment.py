@@ -220,8 +220,8 @@ def database(name: str, data_dir: Path) -> dict[str, Any]:
         raise _invalid(name, _without_password(url), expected) from error
     if not connection.get("NAME"):
         raise _invalid(name, _without_password(url), expected)
-    options = {"connect_timeout": 5, **CLIENT_KEEPALIVES, **connection.get("OPTIONS", {})}
-    return {**connection, **common, "OPTIONS": options}
+    defaults: dict[str, Any] = {"connect_timeout": 5, **CLIENT_KEEPALIVES}
+    return {**connection, **common, "OPTIONS": defaults | connection.get("OPTIONS", {})}
 
 
 def _without_password(url: str) -> str:

@@ -29,7 +29,7 @@ def acquire(name: str, holder: str, lasts_s: float) -> bool:
     """Take or renew the lease for `lasts_s`; return whether `holder` has it now."""
     with connection.cursor() as cursor:
         cursor.execute(_ACQUIRE, [name, holder, lasts_s])
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def release(name: str, holder: str) -> None:

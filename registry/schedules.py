@@ -89,9 +89,8 @@ def queue_due(others: Iterable[PeriodicTask] = ()) -> list[str]:
 def _is_due(schedule: Schedule, task: PeriodicTask) -> bool:
     """Return whether its time has come; also if that lies beyond the next possible one: the clock was set back."""
     now = timezone.now()
-    return schedule.next_run < now or schedule.next_run > (
-        _next_of(schedule.cron, now) or _next_run(task, now)
-    )
+    latest = _next_of(schedule.cron, now) or _next_run(task, now)
+    return not now <= schedule.next_run <= latest
 
 
 def is_paused(name: str) -> bool:

@@ -37,6 +37,7 @@ PROMISED = {
     "list_workers": ("--json",),
     "load_demo": ("--api-url",),
     "permit_operation_type": (),
+    "prune": ("--logs", "--metrics", "--events", "--operations", "--archive", "--dry-run", "--json"),
     "restore": ("--check", "--json"),
     "retry_operation": ("--resume", "--json"),
     "run_dispatcher": (),

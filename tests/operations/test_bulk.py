@@ -56,24 +56,24 @@ def test_a_cancel_by_filter_changes_only_what_matches_and_has_not_ended(api: API
 @pytest.mark.parametrize(
     ("body", "changed"),
     [
-        ({"status": "pending"}, {"a", "b"}),
-        ({"status": "PENDING,RUNNING", "search": "needle"}, {"b"}),
-        ({"created_by": "researcher"}, {"a"}),
-        ({"created_by": "nobody"}, set()),
-        ({"active": True}, {"a", "b"}),
-        ({"active": False}, set()),
-        ({"worker_id": "w"}, set()),
-        ({"ids": ["b"]}, {"b"}),
+        ({"status": "pending"}, "ab"),
+        ({"status": "PENDING,RUNNING", "search": "needle"}, "b"),
+        ({"created_by": "researcher"}, "a"),
+        ({"created_by": "nobody"}, ""),
+        ({"active": True}, "ab"),
+        ({"active": False}, ""),
+        ({"worker_id": "w"}, ""),
+        ({"ids": ["b"]}, "b"),
     ],
     ids=str,
 )
 def test_the_filters_are_those_of_the_list(
-    api: APIClient, person: User, body: dict[str, Any], changed: set[str]
+    api: APIClient, person: User, body: dict[str, Any], changed: str
 ) -> None:
     OperationFactory(operation_id="a", created_by=person)
     OperationFactory(operation_id="b", parameters={"x": "a needle"})
     assert api.post("/operations/cancel", body).json()["changed"] == len(changed)
-    assert {pk for pk, status in statuses().items() if status == "CANCELLED"} == changed
+    assert {pk for pk, status in statuses().items() if status == "CANCELLED"} == set(changed)
 
 
 def test_selected_operations_that_do_not_allow_it_are_named_with_the_reason(api: APIClient) -> None:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('operations', '0013_quota'),
+        ('operations', '0014_attempt_proof'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registry', '0006_sick_workers'),
+        ('registry', '0007_pools'),
     ]
 
     operations = [

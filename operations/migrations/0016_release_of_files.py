@@ -21,7 +21,7 @@ def trigger(table: str) -> migrations.RunSQL:
 class Migration(migrations.Migration):
     """The database notes when a file loses a reference, however it does: the cleanup looks only at such files."""
 
-    dependencies = [('operations', '0014_files_to_check')]
+    dependencies = [('operations', '0015_files_to_check')]
 
     operations = [
         migrations.RunSQL(FUNCTION, 'DROP FUNCTION operations_note_released_file()'),

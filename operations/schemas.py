@@ -1,21 +1,46 @@
 """Validates parameters against the JSON schemas that workers announced for an operation type."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from operations.schema_messages import problems_of
+from registry import parameter_schemas
 from registry.models import Capability
+from registry.parameter_schemas import UnsafeSchema, compile_pattern
 
 NOTHING_REMOTE: Registry[Any] = Registry()
 """Schemas come from workers, so they must not make the backend fetch anything."""
 CACHED_SCHEMAS = 64
+MAX_STEPS = 100_000
+"""Keywords that one validation may evaluate, about a second. Mutual references multiply with each level of the parameters."""
+CHARACTERS_PER_STEP = 100
+
+
+class TooComplex(Exception):
+    """The validation would take too long."""
+
+
+class _Budget:
+    """The steps that one validation has left."""
+
+    def __init__(self) -> None:
+        self.steps = MAX_STEPS
+
+    def spend(self, steps: int) -> None:
+        self.steps -= steps
+        if self.steps < 0:
+            raise TooComplex
+
+
+_budget: ContextVar[_Budget] = ContextVar("budget")
 
 
 def parameter_errors(operation_type: str, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -30,20 +55,74 @@ def parameter_errors(operation_type: str, parameters: Mapping[str, Any]) -> list
     return [] if any(not errors for errors in errors_by_schema) else errors_by_schema[0]
 
 
+def _limited(keyword: Any) -> Any:
+    """Return the keyword's function so that it spends steps: for itself, its list of values, and the text of its errors."""
+
+    def check(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        budget = _budget.get()
+        budget.spend(1 + (len(value) if isinstance(value, list) else 0))
+        for error in keyword(validator, value, instance, schema) or ():
+            budget.spend(1 + len(error.message) // CHARACTERS_PER_STEP)
+            yield error
+
+    return check
+
+
+def _check_pattern(validator: Any, pattern: str, instance: Any, _: Any) -> Iterator[ValidationError]:
+    if not validator.is_type(instance, "string"):
+        return
+    _budget.get().spend(len(instance) // CHARACTERS_PER_STEP)
+    if compile_pattern(pattern).search(instance) is None:
+        yield ValidationError("The text does not have the form that this parameter requires.")
+
+
+def _check_unique(validator: Any, is_required: bool, instance: Any, _: Any) -> Iterator[ValidationError]:
+    """Compare canonical texts, because the library compares each pair of items."""
+    if is_required and validator.is_type(instance, "array"):
+        texts = [json.dumps(_canonical(item), sort_keys=True) for item in instance]
+        if len(set(texts)) != len(texts):
+            yield ValidationError("The items are not unique.")
+
+
+def _canonical(value: Any) -> Any:
+    """In JSON 1.0 and 1 are one number."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [_canonical(item) for item in value]
+        case dict():
+            return {key: _canonical(item) for key, item in value.items()}
+    return value
+
+
+_OWN = {"pattern": _check_pattern, "uniqueItems": _check_unique}
+_LIMITED: Any = validators.extend(  # type: ignore[no-untyped-call]  # no types in the library
+    Draft202012Validator,
+    {name: _limited(function) for name, function in {**Draft202012Validator.VALIDATORS, **_OWN}.items()},
+)
+
+
 @lru_cache(maxsize=CACHED_SCHEMAS)
-def _validator(schema_text: str) -> Draft202012Validator:
-    """Return the validator of a schema, whose check takes much longer than its use. Raises SchemaError."""
+def _validator(schema_text: str) -> Any:
+    """Return the validator of a schema, whose check takes much longer than its use. Raises UnsafeSchema."""
     schema = json.loads(schema_text)
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema, registry=NOTHING_REMOTE)
+    parameter_schemas.check(schema)
+    return _LIMITED(schema, registry=NOTHING_REMOTE)
 
 
 def _errors(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[dict[str, str]]:
+    token = _budget.set(_Budget())
     try:
         validator = _validator(json.dumps(schema, sort_keys=True))
         errors = sorted(validator.iter_errors(parameters), key=lambda error: str(error.json_path))
         problems = [problem for error in errors[:50] for problem in problems_of(error, "parameters")]
         return list({tuple(problem.values()): problem for problem in problems}.values())[:50]
-    except (SchemaError, Unresolvable, RecursionError) as problem:
+    except (UnsafeSchema, Unresolvable, RecursionError) as problem:
         detail = f"The schema announced by its workers is not usable: {str(problem)[:200]}"
         return [{"pointer": "/operation_type", "detail": detail}]
+    except TooComplex:
+        detail = f"The parameters need more than {MAX_STEPS} steps of validation against their schema."
+        return [{"pointer": "/parameters", "detail": detail}]
+    finally:
+        _budget.reset(token)

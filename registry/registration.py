@@ -16,6 +16,7 @@ from registry import (
     enrolment,
     name_claims,
     operations_port,
+    parameter_schemas,
     pools,
     protocol_versions,
     tls,
@@ -37,7 +38,7 @@ def register(
 
     The worker is BUSY until it is reconciled, so nothing is dispatched to it in between. If this process dies in
     between, the next health check corrects the status. A worker whose address is not verified is
-    TEMPORARILY_UNAVAILABLE until a health check succeeds. Raises BadAddress; WorkerIdTaken;
+    TEMPORARILY_UNAVAILABLE until a health check succeeds. Raises BadAddress; UnsafeSchema; WorkerIdTaken;
     WrongPool, Revoked, ForeignName, ForeignType.
     """
     url = _check(registration, enrolled_with)
@@ -92,6 +93,9 @@ def _check(registration: Registration, enrolled_with: EnrolmentToken | None) -> 
         tls.check(url)
     except tls.Untrusted as error:
         raise BadAddress(f"The worker at {url} is not trusted: {error}.") from error
+    parameter_schemas.check_all(
+        {kind.operation_type: kind.parameters_schema for kind in registration.operation_types}
+    )
     pools.check_operation_types(enrolled_with, (kind.operation_type for kind in registration.operation_types))
     return url
 

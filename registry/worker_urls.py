@@ -1,12 +1,11 @@
 """Checks the URL that a worker registers. The backend will send requests to it, so not every address is allowed."""
 
-import ipaddress
-
 from django.conf import settings
 
-from access.outbound import BadAddress, parse, resolve
+from access.outbound import BadAddress, check, parse
 
 FIELD = "endpoint_url"
+NETWORKS = "KTRDR_WORKER_NETWORKS (by default loopback and private networks)"
 
 
 def validate(url: str) -> str:
@@ -15,7 +14,7 @@ def validate(url: str) -> str:
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise BadAddress(f"{FIELD} must consist of scheme, host and port only.")
     _check_scheme(parts.scheme)
-    _check_networks(host)
+    check(host, settings.WORKER_NETWORKS, NETWORKS, allow_public=False)
     return url.rstrip("/")
 
 
@@ -31,13 +30,3 @@ def _check_scheme(scheme: str) -> None:
             f"{FIELD} is http, but this backend requires TLS because KTRDR_WORKER_CA is set: start the worker with "
             "--tls-cert and --tls-key."
         )
-
-
-def _check_networks(host: str) -> None:
-    """Every address of the host must be inside KTRDR_WORKER_NETWORKS."""
-    networks = [ipaddress.ip_network(network) for network in settings.WORKER_NETWORKS]
-    for ip in resolve(host):
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        if not any(ip in network for network in networks):
-            raise BadAddress(f"{host} resolves to {ip}, which is outside KTRDR_WORKER_NETWORKS.")

@@ -41,6 +41,10 @@ MAX_RESULT_BYTES = 1_000_000
 """Of a result as JSON. The sender stores a larger one as an artifact, and a summary as the result."""
 MAX_METRIC_POINTS = 100_000
 """Metric points that an agent keeps of one attempt, and that one report or page may contain."""
+MAX_CAPABILITIES = 100
+MAX_CAPABILITIES_BYTES = 16 * 1024
+"""Of a worker's capabilities as JSON."""
+MAX_OPERATION_TYPES = 50
 MAX_LOG_LINES = 50_000
 """Log lines that an agent keeps of one attempt. A report or page may contain twice as many."""
 
@@ -222,12 +226,12 @@ class Registration(Message):
     worker_id: Identifier
     worker_type: Identifier
     endpoint_url: Text = Field(max_length=500)
-    capabilities: JsonObject = Field(default_factory=dict)
+    capabilities: JsonObject = Field(default_factory=dict, max_length=MAX_CAPABILITIES)
     instance_id: Identifier
     """Random; created at each start of the agent's process."""
     version: Text = Field(default="", max_length=100)
     protocol_version: Version = PROTOCOL_VERSION
-    operation_types: tuple[OperationType, ...] = Field(default=(), max_length=100)
+    operation_types: tuple[OperationType, ...] = Field(default=(), max_length=MAX_OPERATION_TYPES)
     current_operation: RunningOperation | None = None
     attempt_secret: Secret = ""
     """That of `current_operation`."""
@@ -236,6 +240,13 @@ class Registration(Message):
     previous_token: str = Field(default="", max_length=1000, repr=False)
     """The worker token of the last registration under this name: only its holder may replace a live worker."""
     completed_operations: tuple[FinishedOperation, ...] = Field(default=(), max_length=1000)
+
+    @field_validator("capabilities")
+    @classmethod
+    def _limit_capabilities(cls, capabilities: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if (size := len(json.dumps(capabilities))) > MAX_CAPABILITIES_BYTES:
+            raise ValueError(f"the capabilities have {size} bytes; the limit is {MAX_CAPABILITIES_BYTES}")
+        return capabilities
 
 
 class RegistrationAnswer(Message):

@@ -30,6 +30,7 @@ from registry.auth import (
     WorkerAuthentication,
 )
 from registry.models import Worker, WorkerStatus
+from registry.parameter_schemas import UnsafeSchema
 from worker_agent.protocol import Deregistration, Registration, RegistrationAnswer
 
 CONCURRENT_REGISTRATIONS = threading.BoundedSemaphore(4)
@@ -60,6 +61,8 @@ class Register(APIView):
             answer = registration.register(message, caller.token, unreadable)
         except BadAddress as error:
             raise invalid("/endpoint_url", str(error)) from error
+        except UnsafeSchema as error:
+            raise invalid("/operation_types", str(error)) from error
         except (
             enrolment.WrongPool,
             enrolment.Revoked,

@@ -28,7 +28,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture
 def claim() -> Claim:
-    WorkerFactory(worker_id="w1", instance_id="one", endpoint_url="http://127.0.0.1:1", protocol_version=2)
+    WorkerFactory(worker_id="w1", instance_id="one", endpoint_url="http://127.0.0.1:2", protocol_version=2)
     OperationFactory()
     claimed = claim_next(ME)
     assert claimed is not None
@@ -135,7 +135,7 @@ def register_as_w1(client: APIClient, **changes: Any) -> Any:
     message = {
         "worker_id": "w1",
         "worker_type": "echo",
-        "endpoint_url": "http://127.0.0.1:9",
+        "endpoint_url": "http://127.0.0.1:2",
         "instance_id": "attacker",
         "operation_types": [],
         **changes,
@@ -179,7 +179,7 @@ def test_a_report_of_the_worker_itself_survives_its_restart(enrol: APIClient, cl
 
 def test_a_worker_of_protocol_1_gets_no_secret_and_needs_none() -> None:
     """It is supported until the next version: its attempts are as safe as before."""
-    WorkerFactory(worker_id="w1", instance_id="one", endpoint_url="http://127.0.0.1:1", protocol_version=1)
+    WorkerFactory(worker_id="w1", instance_id="one", endpoint_url="http://127.0.0.1:2", protocol_version=1)
     operation = OperationFactory()
     claim = claim_next(ME)
     assert claim is not None

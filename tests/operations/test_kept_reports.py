@@ -33,7 +33,7 @@ def _verified(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def running() -> Operation:
-    WorkerFactory(worker_id="w1", instance_id="old", endpoint_url="http://127.0.0.1:1")
+    WorkerFactory(worker_id="w1", instance_id="old", endpoint_url="http://127.0.0.1:2")
     operation = OperationFactory()
     assert claim_next(ME) is not None
     attempts.accept(operation.pk, 1, ME)
@@ -44,7 +44,7 @@ def register(client: APIClient, kept: list[Any], worker_id: str = "w1") -> Any:
     message = {
         "worker_id": worker_id,
         "worker_type": "echo",
-        "endpoint_url": "http://127.0.0.1:1",
+        "endpoint_url": "http://127.0.0.1:2",
         "instance_id": "new",
         "completed_operations": kept,
     }

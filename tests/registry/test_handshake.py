@@ -21,7 +21,10 @@ from registry.worker_client import Endpoint, WorkerClient, WorkerError, WorkerUn
 from tests.factories import WorkerFactory
 from tests.registry.conftest import Neighbour, row
 from worker_agent import proof
+from worker_agent.base import WorkerAPIBase
 from worker_agent.testing import StubWorker
+from workers.backtest import BacktestWorker
+from workers.training import TrainingWorker
 
 pytestmark = pytest.mark.django_db
 BY = Actor("test")
@@ -261,7 +264,7 @@ def hostile_registrations(stub: StubWorker) -> Iterator[dict[str, Any]]:
     tokens = ["", "ktw_", worker_token("other", stub.instance_id), worker_token(stub.worker_id, "older"),
               worker_token(stub.worker_id, stub.instance_id)[:-1], "é" * 20]  # fmt: skip
     for token, instance, url in itertools.product(
-        tokens, (stub.instance_id, "another"), (stub.url, "http://127.0.0.1:9", f"{stub.url}/")
+        tokens, (stub.instance_id, "another"), (stub.url, "http://127.0.0.1:2", f"{stub.url}/")
     ):
         yield message_of(
             stub, previous_token=token, instance_id=instance, endpoint_url=url, proof_key=secrets.token_hex(8)
@@ -285,7 +288,7 @@ def test_a_live_worker_is_replaced_only_with_its_own_token(
 
 def test_a_name_belongs_to_its_pool_even_when_its_process_is_dead(default_pool: APIClient) -> None:
     dead = StubWorker("gpu-1", "", "")
-    dead.url = "http://127.0.0.1:9"
+    dead.url = "http://127.0.0.1:2"
     assert register(pool("rack"), message_of(dead)).status_code == 200
     stolen = worker_token("gpu-1", dead.instance_id)
     for stranger in (default_pool, pool("other", "stub")):
@@ -336,13 +339,15 @@ def test_a_stub_pool_announces_no_operation_of_the_product(newcomer: StubWorker,
     )
 
 
+@pytest.mark.parametrize("worker", [BacktestWorker, TrainingWorker])
 def test_a_token_for_a_worker_type_of_the_product_announces_what_such_workers_run(
-    newcomer: StubWorker,
+    default_pool: APIClient, newcomer: StubWorker, worker: type[WorkerAPIBase]
 ) -> None:
-    message = message_of(
-        newcomer, worker_type="backtesting", operation_types=announcing("backtesting", "data_import")
-    )
-    assert register(pool("cpus", "backtesting"), message).status_code == 200
+    types = announcing(*(spec.operation_type for spec in worker.specs()))
+    message = message_of(newcomer, worker_type=worker.worker_type, operation_types=types)
+    assert register(default_pool, message).status_code == 200
+    Worker.objects.all().delete()
+    assert register(pool("cpus", worker.worker_type), message).status_code == 200
 
 
 def test_the_first_pool_owns_a_new_type_and_the_default_pool_may_announce_every_type(

@@ -30,6 +30,7 @@ def build(request: ImportRequest, file: StoredFile, filename: str) -> Submission
 
 class DataPreview(Kind):
     operation_type = OPERATION_TYPE
+    worker_type = "backtesting"
     title = "Data preview"
     is_brief: ClassVar = True
 

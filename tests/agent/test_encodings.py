@@ -54,7 +54,7 @@ async def test_an_agent_refuses_an_encoded_file(backend: FakeBackend, name: str,
         await client.register(registration())
         backend.instead["get_file"].append(encoded(name))
         with pytest.raises(BackendError, match="is encoded"):
-            await client.get_file(kept.sha256, tmp_path / "file", kept.size)
+            await client.get_file(kept.sha256, tmp_path / "file", kept.size, "secret")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError
 from django.http import Http404, HttpResponse
 from pydantic import BaseModel, ValidationError
@@ -89,7 +89,10 @@ def pointer(location: Iterable[str | int]) -> str:
 
 def body(request: Request) -> Any:
     """Return the JSON object of the request. Raises Problem (400 if the body is not JSON, 422 if it is not an object)."""
-    data = request.data
+    try:
+        data = request.data
+    except SuspiciousOperation as error:  # a form with too many fields or files
+        raise exceptions.ParseError(f"The body cannot be read: {error}") from error
     if hasattr(data, "dict"):
         return data.dict()
     if not isinstance(data, dict):

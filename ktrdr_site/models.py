@@ -36,7 +36,7 @@ class ApiToken(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
-    scope = models.CharField(max_length=10, choices=Scope.choices, default=Scope.FULL)
+    scope = models.CharField(max_length=10, choices=Scope.choices, default=Scope.FULL, db_default=Scope.FULL)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="no expiry if empty")
 
     class Meta:

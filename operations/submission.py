@@ -11,6 +11,7 @@ from access.problems import Invalid, Unavailable, invalid
 from operations import quotas
 from operations.dispatching import claims
 from operations.insertion import Entry, Submitter, errors_of_awaited, find_unfinished, insert, lock_awaited
+from operations.kind import kind_of
 from operations.models import Operation
 from operations.models.operation import new_operation_id
 from operations.requests import Submission
@@ -53,7 +54,10 @@ def submit(submission: Submission, by: Submitter) -> Operation:
     if (earlier := find_repeat(by)) is not None:
         return earlier
     require_storable_parameters(submission)
-    quotas.require_priority(submission.queueing.priority, by.user)
+    if not kind_of(
+        submission.operation_type
+    ).is_brief:  # its priority is that of the kind, not of the request
+        quotas.require_priority(submission.queueing.priority, by.user)
     try:
         return _store(submission, by)
     except IntegrityError:

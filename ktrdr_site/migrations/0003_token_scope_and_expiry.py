@@ -18,6 +18,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='apitoken',
             name='scope',
-            field=models.CharField(choices=[('read', 'read'), ('submit', 'read and submit'), ('full', 'everything that its user may')], default='full', max_length=10),
+            field=models.CharField(choices=[('read', 'read'), ('submit', 'read and submit'), ('full', 'everything that its user may')], db_default='full', default='full', max_length=10),
         ),
     ]

@@ -7,11 +7,13 @@ is not written.
 import time
 
 from django.db import connection
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
 
 from access.isolation import isolated
-from operations import lifecycle
+from operations import attempts, lifecycle
 from operations.dispatching import admission
-from operations.models import Demand, Operation
+from operations.models import Attempt, Demand, Operation
 from operations.models.operation import READY
 from registry.workforce import Workforce
 
@@ -90,8 +92,14 @@ def _store_missing(digests: list[str]) -> None:
 
 
 def _fail_impatient(reasons: dict[str, str]) -> None:
-    """Fail operations with `queue: false` that nobody took: their dispatcher died before it did so."""
-    impatient = Operation.objects.filter(READY, queue=False, started_at=None).order_by("pk")
+    """Fail operations with `queue: false` that nobody took: their dispatcher died before it did so.
+
+    After a rejection their dispatcher still tries other workers, and knows the reason; it has the time of its lease.
+    """
+    just_rejected = Exists(
+        Attempt.objects.filter(operation=OuterRef("pk"), ended_at__gt=Now() - attempts.push_lease())
+    )
+    impatient = Operation.objects.filter(READY, ~just_rejected, queue=False, started_at=None).order_by("pk")
     for operation_id, demand in impatient.values_list("pk", "demand"):
         with isolated("failing an operation that nobody took", operation_id=operation_id):
             lifecycle.fail_without_worker(operation_id, reasons.get(demand, "no worker took it"))

@@ -14,7 +14,7 @@ import pytest
 from worker_agent.protocol import Registration
 from worker_agent.testing import FakeBackend
 
-TOKEN = "enrolment-token-of-the-tests"
+TOKEN = "enrolment-token-of-the-agents"
 TIMEOUT_S = 60.0
 """For whatever must happen; only a failure takes so long."""
 

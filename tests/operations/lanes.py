@@ -190,6 +190,7 @@ class Lanes:
         for lane in LANES:
             self.agents[f"w{lane}"].restart()
             self.outside(lane, self.register, lane)
+        assert health.sweep() is not None  # it verifies the addresses
         self.dispatch()
         for lane in LANES:
             self.outside(lane, self.agents[f"w{lane}"].finish, Outcome.COMPLETED)
@@ -338,7 +339,10 @@ class Lanes:
         agent = self.agents[f"w{lane}"]
         operation_id, report = agent.finish(Outcome.COMPLETED)
         agent.held.clear()
-        self.register(lane, (UnreadableReport(operation_id, report.attempt, "/report/result: no"),))
+        unreadable = UnreadableReport(
+            operation_id, report.attempt, report.attempt_secret, "/report/result: no"
+        )
+        self.register(lane, (unreadable,))
 
     def report(self, lane: int, outcome: Outcome) -> None:
         operation_id, report = self.agents[f"w{lane}"].finish(outcome)
@@ -376,6 +380,7 @@ class Lanes:
             instance_id=agent.instance_id,
             step=1,
             files=[{"name": "state.json", "sha256": file.sha256, "size": file.size}],
+            attempt_secret=agent.secret,
         )
         assert reports.add_checkpoint(agent.running.operation_id, f"w{lane}", message) == "applied"
 

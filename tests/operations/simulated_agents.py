@@ -45,6 +45,8 @@ class Agent:
     worker_id: str
     instance_id: str = field(default_factory=lambda: uuid4().hex)
     running: RunningOperation | None = None
+    secret: str = ""
+    """Of the running attempt."""
     seen: dict[str, int] = field(default_factory=dict)
     held: dict[str, Report] = field(default_factory=dict)
     """Finished and not acknowledged: kept on disk, so across a restart."""
@@ -60,7 +62,7 @@ class Agent:
         if self.running is not None:
             raise WorkerBusy(self.running.operation_id)
         self.seen[wanted.operation_id] = wanted.attempt
-        self.running = wanted
+        self.running, self.secret = wanted, request.attempt_secret
 
     def finish(self, outcome: Outcome) -> tuple[str, Report]:
         assert self.running is not None
@@ -69,6 +71,7 @@ class Agent:
         report = Report(
             attempt=done.attempt,
             instance_id=self.instance_id,
+            attempt_secret=self.secret,
             outcome=outcome,
             result={"by": self.worker_id} if outcome is Outcome.COMPLETED else None,
             error=error,
@@ -92,6 +95,7 @@ class Agent:
             instance_id=self.instance_id,
             current_operation=self.running.operation_id if self.running else None,
             current_attempt=self.running.attempt if self.running else None,
+            attempt_secret=self.secret if self.running else "",
             unacknowledged=tuple(self.held),
         )
 
@@ -102,6 +106,7 @@ class Agent:
             endpoint_url=f"http://{self.worker_id}",
             instance_id=self.instance_id,
             current_operation=self.running,
+            attempt_secret=self.secret if self.running else "",
             completed_operations=tuple(
                 FinishedOperation(operation_id=operation_id, report=report)
                 for operation_id, report in self.held.items()

@@ -55,8 +55,8 @@ def lease_due() -> list[FollowUp]:
         leased = Attempt.objects.filter(pk__in=[attempt.pk for attempt in due])
         leased.update(contact_after=Now() + attempts.push_lease())
         for attempt in due:
-            _require_proof(attempt)
             with isolated("following up an operation", operation_id=attempt.operation_id) as unit:
+                _require_proof(attempt)
                 follow_up = _build(attempt)
                 if follow_up is not None:
                     follow_ups.append(follow_up)

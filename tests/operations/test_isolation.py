@@ -23,6 +23,7 @@ from operations import setbacks
 from operations.dispatching.dispatcher import Dispatcher
 from operations.registry_adapter import RegistryAdapter
 from registry.worker_client import Endpoint
+from tests.factories import OperationFactory
 from tests.operations.lanes import FIRST, LAST, Lanes
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +72,7 @@ ISOLATING = frozenset(
 EXAMINATION = "after a commit: test_an_examination_that_raises_stops_nothing"
 TIME_LIMIT = "test_a_limit_that_raises_for_one_operation_stops_no_other"
 ELSEWHERE = {
+    "operations.artifacts._proven_attempt": "a request",
     "operations.artifacts.readable_by_worker": "a request",
     "operations.attempts._examine": EXAMINATION,
     "operations.artifacts.writable_by_worker": "a request",
@@ -267,7 +269,19 @@ def test_a_defect_for_one_operation_or_worker_stops_no_other(
     lanes.assert_untouched_by_the_break()
 
 
-@pytest.mark.parametrize("name", ["_fail", "_postpone", "_record_setback", "describe", "pause"])
+def test_an_operation_that_cannot_even_be_failed_is_postponed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*values: Any) -> None:
+        raise Defect("_fail")
+
+    monkeypatch.setattr(setbacks, "_fail", fail)
+    operation = OperationFactory(setbacks=setbacks.MAX_SETBACKS - 1)
+    setbacks.set_aside(operation.pk, Defect("the claim"))
+    operation.refresh_from_db()
+    assert operation.status == "PENDING"
+    assert operation.not_before is not None
+
+
+@pytest.mark.parametrize("name", ["_postpone", "_record_setback", "describe", "pause"])
 def test_a_defect_of_the_setbacks_themselves_stops_no_other(
     name: str, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,7 +134,12 @@ asyncio.run(main())
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child when its parent dies")
 def test_a_killed_supervisor_ends_its_services() -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A module that other tests import ignores SIGTERM, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),
     ) as parent:
         assert parent.stdout
         child = psutil.Process(int(parent.stdout.readline()))

@@ -1,6 +1,6 @@
 """Bounds of the database work of long-running processes: web, schedules with their chores, dispatcher.
 
-Without bounds a frozen process keeps its locks, and everybody who needs them waits, for ever. Commands that may take
+Without bounds a frozen process keeps its locks, and everybody who needs them waits without end. Commands that may take
 long on purpose (migrations, backups) are not bounded.
 """
 

@@ -1,7 +1,7 @@
 """Dispatch with 100,000 operations waiting, of 50 users with 400 demands, after 30,000 earlier backtests.
 
 The same system (`manage.py up`, default clocks, stub workers that report at once) first runs the same number of operations
-from a queue that contains nothing else. Targets: at least 0.8 of that rate, and an operation of a user who has nothing
+from a queue that contains nothing else. Targets: at least 0.8 of that rate, and an operation of a user without anything
 running starts within 2 s while every worker has work. The workers meet half of the demands. Processor time is that of the
 system with its database.
 """
@@ -93,7 +93,7 @@ async def _measure(system: System, workers: Sequence[StubWorker], *, alone: bool
 
 
 async def _newcomers(system: System, workers: Sequence[StubWorker]) -> None:
-    """Measure from the submission of a user who has nothing running to the start, while all workers work for others."""
+    """Measure the time from the submission of a user without running operations to the start, while all workers work for others."""
     for worker in workers:
         worker.work_s = WORK_S
     await _until_run(workers, _count(workers) + 2 * WORKERS)

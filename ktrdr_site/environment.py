@@ -103,7 +103,7 @@ def count(name: str, default: int) -> int:
 
 
 def limit(name: str, default: int) -> int:
-    """Read a whole number; 0 is no limit."""
+    """Read a whole number; 0 means no limit."""
     expected = "a whole number, 0 for no limit"
     value = _read(name, default, int, expected)
     if value < 0:

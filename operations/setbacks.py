@@ -29,7 +29,7 @@ def set_aside(operation_id: str, error: Exception) -> None:
     """Postpone an operation whose handling raised `error`, or fail it after MAX_SETBACKS.
 
     Call it after the transaction or savepoint that raised has been rolled back. If the setback cannot be recorded, the
-    operation is only postponed. Trouble of the database is no setback. Raises OperationalError or InterfaceError.
+    operation is only postponed. A database failure does not count as a setback. Raises OperationalError or InterfaceError.
     """
     if is_database_trouble(error):
         return

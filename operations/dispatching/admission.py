@@ -39,7 +39,7 @@ def store_demands(operation_ids: Sequence[str]) -> None:
 
 
 def admit_due() -> int:
-    """Count what is not counted, and end the pauses that are over; return how many operations that concerned.
+    """Count the blockers of uncounted operations, and end the pauses that are over; return how many operations that concerned.
 
     If that raises for one of them, it is set aside, and the others are admitted one by one.
     """

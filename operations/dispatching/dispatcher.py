@@ -114,7 +114,7 @@ class Dispatcher:
         task.add_done_callback(self._on_done)
 
     async def _isolate(self, operation_id: str, work: Coroutine[Any, Any, None]) -> None:
-        """Set the operation aside if its handling raises. Otherwise its next follow-up would raise again, for ever."""
+        """Set the operation aside if its handling raises. Otherwise its next follow-up would raise again, without end."""
         try:
             await work
         except Exception as error:

@@ -141,7 +141,7 @@ def test_a_forged_device_cookie_makes_no_browser_known(person: User, forge: Call
     assert cookie["httponly"]
     assert cookie["samesite"] == "Lax"
     assert cookie["path"] == PAGE
-    assert person.username in cookie.value, "it is no secret, only signed"
+    assert person.username in cookie.value, "it is signed, not secret"
     request = RequestFactory().get(PAGE)
     request.COOKIES[device_cookie.NAME] = forge(cookie.value)
     assert device_cookie.device_of(request, person.username) is None

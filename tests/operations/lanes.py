@@ -100,7 +100,7 @@ class Lanes:
         self.refused: set[str] = set()
         self.invalid: set[str] = set()
         self.victims = {"w0", "gone0", requirement_of(0)["lane"]}
-        """Everything by which a function's arguments tell that it works for the broken lane."""
+        """Everything that identifies the broken lane in the arguments of a function."""
         self.calls: dict[str, Callable[[Endpoint], None]] = {}
         self.step = ""
         """The name of the step that runs."""

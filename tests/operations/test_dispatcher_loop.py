@@ -1,4 +1,4 @@
-"""The loop of `run_dispatcher` goes on after any failure, and says which one it was."""
+"""The loop of `run_dispatcher` continues after any failure and logs it."""
 
 import asyncio
 from typing import Any

@@ -41,7 +41,7 @@ class Command(BaseCommand):
         try:
             leader.stop()
         except DatabaseError as error:
-            log.info("could not give the lead back; it ends by itself", reason=" ".join(str(error).split()))
+            log.info("could not give the lead back; it expires", reason=" ".join(str(error).split()))
 
     def _tick(self, leader: Leader) -> None:
         """Tick once. The database may be down for an hour: all state is in it."""

@@ -273,5 +273,5 @@ def test_the_ratios_of_other_trials_replace_the_variance_of_no_skill(new_job: Ne
             run_backtest(AFTER.model_copy(update={"trials": 30, **more}), new_job())["metrics"]["dsr"]
         )
 
-    alike, wild = dsr(trial_sharpes=[0.01, 0.011, 0.012]), dsr(trial_sharpes=[-0.4, 0.0, 0.4])
-    assert wild < dsr() < alike
+    similar, wild = dsr(trial_sharpes=[0.01, 0.011, 0.012]), dsr(trial_sharpes=[-0.4, 0.0, 0.4])
+    assert wild < dsr() < similar

@@ -72,7 +72,7 @@ def test_an_honest_model_passes_at_hundreds_of_bars(files: dict[str, Path]) -> N
 def test_forecasts_near_zero_are_compared_by_the_scale_of_the_label(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An eighth of float32's epsilon in a network's output is no leak, however small the first forecasts are."""
+    """An eighth of float32's epsilon in a network's output is not a leak, however small the first forecasts are."""
     original = TrainedModel.predict
 
     def predict(self: TrainedModel, features: pd.DataFrame, bars: pd.DatetimeIndex) -> np.ndarray:

@@ -5,6 +5,7 @@ valid name. The strategy that it returns is frozen and complete (defaults are fi
 use it unchanged. This module and everything that it imports need only pydantic and PyYAML.
 """
 
+import json
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,7 +24,14 @@ from workers.strategy.indicator_reading import read_indicators
 from workers.strategy.legacy import modernise
 from workers.strategy.validation import validation_problems
 
-__all__ = ["Feature", "Strategy", "StrategyError", "StrategyProblem", "parse_strategy"]
+__all__ = [
+    "Feature",
+    "Strategy",
+    "StrategyError",
+    "StrategyProblem",
+    "parse_strategy",
+    "parse_strategy_values",
+]
 
 
 def parse_strategy(text: str) -> Strategy:
@@ -31,7 +39,18 @@ def parse_strategy(text: str) -> Strategy:
 
     Raises `StrategyError`; its `errors` list every problem with pointer, line, column and message.
     """
-    document = read_document(text)
+    return _parse(read_document(text), text)
+
+
+def parse_strategy_values(values: dict[str, Any]) -> Strategy:
+    """Parse a strategy from the values of its file, in which sequences are tuples; its `text` is their JSON.
+
+    Raises `StrategyError`; the position of every error is line 1, column 1.
+    """
+    return _parse(Document(values, {}), json.dumps(values, ensure_ascii=False))
+
+
+def _parse(document: Document, text: str) -> Strategy:
     if not isinstance(document.data, dict):
         raise _strategy_error(
             document, [("", "a strategy file must consist of sections such as name:, indicators: and model:")]

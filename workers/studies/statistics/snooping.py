@@ -1,0 +1,112 @@
+"""Tests for data snooping: is the best of many trials better than cash by more than chance?
+
+The reality check (White 2000) and the test for superior predictive ability (Hansen 2005, consistent p-value), both by
+the stationary bootstrap (Politis and Romano 1994). A resample only counts how often each day occurs in it, so all
+resampled means of all trials are one matrix product.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+
+ROUNDS = 1000
+FEWEST_DAYS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Snooping:
+    reality_check_p: float
+    spa_p: float
+    block: int
+    """Mean length of a block in days."""
+    trials: int
+
+
+def day_counts(days: int, block: int, rounds: int, seed: int) -> Singles:
+    """Return float32[rounds, days]: how often each day occurs in each resample of the stationary bootstrap.
+
+    The lengths of blocks are geometric with mean `block`; the days are a circle.
+    """
+    generator = np.random.default_rng(seed)
+    starts = generator.integers(0, days, (rounds, days))
+    continues = generator.random((rounds, days)) >= 1.0 / block
+    continues[:, 0] = False
+    at = np.arange(days)
+    last_start = np.maximum.accumulate(np.where(continues, 0, at), axis=1)
+    drawn = (np.take_along_axis(starts, last_start, axis=1) + at - last_start) % days
+    offsets = np.arange(rounds)[:, None] * days
+    counts = np.bincount((drawn + offsets).ravel(), minlength=rounds * days)
+    return counts.reshape(rounds, days).astype(np.float32)
+
+
+def default_block(days: int) -> int:
+    """Return a mean block of the cube root of the days, at least five: daily returns hardly depend on each other."""
+    return max(5, round(math.cbrt(days)))
+
+
+def long_run_variance(returns: Floats, block: int) -> Floats:
+    """Return float64[k]: the variance of sqrt(n) times the mean of `returns` (float64[k, n]) under the bootstrap.
+
+    The exact variance of the stationary bootstrap (Politis and Romano 1994, eq. 9). Its sum over the lags of circular
+    autocovariances is computed in the frequency domain, by Parseval's theorem.
+    """
+    n = returns.shape[1]
+    lag = np.arange(n)
+    weight = 2.0 * (1.0 - lag / n) * (1.0 - 1.0 / block) ** lag
+    weight[0] = 1.0
+    of_frequency = np.fft.rfft(weight).real / n**2
+    of_frequency[1 : (n + 1) // 2] *= 2.0  # the negative frequencies
+    spectrum = np.fft.rfft(returns - returns.mean(axis=1, keepdims=True), axis=1)
+    variance: Floats = (spectrum.real**2 + spectrum.imag**2) @ of_frequency
+    return variance
+
+
+class SnoopingTest:
+    """Takes in the trials of a search, some at a time, and compares the best of all with cash."""
+
+    def __init__(self, days: int, seed: int, rounds: int = ROUNDS) -> None:
+        self.days, self.block, self.trials = days, default_block(days), 0
+        self._counts = day_counts(days, self.block, rounds, seed)
+        self._best_mean = self._best_ratio = -math.inf
+        self._means = np.full(rounds, -math.inf)
+        """float64[rounds]: highest resampled mean, each trial centred at its own; times sqrt(days)."""
+        self._ratios = np.zeros(rounds)
+        """float64[rounds]: highest studentised one, at least 0."""
+
+    def add(self, returns: Floats) -> None:
+        """Take in the daily returns of trials, float64[k, days]; those that do not vary count as cash."""
+        self.trials += len(returns)
+        deviation = np.sqrt(np.maximum(long_run_variance(returns, self.block), 0.0))
+        varies = deviation > 1e-12
+        returns, deviation = returns[varies], deviation[varies]
+        if len(returns) == 0:
+            return
+        root, mean = math.sqrt(self.days), returns.mean(axis=1)
+        ratio = root * mean / deviation
+        centred = (returns - mean[:, None]).astype(np.float32)
+        # float32[rounds, k]: of each resample, its mean minus the trial's mean
+        shifts = self._counts @ centred.T / np.float32(self.days)
+        self._best_mean = max(self._best_mean, root * float(mean.max()))
+        self._best_ratio = max(self._best_ratio, float(ratio.max()))
+        self._means = np.maximum(self._means, root * shifts.max(axis=1).astype(np.float64))
+        # A trial that is clearly worse than cash keeps its mean, so it is not the best by chance (Hansen 2005, eq. 10).
+        is_bad = ratio <= -math.sqrt(2.0 * math.log(math.log(self.days)))
+        kept = np.where(is_bad, mean, 0.0).astype(np.float32)
+        highest = ((shifts + kept) / deviation.astype(np.float32)).max(axis=1)
+        self._ratios = np.maximum(self._ratios, root * highest.astype(np.float64))
+
+    def result(self) -> Snooping | None:
+        """Return the p-values; None with too few days, or if no trial varies."""
+        if self.days < FEWEST_DAYS or not math.isfinite(self._best_mean):
+            return None
+        return Snooping(
+            float(np.mean(self._means > self._best_mean)),
+            float(np.mean(self._ratios > max(self._best_ratio, 0.0))),
+            self.block,
+            self.trials,
+        )

@@ -1,0 +1,92 @@
+"""Walk-forward and combinatorial selection: choose a trial on the training days of each fold, trade it on the test days.
+
+All trials are simulated once over all days; the moments of the days between two borders of folds then give every
+trial's Sharpe ratio on the training days of every fold.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldDays:
+    """The days of one fold, as flags; bool[days]."""
+
+    train: Flags
+    test: Flags
+
+
+@dataclass(slots=True)
+class Selection:
+    """The best trial of each fold so far, by its Sharpe ratio on the training days."""
+
+    folds: Sequence[FoldDays]
+    best: NDArray[np.int64]
+    """int64[folds]: number of the trial, -1 without one."""
+    ratio: Floats
+    """float64[folds]: its ratio per day on the training days."""
+    mean: Floats
+    """float64[folds]: its mean daily return on the training days."""
+
+    @classmethod
+    def of(cls, folds: Sequence[FoldDays]) -> "Selection":
+        count = len(folds)
+        return cls(folds, np.full(count, -1), np.full(count, -math.inf), np.full(count, math.nan))
+
+    def add(self, numbers: NDArray[np.int64], returns: Floats) -> None:
+        """Take in trials with `returns` (float64[k, days]); of equal trials, the one that came first is chosen."""
+        train = np.stack([fold.train for fold in self.folds], axis=1).astype(np.float64)  # [days, folds]
+        days = train.sum(axis=0)
+        total, squares = returns @ train, (returns * returns) @ train  # [k, folds]
+        variance = (squares - total * total / days) / np.maximum(days - 1, 1)
+        varies = variance > 1e-15 * np.maximum(squares / days, 1e-300)
+        ratio = np.where(varies, total / days / np.sqrt(np.where(varies, variance, 1.0)), -math.inf)
+        first = ratio.argmax(axis=0)
+        for fold, row in enumerate(first):
+            if ratio[row, fold] > self.ratio[fold]:
+                self.best[fold], self.ratio[fold] = numbers[row], ratio[row, fold]
+                self.mean[fold] = total[row, fold] / days[fold]
+
+
+def efficiency(selection: Selection, test_means: Floats) -> float | None:
+    """Return the mean daily return on the test days over that on the training days (Pardo 2008, ch. 11).
+
+    `test_means`: float64[folds], of the chosen trials. None if the chosen trials did not earn in training.
+    """
+    chosen = selection.best >= 0
+    if not chosen.any():
+        return None
+    inside = float(selection.mean[chosen].mean())
+    return float(test_means[chosen].mean()) / inside if inside > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class PathDistribution:
+    """Annual Sharpe ratios of the paths of a combinatorial cross-validation."""
+
+    sharpes: Floats
+    low: float
+    median: float
+    high: float
+    """5, 50 and 95 %."""
+    loss_probability: float
+
+
+def path_distribution(paths: Floats, per_year: float) -> PathDistribution | None:
+    """Summarise the daily returns of `paths`, float64[paths, days]; None if none varies."""
+    if paths.size == 0 or paths.shape[1] < 2:
+        return None
+    deviation = paths.std(axis=1, ddof=1)
+    if not (deviation > 1e-15).any():
+        return None
+    ratios = np.where(deviation > 1e-15, paths.mean(axis=1) / np.maximum(deviation, 1e-15), 0.0)
+    annual = ratios * math.sqrt(per_year)
+    low, median, high = (float(np.quantile(annual, q)) for q in (0.05, 0.5, 0.95))
+    return PathDistribution(annual, low, median, high, float(np.mean(annual < 0)))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker_agent.protocol import InvalidInput
+from workers.learning.folds import END_OF_TIME, rows_within
 
 Nanoseconds = NDArray[np.int64]
 PARTS = ("train", "validation", "test")
@@ -43,16 +44,15 @@ def purged_split(time: Nanoseconds, end: Nanoseconds, fractions: Sequence[float]
     edges = np.round(np.cumsum(np.asarray(fractions, dtype=np.float64))[:-1] * len(times)).astype(int)
     starts = [int(times[0]), *(int(times[min(edge, len(times) - 1)]) for edge in edges)]
     opens = [starts[0], *(int(times[min(edge + embargo, len(times) - 1)]) for edge in edges)]
-    ends = [*starts[1:], np.iinfo(np.int64).max]
     last = int(np.flatnonzero(np.asarray(fractions) > 0)[-1])
-    ends[last:] = [np.iinfo(np.int64).max] * (len(ends) - last)
+    ends = [*starts[1:], END_OF_TIME]
+    ends[last:] = [END_OF_TIME] * (len(ends) - last)
     parts = []
     for part, fraction in enumerate(fractions):
         if fraction == 0:
             parts.append(np.empty(0, dtype=np.intp))
             continue
-        chosen = (time >= opens[part]) & (time < ends[part]) & (end < ends[part])
-        parts.append(np.flatnonzero(chosen))
+        parts.append(rows_within(time, end, opens[part], ends[part]))
         if len(parts[-1]) == 0:
             raise TooShort(
                 f"The {PARTS[part]} part is empty: {len(times)} bars are too few for label windows of this length."

@@ -1,4 +1,4 @@
-"""The parameters and results of the operations of a study, for the site and the workers alike.
+"""The parameters and results of the operations of a study, which site and workers share.
 
 `study_batch` and `study_training_batch` evaluate consecutive trials; `study_report` judges the winner. This module and
 everything that it imports need only pydantic.

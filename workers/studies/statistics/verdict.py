@@ -33,10 +33,15 @@ class Evidence:
 def judge(evidence: Evidence) -> tuple[Verdict, list[Reason]]:
     """Return the verdict and its reasons.
 
-    `believed` needs all four findings; `luck` is a winner that loses in the holdout, or that is no better than the
+    `believed` needs all four findings; `luck` is a winner that loses in the holdout, or not better than the
     best of so many trials without skill; everything else is `open`.
     """
-    reasons = [_deflated(evidence), _overfitted(evidence), _snooped(evidence), _held_out(evidence)]
+    reasons = [
+        _deflation_reason(evidence),
+        _overfitting_reason(evidence),
+        _snooping_reason(evidence),
+        _holdout_reason(evidence),
+    ]
     if all(reason.passed for reason in reasons):
         verdict = Verdict.BELIEVED
     elif _is_luck(evidence):
@@ -55,7 +60,7 @@ def _is_luck(evidence: Evidence) -> bool:
     )
 
 
-def _deflated(evidence: Evidence) -> Reason:
+def _deflation_reason(evidence: Evidence) -> Reason:
     if evidence.dsr is None or evidence.sharpe is None or evidence.needed_sharpe is None:
         message = "The Sharpe ratio of the winner is undefined, so it cannot be compared with that of chance."
         return Reason(code="dsr", message=message, passed=None)
@@ -69,7 +74,7 @@ def _deflated(evidence: Evidence) -> Reason:
     return Reason(code="dsr", message=message, passed=evidence.dsr >= ENOUGH_DSR)
 
 
-def _overfitted(evidence: Evidence) -> Reason:
+def _overfitting_reason(evidence: Evidence) -> Reason:
     if evidence.pbo is None:
         message = "The probability of overfitting needs at least two trials with daily returns over 32 days."
         return Reason(code="pbo", message=message, passed=None)
@@ -80,7 +85,7 @@ def _overfitted(evidence: Evidence) -> Reason:
     return Reason(code="pbo", message=message, passed=evidence.pbo <= HIGHEST_PBO)
 
 
-def _snooped(evidence: Evidence) -> Reason:
+def _snooping_reason(evidence: Evidence) -> Reason:
     if evidence.spa_p is None:
         message = "The test for data snooping needs the daily returns of at least 60 days."
         return Reason(code="spa", message=message, passed=None)
@@ -91,7 +96,7 @@ def _snooped(evidence: Evidence) -> Reason:
     return Reason(code="spa", message=message, passed=evidence.spa_p <= HIGHEST_P)
 
 
-def _held_out(evidence: Evidence) -> Reason:
+def _holdout_reason(evidence: Evidence) -> Reason:
     if evidence.holdout_sharpe is None:
         message = "The winner has not been tested on sealed data; add a holdout to the study."
         return Reason(code="holdout", message=message, passed=None)

@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 from workers.backtesting import decisions
 from workers.backtesting.prediction import BacktestInputs, decision_array, predict
-from workers.learning.segments import PAUSE_BARS, PAUSE_DAYS
-from workers.market_data.sessions import NANOSECONDS_A_DAY
-from workers.market_data.timeframes import nanoseconds
 from workers.strategy.lookahead import CUTS, LookAheadError, audit_features, choose_rows
 from workers.strategy.sections.model import sequence_length
 
@@ -33,8 +30,6 @@ DIRECTION_CUTS = 150
 """Rows to decide again at; each signal is compared at all chosen rows."""
 MAX_DIRECTIONS = 100_000_000
 """Directions to compute again in total; with more bars, at fewer of them."""
-_LATEST = pd.Timestamp("2260-01-01").value
-_EARLIEST = pd.Timestamp("1680-01-01").value
 
 
 def audit_decisions(
@@ -75,23 +70,25 @@ def _audit_predictions(
 
     The windows are predicted in two halves, so that a prediction that depends on all others has other ones beside it.
     """
+    values, times = predictions.to_numpy(np.float64), pd.DatetimeIndex(predictions.index)
     windows = _windows(features, chosen + first, sequence_length(inputs.strategy.model))
-    tolerance = _tolerance(inputs, predictions, windows)
-    expected = predictions.iloc[: min(_EARLY_ROW, len(predictions) // 3) + 1]
-    last = expected.index[-1]
-    again = predict(inputs, features[features.index <= last])
-    if not expected.index.equals(again.index):
-        raise LookAheadError(f"the rows up to {last} change when the bars after it are removed")
-    _compare(expected, again.to_numpy(np.float64), tolerance, f"after {last}")
+    tolerance = _tolerance(inputs, values, windows)
+    early = min(_EARLY_ROW, len(times) // 3) + 1
+    again = predict(inputs, features.iloc[: first + early])
+    if not times[:early].equals(again.index):
+        raise LookAheadError(f"the rows up to {times[early - 1]} change when the bars after it are removed")
+    again_values = again.to_numpy(np.float64)
+    _compare(values[:early], again_values, times[:early], tolerance, f"after {times[early - 1]}")
     for half in (slice(0, None, 2), slice(1, None, 2)):
-        if len(chosen[half]):
-            of_windows = _predict_windows(inputs, features.columns, windows[half])
-            _compare(predictions.iloc[chosen[half]], of_windows, tolerance, "after it")
+        rows = chosen[half]
+        if len(rows):
+            of_windows = inputs.model.predict_windows(windows[half]).reshape(len(rows), -1)
+            _compare(values[rows], of_windows, times[rows], tolerance, "after it")
 
 
-def _tolerance(inputs: BacktestInputs, predictions: pd.DataFrame, windows: Floats) -> float:
+def _tolerance(inputs: BacktestInputs, values: Floats, windows: Floats) -> float:
     description = inputs.model.description
-    largest = float(np.nanmax(np.abs(predictions.to_numpy(np.float64)), initial=0.0))
+    largest = float(np.nanmax(np.abs(values), initial=0.0))
     scale = 1.0 if description.classification else max(description.label_scale, largest)
     measured = windows[:: max(1, len(windows) // _MEASURED)]
     error = inputs.model.single_precision_error(measured) if len(windows) else 0.0
@@ -104,32 +101,14 @@ def _windows(features: pd.DataFrame, rows: Rows, length: int) -> Floats:
     return windows
 
 
-def _predict_windows(inputs: BacktestInputs, names: "pd.Index[str]", windows: Floats) -> Floats:
-    """Predict the last row of each window; float64[windows, outputs].
-
-    The windows follow each other, each after a gap that no sequence crosses, at times that are not those of the bars.
-    """
-    length, step = windows.shape[1], nanoseconds(inputs.strategy.base_timeframe)
-    span = (length + PAUSE_BARS + 1) * step + (PAUSE_DAYS + 1) * NANOSECONDS_A_DAY
-    at_once = (_LATEST - _EARLIEST) // span
-    parts = []
-    for start in range(0, len(windows), at_once):
-        part = windows[start : start + at_once]
-        times = _EARLIEST + np.arange(len(part))[:, None] * span + np.arange(length) * step
-        index = pd.DatetimeIndex(times.ravel(), tz="UTC")
-        frame = pd.DataFrame(part.reshape(-1, part.shape[2]), index=index, columns=names, copy=False)
-        predicted = np.asarray(inputs.model.predict(frame, index), dtype=np.float64)
-        parts.append(predicted.reshape(len(part), length, -1)[:, -1])
-    return np.concatenate(parts)
-
-
-def _compare(expected: pd.DataFrame, again: Floats, tolerance: float, removed: str) -> None:
-    same = np.isclose(expected.to_numpy(np.float64), again, rtol=0.0, atol=tolerance, equal_nan=True)
+def _compare(
+    expected: Floats, again: Floats, times: pd.DatetimeIndex, tolerance: float, removed: str
+) -> None:
+    """Raise LookAheadError unless both predictions, float64[n, outputs], are NaN or differ by at most `tolerance`."""
+    same = (np.abs(expected - again) <= tolerance) | (np.isnan(expected) & np.isnan(again))
     if not same.all():
         row = int((~same).any(axis=1).argmax())
-        raise LookAheadError(
-            f"the prediction at {expected.index[row]} changes when the bars {removed} are removed"
-        )
+        raise LookAheadError(f"the prediction at {times[row]} changes when the bars {removed} are removed")
 
 
 def _audit_directions(

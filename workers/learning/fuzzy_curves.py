@@ -11,6 +11,7 @@ from workers.market_data.calendars import calendar_of
 from workers.market_data.resampling import resample
 from workers.strategy.fuzzy import degrees
 from workers.strategy.grammar import Strategy
+from workers.strategy.indicators.columns import BarColumns
 from workers.strategy.indicators.compute import compute_unchecked
 
 Floats = NDArray[np.float64]
@@ -76,7 +77,7 @@ def _values(
             frame = frames[timeframe]
         else:
             frame, _ = resample(base, strategy.base_timeframe, timeframe, calendar_of(base))
-        values = compute_unchecked(spec.type, frame, spec.parameters)[output]
+        values = compute_unchecked(spec.type, BarColumns(frame), spec.parameters)[output]
         values = values[(frame.index >= since) & (frame.index < until)]
         parts.append(values[np.isfinite(values)])
     return np.concatenate(parts)

@@ -126,16 +126,35 @@ class TrainedModel:
         length = sequence_length(self.strategy.model)
         x = torch.from_numpy(self.scaler.apply(values))
         rows = self._rows_with_window(features, bars)
-        out = outputs(self.network, Batches(x, length), torch.from_numpy(rows)).double()
+        predicted = self._predictions(outputs(self.network, Batches(x, length), torch.from_numpy(rows)))
+        if len(rows) == len(values):
+            return predicted
+        predictions = np.full((len(values), *predicted.shape[1:]), np.nan)
+        predictions[rows] = predicted
+        return predictions
+
+    def predict_windows(self, windows: Floats) -> Floats:
+        """Predict the last row of each window from that window only; as `predict`, one row per window.
+
+        `windows`: unscaled inputs, float64[n, bars of a window, inputs].
+        """
+        n, length, inputs = windows.shape
+        x = torch.from_numpy(self.scaler.apply(windows.reshape(-1, inputs)))
+        last_rows = torch.arange(length - 1, n * length, length)
+        return self._predictions(outputs(self.network, Batches(x, length), last_rows))
+
+    def _predictions(self, out: Tensor) -> Floats:
+        """Return the network's outputs, float32[n, outputs], as probabilities or returns. Raises BadModel."""
+        out = out.double()
         if not bool(torch.isfinite(out).all()):
             raise BadModel("The model's predictions contain NaN or infinite values.")
         if self.description.classification:
-            probabilities = np.full((len(values), CLASSES), np.nan)
-            probabilities[rows] = torch.softmax(out, dim=1).numpy()
+            probabilities: Floats = torch.softmax(out, dim=1).numpy()
             return probabilities
-        forecast = np.full(len(values), np.nan)
-        forecast[rows] = out.squeeze(1).numpy() * self.description.label_scale + self.description.label_mean
-        return forecast
+        forecasts: Floats = (
+            out.squeeze(1).numpy() * self.description.label_scale + self.description.label_mean
+        )
+        return forecasts
 
     def single_precision_error(self, windows: Floats) -> float:
         """Return the largest change of a prediction when the network computes in double precision.

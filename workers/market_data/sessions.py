@@ -34,7 +34,7 @@ GENERIC_CALENDARS = (ALWAYS_OPEN, FOREX, WEEKDAYS)
 
 def unix_nanoseconds(index: pd.DatetimeIndex) -> UnixNanoseconds:
     """Return the instants of a UTC index as int64[n]."""
-    return np.asarray(index.as_unit("ns").astype("int64"), dtype=np.int64)
+    return index.values.astype("datetime64[ns]").view(np.int64)
 
 
 def midnights(instants: UnixNanoseconds) -> UnixNanoseconds:

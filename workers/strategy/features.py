@@ -20,7 +20,7 @@ from workers.market_data.timeframes import close_times, nanoseconds
 from workers.strategy.definition import Feature, Strategy
 from workers.strategy.fuzzy import degrees
 from workers.strategy.indicator_catalog import INDICATORS
-from workers.strategy.indicators.columns import Floats
+from workers.strategy.indicators.columns import BarColumns, Floats
 from workers.strategy.indicators.compute import compute_unchecked
 
 
@@ -110,7 +110,7 @@ def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
 class View:
     """Bars of one timeframe and, for each base bar, the position of the newest closed bar (-1: none)."""
 
-    bars: pd.DataFrame
+    bars: BarColumns
     position: npt.NDArray[np.intp] | None
 
     def at_base(self, values: Floats) -> Floats:
@@ -130,7 +130,7 @@ def build_views(strategy: Strategy, frames: Frames) -> dict[str, View]:
 def _view(timeframe: str, strategy: Strategy, frames: Frames, now: UnixNanoseconds) -> View:
     base = frames[strategy.base_timeframe]
     if timeframe == strategy.base_timeframe:
-        return View(base, None)
+        return View(BarColumns(base), None)
     calendar = calendar_of(base)
     if timeframe in frames:
         bars = frames[timeframe]
@@ -140,7 +140,7 @@ def _view(timeframe: str, strategy: Strategy, frames: Frames, now: UnixNanosecon
     position = np.searchsorted(closes, now, side="right") - 1
     oldest = _STALE_LENGTHS * nanoseconds(timeframe) + _STALE_DAYS * NANOSECONDS_A_DAY
     stale = now - closes[np.maximum(position, 0)] > oldest
-    return View(bars, np.where(stale, -1, position))
+    return View(BarColumns(bars), np.where(stale, -1, position))
 
 
 def _indicator_outputs(

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Mapping
+from functools import cache
 
 _FUNCTIONS = {"max": max, "min": min}
 
@@ -11,7 +12,12 @@ def evaluate(formula: str, names: Mapping[str, float]) -> float:
 
     Raises `ValueError` for anything else and `KeyError` for an unknown name.
     """
-    return _value(ast.parse(formula, mode="eval").body, names)
+    return _value(_parse(formula), names)
+
+
+@cache
+def _parse(formula: str) -> ast.expr:
+    return ast.parse(formula, mode="eval").body
 
 
 def _value(node: ast.expr, names: Mapping[str, float]) -> float:

@@ -6,11 +6,12 @@ much as a few computations of all bars. No window contains a bar after its own.
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
+import numba
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from workers.market_data.bars import COLUMNS
 from workers.market_data.timeframes import nanoseconds
@@ -18,8 +19,8 @@ from workers.strategy.catalog import Value
 from workers.strategy.definition import Strategy
 from workers.strategy.features import View, encode
 from workers.strategy.indicator_catalog import INDICATORS
-from workers.strategy.indicators.columns import Columns, Floats
-from workers.strategy.indicators.compute import compute_columns, read_columns
+from workers.strategy.indicators.columns import BarColumns, Columns, Floats
+from workers.strategy.indicators.compute import compute_columns, source_of
 from workers.strategy.sections.model_inputs import Indicator
 
 Rows = npt.NDArray[np.intp]
@@ -27,6 +28,9 @@ Flags = npt.NDArray[np.bool_]
 
 MAX_STACKED_BARS = 1_000_000
 """Windows that do not fit are left out, evenly over time."""
+BATCH_BARS = 15_000
+"""Bars computed at once: larger arrays would be given back to the operating system each time, and clearing new pages takes
+as long as the computation."""
 
 _MEMORY: Mapping[str, float] = {
     "ema": 7, "dema": 5, "tema": 4, "kama": 16, "distancefromma": 7, "rsi": 10, "macd": 6.5, "fishertransform": 7,
@@ -80,7 +84,7 @@ def _remembered_bars(indicator: Indicator, timeframe: str) -> float:
 
 
 def _outputs_from_windows(
-    indicator: Indicator, bars: pd.DataFrame, position: Rows, memory: float
+    indicator: Indicator, bars: BarColumns, position: Rows, memory: float
 ) -> tuple[dict[str, Floats], Flags]:
     """Return each output at the bars `position` ([rows, lags + 1], newest first), and which rows were computed."""
     start = np.maximum(position[:, -1] + 1 - min(memory, len(bars)), 0).astype(np.intp)
@@ -88,24 +92,56 @@ def _outputs_from_windows(
     first, last = np.divmod(pairs, len(bars))
     # A window from the first bar on starts fresh, after an empty bar; the others forget what is stacked before them.
     first = np.where(first == 0, -1, first)
-    kept = np.zeros(len(first), dtype=np.bool_)
-    kept[:: max(1, math.ceil(float((last - first + 1).sum()) / MAX_STACKED_BARS))] = True
-    lengths = np.where(kept, last - first + 1, 0)
-    ends = np.cumsum(lengths)
-    stacked = np.arange(ends[-1]) - np.repeat(ends - lengths - first, lengths)
-    outputs = compute_columns(indicator.type, _stack(indicator, bars, stacked), indicator.parameters)
-    known = kept[of_row]
-    at = np.where(known[:, None], (ends - 1 - last)[of_row][:, None] + position, 0)
-    return {name: line[at] for name, line in outputs.items()}, known
+    lengths = last - first + 1
+    computed = np.zeros(len(first), dtype=np.bool_)
+    computed[:: max(1, math.ceil(float(lengths.sum()) / MAX_STACKED_BARS))] = True
+    ends = np.cumsum(np.where(computed, lengths, 0))
+    outputs = {output.name: np.full(position.shape, np.nan) for output in INDICATORS[indicator.type].outputs}
+    for windows in _batches(ends):
+        stacked_before = ends[windows.start - 1] if windows.start else 0
+        columns, finite = _stack(indicator, bars, first[windows], ends[windows] - stacked_before)
+        rows = np.flatnonzero((of_row >= windows.start) & (of_row < windows.stop) & computed[of_row])
+        at = (ends - 1 - last - stacked_before)[of_row[rows], None] + position[rows]
+        for name, line in compute_columns(
+            indicator.type, columns, indicator.parameters, finite=finite
+        ).items():
+            outputs[name][rows] = line[at]
+    return outputs, computed[of_row]
 
 
-def _stack(indicator: Indicator, bars: pd.DataFrame, rows: Rows) -> Columns:
-    """Return the bars numbered `rows`, -1 for an empty bar; columns that the indicator does not read are others."""
-    columns = read_columns(indicator.type, bars, indicator.parameters)
-    empty, taken = np.flatnonzero(rows < 0), np.maximum(rows, 0)
-    read = {name: getattr(columns, name)[taken] for name in INDICATORS[indicator.type].reads}
-    for values in read.values():
-        values[empty] = np.nan
+def _batches(ends: Rows) -> Iterator[slice]:
+    """Divide windows that end at `ends` when they are stacked into batches of about `BATCH_BARS` bars."""
+    batch = ends // BATCH_BARS
+    edges = np.flatnonzero(np.diff(batch)) + 1
+    for start, stop in pairwise([0, *edges.tolist(), len(ends)]):
+        if ends[stop - 1] > (ends[start - 1] if start else 0):
+            yield slice(start, stop)
+
+
+def _stack(indicator: Indicator, bars: BarColumns, first: Rows, ends: Rows) -> tuple[Columns, bool]:
+    """Return the windows that start at the bars `first` one after the other, each up to its number in `ends`, and
+    whether they are known to be finite. The bar -1 is an empty one. Columns that the indicator does not read are others."""
+    source = source_of(indicator.parameters)
+    names = {name: source if name == "source" else name for name in INDICATORS[indicator.type].reads}
+    read = {name: _stack_column(bars.price(price), first, ends) for name, price in names.items()}
     unread = next(iter(read.values()))
     prices = {name: read.get(name, unread) for name in (*COLUMNS, "source")}
-    return Columns(**prices, session=columns.session[taken])
+    session = np.zeros(len(unread), dtype=np.int64)
+    if indicator.type == "vwap":
+        stacked = _stack_column(bars.sessions().astype(np.float64), first, ends)
+        session = np.nan_to_num(stacked).astype(np.int64)
+    finite = bool((first >= 0).all()) and all(bars.is_finite(price) for price in names.values())
+    return Columns(**prices, session=session), finite
+
+
+@numba.njit(cache=True)
+def _stack_column(values: Floats, first: Rows, ends: Rows) -> Floats:
+    stacked = np.empty(ends[-1])
+    begin = 0
+    for window in range(len(first)):
+        row = first[window]
+        for i in range(begin, ends[window]):
+            stacked[i] = values[row] if row >= 0 else np.nan
+            row += 1
+        begin = ends[window]
+    return stacked

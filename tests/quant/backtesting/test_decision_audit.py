@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tests.quant.backtesting.conftest import BacktestJob
 from tests.quant.learning.conftest import STRATEGY, RecordedJob, synthetic
@@ -73,16 +74,16 @@ def test_forecasts_near_zero_are_compared_by_the_scale_of_the_label(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An eighth of float32's epsilon in a network's output is not a leak, however small the first forecasts are."""
-    original = TrainedModel.predict
+    original = TrainedModel._predictions
 
-    def predict(self: TrainedModel, features: pd.DataFrame, bars: pd.DatetimeIndex) -> np.ndarray:
-        predictions = original(self, features, bars)
+    def predictions_near_zero(self: TrainedModel, out: torch.Tensor) -> np.ndarray:
+        predictions = original(self, out)
         if self.description.classification:
             return predictions
         noise = 1.5e-8 * self.description.label_scale
-        return predictions * 1e-9 + noise * (np.arange(len(features)) % 3 + len(features) % 2)
+        return predictions * 1e-9 + noise * (np.arange(len(out)) % 3 + len(out) % 2)
 
-    monkeypatch.setattr(TrainedModel, "predict", predict)
+    monkeypatch.setattr(TrainedModel, "_predictions", predictions_near_zero)
     assert run(files)["passed"] is True
 
 

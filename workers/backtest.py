@@ -1,10 +1,11 @@
-"""The worker that runs backtests and imports market data."""
+"""The worker that runs backtests and studies, and imports market data."""
 
 from typing import Any
 
 from worker_agent.base import Job, OperationSpec, WorkerAPIBase
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.market_data.parameters import ImportParameters
+from workers.studies.messages import BatchParameters
 
 
 def backtest(worker: "BacktestWorker", parameters: BacktestParameters, job: Job) -> dict[str, Any]:
@@ -25,14 +26,21 @@ def preview_data(worker: "BacktestWorker", parameters: ImportParameters, job: Jo
     return run_preview(parameters, job)
 
 
+def study_batch(worker: "BacktestWorker", parameters: BatchParameters, job: Job) -> dict[str, Any]:
+    from workers.studies.run import run_batch
+
+    return run_batch(parameters, job)
+
+
 class BacktestWorker(WorkerAPIBase):
-    """Runs backtests of trained strategies and imports market data."""
+    """Runs backtests of trained strategies and batches of studies, and imports market data."""
 
     worker_type = "backtesting"
     operations = (
         OperationSpec("backtesting", "/backtests/start", BacktestParameters, backtest),
         OperationSpec("data_import", "/data-imports/start", ImportParameters, import_data),
         OperationSpec("data_preview", "/data-previews/start", ImportParameters, preview_data),
+        OperationSpec("study_batch", "/study-batches/start", BatchParameters, study_batch),
     )
     default_port = 5003
     # The last module needs torch; the fork server skips it if torch is not installed.
@@ -40,5 +48,6 @@ class BacktestWorker(WorkerAPIBase):
         "workers.backtesting.backtest_pipeline",
         "workers.market_data.preview",
         "workers.market_data.warm",
+        "workers.studies.run",
         "workers.learning.model_files",
     )

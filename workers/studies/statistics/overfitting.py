@@ -5,7 +5,6 @@ blocks; each of the 12,870 choices of eight is one half, in which the best trial
 its rank. The moments of the blocks suffice.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from workers.studies.messages import BLOCKS
 from workers.studies.statistics.moments import FEWEST_DAYS, block_edges
+from workers.studies.threads import count_threads
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -87,7 +87,7 @@ def estimate_overfitting(moments: Floats, days: int) -> Overfitting | None:
         return None
     halves = _Halves.of(days)
     shape = (halves.low, halves.first, halves.inverse, halves.factor)
-    chunks = np.array_split(np.arange(len(moments)), min(_threads(), len(moments)))
+    chunks = np.array_split(np.arange(len(moments)), min(count_threads(), len(moments)))
     with ThreadPoolExecutor(len(chunks)) as pool:
         found = list(pool.map(lambda rows: _best_of_halves(moments, rows, *shape), chunks))
         keys, best = found[0]
@@ -108,10 +108,6 @@ def estimate_overfitting(moments: Floats, days: int) -> Overfitting | None:
     return Overfitting(
         float(np.mean(logits < 0)), slope, float(np.mean(outside < 0)), logits, inside, outside
     )
-
-
-def _threads() -> int:
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 @njit(cache=True, nogil=True)

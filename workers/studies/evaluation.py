@@ -1,0 +1,80 @@
+"""Evaluate trials of kind `decisions` and `rules`: decide, simulate, measure. A pure function of the study and the point."""
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.studies.binding import BoundStudy
+from workers.studies.directions import DirectionSource
+from workers.studies.fold_days import fold_days
+from workers.studies.market import Market
+from workers.studies.messages import Trial, TrialState
+from workers.studies.scores import measure, measure_days, objective_value, score, score_names
+from workers.studies.simulation import Simulator, TrialRun, rules_of
+
+Floats = NDArray[np.float64]
+MAX_SENTENCE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The evaluation of one trial."""
+
+    number: int
+    state: TrialState
+    value: float | None = None
+    scores: dict[str, float | None] = field(default_factory=dict)
+    of_folds: tuple[float | None, ...] = ()
+    """The objective's metric in each fold."""
+    cpu_ms: float = 0.0
+    error: str = ""
+    daily: Floats | None = None
+    """float64[days]; None if the trial failed."""
+
+
+class Evaluator:
+    """Evaluates trials on one market; safe to use from several threads."""
+
+    def __init__(self, bound: BoundStudy, market: Market, source: DirectionSource) -> None:
+        self.bound, self.market, self._source = bound, market, source
+        self.simulator = Simulator(market)
+        validation, over = bound.study.validation, bound.study.objective.over
+        self.folds = fold_days(validation, market) if validation is not None and over != "all" else []
+        self.names = score_names(bound.study.objective)
+
+    def evaluate(self, trial: Trial) -> Outcome:
+        """Return the outcome; a trial that raises has failed. Only a lack of memory is not its fault."""
+        started = time.thread_time()
+        try:
+            outcome = self._measure(trial, self.simulate(trial))
+        except MemoryError:
+            raise
+        except Exception as error:
+            outcome = Outcome(trial.number, TrialState.FAILED, error=_sentence(error))
+        cpu_ms = (time.thread_time() - started) * 1e3
+        return Outcome(**{name: getattr(outcome, name) for name in Outcome.__slots__} | {"cpu_ms": cpu_ms})
+
+    def simulate(self, trial: Trial) -> TrialRun:
+        """Run the trial through the engine. Raises BadPoint, InvalidInput."""
+        strategy = self.bound.strategy_of(trial.point)
+        settings = self.bound.settings_of(trial.point)
+        directions = self._source.directions(strategy, settings.allow_short)
+        return self.simulator.run(directions, rules_of(settings, allow_short=strategy.decisions.allow_short))
+
+    def _measure(self, trial: Trial, run: TrialRun) -> Outcome:
+        objective, whole = self.bound.study.objective, measure(run, self.market)
+        scores = {name: score(whole, name) for name in self.names}
+        of_folds = tuple(
+            score(measure_days(run, fold.test, self.market), objective.metric) for fold in self.folds
+        )
+        value = objective_value(objective, scores, of_folds)
+        if scores["trades"] == 0:
+            value = None
+        return Outcome(trial.number, TrialState.COMPLETED, value, scores, of_folds, daily=run.daily)
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(f"{error}".split()) or type(error).__name__
+    return text if len(text) <= MAX_SENTENCE else text[: MAX_SENTENCE - 4] + " ..."

@@ -1,0 +1,117 @@
+"""Run a batch of trials: bars once, columns once, then trial by trial, with a checkpoint every ten seconds."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from worker_agent.protocol import InvalidInput
+from workers.strategy.errors import StrategyError
+from workers.studies.batch_results import BatchResults
+from workers.studies.binding import BoundStudy, bind
+from workers.studies.directions import DirectionSource, ModelDirections
+from workers.studies.evaluation import Evaluator, Outcome
+from workers.studies.grammar import StudyError, parse_study
+from workers.studies.market import Market, load_market
+from workers.studies.messages import BatchParameters, ReportParameters, Trial
+from workers.studies.threads import count_threads
+
+CHECKPOINT_EVERY_S = 10.0
+AHEAD = 4
+"""Trials in flight for each thread."""
+
+
+class Resume(Protocol):
+    @property
+    def files(self) -> Mapping[str, bytes]: ...
+
+
+class Job(Protocol):
+    """The part of a job that a batch uses."""
+
+    @property
+    def inputs(self) -> Mapping[str, Path]: ...
+    @property
+    def resume(self) -> Resume | None: ...
+    @property
+    def cancelled(self) -> bool: ...
+    def progress(
+        self,
+        percentage: float,
+        step: str | None = None,
+        completed: int | None = None,
+        total: int | None = None,
+    ) -> None: ...
+    def log(self, line: str, level: str = "info") -> None: ...
+    def checkpoint(self, step: int, files: Mapping[str, bytes]) -> None: ...
+    def artifact(self, name: str, content: bytes) -> None: ...
+
+
+def run_batch(parameters: BatchParameters, job: Job) -> dict[str, Any]:
+    """Return the `BatchResult` of trials of kind `decisions` or `rules`. Raises InvalidInput.
+
+    Artifacts: trials.parquet, moments.npy, returns.npy.
+    """
+    job.progress(0, step="loading bars")
+    bound = bind_study(parameters.study_yaml, parameters.strategy_yaml)
+    market = load_market(
+        bound.strategy, parameters.symbols, parameters.start_date, parameters.end_date, job.inputs
+    )
+    evaluator = Evaluator(bound, market, direction_source(parameters, market, job.inputs))
+    results = BatchResults(
+        parameters.trials, parameters.seed, bound.study.objective.maximize, len(market.days)
+    )
+    if job.resume is not None:
+        results.restore(job.resume.files)
+        job.log(f"resumed after {len(results.rows):,} trials")
+    cancelled = _evaluate_pending(evaluator, results, job)
+    for name, content in results.artifacts().items():
+        job.artifact(name, content)
+    job.progress(100, step="done", completed=len(results.rows), total=len(parameters.trials))
+    return results.result(cancelled=cancelled).model_dump(mode="json")
+
+
+def bind_study(study_yaml: str, strategy_yaml: str) -> BoundStudy:
+    """Parse the study with its strategy. Raises InvalidInput."""
+    try:
+        return bind(parse_study(study_yaml), strategy_yaml)
+    except (StrategyError, StudyError) as error:
+        raise InvalidInput(str(error)) from error
+
+
+def direction_source(
+    parameters: BatchParameters | ReportParameters, market: Market, files: Mapping[str, Path]
+) -> DirectionSource:
+    """Return the source of directions of the study's kind. Raises InvalidInput."""
+    if parameters.kind == "decisions":
+        return ModelDirections(parameters, parameters.strategy_yaml, market, files)
+    raise InvalidInput(f"Trials of kind {parameters.kind} do not run on a backtesting worker.")
+
+
+def _evaluate_pending(evaluator: Evaluator, results: BatchResults, job: Job) -> bool:
+    """Evaluate the trials that have no result yet; return whether the job was cancelled before all had one."""
+    total, last_checkpoint = len(results.trials), time.monotonic()
+    for outcome in evaluate_in_threads(evaluator, results.pending()):
+        results.add(outcome)
+        done = len(results.rows)
+        job.progress(100 * done / total, "trials", completed=done, total=total)
+        cancelled = job.cancelled
+        if cancelled or time.monotonic() - last_checkpoint > CHECKPOINT_EVERY_S:
+            job.checkpoint(done, results.checkpoint())
+            last_checkpoint = time.monotonic()
+        if cancelled:
+            return done < total
+    return False
+
+
+def evaluate_in_threads(evaluator: Evaluator, trials: Iterable[Trial]) -> Iterator[Outcome]:
+    """Yield the outcomes in the order of the trials. The kernels release the lock of the interpreter."""
+    threads = count_threads()
+    waiting = iter(trials)
+    with ThreadPoolExecutor(threads) as pool:
+        running = [pool.submit(evaluator.evaluate, trial) for trial in islice(waiting, threads * AHEAD)]
+        while running:
+            yield running.pop(0).result()
+            running += [pool.submit(evaluator.evaluate, trial) for trial in islice(waiting, 1)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from operations.kind import Kind, all_kinds, find_kind, kind_of, register
+from tests.waiting import until_exit
 
 ROOT = Path(__file__).resolve().parents[2]
 KIND_NAMES = re.compile(r"training|backtesting|data_import")
@@ -156,7 +157,7 @@ def test_adding_a_kind_takes_a_folder_and_a_line_of_settings(tmp_path: Path) -> 
         "worker_agent",
         "workers",
     ):
-        shutil.copytree(ROOT / room, tree / room, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / room, tree / room, ignore=shutil.ignore_patterns("*.pyc.*"))
     for name in ("static", "docs", "examples"):
         (tree / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "pyproject.toml", tree)
@@ -171,12 +172,21 @@ def test_adding_a_kind_takes_a_folder_and_a_line_of_settings(tmp_path: Path) -> 
     text = settings.read_text()
     assert line in text
     settings.write_text(text.replace(line, line + '    "operations.kinds.count",\n'))
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/operations/test_count.py"],
-        cwd=tree, capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
-    assert "3 passed" in run.stdout
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/operations/test_count.py",
+    ]
+    with (tmp_path / "output").open("w") as output:
+        run = subprocess.Popen(command, cwd=tree, stdout=output, stderr=subprocess.STDOUT)
+        status = until_exit(run, 120)
+    reported = (tmp_path / "output").read_text()
+    assert status == 0, reported[-4000:]
+    assert "3 passed" in reported
 
 
 def test_no_file_outside_the_kinds_names_a_kind() -> None:

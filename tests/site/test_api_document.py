@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import schemathesis
@@ -14,6 +13,8 @@ from hypothesis import HealthCheck, Phase, settings
 from pytest_django import DjangoDbBlocker
 from schemathesis import Case, CheckContext, Response
 from schemathesis.checks import not_a_server_error
+from schemathesis.pytest.lazy import get_all_tests
+from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -39,11 +40,22 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 6
-"""Requests generated for each operation, besides the document's examples."""
+SETTINGS = settings(
+    # Requests generated for each operation, besides the document's examples and the limits of each value.
+    max_examples=6,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
 
-document = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.yaml")
-document.app = WSGIHandler()
+
+@pytest.fixture(scope="module")
+def document() -> BaseSchema:
+    loaded = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.yaml")
+    loaded.app = WSGIHandler()
+    return loaded
 
 
 @pytest.fixture(scope="module")
@@ -66,20 +78,21 @@ def authorization(token: str, db: None) -> Iterator[dict[str, str]]:
         signal.connect(close_old_connections)
 
 
-@document.parametrize()
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=list(HealthCheck),
-)
-def test_each_response_matches_the_document(case: Any, authorization: dict[str, str]) -> None:
-    case.call_and_validate(headers=authorization, checks=CHECKS)
+def test_each_response_matches_the_document(
+    document: BaseSchema, authorization: dict[str, str], subtests: pytest.Subtests
+) -> None:
+    def check(case: Case) -> None:
+        with transaction.atomic():
+            case.call_and_validate(headers=authorization, checks=CHECKS)
+            transaction.set_rollback(True)
+
+    for result in get_all_tests(schema=document, test_func=check, settings=SETTINGS, given_kwargs=None):
+        operation, run_cases = result.ok()
+        with subtests.test(operation.label):
+            run_cases()
 
 
-def test_the_document_has_examples_of_requests_and_responses() -> None:
+def test_the_document_has_examples_of_requests_and_responses(document: BaseSchema) -> None:
     paths = document.raw_schema["paths"]
     for path in ("/training/start", "/backtests/start", "/operations", "/workers/register"):
         assert paths[path]["post"]["requestBody"]["content"]["application/json"]["examples"], path

@@ -4,7 +4,8 @@ come from `exchange_calendars` directly."""
 import itertools
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Literal
 
 import exchange_calendars
@@ -88,35 +89,40 @@ def each_bar(freq: str, periods: int) -> tuple[pd.DatetimeIndex, Labels]:
     return index, list(range(len(index)))
 
 
-MARKETS = {
-    # name: bars, calendar, number a year, text of the basis
-    "US hourly": (exchange_bars("XNYS", "2016-01-04", "2019-12-31"), "XNYS", 252, "daily"),
-    "US daily": (exchange_bars("XNYS", "2016-01-04", "2019-12-31", None), "XNYS", 252, "daily"),
-    "Tel Aviv hourly": (exchange_bars("XTAE", "2016-01-04", "2019-12-31"), "XTAE", 246, "daily"),
-    "Tel Aviv daily": (exchange_bars("XTAE", "2016-01-04", "2019-12-31", None), "XTAE", 246, "daily"),
-    "Riyadh hourly": (exchange_bars("XSAU", "2021-02-01", "2024-12-31"), "XSAU", 249, "daily"),
-    "Tokyo hourly": (exchange_bars("XTKS", "2016-01-04", "2019-12-30"), "XTKS", 245, "daily"),
-    "Sydney hourly": (exchange_bars("XASX", "2016-01-04", "2020-12-31"), "XASX", 253, "daily"),
-    "Wellington 15 minutes": (exchange_bars("XNZE", "2018-01-04", "2020-12-31", "15min"), "XNZE", 251, "daily"),
-    "EURUSD hourly": (forex_bars("2016-01-04", "2019-12-31", "1h"), "fx", 260, "daily"),
-    "EURUSD daily": (forex_days("2016-01-03", "2019-12-31"), "fx", 260, "daily"),
-    "EURUSD daily from 17:00": (new_york_days(), "fx", 260, "daily"),
-    "London daily at local midnight": (local_days("XLON", "Europe/London"), "XLON", 253, "daily"),
-    "Tokyo daily at local midnight": (local_days("XTKS", "Asia/Tokyo"), "XTKS", 245, "daily"),
-    "Sydney daily at local midnight": (local_days("XASX", "Australia/Sydney"), "XASX", 253, "daily"),
-    "New York daily at local midnight": (local_days("XNYS", "America/New_York"), "XNYS", 252, "daily"),
-    "XAUUSD hourly": (forex_bars("2016-01-04", "2019-12-31", "1h", pause=True), "fx", 260, "daily"),
-    "BTCUSD hourly": (crypto_bars("1h"), "24/7", 365, "daily"),
-    "BTCUSD daily": (crypto_bars("D"), "24/7", 365, "daily"),
-    "weekly": (each_bar("W-MON", 483), "XNYS", 365.25 / 7, "weekly"),
-    "two weeks": (each_bar("2W-MON", 200), "XNYS", 365.25 / 14, "2-week"),
-    "four weeks": (each_bar("28D", 150), "XNYS", 365.25 / 28, "4-week"),
-    "monthly": (each_bar("MS", 120), "XNYS", 12, "monthly"),
-    "month ends": (each_bar("BME", 120), None, 12, "monthly"),
-    "quarterly": (each_bar("QS", 60), "fx", 4, "quarterly"),
-    "yearly": (each_bar("YS", 40), "24/7", 1, "yearly"),
-    "3 days": (each_bar("3D", 300), "24/7", 365.25 / 3, "3-day"),
+MARKETS: dict[str, tuple[Callable[[], tuple[pd.DatetimeIndex, Labels]], str | None, float, str]] = {
+    # name: maker of the bars, calendar, number a year, text of the basis
+    "US hourly": (partial(exchange_bars, "XNYS", "2016-01-04", "2019-12-31"), "XNYS", 252, "daily"),
+    "US daily": (partial(exchange_bars, "XNYS", "2016-01-04", "2019-12-31", None), "XNYS", 252, "daily"),
+    "Tel Aviv hourly": (partial(exchange_bars, "XTAE", "2016-01-04", "2019-12-31"), "XTAE", 246, "daily"),
+    "Tel Aviv daily": (partial(exchange_bars, "XTAE", "2016-01-04", "2019-12-31", None), "XTAE", 246, "daily"),
+    "Riyadh hourly": (partial(exchange_bars, "XSAU", "2021-02-01", "2024-12-31"), "XSAU", 249, "daily"),
+    "Tokyo hourly": (partial(exchange_bars, "XTKS", "2016-01-04", "2019-12-30"), "XTKS", 245, "daily"),
+    "Sydney hourly": (partial(exchange_bars, "XASX", "2016-01-04", "2020-12-31"), "XASX", 253, "daily"),
+    "Wellington 15 minutes": (partial(exchange_bars, "XNZE", "2018-01-04", "2020-12-31", "15min"), "XNZE", 251, "daily"),
+    "EURUSD hourly": (partial(forex_bars, "2016-01-04", "2019-12-31", "1h"), "fx", 260, "daily"),
+    "EURUSD daily": (partial(forex_days, "2016-01-03", "2019-12-31"), "fx", 260, "daily"),
+    "EURUSD daily from 17:00": (partial(new_york_days), "fx", 260, "daily"),
+    "London daily at local midnight": (partial(local_days, "XLON", "Europe/London"), "XLON", 253, "daily"),
+    "Tokyo daily at local midnight": (partial(local_days, "XTKS", "Asia/Tokyo"), "XTKS", 245, "daily"),
+    "Sydney daily at local midnight": (partial(local_days, "XASX", "Australia/Sydney"), "XASX", 253, "daily"),
+    "New York daily at local midnight": (partial(local_days, "XNYS", "America/New_York"), "XNYS", 252, "daily"),
+    "XAUUSD hourly": (partial(forex_bars, "2016-01-04", "2019-12-31", "1h", pause=True), "fx", 260, "daily"),
+    "BTCUSD hourly": (partial(crypto_bars, "1h"), "24/7", 365, "daily"),
+    "BTCUSD daily": (partial(crypto_bars, "D"), "24/7", 365, "daily"),
+    "weekly": (partial(each_bar, "W-MON", 483), "XNYS", 365.25 / 7, "weekly"),
+    "two weeks": (partial(each_bar, "2W-MON", 200), "XNYS", 365.25 / 14, "2-week"),
+    "four weeks": (partial(each_bar, "28D", 150), "XNYS", 365.25 / 28, "4-week"),
+    "monthly": (partial(each_bar, "MS", 120), "XNYS", 12, "monthly"),
+    "month ends": (partial(each_bar, "BME", 120), None, 12, "monthly"),
+    "quarterly": (partial(each_bar, "QS", 60), "fx", 4, "quarterly"),
+    "yearly": (partial(each_bar, "YS", 40), "24/7", 1, "yearly"),
+    "3 days": (partial(each_bar, "3D", 300), "24/7", 365.25 / 3, "3-day"),
 }  # fmt: skip
+
+
+@cache
+def bars_of(market: str) -> tuple[pd.DatetimeIndex, Labels]:
+    return MARKETS[market][0]()
 
 
 def random_equity(index: pd.DatetimeIndex, seed: int = 1) -> "pd.Series[float]":
@@ -161,7 +167,8 @@ def _with_next(values: list[float], labels: Labels) -> Iterator[tuple[float, obj
 @pytest.mark.parametrize("market", MARKETS)
 def test_the_figures_of_each_market_are_those_of_its_sessions(market: str, start: float | None) -> None:
     """Lessons Q1 and Q2."""
-    (index, labels), calendar, per_year, unit = MARKETS[market]
+    _, calendar, per_year, unit = MARKETS[market]
+    index, labels = bars_of(market)
     equity = random_equity(index)
     metrics = compute(equity, initial_capital=start, calendar=calendar)
     expected = expected_figures(equity, labels, per_year, start)
@@ -176,7 +183,8 @@ def test_the_figures_of_each_market_are_those_of_its_sessions(market: str, start
 @pytest.mark.parametrize("market", MARKETS)
 def test_the_days_are_the_same_without_a_calendar(market: str) -> None:
     """A notebook's equity has only times."""
-    (index, labels), _, per_year, _ = MARKETS[market]
+    index, labels = bars_of(market)
+    per_year = MARKETS[market][2]
     equity = random_equity(index)
     metrics = compute(equity)
     measured = metrics["periods_per_year"]
@@ -214,7 +222,7 @@ def test_the_returns_of_any_periods_compound_to_the_total(
 
 def test_the_basis_is_stated_in_words() -> None:
     def basis(market: str, calendar: str | None) -> object:
-        equity = random_equity(MARKETS[market][0][0])
+        equity = random_equity(bars_of(market)[0])
         return compute(equity, initial_capital=1e5, calendar=calendar)["sharpe_basis"]
 
     assert basis("weekly", "XNYS") == "483 weekly observations, 52.18 a year"
@@ -237,14 +245,15 @@ def test_a_year_or_less_of_unknown_data_is_not_measured() -> None:
     "market", ["US hourly", "Sydney hourly", "BTCUSD hourly", "EURUSD daily", "month ends"]
 )
 def test_the_zone_in_which_times_are_written_changes_nothing(market: str, zone: str | None) -> None:
-    (index, _), calendar, _, _ = MARKETS[market]
+    index, _ = bars_of(market)
+    calendar = MARKETS[market][1]
     for name in (calendar, None):
         equity = random_equity(index)
         assert compute(equity.tz_convert(zone), calendar=name) == compute(equity, calendar=name)
 
 
 def test_the_calendar_of_the_equity_is_used() -> None:
-    index, _ = MARKETS["Tel Aviv hourly"][0]
+    index, _ = bars_of("Tel Aviv hourly")
     equity = random_equity(index)
     equity.attrs["calendar"] = "XTAE"
     assert compute(equity)["periods_per_year"] == 246
@@ -278,7 +287,8 @@ def test_every_exchange_has_a_nominal_number() -> None:
 
 def test_the_rolling_ratio_has_the_same_basis() -> None:
     for market in ("Sydney hourly", "weekly", "monthly"):
-        (index, labels), calendar, _, _ = MARKETS[market]
+        index, labels = bars_of(market)
+        calendar = MARKETS[market][1]
         equity = random_equity(index)
         periods = periods_of(index, calendar)
         window = rolling_window(periods)
@@ -293,7 +303,8 @@ def test_the_rolling_ratio_has_the_same_basis() -> None:
 
 def test_months_do_not_divide_sessions() -> None:
     """The first hours of the Sydney session of 1 March 2016 are on 29 February by UTC."""
-    (index, labels), calendar, _, _ = MARKETS["Sydney hourly"]
+    index, labels = bars_of("Sydney hourly")
+    calendar = MARKETS["Sydney hourly"][1]
     equity = random_equity(index)
     rows = monthly_returns(equity.to_numpy(), 1e5, periods_of(index, calendar), index)
     days = pd.DatetimeIndex([pd.Timestamp(str(label)) for label in labels])

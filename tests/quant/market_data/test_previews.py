@@ -1,6 +1,8 @@
 """A preview shows the rows that an import stores, whatever the size of the file."""
 
 import io
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +33,36 @@ def parquet(series: Series) -> bytes:
     return buffer.getvalue()
 
 
-MINUTES = crypto("2024-01-01", 80_000, step="1min")
-FILES = {
-    "hours of New York": (sessions_of("XNYS", "2023-10-02", 100).plain(zone="America/New_York"), "1h"),
-    "days, newest first": (daily("2024-01-01", 40).reverse().plain("%d.%m.%Y"), "1d"),
-    "many minutes": (MINUTES.plain("%Y-%m-%d %H:%M:%S+00:00"), "1m"),
-    "many minutes below a remark": ("a remark\n\n" + MINUTES.plain("%Y-%m-%d %H:%M:%SZ"), "1m"),
-    "many minutes, newest first": (MINUTES.reverse().plain("%Y-%m-%d %H:%M:%SZ"), "1m"),
-    "many minutes in UTF-16": (MINUTES.plain("%Y-%m-%d %H:%M:%SZ").encode("utf-16"), "1m"),
-    "many minutes in Parquet": (parquet(MINUTES), "1m"),
+@cache
+def minutes() -> Series:
+    return crypto("2024-01-01", 80_000, step="1min")
+
+
+FILES: dict[str, tuple[Callable[[], str | bytes], str]] = {
+    "hours of New York": (
+        lambda: sessions_of("XNYS", "2023-10-02", 100).plain(zone="America/New_York"),
+        "1h",
+    ),
+    "days, newest first": (lambda: daily("2024-01-01", 40).reverse().plain("%d.%m.%Y"), "1d"),
+    "many minutes": (lambda: minutes().plain("%Y-%m-%d %H:%M:%S+00:00"), "1m"),
+    "many minutes below a remark": (lambda: "a remark\n\n" + minutes().plain("%Y-%m-%d %H:%M:%SZ"), "1m"),
+    "many minutes, newest first": (lambda: minutes().reverse().plain("%Y-%m-%d %H:%M:%SZ"), "1m"),
+    "many minutes in UTF-16": (lambda: minutes().plain("%Y-%m-%d %H:%M:%SZ").encode("utf-16"), "1m"),
+    "many minutes in Parquet": (lambda: parquet(minutes()), "1m"),
     "many minutes without a header": (
-        MINUTES.csv("", lambda t, p, v: ",".join([t, *p, v]), "%Y-%m-%d %H:%M:%SZ"),
+        lambda: minutes().csv("", lambda t, p, v: ",".join([t, *p, v]), "%Y-%m-%d %H:%M:%SZ"),
         "1m",
     ),
 }
+"""The makers of the files, by name."""
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_first_and_last_rows_are_those_of_the_import(
     import_file: Import, tmp_path: Path, name: str
 ) -> None:
-    content, timeframe = FILES[name]
+    make, timeframe = FILES[name]
+    content = make()
     shown = preview(tmp_path, content, timeframe)
     imported = import_file(content, timeframe)
     bars = imported.bars

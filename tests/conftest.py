@@ -1,6 +1,7 @@
 """Shared by all rooms: a person, an API client with that person's token, and files that go with the test."""
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,3 +86,14 @@ def staff_api(staff: "User") -> "APIClient":
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {ApiToken.issue(staff, 'test')}")
     return client
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_tables_quickly() -> Iterator[None]:
+    from django.test import TransactionTestCase
+
+    from tests.emptying import delete_rows
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", delete_rows)
+        yield

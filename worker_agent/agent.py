@@ -17,7 +17,7 @@ from worker_agent.backend.file_cache import FileCache
 from worker_agent.backend.kept_token import KeptToken
 from worker_agent.backend.outbox import Outbox, OutboxEntry
 from worker_agent.backend.registrar import Registrar
-from worker_agent.job import fork_server
+from worker_agent.job.launcher_choice import create_launcher
 from worker_agent.monitoring import resources
 from worker_agent.monitoring.loop_lag import LoopLag
 from worker_agent.monitoring.nvidia_smi import memory_by_process
@@ -74,7 +74,7 @@ class Agent:
             client=self.client,
             registrar=self.registrar,
             cache=FileCache(options.data_dir / "cache", options.cache_bytes),
-            context=fork_server.create_context(worker.preload),
+            launcher=create_launcher(options.worker_id, worker.preload, worker.warm_up),
             leaving=self.leaving,
         )
         self.backend_token = ""
@@ -146,6 +146,8 @@ class Agent:
         return [record for record in (self.current, self.last) if record is not None]
 
     def _on_registered(self, answer: RegistrationAnswer) -> None:
+        # Only now: loading the libraries of jobs keeps a core busy for seconds.
+        self.services.launcher.ensure_running()
         self.backend_token = answer.backend_token
         self.proof_key = answer.proof_key or self.proof_key
         self.kept_token.keep(answer.worker_token)
@@ -247,7 +249,6 @@ class Agent:
         """Register and deliver reports until the agent leaves; then stop the job, report it and deregister."""
         self.outbox.load()
         self.kept_token.load()
-        fork_server.ensure_running(self.services.context)
         async with self.client:
             tasks = [
                 asyncio.create_task(self.registrar.run(), name="registration"),

@@ -24,7 +24,6 @@ from pydantic import BaseModel, JsonValue
 
 from worker_agent import __version__
 from worker_agent.agent import Agent
-from worker_agent.job import linux
 from worker_agent.job.job import Job
 from worker_agent.monitoring import logs
 from worker_agent.operation_spec import OperationSpec
@@ -48,6 +47,11 @@ class WorkerAPIBase:
     """Replaces the three attributes above in a worker with several operation types."""
     preload: ClassVar[tuple[str, ...]] = ()
     """Modules that jobs need and that are slow to import."""
+    warm_up: ClassVar[str] = ""
+    """`MODULE:FUNCTION`, called without arguments where jobs are forked from, after the modules have been imported.
+
+    It returns an iterator: each step loads or compiles something that jobs need, in a second at most, and leaves no thread
+    behind. Jobs may start between two steps."""
     default_port: ClassVar[int] = 5003
 
     def run(self, parameters: Any, job: Job) -> dict[str, Any]:
@@ -73,7 +77,6 @@ class WorkerAPIBase:
         forbid_inspection()
         options = read_options(cls.__doc__, cls.default_port, arguments)
         logs.configure(options.worker_id)
-        linux.adopt_orphans()
         try:
             asyncio.run(cls().serve(options))
         except OSError as error:

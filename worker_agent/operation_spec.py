@@ -36,6 +36,7 @@ class Worker(Protocol):
 
     worker_type: ClassVar[str]
     preload: ClassVar[tuple[str, ...]]
+    warm_up: ClassVar[str]
 
     @classmethod
     def specs(cls) -> tuple[OperationSpec, ...]: ...

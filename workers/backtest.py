@@ -43,11 +43,11 @@ class BacktestWorker(WorkerAPIBase):
         OperationSpec("study_batch", "/study-batches/start", BatchParameters, study_batch),
     )
     default_port = 5003
-    # The last module needs torch; the fork server skips it if torch is not installed.
+    # The last modules need torch; the fork server goes on without them if torch is not installed.
     preload = (
-        "workers.backtesting.backtest_pipeline",
         "workers.market_data.preview",
-        "workers.market_data.warm",
+        "workers.backtesting.backtest_pipeline",
         "workers.studies.run",
         "workers.learning.model_files",
     )
+    warm_up = "workers.warming:warm_up"

@@ -19,6 +19,7 @@ class TrainingWorker(WorkerAPIBase):
     Parameters = TrainingParameters
     default_port = 5002 if HAS_GPU else 5004
     preload = ("torch", "torch._dynamo", "workers.learning.training_pipeline")
+    warm_up = "workers.warming:warm_up"
 
     def run(self, parameters: TrainingParameters, job: Job) -> dict[str, Any]:
         from workers.learning.training_pipeline import run_training

@@ -9,16 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
-
 from worker_agent.attempt.checkpoint_upload import upload_checkpoint
 from worker_agent.attempt.input_download import download_inputs
 from worker_agent.attempt.outcome import Stop, failure_report, final_report, stop_report
 from worker_agent.attempt.record import AttemptRecord
 from worker_agent.attempt.services import Services
 from worker_agent.backend.client import BackendError, Corrupt, NoSuchFile
-from worker_agent.job import fork_server, process_tree
 from worker_agent.job.job import Assignment
+from worker_agent.job.launching import Work
 from worker_agent.job.process import Ending, JobProcess
 from worker_agent.operation_spec import OperationSpec
 from worker_agent.protocol import LogLevel, Outcome, Report, StartRequest
@@ -40,6 +38,8 @@ class RunningAttempt:
     """Validated by the spec's model."""
     _process: JobProcess | None = None
     _stop_reason: str | None = None
+    _stop_grace_s: float = 0.0
+    _kill_requested: bool = False
     _side_tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -62,12 +62,13 @@ class RunningAttempt:
         """Start to stop the job. A repeated call has no effect."""
         if self._stop_reason is not None:
             return
-        self._stop_reason = reason
+        self._stop_reason, self._stop_grace_s = reason, grace_s
         if self._process is not None:
             self._start_side_task(self._process.end(reason, grace_s))
 
     def kill(self) -> None:
         """Kill the job's process without asking it to stop."""
+        self._kill_requested = True
         if self._process is not None:
             self._process.kill()
 
@@ -95,28 +96,38 @@ class RunningAttempt:
         return await self._run_process(assignment)
 
     async def _run_process(self, assignment: Assignment) -> Report:
+        launcher = self.services.launcher
+        launcher.ensure_running()
         process = JobProcess(self._message_handler())
-        fork_server.ensure_running(self.services.context)
-        helpers = {child.pid for child in psutil.Process().children(recursive=True)}
-        process.start(
-            self.services.context, self.spec.run, self.worker_class, self.spec.Parameters, assignment
-        )
+        work = Work(self.spec.run, self.worker_class, self.spec.Parameters)
+        try:
+            await process.start(launcher, work, assignment)
+        except OSError as error:
+            return self._interruption(f"could not start a process: {error}")
         self._process = process
+        self._apply_requests(process)
         ending = await process.wait()
-        orphans = await asyncio.to_thread(process_tree.kill_orphans, helpers)
-        if orphans:
-            self.record.add_log(f"Ended {orphans} processes that the job left behind.", LogLevel.WARNING)
-        if await self._ended_with_agent(ending, helpers):
+        if ending.left_behind:
+            self.record.add_log(
+                f"Ended {ending.left_behind} processes that the job left behind.", LogLevel.WARNING
+            )
+        if await self._ended_with_agent(ending):
             return self._interruption("the worker's processes were ended")
         return await asyncio.to_thread(
             final_report, self.record, self.services.instance_id, ending, self._requested_stop()
         )
 
-    async def _ended_with_agent(self, ending: Ending, helpers: set[int]) -> bool:
-        """Whether the job was killed by the signal that is stopping the whole worker, without reporting an outcome.
+    def _apply_requests(self, process: JobProcess) -> None:
+        """Stop or kill the process if that was requested while it was being started."""
+        if self._kill_requested:
+            process.kill()
+        elif self._stop_reason is not None:
+            self._start_side_task(process.end(self._stop_reason, self._stop_grace_s))
 
-        A service manager sends SIGTERM to each process, and the agent's own may arrive a moment later. The end of
-        the fork server ends the job too.
+    async def _ended_with_agent(self, ending: Ending) -> bool:
+        """Whether the job was ended, without reporting an outcome, by what ends the whole worker or its fork server.
+
+        A service manager sends SIGTERM to each process, and the agent's own may arrive a moment later.
         """
         if ending.message is not None or ending.killed_by_agent:
             return False
@@ -124,7 +135,7 @@ class RunningAttempt:
         if ending.exit_code == -signal.SIGTERM and not leaving.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(leaving.wait(), SIGNAL_GAP_S)
-        return leaving.is_set() or not await asyncio.to_thread(process_tree.all_alive, helpers)
+        return leaving.is_set() or ending.server_lost
 
     def _interruption(self, reason: str) -> Report:
         return stop_report(self.record, self.services.instance_id, Stop(reason, Outcome.INTERRUPTED))

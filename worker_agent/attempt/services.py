@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from worker_agent.backend.client import BackendClient
 from worker_agent.backend.file_cache import FileCache
 from worker_agent.backend.registrar import Registrar
-from worker_agent.job.fork_server import Context
+from worker_agent.job.launching import Launcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Services:
     client: BackendClient
     registrar: Registrar
     cache: FileCache
-    context: Context
+    launcher: Launcher
     """Starts the job processes."""
     leaving: asyncio.Event
     """Set when the agent is shutting down."""

@@ -16,9 +16,9 @@ def _prctl(option: int, value: int) -> bool:
     return status == 0
 
 
-def die_with_parent(parent: int) -> None:
-    """Have this process killed when its parent ends; exit at once if `parent` has already ended."""
-    if _prctl(PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != parent:
+def die_with_parent(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Have this process signalled when its parent ends; exit at once if `parent` has already ended."""
+    if _prctl(PR_SET_PDEATHSIG, number) and os.getppid() != parent:
         os._exit(1)
 
 

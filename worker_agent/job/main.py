@@ -7,14 +7,13 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pydantic import BaseModel
-
 from worker_agent.job import linux
 from worker_agent.job.job import Assignment, Job
+from worker_agent.job.launching import Work
 from worker_agent.job.repair import json_object_of, text_of
 from worker_agent.protocol import MAX_RESULT_BYTES, MAX_TEXT, MAX_TRACEBACK, ErrorClass, InvalidInput
 from worker_agent.visible_text import protect_streams
@@ -39,13 +38,7 @@ class JobLogHandler(logging.Handler):
         self._job.log(f"{record.name}: {record.getMessage()}", level)
 
 
-def run_job(
-    run: Callable[[Any, Any, Job], dict[str, Any]],
-    worker_class: Callable[[], Any],
-    parameters_model: type[BaseModel],
-    pipe: Connection,
-    assignment: Assignment,
-) -> None:
+def run_job(work: Work, pipe: Connection, assignment: Assignment) -> None:
     """Run the work function in a session and process group of its own, killed when the parent process ends."""
     parent = os.getppid()
     os.setsid()
@@ -57,8 +50,8 @@ def run_job(
     _redirect_logs(job)
     os.chdir(assignment.directory)
     try:
-        parameters = parameters_model.model_validate(assignment.parameters)
-        result = run(worker_class(), parameters, job)
+        parameters = work.parameters_model.model_validate(assignment.parameters)
+        result = work.run(work.worker_class(), parameters, job)
         job.end({"outcome": "completed", "result": storable_result(result, job)})
     except BaseException as error:
         job.end({"outcome": "failed", "error": describe(error)})

@@ -8,13 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 from worker_agent.job import linux, process_tree
-from worker_agent.job.fork_server import Context
 from worker_agent.job.job import Assignment
-from worker_agent.job.main import run_job
+from worker_agent.job.launching import Child, Launcher, Work
 from worker_agent.job.repair import text_of
 from worker_agent.protocol import ErrorClass, LogLevel, OperationError
 
@@ -32,6 +30,10 @@ class Ending:
     exit_code: int
     killed_by_agent: bool
     out_of_memory: bool
+    left_behind: int = 0
+    """Processes that outlived the job and were killed."""
+    server_lost: bool = False
+    """The fork server ended, and the job with it."""
 
     def error(self) -> OperationError:
         """The error of a process that ended without a final message."""
@@ -55,39 +57,29 @@ def _signal_name(number: int) -> str:
 
 @dataclass(slots=True)
 class JobProcess:
-    """One process, started from the fork server, in a session of its own."""
+    """One process, in a session of its own."""
 
     on_message: Callable[[dict[str, Any]], None]
     """Called in the listening thread with every message but the final one."""
-    _process: BaseProcess | None = None
+    _child: Child | None = None
     _pipe: Connection | None = None
     _ended: "asyncio.Future[Ending] | None" = None
     _killed: bool = False
     _final_message: dict[str, Any] | None = None
     _kills_before: int = 0
 
-    def start(
-        self, context: Context, run: Callable[..., Any], worker: type, model: type, assignment: Assignment
-    ) -> None:
-        """Start the process, and a thread that listens to it."""
-        own_end, job_end = context.Pipe(duplex=True)
+    async def start(self, launcher: Launcher, work: Work, assignment: Assignment) -> None:
+        """Start the process, and a thread that listens to it. Raises OSError."""
         self._kills_before = linux.out_of_memory_kills()
-        self._process = context.Process(
-            target=run_job,
-            args=(run, worker, model, job_end, assignment),
-            name=f"job {assignment.operation_id}",
-            daemon=False,
-        )
-        self._process.start()
-        job_end.close()
-        self._pipe = own_end
+        # In another thread, because a fork server that is warming up may respond only after a second.
+        self._child, self._pipe = await asyncio.to_thread(launcher.launch, work, assignment)
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         threading.Thread(target=self._listen, args=(loop,), name="job-listener", daemon=True).start()
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process else None
+        return self._child.pid if self._child else None
 
     async def wait(self) -> Ending:
         """Wait until the process has ended and all its messages are handled."""
@@ -129,7 +121,7 @@ class JobProcess:
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self._pipe is not None
-        assert self._process is not None
+        assert self._child is not None
         try:
             while self._final_message is None:
                 self._handle(json.loads(self._pipe.recv_bytes()))
@@ -139,18 +131,19 @@ class JobProcess:
             # Only the code of `Job` writes to this pipe; anything else that writes to it has broken the job.
             self.on_message(_log_message(f"The job sent an unreadable message: {_describe(error)}"))
             self._signal(signal.SIGKILL)
-        self._process.join(EXIT_GRACE_S if self._final_message else None)
-        if self._process.exitcode is None:
+        exit_ = self._child.wait(EXIT_GRACE_S if self._final_message else None)
+        if exit_ is None:
             # A thread or an atexit hook keeps the process alive after its final message.
             self._signal(signal.SIGKILL)
-            self._process.join()
-        if self._process.pid is not None:
-            process_tree.kill_group(self._process.pid)
+            exit_ = self._child.wait(None)
+        assert exit_ is not None, "without a timeout it waits for the end"
         ending = Ending(
             self._final_message,
-            self._process.exitcode or 0,
+            exit_.code,
             self._killed,
             linux.out_of_memory_kills() > self._kills_before,
+            exit_.left_behind,
+            exit_.server_lost,
         )
         self._pipe.close()
         loop.call_soon_threadsafe(self._set_ended, ending)

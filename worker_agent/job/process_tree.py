@@ -2,9 +2,14 @@
 
 import os
 import signal
+import time
+from collections.abc import Collection
 from contextlib import suppress
 
 import psutil
+
+DYING_S = 2.0
+"""Longest wait for killed processes."""
 
 
 def descendants(pid: int) -> list[psutil.Process]:
@@ -12,6 +17,11 @@ def descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def count_threads() -> int:
+    """Count the threads of this process, those of libraries too."""
+    return int(psutil.Process().num_threads())
 
 
 def send_signal(pid: int, number: signal.Signals) -> None:
@@ -29,22 +39,41 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def all_alive(pids: set[int]) -> bool:
-    """Whether none of the processes has ended. A zombie has ended."""
-    try:
-        return all(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
-    except psutil.NoSuchProcess:
-        return False
+def kill_children(keep: Collection[int] = ()) -> int:
+    """Kill and reap all children of this process outside `keep`, and theirs; return how many there were.
 
-
-def kill_orphans(keep: set[int]) -> int:
-    """Kill every descendant of this process outside `keep`; return how many there were.
-
-    A job may leave processes in other sessions. They are descendants of this process because it adopts orphans.
+    A job may leave processes in other sessions. They become children of this process if it adopts orphans.
     """
-    orphans = [process for process in psutil.Process().children(recursive=True) if process.pid not in keep]
-    for process in orphans:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(orphans, timeout=2)
-    return len(orphans)
+    killed: set[int] = set()
+    deadline = time.monotonic() + DYING_S
+    while _has_children() and time.monotonic() < deadline:
+        family = [
+            process
+            for child in psutil.Process().children()
+            if child.pid not in keep
+            for process in (child, *descendants(child.pid))
+        ]
+        if not family:
+            break
+        for process in family:
+            killed.add(process.pid)
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        for process in family:
+            _reap(process.pid)
+    return len(killed)
+
+
+def _has_children() -> bool:
+    """Ask the kernel, which is much cheaper than to look at every process of the machine."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _reap(pid: int) -> None:
+    """Wait for a killed process if it is a child of this one; others are adopted, and reaped in the next round."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)

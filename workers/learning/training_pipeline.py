@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,8 +59,11 @@ class Job(Protocol):
     def artifact(self, name: str, content: bytes) -> None: ...
 
 
-def run_training(parameters: TrainingParameters, job: Job) -> dict[str, Any]:
-    """Return the operation's result. Raises InvalidInput.
+Learn = Callable[[Strategy, TrainingParameters, PreparedData, torch.device, Job], TrainedNetwork]
+
+
+def run_training(parameters: TrainingParameters, job: Job, learn: Learn | None = None) -> dict[str, Any]:
+    """Return the operation's result. Raises InvalidInput. `learn` replaces the training of the network.
 
     Artifacts: model.safetensors, model.json, report.json.
     """
@@ -73,7 +76,7 @@ def run_training(parameters: TrainingParameters, job: Job) -> dict[str, Any]:
     job.log(data.summary())
     job.progress(4, step="audit of the data")
     audit = audit_training(strategy, bars, data)
-    trained = _train(strategy, parameters, data, device, job)
+    trained = (learn or _train)(strategy, parameters, data, device, job)
     if trained.stopped == "cancelled":
         return {"stopped": "cancelled", "epochs": trained.epochs}
 

@@ -59,7 +59,8 @@ def write_bars(bars: pd.DataFrame, path: Path) -> None:
 def read_bars(path: Path) -> pd.DataFrame:
     """Read bars stored by `write_bars`. Raises `MarketDataError` for any other file."""
     try:
-        table = pq.read_table(path)
+        # Not pq.read_table, whose import of pyarrow.dataset is slow. From memory, because for files Arrow starts a thread.
+        table = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise MarketDataError(
             f"{path.name} is not a valid Parquet bar file: {shorten(str(error))}"

@@ -86,8 +86,9 @@ def find_exchange(name: str) -> Exchange | None:
 
 @cache
 def _table() -> dict[str, Exchange]:
-    # Not pq.read_table, whose import of pyarrow.dataset takes as long as everything else here.
-    table = pq.ParquetFile(TABLE).read(use_threads=False)
+    # Not pq.read_table, whose import of pyarrow.dataset takes as long as everything else here. From memory, because
+    # for files Arrow starts a thread, and job processes are forked after this.
+    table = pq.ParquetFile(pa.BufferReader(TABLE.read_bytes())).read(use_threads=False)
     timezones: dict[str, str] = json.loads(table.schema.metadata[_METADATA])["timezones"]
     names = table["exchange"].combine_chunks()
     codes = names.indices.to_numpy()

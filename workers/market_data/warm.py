@@ -1,8 +1,4 @@
-"""Load what every import and preview needs when this module is imported: the sessions of all exchanges and their zones.
-
-The fork server of a worker imports it once, so that its jobs start with these tables in memory; a preview would
-otherwise spend most of its time loading them. No thread may be started here, because none survives a fork.
-"""
+"""Loads what every import and preview needs: the sessions of all exchanges and their zones."""
 
 import numpy as np
 
@@ -13,11 +9,8 @@ _HOUR = 3_600_000_000_000
 _WEEKS = 4
 
 
-def warm_up() -> None:
+def warm_up_readings() -> None:
     """Compare some hours of 2024 with all calendars and zones."""
     hours = np.arange(_WEEKS * 7 * 24, dtype=np.int64) * _HOUR
     start = np.datetime64("2024-03-04", "ns").astype(np.int64)
     rank_readings(Points(start + hours, _HOUR), ("open", "close"))
-
-
-warm_up()

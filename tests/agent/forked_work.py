@@ -1,0 +1,40 @@
+"""What the jobs and the warming steps of the fork server's tests do. Imports little, since each job does it again."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+WARM_FILE = "KTRDR_WARM_FILE"
+
+
+def quick(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:
+    print("printed by the job", flush=True)
+    return {"pid": os.getpid(), "parent": os.getppid()}
+
+
+def patient(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:
+    """Start a process in a session of its own, note its pid, and stay."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"],
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+    )
+    Path("grandchild").write_text(str(child.pid))
+    time.sleep(600)
+    return {}
+
+
+def slow_steps() -> Iterator[None]:
+    """Take short steps until the file `warm` exists."""
+    while not Path(os.environ[WARM_FILE]).exists():
+        time.sleep(0.01)
+        yield
+
+
+def failing_steps() -> Iterator[None]:
+    yield
+    raise ArithmeticError("this step fails")

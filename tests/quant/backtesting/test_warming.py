@@ -1,0 +1,64 @@
+"""Jobs forked from a warm server compute the same bits as in a new process, and no thread lives when they are forked."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.agent.fork_servers import Server, fork_server
+from tests.quant.backtesting.conftest import TRAINED_UNTIL, BacktestJob
+from tests.quant.learning.conftest import STRATEGY
+from workers.backtest import BacktestWorker, backtest
+from workers.backtesting.backtest_parameters import BacktestParameters
+from workers.backtesting.backtest_pipeline import run_backtest
+from workers.backtesting.prediction import MODEL_WEIGHTS
+from workers.learning.training_parameters import TrainingParameters
+from workers.provenance import file_sha256
+from workers.training import TrainingWorker
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are spawned")
+TRAINING = {"strategy_yaml": STRATEGY, "end_date": TRAINED_UNTIL}
+BACKTEST = {"symbol": "AAA", "start_date": "2017-07-03"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    modules = {*TrainingWorker.preload, *BacktestWorker.preload}
+    directory = tmp_path_factory.mktemp("warm")
+    assert TrainingWorker.warm_up == BacktestWorker.warm_up
+    with fork_server(directory, sorted(modules), BacktestWorker.warm_up) as running:
+        running.until_logged("fork server is warm")
+        yield running
+
+
+def test_no_thread_lives_where_jobs_are_forked(server: Server) -> None:
+    assert "fork server is warm: threads=1" in server.log
+    assert "ERROR" not in server.log
+
+
+def test_trainings_and_backtests_in_forks_of_the_warm_server_give_the_bits_of_a_new_process(
+    server: Server, trained: dict[str, Path]
+) -> None:
+    for _ in range(2):
+        jobs = [
+            server.launch(TrainingWorker.run, TRAINING, TrainingParameters, trained),
+            server.launch(backtest, BACKTEST, BacktestParameters, trained),
+        ]
+        training, tested = (job.outcome() for job in jobs)
+        assert [job.exit().code for job in jobs] == [0, 0]
+        assert training["result"]["model"]["sha256"] == file_sha256(trained[MODEL_WEIGHTS])
+        expected = run_backtest(BacktestParameters.model_validate(BACKTEST), BacktestJob(trained))
+        assert comparable(tested["result"]) == comparable(expected)
+
+
+def comparable(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the result as JSON has it, without the seconds of its audit."""
+    audit = {name: value for name, value in result["audit"]["look_ahead"].items() if name != "seconds"}
+    audit["features"] = {name: value for name, value in audit["features"].items() if name != "seconds"}
+    plain: dict[str, Any] = json.loads(
+        json.dumps({**result, "audit": {**result["audit"], "look_ahead": audit}})
+    )
+    return plain

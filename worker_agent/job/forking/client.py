@@ -1,0 +1,120 @@
+"""The agent's side of the fork server: find or start the server, and ask it for jobs."""
+
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import weakref
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from worker_agent.job.forking import messages
+from worker_agent.job.forking.forked_job import send_work
+from worker_agent.job.job import Assignment
+from worker_agent.job.launching import Exit, Work
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 64
+BASE = "worker_agent.base"
+"""The module that defines a worker imports it."""
+SOCKET_NAME = "jobs.sock"
+STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
+LOST = Exit(code=255, server_lost=True)
+
+
+@dataclass(slots=True)
+class ForkedJob:
+    pid: int
+    connection: socket.socket
+
+    def wait(self, timeout_s: float | None) -> Exit | None:
+        self.connection.settimeout(timeout_s)
+        try:
+            message = messages.receive_message(self.connection)
+        except (TimeoutError, BlockingIOError):
+            return None
+        self.connection.close()
+        return Exit(message["code"], message["left_behind"]) if message else LOST
+
+
+@dataclass(slots=True)
+class SharedServer:
+    """A server that somebody else keeps running, behind the socket at `path`."""
+
+    path: Path
+
+    def ensure_running(self) -> None:
+        """Do nothing. A request waits in the socket's queue while the server is being restarted."""
+
+    def launch(self, work: Work, assignment: Assignment) -> tuple[ForkedJob, Connection]:
+        connection = socket.socket(socket.AF_UNIX, messages.KIND)
+        agent_end, job_end = Pipe(duplex=True)
+        try:
+            connection.connect(str(self.path))
+            with job_end:
+                messages.send_request(connection, [job_end.fileno(), STANDARD_OUTPUT, STANDARD_ERROR])
+            started = messages.receive_message(connection)
+            if started is None:
+                raise ConnectionResetError("the fork server ended before it started the job")
+            send_work(agent_end, work, assignment)
+        except OSError:
+            connection.close()
+            agent_end.close()
+            raise
+        return ForkedJob(started["pid"], connection), agent_end
+
+
+@dataclass(slots=True)
+class OwnServer:
+    """A server that this process starts, and starts again after its end."""
+
+    worker_id: str
+    """In the lines of its log."""
+    preload: tuple[str, ...]
+    warm_up: str
+    _process: subprocess.Popen[bytes] | None = None
+    _socket: "ListeningSocket | None" = field(default=None)
+
+    def ensure_running(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
+        if self._process is not None:
+            log.warning("fork server ended; restarting it: status=%s", self._process.returncode)
+        if self._socket is None:
+            self._socket = ListeningSocket(Path(tempfile.mkdtemp(prefix="ktrdr-")))
+        descriptor = self._socket.listener.fileno()
+        self._process = subprocess.Popen(  # noqa: S603  (our own command line)
+            [
+                sys.executable, "-m", "worker_agent.job.forking.server",
+                f"--listener={descriptor}", f"--parent={os.getpid()}", f"--name={self.worker_id}",
+                f"--preload={','.join((BASE, *self.preload))}", f"--warm-up={self.warm_up}",
+            ],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[descriptor],
+        )  # fmt: skip
+
+    def launch(self, work: Work, assignment: Assignment) -> tuple[ForkedJob, Connection]:
+        assert self._socket is not None, "the server has been started"
+        return SharedServer(self._socket.path).launch(work, assignment)
+
+
+class ListeningSocket:
+    """A socket in a private directory, which is removed with it. Whoever holds it may restart the server behind it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / SOCKET_NAME
+        self.listener = socket.socket(socket.AF_UNIX, messages.KIND)
+        self.listener.bind(str(self.path))
+        self.path.chmod(0o600)
+        self.listener.listen(BACKLOG)
+        self._finalizer = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
+
+    def close(self) -> None:
+        self.listener.close()
+        self._finalizer()

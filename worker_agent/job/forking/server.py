@@ -1,0 +1,155 @@
+"""`python -m worker_agent.job.forking.server`: forks job processes from a process with loaded and warm libraries.
+
+Between two requests the server warms up, one step at a time, so a job that comes early waits for one step only and does
+the rest itself. It never starts a thread: a thread does not survive a fork, and the locks that it held stay locked.
+"""
+
+import argparse
+import gc
+import logging
+import os
+import pkgutil
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from worker_agent.job import linux, process_tree
+from worker_agent.job.forking import keeper, messages
+from worker_agent.job.forking.wake_up import WakeUp
+from worker_agent.job.thread_limits import limit_threads
+from worker_agent.monitoring import logs
+from worker_agent.program import harden_process
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    harden_process()
+    limit_threads()
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--listener", type=int, required=True, help="descriptor of the listening socket")
+    parser.add_argument("--parent", type=int, required=True, help="process whose end ends this one")
+    parser.add_argument("--name", default="fork-server", help="worker id in the lines of the log")
+    parser.add_argument("--preload", default="", help="modules to import, separated by commas")
+    parser.add_argument("--warm-up", default="", help="MODULE:FUNCTION that returns an iterator of steps")
+    options = parser.parse_args()
+    logs.configure(options.name)
+    linux.die_with_parent(options.parent, signal.SIGTERM)
+    preload = [name for name in options.preload.split(",") if name]
+    serve(socket.socket(fileno=options.listener), warm_steps(preload, options.warm_up))
+
+
+def serve(listener: socket.socket, steps: Iterator[None]) -> None:
+    """Serve until SIGTERM, and then until the last job has ended."""
+    linux.adopt_orphans()
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal sends it to the agent too, which ends the job in order
+    with WakeUp(signal.SIGCHLD, signal.SIGTERM) as wake_up:
+        ForkServer(listener, steps, wake_up).run()
+
+
+def warm_steps(preload: list[str], warm_up: str) -> Iterator[None]:
+    """Import a module at each step, then take the steps of the function `warm_up`."""
+    for name in preload:
+        import_module(name)
+        yield
+    if warm_up:
+        yield from pkgutil.resolve_name(warm_up)()
+
+
+@dataclass(slots=True)
+class ForkServer:
+    listener: socket.socket
+    steps: Iterator[None]
+    wake_up: WakeUp
+    is_warm: bool = False
+    leaving: bool = False
+    keepers: set[int] = field(default_factory=set)
+
+    def run(self) -> None:
+        self.listener.setblocking(False)
+        signals, requests = self.wake_up.fileno(), self.listener.fileno()
+        while not self.leaving or self.keepers:
+            waiting = (signals,) if self.leaving else (signals, requests)
+            ready, _, _ = select.select(waiting, (), (), None if self.is_warm else 0)
+            if not ready:
+                self._warm_up()
+            if signals in ready:
+                self.leaving = self.leaving or signal.SIGTERM in self.wake_up.read()
+                self._reap()
+            if requests in ready:
+                self._accept()
+
+    def _warm_up(self) -> None:
+        """Take one step. A step that fails is the last: jobs do themselves what is missing."""
+        try:
+            next(self.steps)
+        except StopIteration:
+            self.is_warm = True
+        except ImportError as error:  # a worker without torch
+            self.is_warm = True
+            log.warning("warming up ended early: %s", error)
+        except Exception:
+            self.is_warm = True
+            log.exception("warming up failed")
+        if self.is_warm:
+            gc.collect()
+            log.info("fork server is warm: threads=%s", process_tree.count_threads())
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self.listener.accept()
+        except OSError as error:  # the peer has gone, or no descriptor is left
+            log.warning("could not accept a request: %s", error.strerror)
+            return
+        with connection:
+            if (uid := messages.peer_uid(connection)) != os.geteuid():
+                log.warning("refused a request of another user: uid=%s", uid)
+                return
+            self._fork_keeper(connection)
+
+    def _fork_keeper(self, connection: socket.socket) -> None:
+        server = os.getpid()
+        gc.freeze()  # a collection in a child would write to, and so copy, every page with objects
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            log.error("could not fork: %s", error.strerror)
+            return
+        if pid == 0:
+            status = 1
+            try:
+                self.wake_up.close()
+                self.listener.close()
+                status = keeper.keep(connection, server)
+            except BaseException:
+                log.exception("the keeper of a job failed")
+            finally:
+                os._exit(status)
+        self.keepers.add(pid)
+
+    def _reap(self) -> None:
+        """Reap ended keepers. A killed one leaves its job to this process, which kills it."""
+        killed = False
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                break
+            killed = killed or (pid in self.keepers and os.WIFSIGNALED(status))
+            self.keepers.discard(pid)
+        if killed:
+            process_tree.kill_children(keep=self.keepers)
+
+
+if __name__ == "__main__":
+    main()

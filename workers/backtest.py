@@ -5,7 +5,7 @@ from typing import Any
 from worker_agent.base import Job, OperationSpec, WorkerAPIBase
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.market_data.parameters import ImportParameters
-from workers.studies.messages import BatchParameters
+from workers.studies.messages import BatchParameters, ReportParameters
 
 
 def backtest(worker: "BacktestWorker", parameters: BacktestParameters, job: Job) -> dict[str, Any]:
@@ -32,6 +32,12 @@ def study_batch(worker: "BacktestWorker", parameters: BatchParameters, job: Job)
     return run_batch(parameters, job)
 
 
+def study_report(worker: "BacktestWorker", parameters: ReportParameters, job: Job) -> dict[str, Any]:
+    from workers.studies.report import run_report
+
+    return run_report(parameters, job)
+
+
 class BacktestWorker(WorkerAPIBase):
     """Runs backtests of trained strategies and batches of studies, and imports market data."""
 
@@ -41,13 +47,14 @@ class BacktestWorker(WorkerAPIBase):
         OperationSpec("data_import", "/data-imports/start", ImportParameters, import_data),
         OperationSpec("data_preview", "/data-previews/start", ImportParameters, preview_data),
         OperationSpec("study_batch", "/study-batches/start", BatchParameters, study_batch),
+        OperationSpec("study_report", "/study-reports/start", ReportParameters, study_report),
     )
     default_port = 5003
     # The last modules need torch; the fork server goes on without them if torch is not installed.
     preload = (
         "workers.market_data.preview",
         "workers.backtesting.backtest_pipeline",
-        "workers.studies.run",
+        "workers.studies.report",
         "workers.learning.model_files",
     )
     warm_up = "workers.warming:warm_up"

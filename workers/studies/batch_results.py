@@ -114,7 +114,7 @@ class BatchResults:
 
     def _table(self) -> bytes:
         """Return the trials as Parquet: parameters as JSON, scores as columns, the folds' metric as a list."""
-        rows = [self.rows[number] for number in sorted(self.rows)]
+        rows, kept = [self.rows[number] for number in sorted(self.rows)], set(self.kept())
         points = {trial.number: trial.point for trial in self.trials}
         names = list(dict.fromkeys(name for row in rows for name in row.scores))
         columns = {
@@ -125,7 +125,7 @@ class BatchResults:
             "cpu_ms": pa.array([row.cpu_ms for row in rows], pa.float64()),
             "error": pa.array([row.error for row in rows]),
             "folds": pa.array([list(row.of_folds) for row in rows], pa.list_(pa.float64())),
-            "has_returns": pa.array([row.number in self.moments for row in rows], pa.bool_()),
+            "is_kept": pa.array([row.number in kept for row in rows], pa.bool_()),
         } | {name: pa.array([row.scores.get(name) for row in rows], pa.float64()) for name in names}
         buffer = io.BytesIO()
         pq.write_table(pa.table(columns), buffer, compression="zstd")

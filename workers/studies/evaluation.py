@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.backtesting.engine_rules import Rules
 from workers.studies.binding import BoundStudy
-from workers.studies.directions import DirectionSource
+from workers.studies.directions import Directions, DirectionSource
 from workers.studies.fold_days import fold_days
 from workers.studies.market import Market
 from workers.studies.messages import Trial, TrialState
@@ -37,11 +38,14 @@ class Outcome:
 class Evaluator:
     """Evaluates trials on one market; safe to use from several threads."""
 
-    def __init__(self, bound: BoundStudy, market: Market, source: DirectionSource) -> None:
+    def __init__(
+        self, bound: BoundStudy, market: Market, source: DirectionSource, *, with_folds: bool = True
+    ) -> None:
         self.bound, self.market, self._source = bound, market, source
         self.simulator = Simulator(market)
         validation, over = bound.study.validation, bound.study.objective.over
-        self.folds = fold_days(validation, market) if validation is not None and over != "all" else []
+        has_folds = with_folds and validation is not None and over != "all"
+        self.folds = fold_days(validation, market) if has_folds and validation is not None else []
         self.names = score_names(bound.study.objective)
 
     def evaluate(self, trial: Trial) -> Outcome:
@@ -56,12 +60,16 @@ class Evaluator:
         cpu_ms = (time.thread_time() - started) * 1e3
         return Outcome(**{name: getattr(outcome, name) for name in Outcome.__slots__} | {"cpu_ms": cpu_ms})
 
-    def simulate(self, trial: Trial) -> TrialRun:
-        """Run the trial through the engine. Raises BadPoint, InvalidInput."""
+    def decide(self, trial: Trial) -> tuple[list[Directions], Rules]:
+        """Return the target directions of each symbol and the rules of the trial. Raises BadPoint, InvalidInput."""
         strategy = self.bound.strategy_of(trial.point)
         settings = self.bound.settings_of(trial.point)
-        directions = self._source.directions(strategy, settings.allow_short)
-        return self.simulator.run(directions, rules_of(settings, allow_short=strategy.decisions.allow_short))
+        rules = rules_of(settings, allow_short=strategy.decisions.allow_short)
+        return self._source.directions(strategy, settings.allow_short), rules
+
+    def simulate(self, trial: Trial) -> TrialRun:
+        """Run the trial through the engine. Raises BadPoint, InvalidInput."""
+        return self.simulator.run(*self.decide(trial))
 
     def _measure(self, trial: Trial, run: TrialRun) -> Outcome:
         objective, whole = self.bound.study.objective, measure(run, self.market)

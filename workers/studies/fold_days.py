@@ -24,12 +24,13 @@ def fold_days(validation: Validation, market: Market) -> list[FoldDays]:
     """Return the folds as days. A day belongs to the range that contains its last bar. Raises BadFolds."""
     folds = []
     for ranges in fold_ranges(validation, market.times):
-        test = _days_in(ranges.test, market)
-        folds.append(FoldDays(_days_in(ranges.train, market) & ~test, test))
+        test = days_in(ranges.test, market)
+        folds.append(FoldDays(days_in(ranges.train, market) & ~test, test))
     return folds
 
 
-def _days_in(ranges: tuple[Range, ...], market: Market) -> Flags:
+def days_in(ranges: tuple[Range, ...], market: Market) -> Flags:
+    """Return bool[days]: the days whose last bar opens in one of the ranges."""
     ends = market.day_ends
     inside = np.zeros(len(ends), np.bool_)
     for start, stop in ranges:

@@ -1,9 +1,7 @@
 """Run a batch of trials: bars once, columns once, then trial by trial, with a checkpoint every ten seconds."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,15 +10,13 @@ from workers.strategy.errors import StrategyError
 from workers.studies.batch_results import BatchResults
 from workers.studies.binding import BoundStudy, bind
 from workers.studies.directions import DirectionSource, ModelDirections
-from workers.studies.evaluation import Evaluator, Outcome
+from workers.studies.evaluation import Evaluator
 from workers.studies.grammar import StudyError, parse_study
 from workers.studies.market import Market, load_market
-from workers.studies.messages import BatchParameters, ReportParameters, Trial
-from workers.studies.threads import count_threads
+from workers.studies.messages import BatchParameters, ReportParameters
+from workers.studies.threads import map_in_threads
 
 CHECKPOINT_EVERY_S = 10.0
-AHEAD = 4
-"""Trials in flight for each thread."""
 
 
 class Resume(Protocol):
@@ -93,7 +89,7 @@ def direction_source(
 def _evaluate_pending(evaluator: Evaluator, results: BatchResults, job: Job) -> bool:
     """Evaluate the trials that have no result yet; return whether the job was cancelled before all had one."""
     total, last_checkpoint = len(results.trials), time.monotonic()
-    for outcome in evaluate_in_threads(evaluator, results.pending()):
+    for outcome in map_in_threads(evaluator.evaluate, results.pending()):
         results.add(outcome)
         done = len(results.rows)
         job.progress(100 * done / total, "trials", completed=done, total=total)
@@ -104,14 +100,3 @@ def _evaluate_pending(evaluator: Evaluator, results: BatchResults, job: Job) -> 
         if cancelled:
             return done < total
     return False
-
-
-def evaluate_in_threads(evaluator: Evaluator, trials: Iterable[Trial]) -> Iterator[Outcome]:
-    """Yield the outcomes in the order of the trials. The kernels release the lock of the interpreter."""
-    threads = count_threads()
-    waiting = iter(trials)
-    with ThreadPoolExecutor(threads) as pool:
-        running = [pool.submit(evaluator.evaluate, trial) for trial in islice(waiting, threads * AHEAD)]
-        while running:
-            yield running.pop(0).result()
-            running += [pool.submit(evaluator.evaluate, trial) for trial in islice(waiting, 1)]

@@ -113,7 +113,7 @@ def test_a_trial_that_raises_is_a_failed_trial(trained: Files) -> None:
     assert "confidence_threshold" in result.errors["7"]
     assert np.isnan(array(job.artifacts["moments.npy"])[3]).all()
     table = pq.read_table(io.BytesIO(job.artifacts["trials.parquet"])).to_pylist()
-    assert [row["has_returns"] for row in table] == [True, True, True, False]
+    assert [row["is_kept"] for row in table] == [True, True, True, False]
     assert json.loads(table[0]["parameters"]) == dict(parameters.trials[0].point)
 
 

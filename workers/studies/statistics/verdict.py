@@ -52,6 +52,8 @@ def judge(evidence: Evidence) -> tuple[Verdict, list[Reason]]:
 
 
 def _is_luck(evidence: Evidence) -> bool:
+    if evidence.sharpe is None:
+        return False
     return (
         (evidence.dsr is not None and evidence.dsr < LUCK_DSR)
         or (evidence.pbo is not None and evidence.pbo > LUCK_PBO)

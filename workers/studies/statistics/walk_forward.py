@@ -40,6 +40,12 @@ class Selection:
         count = len(folds)
         return cls(folds, np.full(count, -1), np.full(count, -math.inf), np.full(count, math.nan))
 
+    def part(self, first: int, stop: int) -> "Selection":
+        """Return the selection of some of the folds."""
+        return Selection(
+            self.folds[first:stop], self.best[first:stop], self.ratio[first:stop], self.mean[first:stop]
+        )
+
     def add(self, numbers: NDArray[np.int64], returns: Floats) -> None:
         """Take in trials with `returns` (float64[k, days]); of equal trials, the one that came first is chosen."""
         train = np.stack([fold.train for fold in self.folds], axis=1).astype(np.float64)  # [days, folds]

@@ -1,0 +1,73 @@
+"""Collect the evidence about a study's winner: deflation, overfitting, data snooping, plateau, walk-forward, paths."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.studies.statistics.deflation import MAX_CORRELATED, Deflation, deflate, mean_squared_correlation
+from workers.studies.statistics.overfitting import Overfitting, estimate_overfitting
+from workers.studies.statistics.plateau import Plateau, measure_plateau
+from workers.studies.statistics.snooping import Snooping, SnoopingTest
+from workers.studies.statistics.walk_forward import FoldDays, Selection
+from workers.studies.trial_table import TrialTable
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+Stream = Callable[[Numbers], Iterator[tuple[Numbers, Floats]]]
+"""Yields (numbers, daily returns float64[k, days]) of the trials, some at a time, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    deflation: Deflation | None
+    overfitting: Overfitting | None
+    snooping: Snooping | None
+    plateau: Plateau | None
+    selection: Selection
+    """The best trial of each fold."""
+
+
+def collect(
+    table: TrialTable,
+    winner: int | None,
+    winner_returns: Floats | None,
+    stream: Stream,
+    folds: Sequence[FoldDays],
+    counted_before: int,
+    seed: int,
+) -> Statistics:
+    """Pass once over the daily returns of all trials. `winner`: its position in the table."""
+    rows = table.with_returns()
+    sampled = set(_sample(table.numbers[rows], seed).tolist())
+    snooping, selection, sample = SnoopingTest(table.days, seed), Selection.of(folds), []
+    for numbers, returns in stream(table.numbers[rows]):
+        snooping.add(returns)
+        if folds:
+            selection.add(numbers, returns)
+        sample.append(returns[[number in sampled for number in numbers.tolist()]])
+    correlated = np.concatenate(sample) if sample else np.empty((0, table.days))
+    deflation = None
+    if winner_returns is not None:
+        # A failed trial was tried as well, but has no ratio.
+        ratios, tried = table.ratios()[rows], counted_before + len(table.numbers) - len(rows)
+        deflation = deflate(winner_returns, ratios, tried, mean_squared_correlation(correlated))
+    return Statistics(
+        deflation,
+        estimate_overfitting(np.ascontiguousarray(table.moments[rows]), table.days),
+        snooping.result(),
+        None
+        if winner is None
+        else measure_plateau(table.points, table.values, table.numbers.tolist(), winner),
+        selection,
+    )
+
+
+def _sample(numbers: Numbers, seed: int) -> Numbers:
+    """Return at most 1,000 of the trials, by a draw that depends only on their numbers."""
+    if len(numbers) <= MAX_CORRELATED:
+        return numbers
+    draw = [hashlib.sha256(f"{seed}/correlation/{number}".encode()).digest() for number in numbers.tolist()]
+    return numbers[sorted(range(len(numbers)), key=draw.__getitem__)[:MAX_CORRELATED]]

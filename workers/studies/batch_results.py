@@ -59,7 +59,7 @@ class BatchResults:
     def pending(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.number not in self.rows]
 
-    def kept(self) -> list[int]:
+    def numbers_kept(self) -> list[int]:
         """Return the trials whose returns are kept: the best ones, and a sample that depends only on the numbers."""
         sampled = sorted(self.returns, key=self._draw)[: MAX_KEPT_RETURNS - BEST_KEPT]
         best = sorted(self.returns, key=self._rank)
@@ -67,7 +67,7 @@ class BatchResults:
         return sorted(list(chosen)[:MAX_KEPT_RETURNS])
 
     def _drop_returns(self) -> None:
-        kept = set(self.kept())
+        kept = set(self.numbers_kept())
         self.returns = {number: row for number, row in self.returns.items() if number in kept}
 
     def _draw(self, number: int) -> bytes:
@@ -90,13 +90,13 @@ class BatchResults:
             scores={name: [row.scores.get(name) for row in rows] for name in names},
             cpu_ms=[round(row.cpu_ms, 3) for row in rows],
             errors={str(row.number): row.error for row in rows if row.error},
-            kept=self.kept(),
+            kept=self.numbers_kept(),
             days=self.days,
             stopped="cancelled" if cancelled else "",
         )
 
     def artifacts(self) -> dict[str, bytes]:
-        kept = self.kept()
+        kept = self.numbers_kept()
         returns = np.array([self.returns[number] for number in kept], np.float32).reshape(
             len(kept), self.days
         )
@@ -114,7 +114,7 @@ class BatchResults:
 
     def _table(self) -> bytes:
         """Return the trials as Parquet: parameters as JSON, scores as columns, the folds' metric as a list."""
-        rows, kept = [self.rows[number] for number in sorted(self.rows)], set(self.kept())
+        rows, kept = [self.rows[number] for number in sorted(self.rows)], set(self.numbers_kept())
         points = {trial.number: trial.point for trial in self.trials}
         names = list(dict.fromkeys(name for row in rows for name in row.scores))
         columns = {

@@ -1,13 +1,12 @@
 """Collect the evidence about a study's winner: deflation, overfitting, data snooping, plateau, walk-forward, paths."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.studies.statistics.deflation import MAX_CORRELATED, Deflation, deflate, mean_squared_correlation
+from workers.studies.statistics.deflation import Deflation, deflate
 from workers.studies.statistics.overfitting import Overfitting, estimate_overfitting
 from workers.studies.statistics.plateau import Plateau, measure_plateau
 from workers.studies.statistics.snooping import Snooping, SnoopingTest
@@ -41,33 +40,22 @@ def collect(
 ) -> Statistics:
     """Pass once over the daily returns of all trials. `winner`: its position in the table."""
     rows = table.with_returns()
-    sampled = set(_sample(table.numbers[rows], seed).tolist())
-    snooping, selection, sample = SnoopingTest(table.days, seed), Selection.of(folds), []
+    test, selection = SnoopingTest(table.days, seed), Selection.of(folds)
     for numbers, returns in stream(table.numbers[rows]):
-        snooping.add(returns)
+        test.add(returns)
         if folds:
             selection.add(numbers, returns)
-        sample.append(returns[[number in sampled for number in numbers.tolist()]])
-    correlated = np.concatenate(sample) if sample else np.empty((0, table.days))
-    deflation = None
+    snooping, deflation = test.result(), None
     if winner_returns is not None:
-        # A failed trial was tried as well, but has no ratio.
-        ratios, tried = table.ratios()[rows], counted_before + len(table.numbers) - len(rows)
-        deflation = deflate(winner_returns, ratios, tried, mean_squared_correlation(correlated))
+        # A failed trial was tried as well.
+        trials, expected = counted_before + len(table.numbers), snooping.expected_best if snooping else None
+        deflation = deflate(winner_returns, expected, test.trials, trials)
     return Statistics(
         deflation,
         estimate_overfitting(np.ascontiguousarray(table.moments[rows]), table.days),
-        snooping.result(),
+        snooping,
         None
         if winner is None
         else measure_plateau(table.points, table.values, table.numbers.tolist(), winner),
         selection,
     )
-
-
-def _sample(numbers: Numbers, seed: int) -> Numbers:
-    """Return at most 1,000 of the trials, by a draw that depends only on their numbers."""
-    if len(numbers) <= MAX_CORRELATED:
-        return numbers
-    draw = [hashlib.sha256(f"{seed}/correlation/{number}".encode()).digest() for number in numbers.tolist()]
-    return numbers[sorted(range(len(numbers)), key=draw.__getitem__)[:MAX_CORRELATED]]

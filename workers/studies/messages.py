@@ -169,6 +169,7 @@ class Headline(_Message):
     """Annual; the expected best of this many trials without skill."""
     trials_counted: int = 0
     effective_trials: float | None = None
+    """The number of independent trials whose expected best is the same."""
     dsr: float | None = None
     pbo: float | None = None
     reality_check_p: float | None = None

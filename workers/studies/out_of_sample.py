@@ -97,7 +97,7 @@ def paths_section(
         number = int(selection.best[fold])
         for group in chosen:
             if (number, group) not in segments:
-                segments[number, group] = _traded(evaluator, table, number, groups[group])
+                segments[number, group] = _segment_of(evaluator, table, number, groups[group])
             returns[fold, group] = segments[number, group]
     joined = np.array(
         [
@@ -131,7 +131,7 @@ def paths_section(
     }
 
 
-def _traded(evaluator: Evaluator, table: TrialTable, number: int, days: NDArray[np.bool_]) -> Floats:
+def _segment_of(evaluator: Evaluator, table: TrialTable, number: int, days: NDArray[np.bool_]) -> Floats:
     if number < 0:
         return np.zeros(int(days.sum()))
     return segment_returns(evaluator, table.trial(int(np.searchsorted(table.numbers, number))), days)

@@ -213,7 +213,7 @@ def _judge(
         trials_counted=deflation.trials
         if deflation
         else len(table.numbers) + study.parameters.counted_before,
-        effective_trials=deflation.effective if deflation else None,
+        effective_trials=deflation.independent if deflation else None,
         dsr=deflation.dsr if deflation else None,
         pbo=statistics.overfitting.pbo if statistics.overfitting else None,
         reality_check_p=statistics.snooping.reality_check_p if statistics.snooping else None,
@@ -226,6 +226,7 @@ def _judge(
         Evidence(
             figures.dsr,
             figures.pbo,
+            statistics.overfitting.loss_probability if statistics.overfitting else None,
             figures.spa_p if study.returns.is_complete else None,
             held,
             sharpe,

@@ -82,6 +82,8 @@ def snooping(returns: Floats, counts: Floats, block: int) -> tuple[float, float]
     return above_mean / len(counts), above_ratio / len(counts)
 
 
-def participation_ratio(returns: Floats) -> float:
-    eigenvalues = np.linalg.eigvalsh(np.corrcoef(returns))
-    return float(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
+def expected_best(returns: Floats, counts: Floats) -> float:
+    """Mean over resamples of the best ratio, after each trial's mean has been moved to 0."""
+    centred = returns - returns.mean(axis=1, keepdims=True)
+    deviations = returns.std(axis=1, ddof=1)
+    return float(np.mean([(centred @ count / returns.shape[1] / deviations).max() for count in counts]))

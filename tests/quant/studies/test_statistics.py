@@ -1,12 +1,14 @@
 """The statistics of a study against plain implementations of the papers, and on data whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tests.quant.studies import plain_statistics as plain
 from workers.studies.messages import Verdict
-from workers.studies.statistics.deflation import deflate, effective_trials, mean_squared_correlation
+from workers.studies.statistics.deflation import deflate
 from workers.studies.statistics.moments import block_edges, block_moments, sharpes
 from workers.studies.statistics.overfitting import estimate_overfitting
 from workers.studies.statistics.plateau import measure_plateau
@@ -75,6 +77,8 @@ def test_snooping_equals_the_plain_definition(seed: int) -> None:
     reality_check_p, spa_p = plain.snooping(returns, counts, result.block)
     assert result.reality_check_p == pytest.approx(reality_check_p, abs=1e-9)
     assert result.spa_p == pytest.approx(spa_p, abs=1e-9)
+    # Single precision: the resampled means are a matrix product.
+    assert result.expected_best == pytest.approx(plain.expected_best(returns, counts), rel=1e-5)
 
 
 def test_the_bootstrap_variance_equals_the_plain_sum() -> None:
@@ -92,40 +96,36 @@ def test_resamples_have_all_days_equally_often_and_blocks_of_the_mean_length() -
     assert together == pytest.approx(0.9, abs=0.03)
 
 
-def test_deflation_follows_its_formula() -> None:
-    returns, ratios = noise(1, 500)[0] + 0.001, np.random.default_rng(3).normal(0.0, 0.08, 40)
-    deflation = deflate(returns, ratios, counted_before=60, correlation=None)
-    needed = plain.expected_maximum(100, float(np.var(ratios, ddof=1)))
-    assert deflation.trials == 100
+def test_deflation_of_independent_trials_follows_its_formula() -> None:
+    returns = noise(1, 500)[0] + 0.001
+    deflation = deflate(returns, None, measured=40, trials=100)
+    needed = plain.expected_maximum(100, 1 / 499)
     assert deflation.needed == pytest.approx(needed, abs=1e-9)
     assert deflation.dsr == pytest.approx(plain.deflated_sharpe(returns, needed), abs=1e-9)
 
 
-def test_similar_trials_still_have_to_beat_the_luck_that_they_share() -> None:
-    returns, ratios = noise(1, 500)[0] + 0.001, np.full(50, 0.07)
-    deflation = deflate(returns, ratios, counted_before=0, correlation=0.2)
-    at_least = plain.expected_maximum(4, 1 / 499)
-    assert deflation.effective == pytest.approx(1 / (1 / 50 + 0.98 * 0.2))
-    assert at_least < deflation.needed < plain.expected_maximum(5, 1 / 499)
+@pytest.mark.parametrize(("trials", "independent"), [(7, 7.0), (21, 21.0), (70, 70.0)])
+def test_other_trials_depend_on_each_other_as_the_measured_ones(trials: int, independent: float) -> None:
+    """Here 50 measured trials have the expected best of 7 independent ones."""
+    returns = noise(1, 500)[0]
+    expected = plain.expected_maximum(7, 1 / 499)
+    deflation = deflate(returns, expected, measured=50, trials=50 * trials // 7)
+    assert deflation.independent == pytest.approx(independent, rel=0.05)
+    exact = deflate(returns, expected, measured=7, trials=trials)
+    assert exact.independent == pytest.approx(independent, rel=1e-9)
+    assert exact.needed == pytest.approx(plain.expected_maximum(trials, 1 / 499), abs=1e-9)
 
 
-@pytest.mark.parametrize(("trials", "days"), [(20, 400), (30, 25)], ids=["more days", "more trials"])
-def test_effective_trials_are_the_participation_ratio(trials: int, days: int) -> None:
-    common = noise(1, days)[0]
-    returns = noise(trials, days, seed=8) + common
-    measured = mean_squared_correlation(returns)
-    assert measured is not None
-    with_chance = measured * (1 - 1 / (days - 1)) + 1 / (days - 1)
-    assert effective_trials(trials, with_chance) == pytest.approx(
-        plain.participation_ratio(returns), rel=1e-9
-    )
-
-
-def test_independent_trials_count_fully_and_copies_once() -> None:
-    independent = mean_squared_correlation(noise(100, 500))
-    copies = mean_squared_correlation(np.repeat(noise(1, 500), 20, axis=0))
-    assert effective_trials(100, independent) > 85
-    assert effective_trials(20, copies) == pytest.approx(1.0)
+def test_the_expected_best_is_that_of_independent_trials_and_of_one_for_copies() -> None:
+    independent, copies = SnoopingTest(1000, 5), SnoopingTest(1000, 5)
+    independent.add(noise(100, 1000))
+    copies.add(np.repeat(noise(1, 1000), 100, axis=0))
+    best, same = independent.result(), copies.result()
+    assert best is not None
+    assert same is not None
+    assert best.expected_best == pytest.approx(plain.expected_maximum(100, 1 / 999), rel=0.06)
+    assert abs(same.expected_best) < 0.1 * best.expected_best
+    assert deflate(noise(1, 1000)[0], same.expected_best, 100, 100).independent < 1.2
 
 
 def test_a_plateau_has_neighbours_nearly_as_good_and_a_needle_has_not() -> None:
@@ -143,30 +143,40 @@ def test_a_plateau_has_neighbours_nearly_as_good_and_a_needle_has_not() -> None:
     assert measure_plateau(points, -broad, numbers, 10) is None
 
 
-GOOD = Evidence(0.99, 0.05, 0.01, 1.1, 1.6, 0.7, 200, holdout_looks=1)
+GOOD = Evidence(0.99, 0.05, 0.0, 0.01, 1.1, 1.6, 0.7, 200, holdout_looks=1)
 
 
 def test_a_winner_is_believed_only_with_all_findings() -> None:
     assert judge(GOOD)[0] is Verdict.BELIEVED
-    for change in ({"dsr": 0.9}, {"pbo": 0.3}, {"spa_p": 0.2}, {"dsr": None}, {"holdout_sharpe": None}):
-        changed = Evidence(**{name: getattr(GOOD, name) for name in Evidence.__slots__} | change)
+    for change in (
+        {"dsr": 0.9},
+        {"pbo": 0.3, "loss_probability": 0.2},
+        {"spa_p": 0.2},
+        {"dsr": None},
+        {"holdout_sharpe": None},
+    ):
+        changed = replace(GOOD, **change)
         verdict, reasons = judge(changed)
         assert verdict is Verdict.OPEN
         assert sum(reason.passed is not True for reason in reasons) == 1
 
 
+def test_equally_good_trials_are_not_held_against_a_choice_that_does_not_lose() -> None:
+    assert judge(replace(GOOD, pbo=0.5, loss_probability=0.01))[0] is Verdict.BELIEVED
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"holdout_sharpe": -0.1}, {"pbo": 0.6}, {"dsr": 0.3}, {"spa_p": 0.7}],
+    [{"holdout_sharpe": -0.1}, {"pbo": 0.6, "loss_probability": 0.3}, {"dsr": 0.3}, {"spa_p": 0.7}],
     ids=lambda c: next(iter(c)),
 )
 def test_a_winner_that_chance_explains_is_luck(change: dict[str, float]) -> None:
-    changed = Evidence(**{name: getattr(GOOD, name) for name in Evidence.__slots__} | change)
+    changed = replace(GOOD, **change)
     assert judge(changed)[0] is Verdict.LUCK
 
 
 def test_reasons_are_sentences() -> None:
-    for evidence in (GOOD, Evidence(None, None, None, None, None, None, 0, plateau=0.2)):
+    for evidence in (GOOD, Evidence(None, None, None, None, None, None, None, 0, plateau=0.2)):
         for reason in judge(evidence)[1]:
             assert reason.message.endswith(".")
             assert len(reason.message) < 300

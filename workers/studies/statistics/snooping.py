@@ -22,6 +22,8 @@ FEWEST_DAYS = 60
 class Snooping:
     reality_check_p: float
     spa_p: float
+    expected_best: float
+    """Mean over the resamples of the highest Sharpe ratio per day, if no trial had any skill."""
     block: int
     """Mean length of a block in days."""
     trials: int
@@ -77,6 +79,8 @@ class SnoopingTest:
         """float64[rounds]: highest resampled mean, each trial centred at its own; times sqrt(days)."""
         self._ratios = np.zeros(rounds)
         """float64[rounds]: highest studentised one, at least 0."""
+        self._lucky = np.full(rounds, -math.inf)
+        """float64[rounds]: highest Sharpe ratio per day, each trial's mean moved to 0."""
 
     def add(self, returns: Floats) -> None:
         """Take in the daily returns of trials, float64[k, days]; those that do not vary count as cash."""
@@ -94,6 +98,8 @@ class SnoopingTest:
         self._best_mean = max(self._best_mean, root * float(mean.max()))
         self._best_ratio = max(self._best_ratio, float(ratio.max()))
         self._means = np.maximum(self._means, root * shifts.max(axis=1).astype(np.float64))
+        lucky = (shifts / returns.std(axis=1, ddof=1).astype(np.float32)).max(axis=1)
+        self._lucky = np.maximum(self._lucky, lucky.astype(np.float64))
         # A trial that is clearly worse than cash keeps its mean, so it is not the best by chance (Hansen 2005, eq. 10).
         is_bad = ratio <= -math.sqrt(2.0 * math.log(math.log(self.days)))
         kept = np.where(is_bad, mean, 0.0).astype(np.float32)
@@ -107,6 +113,7 @@ class SnoopingTest:
         return Snooping(
             float(np.mean(self._means > self._best_mean)),
             float(np.mean(self._ratios > max(self._best_ratio, 0.0))),
+            float(np.mean(self._lucky)),
             self.block,
             self.trials,
         )

@@ -7,6 +7,7 @@ from workers.studies.messages import Reason, Verdict
 
 ENOUGH_DSR = 0.95
 HIGHEST_PBO = 0.2
+HIGHEST_LOSS = 0.05
 HIGHEST_P = 0.05
 LUCK_DSR = 0.5
 LUCK_PBO = 0.5
@@ -19,6 +20,8 @@ class Evidence:
 
     dsr: float | None
     pbo: float | None
+    loss_probability: float | None
+    """Share of the halves whose best trial loses in the other half."""
     spa_p: float | None
     holdout_sharpe: float | None
     """Annual, of the winner in the sealed part."""
@@ -33,7 +36,8 @@ class Evidence:
 def judge(evidence: Evidence) -> tuple[Verdict, list[Reason]]:
     """Return the verdict and its reasons.
 
-    `believed` needs all four findings; `luck` is a winner that loses in the holdout, or not better than the
+    `believed` needs all four findings. Where all trials are nearly equally good, their order in a half is chance, and PBO is
+    near one half; so a choice that hardly ever loses in the other half passes as well. `luck` is a winner that loses in the holdout, or not better than the
     best of so many trials without skill; everything else is `open`.
     """
     reasons = [
@@ -56,7 +60,7 @@ def _is_luck(evidence: Evidence) -> bool:
         return False
     return (
         (evidence.dsr is not None and evidence.dsr < LUCK_DSR)
-        or (evidence.pbo is not None and evidence.pbo > LUCK_PBO)
+        or (_overfitting_reason(evidence).passed is False and (evidence.pbo or 0.0) > LUCK_PBO)
         or (evidence.spa_p is not None and evidence.spa_p > LUCK_P)
         or (evidence.holdout_sharpe is not None and evidence.holdout_sharpe <= 0)
     )
@@ -82,9 +86,13 @@ def _overfitting_reason(evidence: Evidence) -> Reason:
         return Reason(code="pbo", message=message, passed=None)
     message = (
         f"In {_share(evidence.pbo)} of the divisions of the data into halves, the best trial of one half is below "
-        "the median of the other half."
+        "the median of the other half"
     )
-    return Reason(code="pbo", message=message, passed=evidence.pbo <= HIGHEST_PBO)
+    passed = evidence.pbo <= HIGHEST_PBO
+    if evidence.loss_probability is not None:
+        message += f"; it loses there in {_share(evidence.loss_probability)}"
+        passed = passed or evidence.loss_probability <= HIGHEST_LOSS
+    return Reason(code="pbo", message=f"{message}.", passed=passed)
 
 
 def _snooping_reason(evidence: Evidence) -> Reason:

@@ -4,24 +4,40 @@ import shutil
 import sys
 from typing import Any
 
-from worker_agent.base import Job, WorkerAPIBase
+from worker_agent.base import Job, OperationSpec, WorkerAPIBase
 from workers.learning.training_parameters import TrainingParameters
+from workers.studies.messages import BatchParameters
 
 HAS_GPU = shutil.which("nvidia-smi") is not None or sys.platform == "darwin"
 
 
+def train(worker: "TrainingWorker", parameters: TrainingParameters, job: Job) -> dict[str, Any]:
+    from workers.learning.training_pipeline import run_training
+
+    return run_training(parameters, job)
+
+
+def study_training_batch(worker: "TrainingWorker", parameters: BatchParameters, job: Job) -> dict[str, Any]:
+    from workers.studies.training_batch import run_training_batch
+
+    return run_training_batch(parameters, job)
+
+
 class TrainingWorker(WorkerAPIBase):
-    """Trains the model of a strategy, on the GPU if there is one."""
+    """Trains the models of strategies and studies, on the GPU if there is one."""
 
     worker_type = "training"
-    operation_type = "training"
-    start_path = "/training/start"
-    Parameters = TrainingParameters
+    operations = (
+        OperationSpec("training", "/training/start", TrainingParameters, train),
+        OperationSpec(
+            "study_training_batch", "/study-training-batches/start", BatchParameters, study_training_batch
+        ),
+    )
     default_port = 5002 if HAS_GPU else 5004
-    preload = ("torch", "torch._dynamo", "workers.learning.training_pipeline")
+    preload = (
+        "torch",
+        "torch._dynamo",
+        "workers.learning.training_pipeline",
+        "workers.studies.training_batch",
+    )
     warm_up = "workers.warming:warm_up"
-
-    def run(self, parameters: TrainingParameters, job: Job) -> dict[str, Any]:
-        from workers.learning.training_pipeline import run_training
-
-        return run_training(parameters, job)

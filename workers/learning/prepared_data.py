@@ -83,7 +83,11 @@ def _until(bars: pd.DataFrame, end: date | None) -> pd.DataFrame:
 def prepare_data(strategy: Strategy, bars: Bars, start: date | None = None) -> PreparedData:
     """Prepare the bars from `start` on. Raises InvalidInput if there is nothing to learn from them."""
     dataset = build_dataset(strategy, bars, start)
-    split = dataset.split(strategy)
+    return prepare_split(strategy, dataset, dataset.split(strategy))
+
+
+def prepare_split(strategy: Strategy, dataset: Dataset, split: Split) -> PreparedData:
+    """Scale the dataset by its training rows. Raises InvalidInput if there is nothing to learn from them."""
     scaler = fit_scaler(strategy, dataset.features[dataset.row[split.train]])
     if strategy.is_classification and len(np.unique(dataset.label[split.train])) < 2:
         raise InvalidInput(

@@ -56,7 +56,7 @@ class Evaluator:
         except MemoryError:
             raise
         except Exception as error:
-            outcome = Outcome(trial.number, TrialState.FAILED, error=_sentence(error))
+            outcome = Outcome(trial.number, TrialState.FAILED, error=explain(error))
         cpu_ms = (time.thread_time() - started) * 1e3
         return Outcome(**{name: getattr(outcome, name) for name in Outcome.__slots__} | {"cpu_ms": cpu_ms})
 
@@ -83,6 +83,7 @@ class Evaluator:
         return Outcome(trial.number, TrialState.COMPLETED, value, scores, of_folds, daily=run.daily)
 
 
-def _sentence(error: Exception) -> str:
+def explain(error: Exception) -> str:
+    """Return an error as one line of at most 300 characters."""
     text = " ".join(f"{error}".split()) or type(error).__name__
     return text if len(text) <= MAX_SENTENCE else text[: MAX_SENTENCE - 4] + " ..."

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.backtesting import metrics
+from workers.backtesting.kernel_records import TRADE
 from workers.studies.market import Market
 from workers.studies.sections import Objective
 from workers.studies.simulation import TrialRun
@@ -68,9 +69,9 @@ def measure_days(run: TrialRun, days: Flags, market: Market) -> Measured:
     growth, drawdown = _grow(daily)
     parts = [
         symbol.trades[days[of_bar[symbol.trades["entry_index"]]]]
-        for symbol, of_bar in zip(run.symbols, market.day_of_bar, strict=True)
+        for symbol, of_bar in zip(run.symbols, market.day_of_bar, strict=bool(run.symbols))
     ]
-    trades = np.concatenate(parts)
+    trades = np.concatenate(parts) if parts else np.empty(0, TRADE)
     closed = trades[trades["exit_index"] >= 0]
     years = len(daily) / market.per_year
     return Measured(daily, market.per_year, years, growth, drawdown, closed, len(trades), math.nan, math.nan)

@@ -17,7 +17,7 @@ from workers.backtesting.backtest_pipeline import run_backtest
 from workers.backtesting.prediction import MODEL_WEIGHTS
 from workers.learning.training_parameters import TrainingParameters
 from workers.provenance import file_sha256
-from workers.training import TrainingWorker
+from workers.training import TrainingWorker, train
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are spawned")
 TRAINING = {"strategy_yaml": STRATEGY, "end_date": TRAINED_UNTIL}
@@ -44,7 +44,7 @@ def test_trainings_and_backtests_in_forks_of_the_warm_server_give_the_bits_of_a_
 ) -> None:
     for _ in range(2):
         jobs = [
-            server.launch(TrainingWorker.run, TRAINING, TrainingParameters, trained),
+            server.launch(train, TRAINING, TrainingParameters, trained),
             server.launch(backtest, BACKTEST, BacktestParameters, trained),
         ]
         training, tested = (job.outcome() for job in jobs)

@@ -1,0 +1,101 @@
+"""Batches of trainings: each trial trained per fold and traded out of sample, resumed from the running epoch."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.quant.learning.conftest import STRATEGY as LONG_STRATEGY
+from tests.quant.learning.conftest import synthetic
+from tests.quant.studies.conftest import Saved, StudyJob
+from workers.learning.dataset import build_dataset
+from workers.learning.fold_split import embargo_of, split_fold
+from workers.learning.folds import walk_forward
+from workers.market_data.bars import write_bars
+from workers.strategy.grammar import parse_strategy
+from workers.studies.messages import BatchParameters, BatchResult, Trial, TrialState
+from workers.studies.run import bind_study
+from workers.studies.training_batch import run_training_batch
+
+STRATEGY = LONG_STRATEGY.replace("epochs: 6", "epochs: 3").replace(
+    "mode: multi_symbol, list: [AAA, BBB]", "mode: single, symbol: AAA"
+)
+STUDY = """
+study: "1.0"
+name: rates
+search:
+  method: grid
+  parameters:
+    /training/learning_rate: {choices: [0.01, 0.03, 0.05]}
+validation: {scheme: walk_forward, train: 400, test: 150}
+"""
+
+
+@pytest.fixture(scope="module")
+def bars(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    path = tmp_path_factory.mktemp("bars") / "AAA.parquet"
+    write_bars(synthetic(0, persistence=0.35), path)
+    return {"bars/AAA/1d.parquet": path}
+
+
+def run(
+    files: dict[str, Path], numbers: range, study: str = STUDY, rung: int = 0, **options: Any
+) -> tuple[BatchResult, StudyJob]:
+    space = bind_study(study, STRATEGY).space
+    trials = tuple(Trial(number=number, point=space.point(number)) for number in numbers)
+    parameters = BatchParameters(
+        strategy_yaml=STRATEGY, study_yaml=study, kind="training", symbols=("AAA",), rung=rung, trials=trials
+    )
+    job = StudyJob(files, **options)
+    return BatchResult.model_validate(run_training_batch(parameters, job)), job
+
+
+def test_a_training_is_the_same_in_any_batch_and_after_an_interruption(bars: dict[str, Path]) -> None:
+    whole, whole_job = run(bars, range(3))
+    assert whole.state == [TrialState.COMPLETED] * 3
+    alone, _ = run(bars, range(1, 2))
+    assert (alone.value[0], alone.scores["sharpe"][0]) == (whole.value[1], whole.scores["sharpe"][1])
+    part, part_job = run(
+        bars, range(3), stop_after=17
+    )  # in the second epoch of a training of the second trial
+    assert (part.stopped, len(part.number)) == ("cancelled", 1)
+    saved = part_job.checkpoints[-1]
+    assert {"trial.json", "state.safetensors", "outcomes.json"} <= set(saved)
+    rest, rest_job = run(bars, range(3), resume=Saved(saved))
+    assert rest.value == whole.value
+    for name in ("moments.npy", "returns.npy"):
+        assert rest_job.artifacts[name] == whole_job.artifacts[name]
+
+
+def test_days_before_the_first_test_window_have_no_return(bars: dict[str, Path]) -> None:
+    result, job = run(bars, range(1, 2))
+    returns = np.load(io.BytesIO(job.artifacts["returns.npy"]))
+    assert returns.shape == (1, result.days)
+    assert not returns[0, :400].any()
+    assert returns[0, 400:].any()
+
+
+def test_a_rung_limits_the_epochs(bars: dict[str, Path]) -> None:
+    study = STUDY + "stop_early: {rungs: [1, 3], keep: 0.5}\n"
+    results = {rung: run(bars, range(1, 2), study=study, rung=rung)[0].value for rung in (0, 1, 2)}
+    assert results[0] == results[2] != results[1]
+
+
+def test_a_training_that_raises_is_a_failed_trial(bars: dict[str, Path]) -> None:
+    study = STUDY.replace("train: 400, test: 150", "train: 20, test: 10")
+    result, _ = run(bars, range(2), study=study)
+    assert result.state == [TrialState.FAILED] * 2
+    assert "Fold 0: " in result.errors["0"]
+
+
+def test_the_parts_of_a_fold_do_not_touch() -> None:
+    strategy = parse_strategy(STRATEGY)
+    dataset = build_dataset(strategy, {"AAA": {"1d": synthetic(0)}})
+    for ranges in walk_forward(np.unique(dataset.time), 300, 100):
+        split = split_fold(strategy, dataset, ranges)
+        assert dataset.end[split.train].max() < dataset.time[split.validation].min()
+        assert dataset.end[split.validation].max() < dataset.time[split.test].min()
+        assert len(split.validation) < 0.2 * len(split.train)
+    assert embargo_of(strategy) == 3

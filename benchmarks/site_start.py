@@ -157,7 +157,7 @@ def by_part(data: Path, pid: int, measure: Callable[[psutil.Process], float]) ->
 def title_of(process: psutil.Process) -> str:
     command = " ".join(process.cmdline())
     words = {
-        "forking.server": "fork server", "qcluster": "task cluster",
+        "fork_server": "fork server", "forking.server": "fork server", "qcluster": "task cluster",
         "guard": "guard", "run_schedules": "schedules",
         "run_dispatcher": "dispatcher", "gunicorn": "web", "-m workers": "agents",
     }  # fmt: skip

@@ -10,16 +10,18 @@ from pathlib import Path
 from django.conf import settings
 
 from ktrdr_site.processes.supervisor import Service
+from ktrdr_site.stack.job_socket import JobSocket
 
 MANAGE = str(settings.BASE_DIR / "manage.py")
 FIRST_PORTS = {"training": 5004, "backtesting": 5003}
 HIDDEN_FROM_WORKERS = frozenset(
     {
-        "KTRDR_SECRET_KEY", "KTRDR_DATABASE_URL", "KTRDR_EMAIL_URL", "KTRDR_WORKER_TOKEN_FILE",
-        "WORKER_ID", "WORKER_PORT", "WORKER_TYPE",
+        "KTRDR_SECRET_KEY", "KTRDR_DATABASE_URL", "KTRDR_EMAIL_URL", "KTRDR_WORKER_TOKEN_FILE", "KTRDR_WORKER_TOKEN",
+        "KTRDR_FORK_SERVER", "WORKER_ID", "WORKER_PORT", "WORKER_TYPE",
     }
 )  # fmt: skip
 """Secrets of the site, and what `up` sets itself."""
+FORK_SERVER = "fork-server"
 WEB_THREADS = 8
 
 
@@ -61,16 +63,38 @@ class Plan:
         return f"http://{self.reachable_host}:{self.port}"
 
 
-def workers(plan: Plan, token: str) -> list[Service]:
-    """Return the worker services. They get the enrolment token, but neither the database nor the secret key."""
-    environment = {name: value for name, value in os.environ.items() if name not in HIDDEN_FROM_WORKERS}
-    home = settings.BASE_DIR
-    environment |= {"KTRDR_WORKER_TOKEN": token, "KTRDR_API_URL": plan.url, "PYTHONUNBUFFERED": "1"}
+def workers(plan: Plan, token: str, jobs: JobSocket | None) -> list[Service]:
+    """Return the worker services. They get the enrolment token, but neither the database nor the secret key.
+
+    Without a socket each worker starts a fork server of its own, or spawns its jobs where forking is unsafe.
+    """
+    environment = _environment_without_secrets() | {"KTRDR_WORKER_TOKEN": token, "KTRDR_API_URL": plan.url}
+    if jobs is not None:
+        environment["KTRDR_FORK_SERVER"] = str(jobs.path)
     return [
-        Service(f"{kind}-{number}", partial(_worker_command, plan, kind, number), environment, home)
+        Service(
+            f"{kind}-{number}", partial(_worker_command, plan, kind, number), environment, settings.BASE_DIR
+        )
         for kind, count in plan.workers.items()
         for number in range(1, count + 1)
     ]
+
+
+def fork_server(plan: Plan, jobs: JobSocket) -> Service:
+    """Return the process from which the jobs of all workers are forked. Jobs inherit its environment."""
+    descriptor = jobs.listener.fileno()
+    kinds = [kind for kind, count in plan.workers.items() if count]
+    command = [
+        sys.executable, "-m", "workers.fork_server", f"--listener={descriptor}", f"--parent={os.getpid()}", *kinds,
+    ]  # fmt: skip
+    return Service(
+        FORK_SERVER, lambda: command, _environment_without_secrets(), settings.BASE_DIR, (descriptor,)
+    )
+
+
+def _environment_without_secrets() -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in HIDDEN_FROM_WORKERS}
+    return environment | {"PYTHONUNBUFFERED": "1"}
 
 
 def _worker_command(plan: Plan, kind: str, number: int) -> list[str]:

@@ -24,6 +24,8 @@ class Startup:
     terminal: Terminal
     previous_instances: dict[str, str] = field(default_factory=dict)
     """Instance ids by worker id from before this start: a worker that has registered since has another."""
+    workers_started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when all workers have registered, or a minute after the start."""
     _pending: list[str] = field(default_factory=list)
     _query: asyncio.Future[tuple[set[str], set[str]]] | None = None
 
@@ -63,6 +65,8 @@ class Startup:
     def _finish(self, name: str, state: str, details: str = "") -> None:
         self.terminal.finish(name, state, details)
         self._pending.remove(name)
+        if name == "workers":
+            self.workers_started.set()
 
 
 def _look(previous_instances: dict[str, str]) -> tuple[set[str], set[str]]:

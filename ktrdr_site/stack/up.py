@@ -22,9 +22,10 @@ from ktrdr_site.embedded import cluster, lease
 from ktrdr_site.processes.guard import Guard
 from ktrdr_site.processes.supervisor import Supervisor
 from ktrdr_site.stack import preparation
+from ktrdr_site.stack.job_socket import JobSocket, open_job_socket
 from ktrdr_site.stack.journal import Journal
 from ktrdr_site.stack.preparation import NotReadyError
-from ktrdr_site.stack.services import Plan, servers, workers
+from ktrdr_site.stack.services import Plan, fork_server, servers, workers
 from ktrdr_site.stack.site_client import get
 from ktrdr_site.stack.startup import Startup
 from ktrdr_site.stack.terminal import Terminal, terminal_for
@@ -49,12 +50,16 @@ async def run(plan: Plan) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     terminal = terminal_for(sys.stdout, on_closed=stop.set)
-    with _data_directory_lock(plan.data_dir), _listening_socket(plan) as listener:
+    with (
+        _data_directory_lock(plan.data_dir),
+        _listening_socket(plan) as listener,
+        _job_socket(plan) as jobs,
+    ):
         plan = replace(plan, port=listener.getsockname()[1])
         _create_log_directory(plan.log_dir)
         journal = Journal(plan.log_dir, terminal, plan.verbose)
         guard = Guard(settings.BASE_DIR)
-        system = System(plan, terminal, journal, Supervisor(journal, guard.watch), stop)
+        system = System(plan, terminal, journal, Supervisor(journal, guard.watch), stop, jobs)
         with journal.with_own_log():
             async with terminal.animate():
                 try:
@@ -71,7 +76,10 @@ class System:
     journal: Journal
     supervisor: Supervisor
     stop: asyncio.Event
+    jobs: JobSocket | None
+    """None where jobs are spawned, or without workers."""
     startup: Startup = field(init=False)
+    _starting_jobs: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         self.startup = Startup(self.plan, self.terminal)
@@ -83,12 +91,8 @@ class System:
         self.terminal.show(f"Starting KTRDR, data directory {plan.data_dir}")
         self.terminal.show()
         token = await self._start_database()
-        if not await self._start_servers(listener):
+        if not await self._start_servers(listener, token):
             return 0
-        # After the pages: the libraries that workers load for their jobs keep every core busy for seconds.
-        self.supervisor.start(workers(plan, token))
-        if plan.workers:
-            self.startup.begin(["workers"])
         self.terminal.show(f"KTRDR is ready at {plan.url}/dashboard/")
         runs_demo = plan.exit_after_demo or (plan.demo and first_start)
         succeeded = await self._unless_stopped(self._run_demo() if runs_demo else self._wait_for_all())
@@ -106,6 +110,8 @@ class System:
         if shown:
             self.terminal.show()
             self.terminal.begin("KTRDR")
+        if self._starting_jobs is not None:
+            self._starting_jobs.cancel()
         await self.startup.settle()
         deadline = time.monotonic() + WORKERS_GRACE_S + SERVERS_GRACE_S
         await self.supervisor.stop([*self.plan.worker_names, *self.plan.dispatcher_names], WORKERS_GRACE_S)
@@ -123,16 +129,25 @@ class System:
         self.terminal.finish("database", "ready", _describe_database(self.plan))
         return token
 
-    async def _start_servers(self, listener: socket.socket) -> bool:
+    async def _start_servers(self, listener: socket.socket, token: str) -> bool:
         """Return whether the web server answers; False when asked to stop before."""
         self.terminal.begin("web")
         await asyncio.to_thread(preparation.collect_static, self.plan.data_dir)
         self.supervisor.start(servers(self.plan, listener))
-        self.startup.begin(["schedules", "dispatcher"])
+        # Their registrations wait in the queue of the socket until the web server accepts them.
+        self.supervisor.start(workers(self.plan, token, self.jobs))
+        self.startup.begin(["schedules", "dispatcher", *(["workers"] if self.plan.worker_names else [])])
+        self._starting_jobs = asyncio.create_task(self._start_fork_server())
         if not await self._ready_or_stopped():
             return False
         self.terminal.finish("web", "ready")
         return True
+
+    async def _start_fork_server(self) -> None:
+        """Start it after the workers have registered: to load its libraries keeps a core busy for seconds."""
+        if self.jobs is not None:
+            await self.startup.workers_started.wait()
+            self.supervisor.start([fork_server(self.plan, self.jobs)])
 
     async def _ready_or_stopped(self) -> bool:
         """Raises NotReadyError when the web server will never answer."""
@@ -199,6 +214,15 @@ class System:
         self.terminal.show(f"  Logs       {plan.log_dir}")
         if not plan.exit_after_demo:
             self.terminal.show("  Stop       Ctrl-C")
+
+
+@contextmanager
+def _job_socket(plan: Plan) -> Iterator[JobSocket | None]:
+    if not plan.worker_names or sys.platform != "linux":
+        yield None
+        return
+    with open_job_socket(plan.data_dir) as jobs:
+        yield jobs
 
 
 def _prepare_database(data_dir: Path) -> dict[str, str]:

@@ -38,3 +38,9 @@ def slow_steps() -> Iterator[None]:
 def failing_steps() -> Iterator[None]:
     yield
     raise ArithmeticError("this step fails")
+
+
+def long_step() -> Iterator[None]:
+    print("in a long step", flush=True)
+    time.sleep(600)
+    yield

@@ -15,7 +15,7 @@ import pytest
 
 from tests.agent.fork_servers import Job, Server, fork_server
 from tests.agent.forked_work import WARM_FILE, patient, quick
-from tests.waiting import until, until_gone
+from tests.waiting import until, until_exit, until_gone
 from worker_agent.job.forking import messages
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are spawned")
@@ -129,6 +129,13 @@ def test_a_server_told_to_end_lets_its_job_finish(tmp_path: Path) -> None:
         assert job.exit().code == -signal.SIGTERM, "the keeper was there to report it"
         until(lambda: server.process.poll() is not None, "the server ends after its last job", 10)
         assert server.process.returncode == 0
+
+
+def test_an_idle_server_ends_in_the_middle_of_a_step(tmp_path: Path) -> None:
+    with fork_server(tmp_path, warm_up="tests.agent.forked_work:long_step") as server:
+        server.until_logged("in a long step")
+        server.process.terminate()
+        assert until_exit(server.process, 10) == 0
 
 
 def test_only_the_owner_may_reach_the_socket(server: Server) -> None:

@@ -54,6 +54,7 @@ def test_every_part_is_shown_as_ready(startup: Startup, shown: StringIO, dispatc
         WorkerFactory(worker_id=name, instance_id="of this start")
     startup.begin(["schedules", "dispatcher", "workers"])
     asyncio.run(startup.wait())
+    assert startup.workers_started.is_set()
     assert {name: row[1] for name, row in rows(shown).items()} == {
         "schedules": "ready",
         "dispatcher": "ready",

@@ -116,6 +116,22 @@ class Up:
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
 
+    def child(self, word: str) -> psutil.Process:
+        """Return the oldest process below `up` whose command line contains the word."""
+
+        def find() -> psutil.Process | None:
+            for process in psutil.Process(self.process.pid).children(recursive=True):
+                try:
+                    if word in " ".join(process.cmdline()):
+                        return process
+                except psutil.NoSuchProcess:
+                    continue
+            return None
+
+        process = until(find, f"{word} runs", 20, lambda: self.output)
+        assert process
+        return process
+
     def end(self, number: signal.Signals) -> None:
         """Send the signal and wait until no process of this system is left."""
         self.process.send_signal(number)

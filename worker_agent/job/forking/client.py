@@ -24,6 +24,8 @@ BACKLOG = 64
 BASE = "worker_agent.base"
 """The module that defines a worker imports it."""
 SOCKET_NAME = "jobs.sock"
+START_TIMEOUT_S = 120.0
+"""For a server that is being restarted or is warming up."""
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 LOST = Exit(code=255, server_lost=True)
 
@@ -54,6 +56,7 @@ class SharedServer:
 
     def launch(self, work: Work, assignment: Assignment) -> tuple[ForkedJob, Connection]:
         connection = socket.socket(socket.AF_UNIX, messages.KIND)
+        connection.settimeout(START_TIMEOUT_S)
         agent_end, job_end = Pipe(duplex=True)
         try:
             connection.connect(str(self.path))

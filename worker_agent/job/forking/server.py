@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import FrameType
 
 from worker_agent.job import linux, process_tree
 from worker_agent.job.forking import keeper, messages
@@ -31,35 +32,43 @@ def main() -> None:
     harden_process()
     limit_threads()
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--listener", type=int, required=True, help="descriptor of the listening socket")
-    parser.add_argument("--parent", type=int, required=True, help="process whose end ends this one")
-    parser.add_argument("--name", default="fork-server", help="worker id in the lines of the log")
+    add_options(parser)
     parser.add_argument("--preload", default="", help="modules to import, separated by commas")
     parser.add_argument("--warm-up", default="", help="MODULE:FUNCTION that returns an iterator of steps")
     options = parser.parse_args()
+    preload = tuple(name for name in options.preload.split(",") if name)
+    serve(options, preload, (options.warm_up,) if options.warm_up else ())
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every fork server."""
+    parser.add_argument("--listener", type=int, required=True, help="descriptor of the listening socket")
+    parser.add_argument("--parent", type=int, required=True, help="process whose end ends this one")
+    parser.add_argument("--name", default="fork-server", help="worker id in the lines of the log")
+
+
+def serve(options: argparse.Namespace, preload: tuple[str, ...], warm_ups: tuple[str, ...]) -> None:
+    """Serve until SIGTERM, and then until the last job has ended."""
     logs.configure(options.name)
     linux.die_with_parent(options.parent, signal.SIGTERM)
-    preload = [name for name in options.preload.split(",") if name]
-    serve(socket.socket(fileno=options.listener), warm_steps(preload, options.warm_up))
-
-
-def serve(listener: socket.socket, steps: Iterator[None]) -> None:
-    """Serve until SIGTERM, and then until the last job has ended."""
     linux.adopt_orphans()
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # a terminal sends it to the agent too, which ends the job in order
-    with WakeUp(signal.SIGCHLD, signal.SIGTERM) as wake_up:
-        ForkServer(listener, steps, wake_up).run()
+    listener = socket.socket(fileno=options.listener)
+    with WakeUp(signal.SIGCHLD) as wake_up:
+        server = ForkServer(listener, warm_steps(preload, warm_ups), wake_up)
+        signal.signal(signal.SIGTERM, server.leave)
+        server.run()
 
 
-def warm_steps(preload: list[str], warm_up: str) -> Iterator[None]:
-    """Import a module at each step, then take the steps of the function `warm_up`."""
+def warm_steps(preload: tuple[str, ...], warm_ups: tuple[str, ...]) -> Iterator[None]:
+    """Import a module at each step, then take the steps of the functions."""
     for name in preload:
         import_module(name)
         yield
-    if warm_up:
-        yield from pkgutil.resolve_name(warm_up)()
+    for function in warm_ups:
+        yield from pkgutil.resolve_name(function)()
 
 
 @dataclass(slots=True)
@@ -80,10 +89,16 @@ class ForkServer:
             if not ready:
                 self._warm_up()
             if signals in ready:
-                self.leaving = self.leaving or signal.SIGTERM in self.wake_up.read()
+                self.wake_up.read()
                 self._reap()
             if requests in ready:
                 self._accept()
+
+    def leave(self, number: int, frame: FrameType | None) -> None:
+        """Handle SIGTERM: accept no more requests. Without a job end at once, in the middle of a step too."""
+        self.leaving = True
+        if not self.keepers:
+            os._exit(0)
 
     def _warm_up(self) -> None:
         """Take one step. A step that fails is the last: jobs do themselves what is missing."""

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from types import FrameType
 from typing import Self
 
@@ -37,15 +38,11 @@ class WakeUp:
     def fileno(self) -> int:
         return self._read_end
 
-    def read(self) -> set[int]:
-        """Return the numbers of the signals since the last call."""
-        numbers: set[int] = set()
-        while True:
-            try:
-                chunk = os.read(self._read_end, CHUNK)
-            except BlockingIOError:
-                return numbers
-            numbers.update(chunk)
+    def read(self) -> None:
+        """Make it unreadable until the next signal."""
+        with suppress(BlockingIOError):
+            while os.read(self._read_end, CHUNK):
+                pass
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workers.backtesting.backtest_inputs import MODEL_DESCRIPTION, MODEL_WEIGHTS
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.backtest_pipeline import run_backtest
-from workers.backtesting.prediction import MODEL_DESCRIPTION, MODEL_WEIGHTS
 from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_pipeline import run_training
 from workers.market_data.bars import write_bars

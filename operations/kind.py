@@ -159,8 +159,8 @@ class Kind:
     def step_from_market_data(self, bars: "MarketData") -> Step | None:
         return None
 
-    def step_from_strategy(self, digest: str | None) -> Step | None:
-        """Return a form of this kind for a stored strategy, or for a new one if `digest` is None."""
+    def step_from_strategy(self, digest: str | None, text: str) -> Step | None:
+        """Return a form of this kind for a stored strategy and its text, or for a new one if `digest` is None."""
         return None
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from access.problems import Invalid, invalid
-from workers.strategy.grammar import StrategyError, parse_strategy
+from workers.strategy.grammar import StrategyError, TrainedStrategy, parse_strategy
 
 MAX_LENGTH = 200_000
 CACHED_STRATEGIES = 32
@@ -16,9 +16,11 @@ class Needs:
     symbols: tuple[str, ...]
     timeframes: tuple[str, ...]
     used_timeframes: frozenset[str]
-    """The timeframes of the model's inputs, and the base."""
+    """The timeframes of the inputs, and the base."""
     base: str
     inputs: tuple[str, ...]
+    is_trained: bool
+    """False for a rules strategy, which is backtested without a model."""
     warnings: tuple[str, ...]
 
 
@@ -51,8 +53,17 @@ def read(text: str, at: str) -> Needs:
         | {strategy.base_timeframe},
         base=strategy.base_timeframe,
         inputs=strategy.input_names,
+        is_trained=isinstance(strategy, TrainedStrategy),
         warnings=tuple(
             f"line {warning.line}: {warning.message}" if warning.line else warning.message
             for warning in strategy.warnings
         ),
     )
+
+
+def has_rules(text: str) -> bool:
+    """Whether `text` is a valid rules strategy."""
+    try:
+        return not read(text, "").is_trained
+    except Invalid:
+        return False

@@ -11,7 +11,7 @@ from workers.learning.prepared_data import PreparedData
 from workers.learning.trainer import Epoch, TrainedNetwork
 from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_pipeline import Job, run_training
-from workers.strategy.grammar import Strategy
+from workers.strategy.grammar import TrainedStrategy
 from workers.strategy.sections.model import sequence_length
 
 CLASSES = 3
@@ -28,7 +28,11 @@ def backtest(symbol: str, timeframe: str, job: Job) -> None:
 
 
 def _leave_untrained(
-    strategy: Strategy, parameters: TrainingParameters, data: PreparedData, device: torch.device, job: Job
+    strategy: TrainedStrategy,
+    parameters: TrainingParameters,
+    data: PreparedData,
+    device: torch.device,
+    job: Job,
 ) -> TrainedNetwork:
     """Return a new network after one forward pass."""
     with torch.random.fork_rng(devices=()):

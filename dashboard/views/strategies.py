@@ -9,7 +9,9 @@ from operations.presentation.subject import strategy_name
 
 @page
 def strategies(request: PageRequest) -> HttpResponse:
-    return render(request, "strategies/list.html", {"strategies": list_strategies(), "steps": _steps(None)})
+    return render(
+        request, "strategies/list.html", {"strategies": list_strategies(), "steps": _steps(None, "")}
+    )
 
 
 @page
@@ -25,10 +27,10 @@ def strategy(request: PageRequest, digest: str) -> HttpResponse:
             "text": text,
             "digest": digest,
             "runs": runs_of(digest),
-            "steps": _steps(digest),
+            "steps": _steps(digest, text),
         },
     )
 
 
-def _steps(digest: str | None) -> list[Step]:
-    return [step for kind in all_kinds() if (step := kind.step_from_strategy(digest))]
+def _steps(digest: str | None, text: str) -> list[Step]:
+    return [step for kind in all_kinds() if (step := kind.step_from_strategy(digest, text))]

@@ -27,6 +27,20 @@ decisions: {output_format: classification}
 training:
   labels: {source: forward_return, horizon: 5, threshold: 0.01}
 """
+RULES_STRATEGY = """\
+name: moving_average_cross
+version: "3.0"
+training_data:
+  symbols: {mode: single, symbol: AAPL}
+  timeframes: {mode: single, timeframe: 1d}
+indicators:
+  fast: {type: sma, period: 20}
+  slow: {type: sma, period: 100}
+model: {type: rules}
+decisions:
+  long: crosses_above(fast, slow)
+  exit_long: crosses_below(fast, slow)
+"""
 OPERATION = "3j23stccde4iocal"
 
 ANY_TYPE: dict[str, Any] = {"operation_type": "echo", "parameters": {"seconds": 1.0}, "priority": 5}

@@ -13,6 +13,7 @@ from access.problems import body
 from access.roles import Role
 from operations import strategies
 from workers.strategy.catalog import catalog_as_data
+from workers.strategy.expressions.functions import functions_as_data
 from workers.strategy.indicator_catalog import INDICATORS
 
 
@@ -28,8 +29,8 @@ class TextParser(BaseParser):
 class Catalog(APIView):
     @extend_schema(responses={(200, "application/json"): {"type": "object"}})
     def get(self, request: Request) -> Response:
-        """List what a strategy may use: timeframes, price sources, indicators with their parameters, fuzzy sets."""
-        return Response(catalog_as_data(INDICATORS))
+        """List what a strategy may use: timeframes, price sources, indicators, fuzzy sets, functions of expressions."""
+        return Response({**catalog_as_data(INDICATORS), "functions": functions_as_data()})
 
 
 class ValidateStrategy(APIView):

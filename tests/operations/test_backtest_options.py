@@ -14,7 +14,7 @@ from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.engine_rules import Rules
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.operations.urls")]
-STRATEGY = next(iter(sorted(Path("examples/strategies").glob("*.yaml")))).read_text()
+STRATEGY = Path("examples/strategies/neuro_fuzzy_daily.yaml").read_text()
 OPTIONS: dict[str, Any] = {
     "stop_unit": "atr", "atr_period": 20, "stop_loss": 2.5, "take_profit": 6.0, "trailing_stop": 3.0,
     "quantity_step": 0.01, "minimum_quantity": 1.0, "max_leverage": 2.0, "size": 1.5, "sizing": "fraction",

@@ -20,7 +20,7 @@ from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from tests.operations.test_at_once import THREADS, at_once
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.operations.urls")]
-STRATEGY = next(iter(sorted(Path("examples/strategies").glob("*.yaml")))).read_text()
+STRATEGY = Path("examples/strategies/neuro_fuzzy_daily.yaml").read_text()
 SCHEMA = {"type": "object", "properties": {"seconds": {"type": "number"}}, "additionalProperties": False}
 ECHO: dict[str, Any] = {"operation_type": "echo", "parameters": {"seconds": 1}}
 

@@ -1,4 +1,4 @@
-"""Run a backtest, from files to report: load, features, inference, decisions, engine, metrics, audits."""
+"""Run a backtest, from files to report: load, decide, simulate, measure, audit."""
 
 import io
 import json
@@ -13,28 +13,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from worker_agent.protocol import InvalidInput
-from workers.backtesting import backtest_report, decisions, significance, tear_sheet
+from workers.backtesting import backtest_report, decision_source, significance, tear_sheet
+from workers.backtesting.backtest_inputs import BacktestInputs, ModelInputs, RulesInputs, load_inputs
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.backtest_warnings import collect_warnings
-from workers.backtesting.decision_audit import audit_decisions
 from workers.backtesting.engine import Result, Rules, simulate
 from workers.backtesting.engine_rules import ENGINE_SEMANTICS
 from workers.backtesting.metrics import Metrics, compute
 from workers.backtesting.periods import Periods, periods_of
-from workers.backtesting.prediction import (
-    MODEL_WEIGHTS,
-    BacktestInputs,
-    decision_array,
-    load_inputs,
-    predict,
-)
 from workers.backtesting.sensitivity import simulate_worse_conditions
 from workers.backtesting.spread import data_spread
 from workers.market_data.calendars import calendar_of
-from workers.provenance import data_hashes, file_sha256, provenance
+from workers.provenance import data_hashes, provenance
 from workers.report_parts import missing_parts_warnings
-from workers.strategy.features import build_features
 
 Floats = NDArray[np.float64]
 
@@ -58,24 +49,13 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
     inputs = load_inputs(parameters, job.inputs)
     strategy, test_bars = inputs.strategy, inputs.test_bars
 
-    job.progress(10, step="features and inference")
-    features = build_features(strategy, inputs.frames)
-    complete_bars = int((features.index >= test_bars.index[0]).sum())
-    if complete_bars == 0:
-        raise InvalidInput(
-            "No bar of the test period has all inputs, because the indicators need more earlier bars to warm up; "
-            "choose a later period or import earlier data."
-        )
-    predictions = predict(inputs, features)
-    decided = decisions.target_directions(
-        strategy.decisions, decision_array(predictions), allow_short=parameters.allow_short
-    )
-    target = (
-        pd.Series(decided, index=predictions.index).reindex(test_bars.index, fill_value=0).to_numpy(np.int8)
-    )
+    job.progress(10, step="inputs and decisions")
+    decided = decision_source.decide(inputs, job.inputs, allow_short=parameters.allow_short)
+    target = decided.target
 
     job.progress(50, step="simulation")
-    may_short = strategy.decisions.allow_short if parameters.allow_short is None else parameters.allow_short
+    own = strategy.allow_short
+    may_short = own if parameters.allow_short is None else parameters.allow_short
     rules = parameters.rules(allow_short=may_short)
     result = simulate(test_bars, target, rules, before=inputs.earlier_bars)
     benchmark = simulate_buy_and_hold(test_bars, rules)
@@ -86,7 +66,7 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
 
     job.progress(70, step="audits")
     sensitivity = simulate_worse_conditions(test_bars, target, result, inputs.earlier_bars)
-    look_ahead = audit_decisions(inputs, features, predictions, decided, allow_short=parameters.allow_short)
+    look_ahead = decided.audit()
 
     job.progress(90, step="report")
     operation_result: dict[str, Any] = {
@@ -98,22 +78,24 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
             result,
             metrics,
             sensitivity,
-            inputs.model.training_period,
+            decided.training_period,
             benchmark=benchmark_metrics,
             bars=test_bars,
         ),
         "confidence": significance.bootstrap(
             periods.returns(result.equity, rules.initial_capital), periods.per_year, parameters.seed
         ),
-        "bars": {"test": len(test_bars), "with_all_inputs": complete_bars},
+        "bars": {"test": len(test_bars), "with_all_inputs": decided.complete_bars},
         "provenance": provenance(
             strategy_sha256=strategy.sha256,
             data=data_hashes(job.inputs),
-            model_sha256=file_sha256(job.inputs[MODEL_WEIGHTS]),
+            model_sha256=decided.model_sha256,
             seed=parameters.seed,
             device="cpu",
         ),
     }
+    operation_result |= decided.result
+    operation_result["warnings"] += decided.warnings
     operation_result["warnings"] += _store_artifacts(
         job, operation_result, result, benchmark, inputs, periods
     )
@@ -158,7 +140,7 @@ def compute_metrics(
 
 
 def settings_in_force(
-    parameters: BacktestParameters, result: Result, inputs: BacktestInputs, calendar: str
+    parameters: BacktestParameters, result: Result, inputs: ModelInputs | RulesInputs, calendar: str
 ) -> dict[str, Any]:
     """Return every rule in force; if the spread is from the data, `spread` is its mean."""
     from_data = result.rules.spread is None and data_spread(inputs.test_bars, result.rules) is not None

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workers.backtesting import decisions
-from workers.backtesting.prediction import BacktestInputs, decision_array, predict
+from workers.backtesting.backtest_inputs import ModelInputs
+from workers.backtesting.prediction import decision_array, predict
 from workers.strategy.lookahead import CUTS, LookAheadError, audit_features, choose_rows
 from workers.strategy.sections.model import sequence_length
 
@@ -33,7 +34,7 @@ MAX_DIRECTIONS = 100_000_000
 
 
 def audit_decisions(
-    inputs: BacktestInputs,
+    inputs: ModelInputs,
     features: pd.DataFrame,
     predictions: pd.DataFrame,
     target: NDArray[np.int8],
@@ -64,7 +65,7 @@ def audit_decisions(
 
 
 def _audit_predictions(
-    inputs: BacktestInputs, features: pd.DataFrame, predictions: pd.DataFrame, chosen: Rows, first: int
+    inputs: ModelInputs, features: pd.DataFrame, predictions: pd.DataFrame, chosen: Rows, first: int
 ) -> None:
     """Predict again from all rows up to an early one, and each of `chosen` from its own window.
 
@@ -86,7 +87,7 @@ def _audit_predictions(
             _compare(values[rows], of_windows, times[rows], tolerance, "after it")
 
 
-def _tolerance(inputs: BacktestInputs, values: Floats, windows: Floats) -> float:
+def _tolerance(inputs: ModelInputs, values: Floats, windows: Floats) -> float:
     description = inputs.model.description
     largest = float(np.nanmax(np.abs(values), initial=0.0))
     scale = 1.0 if description.classification else max(description.label_scale, largest)
@@ -112,7 +113,7 @@ def _compare(
 
 
 def _audit_directions(
-    inputs: BacktestInputs,
+    inputs: ModelInputs,
     predictions: pd.DataFrame,
     target: NDArray[np.int8],
     chosen: Rows,

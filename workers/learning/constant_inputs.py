@@ -3,7 +3,7 @@
 import numpy as np
 
 from workers.learning.prepared_data import PreparedData
-from workers.strategy.grammar import Strategy
+from workers.strategy.grammar import TrainedStrategy
 
 NEARLY_ALL = 0.999
 """Share of the rows with one and the same value that makes an input nearly constant."""
@@ -11,7 +11,7 @@ SMALL = 1e-9
 """Change, relative to the size of the input, that does not count."""
 
 
-def constant_inputs(strategy: Strategy, data: PreparedData) -> dict[str, float]:
+def constant_inputs(strategy: TrainedStrategy, data: PreparedData) -> dict[str, float]:
     """Return the inputs of the current bar that are constant or nearly so in the training part, with their value."""
     rows = data.dataset.row[data.split.train]
     found = {}

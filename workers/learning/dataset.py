@@ -14,7 +14,7 @@ from workers.learning.segments import segment_numbers
 from workers.learning.splits import Split, purged_split
 from workers.market_data.sessions import unix_nanoseconds
 from workers.strategy.features import build_features
-from workers.strategy.grammar import Strategy
+from workers.strategy.grammar import TrainedStrategy
 from workers.strategy.sections.labels import label_horizon
 from workers.strategy.sections.model import sequence_length
 
@@ -49,7 +49,7 @@ class Dataset:
     left_out: dict[str, dict[str, int]]
     """By symbol: number of bars left out, by reason."""
 
-    def split(self, strategy: Strategy) -> Split:
+    def split(self, strategy: TrainedStrategy) -> Split:
         """Split by time across all symbols, purged by the label's window and embargoed. Raises TooShort."""
         config = strategy.training.data_split
         embargo = label_horizon(strategy.training.labels) if config.embargo is None else config.embargo
@@ -57,7 +57,7 @@ class Dataset:
 
 
 def build_dataset(
-    strategy: Strategy, bars: Mapping[str, Mapping[str, pd.DataFrame]], start: date | None = None
+    strategy: TrainedStrategy, bars: Mapping[str, Mapping[str, pd.DataFrame]], start: date | None = None
 ) -> Dataset:
     """Build the rows of `bars` (symbol -> timeframe -> bars); those before `start` (UTC) only warm up indicators.
 
@@ -99,7 +99,7 @@ class _SymbolPart:
 
 
 def _symbol_part(
-    strategy: Strategy, symbol: str, frames: Mapping[str, pd.DataFrame], start: date | None
+    strategy: TrainedStrategy, symbol: str, frames: Mapping[str, pd.DataFrame], start: date | None
 ) -> _SymbolPart:
     base = frames[strategy.base_timeframe]
     try:

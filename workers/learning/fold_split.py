@@ -5,21 +5,21 @@ import numpy as np
 from workers.learning.dataset import Dataset
 from workers.learning.folds import FoldRanges, purged_fold
 from workers.learning.splits import Split, TooShort
-from workers.strategy.grammar import Strategy
+from workers.strategy.grammar import TrainedStrategy
 from workers.strategy.sections.labels import label_horizon
 from workers.strategy.sections.model import sequence_length
 
 VALIDATION_SHARE = 0.15
 
 
-def embargo_of(strategy: Strategy) -> int:
+def embargo_of(strategy: TrainedStrategy) -> int:
     """Return the bars after a test range that training leaves out: its inputs and labels still reach into the range."""
     horizon = label_horizon(strategy.training.labels)
     own = strategy.training.data_split.embargo or 0
     return max(own, horizon, strategy.model.features.lookback_periods, sequence_length(strategy.model))
 
 
-def split_fold(strategy: Strategy, dataset: Dataset, ranges: FoldRanges) -> Split:
+def split_fold(strategy: TrainedStrategy, dataset: Dataset, ranges: FoldRanges) -> Split:
     """Return training, validation and test rows of a fold.
 
     The last 15 % of the times of the training rows choose the epoch, purged and embargoed like a test range. Raises

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from workers.learning.prepared_data import Bars
 from workers.market_data.calendars import calendar_of
 from workers.market_data.resampling import resample
+from workers.strategy.features import indicator_lines
 from workers.strategy.fuzzy import degrees
-from workers.strategy.grammar import Strategy
+from workers.strategy.grammar import TrainedStrategy
 from workers.strategy.indicators.columns import BarColumns
-from workers.strategy.indicators.compute import compute_unchecked
 
 Floats = NDArray[np.float64]
 HISTOGRAM_BINS = 60
@@ -24,7 +24,7 @@ NARROW = 1e-9
 
 
 def fuzzy_curves(
-    strategy: Strategy, bars: Bars, since: pd.Timestamp, until: pd.Timestamp
+    strategy: TrainedStrategy, bars: Bars, since: pd.Timestamp, until: pd.Timestamp
 ) -> list[dict[str, Any]]:
     """Return the curves of each fuzzy set, and the histogram of its indicator over the bars of all symbols from `since`
     to `until`."""
@@ -42,7 +42,7 @@ def fuzzy_curves(
     return curves
 
 
-def _curve(strategy: Strategy, name: str, values: Floats) -> dict[str, Any]:
+def _curve(strategy: TrainedStrategy, name: str, values: Floats) -> dict[str, Any]:
     fuzzy_set = strategy.fuzzy_sets[name]
     low, high = float(np.quantile(values, CUT)), float(np.quantile(values, 1 - CUT))
     if high - low <= NARROW * max(abs(low), abs(high)):
@@ -64,12 +64,11 @@ def _curve(strategy: Strategy, name: str, values: Floats) -> dict[str, Any]:
 
 
 def _values(
-    strategy: Strategy, bars: Bars, used: tuple[str, str], since: pd.Timestamp, until: pd.Timestamp
+    strategy: TrainedStrategy, bars: Bars, used: tuple[str, str], since: pd.Timestamp, until: pd.Timestamp
 ) -> Floats:
     """Return the finite values of the set's indicator on that timeframe, for all symbols."""
     timeframe, name = used
     indicator, output = strategy.resolve(strategy.fuzzy_sets[name].indicator)
-    spec = strategy.indicators[indicator]
     parts = []
     for frames in bars.values():
         base = frames[strategy.base_timeframe]
@@ -77,7 +76,7 @@ def _values(
             frame = frames[timeframe]
         else:
             frame, _ = resample(base, strategy.base_timeframe, timeframe, calendar_of(base))
-        values = compute_unchecked(spec.type, BarColumns(frame), spec.parameters)[output]
+        values = indicator_lines(strategy, BarColumns(frame)).outputs(indicator)[output]
         values = values[(frame.index >= since) & (frame.index < until)]
         parts.append(values[np.isfinite(values)])
     return np.concatenate(parts)

@@ -28,7 +28,7 @@ from workers.learning.networks import build_network
 from workers.learning.scaling import Scaler
 from workers.learning.segments import segment_numbers
 from workers.market_data.sessions import unix_nanoseconds
-from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
+from workers.strategy.grammar import StrategyError, TrainedStrategy, parse_trained_strategy
 from workers.strategy.sections.model import sequence_length
 
 FORMAT = 1
@@ -84,14 +84,14 @@ class TrainedModel:
     scaler: Scaler
 
     @cached_property
-    def strategy(self) -> Strategy:
-        return parse_strategy(self.description.strategy_text)
+    def strategy(self) -> TrainedStrategy:
+        return parse_trained_strategy(self.description.strategy_text)
 
     @property
     def training_period(self) -> tuple[pd.Timestamp, pd.Timestamp]:
         return pd.Timestamp(self.description.trained_from), pd.Timestamp(self.description.trained_until)
 
-    def check_compatible(self, strategy: Strategy) -> None:
+    def check_compatible(self, strategy: TrainedStrategy) -> None:
         """Raise BadModel unless `strategy` has the same inputs, computed in the same way, as the model's own."""
         own = self.strategy
         for name in ("indicators", "fuzzy_sets", "nn_inputs", "model"):
@@ -211,7 +211,7 @@ def load_model(weights_path: Path, description_path: Path) -> TrainedModel:
     if hashlib.sha256(content).hexdigest() != description.weights_sha256:
         raise BadModel("model.safetensors and model.json belong to different models.")
     try:
-        strategy = parse_strategy(description.strategy_text)
+        strategy = parse_trained_strategy(description.strategy_text)
     except StrategyError as error:
         raise BadModel(f"The model's own strategy is no longer valid: {error}") from error
     if strategy.input_names != description.input_names:

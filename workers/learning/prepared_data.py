@@ -16,7 +16,7 @@ from workers.learning.scaling import Scaler, fit_scaler
 from workers.learning.splits import PARTS, Split
 from workers.learning.training_parameters import TrainingParameters
 from workers.market_data.bars import read_bars
-from workers.strategy.grammar import Strategy
+from workers.strategy.grammar import TrainedStrategy
 
 Floats = NDArray[np.float64]
 Bars = Mapping[str, Mapping[str, pd.DataFrame]]
@@ -43,7 +43,7 @@ class PreparedData:
 
 
 def load_bars(
-    strategy: Strategy, parameters: TrainingParameters, inputs: Mapping[str, Path]
+    strategy: TrainedStrategy, parameters: TrainingParameters, inputs: Mapping[str, Path]
 ) -> dict[str, dict[str, pd.DataFrame]]:
     """Return symbol -> timeframe -> bars up to the end of the period. Raises InvalidInput.
 
@@ -71,7 +71,7 @@ def load_bars(
     return bars
 
 
-def first_day(strategy: Strategy, parameters: TrainingParameters) -> date | None:
+def first_day(strategy: TrainedStrategy, parameters: TrainingParameters) -> date | None:
     """Return the first day (UTC) of the training period, None if unlimited; earlier bars only warm up."""
     return parameters.start_date or strategy.training_data.start
 
@@ -80,13 +80,13 @@ def _until(bars: pd.DataFrame, end: date | None) -> pd.DataFrame:
     return bars if end is None else bars[bars.index < pd.Timestamp(end, tz="UTC") + pd.Timedelta(days=1)]
 
 
-def prepare_data(strategy: Strategy, bars: Bars, start: date | None = None) -> PreparedData:
+def prepare_data(strategy: TrainedStrategy, bars: Bars, start: date | None = None) -> PreparedData:
     """Prepare the bars from `start` on. Raises InvalidInput if there is nothing to learn from them."""
     dataset = build_dataset(strategy, bars, start)
     return prepare_split(strategy, dataset, dataset.split(strategy))
 
 
-def prepare_split(strategy: Strategy, dataset: Dataset, split: Split) -> PreparedData:
+def prepare_split(strategy: TrainedStrategy, dataset: Dataset, split: Split) -> PreparedData:
     """Scale the dataset by its training rows. Raises InvalidInput if there is nothing to learn from them."""
     scaler = fit_scaler(strategy, dataset.features[dataset.row[split.train]])
     if strategy.is_classification and len(np.unique(dataset.label[split.train])) < 2:
@@ -105,7 +105,7 @@ def prepare_split(strategy: Strategy, dataset: Dataset, split: Split) -> Prepare
     return PreparedData(dataset, split, scaler, scaler.apply(dataset.features), parts, mean, scale)
 
 
-def _label_scale(strategy: Strategy, label: Floats) -> tuple[float, float]:
+def _label_scale(strategy: TrainedStrategy, label: Floats) -> tuple[float, float]:
     """Return (mean, scale): a forecast is learned in standard deviations of the training part's label."""
     if strategy.is_classification:
         return 0.0, 1.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.strategy.grammar import Strategy
+from workers.strategy.grammar import TrainedStrategy
 
 Floats = NDArray[np.float64]
 MIN_SPREAD = 1e-10
@@ -25,7 +25,7 @@ class Scaler:
         return ((features - self.shift) / self.scale).astype(np.float32)
 
 
-def fit_scaler(strategy: Strategy, features: Floats) -> Scaler:
+def fit_scaler(strategy: TrainedStrategy, features: Floats) -> Scaler:
     """Fit the scales to `features`, float64[rows of the training part, inputs].
 
     An input's `normalization` is `zscore` or `minmax`; `scale_features` and any TSK model standardise the other
@@ -46,7 +46,7 @@ def fit_scaler(strategy: Strategy, features: Floats) -> Scaler:
     return Scaler(shift, scale)
 
 
-def _normalizations(strategy: Strategy) -> Sequence[str]:
+def _normalizations(strategy: TrainedStrategy) -> Sequence[str]:
     """Return the normalization of each input, including those of earlier bars."""
     of_one_bar = [feature.normalization for feature in strategy.features]
     return of_one_bar * (strategy.model.features.lookback_periods + 1)

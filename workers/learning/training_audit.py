@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from workers.learning.prepared_data import Bars, PreparedData
 from workers.learning.scaling import fit_scaler
 from workers.strategy.features import Frames
-from workers.strategy.grammar import Strategy
+from workers.strategy.grammar import TrainedStrategy
 from workers.strategy.lookahead import CUTS, FeatureAudit, LookAheadError, audit_features, choose_rows
 from workers.strategy.sections.model import sequence_length
 
@@ -24,7 +24,7 @@ SINGLE_PRECISION = 1e-6
 _SCALED_ROWS = 500
 
 
-def audit_training(strategy: Strategy, bars: Bars, data: PreparedData) -> dict[str, Any]:
+def audit_training(strategy: TrainedStrategy, bars: Bars, data: PreparedData) -> dict[str, Any]:
     """Audit the inputs of every symbol as they are trained on, then scales and parts. Raises LookAheadError."""
     started = time.monotonic()
     cuts = max(FEWEST_CUTS, math.ceil(CUTS / len(bars)))
@@ -44,7 +44,7 @@ def audit_training(strategy: Strategy, bars: Bars, data: PreparedData) -> dict[s
 
 
 def _audit_symbol(
-    strategy: Strategy, symbol: str, frames: Frames, data: PreparedData, cuts: int
+    strategy: TrainedStrategy, symbol: str, frames: Frames, data: PreparedData, cuts: int
 ) -> FeatureAudit:
     dataset = data.dataset
     rows = dataset.rows_of_symbol[symbol]
@@ -58,7 +58,7 @@ def _audit_symbol(
         raise LookAheadError(f"{symbol}: {error}") from error
 
 
-def audit_scales(strategy: Strategy, data: PreparedData) -> None:
+def audit_scales(strategy: TrainedStrategy, data: PreparedData) -> None:
     """Raise LookAheadError unless the scales of inputs and label are those of the training part alone."""
     dataset, train = data.dataset, data.split.train
     fitted = fit_scaler(strategy, dataset.features[dataset.row[train]])

@@ -25,7 +25,7 @@ from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_warnings import collect_warnings
 from workers.provenance import data_hashes, provenance
 from workers.report_parts import missing_parts_warnings
-from workers.strategy.grammar import Strategy, StrategyError, parse_strategy
+from workers.strategy.grammar import StrategyError, TrainedStrategy, parse_trained_strategy
 from workers.strategy.sections.model import sequence_length
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ class Job(Protocol):
     def artifact(self, name: str, content: bytes) -> None: ...
 
 
-Learn = Callable[[Strategy, TrainingParameters, PreparedData, torch.device, Job], TrainedNetwork]
+Learn = Callable[[TrainedStrategy, TrainingParameters, PreparedData, torch.device, Job], TrainedNetwork]
 
 
 def run_training(parameters: TrainingParameters, job: Job, learn: Learn | None = None) -> dict[str, Any]:
@@ -122,9 +122,9 @@ def run_training(parameters: TrainingParameters, job: Job, learn: Learn | None =
     return result
 
 
-def _parse_strategy(parameters: TrainingParameters) -> Strategy:
+def _parse_strategy(parameters: TrainingParameters) -> TrainedStrategy:
     try:
-        strategy = parse_strategy(parameters.strategy_yaml)
+        strategy = parse_trained_strategy(parameters.strategy_yaml)
     except StrategyError as error:
         raise InvalidInput(str(error)) from error
     if parameters.timeframes and set(parameters.timeframes) != set(strategy.timeframes):
@@ -136,7 +136,11 @@ def _parse_strategy(parameters: TrainingParameters) -> Strategy:
 
 
 def _train(
-    strategy: Strategy, parameters: TrainingParameters, data: PreparedData, device: torch.device, job: Job
+    strategy: TrainedStrategy,
+    parameters: TrainingParameters,
+    data: PreparedData,
+    device: torch.device,
+    job: Job,
 ) -> TrainedNetwork:
     """Train from the beginning, or from the checkpoint of the job."""
     epochs = strategy.training.epochs
@@ -186,7 +190,7 @@ def _identity(parameters: TrainingParameters, job: Job) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _score(strategy: Strategy, data: PreparedData, trained: TrainedNetwork, part: Rows) -> PartScores:
+def _score(strategy: TrainedStrategy, data: PreparedData, trained: TrainedNetwork, part: Rows) -> PartScores:
     """Score the best epoch's weights on one part."""
     device = next(trained.network.parameters()).device
     batches = Batches(torch.from_numpy(data.x).to(device), sequence_length(strategy.model))
@@ -203,7 +207,7 @@ def _score(strategy: Strategy, data: PreparedData, trained: TrainedNetwork, part
 
 
 def _store_report(
-    strategy: Strategy,
+    strategy: TrainedStrategy,
     bars: Bars,
     data: PreparedData,
     trained: TrainedNetwork,
@@ -224,7 +228,7 @@ def _store_report(
 
 
 def _description(
-    strategy: Strategy,
+    strategy: TrainedStrategy,
     parameters: TrainingParameters,
     data: PreparedData,
     trained: TrainedNetwork,

@@ -24,7 +24,7 @@ from workers.learning.trainer import TrainedNetwork
 from workers.learning.tsk import TSK
 from workers.learning.tsk_rules import describe_rules
 from workers.report_parts import Part, build_parts
-from workers.strategy.grammar import Strategy
+from workers.strategy.grammar import TrainedStrategy
 from workers.strategy.sections.model import sequence_length
 
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ def evaluated_part(split: Split) -> str:
 
 
 def build_report(
-    strategy: Strategy,
+    strategy: TrainedStrategy,
     bars: Bars,
     data: PreparedData,
     trained: TrainedNetwork,
@@ -86,7 +86,9 @@ def build_report(
     return build_parts(parts)
 
 
-def _importance(strategy: Strategy, data: PreparedData, trained: TrainedNetwork, part: str) -> dict[str, Any]:
+def _importance(
+    strategy: TrainedStrategy, data: PreparedData, trained: TrainedNetwork, part: str
+) -> dict[str, Any]:
     importance = permutation_importance(
         trained.network,
         data.x,

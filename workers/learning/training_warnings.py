@@ -10,7 +10,7 @@ from workers.learning.prepared_data import Bars, PreparedData
 from workers.learning.trainer import TrainedNetwork
 from workers.learning.training_report import evaluated_part
 from workers.market_data.quality import suspected_splits
-from workers.strategy.grammar import Strategy
+from workers.strategy.grammar import TrainedStrategy
 
 ROWS_PER_WEIGHT = 3
 STANDARD_ERRORS = 2.0
@@ -21,7 +21,7 @@ Warnings = list[tuple[str, str]]
 
 
 def collect_warnings(
-    strategy: Strategy,
+    strategy: TrainedStrategy,
     bars: Bars,
     data: PreparedData,
     trained: TrainedNetwork,
@@ -42,7 +42,7 @@ def collect_warnings(
     return [{"code": code, "message": message} for code, message in warnings]
 
 
-def _no_skill(strategy: Strategy, data: PreparedData, scores: PartScores, part: str) -> Warnings:
+def _no_skill(strategy: TrainedStrategy, data: PreparedData, scores: PartScores, part: str) -> Warnings:
     """Warn if the scores could be chance.
 
     Rows whose labels depend on the same bars are one observation, not many, so the standard error counts windows.
@@ -70,7 +70,7 @@ def _no_skill(strategy: Strategy, data: PreparedData, scores: PartScores, part: 
     return [("no_skill", message)]
 
 
-def _missing_classes(strategy: Strategy, data: PreparedData) -> Warnings:
+def _missing_classes(strategy: TrainedStrategy, data: PreparedData) -> Warnings:
     if not strategy.is_classification:
         return []
     present = np.unique(data.parts["train"].y)
@@ -81,7 +81,7 @@ def _missing_classes(strategy: Strategy, data: PreparedData) -> Warnings:
     return [("missing_class", message)]
 
 
-def _constant_inputs(strategy: Strategy, data: PreparedData) -> Warnings:
+def _constant_inputs(strategy: TrainedStrategy, data: PreparedData) -> Warnings:
     """Warn about inputs without information, such as memberships in another unit than their indicator's."""
     found = constant_inputs(strategy, data)
     if not found:

@@ -33,7 +33,7 @@ TIMEFRAMES: Mapping[str, int] = {
 
 PRICE_SOURCES = ("close", "open", "high", "low", "hl2", "hlc3", "ohlc4", "volume")
 
-Kind = Literal["int", "float", "choice", "bool"]
+Kind = Literal["int", "float", "choice", "bool", "expression"]
 Value = int | float | str | bool
 
 
@@ -54,6 +54,8 @@ class IndicatorParameter:
                 return None if value in self.choices else f"must be one of {', '.join(self.choices)}"
             case "bool":
                 return None if isinstance(value, bool) else "must be true or false"
+            case "expression":
+                return None if isinstance(value, str) else "must be text such as close / open"
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "must be a number"
         if self.kind == "int" and not isinstance(value, int):
@@ -76,7 +78,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class IndicatorEntry:
-    """`warm_up` is a formula over the parameters: the number of rows at the start without a value."""
+    """`warm_up` is a formula over the parameters: the number of rows at the start without a value.
+
+    For the type `expression` it is words; `indicator_expressions` computes the number.
+    """
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""Check sections against each other: dangling names, contradictions, unused definitions."""
+"""Check sections against each other: dangling names and contradictions."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from workers.strategy.catalog import nearest_name
 from workers.strategy.definition import Strategy
 from workers.strategy.errors import UnplacedProblem, pointer
+from workers.strategy.expression_checks import circle_problems, name_problems
 from workers.strategy.indicator_catalog import INDICATORS
 from workers.strategy.quoting import quote
 from workers.strategy.sections.labels import ForwardReturnLabels
 from workers.strategy.sections.model import TSKModel
 from workers.strategy.sections.model_inputs import NNInput
 from workers.strategy.sections.training import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from workers.strategy.trained_strategy import TrainedStrategy
 
 _HIDDEN_OUTPUTS = {
     "chikou": "the lagging line is a future close; it cannot be an input",
@@ -19,77 +21,39 @@ _HIDDEN_OUTPUTS = {
     "senkou_b": "use span_b, the same line as known at the bar, without the forward shift",
 }
 MAX_INPUTS = 2_000
-_CUMULATIVE = ("obv", "adline")
-"""Indicators that add up from the first bar of the data."""
-_LEVELS = frozenset(
-    (
-        "sma", "ema", "wma", "dema", "tema", "kama", "vwap", "bbands", "keltnerchannels", "donchianchannels", "ichimoku",
-        "parabolicsar", "supertrend", *_CUMULATIVE,
-    )
-)  # fmt: skip
-"""Indicators whose values are a price, a volume or their sum."""
+
+
+def find_dangling_names(strategy: Strategy) -> list[UnplacedProblem]:
+    """Return the names that are defined nowhere, or twice, in a file whose sections are valid on their own."""
+    inputs = _input_reference_problems(strategy) if isinstance(strategy, TrainedStrategy) else ()
+    return [*name_problems(strategy), *_fuzzy_set_problems(strategy), *inputs]
 
 
 def find_contradictions(strategy: Strategy) -> list[UnplacedProblem]:
-    """Return the problems of a file whose sections are valid on their own."""
-    references = [*_reference_problems(strategy)] or [*_size_problems(strategy)]
-    return references or [
+    """Return the problems of a file whose sections, names and expressions are valid on their own."""
+    if circle := [*circle_problems(strategy)]:
+        return circle
+    if not isinstance(strategy, TrainedStrategy):
+        return []
+    return [*_size_problems(strategy)] or [
         *_repeated_input_problems(strategy),
         *_training_problems(strategy),
         *_model_problems(strategy),
     ]
 
 
-def unused_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
-    """Warn about indicators and fuzzy sets that no input of the model uses."""
-    indicators = {feature.indicator for feature in strategy.features}
-    sets = {feature.fuzzy_set for feature in strategy.features}
-    for name in strategy.indicators:
-        if name not in indicators:
-            yield pointer("indicators", name), f"{name} is not computed: no input uses it"
-    for name in strategy.fuzzy_sets:
-        if name not in sets:
-            yield pointer("fuzzy_sets", name), f"{name} has no effect: nn_inputs does not use it"
-
-
-def unanchored_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
-    """Warn about inputs whose values depend on the first bar of the data."""
-    for name in dict.fromkeys(feature.indicator for feature in strategy.features):
-        kind = strategy.indicators[name].type
-        if kind in _CUMULATIVE:
-            message = (
-                f"{kind} accumulates from the first bar of the data, so its values change with the start date; "
-                "cmf, mfi and volumeratio measure volume without this problem"
-            )
-            yield pointer("indicators", name), message
-
-
-def unscaled_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
-    """Warn about inputs of a network in the units of price or volume; rules reject any input without a common scale."""
-    if isinstance(strategy.model, TSKModel) or strategy.model.features.scale_features:
-        return
-    for position, entry in enumerate(strategy.nn_inputs):
-        if entry.raw_indicator is None or entry.normalization not in (None, "none"):
-            continue
-        indicator, output = strategy.resolve(entry.raw_indicator)
-        kind = strategy.indicators[indicator].type
-        if kind in _LEVELS and (kind != "supertrend" or output == "trend"):
-            message = (
-                f"{entry.raw_indicator} ({kind}) has the size of a price or volume, which other inputs do not have and "
-                "which drifts; set normalization: zscore, or model.features.scale_features: true"
-            )
-            yield pointer("nn_inputs", position), message
-
-
-def _reference_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
+def _fuzzy_set_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
     for name, fuzzy_set in strategy.fuzzy_sets.items():
         if message := _reference_problem(strategy, fuzzy_set.indicator):
             yield pointer("fuzzy_sets", name, "indicator"), message
+
+
+def _input_reference_problems(strategy: TrainedStrategy) -> Iterator[UnplacedProblem]:
     for position, entry in enumerate(strategy.nn_inputs):
         yield from _input_problems(strategy, entry, position)
 
 
-def _input_problems(strategy: Strategy, entry: NNInput, position: int) -> Iterator[UnplacedProblem]:
+def _input_problems(strategy: TrainedStrategy, entry: NNInput, position: int) -> Iterator[UnplacedProblem]:
     at = ("nn_inputs", position)
     if entry.fuzzy_set is not None and entry.fuzzy_set not in strategy.fuzzy_sets:
         yield pointer(*at, "fuzzy_set"), _no_such("fuzzy set", entry.fuzzy_set, list(strategy.fuzzy_sets))
@@ -122,7 +86,7 @@ def _no_such(kind: str, name: str, valid: list[str]) -> str:
     return f"no {kind} is named {quote(name)}; {hint}"
 
 
-def _size_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
+def _size_problems(strategy: TrainedStrategy) -> Iterator[UnplacedProblem]:
     """Reject more inputs than `MAX_INPUTS`, counted without building them."""
     entries = [strategy.inputs_of_entry(entry) for entry in strategy.nn_inputs]
     of_one_bar, bars = sum(entries), strategy.model.features.lookback_periods + 1
@@ -144,14 +108,14 @@ def _size_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
     yield pointer("nn_inputs", largest), message
 
 
-def _repeated_input_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
+def _repeated_input_problems(strategy: TrainedStrategy) -> Iterator[UnplacedProblem]:
     counts = Counter(feature.name for feature in strategy.features)
     for name, count in counts.items():
         if count > 1:
             yield "/nn_inputs", f"the input {name} is defined {count} times"
 
 
-def _training_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
+def _training_problems(strategy: TrainedStrategy) -> Iterator[UnplacedProblem]:
     training, output_format = strategy.training, strategy.decisions.output_format
     losses = CLASSIFICATION_LOSSES if strategy.is_classification else REGRESSION_LOSSES
     if training.loss is not None and training.loss not in losses:
@@ -171,7 +135,7 @@ def _training_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
         yield "/training/class_weights", "class_weights has no effect in a regression"
 
 
-def _inapplicable_keys(strategy: Strategy) -> Iterator[UnplacedProblem]:
+def _inapplicable_keys(strategy: TrainedStrategy) -> Iterator[UnplacedProblem]:
     """Reject keys of a loss or an optimiser that the strategy does not use."""
     training = strategy.training
     loss, optimizer = strategy.loss, training.optimizer
@@ -185,7 +149,7 @@ def _inapplicable_keys(strategy: Strategy) -> Iterator[UnplacedProblem]:
             yield pointer("training", key), f"{key} has no effect with {owner}; it belongs to {belongs}"
 
 
-def _model_problems(strategy: Strategy) -> Iterator[UnplacedProblem]:
+def _model_problems(strategy: TrainedStrategy) -> Iterator[UnplacedProblem]:
     activation = strategy.model.architecture.output_activation
     required = "softmax" if strategy.is_classification else "linear"
     if activation is not None and activation != required:

@@ -1,27 +1,24 @@
-"""A strategy as its file defines it: the sections and the values derived from them."""
+"""A strategy as its file defines it: the parts that every kind of strategy has."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, StringConstraints
 
-from workers.strategy.catalog import Value
 from workers.strategy.errors import StrategyProblem
 from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.indicator_expressions import FIELD_INDICATORS, warm_up_rows
 from workers.strategy.sections.base import Identifier, Section
-from workers.strategy.sections.decisions import Decisions
-from workers.strategy.sections.labels import ForwardReturnLabels, label_horizon
-from workers.strategy.sections.model import Model
-from workers.strategy.sections.model_inputs import FuzzySet, Indicator, Membership, NNInput
-from workers.strategy.sections.training import Training
+from workers.strategy.sections.model_inputs import FuzzySet, Indicator, Membership
 from workers.strategy.sections.training_data import TrainingData
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One input of the model: a membership of, or the value of, one indicator output on one timeframe."""
+    """One input: a membership of, or the value of, one indicator output on one timeframe."""
 
     name: str
     timeframe: str
@@ -37,17 +34,13 @@ class Strategy(Section):
     """A complete strategy. `text` is the file it was parsed from; `warnings` are for its author to review."""
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-    """Shown on pages and stored with the model."""
+    """Shown on pages and stored with the results."""
     version: Literal["3.0"]
     """Version of the grammar."""
     description: Annotated[str, StringConstraints(max_length=10_000)] | None = None
     training_data: TrainingData
-    indicators: dict[Identifier, Indicator] = Field(min_length=1, max_length=200)
+    indicators: dict[Identifier, Indicator] = Field(default={}, max_length=200)
     fuzzy_sets: dict[Identifier, FuzzySet] = Field(default={}, max_length=200)
-    nn_inputs: tuple[NNInput, ...] = Field(min_length=1, max_length=500)
-    model: Model
-    decisions: Decisions
-    training: Training
 
     _text: str = PrivateAttr(default="")
     _warnings: tuple[StrategyProblem, ...] = PrivateAttr(default=())
@@ -79,96 +72,40 @@ class Strategy(Section):
         return self.training_data.timeframes.base
 
     @property
-    def is_classification(self) -> bool:
-        return self.decisions.output_format == "classification"
+    @abstractmethod
+    def allow_short(self) -> bool:
+        """Whether the strategy may open short positions."""
 
     @property
-    def loss(self) -> str:
-        """The configured loss, or the default for the output format."""
-        return self.training.loss or ("cross_entropy" if self.is_classification else "huber")
-
-    @property
-    def label_horizon(self) -> int:
-        """How many later bars the label of a row may use."""
-        return label_horizon(self.training.labels)
-
-    def with_defaults(self) -> "Strategy":
-        """Return a copy with `None` replaced where a default depends on other keys. A value that stays `None` does
-        not apply (`focal_gamma` with another loss)."""
-        loss, labels = self.loss, self.training.labels
-        if isinstance(labels, ForwardReturnLabels) and self.is_classification and labels.threshold is None:
-            labels = labels.model_copy(update={"threshold": 0.0})
-        defaults: dict[str, Any] = {"loss": loss, "labels": labels}
-        for key, applies, default in (
-            ("focal_gamma", loss == "focal", 2.0),
-            ("huber_delta", loss == "huber", 0.01),
-            ("label_smoothing", loss == "cross_entropy", 0.0),
-            ("momentum", self.training.optimizer == "sgd", 0.9),
-        ):
-            if applies and getattr(self.training, key) is None:
-                defaults[key] = default
-        return self.model_copy(update={"training": self.training.model_copy(update=defaults)})
+    def lookback_periods(self) -> int:
+        """Number of earlier bars whose inputs are appended to each row."""
+        return 0
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """Names of the model's inputs in order: the current bar first, then earlier bars (`@-1` is one bar ago)."""
+        """Names of the inputs in order: the current bar first, then earlier bars (`@-1` is one bar ago)."""
         names = tuple(feature.name for feature in self.features)
-        lags = range(1, self.model.features.lookback_periods + 1)
+        lags = range(1, self.lookback_periods + 1)
         return names + tuple(f"{name}@-{lag}" for lag in lags for name in names)
-
-    def inputs_of_entry(self, entry: NNInput) -> int:
-        """Return how many inputs of one bar an entry of `nn_inputs` defines, without building them."""
-        timeframes = self.timeframes if entry.timeframes == "all" else entry.timeframes
-        memberships = 1 if entry.fuzzy_set is None else len(self.fuzzy_sets[entry.fuzzy_set].memberships)
-        return len(timeframes) * memberships
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
-        """In the order of `nn_inputs`, then timeframes, then memberships."""
-        return tuple(feature for entry in self.nn_inputs for feature in self._features_of(entry))
+        """The inputs of one bar, in order."""
+        return self._list_features()
 
-    def _features_of(self, entry: NNInput) -> list[Feature]:
-        timeframes = self.timeframes if entry.timeframes == "all" else entry.timeframes
-        if entry.raw_indicator is not None:
-            indicator, output = self.resolve(entry.raw_indicator)
-            normalization = entry.normalization or "none"
-            return [
-                Feature(
-                    f"{timeframe}_{entry.raw_indicator}_raw",
-                    timeframe,
-                    indicator,
-                    output,
-                    None,
-                    None,
-                    normalization,
-                )
-                for timeframe in timeframes
-            ]
-        assert entry.fuzzy_set is not None
-        fuzzy_set = self.fuzzy_sets[entry.fuzzy_set]
-        indicator, output = self.resolve(fuzzy_set.indicator)
-        return [
-            Feature(
-                f"{timeframe}_{entry.fuzzy_set}_{name}",
-                timeframe,
-                indicator,
-                output,
-                member,
-                entry.fuzzy_set,
-                "none",
-            )
-            for timeframe in timeframes
-            for name, member in fuzzy_set.memberships.items()
-        ]
+    @abstractmethod
+    def _list_features(self) -> tuple[Feature, ...]: ...
+
+    def indicator(self, name: str) -> Indicator:
+        """Return an indicator of the file, or the one of a field of the bars (`close`)."""
+        return self.indicators.get(name) or FIELD_INDICATORS[name]
 
     def resolve(self, reference: str) -> tuple[str, str]:
         """Split `macd_12.histogram` into indicator and output; a bare indicator name means its first output."""
         indicator, _, output = reference.partition(".")
-        entry = INDICATORS[self.indicators[indicator].type]
+        entry = INDICATORS[self.indicator(indicator).type]
         return indicator, output or entry.outputs[0].name
 
     def warm_up_rows(self, indicator: str) -> int:
         """Return how many of the first bars have no value of this indicator."""
-        spec = self.indicators[indicator]
-        parameters: dict[str, Value] = dict(spec.parameters)
-        return INDICATORS[spec.type].warm_up_rows(parameters)
+        return warm_up_rows(self.indicators, indicator)

@@ -54,10 +54,15 @@ _YAML_MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`places` maps the pointer of every value to its position; for a value in a mapping, to that of its key."""
+    """`places` maps the pointer of every value to its position; for a value in a mapping, to that of its key.
+
+    `spans` maps the pointer of every scalar to the start and the end of its spelling in `text`.
+    """
 
     data: Any
     places: dict[str, Place]
+    text: str = ""
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def place(self, at: str) -> Place:
         """Return the position of `at`, or of the nearest enclosing value that the text contains."""
@@ -65,12 +70,38 @@ class Document:
             at = at.rpartition("/")[0]
         return self.places.get(at, Place(1, 1))
 
+    def place_inside(self, at: str, value: str, offset: int) -> Place:
+        """Return the position of character `offset` of the text value at the pointer `at`.
+
+        Spaces and line ends of folded text have no fixed spelling, so the characters between them are followed through
+        the spelling; a character that is written as an escape has the position of the whole value.
+        """
+        if at not in self.spans:
+            return self.place(at)
+        index, end = self.spans[at]
+        if self.text[index] in "|>":
+            index = self.text.index("\n", index)
+        visible = [character for character in value[: offset + 1] if not character.isspace()]
+        place = index
+        for character in visible:
+            place = self.text.find(character, index, end)
+            if place < 0:
+                return _place_of(self.text, self.spans[at][0])
+            index = place + 1
+        if offset >= len(value.rstrip()) and visible:
+            place += 1
+        return _place_of(self.text, place)
+
+
+def _place_of(text: str, index: int) -> Place:
+    return Place(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
+
 
 def read_document(text: str) -> Document:
     """Parse `text`. Raises `StrategyError` with the position of the first part that cannot be read."""
     if len(text) > MAX_CHARACTERS:
         raise _error("", Place(1, 1), f"the file has {len(text)} characters; the limit is {MAX_CHARACTERS}")
-    builder = _Builder(_events(text))
+    builder = _Builder(_events(text), text)
     try:
         return builder.build()
     except yaml.MarkedYAMLError as error:
@@ -105,7 +136,9 @@ class _Builder:
     """Builds values from YAML events, so that depth and size are limited before anything is expanded."""
 
     events: Iterator[Event]
+    text: str
     places: dict[str, Place] = field(default_factory=dict)
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
     values: int = 0
 
     def build(self) -> Document:
@@ -123,7 +156,7 @@ class _Builder:
                 _mark(after.start_mark),
                 "a second YAML document starts here; a file contains one strategy",
             )
-        return Document(data, self.places)
+        return Document(data, self.places, self.text, self.spans)
 
     def _take(self, kind: type[Event]) -> None:
         event = next(self.events)
@@ -143,6 +176,9 @@ class _Builder:
         self.places.setdefault(at, place)
         match event:
             case ScalarEvent():
+                assert event.start_mark is not None
+                assert event.end_mark is not None
+                self.spans[at] = event.start_mark.index, event.end_mark.index
                 return _scalar(event, at, place)
             case SequenceStartEvent():
                 return self._sequence(path, depth)

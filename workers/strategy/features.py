@@ -19,7 +19,8 @@ from workers.market_data.sessions import NANOSECONDS_A_DAY, UnixNanoseconds
 from workers.market_data.timeframes import close_times, nanoseconds
 from workers.strategy.definition import Feature, Strategy
 from workers.strategy.fuzzy import degrees
-from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.indicator_expressions import fields_of
+from workers.strategy.indicator_lines import IndicatorLines
 from workers.strategy.indicators.columns import BarColumns, Floats
 from workers.strategy.indicators.compute import compute_unchecked
 
@@ -48,8 +49,12 @@ def build_features(strategy: Strategy, frames: Frames) -> pd.DataFrame:
     session. Raises `MarketDataError` if a timeframe cannot be resampled, required volume is missing, or no row is left.
     """
     frames = attach_calendar(strategy, frames)
-    _check_volume(strategy, frames)
-    inputs = input_matrix(strategy, frames)
+    require_volume(strategy, frames)
+    return complete_rows(strategy, input_matrix(strategy, frames), frames)
+
+
+def complete_rows(strategy: Strategy, inputs: Floats, frames: Frames) -> pd.DataFrame:
+    """Return the rows of `input_matrix` that have every input, as `build_features` does. Raises `NoCompleteRow`."""
     usable: npt.NDArray[np.bool_] = np.logical_not(np.isnan(inputs).any(axis=1))
     usable[: strategy.training_data.history_required] = False
     if not usable.any():
@@ -92,7 +97,7 @@ def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
     `frames` come from `attach_calendar`.
     """
     present = len(strategy.features)
-    lags = strategy.model.features.lookback_periods
+    lags = strategy.lookback_periods
     inputs = np.empty((len(frames[strategy.base_timeframe]), present * (lags + 1)), order="F")
     views = build_views(strategy, frames)
     outputs = _indicator_outputs(strategy, views)
@@ -145,15 +150,21 @@ def _view(timeframe: str, strategy: Strategy, frames: Frames, now: UnixNanosecon
 
 def _indicator_outputs(
     strategy: Strategy, views: Mapping[str, View]
-) -> dict[tuple[str, str], dict[str, Floats]]:
+) -> dict[tuple[str, str], Mapping[str, Floats]]:
     """Compute every indicator that an input needs, once for each timeframe that it is needed on."""
+    lines = {timeframe: indicator_lines(strategy, view.bars) for timeframe, view in views.items()}
     needed = dict.fromkeys((feature.timeframe, feature.indicator) for feature in strategy.features)
-    return {
-        (timeframe, name): compute_unchecked(
-            strategy.indicators[name].type, views[timeframe].bars, strategy.indicators[name].parameters
-        )
-        for timeframe, name in needed
-    }
+    return {(timeframe, name): lines[timeframe].outputs(name) for timeframe, name in needed}
+
+
+def indicator_lines(strategy: Strategy, bars: BarColumns) -> IndicatorLines:
+    """Return the indicators of the strategy on these bars, computed when they are first needed."""
+    return IndicatorLines(
+        strategy,
+        len(bars),
+        lambda indicator: compute_unchecked(indicator.type, bars, indicator.parameters),
+        bars.value,
+    )
 
 
 def encode(values: Floats, feature: Feature) -> Floats:
@@ -161,14 +172,16 @@ def encode(values: Floats, feature: Feature) -> Floats:
     return values if feature.membership is None else degrees(values, feature.membership)
 
 
-def _check_volume(strategy: Strategy, frames: Frames) -> None:
+def require_volume(strategy: Strategy, frames: Frames) -> None:
+    """Raise `NoVolume` if an input needs volume and its bars have none; `frames` come from `attach_calendar`."""
     for feature in strategy.features:
-        spec = strategy.indicators[feature.indicator]
-        needs_volume = "volume" in INDICATORS[spec.type].reads or spec.parameters.get("source") == "volume"
+        if "volume" not in fields_of(strategy.indicators, feature.indicator):
+            continue
         bars = frames.get(feature.timeframe, frames[strategy.base_timeframe])
-        if needs_volume and not bars["volume"].to_numpy().any():
+        if not bars["volume"].to_numpy().any():
+            kind = strategy.indicator(feature.indicator).type
             raise NoVolume(
-                f"{feature.indicator} ({spec.type}) needs volume, but every volume of the {feature.timeframe} bars is 0"
+                f"{feature.indicator} ({kind}) needs volume, but every volume of the {feature.timeframe} bars is 0"
             )
 
 

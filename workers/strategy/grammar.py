@@ -6,36 +6,41 @@ use it unchanged. This module and everything that it imports need only pydantic 
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
 
-from workers.strategy.cross_checks import (
-    find_contradictions,
-    unanchored_warnings,
-    unscaled_warnings,
-    unused_warnings,
-)
+from workers.strategy.cross_checks import find_contradictions, find_dangling_names
 from workers.strategy.definition import Feature, Strategy
 from workers.strategy.document import Document, read_document
 from workers.strategy.errors import StrategyError, StrategyProblem, UnplacedProblem
-from workers.strategy.fuzzy_coverage import coverage_warnings
+from workers.strategy.expression_checks import ExpressionProblem, find_expression_problems
 from workers.strategy.indicator_reading import read_indicators
 from workers.strategy.legacy import modernise
+from workers.strategy.rules_strategy import RulesStrategy
+from workers.strategy.strategy_warnings import find_warnings
+from workers.strategy.trained_strategy import TrainedStrategy
 from workers.strategy.validation import validation_problems
 
 __all__ = [
     "Feature",
+    "RulesStrategy",
     "Strategy",
     "StrategyError",
     "StrategyProblem",
+    "TrainedStrategy",
     "parse_strategy",
     "parse_strategy_values",
+    "parse_trained_strategy",
 ]
 
 
+NOT_TRAINED = "a rules strategy is not trained; submit it as a backtest, which needs no model"
+
+
 def parse_strategy(text: str) -> Strategy:
-    """Parse the text of a strategy file.
+    """Parse the text of a strategy file: a `RulesStrategy` if its model has the type `rules`, else a `TrainedStrategy`.
 
     Raises `StrategyError`; its `errors` list every problem with pointer, line, column and message.
     """
@@ -66,9 +71,21 @@ def _parse(document: Document, text: str) -> Strategy:
         further = [problem for problem in further if problem[0] != "/indicators"]
     if strategy is None or problems or further:
         raise _strategy_error(places, problems + further)
+    if dangling := find_dangling_names(strategy):
+        raise _strategy_error(places, dangling)
+    if invalid := find_expression_problems(strategy):
+        raise StrategyError(_in_order(map(places.problem_inside, invalid)))
     if contradictions := find_contradictions(strategy):
         raise _strategy_error(places, contradictions)
     return _complete(strategy, text, places)
+
+
+def parse_trained_strategy(text: str) -> TrainedStrategy:
+    """Parse a strategy whose model is trained. Raises `StrategyError`, for a rules strategy too."""
+    strategy = parse_strategy(text)
+    if not isinstance(strategy, TrainedStrategy):
+        raise _strategy_error(read_document(text), [("/model/type", NOT_TRAINED)])
+    return strategy
 
 
 class _Places:
@@ -86,32 +103,38 @@ class _Places:
         place = self._document.place(at)
         return StrategyProblem(at, place.line, place.column, message)
 
+    def problem_inside(self, problem: ExpressionProblem) -> StrategyProblem:
+        place = self._document.place_inside(problem.pointer, problem.expression, problem.offset)
+        return StrategyProblem(problem.pointer, place.line, place.column, problem.message)
+
 
 def _strategy_error(places: "_Places | Document", problems: list[UnplacedProblem]) -> StrategyError:
     if isinstance(places, Document):
         places = _Places(places, {})
-    placed = [places.problem(at, message) for at, message in problems]
-    return StrategyError(sorted(placed, key=lambda problem: (problem.line, problem.column)))
+    return StrategyError(_in_order(places.problem(at, message) for at, message in problems))
+
+
+def _in_order(problems: Iterable[StrategyProblem]) -> list[StrategyProblem]:
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
 def _validate(data: dict[str, Any]) -> tuple[Strategy | None, list[UnplacedProblem]]:
+    kind = _kind_of(data)
     try:
-        return Strategy.model_validate(data), []
+        return kind.model_validate(data), []
     except ValidationError as error:
-        return None, validation_problems(error, data, Strategy)
+        return None, validation_problems(error, data, kind)
+
+
+def _kind_of(data: dict[str, Any]) -> type[Strategy]:
+    model = data.get("model")
+    return RulesStrategy if isinstance(model, dict) and model.get("type") == "rules" else TrainedStrategy
 
 
 def _complete(strategy: Strategy, text: str, places: _Places) -> Strategy:
     """Add the defaults that depend on other sections, the text and the warnings."""
-    strategy = strategy.with_defaults()
+    if isinstance(strategy, TrainedStrategy):
+        strategy = strategy.with_defaults()
     strategy._text = text
-    strategy._warnings = tuple(
-        places.problem(at, message)
-        for at, message in (
-            *unused_warnings(strategy),
-            *unanchored_warnings(strategy),
-            *unscaled_warnings(strategy),
-            *coverage_warnings(strategy),
-        )
-    )
+    strategy._warnings = tuple(places.problem(at, message) for at, message in find_warnings(strategy))
     return strategy

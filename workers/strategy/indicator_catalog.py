@@ -282,8 +282,24 @@ _VOLUME = (
     ),
 )
 
+EXPRESSION = "expression"
+"""The type of indicators that are defined by a formula in the file."""
+
+_FORMULA = (
+    IndicatorEntry(
+        EXPRESSION,
+        "A formula over the bars and other indicators of the file",
+        (Output("value"),),
+        "bars that the formula looks back at",
+        (IndicatorParameter("expression", "expression", "close / shift(close, 1) - 1"),),
+        ("close",),
+    ),
+)
+
 INDICATORS: Mapping[str, IndicatorEntry] = {
-    entry.name: entry for group in (_AVERAGES, _MOMENTUM, _TREND, _VOLATILITY, _VOLUME) for entry in group
+    entry.name: entry
+    for group in (_AVERAGES, _MOMENTUM, _TREND, _VOLATILITY, _VOLUME, _FORMULA)
+    for entry in group
 }
 _BY_ANY_NAME = {alias: entry for entry in INDICATORS.values() for alias in (entry.name, *entry.aliases)}
 

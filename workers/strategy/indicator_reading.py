@@ -4,7 +4,7 @@ from typing import Any
 
 from workers.strategy.catalog import UNSUPPORTED_INDICATORS, IndicatorEntry, Value, nearest_name
 from workers.strategy.errors import UnplacedProblem, pointer
-from workers.strategy.indicator_catalog import INDICATORS, find_indicator
+from workers.strategy.indicator_catalog import EXPRESSION, INDICATORS, find_indicator
 from workers.strategy.quoting import quote
 from workers.strategy.sections.model_inputs import Indicator
 
@@ -44,6 +44,8 @@ def read_indicator(spec: Any, at: str) -> tuple[Indicator | None, list[UnplacedP
     entry = find_indicator(kind)
     if entry is None:
         return None, [(at + "/type", _unknown_type(kind))]
+    if entry.name == EXPRESSION and "expression" not in spec:
+        return None, [(at, 'expression is missing here; write a formula such as expression: "close / open"')]
     parameters, problems = _parameters(entry, {k: v for k, v in spec.items() if k != "type"}, at)
     if problems:
         return None, problems
@@ -93,6 +95,8 @@ def _unknown_parameter(entry: IndicatorEntry, key: str) -> str:
     if key in _ELSEWHERE:
         return _ELSEWHERE[key]
     valid = [parameter.name for parameter in entry.parameters]
+    if entry.name == EXPRESSION and ")" in key:
+        return "a comma ends a value inside { }; put the whole expression in quotes"
     if not valid:
         return f"{entry.name} has no parameters"
     near = nearest_name(key, valid)

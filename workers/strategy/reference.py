@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from workers.strategy.catalog import (
     IndicatorEntry,
     IndicatorParameter,
 )
-from workers.strategy.definition import Strategy
 from workers.strategy.indicator_catalog import INDICATORS
 from workers.strategy.legacy import UNSUPPORTED_SECTIONS
+from workers.strategy.reference_expressions import expression_lines
+from workers.strategy.rules_strategy import RulesStrategy
 from workers.strategy.schema_sections import SchemaSection, list_sections
+from workers.strategy.trained_strategy import TrainedStrategy
 
 Node = Mapping[str, Any]
 
@@ -30,7 +33,9 @@ A strategy is one YAML document and is checked strictly. A key that is not liste
 of range, an undefined name and a combination without effect are rejected with line, column and the nearest valid name.
 Every accepted key has an effect. `examples/strategies/` contains complete files with comments.
 
-The chain: bars → `indicators` → `fuzzy_sets` (degrees from 0 to 1) → `nn_inputs` → `model` → `decisions`.
+The chain: bars → `indicators` → `fuzzy_sets` (degrees from 0 to 1) → `nn_inputs` → `model` → `decisions`. A rules
+strategy (`model: {type: rules}`) has no network: bars → `indicators` → `fuzzy_sets` → conditions in `decisions`. It is
+backtested without a training.
 
 * Scalars follow YAML 1.2: `1e-3` is a number, `yes` and `2010-01-31` are text. Duplicate keys, tags, anchors and merge
   keys are rejected.
@@ -51,11 +56,22 @@ SPELLED_DIFFERENTLY = {
 def render() -> str:
     """Return the page in Markdown."""
     parts = [INTRODUCTION, "## Sections\n"]
-    parts += ["\n".join(_section(section)) for section in list_sections(Strategy.model_json_schema())]
-    parts += [
-        "\n".join(lines) for lines in (_timeframes(), _memberships(), _indicators(), _unsupported_names())
-    ]
+    parts += ["\n".join(_section(section)) for section in sections_of_both_kinds()]
+    chapters = (expression_lines(), _timeframes(), _memberships(), _indicators(), _unsupported_names())
+    parts += ["\n".join(lines) for lines in chapters]
     return "\n".join(parts)
+
+
+def sections_of_both_kinds() -> list[SchemaSection]:
+    """Return the sections of strategies with a network, then those that only rules strategies have."""
+    trained = list_sections(TrainedStrategy.model_json_schema())
+    shared = {section.name for section in trained}
+    rules = [
+        replace(section, kinds=["model.type: rules"])
+        for section in list_sections(RulesStrategy.model_json_schema())
+        if section.name not in shared
+    ]
+    return trained + rules
 
 
 def _section(section: SchemaSection) -> Iterator[str]:
@@ -156,6 +172,8 @@ def _parameter(parameter: IndicatorParameter) -> str:
             values = ", ".join(parameter.choices) if parameter.choices != PRICE_SOURCES else "a price"
         case "bool":
             values = "true, false"
+        case "expression":
+            return f"`{parameter.name}`, required, for example {_code(parameter.default)}"
         case _:
             values = f"{parameter.minimum:g} to {parameter.maximum:g}"
     return f"`{parameter.name}`{also} = {_code(parameter.default)} ({values})"

@@ -39,7 +39,7 @@ class SchemaSection:
 def list_sections(schema: Node) -> list[SchemaSection]:
     """Return each section once, in the order of the file. A section that all variants of its parent share has no kinds."""
     sections: dict[str, SchemaSection] = {}
-    root = SchemaSection("Strategy", "", schema)
+    root = SchemaSection(str(schema["title"]), "", schema)
     _walk(root, schema["$defs"], sections)
     for section in sections.values():
         parent = section.place.rpartition(".")[0]

@@ -9,14 +9,26 @@ from pydantic_core import ErrorDetails
 from workers.strategy.catalog import nearest_name
 from workers.strategy.errors import UnplacedProblem, pointer
 from workers.strategy.quoting import quote
+from workers.strategy.sections.rules import CONDITIONS
 
 Path = tuple[str | int, ...]
 
 _UNKNOWN_ELSEWHERE = {
     "/training/validation_split": "write data_split: {train: 0.8, validation: 0.1, test: 0.1} instead",
+    "/constants": "constants belong to conditions, which a strategy with model: {type: rules} has",
+    "/nn_inputs": "a rules strategy has no network; its conditions name their inputs, so remove nn_inputs",
+    "/training": "a rules strategy is not trained; remove training",
+    "/model/architecture": "a rules strategy has no network; remove architecture",
+    "/decisions/output_format": "a rules strategy has no predictions; its decisions are conditions such as long: rsi_14 < 30",
+    "/decisions/position_awareness": "a rules strategy keeps its position until a condition changes it",
     "/decisions/cost_model": "cost_model belongs to output_format regression; classification has confidence_threshold",
     "/decisions/confidence_threshold": "confidence_threshold belongs to output_format classification; "
     "regression has cost_model",
+}
+
+_UNKNOWN_ELSEWHERE |= {
+    f"/decisions/{name}": f"{name} is a condition, which a strategy with model: {{type: rules}} has"
+    for name in CONDITIONS
 }
 
 _WRONG_TYPES = {
@@ -114,6 +126,8 @@ def _message(
             return f"{str(context['discriminator']).strip(chr(39))} is missing here"
         case "union_tag_invalid":
             valid = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
+            if path == ("model", "type"):
+                valid.append("rules")
             return _unknown_choice(details["input"][path[-1]], valid)
         case "literal_error":
             choices = _choices(context["expected"]) + (" or a list" if or_list else "")

@@ -17,8 +17,11 @@ from workers.market_data.bars import COLUMNS
 from workers.market_data.timeframes import nanoseconds
 from workers.strategy.catalog import Value
 from workers.strategy.definition import Strategy
+from workers.strategy.expressions.lookback import lookback
 from workers.strategy.features import View, encode
-from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.indicator_catalog import EXPRESSION, INDICATORS
+from workers.strategy.indicator_expressions import indicator_tree, indicators_of
+from workers.strategy.indicator_lines import IndicatorLines
 from workers.strategy.indicators.columns import BarColumns, Columns, Floats
 from workers.strategy.indicators.compute import compute_columns, source_of
 from workers.strategy.sections.model_inputs import Indicator
@@ -50,15 +53,15 @@ def inputs_from_windows(
     `views` come from `build_views`; every row has all inputs in `build_features`. Each window is `lengthen` times
     as long as the memory of its indicator, or starts at the first bar.
     """
-    present, lags = len(strategy.features), strategy.model.features.lookback_periods
+    present, lags = len(strategy.features), strategy.lookback_periods
     values = np.empty((len(rows), present * (lags + 1)))
     computed = np.empty(values.shape, dtype=np.bool_)
     bar_numbers = rows[:, None] - np.arange(lags + 1)  # [rows, lags + 1], newest first
     for (timeframe, name), columns in _columns_by_indicator(strategy).items():
-        view, indicator = views[timeframe], strategy.indicators[name]
+        view = views[timeframe]
         position = bar_numbers if view.position is None else view.position[bar_numbers]
-        memory = lengthen * _remembered_bars(indicator, timeframe)
-        outputs, known = _outputs_from_windows(indicator, view.bars, position, memory)
+        memory = lengthen * _remembered_bars(strategy, name, timeframe)
+        outputs, known = _outputs_from_windows(strategy, name, view.bars, position, memory)
         for column in columns:
             feature = strategy.features[column]
             encoded = encode(np.ascontiguousarray(outputs[feature.output]).ravel(), feature)
@@ -74,8 +77,13 @@ def _columns_by_indicator(strategy: Strategy) -> dict[tuple[str, str], list[int]
     return columns
 
 
-def _remembered_bars(indicator: Indicator, timeframe: str) -> float:
+def _remembered_bars(strategy: Strategy, name: str, timeframe: str) -> float:
     """Return how many bars, its own included, determine a value."""
+    indicator = strategy.indicator(name)
+    if indicator.type == EXPRESSION:
+        tree = indicator_tree(strategy.indicators, name)
+        others = [_remembered_bars(strategy, other, timeframe) for other in indicators_of(tree)]
+        return lookback(tree) + max(others, default=1)
     parameters: dict[str, Value] = dict(indicator.parameters)
     needed = INDICATORS[indicator.type].warm_up_rows(parameters) + 1
     if indicator.type == "vwap" and not parameters["period"]:
@@ -84,7 +92,7 @@ def _remembered_bars(indicator: Indicator, timeframe: str) -> float:
 
 
 def _outputs_from_windows(
-    indicator: Indicator, bars: BarColumns, position: Rows, memory: float
+    strategy: Strategy, name: str, bars: BarColumns, position: Rows, memory: float
 ) -> tuple[dict[str, Floats], Flags]:
     """Return each output at the bars `position` ([rows, lags + 1], newest first), and which rows were computed."""
     start = np.maximum(position[:, -1] + 1 - min(memory, len(bars)), 0).astype(np.intp)
@@ -96,16 +104,15 @@ def _outputs_from_windows(
     computed = np.zeros(len(first), dtype=np.bool_)
     computed[:: max(1, math.ceil(float(lengths.sum()) / MAX_STACKED_BARS))] = True
     ends = np.cumsum(np.where(computed, lengths, 0))
-    outputs = {output.name: np.full(position.shape, np.nan) for output in INDICATORS[indicator.type].outputs}
+    lines = INDICATORS[strategy.indicator(name).type].outputs
+    outputs = {line.name: np.full(position.shape, np.nan) for line in lines}
     for windows in _batches(ends):
         stacked_before = ends[windows.start - 1] if windows.start else 0
-        columns, finite = _stack(indicator, bars, first[windows], ends[windows] - stacked_before)
+        stacked = _lines_of_stack(strategy, bars, first[windows], ends[windows] - stacked_before)
         rows = np.flatnonzero((of_row >= windows.start) & (of_row < windows.stop) & computed[of_row])
         at = (ends - 1 - last - stacked_before)[of_row[rows], None] + position[rows]
-        for name, line in compute_columns(
-            indicator.type, columns, indicator.parameters, finite=finite
-        ).items():
-            outputs[name][rows] = line[at]
+        for output, values in stacked.outputs(name).items():
+            outputs[output][rows] = values[at]
     return outputs, computed[of_row]
 
 
@@ -116,6 +123,18 @@ def _batches(ends: Rows) -> Iterator[slice]:
     for start, stop in pairwise([0, *edges.tolist(), len(ends)]):
         if ends[stop - 1] > (ends[start - 1] if start else 0):
             yield slice(start, stop)
+
+
+def _lines_of_stack(strategy: Strategy, bars: BarColumns, first: Rows, ends: Rows) -> IndicatorLines:
+    """Return the indicators on windows as `_stack` stacks them."""
+
+    def of_catalog(indicator: Indicator) -> dict[str, Floats]:
+        columns, finite = _stack(indicator, bars, first, ends)
+        return compute_columns(indicator.type, columns, indicator.parameters, finite=finite)
+
+    return IndicatorLines(
+        strategy, int(ends[-1]), of_catalog, lambda field: _stack_column(bars.value(field), first, ends)
+    )
 
 
 def _stack(indicator: Indicator, bars: BarColumns, first: Rows, ends: Rows) -> tuple[Columns, bool]:

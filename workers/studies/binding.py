@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from workers.strategy.catalog import nearest_name
 from workers.strategy.document import read_document
 from workers.strategy.errors import StrategyError, StrategyProblem, UnplacedProblem, pointer
-from workers.strategy.grammar import Strategy, parse_strategy, parse_strategy_values
+from workers.strategy.grammar import RulesStrategy, Strategy, parse_strategy, parse_strategy_values
 from workers.strategy.quoting import quote, shorten
 from workers.strategy.validation import validation_problems
 from workers.studies.backtest_settings import BacktestSettings
@@ -119,7 +119,7 @@ def _exists(at: str, values: dict[str, Any]) -> bool:
 
 def _kind_of(study: Study, strategy: Strategy) -> StudyKind:
     kind: StudyKind
-    if str(strategy.model.type) == "rules":
+    if isinstance(strategy, RulesStrategy):
         kind = "rules"
     elif all(at.startswith(("/decisions/", _BACKTEST)) for at in study.search.pointers):
         kind = "decisions"

@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from worker_agent.protocol import InvalidInput
 from workers.backtesting import decisions
+from workers.backtesting.backtest_inputs import ModelInputs, load_inputs
 from workers.backtesting.backtest_parameters import BacktestParameters
-from workers.backtesting.prediction import decision_array, load_inputs, predict
+from workers.backtesting.prediction import decision_array, predict
 from workers.strategy.definition import Strategy
 from workers.strategy.features import build_features
+from workers.strategy.trained_strategy import TrainedStrategy
 from workers.studies.market import Market
 from workers.studies.messages import SearchData
 
@@ -44,6 +47,9 @@ class ModelDirections:
         ]
 
     def directions(self, strategy: Strategy, allow_short: bool | None) -> list[Directions]:
+        assert isinstance(strategy, TrainedStrategy), (
+            "points of a model's study keep the kind of its strategy"
+        )
         found = []
         for values, rows, bars in self._predictions:
             target = np.zeros(bars, np.int8)
@@ -57,5 +63,7 @@ def _predict_symbol(
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], int]:
     """Return (predictions, their positions among the bars of the period, number of these bars)."""
     inputs = load_inputs(parameters, files)
+    if not isinstance(inputs, ModelInputs):
+        raise InvalidInput("A rules strategy has no predictions; search it as a study of kind rules.")
     predictions = predict(inputs, build_features(inputs.strategy, inputs.frames))
     return decision_array(predictions), index.get_indexer(predictions.index), len(index)

@@ -64,7 +64,7 @@ class Evaluator:
         """Return the target directions of each symbol and the rules of the trial. Raises BadPoint, InvalidInput."""
         strategy = self.bound.strategy_of(trial.point)
         settings = self.bound.settings_of(trial.point)
-        rules = rules_of(settings, allow_short=strategy.decisions.allow_short)
+        rules = rules_of(settings, allow_short=strategy.allow_short)
         return self._source.directions(strategy, settings.allow_short), rules
 
     def simulate(self, trial: Trial) -> TrialRun:

@@ -22,8 +22,8 @@ from workers.learning.prepared_data import PreparedData, prepare_split
 from workers.learning.segments import segment_numbers
 from workers.learning.trainer import Epoch, State, TrainedNetwork, train
 from workers.market_data.sessions import unix_nanoseconds
-from workers.strategy.definition import Strategy
 from workers.strategy.sections.model import sequence_length
+from workers.strategy.trained_strategy import TrainedStrategy
 from workers.studies.binding import BoundStudy
 from workers.studies.evaluation import Outcome, explain
 from workers.studies.fold_days import days_in, fold_ranges
@@ -96,6 +96,9 @@ class TrainingEvaluator:
 
     def _evaluate(self, trial: Trial, progress: Progress, on_epoch: OnEpoch) -> Outcome:
         strategy = self.bound.strategy_of(trial.point)
+        assert isinstance(strategy, TrainedStrategy), (
+            "a study of kind training has a strategy that is trained"
+        )
         bars = {symbol.symbol: symbol.frames for symbol in self.market.symbols}
         start = self.market.symbols[0].test_bars.index[0].date()
         dataset = build_dataset(strategy, bars, start)
@@ -113,7 +116,7 @@ class TrainingEvaluator:
     def _train_and_trade(
         self,
         trial: Trial,
-        strategy: Strategy,
+        strategy: TrainedStrategy,
         data: PreparedData,
         fold: int,
         repeat: int,
@@ -133,7 +136,7 @@ class TrainingEvaluator:
 
     def _train(
         self,
-        strategy: Strategy,
+        strategy: TrainedStrategy,
         data: PreparedData,
         seed: int,
         identity: str,
@@ -175,7 +178,7 @@ class TrainingEvaluator:
         return int.from_bytes(digest[:6], "big")
 
     def _trade(
-        self, trial: Trial, strategy: Strategy, data: PreparedData, trained: TrainedNetwork, fold: int
+        self, trial: Trial, strategy: TrainedStrategy, data: PreparedData, trained: TrainedNetwork, fold: int
     ) -> TrialRun:
         """Trade the predictions on the test days only, flat before and after them."""
         settings = self.bound.settings_of(trial.point)
@@ -224,7 +227,7 @@ class TrainingEvaluator:
         return scores | {"trades": trades}
 
 
-def _prepare(strategy: Strategy, dataset: Dataset, ranges: FoldRanges, fold: int) -> PreparedData:
+def _prepare(strategy: TrainedStrategy, dataset: Dataset, ranges: FoldRanges, fold: int) -> PreparedData:
     try:
         return prepare_split(strategy, dataset, split_fold(strategy, dataset, ranges))
     except InvalidInput as error:
@@ -241,7 +244,7 @@ def _folds(bound: BoundStudy, market: Market) -> list[FoldRanges]:
 
 
 def predict_symbol(
-    strategy: Strategy,
+    strategy: TrainedStrategy,
     data: PreparedData,
     trained: TrainedNetwork,
     symbol: str,

@@ -22,6 +22,11 @@ EXAMPLE: dict[str, Any] = {
     "stop_unit": "atr",
     "stop_loss": 2.5,
 }
+RULES_EXAMPLE: dict[str, Any] = {
+    "strategy_yaml": examples.RULES_STRATEGY,
+    "symbol": "AAPL",
+    "start_date": "2010-01-01",
+}
 
 
 class StartBacktest(APIView):
@@ -31,10 +36,14 @@ class StartBacktest(APIView):
         request=BacktestRequest,
         responses={202: SubmittedSerializer},
         parameters=[IDEMPOTENCY_KEY],
-        examples=[examples.request_example("A trained model, with a stop", EXAMPLE), examples.ACCEPTED],
+        examples=[
+            examples.request_example("A trained model, with a stop", EXAMPLE),
+            examples.request_example("A rules strategy, without a model", RULES_EXAMPLE),
+            examples.ACCEPTED,
+        ],
     )
     def post(self, request: Request) -> Response:
-        """Backtest a trained model, or the model of a training named in `after`."""
+        """Backtest a trained model, the model of a training named in `after`, or a rules strategy without a model."""
         return start(request, BacktestRequest, kind_of("backtesting").build)
 
 

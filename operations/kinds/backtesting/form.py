@@ -72,9 +72,18 @@ FORM = Form(
     submit_text="Start backtest",
     main=(
         field_of(
-            BacktestRequest, "model", "Trained model", "Id of a completed training; its strategy is used."
+            BacktestRequest,
+            "model",
+            "Trained model",
+            "Id of a completed training; its strategy is used. Leave it empty for a rules strategy.",
         ),
-        field_of(BacktestRequest, "strategy_yaml", "Strategy", kind="strategy"),
+        field_of(
+            BacktestRequest,
+            "strategy_yaml",
+            "Strategy",
+            "A rules strategy; with a model, its own strategy with other decisions.",
+            kind="strategy",
+        ),
         field_of(BacktestRequest, "symbol", "Symbol"),
         field_of(BacktestRequest, "timeframe", "Timeframe", "Defaults to the strategy's timeframe."),
         *date_fields(BacktestRequest),

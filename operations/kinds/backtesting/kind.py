@@ -1,4 +1,4 @@
-"""Backtesting: trade a trained model over history."""
+"""Backtesting: trade a trained model or the conditions of a rules strategy over history."""
 
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
@@ -32,9 +32,7 @@ class Backtesting(Kind):
     operation_type = "backtesting"
     title = "Backtest"
     former_names: ClassVar = ("backtest",)
-    description: ClassVar = (
-        "Trade a trained model over historical data, with costs, compared with buy and hold."
-    )
+    description: ClassVar = "Trade a trained model or a rules strategy over historical data, with costs, compared with buy and hold."
     request_model: ClassVar = BacktestRequest
     operation_fields: ClassVar = ("model",)
     form: ClassVar = FORM
@@ -48,12 +46,13 @@ class Backtesting(Kind):
         text, pointer = request.strategy_yaml, "/strategy_yaml"
         if text is None and training is not None:
             text, pointer = str(training.parameters.get("strategy_yaml", "")), "/model"
-        if text is not None:
-            needs = strategies.read(text, pointer)
-        if text is None or training is None:
-            raise invalid("/model", "A backtest needs a trained model; set `model` to a training's id.")
+        if text is None:
+            detail = "Set `model` to the id of a training, or `strategy_yaml` to a rules strategy."
+            raise invalid("/model", detail)
+        needs = strategies.read(text, pointer)
+        _check_model(needs, training)
         if request.timeframe not in (None, needs.base):
-            detail = f"The model's inputs use {needs.base} bars, not {request.timeframe}."
+            detail = f"The strategy's inputs use {needs.base} bars, not {request.timeframe}."
             raise invalid("/timeframe", detail)
         settings = request.model_dump(
             mode="json", exclude_none=True, exclude={*Queueing.model_fields, *DateRange.model_fields}
@@ -69,11 +68,14 @@ class Backtesting(Kind):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--model", metavar="OP", help="backtesting: id of the training whose model is tested"
+            "--model",
+            metavar="OP",
+            help="backtesting: id of the training whose model is tested; none for rules",
         )
 
     def request_from_options(self, options: Mapping[str, Any]) -> BacktestRequest:
-        symbols = options["symbols"] or []
+        text = options["common"]["strategy_yaml"]
+        symbols = options["symbols"] or strategies.read(text, "/strategy_yaml").symbols
         if len(symbols) != 1:
             raise CommandError("A backtest needs one symbol: --symbols GOOG")
         fields = {**options["common"], "symbol": symbols[0], "model": options["model"]}
@@ -123,6 +125,21 @@ class Backtesting(Kind):
             return None
         return Step("Backtest this model", self.operation_type, {"model": operation.pk})
 
+    def step_from_strategy(self, digest: str | None, text: str) -> Step | None:
+        if digest is None or not strategies.has_rules(text):
+            return None
+        return Step("Backtest this strategy", self.operation_type, {"strategy": digest})
+
     def step_from_market_data(self, bars: MarketData) -> Step:
         fields = {"symbol": bars.symbol, "timeframe": bars.timeframe}
         return Step("Backtest on this data", self.operation_type, fields)
+
+
+def _check_model(needs: strategies.Needs, training: Operation | None) -> None:
+    """Raise Invalid unless a strategy with a network has a model and a rules strategy has none."""
+    if needs.is_trained and training is None:
+        raise invalid(
+            "/model", "A backtest of this strategy needs a trained model; set `model` to a training's id."
+        )
+    if not needs.is_trained and training is not None:
+        raise invalid("/model", "A rules strategy has no model; remove `model`.")

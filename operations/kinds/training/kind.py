@@ -38,6 +38,9 @@ class Training(Kind):
 
     def build(self, request: TrainingRequest) -> Submission:
         needs = strategies.read(request.strategy_yaml, "/strategy_yaml")
+        if not needs.is_trained:
+            detail = "A rules strategy is not trained; backtest it directly (`POST /backtests/start` without `model`)."
+            raise invalid("/strategy_yaml/model/type", detail)
         symbols = request.symbols or needs.symbols
         if not symbols:
             raise invalid("/symbols", "The strategy lists no symbols; set `symbols`.")
@@ -92,7 +95,9 @@ class Training(Kind):
     def step_from_market_data(self, bars: MarketData) -> Step:
         return Step("Train on this data", self.operation_type, {"symbols": bars.symbol})
 
-    def step_from_strategy(self, digest: str | None) -> Step:
+    def step_from_strategy(self, digest: str | None, text: str) -> Step | None:
         if digest is None:
             return Step("New training", self.operation_type, {})
+        if strategies.has_rules(text):
+            return None
         return Step("Train this strategy", self.operation_type, {"strategy": digest})

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.quant.learning.conftest import STRATEGY, RecordedJob, synthetic
-from workers.backtesting.prediction import MODEL_DESCRIPTION, MODEL_WEIGHTS
+from workers.backtesting.backtest_inputs import MODEL_DESCRIPTION, MODEL_WEIGHTS
 from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_pipeline import run_training
 from workers.market_data.bars import write_bars

@@ -22,9 +22,8 @@ from workers.learning.trainer import train
 from workers.learning.training_parameters import TrainingParameters
 from workers.market_data.bars import write_bars
 from workers.market_data.resampling import resample
-from workers.strategy.definition import Strategy
 from workers.strategy.features import build_features
-from workers.strategy.grammar import StrategyError, parse_strategy
+from workers.strategy.grammar import StrategyError, TrainedStrategy, parse_strategy
 
 Changes = dict[str, Any]
 """Dotted path in the file -> value."""
@@ -37,7 +36,7 @@ def frames() -> dict[str, pd.DataFrame]:
     return {"1d": daily, "1w": weekly}
 
 
-def bars(strategy: Strategy, directory: Path) -> object:
+def bars(strategy: TrainedStrategy, directory: Path) -> object:
     """The bars that are read, and those that become rows."""
     inputs = {}
     for symbol in ("AAA", "BBB"):
@@ -54,27 +53,27 @@ def bars(strategy: Strategy, directory: Path) -> object:
     return periods, build_dataset(strategy, loaded, first_day(strategy, parameters)).time.tolist()
 
 
-def features(strategy: Strategy, _: Path) -> object:
+def features(strategy: TrainedStrategy, _: Path) -> object:
     table = build_features(strategy, frames())
     return list(table.columns), table.index.to_list(), table.to_numpy().tobytes()
 
 
-def labels(strategy: Strategy, _: Path) -> object:
+def labels(strategy: TrainedStrategy, _: Path) -> object:
     spec = strategy.training.labels
     result = make_labels(frames()["1d"], spec, "1d", classification=strategy.is_classification)
     return result.value.tobytes(), result.end.tobytes(), result.weight.tobytes()
 
 
-def split(strategy: Strategy, _: Path) -> object:
+def split(strategy: TrainedStrategy, _: Path) -> object:
     parts = prepare_data(strategy, {"AAA": frames()}).split
     return [part.tolist() for part in (parts.train, parts.validation, parts.test)]
 
 
-def scaled_inputs(strategy: Strategy, _: Path) -> object:
+def scaled_inputs(strategy: TrainedStrategy, _: Path) -> object:
     return prepare_data(strategy, {"AAA": frames()}).x.tobytes()
 
 
-def training(strategy: Strategy, _: Path) -> object:
+def training(strategy: TrainedStrategy, _: Path) -> object:
     """The history of all epochs, which also depends on the network's shape."""
     return _train(strategy.text)
 
@@ -95,7 +94,7 @@ def _train(text: str) -> object:
     return trained.history, trained.stopped
 
 
-def decisions(strategy: Strategy, _: Path) -> object:
+def decisions(strategy: TrainedStrategy, _: Path) -> object:
     random = np.random.default_rng(4)
     predictions = (
         random.dirichlet((1.0, 1.0, 1.0), 300) if strategy.is_classification else random.normal(0, 0.01, 300)
@@ -103,7 +102,7 @@ def decisions(strategy: Strategy, _: Path) -> object:
     return target_directions(strategy.decisions, predictions).tolist()
 
 
-def caption(strategy: Strategy, _: Path) -> object:
+def caption(strategy: TrainedStrategy, _: Path) -> object:
     return strategy.name, strategy.description
 
 
@@ -111,7 +110,7 @@ def caption(strategy: Strategy, _: Path) -> object:
 class Case:
     key: str
     """Section of the schema and its key."""
-    effect: Callable[[Strategy, Path], object]
+    effect: Callable[[TrainedStrategy, Path], object]
     after: Changes
     before: Changes = field(default_factory=dict)
 
@@ -140,8 +139,8 @@ def schedule(kind: str, **keys: Any) -> Changes:
 
 
 CASES = [
-    Case("Strategy.name", caption, {"name": "other"}),
-    Case("Strategy.description", caption, {"description": "its purpose"}),
+    Case("TrainedStrategy.name", caption, {"name": "other"}),
+    Case("TrainedStrategy.description", caption, {"description": "its purpose"}),
     Case("SeveralSymbols.mode", bars, {"training_data.symbols": {"mode": "single", "symbol": "AAA"}}),
     Case("SeveralSymbols.list", bars, {"training_data.symbols.list": ["BBB"]}),
     Case("SingleSymbol.mode", bars, {"training_data.symbols": {"mode": "multi_symbol", "list": ["AAA", "BBB"]}}, {"training_data.symbols": {"mode": "single", "symbol": "AAA"}}),
@@ -248,7 +247,7 @@ CASES = [
 ]  # fmt: skip
 
 REJECTED: dict[str, Changes] = {
-    "Strategy.version": {"version": "2.0"},
+    "TrainedStrategy.version": {"version": "2.0"},
     "Training.method": {"training.method": "reinforcement"},
     "InputFeatures.include_price_context": {"model.features.include_price_context": True},
     "Filters.volume_filter": {"decisions.filters.volume_filter": True},
@@ -276,8 +275,8 @@ def strategy_text(*changes: Changes) -> str:
 
 def keys_of_the_schema() -> Iterator[str]:
     """Yield section and key of each value in the schema, including those of nested sections."""
-    schema = Strategy.model_json_schema()
-    for section, node in [("Strategy", schema), *schema["$defs"].items()]:
+    schema = TrainedStrategy.model_json_schema()
+    for section, node in [("TrainedStrategy", schema), *schema["$defs"].items()]:
         for key, value in node.get("properties", {}).items():
             if "$ref" not in str(value):
                 yield f"{section}.{key}"

@@ -310,3 +310,20 @@ def test_many_rules_and_rows_need_little_memory() -> None:
         out = network(rows)
     assert torch.isfinite(out).all()
     assert largest <= 16_384 * 512 * 3
+
+
+def test_a_formula_over_other_indicators_is_an_input_like_any_other(new_job: NewJob) -> None:
+    """It is audited, and its fuzzy sets have curves in the report."""
+    job = new_job()
+    text = with_sections(
+        indicators={
+            "stretch": {"type": "expression", "expression": "rsi_7 / 50 + abs(shift(mom_5, 1)) / 10"}
+        },
+        fuzzy_sets={"tension": {"indicator": "stretch", "low": [0, 0, 2], "high": [1, 3, 3]}},
+        nn_inputs=[{"fuzzy_set": "tension"}, {"raw_indicator": "stretch", "normalization": "zscore"}],
+    )
+    result = run(job, text)
+    assert result["model"]["input_names"] == ["1d_tension_low", "1d_tension_high", "1d_stretch_raw"]
+    assert result["audit"]["look_ahead"]["passed"] is True
+    curves = json.loads(job.artifacts["report.json"])["fuzzy_sets"]
+    assert [curve["indicator"] for curve in curves] == ["stretch"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from workers.strategy.grammar import Strategy, parse_strategy
+from workers.strategy.grammar import TrainedStrategy, parse_trained_strategy
 
 MINIMAL: dict[str, Any] = {
     "name": "minimal",
@@ -33,8 +33,8 @@ def strategy_text(change: Callable[[dict[str, Any]], object] | None = None) -> s
     return str(yaml.safe_dump(data, sort_keys=False))
 
 
-def strategy_with(change: Callable[[dict[str, Any]], object]) -> Strategy:
-    return parse_strategy(strategy_text(change))
+def strategy_with(change: Callable[[dict[str, Any]], object]) -> TrainedStrategy:
+    return parse_trained_strategy(strategy_text(change))
 
 
 def random_bars(n: int, seed: int = 1, start: str = "2010-01-04", freq: str = "B") -> pd.DataFrame:

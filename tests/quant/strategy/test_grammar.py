@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from tests.quant.strategy.conftest import strategy_text, strategy_with
-from workers.strategy.definition import Strategy
-from workers.strategy.grammar import StrategyError, parse_strategy
+from workers.strategy.grammar import RulesStrategy, StrategyError, TrainedStrategy, parse_strategy
 from workers.strategy.sections.labels import ForwardReturnLabels
 
 EXAMPLES = sorted(Path(__file__).parents[3].glob("examples/strategies/*.yaml"))
@@ -35,8 +34,9 @@ def test_the_examples_parse_without_warnings(path: Path) -> None:
 def test_there_are_examples_of_each_kind() -> None:
     strategies = [parse_strategy(path.read_text()) for path in EXAMPLES]
     assert {len(strategy.timeframes) for strategy in strategies} == {1, 2}
-    assert {strategy.decisions.output_format for strategy in strategies} == {"classification", "regression"}
-    assert len({strategy.model.type for strategy in strategies}) >= 3
+    trained = [strategy for strategy in strategies if isinstance(strategy, TrainedStrategy)]
+    assert {strategy.decisions.output_format for strategy in trained} == {"classification", "regression"}
+    assert len({strategy.model.type for strategy in strategies}) >= 4
 
 
 def test_an_error_has_line_column_pointer_and_the_nearest_key() -> None:
@@ -192,11 +192,14 @@ def test_dangerous_or_ambiguous_yaml_is_rejected(text: str, sentence: str) -> No
     assert sentence in errors_of(text)[0][1]
 
 
-def test_every_section_of_the_schema_rejects_unknown_keys() -> None:
-    schema = Strategy.model_json_schema()
+@pytest.mark.parametrize("kind", [TrainedStrategy, RulesStrategy])
+def test_every_section_of_the_schema_rejects_unknown_keys(
+    kind: type[TrainedStrategy | RulesStrategy],
+) -> None:
+    schema = kind.model_json_schema()
     open_sections = [
         name
-        for name, node in [*schema["$defs"].items(), ("Strategy", schema)]
+        for name, node in [*schema["$defs"].items(), ("the file", schema)]
         if node.get("type") == "object" and node.get("additionalProperties") is not False
     ]
     assert open_sections == []

@@ -19,6 +19,8 @@ def other_value(parameter: IndicatorParameter) -> Value:
             return next(choice for choice in parameter.choices if choice != default)
         case "bool":
             return not default
+        case "expression":
+            return f"2 * ({default})"
     assert isinstance(default, int | float)
     larger = default + 3 if parameter.kind == "int" else default * 1.5
     value = larger if parameter.check(larger) is None else default - 1
@@ -31,6 +33,7 @@ def other_value(parameter: IndicatorParameter) -> Value:
 )
 def test_a_parameter_changes_the_result(name: str, parameter: IndicatorParameter, bars: pd.DataFrame) -> None:
     """Lesson Q30."""
-    plain = compute(name, bars)
-    other = compute(name, bars, **{parameter.name: other_value(parameter)})
+    defaults = {each.name: each.default for each in INDICATORS[name].parameters}
+    plain = compute(name, bars, **defaults)
+    other = compute(name, bars, **{**defaults, parameter.name: other_value(parameter)})
     assert any(not np.array_equal(plain[output], other[output], equal_nan=True) for output in plain)

@@ -7,10 +7,11 @@ import talib
 
 from tests.quant.strategy.conftest import random_bars
 from workers.strategy.catalog import MEMBERSHIPS, PRICE_SOURCES, catalog_as_data
-from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.indicator_catalog import EXPRESSION, INDICATORS
+from workers.strategy.indicator_expressions import warm_up_rows
 from workers.strategy.indicators import compute
 from workers.strategy.indicators.compute import FUNCTIONS
-from workers.strategy.sections.model_inputs import Membership
+from workers.strategy.sections.model_inputs import Indicator, Membership
 
 NAMES = sorted(INDICATORS)
 
@@ -19,8 +20,12 @@ def defaults(name: str) -> dict[str, int | float | str | bool]:
     return {parameter.name: parameter.default for parameter in INDICATORS[name].parameters}
 
 
+def warm_up_of(name: str) -> int:
+    return warm_up_rows({"x": Indicator(type=name, parameters=defaults(name))}, "x")
+
+
 def test_the_catalog_and_the_code_have_the_same_indicators() -> None:
-    assert set(INDICATORS) == set(FUNCTIONS)
+    assert set(INDICATORS) == {*FUNCTIONS, EXPRESSION}
 
 
 def test_the_catalog_and_the_grammar_have_the_same_memberships() -> None:
@@ -37,8 +42,8 @@ def test_the_catalog_is_plain_data() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs_and_warm_up_match_the_catalog(name: str, bars: pd.DataFrame) -> None:
     entry = INDICATORS[name]
-    warm_up = entry.warm_up_rows(defaults(name))
-    results = compute(name, bars)
+    warm_up = warm_up_of(name)
+    results = compute(name, bars, **defaults(name))
     assert list(results) == [output.name for output in entry.outputs]
     for values in results.values():
         assert len(values) == len(bars)
@@ -49,7 +54,7 @@ def test_outputs_and_warm_up_match_the_catalog(name: str, bars: pd.DataFrame) ->
 @pytest.mark.parametrize("name", NAMES)
 def test_values_are_within_the_range_in_the_catalog(name: str, bars: pd.DataFrame) -> None:
     for output in INDICATORS[name].outputs:
-        values = compute(name, bars)[output.name]
+        values = compute(name, bars, **defaults(name))[output.name]
         finite = values[~np.isnan(values)]
         assert output.low is None or finite.min() >= output.low - 1e-9
         assert output.high is None or finite.max() <= output.high + 1e-9
@@ -60,7 +65,10 @@ def test_values_are_within_the_range_in_the_catalog(name: str, bars: pd.DataFram
 @pytest.mark.parametrize("cut", [97, 251, 599])
 def test_no_value_changes_when_the_future_is_missing(name: str, cut: int, bars: pd.DataFrame) -> None:
     """Lesson Q7."""
-    complete, shortened = compute(name, bars), compute(name, bars.iloc[:cut])
+    complete, shortened = (
+        compute(name, bars, **defaults(name)),
+        compute(name, bars.iloc[:cut], **defaults(name)),
+    )
     for output, values in shortened.items():
         np.testing.assert_allclose(values, complete[output][:cut], rtol=1e-9, atol=1e-12)
 
@@ -69,17 +77,17 @@ def test_no_value_changes_when_the_future_is_missing(name: str, cut: int, bars: 
 def test_a_missing_value_only_restarts_the_warm_up(name: str, bars: pd.DataFrame) -> None:
     spoiled = bars.copy()
     spoiled.iloc[300] = np.nan
-    warm_up = INDICATORS[name].warm_up_rows(defaults(name))
-    fresh = compute(name, bars.iloc[301:])
-    for output, values in compute(name, spoiled).items():
+    warm_up = warm_up_of(name)
+    fresh = compute(name, bars.iloc[301:], **defaults(name))
+    for output, values in compute(name, spoiled, **defaults(name)).items():
         assert np.isnan(values[300 : 301 + warm_up]).all()
         np.testing.assert_array_equal(values[301:], fresh[output])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_fewer_bars_than_the_warm_up_give_no_value_and_no_error(name: str, bars: pd.DataFrame) -> None:
-    warm_up = INDICATORS[name].warm_up_rows(defaults(name))
-    for values in compute(name, bars.iloc[: max(warm_up, 1)]).values():
+    warm_up = warm_up_of(name)
+    for values in compute(name, bars.iloc[: max(warm_up, 1)], **defaults(name)).values():
         assert np.isnan(values[:warm_up]).all()
 
 
@@ -88,8 +96,8 @@ def test_constant_prices_without_volume_give_finite_values(name: str) -> None:
     flat = random_bars(150)
     flat[["open", "high", "low", "close"]] = 50.0
     flat["volume"] = 0.0
-    warm_up = INDICATORS[name].warm_up_rows(defaults(name))
-    for values in compute(name, flat).values():
+    warm_up = warm_up_of(name)
+    for values in compute(name, flat, **defaults(name)).values():
         assert np.isfinite(values[warm_up:]).all()
 
 

@@ -44,7 +44,8 @@ def of_indicator(kind: str, timeframe: str = "1d") -> Strategy:
 
     def change(data: dict[str, Any]) -> None:
         data["training_data"]["timeframes"]["timeframe"] = timeframe
-        data["indicators"] = {"x": {"type": kind}}
+        parameters = {each.name: each.default for each in INDICATORS[kind].parameters}
+        data["indicators"] = {"x": {"type": kind, **parameters}}
         data["nn_inputs"] = [{"raw_indicator": f"x.{output.name}"} for output in INDICATORS[kind].outputs]
         del data["fuzzy_sets"]
 

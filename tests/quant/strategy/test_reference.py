@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from workers.strategy.catalog import MEMBERSHIPS, TIMEFRAMES
-from workers.strategy.definition import Strategy
+from workers.strategy.expressions.functions import FIELDS, FUNCTIONS
 from workers.strategy.indicator_catalog import INDICATORS
-from workers.strategy.reference import SPELLED_DIFFERENTLY, render
-from workers.strategy.schema_sections import list_sections
+from workers.strategy.reference import SPELLED_DIFFERENTLY, render, sections_of_both_kinds
+from workers.strategy.rules_strategy import RulesStrategy
+from workers.strategy.trained_strategy import TrainedStrategy
 
 PAGE = Path(__file__).parents[3] / "docs" / "strategy-grammar.md"
 
@@ -22,16 +23,22 @@ def test_the_page_is_current() -> None:
 
 def test_every_key_and_name_is_on_the_page() -> None:
     page = render()
-    schema = Strategy.model_json_schema()
-    sections = list_sections(schema)
-    assert {section.name for section in sections} == {"Strategy", *schema["$defs"]}
+    sections = sections_of_both_kinds()
+    names = {
+        name
+        for kind in (TrainedStrategy, RulesStrategy)
+        for name in (kind.__name__, *kind.model_json_schema()["$defs"])
+    }
+    assert {section.name for section in sections} == names
     for section in sections:
         for key in section.keys:
             assert f"| `{key}` |" in page or (
                 f"| *{key}* |" in page and (section.name, key) in SPELLED_DIFFERENTLY
             )
-    for name in (*INDICATORS, *MEMBERSHIPS, *TIMEFRAMES):
+    for name in (*INDICATORS, *MEMBERSHIPS, *TIMEFRAMES, *FIELDS):
         assert f"`{name}`" in page
+    for function in FUNCTIONS.values():
+        assert f"| `{function.signature}` |" in page
     assert len({section.title for section in sections}) == len(sections)
 
 

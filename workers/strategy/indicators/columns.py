@@ -19,6 +19,11 @@ _MIXTURES = {
     "hlc3": ("high", "low", "close"),
     "ohlc4": ("open", "high", "low", "close"),
 }
+_HOUR = 3_600_000_000_000
+"""Nanoseconds."""
+_DAY = 24 * _HOUR
+_THURSDAY = 3
+"""Weekday (Monday 0) of 1970-01-01."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +57,17 @@ class BarColumns:
         if name not in self._values:
             self._values[name] = self._mixture(name) if name in _MIXTURES else self._column(name)
         return self._values[name]
+
+    def value(self, name: str) -> Floats:
+        """Return a price as `price` does, or `hour()` or `weekday()` of the opening times in UTC; float64[n]."""
+        if name.endswith("()") and name not in self._values:
+            self._values[name] = self._clock(name)
+        return self.price(name)
+
+    def _clock(self, name: str) -> Floats:
+        opens = unix_nanoseconds(pd.DatetimeIndex(self.bars.index))
+        units = opens // _HOUR % 24 if name == "hour()" else (opens // _DAY + _THURSDAY) % 7
+        return units.astype(np.float64)
 
     def _column(self, name: str) -> Floats:
         return np.ascontiguousarray(self.bars[name].to_numpy(np.float64))

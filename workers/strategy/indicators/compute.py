@@ -7,10 +7,12 @@ import pandas as pd
 
 from workers.market_data.bars import COLUMNS
 from workers.strategy.catalog import IndicatorEntry, Value
-from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.indicator_catalog import EXPRESSION, INDICATORS
+from workers.strategy.indicator_expressions import resolved_tree
 from workers.strategy.indicator_reading import read_indicator
 from workers.strategy.indicators import averages, momentum, trend, volatility, volume
 from workers.strategy.indicators.columns import BarColumns, Columns, Floats, ParameterValues
+from workers.strategy.indicators.evaluation import evaluate_number
 
 FUNCTIONS: Mapping[str, Callable[[Columns, ParameterValues], tuple[Floats, ...]]] = {
     "sma": averages.sma,
@@ -66,7 +68,13 @@ def compute(name: str, bars: pd.DataFrame | BarColumns, **parameters: Value) -> 
 
 
 def compute_unchecked(name: str, bars: BarColumns, parameters: Mapping[str, Value]) -> dict[str, Floats]:
-    """Compute an indicator by its catalog name, without validating `parameters`, which must be complete."""
+    """Compute an indicator by its catalog name, without validating `parameters`, which must be complete.
+
+    A formula may name only values of the bars here. Raises `ExpressionError`, a `ValueError`.
+    """
+    if name == EXPRESSION:
+        tree = resolved_tree(str(parameters["expression"]), ())
+        return {"value": evaluate_number(tree, bars.value, len(bars))}
     source = source_of(parameters)
     finite = all(
         bars.is_finite(source if column == "source" else column) for column in INDICATORS[name].reads

@@ -12,9 +12,9 @@ from tests.agent.fork_servers import Server, fork_server
 from tests.quant.backtesting.conftest import TRAINED_UNTIL, BacktestJob
 from tests.quant.learning.conftest import STRATEGY
 from workers.backtest import BacktestWorker, backtest
+from workers.backtesting.backtest_inputs import MODEL_WEIGHTS
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.backtest_pipeline import run_backtest
-from workers.backtesting.prediction import MODEL_WEIGHTS
 from workers.learning.training_parameters import TrainingParameters
 from workers.provenance import file_sha256
 from workers.training import TrainingWorker, train

@@ -4,7 +4,7 @@ A row belongs to a bar of the base timeframe and contains only values that are k
 another timeframe it uses the newest bar that has closed by then, never one that is still forming.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from workers.strategy.indicator_expressions import fields_of
 from workers.strategy.indicator_lines import IndicatorLines
 from workers.strategy.indicators.columns import BarColumns, Floats
 from workers.strategy.indicators.compute import compute_unchecked
+from workers.strategy.sections.model_inputs import Indicator
 
 
 class NoCompleteRow(MarketDataError):
@@ -100,10 +101,8 @@ def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
     lags = strategy.lookback_periods
     inputs = np.empty((len(frames[strategy.base_timeframe]), present * (lags + 1)), order="F")
     views = build_views(strategy, frames)
-    outputs = _indicator_outputs(strategy, views)
-    for column, feature in enumerate(strategy.features):
-        values = outputs[feature.timeframe, feature.indicator][feature.output]
-        inputs[:, column] = views[feature.timeframe].at_base(encode(values, feature))
+    for column, values in enumerate(feature_columns(strategy, views)):
+        inputs[:, column] = values
     for lag in range(1, lags + 1):
         earlier = inputs[:, lag * present : (lag + 1) * present]
         earlier[:lag] = np.nan
@@ -148,22 +147,33 @@ def _view(timeframe: str, strategy: Strategy, frames: Frames, now: UnixNanosecon
     return View(BarColumns(bars), np.where(stale, -1, position))
 
 
-def _indicator_outputs(
-    strategy: Strategy, views: Mapping[str, View]
-) -> dict[tuple[str, str], Mapping[str, Floats]]:
-    """Compute every indicator that an input needs, once for each timeframe that it is needed on."""
-    lines = {timeframe: indicator_lines(strategy, view.bars) for timeframe, view in views.items()}
-    needed = dict.fromkeys((feature.timeframe, feature.indicator) for feature in strategy.features)
-    return {(timeframe, name): lines[timeframe].outputs(name) for timeframe, name in needed}
+Compute = Callable[[str, BarColumns, Indicator], Mapping[str, Floats]]
+"""Computes an indicator of the catalog on the bars of a timeframe."""
 
 
-def indicator_lines(strategy: Strategy, bars: BarColumns) -> IndicatorLines:
+def compute_indicator(timeframe: str, bars: BarColumns, indicator: Indicator) -> Mapping[str, Floats]:
+    return compute_unchecked(indicator.type, bars, indicator.parameters)
+
+
+def feature_columns(
+    strategy: Strategy, views: Mapping[str, View], compute: Compute = compute_indicator
+) -> Iterator[Floats]:
+    """Yield the values of each of `strategy.features` at the base bars; float64[n], not to be written to.
+
+    Every indicator is computed once for each timeframe that it is needed on. `views` come from `build_views`.
+    """
+    lines = {name: indicator_lines(strategy, view.bars, name, compute) for name, view in views.items()}
+    for feature in strategy.features:
+        values = lines[feature.timeframe].outputs(feature.indicator)[feature.output]
+        yield views[feature.timeframe].at_base(encode(values, feature))
+
+
+def indicator_lines(
+    strategy: Strategy, bars: BarColumns, timeframe: str = "", compute: Compute = compute_indicator
+) -> IndicatorLines:
     """Return the indicators of the strategy on these bars, computed when they are first needed."""
     return IndicatorLines(
-        strategy,
-        len(bars),
-        lambda indicator: compute_unchecked(indicator.type, bars, indicator.parameters),
-        bars.value,
+        strategy, len(bars), lambda indicator: compute(timeframe, bars, indicator), bars.value
     )
 
 

@@ -1,6 +1,8 @@
 """The target directions of a trial on each symbol, from inputs that are computed once for the whole batch."""
 
+import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -9,17 +11,30 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from worker_agent.protocol import InvalidInput
-from workers.backtesting import decisions
+from workers.backtesting import condition_decisions, decisions
 from workers.backtesting.backtest_inputs import ModelInputs, load_inputs
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.prediction import decision_array, predict
 from workers.strategy.definition import Strategy
-from workers.strategy.features import build_features
+from workers.strategy.features import (
+    View,
+    attach_calendar,
+    build_features,
+    build_views,
+    compute_indicator,
+    feature_columns,
+    require_volume,
+)
+from workers.strategy.grammar import RulesStrategy
+from workers.strategy.indicators.columns import BarColumns
+from workers.strategy.sections.model_inputs import Indicator
 from workers.strategy.trained_strategy import TrainedStrategy
+from workers.studies.columns import ColumnCache
 from workers.studies.market import Market
 from workers.studies.messages import SearchData
 
 Directions = NDArray[np.int8]
+Floats = NDArray[np.float64]
 
 
 class DirectionSource(Protocol):
@@ -56,6 +71,52 @@ class ModelDirections:
             target[rows] = decisions.target_directions(strategy.decisions, values, allow_short=allow_short)
             found.append(target)
         return found
+
+
+class RuleDirections:
+    """Directions of conditions. Indicators that trials share are computed once, by a cache."""
+
+    def __init__(self, strategy: Strategy, market: Market) -> None:
+        self.cache = ColumnCache()
+        self._symbols = [
+            _RuleSymbol(attach_calendar(strategy, bars.frames), bars.start, number, self.cache)
+            for number, bars in enumerate(market.symbols)
+        ]
+
+    def directions(self, strategy: Strategy, allow_short: bool | None) -> list[Directions]:
+        assert isinstance(strategy, RulesStrategy), "points of a study keep the kind of its strategy"
+        return [symbol.decide(strategy, allow_short) for symbol in self._symbols]
+
+
+@dataclass(slots=True)
+class _RuleSymbol:
+    frames: Mapping[str, pd.DataFrame]
+    start: int
+    """Position of the first bar of the period in the base bars."""
+    number: int
+    cache: ColumnCache
+    views: dict[str, View] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def decide(self, strategy: RulesStrategy, allow_short: bool | None) -> Directions:
+        require_volume(strategy, self.frames)
+        values = feature_columns(strategy, self._views_of(strategy), self._compute)
+        columns = dict(zip(strategy.input_names, values, strict=True))
+        return condition_decisions.decide(strategy, columns, start=self.start, allow_short=allow_short)[
+            self.start :
+        ]
+
+    def _views_of(self, strategy: RulesStrategy) -> Mapping[str, View]:
+        """Return the views that the strategy needs, each built once."""
+        timeframes = {feature.timeframe for feature in strategy.features}
+        with self.lock:
+            if not timeframes <= self.views.keys():
+                self.views |= build_views(strategy, self.frames)
+            return {timeframe: self.views[timeframe] for timeframe in timeframes}
+
+    def _compute(self, timeframe: str, bars: BarColumns, indicator: Indicator) -> Mapping[str, Floats]:
+        key = (self.number, timeframe, indicator.type, *sorted(indicator.parameters.items()))
+        return self.cache.outputs(key, lambda: compute_indicator(timeframe, bars, indicator))
 
 
 def _predict_symbol(

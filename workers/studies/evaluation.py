@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from workers.backtesting.engine_rules import Rules
 from workers.studies.binding import BoundStudy
+from workers.studies.columns import ColumnsDiffer
 from workers.studies.directions import Directions, DirectionSource
 from workers.studies.fold_days import fold_days
 from workers.studies.market import Market
@@ -49,11 +50,11 @@ class Evaluator:
         self.names = score_names(bound.study.objective)
 
     def evaluate(self, trial: Trial) -> Outcome:
-        """Return the outcome; a trial that raises has failed. Only a lack of memory is not its fault."""
+        """Return the outcome; a trial that raises has failed, unless by a lack of memory or a difference of columns."""
         started = time.thread_time()
         try:
             outcome = self._measure(trial, self.simulate(trial))
-        except MemoryError:
+        except (MemoryError, ColumnsDiffer):
             raise
         except Exception as error:
             outcome = Outcome(trial.number, TrialState.FAILED, error=explain(error))

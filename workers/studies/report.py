@@ -105,7 +105,7 @@ def _load(parameters: ReportParameters, job: Job) -> Study:
     )
     evaluator = None
     if parameters.kind != "training":
-        evaluator = Evaluator(bound, market, direction_source(parameters, market, job.inputs))
+        evaluator = Evaluator(bound, market, direction_source(parameters, bound, market, job.inputs))
     windows, paths, path_folds = [], None, []
     if evaluator is not None:
         section = bound.study.finalists
@@ -186,7 +186,9 @@ def _holdout(study: Study, job: Job) -> dict[str, Any] | None:
     market = load_market(
         study.bound.strategy, parameters.symbols, holdout.start_date, holdout.end_date, job.inputs
     )
-    evaluator = Evaluator(study.bound, market, direction_source(data, market, job.inputs), with_folds=False)
+    evaluator = Evaluator(
+        study.bound, market, direction_source(data, study.bound, market, job.inputs), with_folds=False
+    )
     rows = out_of_sample.holdout_rows(evaluator, [study.table.trial(at) for at in study.finalists])
     return {
         "from": holdout.start_date.isoformat(),

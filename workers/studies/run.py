@@ -9,7 +9,7 @@ from worker_agent.protocol import InvalidInput
 from workers.strategy.errors import StrategyError
 from workers.studies.batch_results import BatchResults
 from workers.studies.binding import BoundStudy, bind
-from workers.studies.directions import DirectionSource, ModelDirections
+from workers.studies.directions import DirectionSource, ModelDirections, RuleDirections
 from workers.studies.evaluation import Evaluator
 from workers.studies.grammar import StudyError, parse_study
 from workers.studies.market import Market, load_market
@@ -55,7 +55,7 @@ def run_batch(parameters: BatchParameters, job: Job) -> dict[str, Any]:
     market = load_market(
         bound.strategy, parameters.symbols, parameters.start_date, parameters.end_date, job.inputs
     )
-    evaluator = Evaluator(bound, market, direction_source(parameters, market, job.inputs))
+    evaluator = Evaluator(bound, market, direction_source(parameters, bound, market, job.inputs))
     results = BatchResults(
         parameters.trials, parameters.seed, bound.study.objective.maximize, len(market.days)
     )
@@ -78,9 +78,16 @@ def bind_study(study_yaml: str, strategy_yaml: str) -> BoundStudy:
 
 
 def direction_source(
-    parameters: BatchParameters | ReportParameters, market: Market, files: Mapping[str, Path]
+    parameters: BatchParameters | ReportParameters,
+    bound: BoundStudy,
+    market: Market,
+    files: Mapping[str, Path],
 ) -> DirectionSource:
     """Return the source of directions of the study's kind. Raises InvalidInput."""
+    if bound.kind != parameters.kind:
+        raise InvalidInput(f"This is a study of kind {bound.kind}, not {parameters.kind}.")
+    if parameters.kind == "rules":
+        return RuleDirections(bound.strategy, market)
     if parameters.kind == "decisions":
         return ModelDirections(parameters, parameters.strategy_yaml, market, files)
     raise InvalidInput(f"Trials of kind {parameters.kind} do not run on a backtesting worker.")

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -35,15 +36,35 @@ def day_counts(days: int, block: int, rounds: int, seed: int) -> Singles:
     The lengths of blocks are geometric with mean `block`; the days are a circle.
     """
     generator = np.random.default_rng(seed)
-    starts = generator.integers(0, days, (rounds, days))
-    continues = generator.random((rounds, days)) >= 1.0 / block
-    continues[:, 0] = False
-    at = np.arange(days)
-    last_start = np.maximum.accumulate(np.where(continues, 0, at), axis=1)
-    drawn = (np.take_along_axis(starts, last_start, axis=1) + at - last_start) % days
-    offsets = np.arange(rounds)[:, None] * days
-    counts = np.bincount((drawn + offsets).ravel(), minlength=rounds * days)
-    return counts.reshape(rounds, days).astype(np.float32)
+    # More blocks than a resample ever needs: their number is binomial, six deviations above its mean.
+    blocks = min(days, math.ceil(days / block + 6.0 * math.sqrt(days / block)) + 1)
+    starts = generator.integers(0, days, (rounds, blocks))
+    lengths = generator.geometric(1.0 / block, (rounds, blocks))
+    lengths[:, -1] = days
+    ends = np.minimum(np.cumsum(lengths, axis=1), days)
+    lengths = np.diff(ends, axis=1, prepend=0)
+    counts = np.empty((rounds, days), np.float32)
+    _count_days(starts, lengths, counts)
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _count_days(starts: np.ndarray, lengths: np.ndarray, counts: np.ndarray) -> None:
+    """Write how often the blocks of each resample, which continue at the first day after the last, contain each day."""
+    rounds, days = counts.shape
+    change = np.empty(2 * days + 1)
+    for i in range(rounds):
+        change[:] = 0.0
+        for j in range(starts.shape[1]):
+            change[starts[i, j]] += 1.0
+            change[starts[i, j] + lengths[i, j]] -= 1.0
+        active = 0.0
+        for t in range(days):
+            active += change[t]
+            counts[i, t] = active
+        for t in range(days):
+            active += change[days + t]
+            counts[i, t] += active
 
 
 def default_block(days: int) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from exchange_calendars import get_calendar
 from numpy.typing import NDArray
 
 from benchmarks.quant_backtest import figure
@@ -96,7 +97,8 @@ def walk(n: int) -> pd.DataFrame:
     random = np.random.default_rng(5)
     close = 100.0 * np.exp(np.cumsum(random.normal(0.0002, 0.01, n)))
     opens = np.append(100.0, close[:-1])
-    index = pd.bdate_range("2000-01-03", periods=n, tz="UTC", name="time")
+    days = get_calendar("XNYS", start="1995-01-03").sessions[:n]
+    index = pd.DatetimeIndex(days, name="time").tz_localize("UTC")
     high, low = np.maximum(opens, close) * 1.002, np.minimum(opens, close) * 0.998
     return pd.DataFrame({"open": opens, "high": high, "low": low, "close": close, "volume": 1.0}, index)
 
@@ -104,7 +106,9 @@ def walk(n: int) -> pd.DataFrame:
 def search(folder: Path, pairs: int) -> dict[str, float]:
     """Run the batches and the report; return wall and CPU seconds of both."""
     files = {"bars/WALK/1d.parquet": folder / "bars.parquet"}
-    write_bars(walk(BARS), files["bars/WALK/1d.parquet"])
+    bars = walk(BARS)
+    bars.attrs["calendar"] = "XNYS"
+    write_bars(bars, files["bars/WALK/1d.parquet"])
     common: dict[str, Any] = {
         "strategy_yaml": STRATEGY, "study_yaml": STUDY, "kind": "rules", "symbols": ("WALK",)
     }  # fmt: skip

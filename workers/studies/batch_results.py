@@ -5,7 +5,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +44,8 @@ class BatchResults:
     moments: dict[int, Floats] = field(default_factory=dict)
     returns: dict[int, Singles] = field(default_factory=dict)
     """Of the best trials so far and of the sample."""
+    unsettled: list[int] = field(default_factory=list)
+    """Trials whose processor time is not known yet."""
 
     def add(self, outcome: Outcome) -> None:
         number = outcome.number
@@ -52,9 +54,21 @@ class BatchResults:
             write_block_moments(np.ascontiguousarray(outcome.daily), moments)
             self.moments[number] = moments
             self.returns[number] = outcome.daily.astype(np.float32)
-        self.rows[number] = _without_returns(outcome)
+        self.rows[number] = replace(outcome, daily=None)
+        self.unsettled.append(number)
         if len(self.returns) > 2 * MAX_KEPT_RETURNS:
             self._drop_returns()
+
+    def settle(self, cpu_s: float) -> None:
+        """Divide processor time among the trials added since the last call, in proportion to the time on their threads.
+
+        Measuring the processor time of each trial takes longer than a short trial on some kernels.
+        """
+        total = sum(self.rows[number].cpu_ms for number in self.unsettled)
+        for number in self.unsettled:
+            row = self.rows[number]
+            self.rows[number] = replace(row, cpu_ms=row.cpu_ms / total * cpu_s * 1e3 if total else 0.0)
+        self.unsettled = []
 
     def pending(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.number not in self.rows]
@@ -152,10 +166,6 @@ class BatchResults:
         self.rows = {row["number"]: _from_json(row) for row in state["rows"]}
         self.moments = dict(zip(state["moments"], moments, strict=True))
         self.returns = dict(zip(state["returns"], returns, strict=True))
-
-
-def _without_returns(outcome: Outcome) -> Outcome:
-    return Outcome(**{name: getattr(outcome, name) for name in Outcome.__slots__ if name != "daily"})
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:

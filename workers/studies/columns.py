@@ -1,7 +1,8 @@
 """Indicators that many trials of a batch share, computed once.
 
 The cache belongs to one job, so its key needs neither the bars' hash nor the code's version: an entry belongs to the bars
-of one view. Columns are not kept in files: reading one from a file takes longer than computing it.
+of one view. Columns are not kept in files: of 5,000 bars, computing one takes 0.03 to 0.2 ms, and reading a file 0.2 to 0.7;
+of 1,000,000 bars, 5 to 11 ms against 0.5 to 1.6, but once per batch.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """Evaluate trials of kind `decisions` and `rules`: decide, simulate, measure. A pure function of the study and the point."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from workers.studies.market import Market
 from workers.studies.messages import Trial, TrialState
 from workers.studies.scores import measure, measure_days, objective_value, score, score_names
 from workers.studies.simulation import Simulator, TrialRun, rules_of
+from workers.studies.trial_strategies import TrialStrategies
 
 Floats = NDArray[np.float64]
 MAX_SENTENCE = 300
@@ -31,6 +32,7 @@ class Outcome:
     of_folds: tuple[float | None, ...] = ()
     """The objective's metric in each fold."""
     cpu_ms: float = 0.0
+    """Time on its thread, until `BatchResults.settle` divides the measured processor time."""
     error: str = ""
     daily: Floats | None = None
     """float64[days]; None if the trial failed."""
@@ -43,7 +45,7 @@ class Evaluator:
         self, bound: BoundStudy, market: Market, source: DirectionSource, *, with_folds: bool = True
     ) -> None:
         self.bound, self.market, self._source = bound, market, source
-        self.simulator = Simulator(market)
+        self.simulator, self._strategies = Simulator(market), TrialStrategies(bound)
         validation, over = bound.study.validation, bound.study.objective.over
         has_folds = with_folds and validation is not None and over != "all"
         self.folds = fold_days(validation, market) if has_folds and validation is not None else []
@@ -51,19 +53,18 @@ class Evaluator:
 
     def evaluate(self, trial: Trial) -> Outcome:
         """Return the outcome; a trial that raises has failed, unless by a lack of memory or a difference of columns."""
-        started = time.thread_time()
+        started = time.perf_counter()
         try:
             outcome = self._measure(trial, self.simulate(trial))
         except (MemoryError, ColumnsDiffer):
             raise
         except Exception as error:
             outcome = Outcome(trial.number, TrialState.FAILED, error=explain(error))
-        cpu_ms = (time.thread_time() - started) * 1e3
-        return Outcome(**{name: getattr(outcome, name) for name in Outcome.__slots__} | {"cpu_ms": cpu_ms})
+        return replace(outcome, cpu_ms=(time.perf_counter() - started) * 1e3)
 
     def decide(self, trial: Trial) -> tuple[list[Directions], Rules]:
         """Return the target directions of each symbol and the rules of the trial. Raises BadPoint, InvalidInput."""
-        strategy = self.bound.strategy_of(trial.point)
+        strategy = self._strategies.strategy_of(trial.point)
         settings = self.bound.settings_of(trial.point)
         rules = rules_of(settings, allow_short=strategy.allow_short)
         return self._source.directions(strategy, settings.allow_short), rules

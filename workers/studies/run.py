@@ -17,6 +17,7 @@ from workers.studies.messages import BatchParameters, ReportParameters
 from workers.studies.threads import map_in_threads
 
 CHECKPOINT_EVERY_S = 10.0
+LOOK_EVERY_S = 0.05
 
 
 class Resume(Protocol):
@@ -95,15 +96,24 @@ def direction_source(
 
 def _evaluate_pending(evaluator: Evaluator, results: BatchResults, job: Job) -> bool:
     """Evaluate the trials that have no result yet; return whether the job was cancelled before all had one."""
-    total, last_checkpoint = len(results.trials), time.monotonic()
+    total = len(results.trials)
+    looked = saved = time.monotonic()
+    cpu_s = time.process_time()
     for outcome in map_in_threads(evaluator.evaluate, results.pending()):
         results.add(outcome)
-        done = len(results.rows)
+        now, done = time.monotonic(), len(results.rows)
+        # Asking the agent takes longer than a short trial.
+        if now - looked < LOOK_EVERY_S and done < total:
+            continue
+        looked = now
         job.progress(100 * done / total, "trials", completed=done, total=total)
         cancelled = job.cancelled
-        if cancelled or time.monotonic() - last_checkpoint > CHECKPOINT_EVERY_S:
+        if cancelled or now - saved > CHECKPOINT_EVERY_S or done == total:
+            results.settle(time.process_time() - cpu_s)
+            cpu_s = time.process_time()
+        if cancelled or now - saved > CHECKPOINT_EVERY_S:
             job.checkpoint(done, results.checkpoint())
-            last_checkpoint = time.monotonic()
+            saved = now
         if cancelled:
             return done < total
     return False

@@ -75,6 +75,7 @@ def test_a_trial_has_the_same_bits_in_any_batch(trained: Files) -> None:
     assert rows_of(whole) == [row for part, _ in parts for row in rows_of(part)]
     moments = np.concatenate([array(job.artifacts["moments.npy"]) for _, job in parts])
     assert moments.tobytes() == array(whole_job.artifacts["moments.npy"]).tobytes()
+    assert all(cpu_ms > 0 for cpu_ms in whole.cpu_ms)
 
 
 def test_a_trial_equals_its_backtest(trained: Files) -> None:
@@ -93,7 +94,10 @@ def test_a_trial_equals_its_backtest(trained: Files) -> None:
     np.testing.assert_allclose(annual, [value or 0.0 for value in result.scores["sharpe"]], atol=1e-9)
 
 
-def test_a_cancelled_batch_continues_from_its_checkpoint(trained: Files) -> None:
+def test_a_cancelled_batch_continues_from_its_checkpoint(
+    trained: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.studies.run.LOOK_EVERY_S", 0.0)
     whole, whole_job = run(trained, batch(range(30)))
     part, part_job = run(trained, batch(range(30)), stop_after=11)
     assert part.stopped == "cancelled"

@@ -16,7 +16,9 @@ from worker_agent.protocol import InvalidInput
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.backtest_pipeline import run_backtest
 from workers.market_data.bars import write_bars
+from workers.strategy.grammar import RulesStrategy
 from workers.studies import directions
+from workers.studies.binding import BadPoint
 from workers.studies.columns import ColumnCache
 from workers.studies.messages import (
     BATCH_FILES,
@@ -31,6 +33,7 @@ from workers.studies.messages import (
 )
 from workers.studies.report import run_report
 from workers.studies.run import bind_study, run_batch
+from workers.studies.trial_strategies import TrialStrategies
 
 Files = dict[str, Path]
 
@@ -134,6 +137,31 @@ def test_a_study_of_rules_is_judged(bars: Files, tmp_path: Path) -> None:
     content = json.loads(report_job.artifacts["report.json"])
     assert len(content["walk_forward"]["windows"]) == 5
     assert content["paths"]["fan"]["median"]
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        {"/indicators/rsi/period": 11, "/indicators/average/period": 44, "/backtest/stop_loss": 0.1},
+        {"/indicators/average/type": "ema"},
+        {"/constants/entry": 20.0, "/indicators/rsi/period": 5},
+        {"/indicators/gap/expression": "close / open - 1"},
+        {"/backtest/stop_loss": 0.1},
+    ],
+    ids=lambda point: next(iter(point)),
+)
+def test_a_strategy_that_is_not_parsed_again_equals_one_that_is(point: dict[str, Any]) -> None:
+    bound = bind_study(STUDY, STRATEGY)
+    short, full = TrialStrategies(bound).strategy_of(point), bound.strategy_of(point)
+    assert isinstance(short, RulesStrategy)
+    assert isinstance(full, RulesStrategy)
+    assert short.model_dump() == full.model_dump()
+    assert (short.features, short.conditions) == (full.features, full.conditions)
+
+
+def test_an_invalid_parameter_is_refused_without_parsing_again() -> None:
+    with pytest.raises(BadPoint, match="period"):
+        TrialStrategies(bind_study(STUDY, STRATEGY)).strategy_of({"/indicators/rsi/period": -1})
 
 
 def test_a_study_of_another_kind_is_refused(bars: Files) -> None:

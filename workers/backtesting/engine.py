@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import talib
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from workers.backtesting import kernel, kernel_records
@@ -59,7 +60,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class PreparedBars:
-    """Bars as the kernel reads them: contiguous float64[n], validated once and used for many runs."""
+    """Bars as the kernel reads them: contiguous float64[n] unless stated, validated once and used for many runs."""
 
     open: Floats
     high: Floats
@@ -67,7 +68,7 @@ class PreparedBars:
     close: Floats
     spread: Floats
     friction: Floats
-    """Slippage and half the spread, as a fraction of the price."""
+    """Slippage and half the spread, as a fraction of the price; float64[1] if it is the same at all bars."""
     atr: Floats
     index: pd.DatetimeIndex
 
@@ -91,19 +92,35 @@ def prepare_bars(
         raise BadBars("The times of the bars are not strictly increasing.")
     columns = [np.ascontiguousarray(bars[name].to_numpy(dtype=np.float64)) for name in PRICES]
     open_, high, low, close = columns
+    if not _are_valid(open_, high, low, close):
+        _refuse(columns, index)
+    in_force = _spread_in_force(bars, rules, spread)
+    is_constant = in_force.strides == (0,)
+    friction = (in_force[:1] if is_constant else in_force) / 2.0 + rules.slippage
+    return PreparedBars(open_, high, low, close, in_force, friction, _atr(bars, before, rules), index)
+
+
+@njit(cache=True, nogil=True)
+def _are_valid(open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray) -> bool:
+    """Whether all prices are finite and above zero, and open and close between low and high."""
+    valid = True
+    for t in range(close.size):
+        valid &= (low[t] > 0.0) & (low[t] <= open_[t]) & (open_[t] <= high[t]) & (high[t] < np.inf)
+        valid &= (low[t] <= close[t]) & (close[t] <= high[t])
+    return valid
+
+
+def _refuse(columns: list[Floats], index: pd.DatetimeIndex) -> None:
+    """Raise BadBars with the first price or bar that is not valid."""
     for name, values in zip(PRICES, columns, strict=True):
         bad = ~(np.isfinite(values) & (values > 0.0))
         if bad.any():
             first = int(bad.argmax())
             raise BadBars(f"{name} is {values[first]:g} at {index[first]}; prices must be above zero.")
+    open_, high, low, close = columns
     outside = (np.maximum(open_, close) > high) | (np.minimum(open_, close) < low)
-    if outside.any():
-        first = int(outside.argmax())
-        raise BadBars(f"The open or close of the bar at {index[first]} is outside its high and low.")
-    in_force = _spread_in_force(bars, rules, spread)
-    friction = in_force / 2.0
-    friction += rules.slippage
-    return PreparedBars(open_, high, low, close, in_force, friction, _atr(bars, before, rules), index)
+    first = int(outside.argmax())
+    raise BadBars(f"The open or close of the bar at {index[first]} is outside its high and low.")
 
 
 def _spread_in_force(bars: pd.DataFrame, rules: Rules, spread: Floats | None) -> Floats:
@@ -132,11 +149,23 @@ def validate_target(
     if isinstance(target, pd.Series) and index is not None and not _same_index(target.index, index):
         raise BadBars(_other_index(target.index, index))
     values = np.asarray(target)
-    if values.shape != (n,):
-        raise BadBars(f"Expected {n} target directions, one per bar; got an array of shape {values.shape}.")
-    if not _are_directions(values):
+    if values.ndim != 1:
+        raise BadBars(_other_shape(values, n))
+    directions: NDArray[np.int8] = validate_targets(values[None, :], n)[0]
+    return directions
+
+
+def validate_targets(targets: NDArray[Any], n: int) -> NDArray[np.int8]:
+    """Return the target directions of several runs as int8[k, n]. Raises BadBars."""
+    if targets.ndim != 2 or targets.shape[1] != n:
+        raise BadBars(_other_shape(targets, n))
+    if not _are_directions(targets):
         raise BadBars("The target directions contain values other than -1, 0 and 1.")
-    return np.ascontiguousarray(values.astype(np.int8))
+    return np.ascontiguousarray(targets, dtype=np.int8)
+
+
+def _other_shape(values: NDArray[Any], n: int) -> str:
+    return f"Expected {n} target directions, one per bar; got an array of shape {values.shape}."
 
 
 def _same_index(own: pd.Index, bars: pd.DatetimeIndex) -> bool:

@@ -57,7 +57,7 @@ def run(
     low: np.ndarray,  # float64[n]
     close: np.ndarray,  # float64[n]
     target: np.ndarray,  # int8[n]
-    friction: np.ndarray,  # float64[n] slippage + half the spread, as a fraction of the price
+    friction: np.ndarray,  # float64[n], or [1] if constant: slippage + half the spread, as a fraction of the price
     atr: np.ndarray,  # float64[n] price units; empty where stops are fractions
     rules_record: np.ndarray,  # RULES[1]
     account_record: np.ndarray,  # ACCOUNT[1] in, out: all zero but for the cash
@@ -70,8 +70,9 @@ def run(
     n = close.size
     at_open = rules.fill == NEXT_OPEN
     lag = 0 if rules.fill == SAME_CLOSE else 1  # bars from the signal to its fill
+    varies, constant = friction.size > 1, friction[0]
     for t in range(n):
-        bar = Bar(open_[t], high[t], low[t], close[t], friction[t])
+        bar = Bar(open_[t], high[t], low[t], close[t], friction[t] if varies else constant)
         has_signal = lag <= t < n - 1 + lag
         signal_atr = atr[t - lag] if has_signal and rules.stops_in_atr else 0.0
         if has_signal and at_open:
@@ -93,9 +94,11 @@ def run(
                 _change_position(rules, account, trade, next_trade, t, bar, direction, signal_atr)
         if account.quantity != 0.0 and t >= account.live_from:
             _update_excursions(account, bar.low, bar.high)
-        if account.cash + account.quantity * bar.close <= 0.0:
+        value = account.cash + account.quantity * bar.close
+        if value <= 0.0:
             _end_trading(rules, account, trades[account.trades], t, bar)
-        equity[t] = account.cash + account.quantity * bar.close
+            value = account.cash + account.quantity * bar.close
+        equity[t] = value
         position[t] = account.quantity
     if account.quantity != 0.0:
         _record_exit(account, trades[account.trades], -1, close[n - 1], 0.0, 0.0, STILL_OPEN)
@@ -114,7 +117,7 @@ def _target_direction(rules: Record, account: Record, signal: int) -> int:
     held = _held_direction(account)
     if account.ruined:
         return held
-    if signal != account.blocked_direction:
+    if account.blocked_direction != 0 and signal != account.blocked_direction:
         account.blocked_direction = 0
     if (signal > 0 and not rules.allow_long) or (signal < 0 and not rules.allow_short):
         return 0
@@ -185,7 +188,7 @@ def _open_position(
     account.target_price = price + direction * rules.take_profit * stop_unit
     account.trail_distance = rules.trailing_stop * stop_unit
     account.trail_price = price - direction * account.trail_distance
-    account.mae = account.mfe = 0.0
+    account.lowest_price = account.highest_price = price
     fee, slippage_cost = _settle(rules, account, account.quantity, base, price, bar.friction)
     account.liquidation_price = -account.cash / account.quantity
     trade.entry_index = t
@@ -275,12 +278,9 @@ def _end_trading(rules: Record, account: Record, trade: Record, t: int, bar: Bar
 
 @njit(cache=True, inline="always")
 def _update_excursions(account: Record, low: float, high: float) -> None:
-    """Update the largest adverse (negative) and favourable move, as fractions of the entry price."""
-    held = _held_direction(account)
-    adverse = held * (low if held > 0 else high) / account.entry_price - held
-    favourable = held * (high if held > 0 else low) / account.entry_price - held
-    account.mae = min(account.mae, adverse)
-    account.mfe = max(account.mfe, favourable)
+    """Update the extremes since the entry."""
+    account.lowest_price = min(account.lowest_price, low)
+    account.highest_price = max(account.highest_price, high)
 
 
 @njit(cache=True, inline="always")
@@ -324,13 +324,18 @@ def _record_exit(
     slippage_cost: float,
     exit_reason: int,
 ) -> None:
-    """Complete the position's row in `trades`, which its entry has started."""
+    """Complete the position's row in `trades`, which its entry has started.
+
+    The largest adverse (negative) and favourable move are fractions of the entry price.
+    """
     trade.exit_index = exit_index
     trade.exit_price = price
     trade.exit_reason = exit_reason
     trade.pnl = account.quantity * (price - account.entry_price) - trade.fees - fee
     trade.fees += fee
     trade.slippage_cost += slippage_cost
-    trade.mae = account.mae
-    trade.mfe = account.mfe
+    held = _held_direction(account)
+    lowest, highest = account.lowest_price, account.highest_price
+    trade.mae = min(0.0, held * (lowest if held > 0 else highest) / account.entry_price - held)
+    trade.mfe = max(0.0, held * (highest if held > 0 else lowest) / account.entry_price - held)
     account.trades += 1

@@ -37,8 +37,8 @@ ACCOUNT = np.dtype(
         ("trail_price", np.float64),
         ("trail_distance", np.float64),
         ("liquidation_price", np.float64),  # at which equity is zero
-        ("mae", np.float64),
-        ("mfe", np.float64),
+        ("lowest_price", np.float64),  # since the entry
+        ("highest_price", np.float64),
         ("blocked_direction", np.int64),  # of the last position, if a stop or target closed it
         ("ruined", np.bool_),
         ("trades", np.int64),

@@ -12,12 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workers.backtesting import significance
-from workers.backtesting.periods import SECONDS_PER_YEAR, Periods, bar_days, growth_rates, periods_of
+from workers.backtesting.equity_passes import find_falls, growth_moments
+from workers.backtesting.periods import SECONDS_PER_YEAR, Periods, bar_days, periods_of
 
 Floats = NDArray[np.float64]
 Metrics = dict[str, float | int | str | None]
 
 TAIL = 0.05
+SMALLEST_DEVIATION = 1e-15
+"""Returns that deviate less do not vary."""
 TURNOVER_BASIS = "notional traded / mean equity, whole period"
 KEYS = (
     "total_return", "cagr", "volatility", "sharpe", "sharpe_basis", "periods_per_year", "sortino", "calmar",
@@ -49,14 +52,16 @@ def compute(
     Raises ValueError if the times are not strictly increasing or a value is not finite, and MarketDataError if the
     calendar does not exist or does not cover the times.
     """
-    _validate(equity)
-    values: Floats = np.asarray(equity, dtype=np.float64)
+    _validate_times(equity)
+    values: Floats = np.ascontiguousarray(equity, dtype=np.float64)
     index = equity.index
     assert isinstance(index, pd.DatetimeIndex)
     start = float(values[0] if initial_capital is None else initial_capital)
     periods = periods_of(index, calendar or equity.attrs.get("calendar"))
     years = _years(index, with_first_bar=initial_capital is not None)
-    bar_marks = values if initial_capital is None else np.concatenate(([start], values))
+    mean_equity = float(values.mean())
+    if not math.isfinite(mean_equity):
+        _refuse_non_finite(equity)
     metrics: Metrics = dict.fromkeys(KEYS)
     metrics |= {
         "initial_capital": start,
@@ -66,14 +71,14 @@ def compute(
         "cagr": cagr(start, float(values[-1]), years),
         "fees": fees,
         "slippage_cost": slippage_cost,
-        "turnover": turnover / float(values.mean()) if turnover is not None and values.mean() > 0 else None,
+        "turnover": turnover / mean_equity if turnover is not None and mean_equity > 0 else None,
         "turnover_basis": TURNOVER_BASIS,
         "exposure": float(np.count_nonzero(position) / len(values)) if position is not None else None,
         "trials": trials,
     }
     metrics |= _drawdown_metrics(values, start, index)
     metrics |= _risk_metrics(periods, periods.returns(values, initial_capital), trials, trial_sharpes)
-    metrics |= _metrics_per_bar(growth_rates(bar_marks), years)
+    metrics |= _metrics_per_bar(values if initial_capital is not None else values[1:], start, years)
     drawdown, annual_growth = metrics["max_drawdown"], metrics["cagr"]
     if isinstance(drawdown, float) and isinstance(annual_growth, float) and drawdown < 0:
         metrics["calmar"] = annual_growth / abs(drawdown)
@@ -84,11 +89,15 @@ def compute(
     }
 
 
-def _validate(equity: "pd.Series[float]") -> None:
+def _validate_times(equity: "pd.Series[float]") -> None:
     if not isinstance(equity.index, pd.DatetimeIndex) or len(equity) == 0:
         raise ValueError("equity must have at least one value and an index of times")
     if not (equity.index.is_monotonic_increasing and equity.index.is_unique):
         raise ValueError("the times of equity must be strictly increasing")
+
+
+def _refuse_non_finite(equity: "pd.Series[float]") -> None:
+    """Raise ValueError with the first time at which equity is not finite. A mean that is finite needs no such search."""
     bad = ~np.isfinite(np.asarray(equity, dtype=np.float64))
     if bad.any():
         raise ValueError(f"equity is NaN or infinite at {equity.index[int(bad.argmax())]}")
@@ -122,7 +131,7 @@ def sharpe(returns: Floats) -> float | None:
     if len(returns) < 2:
         return None
     deviation = float(returns.std(ddof=1))
-    return float(returns.mean()) / deviation if deviation > 1e-15 else None
+    return float(returns.mean()) / deviation if deviation > SMALLEST_DEVIATION else None
 
 
 def sortino(returns: Floats) -> float | None:
@@ -149,10 +158,16 @@ def _risk_metrics(periods: Periods, returns: Floats, trials: int, trial_sharpes:
     return metrics
 
 
-def _metrics_per_bar(returns: Floats, years: float) -> Metrics:
-    bars_per_year = len(returns) / years if years > 0 else None
-    ratio = sharpe(returns)
-    annual = ratio * math.sqrt(bars_per_year) if ratio is not None and bars_per_year else None
+def _metrics_per_bar(marks: Floats, start: float, years: float) -> Metrics:
+    """`marks`: float64[n], one for each return; `start` is the mark before the first one."""
+    n = len(marks)
+    bars_per_year = n / years if years > 0 else None
+    if n < 2:
+        return {"bars_per_year": bars_per_year, "sharpe_per_bar": None}
+    mean, squares = growth_moments(marks, start)
+    deviation = math.sqrt(squares / (n - 1))
+    varies = deviation > SMALLEST_DEVIATION
+    annual = mean / deviation * math.sqrt(bars_per_year) if varies and bars_per_year else None
     return {"bars_per_year": bars_per_year, "sharpe_per_bar": annual}
 
 
@@ -164,21 +179,14 @@ def _tail_metrics(returns: Floats) -> Metrics:
 
 def _drawdown_metrics(values: Floats, start: float, index: pd.DatetimeIndex) -> Metrics:
     """The deepest fall from a peak, and the longest time below a peak, which may be another fall."""
-    peaks = np.maximum.accumulate(np.concatenate(([start], values)))[1:]
-    under = values / peaks - 1.0
-    below = under < 0
-    if not below.any():
+    falls = find_falls(values, start)
+    if falls.deepest == 0.0:
         return {"max_drawdown": 0.0, "max_drawdown_bars": 0, "max_drawdown_seconds": 0.0}
-    at_peak = np.flatnonzero(~below)
-    edges = np.concatenate(([-1], at_peak, [len(values)]))
-    spells = np.diff(edges) - 1
-    longest = int(spells.argmax())
-    first, last = int(edges[longest]) + 1, int(edges[longest + 1]) - 1
-    since = index[max(first - 1, 0)]
-    until = index[min(last + 1, len(index) - 1)]
+    since = index[max(falls.first - 1, 0)]
+    until = index[min(falls.last + 1, len(index) - 1)]
     return {
-        "max_drawdown": float(under.min()),
-        "max_drawdown_bars": int(spells.max()),
+        "max_drawdown": falls.deepest,
+        "max_drawdown_bars": falls.last - falls.first + 1,
         "max_drawdown_seconds": float((until - since).total_seconds()),
     }
 

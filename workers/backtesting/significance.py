@@ -6,6 +6,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.backtesting.equity_passes import resample_blocks
+
 Floats = NDArray[np.float64]
 EULER_MASCHERONI = 0.5772156649015329
 NORMAL = NormalDist()
@@ -66,16 +68,9 @@ def bootstrap(
     n = len(returns)
     if n < 2 * block or float(returns.std()) <= 1e-15:
         return {"sharpe": None, "max_drawdown": None}
-    generator = np.random.default_rng(seed)
-    blocks = -(-n // block)
-    sharpes, drawdowns = np.empty(rounds), np.empty(rounds)
-    for i in range(rounds):
-        starts = generator.integers(0, n, blocks)
-        sample = returns[(starts[:, None] + np.arange(block)).ravel()[:n] % n]
-        deviation = sample.std(ddof=1)
-        sharpes[i] = sample.mean() / deviation * math.sqrt(periods_per_year) if deviation > 0 else 0.0
-        curve = np.concatenate(([1.0], np.cumprod(1.0 + sample)))
-        drawdowns[i] = (curve / np.maximum.accumulate(curve) - 1.0).min()
+    starts = np.random.default_rng(seed).integers(0, n, (rounds, -(-n // block)))
+    ratios, drawdowns = resample_blocks(np.ascontiguousarray(returns), starts, block)
+    sharpes = ratios * math.sqrt(periods_per_year)
     low, high = 0.05, 0.95
     return {
         "sharpe": (float(np.quantile(sharpes, low)), float(np.quantile(sharpes, high))),

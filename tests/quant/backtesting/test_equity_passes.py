@@ -1,0 +1,69 @@
+"""The compiled passes give the figures of the plain numpy expressions, to the bit."""
+
+import math
+
+import numpy as np
+import pytest
+
+from workers.backtesting.equity_passes import Floats, find_falls, growth_moments
+from workers.backtesting.periods import growth_rates
+from workers.backtesting.significance import bootstrap
+
+SIZES = (1, 2, 7, 8, 9, 127, 128, 129, 136, 300, 1000, 1025, 4999)
+
+
+def curve(n: int, seed: int) -> Floats:
+    """A curve with flat parts; every third one falls below zero."""
+    random = np.random.default_rng(seed)
+    steps = random.normal(0, 1, n) * (random.random(n) < 0.7)
+    return np.cumsum(steps) + (3.0 if seed % 3 == 0 else 1000.0)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("seed", range(3))
+def test_mean_and_deviation_of_growth_equal_those_of_numpy(n: int, seed: int) -> None:
+    marks, start = curve(n, seed), 5.0
+    growth = growth_rates(np.append(start, marks))
+    mean, squares = growth_moments(marks, start)
+    assert mean == growth.mean()
+    if n > 1:
+        assert math.sqrt(squares / (n - 1)) == growth.std(ddof=1)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("start", [0.5, 5.0, -4.0])
+def test_falls_equal_those_of_the_running_maximum(n: int, seed: int, start: float) -> None:
+    values = curve(n, seed)
+    under = values / np.maximum.accumulate(np.append(start, values))[1:] - 1.0
+    falls = find_falls(values, start)
+    assert falls.deepest == min(0.0, float(under.min()))
+    edges = np.concatenate(([-1], np.flatnonzero(~(under < 0)), [n]))
+    longest = int((np.diff(edges) - 1).argmax())
+    if falls.deepest < 0.0:
+        assert (falls.first, falls.last) == (edges[longest] + 1, edges[longest + 1] - 1)
+
+
+def plain_bootstrap(returns: Floats, per_year: float, seed: int, block: int = 10) -> dict[str, Floats]:
+    generator, n = np.random.default_rng(seed), len(returns)
+    sharpes, drawdowns = np.empty(1000), np.empty(1000)
+    for i in range(1000):
+        starts = generator.integers(0, n, -(-n // block))
+        sample = returns[(starts[:, None] + np.arange(block)).ravel()[:n] % n]
+        deviation = sample.std(ddof=1)
+        sharpes[i] = sample.mean() / deviation * math.sqrt(per_year) if deviation > 0 else 0.0
+        growth = np.append(1.0, np.cumprod(1.0 + sample))
+        drawdowns[i] = (growth / np.maximum.accumulate(growth) - 1.0).min()
+    return {
+        name: np.quantile(values, (0.05, 0.95))
+        for name, values in (("sharpe", sharpes), ("max_drawdown", drawdowns))
+    }
+
+
+@pytest.mark.parametrize("n", [20, 21, 29, 250, 1303])
+def test_the_bootstrap_equals_a_plain_loop(n: int) -> None:
+    returns = np.random.default_rng(n).normal(1e-4, 0.01, n)
+    returns[: n // 3] = 0.0
+    expected, intervals = plain_bootstrap(returns, 252.0, n), bootstrap(returns, 252.0, n)
+    for name, interval in intervals.items():
+        assert interval == tuple(expected[name])

@@ -198,12 +198,17 @@ CLIENT_KEEPALIVES = {
 """libpq's: a session to a server whose machine is gone ends after a minute; times in seconds, the last in milliseconds."""
 
 
-def database(name: str, data_dir: Path) -> dict[str, Any]:
+PREPARE_AFTER = 2
+"""Executions of a statement of `access.prepared` in a session before it is prepared."""
+
+
+def database(name: str, data_dir: Path, *, prepares: bool = True) -> dict[str, Any]:
     """Return the settings for the PostgreSQL server in the variable, or for the embedded one in `data_dir/postgres`."""
     common: dict[str, Any] = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    prepared = {"prepare_threshold": PREPARE_AFTER if prepares else None}
     url = text(name)
     if not url:
-        options = {"server_directory": str(data_dir / "postgres")}
+        options = {"server_directory": str(data_dir / "postgres"), **prepared}
         return {
             "ENGINE": "ktrdr_site.embedded",
             "NAME": "ktrdr",
@@ -221,7 +226,8 @@ def database(name: str, data_dir: Path) -> dict[str, Any]:
     if not connection.get("NAME"):
         raise _invalid(name, _without_password(url), expected)
     defaults: dict[str, Any] = {"connect_timeout": 5, **CLIENT_KEEPALIVES}
-    return {**connection, **common, "OPTIONS": defaults | connection.get("OPTIONS", {})}
+    options = defaults | connection.get("OPTIONS", {}) | prepared
+    return {**connection, "ENGINE": "ktrdr_site.postgresql", **common, "OPTIONS": options}
 
 
 def _without_password(url: str) -> str:

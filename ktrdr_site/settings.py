@@ -84,7 +84,10 @@ TEMPLATES = [
 ROOT_URLCONF = "ktrdr_site.urls"
 WSGI_APPLICATION = "ktrdr_site.wsgi.application"
 APPEND_SLASH = False
-DATABASES = {"default": environment.database("KTRDR_DATABASE_URL", DATA_DIR)}
+PREPARED_STATEMENTS = environment.flag("KTRDR_PREPARED_STATEMENTS", default=True)
+DATABASES = {
+    "default": environment.database("KTRDR_DATABASE_URL", DATA_DIR, prepares=PREPARED_STATEMENTS),
+}
 STATEMENT_TIMEOUT_S = environment.seconds("KTRDR_STATEMENT_TIMEOUT_S", 30)
 LOCK_TIMEOUT_S = environment.seconds("KTRDR_LOCK_TIMEOUT_S", 10)
 IDLE_TRANSACTION_TIMEOUT_S = environment.seconds("KTRDR_IDLE_TRANSACTION_TIMEOUT_S", 60)

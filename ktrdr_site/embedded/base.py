@@ -1,15 +1,15 @@
-"""The backend of `ENGINE = "ktrdr_site.embedded"`: Django's own, which starts the server at first use."""
+"""The backend of `ENGINE = "ktrdr_site.embedded"`: `ktrdr_site.postgresql`, which starts the server at first use."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from django.db.backends.postgresql import base
 from django.db.backends.postgresql.client import DatabaseClient as StockClient
 from django.db.utils import OperationalError
 
 from ktrdr_site.embedded import cluster
 from ktrdr_site.embedded.lease import EmbeddedServerError, ensure_running
+from ktrdr_site.postgresql import base
 
 
 class DatabaseClient(StockClient):

@@ -21,6 +21,9 @@ AGING_S = 600
 READY = Q(status=Status.PENDING.value, blockers=0, not_before__isnull=True)
 """The condition of the index from which operations are claimed. A pause that has ended is removed before a claim."""
 
+LARGE = frozenset({"parameters", "result", "error_traceback", "strategy_name", "symbols"})
+"""Fields that most changes do not need: where a statement leaves them out, they are loaded when they are first read."""
+
 
 def new_operation_id() -> str:
     """Return 80 random bits as 16 lower-case letters and digits: short in a URL, unguessable and unique."""

@@ -108,3 +108,14 @@ def test_the_web_server_has_the_bounds(module: str, tmp_path: Path) -> None:
     assert "statement_timeout=30000" in done.stdout
     assert "lock_timeout=10000" in done.stdout
     connections.close_all()
+
+
+@pytest.mark.parametrize("url", ["", "postgresql://somebody@127.0.0.1/somewhere"])
+def test_statements_are_prepared_unless_the_setting_is_off(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KTRDR_DATABASE_URL", url)
+    prepared, unprepared = (
+        environment.database("KTRDR_DATABASE_URL", Path("unused"), prepares=prepares)["OPTIONS"]
+        for prepares in (True, False)
+    )
+    assert prepared["prepare_threshold"] == environment.PREPARE_AFTER
+    assert unprepared["prepare_threshold"] is None

@@ -1,0 +1,99 @@
+"""Statements on the path of every operation: written in SQL, and prepared by each database session.
+
+Django builds the text of a statement from a queryset and formats the parameters into it, so PostgreSQL parses and plans
+it again each time; for statements that touch a row by its key, this takes several times as long as the execution. Here
+the text is constant, the parameters are sent apart from it, and psycopg prepares it once it has been executed a few
+times (`KTRDR_PREPARED_STATEMENTS`).
+
+A migration that changes the type of a returned column invalidates the plan: PostgreSQL refuses the next execution. A
+statement outside a transaction is then repeated at once; inside, `atomic_with_retries` repeats the transaction.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+import psycopg
+from django.db import NotSupportedError, connection, models
+from django.db.backends.utils import CursorWrapper
+
+from access.conflicts import is_stale_plan
+
+Row = TypeVar("Row", bound=models.Model)
+Parameters = Mapping[str, Any] | Sequence[Any]
+
+
+def fetch(statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+    """Execute the statement, with parameters as `%(name)s` or `%s`, and return its rows.
+
+    PostgreSQL infers their types: cast a parameter where nothing else determines its type, as in a SELECT list.
+    """
+    try:
+        return _execute(statement, parameters)
+    except NotSupportedError as error:
+        if connection.in_atomic_block or not is_stale_plan(error):
+            raise
+        connection.close()  # its plans are of a schema from before a migration
+        return _execute(statement, parameters)
+
+
+def fetch_one(statement: str, parameters: Parameters) -> tuple[Any, ...] | None:
+    """Return the first row."""
+    rows = fetch(statement, parameters)
+    return rows[0] if rows else None
+
+
+def _execute(statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+    with _cursor() as cursor:
+        cursor.execute(statement, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def _cursor() -> CursorWrapper:
+    """Return a cursor that sends the parameters apart from the statement, with Django's errors and log of queries."""
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    cursor: Any = psycopg.Cursor(connection.connection)  # the stubs expect Django's own
+    return wrap(cursor)
+
+
+def columns_of(model: type[models.Model], alias: str, *, without: Collection[str] = ()) -> str:
+    """Return the list of the model's columns for `instance`, which loads those in `without` when they are first read."""
+    layout = _layout(model, frozenset(without))
+    return ", ".join(f'{alias}."{column}"' for column in layout.columns)
+
+
+def instance(model: type[Row], values: Sequence[Any], *, without: Collection[str] = ()) -> Row:
+    """Return the row as an object, as a queryset would."""
+    layout = _layout(model, frozenset(without))
+    converted = list(values)
+    for position, convert in layout.converters.items():
+        converted[position] = convert(converted[position], None, connection)
+    return model.from_db(connection.alias, layout.names, converted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The loaded fields of a model, in the order in which Django expects their values."""
+
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    converters: Mapping[int, Callable[[Any, None, Any], Any]]
+    """By the position of the value."""
+
+
+@cache
+def _layout(model: type[models.Model], without: frozenset[str]) -> _Layout:
+    fields: list[Any] = [field for field in model._meta.concrete_fields if field.attname not in without]
+    return _Layout(
+        tuple(field.attname for field in fields),
+        tuple(field.column for field in fields),
+        {
+            position: field.from_db_value
+            for position, field in enumerate(fields)
+            if hasattr(field, "from_db_value")
+        },
+    )

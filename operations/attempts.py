@@ -6,7 +6,6 @@ the attempt has not ended. The rules of `lifecycle` for locks and events apply h
 
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -14,18 +13,19 @@ from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
 from access.backoff import full_jitter_s
-from access.conflicts import atomic_with_retries
+from access.conflicts import atomic_with_retries, statement_with_retries
 from access.isolation import isolated
-from operations import sick_workers, time_limits
+from operations import attempt_rows, sick_workers, time_limits
 from operations.actors import Actor
 from operations.followers import lock_with_followers
 from operations.lifecycle import MAX_REASON, MAX_WAITING_REASON, WrongState, fail, lock, move
 from operations.models import Attempt, Operation
 from operations.models.attempt import AttemptOutcome
 from operations.notifications import outbox
+from operations.recording import announce
 from operations.states import Status
 from registry import dispatch_channel, protocol_versions
-from registry.models import Worker, WorkerStatus
+from registry.models import Worker
 from worker_agent.protocol import ErrorClass, OperationError
 
 MAX_BACKOFF_S = 600.0
@@ -50,18 +50,18 @@ def begin(
     With `push` the caller sends the start itself, now; otherwise the next dispatcher does.
     """
     number = operation.attempt + 1
-    attempt = Attempt.objects.create(
+    attempt = Attempt(
         operation=operation,
         number=number,
         worker_id=worker.worker_id,
         instance_id=worker.instance_id,
         endpoint_url=worker.endpoint_url,
         resumed_from_step=resumed_from,
-        pushed_at=Now() if push else None,
         must_prove=push and worker.protocol_version >= protocol_versions.PROVING,
-        contact_after=Now() + push_lease() if push else Now(),
     )
-    Worker.objects.filter(pk=worker.pk).update(status=WorkerStatus.BUSY, last_selected_at=Now())
+    attempt_rows.insert(
+        attempt, is_pushed=push, contact_after_s=push_lease().total_seconds() if push else 0.0
+    )
     move(
         operation,
         Status.DISPATCHING,
@@ -87,17 +87,21 @@ def current(operation: Operation, number: int) -> Attempt | None:
     return operation.attempts.filter(number=number, ended_at__isnull=True).first()
 
 
-def end(attempt: Attempt, outcome: AttemptOutcome, error: str = "", **changes: Any) -> None:
-    """End the attempt and free its worker. Raises WrongState if it has ended."""
-    ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
-        ended_at=Now(), outcome=outcome, error=error[:MAX_REASON], contact_after=None, **changes
-    )
-    if ended != 1:
+def end(
+    attempt: Attempt,
+    outcome: AttemptOutcome,
+    error: str = "",
+    report_sha256: str | None = None,
+    *,
+    has_run: bool = False,
+) -> None:
+    """End the attempt and free its worker. Raises WrongState if it has ended.
+
+    With `has_run` it has certainly started, which is recorded if it was not before.
+    """
+    starts = has_run and attempt.started_at is None
+    if not attempt_rows.end(attempt.pk, outcome, error[:MAX_REASON], report_sha256, starts=starts):
         raise WrongState(f"Attempt {attempt.number} has already ended.")
-    recovery = {"sickness": 0} if outcome is AttemptOutcome.COMPLETED else {}
-    Worker.objects.filter(
-        pk=attempt.worker_id, instance_id=attempt.instance_id, status=WorkerStatus.BUSY
-    ).update(status=WorkerStatus.AVAILABLE, **recovery)
     if outcome in (AttemptOutcome.FAILED, AttemptOutcome.LOST):
         # Afterwards, because the class of the error is stored later in this transaction.
         transaction.on_commit(partial(_examine, attempt.worker_id))
@@ -108,35 +112,17 @@ def _examine(worker_id: str) -> None:
         sick_workers.examine(worker_id)
 
 
-@atomic_with_retries
+@statement_with_retries
 def accept(operation_id: str, number: int, actor: Actor, reason: str = "accepted by the worker") -> bool:
     """Record that the worker has it: DISPATCHING -> RUNNING. Return False if it is superseded or being cancelled."""
-    operation = lock(operation_id)
-    attempt = current(operation, number)
-    if attempt is None:
+    accepted = attempt_rows.accept(operation_id, number, actor, reason)
+    if accepted is None:
         return False
-    needs_cancel = operation.status == Status.CANCELLING or attempt.stop_reason
-    is_first = attempt.started_at is None
-    Attempt.objects.filter(pk=attempt.pk).update(
-        started_at=attempt.started_at or Now(),
-        contact_after=Now() if needs_cancel else None,
-        deadline=time_limits.moment_in(operation.timeout_s) if is_first else attempt.deadline,
-    )
-    if operation.status != Status.DISPATCHING:
-        if operation.setbacks:
-            Operation.objects.filter(pk=operation.pk).update(setbacks=0)
-        dispatch_channel.notify_dispatchers()
-        return operation.status == Status.RUNNING
-    move(
-        operation,
-        Status.RUNNING,
-        actor,
-        reason,
-        started_at=operation.started_at or Now(),
-        expires_at=None,
-        setbacks=0,
-    )
-    return True
+    if accepted.event is not None:
+        announce([(accepted.operation, accepted.event)], has_subscribers=False)
+        return True
+    dispatch_channel.notify_dispatchers()
+    return accepted.operation.status == Status.RUNNING
 
 
 def schedule_contact(attempts: QuerySet[Attempt], after_s: float = 0.0) -> int:
@@ -196,14 +182,21 @@ def reject(operation_id: str, number: int, actor: Actor, reason: str) -> bool:
 
 
 def interrupt(
-    operation: Operation, attempt: Attempt, outcome: AttemptOutcome, actor: Actor, reason: str, **changes: Any
+    operation: Operation,
+    attempt: Attempt,
+    outcome: AttemptOutcome,
+    actor: Actor,
+    reason: str,
+    report_sha256: str | None = None,
+    *,
+    has_run: bool = False,
 ) -> None:
     """End an attempt that the infrastructure ended (`lost` or `interrupted`); requeue while attempts are left.
 
     Only a loss uses up an attempt: the operation may be what kills the worker. A planned interruption does not, within
     a bound. `operation` is locked. A cancellation wins over the requeue.
     """
-    end(attempt, outcome, reason, **changes)
+    end(attempt, outcome, reason, report_sha256, has_run=has_run)
     if outcome is AttemptOutcome.LOST:
         outbox.queue_worker_lost(attempt.worker_id, attempt.instance_id, reason, operation)
     if operation.status == Status.CANCELLING:

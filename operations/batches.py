@@ -20,7 +20,6 @@ from operations.models import Batch, Operation
 from operations.models.operation import new_operation_id
 from operations.requests import GenericRequest, Submission
 from operations.submission import find_repeat, require_storable_parameters
-from registry import dispatch_channel
 
 MAX_ITEMS = 1000
 MAX_ERRORS = 100
@@ -147,7 +146,6 @@ def _store(drafts: Sequence[Draft], by: Submitter) -> dict[str, Operation]:
         inserted = insert(entries, by, awaited, keyed=drafts[0].operation_id)
         stored |= {operation.pk: operation for operation in inserted}
         awaited |= stored
-    dispatch_channel.notify_dispatchers()
     return stored
 
 

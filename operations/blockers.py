@@ -4,14 +4,14 @@
 the number only decreases. Three writers keep it right:
 
 * a submission counts while it holds the rows that it waits for, so none of them can complete in between;
-* the completion of an operation decrements its followers in the same transaction (`release_followers`);
+* the completion of an operation decrements its followers in the same statement (`RELEASE`);
 * rows of older code have no number; the dispatcher counts them before it claims from them (`count`).
 """
 
 from collections.abc import Sequence
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, F, Q
 
 from operations.models import Operation
@@ -22,27 +22,22 @@ log = structlog.get_logger(__name__)
 
 _UNFINISHED = Count("after", filter=~Q(after__status=Status.COMPLETED))
 
-_RELEASE = """
-    WITH follower AS (
+RELEASE = """, follower AS (
         SELECT operation_id FROM operations_operation
-        WHERE operation_id IN (SELECT from_operation_id FROM operations_operation_after WHERE to_operation_id = %s)
+        WHERE operation_id IN (SELECT from_operation_id FROM operations_operation_after WHERE to_operation_id = %(operation_id)s)
+          AND EXISTS (SELECT FROM moved)
         ORDER BY operation_id FOR UPDATE
-    )
-    UPDATE operations_operation SET blockers = CASE WHEN blockers > 0 THEN blockers - 1 ELSE blockers END
-    FROM follower WHERE operations_operation.operation_id = follower.operation_id
-"""
-"""Locks in the order of the keys, as every change of several operations does.
+    ), released AS (
+        UPDATE operations_operation SET blockers = CASE WHEN blockers > 0 THEN blockers - 1 ELSE blockers END
+        FROM follower WHERE operations_operation.operation_id = follower.operation_id
+    )"""
+"""The part of the statement of a completion that counts down its followers; `moved` is the completed row.
+
+Locks in the order of the keys, as every change of several operations does.
 
 No condition on `blockers` may select the rows: it would be judged by this statement's snapshot, in which a row that was
 counted while this statement waited for its lock has no number yet. The assignment reads the locked row.
 """
-
-
-def release_followers(operation_id: str) -> int:
-    """Count down the followers of the operation that has just become COMPLETED; return how many there are."""
-    with connection.cursor() as cursor:
-        cursor.execute(_RELEASE, [operation_id])
-        return int(cursor.rowcount)
 
 
 def count(operations: Sequence[str]) -> None:

@@ -1,24 +1,60 @@
 """Writes submissions as rows, with a fixed number of statements for one or a thousand of them."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db.models.functions import Now
 
+from access.prepared import columns_of, fetch, instance
 from access.problems import Invalid
 from operations import lifecycle, quotas, time_limits
 from operations.actors import SYSTEM, Actor
-from operations.dispatching import admission
 from operations.models import Artifact, Operation, StoredFile
+from operations.models.operation import LARGE
 from operations.requests import Submission
 from operations.states import Status
+from registry.dispatch_channel import CHANNEL
 from worker_agent import trace
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+
+_GIVEN = (
+    "operation_id, operation_type, parameters, requirements, prefer_gpu, priority, queue, max_attempts, timeout_s,"
+    " expires_after_s, created_by_id, idempotency_key, request_sha256, request_id, traceparent, blockers"
+)
+_INSERT = f"""
+    WITH stored AS (
+        INSERT INTO operations_operation (
+            {_GIVEN}, created_at, expires_at, status, waiting_reason, worker_id, attempt, attempts_from, resume,
+            progress, error_class, error_message, error_traceback
+        )
+        SELECT {_GIVEN},
+               -- The queue is ordered by this time: one microsecond apart, a batch keeps its order.
+               statement_timestamp() + (ordinality - 1) * interval '1 microsecond',
+               statement_timestamp() + make_interval(secs => expires_after_s),
+               'PENDING', '', '', 0, 0, true, '{{}}', '', '', ''
+        FROM ROWS FROM (jsonb_to_recordset(%(rows)s::jsonb) AS (
+            operation_id text, operation_type text, parameters jsonb, requirements jsonb, prefer_gpu boolean,
+            priority int, queue boolean, max_attempts int, timeout_s int, expires_after_s int, created_by_id int,
+            idempotency_key text, request_sha256 text, request_id text, traceparent text, blockers int
+        )) WITH ORDINALITY AS given
+        RETURNING *
+    ), demands AS (
+        INSERT INTO operations_demand (digest, operation_type, requirements, prefer_gpu, waiting_reason)
+        SELECT DISTINCT ON (demand) demand, operation_type, requirements, prefer_gpu, '' FROM stored ORDER BY demand
+        ON CONFLICT DO NOTHING
+    ), events AS (
+        INSERT INTO operations_event (operation_id, kind, from_status, to_status, actor, user_id, address, reason)
+        SELECT operation_id, 'status', '', status, %(actor)s, %(user_id)s::int, %(address)s::inet, 'submitted'
+        FROM stored ORDER BY created_at
+    )
+    SELECT {columns_of(Operation, "stored", without=LARGE)}
+    FROM stored, (SELECT pg_notify(%(channel)s, '')) AS wake_up ORDER BY stored.created_at
+"""  # noqa: S608  (constants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +77,9 @@ class Entry:
 
 def lock_awaited(ids: Iterable[str]) -> dict[str, Operation]:
     """Return the operations by id, locked so that they cannot end before the new ones wait for them."""
-    rows = Operation.objects.select_for_update(of=("self",)).filter(pk__in=set(ids))
+    if not (unique := set(ids)):
+        return {}
+    rows = Operation.objects.select_for_update(of=("self",)).filter(pk__in=unique)
     return {row.pk: row for row in rows.order_by("pk")}
 
 
@@ -67,14 +105,16 @@ def find_unfinished(after: Iterable[str], awaited: Mapping[str, Operation]) -> l
 def insert(
     entries: Sequence[Entry], by: Submitter, awaited: Mapping[str, Operation], keyed: str = ""
 ) -> list[Operation]:
-    """Store the entries, which may wait only for `awaited`. Only the operation `keyed` holds the idempotency key.
+    """Store the entries, which may wait only for `awaited`, and wake the dispatchers.
 
-    Raises Invalid if an input file was removed, and Busy if the user may not have so many operations waiting.
+    Only the operation `keyed` holds the idempotency key. Raises Invalid if an input file was removed, and Busy if the
+    user may not have so many operations waiting.
     """
     quotas.require_pending(by.user, len(entries))
-    operations = Operation.objects.bulk_create(
-        _row(entry, position, by, awaited, keyed) for position, entry in enumerate(entries)
-    )
+    rows = [_row(entry, by, awaited, keyed) for entry in entries]
+    actor = {"actor": by.actor.label, "user_id": by.actor.user_id, "address": by.actor.address}
+    stored = fetch(_INSERT, {"rows": json.dumps(rows), "channel": CHANNEL, **actor})
+    operations = [instance(Operation, columns, without=LARGE) for columns in stored]
     through = Operation.after.through
     through.objects.bulk_create(
         through(from_operation_id=entry.operation_id, to_operation_id=awaited_id)
@@ -82,35 +122,32 @@ def insert(
         for awaited_id in dict.fromkeys(entry.submission.queueing.after)
     )
     _attach_inputs(entries)
-    admission.store_demands([operation.pk for operation in operations])
-    lifecycle.record_created(operations, by.actor)
+    lifecycle.announce_created(operations, by.actor)
     return operations
 
 
-def _row(
-    entry: Entry, position: int, by: Submitter, awaited: Mapping[str, Operation], keyed: str
-) -> Operation:
+def _row(entry: Entry, by: Submitter, awaited: Mapping[str, Operation], keyed: str) -> dict[str, Any]:
+    """Return the columns that are not the same for every new operation."""
     submission, queueing, origin = entry.submission, entry.submission.queueing, trace.current()
     is_keyed = bool(by.idempotency_key) and entry.operation_id == keyed
-    return Operation(
-        operation_id=entry.operation_id,
-        operation_type=submission.operation_type,
-        parameters=submission.parameters,
-        requirements=queueing.requirements,
-        prefer_gpu=submission.prefer_gpu,
-        priority=queueing.priority,
-        queue=queueing.queue,
-        max_attempts=settings.MAX_ATTEMPTS,
-        **time_limits.of_submission(submission),
-        # The queue is ordered by this time: one microsecond apart, a batch keeps its order.
-        created_at=Now() + timedelta(microseconds=position),
-        created_by=by.user,
-        idempotency_key=by.idempotency_key if is_keyed else "",
-        request_sha256=by.request_sha256 if is_keyed else "",
-        request_id=origin.request_id,
-        traceparent=origin.traceparent,
-        blockers=len(set(find_unfinished(queueing.after, awaited))),
-    )
+    return {
+        "operation_id": entry.operation_id,
+        "operation_type": submission.operation_type,
+        "parameters": submission.parameters,
+        "requirements": queueing.requirements,
+        "prefer_gpu": submission.prefer_gpu,
+        "priority": queueing.priority,
+        "queue": queueing.queue,
+        "max_attempts": settings.MAX_ATTEMPTS,
+        "timeout_s": time_limits.limit_of_attempts(submission),
+        "expires_after_s": time_limits.limit_of_wait(submission),
+        "created_by_id": None if by.user is None else by.user.pk,
+        "idempotency_key": by.idempotency_key if is_keyed else "",
+        "request_sha256": by.request_sha256 if is_keyed else "",
+        "request_id": origin.request_id,
+        "traceparent": origin.traceparent,
+        "blockers": len(set(find_unfinished(queueing.after, awaited))),
+    }
 
 
 def _attach_inputs(entries: Sequence[Entry]) -> None:

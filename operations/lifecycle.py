@@ -12,13 +12,14 @@ from typing import Any
 from django.db.models.functions import Now
 
 from access.conflicts import atomic_with_retries
-from operations import blockers
+from access.prepared import columns_of, fetch_one, instance
 from operations.actors import SYSTEM, Actor
 from operations.followers import end_followers
 from operations.models import Event, Operation
-from operations.recording import record_all
+from operations.models.operation import LARGE
+from operations.recording import announce, record_all
 from operations.states import FINAL, TRANSITIONS, Status
-from registry import dispatch_channel
+from operations.status_changes import change_status
 from worker_agent.protocol import ErrorClass, OperationError
 
 MAX_REASON = 1000
@@ -29,9 +30,18 @@ class WrongState(Exception):
     """The operation's status does not allow the requested change."""
 
 
+_LOCK = f"""
+    SELECT {columns_of(Operation, "o", without=LARGE)} FROM operations_operation AS o
+    WHERE operation_id = %(operation_id)s FOR UPDATE
+"""  # noqa: S608  (constants)
+
+
 def lock(operation_id: str) -> Operation:
     """Return the operation with its row locked until the transaction ends. Raises Operation.DoesNotExist."""
-    return Operation.objects.select_for_update(of=("self",)).get(pk=operation_id)
+    row = fetch_one(_LOCK, {"operation_id": operation_id})
+    if row is None:
+        raise Operation.DoesNotExist
+    return instance(Operation, row, without=LARGE)
 
 
 def record(operation: Operation, kind: str, actor: Actor, reason: str = "", **fields: Any) -> Event:
@@ -41,9 +51,12 @@ def record(operation: Operation, kind: str, actor: Actor, reason: str = "", **fi
     return event
 
 
-def record_created(operations: Sequence[Operation], actor: Actor) -> None:
-    """Append the first event of new operations, and log them."""
-    record_all([(row, _event(row, "status", actor, "submitted", to_status=row.status)) for row in operations])
+def announce_created(operations: Sequence[Operation], actor: Actor) -> None:
+    """Log the first event of new operations, which is stored with them."""
+    announce(
+        [(row, _event(row, "status", actor, "submitted", to_status=row.status)) for row in operations],
+        has_subscribers=False,
+    )
 
 
 def _event(operation: Operation, kind: str, actor: Actor, reason: str, **fields: Any) -> Event:
@@ -68,22 +81,21 @@ def move(operation: Operation, target: Status, actor: Actor, reason: str, **chan
         raise WrongState(f"The operation is {source}; it cannot become {target}.")
     if target in FINAL:
         changes = {"completed_at": Now(), "waiting_reason": "", "not_before": None, **changes}
-    moved = Operation.objects.filter(pk=operation.pk, status=source).update(status=target, **changes)
-    if moved != 1:
+    event = _event(operation, "status", actor, reason, from_status=source, to_status=target)
+    event.attempt = changes.get("attempt", operation.attempt) or None
+    # It must be claimed or cancelled, or it has freed its worker.
+    wakes_dispatchers = target not in (Status.DISPATCHING, Status.RUNNING)
+    change = change_status(operation.pk, changes, event, wakes_dispatchers=wakes_dispatchers)
+    if change is None:
         raise WrongState(f"The operation is no longer {source}.")
-    attempt = operation.attempt or None
+    event.pk = change.event_id
     for name, value in {"status": target.value, **changes}.items():
         operation.__dict__.pop(name, None)  # Django loads a missing attribute from the row
         if not hasattr(value, "resolve_expression"):
             setattr(operation, name, value)
-    record(operation, "status", actor, reason, from_status=source, to_status=target, attempt=attempt)
-    if target is Status.COMPLETED:
-        blockers.release_followers(operation.pk)
-    elif target in FINAL:
+    announce([(operation, event)], has_subscribers=change.has_subscribers)
+    if target in FINAL and target is not Status.COMPLETED:
         end_followers(operation)
-    if target not in (Status.DISPATCHING, Status.RUNNING):
-        # It must be claimed or cancelled, or it has freed its worker.
-        dispatch_channel.notify_dispatchers()
 
 
 def fail(operation: Operation, error: OperationError, actor: Actor, reason: str = "", **changes: Any) -> None:

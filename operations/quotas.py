@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import connection
 
+from access.prepared import fetch
 from access.problems import Busy, Unavailable, invalid
 from access.roles import Role, role_of
 from operations.models import Operation
@@ -21,14 +22,15 @@ LOCK_KEY = 0x6B74_7175
 """First key of the advisory lock of an owner: the bytes of `ktqu`."""
 RETRY_AFTER_S = 60
 _QUOTAS = """
-    SELECT user_id, true, weight, max_running, max_pending FROM operations_quota WHERE user_id = ANY(%(owners)s)
+    SELECT user_id, true, weight, max_running, max_pending FROM operations_quota WHERE user_id = ANY(%(owners)s::int[])
     UNION ALL
     SELECT auth_user_groups.user_id, false, weight, max_running, max_pending
-    FROM operations_quota JOIN auth_user_groups USING (group_id) WHERE auth_user_groups.user_id = ANY(%(owners)s)
+    FROM operations_quota JOIN auth_user_groups USING (group_id) WHERE auth_user_groups.user_id = ANY(%(owners)s::int[])
 """
 _HAS_PENDING = """
     SELECT EXISTS (
-        SELECT FROM operations_operation WHERE status = 'PENDING' AND created_by_id = %s OFFSET %s LIMIT 1
+        SELECT FROM operations_operation WHERE status = 'PENDING' AND created_by_id = %(owner)s
+        OFFSET %(number)s::int LIMIT 1
     )
 """
 PRIORITIES: Mapping[Role, range] = {
@@ -58,10 +60,7 @@ def allowances(owners: Collection[int]) -> dict[int, Allowance]:
     """Return the allowance of each owner, in one query: its own values, else those of its groups, else the settings."""
     own: dict[int, list[Values]] = {}
     of_groups: dict[int, list[Values]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(_QUOTAS, {"owners": list(owners)})
-        rows = cursor.fetchall()
-    for owner, is_own, weight, max_running, max_pending in rows:
+    for owner, is_own, weight, max_running, max_pending in fetch(_QUOTAS, {"owners": list(owners)}):
         values = (weight, _unlimited(max_running), _unlimited(max_pending))
         (own if is_own else of_groups).setdefault(owner, []).append(values)
     return {owner: _resolve(own.get(owner, []), of_groups.get(owner, [])) for owner in owners}
@@ -110,9 +109,7 @@ def require_pending(user: "User | None", number: int) -> None:
     """
     if user is None or (limit := allowance_of(user).max_pending) == inf:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(_HAS_PENDING, [user.pk, max(0, int(limit) - number)])
-        (is_reached,) = cursor.fetchone() or (False,)
+    ((is_reached,),) = fetch(_HAS_PENDING, {"owner": user.pk, "number": max(0, int(limit) - number)})
     if is_reached or number > limit:
         raise Busy(
             f"You may have {limit:,} pending operations; wait until some have started, or cancel some.",

@@ -6,7 +6,7 @@ from enum import StrEnum
 from django.db.models.functions import Now
 
 from access.conflicts import atomic_with_retries
-from operations import attempt_secrets, attempts, lifecycle, telemetry, time_limits
+from operations import attempt_rows, attempt_secrets, attempts, lifecycle, telemetry, time_limits
 from operations.actors import Actor
 from operations.followers import lock_with_followers
 from operations.kind import ResultUnusable, kind_of
@@ -55,8 +55,7 @@ def apply(operation_id: str, worker_id: str, report: Report) -> ReportStatus:
     digest = _digest(report)
     if report.outcome in (Outcome.FAILED, Outcome.CANCELLED):
         lock_with_followers([operation_id])
-    operation = lifecycle.lock(operation_id)
-    attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
+    operation, attempt = attempt_rows.lock_reported(operation_id, worker_id, report.attempt)
     subject = f"{report.outcome} of attempt {report.attempt}"
     if attempt is not None and not attempt_secrets.is_proven(attempt, report.attempt_secret):
         return _refuse(operation, attempt, worker_id, subject, RefusalReason.UNPROVEN)
@@ -77,8 +76,7 @@ def fail_unreadable(
     Raises Operation.DoesNotExist.
     """
     lock_with_followers([operation_id])
-    operation = lifecycle.lock(operation_id)
-    attempt = operation.attempts.filter(number=number, worker_id=worker_id).first()
+    operation, attempt = attempt_rows.lock_reported(operation_id, worker_id, number)
     subject = f"unreadable report of attempt {number}"
     if attempt is not None and not attempt_secrets.is_proven(attempt, attempt_secret):
         return _refuse(operation, attempt, worker_id, subject, RefusalReason.UNPROVEN)
@@ -130,11 +128,6 @@ def _apply(operation: Operation, attempt: Attempt, report: Report, digest: str) 
         Operation.objects.filter(pk=operation.pk).update(
             progress=report.progress.model_dump(), progress_updated_at=Now()
         )
-    if attempt.started_at is None:
-        # The report arrived before the dispatcher recorded the acceptance.
-        Attempt.objects.filter(pk=attempt.pk).update(started_at=Now())
-        Operation.objects.filter(pk=operation.pk, started_at__isnull=True).update(started_at=Now())
-        Operation.objects.filter(pk=operation.pk).update(expires_at=None)
     if report.outcome is Outcome.INTERRUPTED and operation.status != Status.CANCELLING:
         cause = report.error.message if report.error else "the worker stopped"
         attempts.interrupt(
@@ -144,10 +137,12 @@ def _apply(operation: Operation, attempt: Attempt, report: Report, digest: str) 
             actor,
             f"interrupted: {cause}",
             report_sha256=digest,
+            has_run=True,
         )
         return
     error = report.error.message if report.error else ""
-    attempts.end(attempt, AttemptOutcome(report.outcome), error, report_sha256=digest)
+    # The report may have arrived before the dispatcher recorded the acceptance.
+    attempts.end(attempt, AttemptOutcome(report.outcome), error, report_sha256=digest, has_run=True)
     _end(operation, attempt, report, actor)
 
 
@@ -222,8 +217,7 @@ def _lock_files(refs: tuple[ArtifactRef, ...]) -> dict[str, StoredFile]:
 @atomic_with_retries
 def add_checkpoint(operation_id: str, worker_id: str, report: CheckpointReport) -> ReportStatus:
     """Store a checkpoint of the current attempt and drop the one before. Raises Operation.DoesNotExist, MissingFiles."""
-    operation = lifecycle.lock(operation_id)
-    attempt = operation.attempts.filter(number=report.attempt, worker_id=worker_id).first()
+    operation, attempt = attempt_rows.lock_reported(operation_id, worker_id, report.attempt)
     subject = f"checkpoint of attempt {report.attempt}"
     if attempt is not None and not attempt_secrets.is_proven(attempt, report.attempt_secret):
         return _refuse(operation, attempt, worker_id, subject, RefusalReason.UNPROVEN)

@@ -11,13 +11,17 @@ from jsonschema.exceptions import ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from access.prepared import fetch
 from operations.schema_messages import problems_of
 from registry import parameter_schemas
-from registry.models import Capability
 from registry.parameter_schemas import UnsafeSchema, compile_pattern
 
 NOTHING_REMOTE: Registry[Any] = Registry()
 """Schemas come from workers, so they must not make the backend fetch anything."""
+_SCHEMAS = """
+    SELECT parameters_schema::text FROM registry_capability
+    WHERE operation_type = %(operation_type)s ORDER BY worker_type
+"""
 CACHED_SCHEMAS = 64
 MAX_STEPS = 100_000
 """Keywords that one validation may evaluate, about a second. Mutual references multiply with each level of the parameters."""
@@ -45,9 +49,9 @@ _budget: ContextVar[_Budget] = ContextVar("budget")
 
 def parameter_errors(operation_type: str, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return no errors if at least one worker type's schema accepts the parameters; otherwise the errors of the first."""
-    schemas = Capability.objects.filter(operation_type=operation_type).order_by("worker_type")
     errors_by_schema = [
-        _errors(schema, parameters) for schema in schemas.values_list("parameters_schema", flat=True)
+        _errors(schema_text, parameters)
+        for (schema_text,) in fetch(_SCHEMAS, {"operation_type": operation_type})
     ]
     if not errors_by_schema:
         detail = f"No worker has ever announced operations of type {operation_type}."
@@ -111,10 +115,10 @@ def _validator(schema_text: str) -> Any:
     return _LIMITED(schema, registry=NOTHING_REMOTE)
 
 
-def _errors(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[dict[str, str]]:
+def _errors(schema_text: str, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
     token = _budget.set(_Budget())
     try:
-        validator = _validator(json.dumps(schema, sort_keys=True))
+        validator = _validator(schema_text)
         errors = sorted(validator.iter_errors(parameters), key=lambda error: str(error.json_path))
         problems = [problem for error in errors[:50] for problem in problems_of(error, "parameters")]
         return list({tuple(problem.values()): problem for problem in problems}.values())[:50]

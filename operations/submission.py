@@ -15,7 +15,7 @@ from operations.kind import kind_of
 from operations.models import Operation
 from operations.models.operation import new_operation_id
 from operations.requests import Submission
-from registry import dispatch_channel, selection
+from registry import selection
 from worker_agent.values import escape, find_fault
 
 MAX_KEY = 255
@@ -82,7 +82,6 @@ def _store(submission: Submission, by: Submitter) -> Operation:
     operation_id = new_operation_id()
     (operation,) = insert([Entry(operation_id, submission)], by, awaited, keyed=operation_id)
     if queueing.queue:
-        dispatch_channel.notify_dispatchers()
         return operation
     quotas.require_running(by.user)
     if claims.claim_for(operation, by.actor, push=False, wait=True) is None:

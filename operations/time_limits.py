@@ -5,7 +5,6 @@ database's. `dispatching.time_limits` finds what is due.
 """
 
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db.models.expressions import Combinable
@@ -15,15 +14,14 @@ from operations.requests import Submission
 from worker_agent.protocol import ErrorClass, OperationError
 
 
-def of_submission(submission: Submission) -> dict[str, Any]:
-    """Return the fields of the new operation: its own limits, or those of the settings for its type."""
-    queueing, name = submission.queueing, submission.operation_type
-    expires_after_s = _limit(queueing.expires_after_s, settings.EXPIRES_AFTER_S, name)
-    return {
-        "timeout_s": _limit(queueing.timeout_s, settings.TIMEOUT_S, name),
-        "expires_after_s": expires_after_s,
-        "expires_at": moment_in(expires_after_s),
-    }
+def limit_of_attempts(submission: Submission) -> int | None:
+    """Return the seconds that an attempt of the new operation may run: its own limit, or that of the settings."""
+    return _limit(submission.queueing.timeout_s, settings.TIMEOUT_S, submission.operation_type)
+
+
+def limit_of_wait(submission: Submission) -> int | None:
+    """Return the seconds that the new operation may wait: its own limit, or that of the settings."""
+    return _limit(submission.queueing.expires_after_s, settings.EXPIRES_AFTER_S, submission.operation_type)
 
 
 def _limit(own: int | None, by_type: dict[str, int], operation_type: str) -> int | None:

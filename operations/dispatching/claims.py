@@ -4,27 +4,42 @@ A claim is one transaction that locks an operation and a worker without waiting 
 never choose the same one. Unique indexes in the schema enforce this as well.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Coalesce, Now
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from access.isolation import isolated
+from access.prepared import columns_of, fetch, fetch_one, instance
 from operations import attempt_secrets, attempts, quotas
 from operations.actors import Actor
 from operations.dispatching import workers
-from operations.dispatching.lanes import NOBODY, Lane
+from operations.dispatching.lanes import OWNER, READY_CONDITION, Lane
 from operations.dispatching.turns import Plan
 from operations.dispatching.workers import FreeWorker
 from operations.kind import kind_of
 from operations.models import Artifact, Attempt, Checkpoint, Operation
-from operations.models.operation import READY
+from operations.models.operation import LARGE, READY
 from operations.setbacks import set_aside
 from operations.states import Status
 from registry.worker_client import Endpoint
 from worker_agent.protocol import ArtifactRef, CheckpointRef, StartRequest
 from worker_agent.trace import Trace
 
+_UNUSED = LARGE - {"parameters"}
+_LOCK_HEAD = f"""
+    SELECT {columns_of(Operation, "o", without=_UNUSED)} FROM operations_operation AS o
+    WHERE {READY_CONDITION} AND demand = %(demand)s AND {OWNER} = %(owner)s
+      AND NOT operation_id = ANY(%(without)s::text[])
+    ORDER BY rank, operation_id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""  # noqa: S608  (constants)
+_REFS_OF_INPUTS = """
+    SELECT artifact.name, artifact.file_id, file.size
+    FROM operations_artifact AS artifact JOIN operations_storedfile AS file ON file.sha256 = artifact.file_id
+    WHERE artifact.operation_id = %(operation_id)s AND artifact.role = 'input' ORDER BY artifact.name
+"""
 MAX_OTHERS = 3
 """Other workers that are tried immediately after the first one rejected the operation."""
 
@@ -76,13 +91,8 @@ def _claim_head(plan: Plan, lane: Lane, actor: Actor) -> Claim | None:
 
 def _lock_head(lane: Lane, without: set[str]) -> Operation | None:
     """Lock the first operation of the lane that no other transaction holds."""
-    rows = Operation.objects.select_for_update(of=("self",), skip_locked=True).alias(
-        owner=Coalesce("created_by", NOBODY)
-    )
-    rows = rows.filter(READY, demand=lane.demand, owner=lane.owner)
-    if without:
-        rows = rows.exclude(pk__in=without)
-    return rows.order_by("rank", "operation_id").first()
+    row = fetch_one(_LOCK_HEAD, {"demand": lane.demand, "owner": lane.owner, "without": list(without)})
+    return None if row is None else instance(Operation, row, without=_UNUSED)
 
 
 def _is_still_chosen(plan: Plan, lane: Lane, operation: Operation) -> bool:
@@ -152,7 +162,7 @@ def build_claim(
             attempt=attempt.number,
             attempt_secret=attempt_secrets.secret_of(attempt) if attempt.must_prove else "",
             parameters=operation.parameters,
-            inputs=_refs(operation.artifacts.filter(role=Artifact.Role.INPUT)),
+            inputs=_refs(fetch(_REFS_OF_INPUTS, {"operation_id": operation.pk})),
             resume_from=_checkpoint_ref(checkpoint),
             request_id=trace.request_id,
             traceparent=trace.traceparent,
@@ -175,12 +185,13 @@ def newest_checkpoint(operation: Operation) -> Checkpoint | None:
 def _checkpoint_ref(checkpoint: Checkpoint | None) -> CheckpointRef | None:
     if checkpoint is None:
         return None
-    files = _refs(Artifact.objects.filter(checkpoint=checkpoint))
+    artifacts = Artifact.objects.filter(checkpoint=checkpoint).order_by("name")
+    files = _refs(artifacts.values_list("name", "file_id", "file__size"))
     return CheckpointRef(attempt=checkpoint.attempt, step=checkpoint.step, files=files)
 
 
-def _refs(artifacts: QuerySet[Artifact]) -> tuple[ArtifactRef, ...]:
-    rows = artifacts.order_by("name").values_list("name", "file_id", "file__size")
+def _refs(rows: Iterable[tuple[Any, ...]]) -> tuple[ArtifactRef, ...]:
+    """Build the references from rows of name, SHA-256 and size."""
     return tuple(ArtifactRef(name=name, sha256=sha256, size=size) for name, sha256, size in rows)
 
 

@@ -12,24 +12,24 @@ from django.db import connection
 NOBODY = 0
 """The owner of operations without a user."""
 
-_OWNER = "COALESCE(created_by_id, 0)"
-_READY = "status = 'PENDING' AND blockers = 0 AND not_before IS NULL"
+OWNER = "COALESCE(created_by_id, 0)"
+READY_CONDITION = "status = 'PENDING' AND blockers = 0 AND not_before IS NULL"
 """The condition of the index, word for word."""
 _HEADS = f"""
     WITH RECURSIVE lane AS (
         SELECT digest, head.* FROM operations_demand
         CROSS JOIN LATERAL (
-            SELECT {_OWNER} AS owner, rank, priority FROM operations_operation
-            WHERE {_READY} AND demand = digest
-            ORDER BY {_OWNER}, rank, operation_id LIMIT 1
+            SELECT {OWNER} AS owner, rank, priority FROM operations_operation
+            WHERE {READY_CONDITION} AND demand = digest
+            ORDER BY {OWNER}, rank, operation_id LIMIT 1
         ) AS head
         WHERE operation_type = ANY(%s) AND NOT digest = ANY(%s)
     UNION ALL
         SELECT digest, head.* FROM lane
         CROSS JOIN LATERAL (
-            SELECT {_OWNER} AS owner, rank, priority FROM operations_operation
-            WHERE {_READY} AND demand = lane.digest AND {_OWNER} > lane.owner
-            ORDER BY {_OWNER}, rank, operation_id LIMIT 1
+            SELECT {OWNER} AS owner, rank, priority FROM operations_operation
+            WHERE {READY_CONDITION} AND demand = lane.digest AND {OWNER} > lane.owner
+            ORDER BY {OWNER}, rank, operation_id LIMIT 1
         ) AS head
     )
     SELECT digest, owner, rank, priority FROM lane

@@ -11,9 +11,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Exists, F, OuterRef, QuerySet, TextField
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, TextChoices, TextField
 from django.db.models.functions import Cast, Greatest, Now
+from psycopg import sql
 
+from access.prepared import fetch_one, instance
 from operations.models import Attempt, Operation
 from operations.models.attempt import AttemptOutcome
 from registry import protocol_versions, selection
@@ -50,10 +52,11 @@ def lock_free(operation: Operation, *, wait: bool) -> FreeWorker | None:
     """Lock a worker that can take the operation now. With `wait`, wait for locked rows instead of skipping them."""
     requirements = json.dumps(operation.requirements)
     query = _choice_query(operation.operation_type, requirements, operation.prefer_gpu, wait, _constants())
-    for worker in Worker.objects.raw(*query):
-        columns = vars(worker)
-        return FreeWorker(worker, columns["start_path"], (operation.operation_type, columns["profile"]))
-    return None
+    row = fetch_one(*query)
+    if row is None:
+        return None
+    *columns, start_path, profile = row
+    return FreeWorker(instance(Worker, columns), start_path, (operation.operation_type, profile))
 
 
 def _constants() -> Constants:
@@ -82,7 +85,23 @@ def _choice_query(
         .annotate(start_path=F("announced__start_path"), profile=Cast("capabilities", TextField()))
         .select_for_update(of=("self",), skip_locked=not wait)
     )
-    return workers[:1].query.sql_with_params()
+    return _with_constants(*workers[:1].query.sql_with_params())
+
+
+def _with_constants(statement: str, parameters: tuple[Any, ...]) -> Query:
+    """Write the constants into the text: the kept plan of a prepared statement then uses indexes with a condition on them.
+
+    The operation type and the requirements remain parameters, so that few texts serve many demands.
+    """
+    first, *others = statement.split("%s")
+    text, kept = first, []
+    for parameter, part in zip(parameters, others, strict=True):
+        if isinstance(parameter, bool | int | timedelta | TextChoices):
+            text += sql.Literal(parameter).as_string() + part
+        else:
+            text += "%s" + part
+            kept.append(parameter)
+    return text, tuple(kept)
 
 
 def _without_work(workers: QuerySet[Worker]) -> QuerySet[Worker]:

@@ -1,0 +1,185 @@
+"""The statements with which `attempts` writes its rows, each with everything that changes at the same moment."""
+
+from dataclasses import dataclass
+
+from access.prepared import columns_of, fetch, fetch_one, instance
+from operations.actors import Actor
+from operations.models import Attempt, Event, Operation
+from operations.models.attempt import AttemptOutcome
+from operations.models.operation import LARGE
+from operations.states import Status
+
+_INSERT = """
+    WITH attempt AS (
+        INSERT INTO operations_attempt (
+            operation_id, number, worker_id, instance_id, endpoint_url, resumed_from_step, must_prove,
+            pushed_at, contact_after, outcome, error, report_sha256, metrics_cursor, logs_cursor
+        ) VALUES (
+            %(operation_id)s, %(number)s, %(worker_id)s, %(instance_id)s, %(endpoint_url)s, %(resumed_from_step)s,
+            %(must_prove)s, CASE WHEN %(is_pushed)s THEN statement_timestamp() END,
+            statement_timestamp() + make_interval(secs => %(contact_after_s)s), '', '', '', 0, 0
+        ) RETURNING id, claimed_at, pushed_at, contact_after
+    ), worker AS (
+        UPDATE registry_worker SET status = 'BUSY', last_selected_at = statement_timestamp()
+        WHERE worker_id = %(worker_id)s
+    )
+    SELECT id, claimed_at, pushed_at, contact_after FROM attempt
+"""
+_LOCK_REPORTED = f"""
+    WITH operation AS MATERIALIZED (
+        SELECT * FROM operations_operation WHERE operation_id = %(operation_id)s FOR UPDATE
+    ), attempt AS MATERIALIZED (
+        SELECT attempt.* FROM operation JOIN operations_attempt AS attempt USING (operation_id)
+        WHERE attempt.number = %(number)s AND attempt.worker_id = %(worker_id)s FOR UPDATE OF attempt
+    )
+    SELECT {columns_of(Operation, "operation", without=LARGE)}, {columns_of(Attempt, "attempt")}
+    FROM operation LEFT JOIN attempt ON true
+"""  # noqa: S608  (constants)
+"""The attempt is locked as well, so that its newest version is read after the wait for the operation."""
+_END = """
+    WITH ended AS (
+        UPDATE operations_attempt
+        SET ended_at = statement_timestamp(), outcome = %(outcome)s, error = %(error)s, contact_after = NULL,
+            report_sha256 = COALESCE(%(report_sha256)s, report_sha256),
+            started_at = COALESCE(started_at, CASE WHEN %(starts)s THEN statement_timestamp() END)
+        WHERE id = %(id)s AND ended_at IS NULL RETURNING operation_id, worker_id, instance_id
+    ), started AS (
+        UPDATE operations_operation AS operation
+        SET started_at = COALESCE(operation.started_at, statement_timestamp()), expires_at = NULL
+        FROM ended WHERE %(starts)s AND operation.operation_id = ended.operation_id
+    ), worker AS (
+        UPDATE registry_worker
+        SET status = 'AVAILABLE', sickness = CASE WHEN %(outcome)s = 'completed' THEN 0 ELSE sickness END
+        FROM ended
+        WHERE registry_worker.worker_id = ended.worker_id AND registry_worker.instance_id = ended.instance_id
+          AND registry_worker.status = 'BUSY'
+    )
+    SELECT 1 FROM ended
+"""
+_LOGGED = {"operation_id", "operation_type", "status", "worker_id", "attempt", "request_id", "traceparent"}
+_NOT_LOGGED = frozenset(field.attname for field in Operation._meta.concrete_fields) - _LOGGED
+_ACCEPT = f"""
+    WITH operation AS MATERIALIZED (
+        SELECT {columns_of(Operation, "operation", without=_NOT_LOGGED)}, timeout_s
+        FROM operations_operation AS operation
+        WHERE operation_id = %(operation_id)s AND attempt = %(number)s FOR UPDATE
+    ), accepted AS (
+        UPDATE operations_attempt AS attempt
+        SET started_at = COALESCE(attempt.started_at, statement_timestamp()),
+            contact_after = CASE WHEN operation.status = 'CANCELLING' OR attempt.stop_reason <> ''
+                                 THEN statement_timestamp() END,
+            deadline = CASE WHEN attempt.started_at IS NULL
+                            THEN statement_timestamp() + make_interval(secs => operation.timeout_s)
+                            ELSE attempt.deadline END
+        FROM operation
+        WHERE attempt.operation_id = operation.operation_id AND attempt.number = operation.attempt
+          AND attempt.ended_at IS NULL
+        RETURNING operation.*
+    ), running AS (
+        UPDATE operations_operation AS operation
+        SET status = 'RUNNING', started_at = COALESCE(operation.started_at, statement_timestamp()),
+            expires_at = NULL, setbacks = 0
+        FROM accepted
+        WHERE operation.operation_id = accepted.operation_id AND accepted.status = 'DISPATCHING'
+    ), recovered AS (
+        UPDATE operations_operation AS operation SET setbacks = 0
+        FROM accepted
+        WHERE operation.operation_id = accepted.operation_id AND accepted.status <> 'DISPATCHING'
+          AND operation.setbacks > 0
+    ), event AS (
+        INSERT INTO operations_event
+            (operation_id, kind, from_status, to_status, attempt, actor, user_id, address, reason)
+        SELECT operation_id, 'status', status, 'RUNNING', attempt, %(actor)s, %(user_id)s::int, %(address)s::inet,
+               %(reason)s
+        FROM accepted WHERE status = 'DISPATCHING'
+    )
+    SELECT {columns_of(Operation, "accepted", without=_NOT_LOGGED)} FROM accepted
+"""  # noqa: S608  (constants)
+"""Each CTE sees the rows as they were before the statement, but waits for the operation's lock first, and an update reads
+the newest version of its row: an attempt that ended meanwhile is not accepted."""
+_OPERATION_COLUMNS = len(Operation._meta.concrete_fields) - len(LARGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What was recorded; the operation has only the fields that a log line needs."""
+
+    operation: Operation
+    event: Event | None
+    """The change to RUNNING; None if the operation was not DISPATCHING."""
+
+
+def insert(attempt: Attempt, *, is_pushed: bool, contact_after_s: float) -> None:
+    """Store a new attempt, and mark its worker as busy."""
+    row = fetch_one(
+        _INSERT,
+        {
+            "operation_id": attempt.operation_id,
+            "number": attempt.number,
+            "worker_id": attempt.worker_id,
+            "instance_id": attempt.instance_id,
+            "endpoint_url": attempt.endpoint_url,
+            "resumed_from_step": attempt.resumed_from_step,
+            "must_prove": attempt.must_prove,
+            "is_pushed": is_pushed,
+            "contact_after_s": contact_after_s,
+        },
+    )
+    assert row is not None, "an INSERT returns its row"
+    attempt.pk, attempt.claimed_at, attempt.pushed_at, attempt.contact_after = row
+
+
+def lock_reported(operation_id: str, worker_id: str, number: int) -> tuple[Operation, Attempt | None]:
+    """Lock and return the operation, and the attempt with this number if it is the worker's.
+
+    Raises Operation.DoesNotExist.
+    """
+    row = fetch_one(_LOCK_REPORTED, {"operation_id": operation_id, "worker_id": worker_id, "number": number})
+    if row is None:
+        raise Operation.DoesNotExist
+    operation = instance(Operation, row[:_OPERATION_COLUMNS], without=LARGE)
+    if row[_OPERATION_COLUMNS] is None:
+        return operation, None
+    attempt = instance(Attempt, row[_OPERATION_COLUMNS:])
+    attempt.operation = operation
+    return operation, attempt
+
+
+def end(
+    attempt_id: int, outcome: AttemptOutcome, error: str, report_sha256: str | None, *, starts: bool
+) -> bool:
+    """End an attempt, and make its worker available; return False if it has ended.
+
+    With `starts`, also record that the attempt and its operation have started.
+    """
+    values = {"id": attempt_id, "outcome": outcome.value, "error": error, "report_sha256": report_sha256}
+    return bool(fetch(_END, {**values, "starts": starts}))
+
+
+def accept(operation_id: str, number: int, actor: Actor, reason: str) -> Acceptance | None:
+    """Record that the worker has the attempt; None if it has ended or is not the operation's newest."""
+    parameters = {
+        "operation_id": operation_id,
+        "number": number,
+        "actor": actor.label,
+        "user_id": actor.user_id,
+        "address": actor.address,
+        "reason": reason,
+    }
+    row = fetch_one(_ACCEPT, parameters)
+    if row is None:
+        return None
+    operation = instance(Operation, row, without=_NOT_LOGGED)
+    if operation.status != Status.DISPATCHING:
+        return Acceptance(operation, None)
+    operation.status = Status.RUNNING
+    event = Event(
+        operation=operation,
+        kind="status",
+        from_status=Status.DISPATCHING,
+        to_status=Status.RUNNING,
+        attempt=number,
+        actor=actor.label,
+        reason=reason,
+    )
+    return Acceptance(operation, event)

@@ -21,10 +21,15 @@ from rest_framework.request import Request
 
 from access import throttling
 from access.client_address import client_address
+from access.prepared import columns_of, fetch_one, instance
 from registry import enrolment
 from registry.models import EnrolmentToken, Worker
 
 PREFIX = "ktw_"
+_FIND = f"""
+    SELECT {columns_of(Worker, "worker")} FROM registry_worker AS worker
+    WHERE worker_id = %(worker_id)s AND instance_id = %(instance_id)s
+"""  # noqa: S608  (constants)
 
 
 def _mac(purpose: str, worker_id: str, instance_id: str) -> str:
@@ -77,6 +82,12 @@ def verify_worker_token(token: str) -> tuple[str, str] | None:
     return worker_id, instance_id
 
 
+def _find_incarnation(worker_id: str, instance_id: str) -> Worker | None:
+    """Return the worker if this is its current process; looked up for each request, so that a removal counts at once."""
+    row = fetch_one(_FIND, {"worker_id": worker_id, "instance_id": instance_id})
+    return None if row is None else instance(Worker, row)
+
+
 def _bearer(request: Request) -> str | None:
     scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
@@ -92,7 +103,7 @@ class WorkerAuthentication(BaseAuthentication):
         worker = None
         if (identity := verify_worker_token(token)) is not None:
             worker_id, instance_id = identity
-            worker = Worker.objects.filter(worker_id=worker_id, instance_id=instance_id).first()
+            worker = _find_incarnation(worker_id, instance_id)
         if worker is None:
             raise AuthenticationFailed("Worker token is invalid or expired; register again.")
         return Incarnation(worker, worker.instance_id), token

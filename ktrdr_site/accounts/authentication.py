@@ -1,9 +1,6 @@
 """Authentication of users at the API: `Authorization: Bearer ktp_...`."""
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
-
-from django.db.models import Q
+from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -12,39 +9,40 @@ from rest_framework.request import Request
 
 from access import throttling
 from access.client_address import client_address
+from access.prepared import columns_of, fetch_one, instance
 from access.roles import limit_role
 from ktrdr_site.models import TOKEN_PREFIX, ApiToken, token_digest
 
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
-
-LAST_USE_RESOLUTION = timedelta(minutes=1)
+_TOKEN_COLUMNS = len(ApiToken._meta.concrete_fields)
+_FIND = f"""
+    SELECT COALESCE(token.expires_at <= statement_timestamp(), false),
+           COALESCE(token.last_used_at > statement_timestamp() - interval '1 minute', false),
+           {columns_of(ApiToken, "token")}, {columns_of(User, "owner")}
+    FROM ktrdr_site_apitoken AS token JOIN auth_user AS owner ON owner.id = token.user_id
+    WHERE token.sha256 = %(sha256)s AND token.revoked_at IS NULL
+"""  # noqa: S608  (constants)
+"""Read for each request, so that a revocation, an expiry or a deactivated user counts at once in all processes."""
 
 
 class TokenAuthentication(BaseAuthentication):
     """Authenticates API tokens. Other bearer tokens (of workers) are left to other classes."""
 
-    def authenticate(self, request: Request) -> "tuple[User, ApiToken] | None":
+    def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
         scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not token.startswith(TOKEN_PREFIX):
             return None
-        api_token = (
-            ApiToken.objects.select_related("user")
-            .filter(sha256=token_digest(token.strip()), revoked_at=None)
-            .annotate(
-                use_is_recent=Q(last_used_at__gt=Now() - LAST_USE_RESOLUTION),
-                has_expired=Q(expires_at__lte=Now()),
-            )
-            .first()
-        )
-        if api_token is None:
+        row = fetch_one(_FIND, {"sha256": token_digest(token.strip())})
+        if row is None:
             self._count_failure(request)
             raise AuthenticationFailed("This API token is unknown or revoked.")
-        if api_token.has_expired:
+        has_expired, use_is_recent, *columns = row
+        api_token = instance(ApiToken, columns[:_TOKEN_COLUMNS])
+        api_token.user = instance(User, columns[_TOKEN_COLUMNS:])
+        if has_expired:
             raise AuthenticationFailed("This API token has expired; create a new one.")
         if not api_token.user.is_active:
             raise AuthenticationFailed("The user of this API token is not active.")
-        if not api_token.use_is_recent:
+        if not use_is_recent:
             # Once a minute is enough to find unused tokens, and saves a write per request.
             ApiToken.objects.filter(pk=api_token.pk).update(last_used_at=Now())
         limit_role(api_token.user, ApiToken.Scope(api_token.scope).role)

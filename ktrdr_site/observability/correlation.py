@@ -4,6 +4,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
 
+from access.client_address import client_address
 from worker_agent.trace import CURRENT, REQUEST_ID_HEADER, Trace
 
 
@@ -16,6 +17,11 @@ class CorrelationMiddleware(RequestMiddleware):
         CURRENT.set(trace)
         structlog.contextvars.bind_contextvars(trace_id=trace.trace_id)
         super().prepare(request)
+
+    @classmethod
+    def bind_ip(cls, request: HttpRequest) -> None:
+        """Bind the address that everything else uses; the library's own believes every forwarded one."""
+        structlog.contextvars.bind_contextvars(ip=client_address(request))
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
         response[REQUEST_ID_HEADER] = request.META["HTTP_X_REQUEST_ID"]

@@ -3,6 +3,9 @@
 Every call has a total timeout (which also covers a body that never ends) and a size limit, follows no redirects and
 uses no proxies. It returns a message of the protocol or raises one of the exceptions below.
 
+It uses httpcore, on which httpx is built, because of the number of calls: one takes 0.75 instead of 1.35 ms of processor
+time. aiohttp would take 0.3, for 9 MiB more in each process of the site.
+
 Every call carries a new nonce, and a response must prove that it comes from the registered incarnation
 (`worker_agent.proof`). Whatever an address answers without that proof, no byte of it is in a message: another
 service may be behind the address, and its answers are nobody's business here.
@@ -12,10 +15,12 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
+import httpcore
 import httpx
 from django.conf import settings
 from pydantic import ValidationError
@@ -135,26 +140,22 @@ class WorkerClient:
         self, timeout_s: float | None = None, connections: int = 100, keepalive_s: float = 0.0
     ) -> None:
         self.timeout_s = settings.HEALTH_TIMEOUT_S if timeout_s is None else timeout_s
-        self._http = httpx.AsyncClient(
-            timeout=self.timeout_s,
-            trust_env=False,
-            follow_redirects=False,
-            verify=tls.context(),
-            limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections if keepalive_s else 0,
-                keepalive_expiry=keepalive_s,
-            ),
+        self._limits = dict.fromkeys(("connect", "read", "write", "pool"), self.timeout_s)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls.context(),
+            max_connections=connections,
+            max_keepalive_connections=connections if keepalive_s else 0,
+            keepalive_expiry=keepalive_s,
         )
 
     async def __aenter__(self) -> Self:
-        await self._http.__aenter__()
+        await self._pool.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.__aexit__(kind, error, trace)
+        await self._pool.__aexit__(kind, error, trace)
 
     async def challenge(self, worker: Endpoint, key: str) -> None:
         """Check that the process with this key serves the address, before it knows the backend's token."""
@@ -175,7 +176,7 @@ class WorkerClient:
         return health, _parse_date(response.date)
 
     async def start(self, worker: Endpoint, start_path: str, request: StartRequest) -> None:
-        response = await self._call(worker, "POST", start_path, request.model_dump(mode="json"))
+        response = await self._call(worker, "POST", start_path, request.model_dump_json().encode())
         match response.status:
             case HTTPStatus.SERVICE_UNAVAILABLE:
                 current = _parse_body(BusyAnswer, response).current_operation
@@ -230,7 +231,7 @@ class WorkerClient:
             raise WorkerMisbehaved(f"the worker answered a drain with {response.status}")
 
     async def _call(
-        self, worker: Endpoint, method: str, path: str, body: Any = None, max_bytes: int = MAX_BYTES
+        self, worker: Endpoint, method: str, path: str, body: bytes | None = None, max_bytes: int = MAX_BYTES
     ) -> Response:
         key = auth.proof_key(worker.worker_id, worker.instance_id)
         response = await self._exchange(worker, method, path, body, max_bytes, key)
@@ -245,54 +246,73 @@ class WorkerClient:
         worker: Endpoint,
         method: str,
         path: str,
-        body: Any = None,
+        body: bytes | None = None,
         max_bytes: int = MAX_BYTES,
         key: str = "",
     ) -> Response:
-        """Return the response. The timeout covers the whole call, while httpx's own restarts with each byte."""
+        """Return the response. The timeout covers the whole call, while the library's own restarts with each byte."""
         nonce = proof.create_nonce()
         headers = {
             "Authorization": f"Bearer {auth.backend_token(worker.worker_id, worker.instance_id)}",
             proof.NONCE_HEADER: nonce,
             "Accept-Encoding": IDENTITY,
+            **({} if body is None else {"Content-Type": "application/json"}),
             **trace.current_headers(),
         }
         try:
-            async with asyncio.timeout(self.timeout_s):
-                request = self._http.build_request(
-                    method, worker.url.rstrip("/") + path, json=body, headers=headers
-                )
-                response = await self._http.send(request, stream=True)
-                try:
-                    content = await _read(response, max_bytes)
-                finally:
-                    await response.aclose()
+            async with (
+                asyncio.timeout(self.timeout_s),
+                self._pool.stream(
+                    method,
+                    _parse_url(worker.url.rstrip("/") + path),
+                    headers=list(headers.items()),
+                    content=body,
+                    extensions={"timeout": self._limits},
+                ) as response,
+            ):
+                received = _headers_of(response)
+                content = await _read(response, received.get(b"content-encoding", IDENTITY), max_bytes)
         except (
-            httpx.ConnectError,
-            httpx.ConnectTimeout,
-            httpx.UnsupportedProtocol,
+            httpcore.ConnectError,
+            httpcore.ConnectTimeout,
+            httpcore.UnsupportedProtocol,
             httpx.InvalidURL,
         ) as error:
             raise WorkerRefused(f"cannot connect: {tls.explain(error) or _message_of(error)}") from error
-        except TimeoutError as error:
+        except (TimeoutError, httpcore.TimeoutException) as error:
             raise WorkerUncertain(f"no response within {self.timeout_s:g} s") from error
-        except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
+        except httpcore.ProtocolError as error:
             # The library's message quotes the bytes that it could not parse.
             raise WorkerUncertain("the connection broke, or the response is not HTTP") from error
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except httpcore.NetworkError as error:
             raise WorkerUncertain(f"the connection broke: {_message_of(error)}") from error
-        given = response.headers.get(proof.PROOF_HEADER, "")
+        given = received.get(proof.PROOF_HEADER.lower().encode(), "")
         is_proven = proof.is_valid(given, key, nonce, worker.worker_id, worker.instance_id)
-        return Response(response.status_code, content, is_proven, response.headers.get("Date"))
+        return Response(response.status, content, is_proven, received.get(b"date"))
 
 
-async def _read(response: httpx.Response, max_bytes: int) -> bytes:
+@lru_cache(maxsize=4096)
+def _parse_url(text: str) -> httpcore.URL:
+    """Encode the URL as httpx does. Raises httpx.InvalidURL."""
+    url = httpx.URL(text)
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+def _headers_of(response: httpcore.Response) -> dict[bytes, str]:
+    """Return the headers by their names in lower case, with repeated ones joined."""
+    headers: dict[bytes, str] = {}
+    for name, value in response.headers:
+        key, text = name.lower(), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+async def _read(response: httpcore.Response, encoding: str, max_bytes: int) -> bytes:
     """Return the bytes as they were sent: 1,137 compressed ones may unpack to gigabytes. Raises WorkerMisbehaved."""
-    encoding = response.headers.get("Content-Encoding", IDENTITY)
     if encoding.lower() != IDENTITY:
         raise WorkerMisbehaved("the response is encoded, which was not requested")
     content = bytearray()
-    async for chunk in response.aiter_raw():
+    async for chunk in response.aiter_stream():
         content += chunk
         if len(content) > max_bytes:
             raise WorkerMisbehaved(f"the response is longer than {max_bytes} bytes")

@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test coverage browser check tools audit sbom docs bench soak lock openapi
+.PHONY: help setup run test coverage browser check tools audit sbom docs bench bench-peers soak lock openapi
 
 help:
 	@echo "make run       start everything on this machine (first start: sample data and a demo); ARGS=\"...\" for manage.py up"
@@ -17,6 +17,7 @@ help:
 	@echo "make coverage  run the tests and report their branch coverage; HTML in dist/coverage"
 	@echo "make docs      build the documentation as a site in dist/docs"
 	@echo "make bench     run all benchmarks; one table, and one JSON line per figure"
+	@echo "make bench-peers  install the programs that the benchmarks compare with, into .venv/peers"
 	@echo "make soak      repeat the fault tests; ARGS=\"...\" for its options"
 	@echo "make tools     install the linters of deploy/ and bandit, which make check then runs"
 	@echo "make audit     list known vulnerabilities of the pinned packages (asks PyPI)"
@@ -106,12 +107,17 @@ openapi: setup
 bench: setup
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
+# In their own environment: nothing of the product imports them. make bench finds them there.
+bench-peers: setup
+	@[ -x $(VENV)/peers/bin/python ] || $(PYTHON) -m venv $(VENV)/peers
+	@$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/peers.txt
+
 soak: setup
 	@exec $(BIN)/python -m tests.faults.soak $(ARGS)
 
 # The files contain no address of a package index and no local version such as +cpu.
 lock: setup
-	@cd requirements && for name in agent web workers dev docs; do \
+	@cd requirements && for name in agent web workers dev docs peers; do \
 	  CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/python -m piptools compile --quiet --no-header --strip-extras \
 	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file $$name.txt $$name.in || exit 1; \
 	  sed -i.bak 's/+cpu//' $$name.txt && rm $$name.txt.bak; \

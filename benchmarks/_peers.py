@@ -1,6 +1,6 @@
 """Other engines, in an environment of their own, asked round by round so that ours and theirs are interleaved.
 
-`KTRDR_BENCH_PEERS` names the interpreter of that environment; benchmarks/README.md says how to make it.
+`make bench-peers` makes that environment; `KTRDR_BENCH_PEERS` may name the interpreter of another one.
 """
 
 import json
@@ -8,7 +8,10 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
+
+INTERPRETER = Path(__file__).resolve().parent.parent / ".venv" / "peers" / "bin" / "python"
 
 
 class Peer:
@@ -19,21 +22,22 @@ class Peer:
         assert process.stdout
         self._input: IO[str] = process.stdin
         self._output: IO[str] = process.stdout
+        self.pid = process.pid
 
-    def ask(self, question: str) -> dict[str, float]:
+    def ask(self, question: str) -> dict[str, Any]:
         """Raises ValueError where the peer ended without an answer; its own words are on the error output."""
         self._input.write(question + "\n")
         self._input.flush()
-        answer: dict[str, float] = json.loads(self._output.readline())
+        answer: dict[str, Any] = json.loads(self._output.readline())
         return answer
 
 
 @contextmanager
 def peer(program: str, *arguments: str) -> Iterator[Peer | None]:
-    """None, and a plain line that says so, where no environment of peers is named."""
-    interpreter = os.environ.get("KTRDR_BENCH_PEERS")
+    """Start the program. Yields None, with a line that explains it, if there is no environment of peers."""
+    interpreter = os.environ.get("KTRDR_BENCH_PEERS", str(INTERPRETER) if INTERPRETER.exists() else "")
     if not interpreter:
-        print("peers are left out: KTRDR_BENCH_PEERS names no interpreter", flush=True)
+        print("peers are left out: run make bench-peers", flush=True)
         yield None
         return
     process = subprocess.Popen(

@@ -79,14 +79,25 @@ def _ready(process: subprocess.Popen[bytes], output: Path) -> str:
 
 
 def processor_s(system: System) -> float:
-    """Used so far by every process of the system and of its database."""
-    postmaster = int((system.data / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
+    """Return the processor time used so far by every process of the system and of its database."""
+    return processor_of_tree_s(system.pid) + server_processor_s(system)
+
+
+def server_processor_s(system: System) -> float:
+    """Return the processor time of the database's server."""
+    return processor_of_tree_s(
+        int((system.data / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
+    )
+
+
+def processor_of_tree_s(pid: int) -> float:
+    """Return the processor time of a process and its descendants, with those that have ended."""
     total = 0.0
-    for root in (psutil.Process(system.pid), psutil.Process(postmaster)):
-        for process in (root, *root.children(recursive=True)):
-            try:
-                used = process.cpu_times()
-            except psutil.NoSuchProcess:
-                continue
-            total += used.user + used.system + used.children_user + used.children_system
+    root = psutil.Process(pid)
+    for process in (root, *root.children(recursive=True)):
+        try:
+            used = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += used.user + used.system + used.children_user + used.children_system
     return total

@@ -158,7 +158,7 @@ def title_of(process: psutil.Process) -> str:
     command = " ".join(process.cmdline())
     words = {
         "fork_server": "fork server", "forking.server": "fork server", "qcluster": "task cluster",
-        "guard": "guard", "run_schedules": "schedules",
+        "guard": "guard", "(nursery)": "nursery", "run_schedules": "schedules",
         "run_dispatcher": "dispatcher", "gunicorn": "web", "-m workers": "agents",
     }  # fmt: skip
     return next((name for word, name in words.items() if word in command), "other")

@@ -7,16 +7,16 @@ proves that the cluster works.
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 
 import psutil
 import structlog
 from django.conf import settings
+from django.db import connections
 
-from ktrdr_site.processes.parent_death import die_with_parent
+from ktrdr_site.task_cluster import run_cluster, start_context
 from operations import tasks
 from registry import health, leases, schedules
 
@@ -40,33 +40,31 @@ def patience_s() -> float:
 class Cluster:
     """django-q2's cluster as a child. Only its main process is signalled: with a signal to all, it may hang."""
 
-    process: subprocess.Popen[bytes] | None = None
+    process: BaseProcess | None = None
     started: float = 0.0
 
     def start(self) -> None:
-        self.process = subprocess.Popen(  # noqa: S603  (our own command line)
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster", "--skip-checks"],
-            start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGTERM),
-        )
+        connections.close_all()  # a session may not be shared with a forked process
+        self.process = start_context().Process(target=run_cluster, args=(os.getpid(),), daemon=False)
+        self.process.start()
         self.started = time.monotonic()
 
     @property
     def is_alive(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+        return self.process is not None and self.process.is_alive()
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Stop the cluster in order, wait a bounded time, and kill the rest."""
-        if self.process is None:
+        if self.process is None or self.process.pid is None:
             return
         family = _family(self.process.pid)
-        if self.process.poll() is None:
+        if self.process.is_alive():
             self.process.terminate()
         _, alive = psutil.wait_procs(family, timeout=grace_s)
         for survivor in alive:
             survivor.kill()
         psutil.wait_procs(alive, timeout=1.0)
-        self.process.wait()
+        self.process.join()
         _kill_group(self.process.pid)
         self.process = None
 
@@ -122,7 +120,7 @@ class Leader:
     def _keep_cluster(self) -> None:
         if not self.cluster.is_alive:
             if self.cluster.process is not None:
-                log.warning("task cluster died; restarting it", status=self.cluster.process.returncode)
+                log.warning("task cluster died; restarting it", status=self.cluster.process.exitcode)
                 self.cluster.stop()
             self.cluster.start()
             return

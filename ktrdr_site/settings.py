@@ -162,7 +162,7 @@ CONTENT_SECURITY_POLICY = {
 Q_CLUSTER = {
     "name": "ktrdr",
     "orm": "default",
-    "workers": 2,
+    "workers": 1,
     "timeout": 30,
     "retry": 120,
     "max_attempts": 1,

@@ -9,12 +9,12 @@ from collections.abc import Callable
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent(number: signal.Signals) -> Callable[[], None]:
+def die_with_parent(number: signal.Signals, parent: int | None = None) -> Callable[[], None]:
     """Return a `preexec_fn` after which the kernel sends `number` to the child when its parent ends.
 
-    Call it after any change of user, which clears the setting.
+    The parent is this process unless its pid is given. Call it after any change of user, which clears the setting.
     """
-    parent = os.getpid()
+    parent = parent or os.getpid()
     # Loaded here: between fork and exec nothing may be imported or located.
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import psutil
 
+from ktrdr_site.processes.nursery import Nursery
 from ktrdr_site.processes.parent_death import die_with_parent
 
 FIRST_PAUSE_S = 0.5
@@ -29,6 +30,8 @@ class Service:
     environment: dict[str, str]
     directory: Path
     pass_fds: tuple[int, ...] = ()
+    forked: bool = False
+    """Fork it from the nursery, which has imported its code, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,19 @@ class Exit:
 
     def __str__(self) -> str:
         return f"{self.reason}; restarting in {self.restart_in_s:g} s"
+
+
+class Process(Protocol):
+    """A running service: a `subprocess.Process` of asyncio, or a forked one."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
+    async def wait(self) -> int: ...
+    def terminate(self) -> None: ...
 
 
 class Observer(Protocol):
@@ -63,7 +79,7 @@ class Observer(Protocol):
 class _Running:
     service: Service
     task: asyncio.Task[None]
-    process: asyncio.subprocess.Process | None = None
+    process: Process | None = None
     stopping: bool = False
     early_exits: int = 0
 
@@ -75,6 +91,7 @@ class Supervisor:
     observer: Observer
     on_spawn: Callable[[int], None] = lambda pid: None
     """Called with the pid of each process."""
+    nursery: Nursery | None = None
     _running: dict[str, _Running] = field(default_factory=dict)
 
     @property
@@ -133,18 +150,7 @@ class Supervisor:
 
     async def _run_once(self, running: _Running) -> int:
         service = running.service
-        process = running.process = await asyncio.create_subprocess_exec(
-            *service.command(),
-            env=service.environment,
-            cwd=service.directory,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            pass_fds=service.pass_fds,
-            # Ctrl-C in a terminal reaches only the supervisor, which then ends all others in order.
-            start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGTERM),
-        )
+        process = running.process = await self._launch(service)
         self.on_spawn(process.pid)
         self.observer.on_start(service.name, process.pid)
         if running.stopping:  # requested while the process was being created
@@ -158,6 +164,24 @@ class Supervisor:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)  # the rest of the service's process group
         return status
+
+    async def _launch(self, service: Service) -> Process:
+        """Start the service in a session of its own. Without the nursery its program is started anew."""
+        command = service.command()
+        if service.forked and self.nursery is not None and self.nursery.is_alive:
+            return await self.nursery.fork(command, service.environment, service.directory, service.pass_fds)
+        return await asyncio.create_subprocess_exec(
+            *command,
+            env=service.environment,
+            cwd=service.directory,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            pass_fds=service.pass_fds,
+            # Ctrl-C in a terminal reaches only the supervisor, which then ends all others in order.
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGTERM),
+        )
 
     async def _read_lines(self, name: str, pipe: asyncio.StreamReader) -> None:
         rest = b""

@@ -14,6 +14,7 @@ from django.db import NotSupportedError, OperationalError, connection
 
 from ktrdr_site.environment import secret_file
 from ktrdr_site.models import ApiToken
+from ktrdr_site.stack import migration_record
 
 ADMIN = "admin"
 EMBEDDED = "ktrdr_site.embedded"
@@ -61,7 +62,9 @@ def prepare(data_dir: Path) -> None:
 
 def prepare_database(data_dir: Path) -> None:
     """Bring the schema up to date and create the first user."""
-    call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+    if not migration_record.is_current():
+        call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+        migration_record.record()
     create_admin(data_dir)
     connection.close()
 

@@ -123,18 +123,25 @@ def _free_port(preferred: int) -> int:
     raise OSError("no free port left on this machine")
 
 
+def other_hosts(host: str) -> list[str]:
+    """Return the hosts to allow beyond the settings: on every address, others use at least the machine's own name."""
+    everywhere = host in ("0.0.0.0", "::")  # noqa: S104  # nosec B104 # nothing is bound
+    return [socket.gethostname()] if everywhere and "KTRDR_ALLOWED_HOSTS" not in os.environ else []
+
+
 def servers(plan: Plan, listener: socket.socket) -> list[Service]:
     home = settings.BASE_DIR
     environment = {**os.environ, "KTRDR_DATA_DIR": str(plan.data_dir), "PYTHONUNBUFFERED": "1"}
-    if plan.reachable_host != plan.host and "KTRDR_ALLOWED_HOSTS" not in environment:
-        # Listening on every address: others will use at least the machine's own name.
-        environment["KTRDR_ALLOWED_HOSTS"] = ",".join([*settings.ALLOWED_HOSTS, socket.gethostname()])
+    if hosts := other_hosts(plan.host):
+        environment["KTRDR_ALLOWED_HOSTS"] = ",".join(dict.fromkeys([*settings.ALLOWED_HOSTS, *hosts]))
     web = partial(web_command, listener.fileno(), plan.web_processes)
     dispatch = [sys.executable, MANAGE, "run_dispatcher"]
     return [
-        Service("web", web, environment, home, (listener.fileno(),)),
-        Service("schedules", lambda: [sys.executable, MANAGE, "run_schedules"], environment, home),
-        *(Service(name, lambda: dispatch, environment, home) for name in plan.dispatcher_names),
+        Service("web", web, environment, home, (listener.fileno(),), forked=True),
+        Service(
+            "schedules", lambda: [sys.executable, MANAGE, "run_schedules"], environment, home, forked=True
+        ),
+        *(Service(name, lambda: dispatch, environment, home, forked=True) for name in plan.dispatcher_names),
     ]
 
 
@@ -142,6 +149,7 @@ def web_command(descriptor: int, processes: int) -> list[str]:
     return [
         sys.executable, "-m", "gunicorn", "ktrdr_site.wsgi",
         f"--bind=fd://{descriptor}",
+        f"--name=ktrdr_site.wsgi, data in {settings.DATA_DIR}",
         "--preload",  # loaded once for all processes
         "--worker-class=gthread", f"--workers={processes}", f"--threads={WEB_THREADS}",
         "--graceful-timeout=3", "--timeout=60", "--keep-alive=15", "--log-level=warning",

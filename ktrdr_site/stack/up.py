@@ -20,6 +20,7 @@ from django.db import connection
 
 from ktrdr_site.embedded import cluster, lease
 from ktrdr_site.processes.guard import Guard
+from ktrdr_site.processes.nursery import Nursery
 from ktrdr_site.processes.supervisor import Supervisor
 from ktrdr_site.stack import preparation
 from ktrdr_site.stack.job_socket import JobSocket, open_job_socket
@@ -43,7 +44,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-async def run(plan: Plan) -> int:
+async def run(plan: Plan, nursery: Nursery | None) -> int:
     """Run until a signal, or with `exit_after_demo` until the demo is over. Raises NotReadyError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -59,7 +60,7 @@ async def run(plan: Plan) -> int:
         _create_log_directory(plan.log_dir)
         journal = Journal(plan.log_dir, terminal, plan.verbose)
         guard = Guard(settings.BASE_DIR)
-        system = System(plan, terminal, journal, Supervisor(journal, guard.watch), stop, jobs)
+        system = System(plan, terminal, journal, Supervisor(journal, guard.watch, nursery), stop, jobs)
         with journal.with_own_log():
             async with terminal.animate():
                 try:
@@ -124,7 +125,7 @@ class System:
         """Return the token with which workers enrol."""
         self.terminal.begin("database")
         await asyncio.to_thread(preparation.connect)
-        token = preparation.worker_token(self.plan.data_dir)  # made before the servers read it
+        token = preparation.worker_token(self.plan.data_dir)
         self.startup.previous_instances = await asyncio.to_thread(_prepare_database, self.plan.data_dir)
         self.terminal.finish("database", "ready", _describe_database(self.plan))
         return token

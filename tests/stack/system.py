@@ -17,7 +17,7 @@ import psutil
 from ktrdr_site.processes.parent_death import die_with_parent
 from tests.calibration import stretched
 from tests.clocks import clock_factor, product_settings
-from tests.waiting import until
+from tests.waiting import is_alive, until
 
 ROOT = Path(__file__).resolve().parents[2]
 STOPS_WITHIN_S = 15
@@ -134,9 +134,12 @@ class Up:
 
     def end(self, number: signal.Signals) -> None:
         """Send the signal and wait until no process of this system is left."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(number)
         until(
-            lambda: self.process.poll() is not None and not self.processes(),
+            lambda: (
+                self.process.poll() is not None and not self.processes() and not any(map(is_alive, family))
+            ),
             "no process left",
             STOPS_WITHIN_S,
             self._who_is_left,

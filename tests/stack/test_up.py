@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from tests.stack.system import ROOT, Up, environment, up
@@ -109,30 +108,15 @@ def test_a_data_directory_in_use_is_one_sentence_and_the_first_keeps_running(lat
 
 def test_a_process_that_dies_is_restarted(later: Up) -> None:
     for name in ("gunicorn", "run_dispatcher", "run_schedules"):
-        victim = main_process(later, name)
+        victim = later.child(name)
         victim.kill()
         until(
-            lambda name=name, old=victim.pid: main_process(later, name).pid != old,
+            lambda name=name, old=victim.pid: later.child(name).pid != old,
             f"{name} runs again",
             20,
             lambda: later.output,
         )
     until(lambda: answers(later), "the web server answers again", 20, lambda: later.output)
-
-
-def main_process(system: Up, word: str) -> psutil.Process:
-    def find() -> psutil.Process | None:
-        for process in psutil.Process(system.process.pid).children():
-            try:
-                if word in " ".join(process.cmdline()):
-                    return process
-            except psutil.NoSuchProcess:
-                continue
-        return None
-
-    process = until(find, f"{word} runs", 20, lambda: system.output)
-    assert process
-    return process
 
 
 def answers(system: Up) -> bool:

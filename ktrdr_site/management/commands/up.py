@@ -7,8 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from ktrdr_site.processes.nursery import Nursery
+from ktrdr_site.stack import preloading, preparation
 from ktrdr_site.stack.preparation import NotReadyError
-from ktrdr_site.stack.services import Plan
+from ktrdr_site.stack.services import Plan, other_hosts
 from ktrdr_site.stack.up import run
 from worker_agent.program import forbid_inspection
 
@@ -60,10 +62,17 @@ class Command(BaseCommand):
         )
         if plan.exit_after_demo and not plan.demo:
             raise CommandError("--exit-after-demo and --no-demo cannot be combined")
+        settings.WORKER_TOKEN = preparation.worker_token(plan.data_dir)  # made before the servers read it
+        settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, *other_hosts(plan.host)]
+        # Now, because later this process has threads and connections.
+        nursery = Nursery.start(preloading.MODULES, preloading.load_site)
         try:
-            status = asyncio.run(run(plan))
+            status = asyncio.run(run(plan, nursery))
         except NotReadyError as error:
             raise CommandError(f"KTRDR cannot start: {error}") from error
+        finally:
+            if nursery is not None:
+                nursery.close()
         sys.stdout.flush()
         if status:
             raise SystemExit(status)

@@ -1,0 +1,157 @@
+"""Servers that are forked from the nursery are what their command lines describe, and end as started ones do."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.waiting import until, until_exit, until_gone
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the servers are started anew")
+ROOT = Path(__file__).resolve().parents[2]
+SUPERVISOR = """
+import asyncio, json, os, sys
+from pathlib import Path
+from ktrdr_site.processes import supervisor
+from ktrdr_site.processes.nursery import Nursery
+from ktrdr_site.processes.supervisor import Service, Supervisor
+
+supervisor.FIRST_PAUSE_S = 0.1
+
+class Printer:
+    def on_start(self, name, pid): print(json.dumps({"started": pid}), flush=True)
+    def on_line(self, name, line): print(json.dumps({"line": line}), flush=True)
+    def on_exit(self, exit_): print(json.dumps({"exit": str(exit_)}), flush=True)
+    def on_kill(self, name, pid, grace_s): print(json.dumps({"killed": pid}), flush=True)
+
+async def main(nursery):
+    watch = Supervisor(Printer(), nursery=nursery)
+    environment = {"KTRDR_DATA_DIR": sys.argv[2], "COLOUR": "red", "PATH": os.environ["PATH"]}
+    command = [sys.executable, sys.argv[1], "an argument"]
+    watch.start([Service("server", lambda: command, environment, Path(sys.argv[2]), forked=True)])
+    await asyncio.to_thread(sys.stdin.readline)
+    await watch.stop_all(10)
+
+nursery = Nursery.start(("decimal",), lambda: None)
+asyncio.run(main(nursery))
+nursery.close()
+print(json.dumps({"done": True}), flush=True)
+"""
+SERVER = """
+import json, os, sys, time
+print(json.dumps({
+    "pid": os.getpid(), "parent": os.getppid(), "arguments": sys.argv[1:], "colour": os.environ["COLOUR"],
+    "variables": len(os.environ), "directory": os.getcwd(), "session": os.getsid(0), "name": __name__,
+    "imported": "decimal" in sys.modules, "descriptors": len(os.listdir("/proc/self/fd")),
+}), flush=True)
+if os.path.exists("end"):
+    sys.exit(3)
+time.sleep(600)
+"""
+
+
+class Running:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def until(self, key: str) -> object:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            if key in (message := json.loads(line)):
+                return message[key]
+        raise AssertionError(f"the supervisor has ended before {key}")
+
+    def report(self) -> dict[str, object]:
+        report: dict[str, object] = json.loads(str(self.until("line")))
+        return report
+
+
+@contextmanager
+def supervisor(directory: Path) -> Iterator[Running]:
+    script = directory / "server.py"
+    script.write_text(SERVER)
+    with subprocess.Popen(
+        [sys.executable, "-c", SUPERVISOR, str(script), str(directory)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A module that other tests import ignores SIGTERM, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+    ) as process:
+        try:
+            yield Running(process)
+        finally:
+            process.kill()
+
+
+def test_a_forked_server_has_its_own_session_environment_directory_and_title(tmp_path: Path) -> None:
+    with supervisor(tmp_path) as running:
+        pid = running.until("started")
+        report = running.report()
+        assert report == {
+            "pid": pid, "parent": report["parent"], "arguments": ["an argument"], "colour": "red", "variables": 3,
+            "directory": str(tmp_path), "session": pid, "name": "__main__", "imported": True, "descriptors": 4,
+        }  # fmt: skip
+        server = psutil.Process(int(str(pid)))
+        assert f"{tmp_path}/server.py an argument (data in {tmp_path})" in " ".join(server.cmdline())
+        nursery = server.parent()
+        assert nursery is not None
+        assert nursery.num_threads() == 1
+        running.process.communicate("\n")
+        until_gone([server, nursery], "both end in order", 5)
+        assert running.process.returncode == 0
+
+
+def test_a_forked_server_that_ends_is_forked_again_and_its_status_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "end").touch()
+    with supervisor(tmp_path) as running:
+        first = running.report()
+        assert str(running.until("exit")).startswith("ended (exit status 3)")
+        (tmp_path / "end").unlink()
+        second = running.report()
+        assert second["parent"] == first["parent"]
+        psutil.Process(int(str(second["pid"]))).kill()
+        assert str(running.until("exit")).startswith("ended (killed by SIGKILL)")
+        assert running.report()["imported"] is True
+
+
+def test_without_its_nursery_a_server_is_started_anew(tmp_path: Path) -> None:
+    with supervisor(tmp_path) as running:
+        first = running.report()
+        psutil.Process(int(str(first["parent"]))).kill()
+        assert "killed by SIGTERM" in str(running.until("exit"))
+        again = running.report()
+        assert again["parent"] == running.process.pid
+        assert again["imported"] is False
+        assert again["name"] == "__main__"
+
+
+def test_a_killed_supervisor_ends_the_nursery_and_its_servers(tmp_path: Path) -> None:
+    with supervisor(tmp_path) as running:
+        report = running.report()
+        family = [psutil.Process(int(str(report[name]))) for name in ("pid", "parent")]
+        running.process.kill()
+        until_exit(running.process, 10)
+        until_gone(family, "the server ends with its supervisor", 10)
+
+
+def test_an_idle_nursery_ends_with_its_parent(tmp_path: Path) -> None:
+    code = (
+        "import time; from ktrdr_site.processes.nursery import Nursery\n"
+        "print(Nursery.start((), lambda: None).process.pid, flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout
+        nursery = psutil.Process(int(parent.stdout.readline()))
+        until(lambda: "nursery" in " ".join(nursery.cmdline()), "the nursery runs")
+        parent.kill()
+        until_gone([nursery], "the nursery ends", 10)

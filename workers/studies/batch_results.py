@@ -29,7 +29,6 @@ Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 OUTCOMES_FILE = "outcomes.json"
-BEST_KEPT = MAX_KEPT_RETURNS // 2
 
 
 @dataclass(slots=True)
@@ -40,6 +39,8 @@ class BatchResults:
     seed: int
     maximize: bool
     days: int
+    most_kept: int = MAX_KEPT_RETURNS
+    """Trials whose daily returns are kept."""
     rows: dict[int, Outcome] = field(default_factory=dict)
     moments: dict[int, Floats] = field(default_factory=dict)
     returns: dict[int, Singles] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class BatchResults:
             self.returns[number] = outcome.daily.astype(np.float32)
         self.rows[number] = replace(outcome, daily=None)
         self.unsettled.append(number)
-        if len(self.returns) > 2 * MAX_KEPT_RETURNS:
+        if len(self.returns) > 2 * self.most_kept:
             self._drop_returns()
 
     def settle(self, cpu_s: float) -> None:
@@ -75,10 +76,10 @@ class BatchResults:
 
     def numbers_kept(self) -> list[int]:
         """Return the trials whose returns are kept: the best ones, and a sample that depends only on the numbers."""
-        sampled = sorted(self.returns, key=self._draw)[: MAX_KEPT_RETURNS - BEST_KEPT]
+        sampled = sorted(self.returns, key=self._draw)[: self.most_kept // 2]
         best = sorted(self.returns, key=self._rank)
         chosen = dict.fromkeys((*sampled, *best))
-        return sorted(list(chosen)[:MAX_KEPT_RETURNS])
+        return sorted(list(chosen)[: self.most_kept])
 
     def _drop_returns(self) -> None:
         kept = set(self.numbers_kept())

@@ -17,6 +17,8 @@ BLOCKS = 16
 """Blocks of days whose moments are kept of each trial."""
 MAX_KEPT_RETURNS = 32
 """Trials of a batch whose daily returns are kept: the best ones and a fixed random sample."""
+MAX_KEPT_TRAININGS = 512
+"""The same for trainings, which a report does not repeat: at most 10 MB with 5,000 days."""
 
 TRIALS_FILE, MOMENTS_FILE, RETURNS_FILE = "trials.parquet", "moments.npy", "returns.npy"
 BATCH_FILES = (TRIALS_FILE, MOMENTS_FILE, RETURNS_FILE)
@@ -83,7 +85,7 @@ class BatchResult(_Message):
     """The result of a batch: one entry per trial in each list, in the order of the parameters.
 
     Artifacts: `trials.parquet`, `moments.npy` (float64[trials, 16, 2]: sum and sum of squares of the daily returns of
-    each block; NaN for a trial without them), `returns.npy` (float32[kept, days]).
+    each block; NaN for a trial without them), `returns.npy` (float32[kept, days], at most 32 rows, of trainings 512).
     """
 
     number: list[Number]

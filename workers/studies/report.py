@@ -236,6 +236,7 @@ def _judge(
             figures.trials_counted,
             holdout["looks"] if holdout else 0,
             figures.plateau,
+            _holdout_remedy(study),
         )
     )
     winner = study.winner
@@ -245,6 +246,15 @@ def _judge(
             number=int(table.numbers[winner]), value=float(table.values[winner]), point=table.points[winner]
         )
     return ReportResult(verdict=verdict, reasons=reasons, figures=figures, best=best, states=table.counts())
+
+
+def _holdout_remedy(study: Study) -> str:
+    """Return how to test the winner on sealed data, where this report has not."""
+    if study.parameters.holdout is None:
+        return "add a holdout to the study"
+    if study.evaluator is None:
+        return "promote the winner, which trains it on all data before the holdout and backtests it there"
+    return "open the holdout when the search is finished"
 
 
 def _warnings(study: Study, winner_returns: Floats | None) -> list[dict[str, str]]:

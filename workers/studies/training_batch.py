@@ -7,7 +7,7 @@ from typing import Any
 from workers.learning.trainer import choose_device
 from workers.studies.batch_results import BatchResults
 from workers.studies.market import load_market
-from workers.studies.messages import BatchParameters
+from workers.studies.messages import MAX_KEPT_TRAININGS, BatchParameters
 from workers.studies.run import CHECKPOINT_EVERY_S, Job, bind_study
 from workers.studies.training_trials import Progress, Saved, Stopped, TrainingEvaluator
 
@@ -24,7 +24,11 @@ def run_training_batch(parameters: BatchParameters, job: Job) -> dict[str, Any]:
     )
     evaluator = TrainingEvaluator(bound, market, parameters.seed, parameters.rung, choose_device("auto"))
     results = BatchResults(
-        parameters.trials, parameters.seed, bound.study.objective.maximize, len(market.days)
+        parameters.trials,
+        parameters.seed,
+        bound.study.objective.maximize,
+        len(market.days),
+        MAX_KEPT_TRAININGS,
     )
     progress = None
     if job.resume is not None:

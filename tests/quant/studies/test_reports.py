@@ -97,11 +97,22 @@ def test_a_report_does_not_depend_on_the_division_into_batches(
     assert report(files, batches=[BatchFiles(name="all")])[1] == report(batches)[1]
 
 
-def test_a_sealed_holdout_is_not_opened(batches: Files) -> None:
-    result, content = report(batches, holdout=None)
+@pytest.mark.parametrize(
+    ("holdout", "remedy"),
+    [
+        (None, "add a holdout to the study"),
+        (Holdout(start_date=date(2018, 1, 1), looks=0), "open the holdout when the search is finished"),
+    ],
+    ids=["none", "sealed"],
+)
+def test_a_winner_is_not_believed_without_sealed_data(
+    batches: Files, holdout: Holdout | None, remedy: str
+) -> None:
+    result, content = report(batches, holdout=holdout)
     assert content["holdout"] is None
     assert result.figures.holdout_sharpe is None
     assert result.verdict is not Verdict.BELIEVED
+    assert any(remedy in reason.message for reason in result.reasons)
 
 
 def test_earlier_trials_raise_the_ratio_needed(batches: Files) -> None:

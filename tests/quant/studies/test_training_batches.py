@@ -1,6 +1,7 @@
 """Batches of trainings: each trial trained per fold and traded out of sample, resumed from the running epoch."""
 
 import io
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,18 @@ from workers.learning.fold_split import embargo_of, split_fold
 from workers.learning.folds import walk_forward
 from workers.market_data.bars import write_bars
 from workers.strategy.grammar import parse_strategy
-from workers.studies.messages import BatchParameters, BatchResult, Trial, TrialState
+from workers.studies.messages import (
+    BATCH_FILES,
+    BatchFiles,
+    BatchParameters,
+    BatchResult,
+    Holdout,
+    ReportParameters,
+    ReportResult,
+    Trial,
+    TrialState,
+)
+from workers.studies.report import run_report
 from workers.studies.run import bind_study
 from workers.studies.training_batch import run_training_batch
 
@@ -40,6 +52,11 @@ def bars(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"bars/AAA/1d.parquet": path}
 
 
+@pytest.fixture(scope="module")
+def whole(bars: dict[str, Path]) -> tuple[BatchResult, StudyJob]:
+    return run(bars, range(3))
+
+
 def run(
     files: dict[str, Path], numbers: range, study: str = STUDY, rung: int = 0, **options: Any
 ) -> tuple[BatchResult, StudyJob]:
@@ -52,11 +69,13 @@ def run(
     return BatchResult.model_validate(run_training_batch(parameters, job)), job
 
 
-def test_a_training_is_the_same_in_any_batch_and_after_an_interruption(bars: dict[str, Path]) -> None:
-    whole, whole_job = run(bars, range(3))
-    assert whole.state == [TrialState.COMPLETED] * 3
+def test_a_training_is_the_same_in_any_batch_and_after_an_interruption(
+    bars: dict[str, Path], whole: tuple[BatchResult, StudyJob]
+) -> None:
+    expected, expected_job = whole
+    assert expected.state == [TrialState.COMPLETED] * 3
     alone, _ = run(bars, range(1, 2))
-    assert (alone.value[0], alone.scores["sharpe"][0]) == (whole.value[1], whole.scores["sharpe"][1])
+    assert (alone.value[0], alone.scores["sharpe"][0]) == (expected.value[1], expected.scores["sharpe"][1])
     part, part_job = run(
         bars, range(3), stop_after=17
     )  # in the second epoch of a training of the second trial
@@ -64,9 +83,9 @@ def test_a_training_is_the_same_in_any_batch_and_after_an_interruption(bars: dic
     saved = part_job.checkpoints[-1]
     assert {"trial.json", "state.safetensors", "outcomes.json"} <= set(saved)
     rest, rest_job = run(bars, range(3), resume=Saved(saved))
-    assert rest.value == whole.value
+    assert rest.value == expected.value
     for name in ("moments.npy", "returns.npy"):
-        assert rest_job.artifacts[name] == whole_job.artifacts[name]
+        assert rest_job.artifacts[name] == expected_job.artifacts[name]
 
 
 def test_days_before_the_first_test_window_have_no_return(bars: dict[str, Path]) -> None:
@@ -75,6 +94,31 @@ def test_days_before_the_first_test_window_have_no_return(bars: dict[str, Path])
     assert returns.shape == (1, result.days)
     assert not returns[0, :400].any()
     assert returns[0, 400:].any()
+
+
+def test_the_report_of_trainings_uses_the_returns_of_the_batch(
+    bars: dict[str, Path], whole: tuple[BatchResult, StudyJob], tmp_path: Path
+) -> None:
+    result, job = whole
+    files = dict(bars)
+    for name in BATCH_FILES:
+        files[f"batch/{name}"] = tmp_path / name
+        files[f"batch/{name}"].write_bytes(job.artifacts[name])
+    parameters = ReportParameters(
+        study="s",
+        strategy_yaml=STRATEGY,
+        study_yaml=STUDY,
+        kind="training",
+        symbols=("AAA",),
+        batches=(BatchFiles(name="batch"),),
+        holdout=Holdout(start_date=date(2020, 1, 1)),
+    )
+    report = ReportResult.model_validate(run_report(parameters, StudyJob(files)))
+    assert report.best is not None
+    assert report.best.value == max(value for value in result.value if value is not None)
+    assert None not in (report.figures.dsr, report.figures.pbo, report.figures.spa_p)
+    assert any("promote the winner" in reason.message for reason in report.reasons)
+    assert not report.warnings
 
 
 def test_a_rung_limits_the_epochs(bars: dict[str, Path]) -> None:

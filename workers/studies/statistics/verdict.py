@@ -31,6 +31,8 @@ class Evidence:
     trials: int
     holdout_looks: int = 0
     plateau: float | None = None
+    remedy: str = "add a holdout to the study"
+    """How to test a winner that has not been tested on sealed data."""
 
 
 def judge(evidence: Evidence) -> tuple[Verdict, list[Reason]]:
@@ -108,7 +110,7 @@ def _snooping_reason(evidence: Evidence) -> Reason:
 
 def _holdout_reason(evidence: Evidence) -> Reason:
     if evidence.holdout_sharpe is None:
-        message = "The winner has not been tested on sealed data; add a holdout to the study."
+        message = f"The winner has not been tested on sealed data; {evidence.remedy}."
         return Reason(code="holdout", message=message, passed=None)
     looks = f", which has been used {evidence.holdout_looks} times" if evidence.holdout_looks > 1 else ""
     message = (

@@ -204,6 +204,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {"OperationStatusEnum": "operations.states.Status"},
     "PREPROCESSING_HOOKS": ["ktrdr_site.web.openapi.root_paths_only"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -249,4 +250,5 @@ EXPIRES_AFTER_S = environment.seconds_by_type("KTRDR_EXPIRES_AFTER_S")
 STALLED_AFTER_S = environment.seconds("KTRDR_STALLED_AFTER_S", 900)
 END_STALLED_AFTER_S = environment.seconds_or_none("KTRDR_END_STALLED_AFTER_S")
 SICK_PAUSE_S = environment.seconds("KTRDR_SICK_PAUSE_S", 60)
+DELETED_RETENTION_DAYS = environment.days("KTRDR_DELETED_RETENTION_DAYS", 7)
 ARTIFACT_RETENTION_DAYS = environment.days("KTRDR_ARTIFACT_RETENTION_DAYS", 1)

@@ -75,7 +75,7 @@ def find_repeated_batch(by: Submitter) -> list[Operation] | None:
     if first is None:
         return None
     ids = Batch.objects.get(first=first).operation_ids
-    rows = Operation.objects.in_bulk(ids)
+    rows = Operation.with_deleted.in_bulk(ids)
     return [rows[operation_id] for operation_id in ids if operation_id in rows]
 
 

@@ -1,4 +1,4 @@
-"""Cancels or retries all operations of a selection, one by one and each in a transaction of its own.
+"""Changes all operations of a selection, one by one and each in a transaction of its own.
 
 A person sees the same rules and events as for a single operation; one that raises unexpectedly is skipped.
 """
@@ -13,10 +13,11 @@ from access import audit
 from access.actors import Actor
 from access.isolation import isolated
 from access.models import AuditEntry
-from operations import interventions
+from operations import deletion, interventions, labels
+from operations.labels import SharedLabels
 from operations.lifecycle import WrongState
 from operations.models import Operation
-from operations.states import Status
+from operations.states import FINAL, Status
 
 MAX_LISTED = 100
 """Skipped operations that a result names."""
@@ -31,9 +32,19 @@ class BulkAction:
     sources: tuple[Status, ...]
     apply: Callable[[str, Actor, str], object]
     act: AuditEntry.Act
+    is_newest_first: bool = False
+    concerns_deleted: bool = False
+
+    def all_rows(self) -> QuerySet[Operation]:
+        """Return the operations that a selection can contain."""
+        if self.concerns_deleted:
+            return Operation.with_deleted.filter(deleted_at__isnull=False)
+        return Operation.objects.all()
 
     def candidates(self, matching: QuerySet[Operation]) -> QuerySet[Operation]:
-        return matching.filter(status__in=self.sources)
+        """Return those of `matching` whose status allows the action, in the order in which they are handled."""
+        order = ("-created_at", "-pk") if self.is_newest_first else ("created_at", "pk")
+        return matching.filter(status__in=self.sources).order_by(*order)
 
 
 def _cancel(operation_id: str, by: Actor, reason: str) -> None:
@@ -48,11 +59,39 @@ def _resume(operation_id: str, by: Actor, reason: str) -> None:
     interventions.resume(operation_id, by)
 
 
+def _delete(operation_id: str, by: Actor, reason: str) -> None:
+    deletion.delete(operation_id, by, reason)
+
+
+def _restore(operation_id: str, by: Actor, reason: str) -> None:
+    deletion.restore(operation_id, by)
+
+
 WAITING_OR_RUNNING = (Status.PENDING, Status.DISPATCHING, Status.RUNNING)
 UNSUCCESSFUL = (Status.FAILED, Status.CANCELLED)
 CANCEL = BulkAction("cancel", WAITING_OR_RUNNING, _cancel, AuditEntry.Act.OPERATIONS_CANCELLED)
 RETRY = BulkAction("retry", UNSUCCESSFUL, _retry, AuditEntry.Act.OPERATIONS_RETRIED)
 RESUME = BulkAction("resume", UNSUCCESSFUL, _resume, AuditEntry.Act.OPERATIONS_RETRIED)
+DELETE = BulkAction(
+    "delete",
+    tuple(sorted(FINAL)),
+    _delete,
+    AuditEntry.Act.OPERATIONS_DELETED,
+    is_newest_first=True,  # an operation that a newer one needs can only go after it
+)
+RESTORE = BulkAction(
+    "restore", tuple(sorted(FINAL)), _restore, AuditEntry.Act.OPERATIONS_RESTORED, concerns_deleted=True
+)
+
+
+def label_action(shared: SharedLabels) -> BulkAction:
+    """Return the action that gives operations these labels; marks that a status does not allow limit the selection."""
+
+    def apply(operation_id: str, by: Actor, reason: str) -> None:
+        labels.label_shared(operation_id, shared, by)
+
+    sources = [Status.FAILED] if shared.dismissed else sorted(FINAL) if shared.archived else list(Status)
+    return BulkAction("label", tuple(sources), apply, AuditEntry.Act.OPERATIONS_LABELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +127,13 @@ def act_on_matching(
     limit: int | None = None,
     time_limit_s: float | None = None,
 ) -> BulkResult:
-    """Apply the action to the operations of `matching` that allow it, the oldest first, within the bounds.
+    """Apply the action to the operations of `matching` that allow it, in its order, within the bounds.
 
-    The oldest first, because a retry is refused while an earlier operation that it waits for has failed. `description`
+    It is the oldest first, because a retry is refused while an earlier operation that it waits for has failed. `description`
     is the selection, for the audit trail.
     """
     candidates = action.candidates(matching)
-    ids = list(candidates.order_by("created_at", "pk").values_list("pk", flat=True)[:limit])
+    ids = list(candidates.values_list("pk", flat=True)[:limit])
     result = BulkResult(matched=len(ids) if limit is None or len(ids) < limit else candidates.count())
     handled = _act_on(action, ids, by, reason, result, time_limit_s)
     result.remaining = max(0, result.matched - handled)
@@ -110,12 +149,10 @@ def act_on_selected(
     reason: str = "",
     time_limit_s: float | None = None,
 ) -> BulkResult:
-    """Apply the action to these operations, the oldest first; those that do not allow it are skipped with the reason."""
-    known = list(
-        Operation.objects.filter(pk__in=operation_ids)
-        .order_by("created_at", "pk")
-        .values_list("pk", flat=True)
-    )
+    """Apply the action to these operations, in its order; those that do not allow it are skipped with the reason."""
+    rows = action.all_rows().filter(pk__in=operation_ids).order_by("created_at", "pk")
+    rows = rows.reverse() if action.is_newest_first else rows
+    known = list(rows.values_list("pk", flat=True))
     unique = list(dict.fromkeys(operation_ids))
     result = BulkResult(matched=len(unique))
     for operation_id in unique:

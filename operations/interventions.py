@@ -76,6 +76,8 @@ def _requeue(operation_id: str, actor: Actor, *, resume: bool) -> Operation:
         attempts_from=operation.attempt,
         setbacks=0,
         completed_at=None,
+        archived_at=None,
+        dismissed_at=None,
         not_before=None,
         expires_at=time_limits.moment_in(operation.expires_after_s),
         result=None,

@@ -123,6 +123,10 @@ class Kind:
     def complete(self, operation: "Operation", report: "Report") -> None:
         """Store the kind's own result of a completed report, in its transaction. Raises ResultUnusable."""
 
+    def deletion_refusal(self, operation: "Operation") -> str:
+        """Return the sentence that refuses to delete an ended operation that no other one needs; empty if it may go."""
+        return ""
+
     # Showing
 
     def headline(self, operation: "Operation") -> Headline | None:

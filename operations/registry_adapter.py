@@ -11,6 +11,7 @@ from operations import (
     attempts,
     blockers,
     clock_steps,
+    deletion,
     kept_reports,
     orphans,
     reconciliation,
@@ -124,6 +125,7 @@ class RegistryAdapter:
 
     def cleanup_parts(self) -> dict[str, Callable[[], int]]:
         return {
+            "removed_operations": deletion.remove_deleted,
             "removed_files": artifacts.remove_unreferenced,
             "removed_orphans": orphans.remove_orphans,
             "removed_deliveries": delivery.delete_old,

@@ -37,11 +37,12 @@ class Part:
         return Operation in self.tables
 
 
+WHOLE = Part("operations", (LogLine, MetricPoint, Event, Artifact, Checkpoint, Attempt, Operation))
 PARTS = (
     Part("logs", (LogLine,)),
     Part("metrics", (MetricPoint,)),
     Part("events", (Event,)),
-    Part("operations", (LogLine, MetricPoint, Event, Artifact, Checkpoint, Attempt, Operation)),
+    WHOLE,
 )
 
 
@@ -60,14 +61,22 @@ def prune(part: Part, days: float, archive: Path | None) -> dict[str, int]:
     for start in range(0, len(old), BATCH):
         keys = old[start : start + BATCH]
         with transaction.atomic():
-            locked = Operation.objects.select_for_update().filter(pk__in=keys, status__in=FINAL)
+            locked = Operation.with_deleted.select_for_update().filter(pk__in=keys, status__in=FINAL)
             # One may have been retried meanwhile.
             keys = list(locked.order_by("pk").values_list("pk", flat=True))
             if archive is not None:
                 _archive(archive, part, keys)
-            for table in part.tables:
-                _, rows = _rows_of(table, keys).delete()
-                removed[table._meta.db_table] += rows.get(table._meta.label, 0)
+            for table, rows in remove_rows(part, keys).items():
+                removed[table] += rows
+    return removed
+
+
+def remove_rows(part: Part, keys: Sequence[str]) -> dict[str, int]:
+    """Remove the part of these operations, which the caller has locked; return table -> rows."""
+    removed = {}
+    for table in part.tables:
+        _, rows = _rows_of(table, keys).delete()
+        removed[table._meta.db_table] = rows.get(table._meta.label, 0)
     return removed
 
 
@@ -79,17 +88,17 @@ def new_archive(directory: Path, moment: datetime) -> Path:
 def _old_operations(part: Part, days: float) -> QuerySet[Operation]:
     """Return the operations that ended before; those that have followers stay if a follower stays."""
     cutoff = Now() - timedelta(days=days)
-    old = Operation.objects.filter(status__in=FINAL, completed_at__lt=cutoff)
+    old = Operation.with_deleted.filter(status__in=FINAL, completed_at__lt=cutoff)
     if part.is_whole:
-        stays = Operation.objects.filter(after=OuterRef("pk")).exclude(completed_at__lt=cutoff)
-        unended = Operation.objects.filter(after=OuterRef("pk"), completed_at__isnull=True)
+        stays = Operation.with_deleted.filter(after=OuterRef("pk")).exclude(completed_at__lt=cutoff)
+        unended = Operation.with_deleted.filter(after=OuterRef("pk"), completed_at__isnull=True)
         old = old.exclude(Exists(stays)).exclude(Exists(unended))
     return old
 
 
 def _rows_of(table: type[Model], keys: Sequence[str] | QuerySet[Operation]) -> QuerySet[Model]:
     name = "pk__in" if table is Operation else "operation__in"
-    return table._default_manager.filter(**{name: keys})
+    return table._base_manager.filter(**{name: keys})
 
 
 def _archive(path: Path, part: Part, keys: Sequence[str]) -> None:

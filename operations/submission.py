@@ -33,7 +33,7 @@ def find_repeat(by: Submitter) -> Operation | None:
         return None
     if len(by.idempotency_key) > MAX_KEY or "\x00" in by.idempotency_key:
         raise Invalid(f"An Idempotency-Key may have at most {MAX_KEY} characters and no NUL.")
-    earlier = Operation.objects.filter(created_by=by.user, idempotency_key=by.idempotency_key).first()
+    earlier = Operation.with_deleted.filter(created_by=by.user, idempotency_key=by.idempotency_key).first()
     if earlier is not None and earlier.request_sha256 != by.request_sha256:
         raise Invalid("This Idempotency-Key was already used for a different request.")
     return earlier

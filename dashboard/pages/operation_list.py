@@ -11,6 +11,7 @@ from django.db.models.expressions import OrderBy
 from django.http import QueryDict
 from django.utils.functional import cached_property
 
+from operations.labels import normalize_tag, with_tags
 from operations.models import Operation
 from operations.search import matches
 from operations.states import ACTIVE, FINAL, Status
@@ -57,11 +58,12 @@ def tabs(query: QueryDict) -> list[Tab]:
 
 
 def _count_by_status() -> dict[str, int]:
-    """Count the operations of each status, up to one more than MAX_LISTED."""
+    """Count the operations of each status that are listed, up to one more than MAX_LISTED."""
     # One subquery per status, not one for all: each then has a plan that fits how frequent that status is.
     count = (
         "SELECT %s, (SELECT count(*) FROM"
-        " (SELECT FROM operations_operation WHERE status = %s LIMIT %s) AS counted)"
+        " (SELECT FROM operations_operation"
+        " WHERE status = %s AND archived_at IS NULL AND deleted_at IS NULL LIMIT %s) AS counted)"
     )
     parameters = [value for status in Status for value in (status, status, MAX_LISTED + 1)]
     with connection.cursor() as cursor:
@@ -102,12 +104,17 @@ def filter_operations(query: QueryDict) -> tuple[QuerySet[Operation], list[str]]
             operations = operations.filter(**{name: value})
     if text := query.get("search", "").replace("\0", ""):
         operations = operations.filter(matches(text))
-    return operations, []
+    if (archived := query.get("archived", "")) != "any":
+        operations = operations.filter(archived_at__isnull=archived != "true")
+    try:
+        return with_tags(operations, map(normalize_tag, filter(None, query.get("tag", "").split(",")))), []
+    except ValueError as error:
+        return Operation.objects.none(), [f"{str(error).capitalize()}."]
 
 
 def api_filters(query: QueryDict) -> dict[str, str]:
     """Return the same filters for the API, whose `active` includes waiting operations."""
-    names = ("status", "operation_type", "worker_id", "created_by", "search")
+    names = ("status", "operation_type", "worker_id", "created_by", "search", "tag", "archived")
     filters = {name: value for name in names if (value := query.get(name, "").strip().replace("\0", ""))}
     if query.get("active") and "status" not in filters:
         filters["status"] = ",".join(sorted(ACTIVE))

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from operations.kind import brief_types
 from operations.models import Attempt, Operation
+from operations.models.operation import LISTED
 from operations.states import ACTIVE, Status
 from registry.models import Sweep, Worker, WorkerStatus
 
@@ -91,12 +92,12 @@ def pending(limit: int = 6) -> QuerySet[Operation]:
 
 
 def failed_recently(limit: int = 6) -> QuerySet[Operation]:
-    """Return failures of the last day that have not been cloned since."""
+    """Return failures of the last day that nobody has dismissed, archived or cloned since."""
     run_again = Operation.objects.filter(cloned_from=OuterRef("pk"))
     return _for_lists(
-        Operation.objects.filter(status=Status.FAILED, completed_at__gt=Now() - RECENT).exclude(
-            Exists(run_again)
-        )
+        Operation.objects.filter(
+            LISTED, status=Status.FAILED, completed_at__gt=Now() - RECENT, dismissed_at__isnull=True
+        ).exclude(Exists(run_again))
     ).order_by(NEWEST_END)[:limit]
 
 
@@ -117,7 +118,7 @@ def troubled_workers(limit: int = 6) -> QuerySet[Worker]:
 
 
 def finished_recently(limit: int = 8) -> QuerySet[Operation]:
-    ended = Operation.objects.filter(status__in=[Status.COMPLETED, Status.CANCELLED])
+    ended = Operation.objects.filter(LISTED, status__in=[Status.COMPLETED, Status.CANCELLED])
     return _for_lists(ended).order_by(NEWEST_END)[:limit]
 
 

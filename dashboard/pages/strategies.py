@@ -15,11 +15,12 @@ STRIP = 12
 # training, which has its text and so its name.
 NEWEST = """
     WITH RECURSIVE used(strategy, last_used) AS (
-        (SELECT strategy, created_at FROM operations_operation WHERE strategy IS NOT NULL
+        (SELECT strategy, created_at FROM operations_operation WHERE strategy IS NOT NULL AND deleted_at IS NULL
          ORDER BY strategy, created_at DESC LIMIT 1)
         UNION ALL
         SELECT following.* FROM used CROSS JOIN LATERAL (
-            SELECT strategy, created_at FROM operations_operation WHERE strategy > used.strategy
+            SELECT strategy, created_at FROM operations_operation
+            WHERE strategy > used.strategy AND deleted_at IS NULL
             ORDER BY strategy, created_at DESC LIMIT 1
         ) AS following
     )
@@ -36,17 +37,18 @@ SUMMARY = """
         CASE jsonb_typeof(best.total_return) WHEN 'number' THEN (best.total_return #>> '{}')::numeric END
     FROM unnest(%s::text[]) AS used(strategy)
     CROSS JOIN LATERAL (
-        SELECT count(*) FROM operations_operation WHERE strategy = used.strategy
+        SELECT count(*) FROM operations_operation WHERE strategy = used.strategy AND deleted_at IS NULL
     ) AS counted(runs)
     CROSS JOIN LATERAL (
         SELECT array_agg(operation_id ORDER BY created_at) FROM (
-            SELECT operation_id, created_at FROM operations_operation WHERE strategy = used.strategy
+            SELECT operation_id, created_at FROM operations_operation
+            WHERE strategy = used.strategy AND deleted_at IS NULL
             ORDER BY created_at DESC LIMIT %s
         ) AS run
     ) AS recent(ids)
     LEFT JOIN LATERAL (
         SELECT result #> '{metrics,total_return}' FROM operations_operation
-        WHERE strategy = used.strategy AND status = 'COMPLETED' AND (result #> '{metrics,total_return}') < 'false'
+        WHERE strategy = used.strategy AND status = 'COMPLETED' AND deleted_at IS NULL AND (result #> '{metrics,total_return}') < 'false'
         ORDER BY (result #> '{metrics,total_return}') DESC LIMIT 1
     ) AS best(total_return) ON true
 """

@@ -14,12 +14,18 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from access.problems import body, invalid, validate
+from operations import deletion
 from operations.actors import Actor
-from operations.api.serializers import SubmittedSerializer
+from operations.api.serializers import (
+    OperationDetailSerializer,
+    SubmittedSerializer,
+    operations_for_serializer,
+)
 from operations.insertion import Submitter
 from operations.models import Operation
 from operations.requests import Submission
 from operations.submission import digest_of, find_repeat, submit
+from operations.waiting import explain_wait
 
 Body = TypeVar("Body", bound=BaseModel)
 MAX_ID = 2**63 - 1
@@ -65,8 +71,24 @@ def get_or_404(operation_id: str, rows: QuerySet[Operation] | None = None) -> Op
     rows = Operation.objects.all() if rows is None else rows
     operation = None if "\x00" in operation_id else rows.filter(pk=operation_id).first()
     if operation is None:
-        raise NotFound("There is no such operation.")
+        raise NotFound(_absence(operation_id))
     return operation
+
+
+def _absence(operation_id: str) -> str:
+    deleted = Operation.with_deleted.filter(
+        pk=operation_id.replace("\x00", ""), deleted_at__isnull=False
+    ).first()
+    until = None if deleted is None else deletion.removed_after(deleted)
+    if until is None:
+        return "There is no such operation."
+    return f"The operation was deleted; it can be restored until {until:%Y-%m-%d %H:%M} UTC."
+
+
+def operation_response(request: Request, operation_id: str, code: int = status.HTTP_200_OK) -> Response:
+    operation = get_or_404(operation_id, operations_for_serializer())
+    explain_wait(operation)
+    return Response(OperationDetailSerializer(operation, context={"request": request}).data, status=code)
 
 
 def integer_parameter(request: Request, name: str, default: int, minimum: int, maximum: int) -> int:

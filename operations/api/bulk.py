@@ -1,4 +1,4 @@
-"""`POST /operations/cancel` and `POST /operations/retry`: act on a selection of operations."""
+"""`POST /operations/cancel`, `/retry`, `/label`, `/delete` and `/restore`: act on a selection of operations."""
 
 from typing import Any, ClassVar
 
@@ -14,14 +14,26 @@ from rest_framework.views import APIView
 from access.problems import Invalid, body, validate
 from operations.actors import Actor
 from operations.api.filters import OperationFilter
-from operations.bulk import CANCEL, RESUME, RETRY, BulkAction, BulkResult, act_on_matching, act_on_selected
+from operations.bulk import (
+    CANCEL,
+    DELETE,
+    RESTORE,
+    RESUME,
+    RETRY,
+    BulkAction,
+    BulkResult,
+    act_on_matching,
+    act_on_selected,
+    label_action,
+)
+from operations.labels import SharedLabels
 from operations.models import Operation
 from worker_agent.protocol import Identifier
 
 MAX_OPERATIONS = 1000
 TIME_LIMIT_S = 20.0
 """Less than the web server's limit for a request."""
-FILTERS = ("status", "operation_type", "worker_id", "created_by", "active", "search")
+FILTERS = ("status", "operation_type", "worker_id", "created_by", "active", "search", "tag", "archived")
 
 
 class BulkRequest(BaseModel):
@@ -36,6 +48,8 @@ class BulkRequest(BaseModel):
     created_by: str = Field(default="", max_length=150)
     active: bool | None = None
     search: str = Field(default="", max_length=200)
+    tag: str = Field(default="", max_length=200)
+    archived: str = Field(default="", max_length=5)
     reason: str = Field(default="", max_length=500, pattern=r"^[^\x00]*$")
 
     @property
@@ -55,6 +69,18 @@ class BulkRetryRequest(BulkRequest):
     """From the newest checkpoint instead of the start."""
 
 
+class BulkLabelRequest(BulkRequest):
+    """Needs `labels` beside the selection."""
+
+    labels: SharedLabels
+
+    @model_validator(mode="after")
+    def _changes(self) -> "BulkLabelRequest":
+        if self.labels.is_empty:
+            raise ValueError("`labels` needs a tag to add or to remove, or `archived` or `dismissed`")
+        return self
+
+
 class SkippedSerializer(serializers.Serializer[Any]):
     operation_id = serializers.CharField()
     reason = serializers.CharField()
@@ -72,7 +98,11 @@ class BulkResultSerializer(serializers.Serializer[BulkResult]):
 
 class BulkView(APIView):
     request_model: ClassVar[type[BulkRequest]]
-    example: ClassVar = {"status": "PENDING", "operation_type": "echo", "reason": "wrong parameters"}
+    example: ClassVar[dict[str, Any]] = {
+        "status": "PENDING",
+        "operation_type": "echo",
+        "reason": "wrong parameters",
+    }
 
     def choose_action(self, selection: BulkRequest) -> BulkAction:
         raise NotImplementedError
@@ -87,7 +117,7 @@ class BulkView(APIView):
         else:
             result = act_on_matching(
                 action,
-                filter_operations(selection.filters),
+                filter_operations(selection.filters, action.all_rows()),
                 by,
                 reason=selection.reason,
                 description=", ".join(f"{name}={value}" for name, value in selection.filters.items()),
@@ -126,9 +156,9 @@ class BulkRetry(BulkView):
         return self.act(request)
 
 
-def filter_operations(filters: dict[str, Any]) -> QuerySet[Operation]:
-    """Return the operations that `GET /operations` lists with these filters. Raises Invalid."""
-    filterset = OperationFilter(filters, queryset=Operation.objects.all())
+def filter_operations(filters: dict[str, Any], rows: QuerySet[Operation]) -> QuerySet[Operation]:
+    """Return those of `rows` that `GET /operations` lists with these filters. Raises Invalid."""
+    filterset = OperationFilter(filters, queryset=rows)
     if not filterset.is_valid():
         errors = [
             {"pointer": f"/{name}", "detail": str(detail)}
@@ -140,7 +170,52 @@ def filter_operations(filters: dict[str, Any]) -> QuerySet[Operation]:
     return matching
 
 
+class BulkLabel(BulkView):
+    request_model = BulkLabelRequest
+    example: ClassVar = {"status": "FAILED", "labels": {"dismissed": True}}
+
+    def choose_action(self, selection: BulkRequest) -> BulkAction:
+        assert isinstance(selection, BulkLabelRequest), "the request model of this view"
+        return label_action(selection.labels)
+
+    @extend_schema(
+        operation_id="operations_label_many", request=BulkLabelRequest, responses=BulkResultSerializer
+    )
+    def post(self, request: Request) -> Response:
+        """Add or remove tags, archive or dismiss the operations of a selection, up to 1,000 in a call."""
+        return self.act(request)
+
+
+class BulkDelete(BulkView):
+    request_model = BulkRequest
+
+    def choose_action(self, selection: BulkRequest) -> BulkAction:
+        return DELETE
+
+    @extend_schema(operation_id="operations_delete_many", request=BulkRequest, responses=BulkResultSerializer)
+    def post(self, request: Request) -> Response:
+        """Delete the operations of a selection that have ended, up to 1,000 in a call, the newest first; see `/delete`."""
+        return self.act(request)
+
+
+class BulkRestore(BulkView):
+    request_model = BulkRequest
+
+    def choose_action(self, selection: BulkRequest) -> BulkAction:
+        return RESTORE
+
+    @extend_schema(
+        operation_id="operations_restore_many", request=BulkRequest, responses=BulkResultSerializer
+    )
+    def post(self, request: Request) -> Response:
+        """Restore the deleted operations of a selection, up to 1,000 in a call."""
+        return self.act(request)
+
+
 urlpatterns = [
     path("operations/cancel", BulkCancel.as_view(), name="cancel-operations"),
     path("operations/retry", BulkRetry.as_view(), name="retry-operations"),
+    path("operations/label", BulkLabel.as_view(), name="label-operations"),
+    path("operations/delete", BulkDelete.as_view(), name="delete-operations"),
+    path("operations/restore", BulkRestore.as_view(), name="restore-operations"),
 ]

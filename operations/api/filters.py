@@ -1,17 +1,27 @@
 """Filters of `GET /operations`."""
 
+from collections.abc import Mapping
+
 import django_filters
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
 from access.problems import invalid
+from operations.labels import normalize_tag, with_tags
 from operations.models import Operation
 from operations.search import matches
 from operations.states import FINAL, Status
 
 
+def rows_of_list(query: Mapping[str, str]) -> QuerySet[Operation]:
+    """Return all operations that are not deleted, or with `?deleted=true` only those that are."""
+    if query.get("deleted") == "true":
+        return Operation.with_deleted.filter(deleted_at__isnull=False)
+    return Operation.objects.all()
+
+
 class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the library has no types
-    """`?status=&operation_type=&worker_id=&created_by=&active=true&search=`"""
+    """`?status=&operation_type=&worker_id=&created_by=&active=true&search=&tag=&archived=true`"""
 
     status = django_filters.CharFilter(method="by_status", label="one or more statuses, separated by commas")
     operation_type = django_filters.CharFilter()
@@ -23,6 +33,17 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
         label="text in the id, type, strategy name, parameters or error; a word if shorter than 3 characters",
     )
 
+    tag = django_filters.CharFilter(
+        method="by_tag", label="one or more tags, separated by commas: all of them"
+    )
+    archived = django_filters.ChoiceFilter(
+        method="by_archived",
+        choices=[("false", "no"), ("true", "yes"), ("any", "both")],
+        label="false (default): not archived; true: only archived; any: both",
+    )
+
+    deleted = django_filters.BooleanFilter(method="by_deleted", label="true: only deleted ones")
+
     class Meta:
         model = Operation
         fields: list[str] = []
@@ -31,6 +52,8 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
         for name, value in self.data.items():
             if "\x00" in str(value):
                 raise invalid(f"/{name}", "Text may not contain NUL characters.")
+        if not self.data.get("archived") and self.data.get("deleted") != "true":
+            queryset = self.by_archived(queryset, "archived", "false")
         filtered: QuerySet[Operation] = super().filter_queryset(queryset)
         return filtered
 
@@ -50,6 +73,19 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
         # The id first: joined by the name, the planner knows too little to use the index of the user's operations.
         user = User.objects.filter(username=value).first()
         return queryset.none() if user is None else queryset.filter(created_by=user)
+
+    def by_tag(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
+        try:
+            tags = [normalize_tag(part) for part in value.split(",")]
+        except ValueError as error:
+            raise invalid("/tag", str(error)) from error
+        return with_tags(queryset, tags)
+
+    def by_deleted(self, queryset: QuerySet[Operation], name: str, value: bool) -> QuerySet[Operation]:
+        return queryset  # `rows_of_list` chose the rows
+
+    def by_archived(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
+        return queryset if value == "any" else queryset.filter(archived_at__isnull=value == "false")
 
     def by_text(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
         return queryset.filter(matches(value))

@@ -11,16 +11,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.problems import Conflict, CursorPagination
-from operations import interventions, lifecycle, progress
+from access.problems import Conflict, CursorPagination, body, validate
+from operations import interventions, labels, lifecycle, progress
 from operations.actors import Actor
 from operations.api import examples
-from operations.api.base import IDEMPOTENCY_KEY, cursor_page, get_or_404, start
-from operations.api.filters import OperationFilter
+from operations.api.base import IDEMPOTENCY_KEY, cursor_page, get_or_404, operation_response, start
+from operations.api.filters import OperationFilter, rows_of_list
 from operations.api.serializers import (
     EventSerializer,
     LogLineSerializer,
     MetricPointSerializer,
+    OperationDetailSerializer,
     OperationSerializer,
     SubmittedSerializer,
     operations_for_serializer,
@@ -28,7 +29,7 @@ from operations.api.serializers import (
 from operations.kind import kind_of
 from operations.models import Operation
 from operations.requests import GenericRequest, Submission
-from operations.waiting import explain_wait, explain_waits
+from operations.waiting import explain_waits
 
 JSON = JSONRenderer()
 CURSOR = [
@@ -57,7 +58,7 @@ class OperationList(ListAPIView[Operation]):
     example = examples.ANY_TYPE
 
     def get_queryset(self) -> Any:
-        return operations_for_serializer()
+        return operations_for_serializer(rows_of_list(self.request.query_params)).defer("note")
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset)
@@ -89,12 +90,6 @@ def cancel(request: Request, operation_id: str) -> Response:
     return operation_response(request, operation_id, status.HTTP_202_ACCEPTED)
 
 
-def operation_response(request: Request, operation_id: str, code: int = status.HTTP_200_OK) -> Response:
-    operation = get_or_404(operation_id, operations_for_serializer())
-    explain_wait(operation)
-    return Response(OperationSerializer(operation, context={"request": request}).data, status=code)
-
-
 class OperationDetail(APIView):
     @extend_schema(
         parameters=[
@@ -109,7 +104,7 @@ class OperationDetail(APIView):
                 description="identifies the returned state",
             ),
         ],
-        responses={200: OperationSerializer, 304: OpenApiResponse(description="Nothing has changed.")},
+        responses={200: OperationDetailSerializer, 304: OpenApiResponse(description="Nothing has changed.")},
     )
     def get(self, request: Request, operation_id: str) -> Response:
         """Return the operation. While it runs, its progress is at most a second old."""
@@ -122,14 +117,28 @@ class OperationDetail(APIView):
         response.headers["ETag"] = etag
         return response
 
-    @extend_schema(parameters=[OpenApiParameter("reason", str)], responses={202: OperationSerializer})
+    @extend_schema(request=labels.Labels, responses=OperationDetailSerializer)
+    def patch(self, request: Request, operation_id: str) -> Response:
+        """Change title, note, tags, `archived` or `dismissed`; what is not given stays. `tags` replaces all tags.
+
+        409 if an operation that has not ended is to be archived, or one that has not failed to be dismissed.
+        """
+        change = validate(labels.Labels, body(request))
+        get_or_404(operation_id)
+        try:
+            labels.label(operation_id, change, Actor.from_request(request))
+        except lifecycle.WrongState as error:
+            raise Conflict(str(error)) from error
+        return operation_response(request, operation_id)
+
+    @extend_schema(parameters=[OpenApiParameter("reason", str)], responses={202: OperationDetailSerializer})
     def delete(self, request: Request, operation_id: str) -> Response:
         """Cancel the operation, like `/cancel`."""
         return cancel(request, operation_id)
 
 
 class Cancel(APIView):
-    @extend_schema(parameters=[OpenApiParameter("reason", str)], responses={202: OperationSerializer})
+    @extend_schema(parameters=[OpenApiParameter("reason", str)], responses={202: OperationDetailSerializer})
     def delete(self, request: Request, operation_id: str) -> Response:
         """Cancel the operation: immediately if it is waiting, otherwise when its worker has stopped it. 409 if it has ended."""
         return cancel(request, operation_id)
@@ -140,7 +149,7 @@ class RunAgain(APIView):
 
     resumes: bool
 
-    @extend_schema(request=None, responses={202: OperationSerializer})
+    @extend_schema(request=None, responses={202: OperationDetailSerializer})
     def post(self, request: Request, operation_id: str) -> Response:
         get_or_404(operation_id)
         run_again = interventions.resume if self.resumes else interventions.retry

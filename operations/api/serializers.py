@@ -25,16 +25,21 @@ STALE_AFTER_CACHES = 5
 """Progress older than this many cache times is stale: the worker could not be reached."""
 
 
-def operations_for_serializer() -> QuerySet[Operation]:
-    """Return operations with everything that `OperationSerializer` needs, in a fixed number of queries."""
+def operations_for_serializer(rows: QuerySet[Operation] | None = None) -> QuerySet[Operation]:
+    """Return operations with everything that `OperationSerializer` needs, in a fixed number of queries.
+
+    `rows` are by default all that are not deleted.
+    """
+    rows = Operation.objects.all() if rows is None else rows
     fresh = Q(
         progress_updated_at__gt=Now() - timedelta(seconds=STALE_AFTER_CACHES * settings.PROGRESS_CACHE_S)
     )
     return (
-        Operation.objects.select_related("created_by")
+        rows.select_related("created_by")
         .prefetch_related(
             "after",
             "attempts",
+            "tags",
             Prefetch("artifacts", Artifact.objects.filter(role=Artifact.Role.OUTPUT).select_related("file")),
         )
         .annotate(
@@ -132,10 +137,11 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
         help_text="the job has reported no progress, metric or log line since; null while it does"
     )
     result = ResultField(allow_null=True)
+    tags = serializers.SerializerMethodField()
 
     class Meta:
         model = Operation
-        fields = (
+        fields: tuple[str, ...] = (
             "operation_id",
             "operation_type",
             "status",
@@ -163,8 +169,15 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
             "attempts",
             "request_id",
             "traceparent",
+            "title",
+            "tags",
+            "archived_at",
+            "dismissed_at",
         )
         read_only_fields = ("request_id", "traceparent")
+
+    def get_tags(self, operation: Operation) -> list[str]:
+        return sorted(tag.pk for tag in operation.tags.all())
 
     def get_worker_id(self, operation: Operation) -> str | None:
         return operation.worker_id or None
@@ -183,6 +196,13 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     def get_resumable(self, operation: Operation) -> bool:
         is_retryable = operation.status in FINAL and operation.status != Status.COMPLETED
         return bool(is_retryable and getattr(operation, "has_checkpoint", False))
+
+
+class OperationDetailSerializer(OperationSerializer):
+    """With the note, which may be long."""
+
+    class Meta(OperationSerializer.Meta):
+        fields = (*OperationSerializer.Meta.fields, "note")
 
 
 class SubmittedSerializer(serializers.Serializer[Operation]):

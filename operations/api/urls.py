@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from operations.api import batch, bulk
+from operations.api import batch, bulk, labels
 from operations.api.files import ArtifactOfOperation, ArtifactsOfOperation
 from operations.api.operations import (
     Cancel,
@@ -28,6 +28,7 @@ urlpatterns = [
     path("operations/<str:operation_id>/cancel", Cancel.as_view(), name="cancel-operation"),
     path("operations/<str:operation_id>/retry", Retry.as_view(), name="retry-operation"),
     path("operations/<str:operation_id>/resume", Resume.as_view(), name="resume-operation"),
+    *labels.urlpatterns,
     path("operations/<str:operation_id>/metrics", Metrics.as_view(), name="operation-metrics"),
     path("operations/<str:operation_id>/logs", Logs.as_view(), name="operation-logs"),
     path("operations/<str:operation_id>/events", Events.as_view(), name="operation-events"),

@@ -8,6 +8,7 @@ from operations.models.notification import Delivery, Subscription
 from operations.models.operation import Operation
 from operations.models.quota import Quota
 from operations.models.search_text import SearchText
+from operations.models.tag import Tag
 from operations.models.telemetry import LogLine, MetricPoint
 from operations.models.trial import Trial, TrialCount
 
@@ -27,6 +28,7 @@ __all__ = [
     "SearchText",
     "StoredFile",
     "Subscription",
+    "Tag",
     "Trial",
     "TrialCount",
 ]

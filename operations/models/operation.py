@@ -1,5 +1,6 @@
 import base64
 import secrets
+from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
@@ -8,6 +9,7 @@ from django.db.models import F, Func, Q, Value
 from django.db.models.fields.json import KT
 from django.db.models.functions import MD5, Cast, Coalesce, Concat, Now
 
+from operations.models.labelled import Labelled
 from operations.states import ACTIVE, FINAL, Status
 from worker_agent.protocol import ErrorClass
 from worker_agent.trace import MAX_REQUEST_ID, MAX_TRACEPARENT, Trace
@@ -21,8 +23,10 @@ AGING_S = 600
 READY = Q(status=Status.PENDING.value, blockers=0, not_before__isnull=True)
 """The condition of the index from which operations are claimed. A pause that has ended is removed before a claim."""
 
-LARGE = frozenset({"parameters", "result", "error_traceback", "strategy_name", "symbols"})
+LARGE = frozenset({"parameters", "result", "error_traceback", "strategy_name", "symbols", "note"})
 """Fields that most changes do not need: where a statement leaves them out, they are loaded when they are first read."""
+LISTED = Q(archived_at__isnull=True, deleted_at__isnull=True)
+"""Lists show these unless somebody asks for the others."""
 
 
 def new_operation_id() -> str:
@@ -30,7 +34,14 @@ def new_operation_id() -> str:
     return base64.b32encode(secrets.token_bytes(10)).decode().lower()
 
 
-class Operation(models.Model):
+class VisibleOperations(models.Manager["Operation"]):
+    """All operations except deleted ones, so that every list, look-up and count leaves them out."""
+
+    def get_queryset(self) -> models.QuerySet["Operation"]:
+        return super().get_queryset().filter(deleted_at__isnull=True)
+
+
+class Operation(Labelled):
     """A unit of work. The row is the queue entry, the record and the source of truth; only `lifecycle` changes its status."""
 
     operation_id = models.CharField(
@@ -179,6 +190,9 @@ class Operation(models.Model):
         help_text="symbols of the parameters, for searches",
     )
 
+    objects = VisibleOperations()
+    with_deleted: ClassVar[models.Manager["Operation"]] = models.Manager()
+
     class Meta:
         ordering = ["-created_at", "-operation_id"]
         constraints = [
@@ -201,7 +215,7 @@ class Operation(models.Model):
         ]
         indexes = [
             models.Index(fields=["-created_at", "-operation_id"], name="operation_newest"),
-            models.Index(fields=["status", "-created_at"], name="operation_by_status"),
+            models.Index(fields=["status", "-created_at"], name="operation_by_status", condition=LISTED),
             models.Index(fields=["operation_type", "-created_at"], name="operation_by_type"),
             models.Index(fields=["worker_id", "-created_at"], name="operation_by_worker"),
             models.Index(
@@ -246,7 +260,7 @@ class Operation(models.Model):
             models.Index(
                 fields=["strategy", "-created_at"],
                 name="operation_of_strategy",
-                condition=Q(strategy__isnull=False),
+                condition=Q(strategy__isnull=False, deleted_at__isnull=True),
             ),
             # The best run of a strategy. Numbers in JSON are compared as numbers; other values are left out.
             models.Index(
@@ -262,6 +276,9 @@ class Operation(models.Model):
             ),
             models.Index(fields=["created_by", "-created_at", "-operation_id"], name="operation_by_user"),
             models.Index(F("completed_at").desc(nulls_last=True), "status", name="operation_newest_end"),
+            models.Index(
+                fields=["deleted_at"], name="operation_deleted", condition=Q(deleted_at__isnull=False)
+            ),
             GinIndex(fields=["parameters"], name="operation_parameters", opclasses=["jsonb_path_ops"]),
         ]
 

@@ -12,7 +12,7 @@ from access.actors import Actor
 from dashboard.pages.strategies import list_strategies
 from ktrdr_site.models import ApiToken
 from operations import artifacts
-from operations.models import Artifact, MarketData, Operation, Subscription
+from operations.models import Artifact, MarketData, Operation, Subscription, Tag
 from registry import enrolment
 from registry.auth import worker_token
 from registry.models import EnrolmentToken
@@ -75,6 +75,7 @@ class Callers:
         operation = Operation.objects.get(pk=ids["running"])
         stored = artifacts.put([b"{}"])
         Artifact.objects.create(operation=operation, role="output", name="out.json", file_id=stored.sha256)
+        Tag.objects.create(name="out.json", goal="a tag and an artifact of one name")
         bars = MarketData.objects.all()[0]
         return {
             "operation_id": operation.pk,

@@ -278,7 +278,7 @@ def test_the_list_is_newest_first_in_pages_with_a_fixed_number_of_queries(
     second = api.get(first["next"]).json()
     assert [row["operation_id"] for row in first["results"] + second["results"]][1:] == made[::-1]
     assert second["next"] is None
-    with django_assert_num_queries(6):  # token, page, after, attempts, artifacts, demands
+    with django_assert_num_queries(7):  # token, page, after, attempts, tags, artifacts, demands
         api.get("/operations?limit=200")
 
 
@@ -287,7 +287,7 @@ def test_one_operation_costs_a_fixed_number_of_queries(
 ) -> None:
     operation = complete()
     api.get(f"/operations/{operation.pk}")
-    with django_assert_num_queries(6):  # token, row, row with annotations, after, attempts, artifacts
+    with django_assert_num_queries(7):  # token, row, row with annotations, after, attempts, tags, artifacts
         api.get(f"/operations/{operation.pk}")
 
 

@@ -1,0 +1,90 @@
+"""Deletion with undo: a deleted operation is hidden immediately, and removed by the cleanup after a grace."""
+
+import time
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from access.conflicts import atomic_with_retries
+from access.isolation import isolated
+from operations import lifecycle
+from operations.actors import Actor
+from operations.kind import all_kinds, kind_of
+from operations.models import Operation
+from operations.retention import WHOLE, remove_rows
+
+CLEANUP_BATCH, CLEANUP_LASTS_S = 20, 10.0
+
+
+@atomic_with_retries
+def delete(operation_id: str, actor: Actor, reason: str = "") -> Operation:
+    """Hide the operation until it is removed or restored. Raises WrongState, Operation.DoesNotExist."""
+    operation = lifecycle.lock(operation_id)
+    if refusal := why_not(operation):
+        raise lifecycle.WrongState(refusal)
+    Operation.objects.filter(pk=operation.pk).update(deleted_at=Now())
+    operation.refresh_from_db(fields=["deleted_at"], from_queryset=Operation.with_deleted.all())
+    lifecycle.record(operation, "deleted", actor, reason)
+    return operation
+
+
+@atomic_with_retries
+def restore(operation_id: str, actor: Actor) -> Operation:
+    """Show a deleted operation again. Raises WrongState, Operation.DoesNotExist."""
+    rows = Operation.with_deleted.select_for_update(of=("self",))
+    operation = rows.get(pk=operation_id)
+    if operation.deleted_at is None:
+        raise lifecycle.WrongState("The operation is not deleted.")
+    Operation.with_deleted.filter(pk=operation.pk).update(deleted_at=None)
+    operation.deleted_at = None
+    lifecycle.record(operation, "restored", actor)
+    return operation
+
+
+def why_not(operation: Operation) -> str:
+    """Return the sentence that refuses the deletion; empty if it is possible."""
+    if not operation.is_final:
+        return f"The operation is {operation.status}; cancel it before you delete it."
+    if (user := _find_user(operation.pk)) is not None:
+        return f"The operation {user} needs this one; delete that one first."
+    return kind_of(operation.operation_type).deletion_refusal(operation)
+
+
+def removed_after(operation: Operation) -> datetime | None:
+    """Return when the cleanup may remove the operation; None if it is not deleted."""
+    if operation.deleted_at is None:
+        return None
+    return operation.deleted_at + timedelta(days=settings.DELETED_RETENTION_DAYS)
+
+
+def _find_user(operation_id: str) -> str | None:
+    """Return an operation that waits or waited for this one, or uses its result."""
+    used = Q(after=operation_id)
+    for field in sorted({field for kind in all_kinds() for field in kind.operation_fields}):
+        used |= Q(parameters__contains={field: operation_id})
+    return Operation.objects.filter(used).order_by().values_list("pk", flat=True).first()
+
+
+def remove_deleted(lasts_s: float = CLEANUP_LASTS_S) -> int:
+    """Remove the operations whose grace is over, unless others need them again; return how many. Stop after `lasts_s`.
+
+    Their files go later: `artifacts.remove_unreferenced` removes those to which nothing else refers.
+    """
+    until = time.monotonic() + lasts_s
+    overdue = Operation.with_deleted.filter(
+        deleted_at__lt=Now() - timedelta(days=settings.DELETED_RETENTION_DAYS)
+    )
+    keys = list(overdue.order_by("deleted_at").values_list("pk", flat=True))
+    removed = 0
+    for start in range(0, len(keys), CLEANUP_BATCH):
+        if time.monotonic() > until:
+            break
+        with isolated("removing deleted operations", atomic=False), transaction.atomic():
+            rows = overdue.select_for_update(of=("self",), skip_locked=True)
+            locked = rows.filter(pk__in=keys[start : start + CLEANUP_BATCH]).values_list("pk", flat=True)
+            unused = [pk for pk in locked if _find_user(pk) is None]
+            removed += remove_rows(WHOLE, unused)[Operation._meta.db_table]
+    return removed

@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from dashboard.views.actions import act, act_on_many, market_data_delete, worker_act
+from dashboard.views.actions import act, act_on_many, labels, market_data_delete, worker_act
 from dashboard.views.bulk import act_on_all
 from dashboard.views.compare import compare
 from dashboard.views.market_data import market_data, market_data_of
@@ -17,6 +17,7 @@ from dashboard.views.operation import (
 )
 from dashboard.views.operation_list import operations
 from dashboard.views.overview import overview
+from dashboard.views.runs import runs, runs_csv, tag, tag_change, tags
 from dashboard.views.strategies import strategies, strategy
 from dashboard.views.submit import clone, new, preview, strategy_text, submit
 from dashboard.views.workers import worker, workers
@@ -43,6 +44,7 @@ urlpatterns = [
     path("operations/<id:operation_id>/metrics", operation_metrics, name="operation_metrics"),
     path("operations/<id:operation_id>/clone", clone, name="clone"),
     path("operations/<id:operation_id>/act/<id:act>", act, name="act"),
+    path("operations/<id:operation_id>/labels", labels, name="labels"),
     path("act", act_on_many, name="act_on_many"),
     path("new", new, name="new"),
     path("new/<id:kind>", submit, name="new_operation"),
@@ -54,6 +56,11 @@ urlpatterns = [
     path("notifications", notifications, name="notifications"),
     path("notifications/<int:number>", notification, name="notification"),
     path("notifications/<int:number>/<id:act>", notification_act, name="notification_act"),
+    path("runs", runs, name="runs"),
+    path("runs.csv", runs_csv, name="runs_csv"),
+    path("tags", tags, name="tags"),
+    path("tags/<str:name>", tag, name="tag"),
+    path("tags/<str:name>/change", tag_change, name="tag_change"),
     path("strategies", strategies, name="strategies"),
     path("strategies/text", strategy_text, name="strategy_text"),
     path("strategies/<id:digest>", strategy, name="strategy"),

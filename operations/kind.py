@@ -76,6 +76,10 @@ class Kind:
     is_submitted_by_command: ClassVar[bool] = False
     """`manage.py submit KIND STRATEGY.yaml` exists."""
     imports_market_data: ClassVar[bool] = False
+    is_run: ClassVar[bool] = False
+    """Its results are ranked on the page of runs."""
+    curve_name: ClassVar[str] = ""
+    """The name of the values that `run_curve` returns."""
     is_brief: ClassVar[bool] = False
     """Runs for about a second while somebody waits: nobody is notified, and the overview leaves it out."""
     result_template: ClassVar[str] = "operations/result.html"
@@ -139,6 +143,14 @@ class Kind:
     def report_context(self, operation: "Operation", report: dict[str, Any]) -> dict[str, Any]:
         """Context of `report_template` from a stored `report.json`; any error becomes a sentence on the page."""
         return {}
+
+    def run_metrics(self, operation: "Operation") -> Mapping[str, Any]:
+        """Return the fields of `RunMetrics` of a completed run; values that are not numbers are left out."""
+        return {}
+
+    def run_curve(self, operation: "Operation") -> Sequence[Any]:
+        """Return the few points of a completed run's curve, such as its equity."""
+        return []
 
     def metric_style(self, name: str) -> MetricStyle:
         """Return how a metric of the result is displayed; nested names are dotted (`test.accuracy`)."""

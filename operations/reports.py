@@ -12,6 +12,7 @@ from operations.followers import lock_with_followers
 from operations.kind import ResultUnusable, kind_of
 from operations.models import Artifact, Attempt, Checkpoint, Operation, StoredFile
 from operations.models.attempt import AttemptOutcome
+from operations.runs import recording
 from operations.states import Status
 from worker_agent.protocol import ArtifactRef, CheckpointReport, ErrorClass, OperationError, Outcome, Report
 
@@ -186,6 +187,7 @@ def _complete(operation: Operation, report: Report, actor: Actor) -> None:
         progress=progress,
         progress_updated_at=Now(),
     )
+    recording.record(operation)
 
 
 def _store_outputs(operation: Operation, attempt: Attempt, refs: tuple[ArtifactRef, ...]) -> None:

@@ -16,7 +16,16 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, Model, OuterRef, QuerySet
 from django.db.models.functions import Now
 
-from operations.models import Artifact, Attempt, Checkpoint, Event, LogLine, MetricPoint, Operation
+from operations.models import (
+    Artifact,
+    Attempt,
+    Checkpoint,
+    Event,
+    LogLine,
+    MetricPoint,
+    Operation,
+    RunMetrics,
+)
 from operations.states import FINAL
 
 BATCH = 20
@@ -37,7 +46,9 @@ class Part:
         return Operation in self.tables
 
 
-WHOLE = Part("operations", (LogLine, MetricPoint, Event, Artifact, Checkpoint, Attempt, Operation))
+WHOLE = Part(
+    "operations", (LogLine, MetricPoint, Event, Artifact, Checkpoint, Attempt, RunMetrics, Operation)
+)
 PARTS = (
     Part("logs", (LogLine,)),
     Part("metrics", (MetricPoint,)),

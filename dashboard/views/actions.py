@@ -1,18 +1,21 @@
 """Buttons: cancel, retry and resume operations; cordon, drain, uncordon and remove workers; delete market data."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from dashboard.internal_api import ApiResponse, call_api
-from dashboard.views.bulk import ACTIONS, report_result
+from dashboard.pages.operation_labels import read_form
+from dashboard.views.addresses import local_address
+from dashboard.views.bulk import report_result, report_skipped
 from dashboard.views.decorators import PageRequest
+from dashboard.views.undo import remember_deleted
 from operations.states import Status
 
 
@@ -23,12 +26,17 @@ class OperationAct:
     method: str
     path: str
     success: str
+    body: Mapping[str, object] | None = None
 
 
 OPERATION_ACTS = {
     "cancel": OperationAct("DELETE", "/operations/{}/cancel", "Cancellation requested."),
     "retry": OperationAct("POST", "/operations/{}/retry", "Queued again from the beginning."),
     "resume": OperationAct("POST", "/operations/{}/resume", "Queued again from the newest checkpoint."),
+    "archive": OperationAct("PATCH", "/operations/{}", "Archived: lists hide it.", {"archived": True}),
+    "unarchive": OperationAct("PATCH", "/operations/{}", "Lists show it again.", {"archived": False}),
+    "dismiss": OperationAct("PATCH", "/operations/{}", "Dismissed.", {"dismissed": True}),
+    "delete": OperationAct("POST", "/operations/{}/delete", "Deleted."),
 }
 CORDON_MESSAGES = {
     "cordon": "Cordoned: it will get no new work.",
@@ -37,10 +45,34 @@ CORDON_MESSAGES = {
 MAX_SELECTED = 200
 
 
+@dataclass(frozen=True, slots=True)
+class BulkAct:
+    """The API call behind a button for a selection; `body` returns what it needs beside the ids."""
+
+    route: str
+    body: Callable[[QueryDict], dict[str, object]] = lambda form: {}
+
+
+def _labels(**labels: object) -> Callable[[QueryDict], dict[str, object]]:
+    return lambda form: {"labels": labels}
+
+
+BULK_ACTS = {
+    "cancel": BulkAct("cancel"),
+    "retry": BulkAct("retry"),
+    "delete": BulkAct("delete"),
+    "restore": BulkAct("restore"),
+    "archive": BulkAct("label", _labels(archived=True)),
+    "unarchive": BulkAct("label", _labels(archived=False)),
+    "tag": BulkAct("label", lambda form: {"labels": {"add_tags": [form.get("tag", "")]}}),
+    "untag": BulkAct("label", lambda form: {"labels": {"remove_tags": [form.get("tag", "")]}}),
+}
+
+
 def act_on_operation(request: HttpRequest, operation_id: str, act: str) -> ApiResponse:
     """Call the API for one operation."""
     call = OPERATION_ACTS[act]
-    return call_api(request, call.method, call.path.format(operation_id))
+    return call_api(request, call.method, call.path.format(operation_id), call.body)
 
 
 def success_message(act: str, response: ApiResponse) -> str:
@@ -57,7 +89,26 @@ def act(request: PageRequest, operation_id: str, act: str) -> HttpResponse:
     if act not in OPERATION_ACTS:
         return HttpResponse(status=404)
     response = act_on_operation(request, operation_id, act)
+    if act == "delete" and response.is_success:
+        remember_deleted(request, [operation_id])
+        return redirect(_return_address(request))
     _add_message(request, response, success_message(act, response))
+    if request.POST.get("next"):
+        return redirect(_return_address(request))
+    return redirect("dashboard:operation", operation_id)
+
+
+@require_POST
+@login_required
+def labels(request: PageRequest, operation_id: str) -> HttpResponse:
+    """Save title, tags and note of an operation."""
+    response = call_api(request, "PATCH", f"/operations/{operation_id}", read_form(request.POST))
+    response.raise_if_forbidden()
+    if response.is_success:
+        messages.success(request, "Saved.")
+    else:
+        problem = response.problems[0]
+        messages.error(request, f"{problem.name}: {problem.text}" if problem.name else problem.text)
     return redirect("dashboard:operation", operation_id)
 
 
@@ -68,23 +119,28 @@ def act_on_many(request: PageRequest) -> HttpResponse:
     selected = request.POST.getlist("operation")[:MAX_SELECTED]
     act = request.POST.get("act", "")
     if act == "compare":
-        return redirect(f"/dashboard/compare?{urlencode({'operation': selected}, doseq=True)}")
+        query = {"operation": selected, "from": _return_address(request)}
+        return redirect(f"/dashboard/compare?{urlencode(query, doseq=True)}")
+    call = BULK_ACTS.get(act)
     if not selected:
         messages.warning(request, "No operation selected.")
-    elif act in ACTIONS:
-        response = call_api(request, "POST", f"/operations/{act}", {"ids": selected}).raise_if_forbidden()
-        if response.is_success:
-            report_result(request, act, response)
-        else:
+    elif call is not None:
+        body = {"ids": selected, **call.body(request.POST)}
+        response = call_api(request, "POST", f"/operations/{call.route}", body).raise_if_forbidden()
+        if not response.is_success:
             messages.error(request, response.problems[0].text)
+        elif act == "delete":
+            skipped = {row["operation_id"] for row in response.data["skipped_operations"]}
+            remember_deleted(request, [pk for pk in selected if pk not in skipped])
+            report_skipped(request, response)
+        else:
+            report_result(request, act, response)
     return redirect(_return_address(request))
 
 
 def _return_address(request: PageRequest) -> str:
     """Return the page that sent the form, if it belongs to this site, or the list of operations."""
-    address = request.POST.get("next", "")
-    is_local = address.startswith("/dashboard/") and url_has_allowed_host_and_scheme(address, None)
-    return address if is_local else "/dashboard/operations"
+    return local_address(request.POST.get("next", ""), "/dashboard/operations")
 
 
 @require_POST

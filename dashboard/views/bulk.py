@@ -64,6 +64,12 @@ def report_result(request: PageRequest, act: str, response: ApiResponse) -> None
         )
     elif not result["skipped"]:
         messages.warning(request, "No operation matched.")
+    report_skipped(request, response)
+
+
+def report_skipped(request: PageRequest, response: ApiResponse) -> None:
+    """Add messages about the first operations that were not changed."""
+    result = response.data
     for skipped in result["skipped_operations"][:5]:
         messages.warning(request, f"{skipped['operation_id']}: {skipped['reason']}")
     if result["skipped"] > 5:

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, render
 
 from access.roles import Role, refusal
 from dashboard.internal_api import call_api
-from dashboard.pages import operation_detail
+from dashboard.pages import operation_detail, operation_labels
 from dashboard.views.decorators import PageRequest, page
 from operations import attempts
 from operations.kind import all_kinds, kind_of
@@ -166,6 +166,7 @@ def _summary_context(request: PageRequest, operation: Operation) -> dict[str, An
         "model_operation": model if isinstance(model, str) else None,
         "result_facts": _flat(operation.result or {}),
         "kind": kind,
+        **operation_labels.context(operation),
         **kind.result_context(operation),
     }
 

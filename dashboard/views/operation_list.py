@@ -10,6 +10,7 @@ from dashboard.pages.operation_list import (
 )
 from dashboard.pages.operation_rows import describe
 from dashboard.views.decorators import PageRequest, page
+from dashboard.views.undo import take_deleted
 from registry.models import Capability
 
 ORDER_NAMES = [
@@ -19,7 +20,7 @@ ORDER_NAMES = [
     ("worker", "By worker"),
     ("-completed", "Recently ended first"),
 ]
-FILTERS = ("search", "operation_type", "worker_id", "created_by", "status", "active")
+FILTERS = ("search", "operation_type", "worker_id", "created_by", "status", "active", "tag", "archived")
 
 
 @page
@@ -39,6 +40,7 @@ def operations(request: PageRequest) -> HttpResponse:
             "types": types,
             "orders": ORDER_NAMES,
             "errors": errors,
+            "deleted": take_deleted(request),
             "is_filtered": any(request.GET.get(name) for name in FILTERS),
         },
     )

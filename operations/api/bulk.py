@@ -33,7 +33,17 @@ from worker_agent.protocol import Identifier
 MAX_OPERATIONS = 1000
 TIME_LIMIT_S = 20.0
 """Less than the web server's limit for a request."""
-FILTERS = ("status", "operation_type", "worker_id", "created_by", "active", "search", "tag", "archived")
+FILTERS = (
+    "status",
+    "operation_type",
+    "worker_id",
+    "created_by",
+    "active",
+    "search",
+    "tag",
+    "archived",
+    "where",
+)
 
 
 class BulkRequest(BaseModel):
@@ -50,6 +60,7 @@ class BulkRequest(BaseModel):
     search: str = Field(default="", max_length=200)
     tag: str = Field(default="", max_length=200)
     archived: str = Field(default="", max_length=5)
+    where: str = Field(default="", max_length=500)
     reason: str = Field(default="", max_length=500, pattern=r"^[^\x00]*$")
 
     @property

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from access.problems import invalid
 from operations.labels import normalize_tag, with_tags
 from operations.models import Operation
+from operations.runs.expressions import ExpressionError, parse
 from operations.search import matches
 from operations.states import FINAL, Status
 
@@ -21,7 +22,7 @@ def rows_of_list(query: Mapping[str, str]) -> QuerySet[Operation]:
 
 
 class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the library has no types
-    """`?status=&operation_type=&worker_id=&created_by=&active=true&search=&tag=&archived=true`"""
+    """`?status=&operation_type=&worker_id=&created_by=&active=true&search=&tag=&archived=true&where=`"""
 
     status = django_filters.CharFilter(method="by_status", label="one or more statuses, separated by commas")
     operation_type = django_filters.CharFilter()
@@ -42,6 +43,9 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
         label="false (default): not archived; true: only archived; any: both",
     )
 
+    where = django_filters.CharFilter(
+        method="by_expression", label="an expression such as `sharpe > 0.5 and trades > 30 and tag = fx`"
+    )
     deleted = django_filters.BooleanFilter(method="by_deleted", label="true: only deleted ones")
 
     class Meta:
@@ -80,6 +84,12 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
         except ValueError as error:
             raise invalid("/tag", str(error)) from error
         return with_tags(queryset, tags)
+
+    def by_expression(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
+        try:
+            return queryset.filter(parse(value))
+        except ExpressionError as error:
+            raise invalid("/where", str(error)) from error
 
     def by_deleted(self, queryset: QuerySet[Operation], name: str, value: bool) -> QuerySet[Operation]:
         return queryset  # `rows_of_list` chose the rows

@@ -7,6 +7,7 @@ from operations.models.market_data import MarketData
 from operations.models.notification import Delivery, Subscription
 from operations.models.operation import Operation
 from operations.models.quota import Quota
+from operations.models.run_metrics import RunMetrics
 from operations.models.search_text import SearchText
 from operations.models.tag import Tag
 from operations.models.telemetry import LogLine, MetricPoint
@@ -25,6 +26,7 @@ __all__ = [
     "MetricPoint",
     "Operation",
     "Quota",
+    "RunMetrics",
     "SearchText",
     "StoredFile",
     "Subscription",

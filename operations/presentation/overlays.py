@@ -10,7 +10,7 @@ from operations.presentation.report_charts import Points, clock, series
 
 TONES = 6
 MAX_POINTS = 1500
-"""per curve; a page has up to ten curves"""
+"""per curve"""
 Curves = dict[int, Points]
 """by the operation's position in the comparison, from 0"""
 

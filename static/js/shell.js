@@ -68,14 +68,21 @@
   });
 
   // "n selected" beside the buttons that act on selected rows.
+  const boxesOf = (form) => [...form.elements].filter((element) => element.matches("[data-choose]"));
+  const showChosen = (form) => {
+    const boxes = boxesOf(form);
+    for (const box of boxes) box.closest("tr").classList.toggle("chosen", box.checked);
+    form.querySelector("[data-chosen]").textContent = `${boxes.filter((box) => box.checked).length} selected`;
+  };
   document.addEventListener("change", (event) => {
     const box = event.target.closest("[data-choose], [data-choose-all]");
     if (!box) return;
-    const form = box.form;
-    const boxes = [...form.elements].filter((element) => element.matches("[data-choose]"));
-    if (box.matches("[data-choose-all]")) for (const other of boxes) other.checked = box.checked;
-    for (const other of boxes) other.closest("tr").classList.toggle("chosen", other.checked);
-    form.querySelector("[data-chosen]").textContent = `${boxes.filter((other) => other.checked).length} selected`;
+    if (box.matches("[data-choose-all]")) for (const other of boxesOf(box.form)) other.checked = box.checked;
+    showChosen(box.form);
+  });
+  // The browser restores the boxes when somebody comes back.
+  window.addEventListener("pageshow", () => {
+    for (const text of document.querySelectorAll("form [data-chosen]")) showChosen(text.closest("form"));
   });
 
   document.addEventListener("click", async (event) => {

@@ -22,6 +22,7 @@ from operations.models import (
     StoredFile,
     Subscription,
 )
+from operations.runs import recording
 from registry.models import Capability, Sweep, Worker
 from tests.browser.reports import backtest_report, training_report
 
@@ -329,6 +330,7 @@ def create_training(user: User, shift: float = 0.0) -> Operation:
     add_log_lines(row, 80)
     add_artifact(row, "report.json", json.dumps(training_report()).encode())
     Checkpoint.objects.create(operation=row, attempt=1, step=61)
+    recording.record(row)
     return row
 
 
@@ -371,6 +373,7 @@ def create_backtest(user: User, model: Operation, drift: float = 0.0003) -> Oper
     )
     add_artifact(row, "report.json", json.dumps(backtest_report()).encode())
     add_artifact(row, "trades.csv", b"entry_time,exit_time,pnl\n")
+    recording.record(row)
     return row
 
 

@@ -32,6 +32,7 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/dashboard/new/training",
         f"/dashboard/new/backtesting?model={trained}&symbol=GOOG",
         "/dashboard/new/data_import",
+        "/dashboard/runs?sort=-sharpe",
         "/dashboard/workers",
         "/dashboard/workers/training-01",
         "/dashboard/market-data",

@@ -130,6 +130,17 @@ def test_the_tag_filter_selects_what_has_all_the_tags(api: APIClient) -> None:
     assert none in listed(api)
 
 
+def test_an_expression_filters_lists_and_selections(api: APIClient) -> None:
+    run, other = create_completed(title="a"), create_completed(title="b")
+    assert listed(api, "where=title = a") == {run.pk}
+    answer = api.get("/operations?where=titel = a")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["detail"] == "Unknown name 'titel' at character 1; did you mean title?"
+    body = {"where": "title = b", "labels": {"archived": True}}
+    assert api.post("/operations/label", body).json()["changed"] == 1
+    assert listed(api, "archived=true") == {other.pk}
+
+
 def test_a_title_is_found_by_the_search(api: APIClient) -> None:
     operation = create_completed()
     api.patch(f"/operations/{operation.pk}", {"title": "Golden Cross"})

@@ -13,6 +13,7 @@ from operations.kinds.backtesting import comparison, inputs, report
 from operations.kinds.backtesting.form import FORM
 from operations.kinds.backtesting.metric_rows import metric_rows, metric_style
 from operations.kinds.backtesting.request import BacktestRequest
+from operations.kinds.backtesting.run_metrics import equity_curve, run_metrics
 from operations.models import MarketData, Operation
 from operations.presentation.charts import Chart
 from operations.presentation.metrics import MetricStyle
@@ -37,6 +38,8 @@ class Backtesting(Kind):
     operation_fields: ClassVar = ("model",)
     form: ClassVar = FORM
     is_clonable: ClassVar = True
+    is_run: ClassVar = True
+    curve_name: ClassVar = "Equity"
     is_submitted_by_command: ClassVar = True
     result_template: ClassVar = "backtesting/result.html"
     report_template: ClassVar = "backtesting/report.html"
@@ -100,6 +103,12 @@ class Backtesting(Kind):
             "metric_rows": metric_rows((operation.result or {}).get("metrics") or {}),
             "month_names": MONTHS,
         }
+
+    def run_metrics(self, operation: Operation) -> dict[str, Any]:
+        return run_metrics(operation.result or {})
+
+    def run_curve(self, operation: Operation) -> list[float]:
+        return equity_curve(operation)
 
     def metric_style(self, name: str) -> MetricStyle:
         return metric_style(name)

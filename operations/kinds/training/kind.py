@@ -11,6 +11,7 @@ from operations.kinds.training.form import FORM
 from operations.kinds.training.headline import headline
 from operations.kinds.training.model_card import architecture
 from operations.kinds.training.request import TrainingRequest
+from operations.kinds.training.run_metrics import learning_curve, run_metrics
 from operations.kinds.training.scores import headlines, metric_style, scores
 from operations.models import MarketData, Operation
 from operations.presentation.charts import Chart
@@ -32,6 +33,8 @@ class Training(Kind):
     request_model: ClassVar = TrainingRequest
     form: ClassVar = FORM
     is_clonable: ClassVar = True
+    is_run: ClassVar = True
+    curve_name: ClassVar = "Validation loss"
     is_submitted_by_command: ClassVar = True
     result_template: ClassVar = "training/result.html"
     report_template: ClassVar = "training/report.html"
@@ -84,6 +87,12 @@ class Training(Kind):
 
     def report_context(self, operation: Operation, stored: dict[str, Any]) -> dict[str, Any]:
         return {"report": report.read(stored, operation.result or {}, curves(operation))}
+
+    def run_metrics(self, operation: Operation) -> dict[str, Any]:
+        return run_metrics(operation.result or {})
+
+    def run_curve(self, operation: Operation) -> list[float]:
+        return learning_curve(operation)
 
     def metric_style(self, name: str) -> MetricStyle:
         return metric_style(name)

@@ -32,12 +32,15 @@ class WrongState(Exception):
 
 _LOCK = f"""
     SELECT {columns_of(Operation, "o", without=LARGE)} FROM operations_operation AS o
-    WHERE operation_id = %(operation_id)s FOR UPDATE
+    WHERE operation_id = %(operation_id)s AND deleted_at IS NULL FOR UPDATE
 """  # noqa: S608  (constants)
 
 
 def lock(operation_id: str) -> Operation:
-    """Return the operation with its row locked until the transaction ends. Raises Operation.DoesNotExist."""
+    """Return the operation with its row locked until the transaction ends. Raises Operation.DoesNotExist.
+
+    A deleted operation does not exist here.
+    """
     row = fetch_one(_LOCK, {"operation_id": operation_id})
     if row is None:
         raise Operation.DoesNotExist

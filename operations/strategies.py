@@ -18,7 +18,11 @@ class Needs:
     used_timeframes: frozenset[str]
     """The timeframes of the inputs, and the base."""
     base: str
+    other_symbols: tuple[str, ...]
+    """Symbols beside those of the run whose bars its indicators read."""
     inputs: tuple[str, ...]
+    warm_up_bars: int
+    """The first bars of the base timeframe, which have no decision."""
     is_trained: bool
     """False for a rules strategy, which is backtested without a model."""
     warnings: tuple[str, ...]
@@ -52,7 +56,9 @@ def read(text: str, at: str) -> Needs:
         used_timeframes=frozenset(feature.timeframe for feature in strategy.features)
         | {strategy.base_timeframe},
         base=strategy.base_timeframe,
+        other_symbols=strategy.other_symbols,
         inputs=strategy.input_names,
+        warm_up_bars=strategy.warm_up_bars,
         is_trained=isinstance(strategy, TrainedStrategy),
         warnings=tuple(
             f"line {warning.line}: {warning.message}" if warning.line else warning.message

@@ -1,4 +1,4 @@
-"""Warms up the process from which jobs are forked: a training and a backtest on synthetic bars, but without learning.
+"""Warms up the process from which jobs are forked: a training and backtests on synthetic bars, but without learning.
 
 Imported tables, compiled kernels, templates and version numbers then are in the memory of every job; without them a job of
 the demo's size spends most of its processor time on loading. The backward pass is left out, because the threads
@@ -52,6 +52,19 @@ training:
   labels: {source: triple_barrier, pt_multiplier: 2.0, sl_multiplier: 2.0, max_holding_period: 10, vol_span: 20, vol_method: atr}
   epochs: 1
 """
+RULES = """
+name: warm_up
+version: "3.0"
+training_data:
+  symbols: {mode: single, symbol: WARM}
+  timeframes: {mode: single, timeframe: 1d}
+indicators:
+  rsi_14: {type: rsi, period: 14, source: close}
+model: {type: rules}
+decisions:
+  long: crosses_above(close, mean(close, 20)) and rsi_14 < 70
+  exit_long: close < highest(high, 20) - 2 * std(close, 20) or close < shift(lowest(low, 10), 1)
+"""
 
 
 @dataclass(slots=True)
@@ -88,18 +101,23 @@ class Rehearsal:
 
 
 def warm_up() -> Iterator[None]:
-    """Warm up for trainings, backtests, imports and previews. Without torch only for the latter two."""
+    """Warm up for imports, previews, backtests of rules and, with torch, for trainings and their backtests."""
     warm_up_readings()
     yield
     code_version()
     package_versions()
     yield
-    from workers import rehearsals
+    from workers.backtesting.backtest_parameters import BacktestParameters
+    from workers.backtesting.backtest_pipeline import run_backtest
 
     with tempfile.TemporaryDirectory(prefix="ktrdr-") as name:
         directory = Path(name)
         write_bars(synthetic_bars(), directory / "bars.parquet")
         inputs = {f"bars/{SYMBOL}/{TIMEFRAME}.parquet": directory / "bars.parquet"}
+        run_backtest(BacktestParameters(symbol=SYMBOL, strategy_yaml=RULES), Rehearsal(directory, inputs))
+        yield
+        from workers import rehearsals
+
         training = Rehearsal(directory, inputs)
         rehearsals.train(STRATEGY, training)
         yield

@@ -189,7 +189,10 @@ def _check(response: ApiResponse) -> dict[str, Any]:
         for problem in response.problems
     ]
     data = response.data
-    return {"errors": errors, **{name: data.get(name) for name in ("name", "inputs", "warnings")}}
+    return {
+        "errors": errors,
+        **{name: data.get(name) for name in ("name", "inputs", "warnings", "warm_up_bars", "is_trained")},
+    }
 
 
 def _preview_context(request: PageRequest, kind: Kind, form_data: Mapping[str, str]) -> dict[str, Any]:

@@ -50,7 +50,9 @@ class ValidateStrategy(APIView):
             {
                 "valid": True,
                 "name": needs.name,
+                "is_trained": needs.is_trained,
                 "inputs": list(needs.inputs),
+                "warm_up_bars": needs.warm_up_bars,
                 "warnings": list(needs.warnings),
                 "symbols": list(needs.symbols),
                 "timeframes": list(needs.timeframes),

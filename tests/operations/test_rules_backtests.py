@@ -73,6 +73,7 @@ def test_validation_returns_the_inputs_and_the_place_of_a_mistake(api: APIClient
     text = RULES.read_text()
     response = api.post("/strategies/validate", {"strategy_yaml": text})
     assert response.json()["inputs"] == ["fast", "slow"]
+    assert (response.json()["is_trained"], response.json()["warm_up_bars"]) == (False, 100)
     assert response.json()["warnings"] == []
     wrong = text.replace("crosses_below(fast, slow)", "crosses_below(fast, slwo)")
     [error] = api.post("/strategies/validate", {"strategy_yaml": wrong}).json()["errors"]
@@ -93,3 +94,23 @@ def test_the_command_submits_a_rules_strategy_for_its_own_symbol() -> None:
 def test_the_catalog_lists_the_functions_of_expressions(api: APIClient) -> None:
     functions = {row["name"]: row["signature"] for row in api.get("/strategies/catalog").json()["functions"]}
     assert functions["crosses_above"] == "crosses_above(a, b)"
+
+
+def test_bars_of_another_symbol_become_inputs(api: APIClient) -> None:
+    text = RULES.read_text().replace(
+        "  fast:\n", "  market: {type: expression, expression: close, symbol: SPY}\n  fast:\n"
+    )
+    text = text.replace("crosses_above(fast, slow)", "crosses_above(fast, slow) and close / market > 0.5")
+    response = api.post("/backtests/start", {"strategy_yaml": text, "symbol": "AAPL"})
+    assert response.status_code == 422
+    assert response.json()["errors"] == [
+        {"pointer": "/strategy_yaml", "detail": "There is no market data for SPY."}
+    ]
+    MarketData.objects.create(
+        symbol="SPY", timeframe="1d", file=artifacts.put([b"spy"]), rows=9, quality={},
+        start=datetime(2000, 1, 1, tzinfo=UTC), end=datetime(2013, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    response = api.post("/backtests/start", {"strategy_yaml": text, "symbol": "AAPL"})
+    operation = Operation.objects.get(pk=response.json()["operation_id"])
+    names = operation.artifacts.values_list("name", flat=True)
+    assert {*names} == {"bars/AAPL/1d.parquet", "bars/SPY/1d.parquet"}

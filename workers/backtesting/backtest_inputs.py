@@ -22,7 +22,7 @@ MODEL_WEIGHTS, MODEL_DESCRIPTION = "model/model.safetensors", "model/model.json"
 class BacktestInputs:
     strategy: Strategy
     frames: dict[str, pd.DataFrame]
-    """Bars by timeframe, up to the end of the test period; those before its start warm the indicators up."""
+    """Bars by key (`1d`, `SPY/1d`), up to the end of the test period; those before its start warm the indicators up."""
     test_bars: pd.DataFrame
     """Bars of the base timeframe inside the test period."""
 
@@ -84,10 +84,10 @@ def _load_bars(
             "omit it or set it to the base timeframe."
         )
     frames = {}
-    for timeframe in strategy.timeframes:
-        path = files.get(f"bars/{parameters.symbol}/{timeframe}.parquet")
+    for key, name in strategy.files_of(parameters.symbol).items():
+        path = files.get(f"bars/{name}.parquet")
         if path is not None:
-            frames[timeframe] = _until_end(read_bars(path), parameters)
+            frames[key] = _until_end(read_bars(path), parameters)
     if base not in frames:
         raise InvalidInput(f"No {base} bars of {parameters.symbol} found; import them first.")
     test_bars = _from_start(frames[base], parameters)

@@ -7,12 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workers.learning.prepared_data import Bars
-from workers.market_data.calendars import calendar_of
-from workers.market_data.resampling import resample
-from workers.strategy.features import indicator_lines
+from workers.strategy.features import attach_calendar, indicator_lines
 from workers.strategy.fuzzy import degrees
 from workers.strategy.grammar import TrainedStrategy
-from workers.strategy.indicators.columns import BarColumns
+from workers.strategy.views import build_views, frame_key
 
 Floats = NDArray[np.float64]
 HISTOGRAM_BINS = 60
@@ -69,14 +67,11 @@ def _values(
     """Return the finite values of the set's indicator on that timeframe, for all symbols."""
     timeframe, name = used
     indicator, output = strategy.resolve(strategy.fuzzy_sets[name].indicator)
+    key = frame_key(strategy.symbol_of(indicator), timeframe)
     parts = []
     for frames in bars.values():
-        base = frames[strategy.base_timeframe]
-        if timeframe in frames:
-            frame = frames[timeframe]
-        else:
-            frame, _ = resample(base, strategy.base_timeframe, timeframe, calendar_of(base))
-        values = indicator_lines(strategy, BarColumns(frame)).outputs(indicator)[output]
-        values = values[(frame.index >= since) & (frame.index < until)]
+        view = build_views(strategy, attach_calendar(strategy, frames))[key]
+        values = indicator_lines(strategy, view, key).outputs(indicator)[output]
+        values = values[(view.bars.bars.index >= since) & (view.bars.bars.index < until)]
         parts.append(values[np.isfinite(values)])
     return np.concatenate(parts)

@@ -20,7 +20,7 @@ from workers.strategy.grammar import TrainedStrategy
 
 Floats = NDArray[np.float64]
 Bars = Mapping[str, Mapping[str, pd.DataFrame]]
-"""symbol -> timeframe -> bars"""
+"""symbol -> key of a frame -> bars"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class PreparedData:
 def load_bars(
     strategy: TrainedStrategy, parameters: TrainingParameters, inputs: Mapping[str, Path]
 ) -> dict[str, dict[str, pd.DataFrame]]:
-    """Return symbol -> timeframe -> bars up to the end of the period. Raises InvalidInput.
+    """Return symbol -> key of a frame -> bars up to the end of the period. Raises InvalidInput.
 
     The bars before the start warm the indicators up, as in a backtest: without them, the inputs of a bar would differ
     between training and backtest.
@@ -54,20 +54,16 @@ def load_bars(
     end = parameters.end_date or strategy.training_data.end
     bars: dict[str, dict[str, pd.DataFrame]] = {}
     for symbol in parameters.symbols or strategy.symbols:
-        paths = {
-            timeframe: inputs.get(f"bars/{symbol}/{timeframe}.parquet") for timeframe in strategy.timeframes
-        }
+        paths = {key: inputs.get(f"bars/{name}.parquet") for key, name in strategy.files_of(symbol).items()}
         if paths[strategy.base_timeframe] is None:
             raise InvalidInput(f"No {strategy.base_timeframe} bars of {symbol} found; import them first.")
-        frames = {
-            timeframe: _until(read_bars(path), end) for timeframe, path in paths.items() if path is not None
-        }
+        frames = {key: _until(read_bars(path), end) for key, path in paths.items() if path is not None}
         base = frames[strategy.base_timeframe]
         if base.empty or (start is not None and base.index[-1] < pd.Timestamp(start, tz="UTC")):
             raise InvalidInput(
                 f"No bars of {symbol} found between {start or 'the beginning'} and {end or 'the end'}."
             )
-        bars[symbol] = {timeframe: frame for timeframe, frame in frames.items() if len(frame)}
+        bars[symbol] = {key: frame for key, frame in frames.items() if len(frame)}
     return bars
 
 

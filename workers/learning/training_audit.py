@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from workers.learning.prepared_data import Bars, PreparedData
 from workers.learning.scaling import fit_scaler
-from workers.strategy.features import Frames
 from workers.strategy.grammar import TrainedStrategy
 from workers.strategy.lookahead import CUTS, FeatureAudit, LookAheadError, audit_features, choose_rows
 from workers.strategy.sections.model import sequence_length
+from workers.strategy.views import Frames
 
 Floats = NDArray[np.float64]
 

@@ -3,6 +3,7 @@
 `indicator_catalog` lists the indicators; `indicators` computes them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -31,9 +32,10 @@ TIMEFRAMES: Mapping[str, int] = {
 }
 """Name of each timeframe and its nominal length in seconds."""
 
+SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9^=_.-]{0,31}$"
 PRICE_SOURCES = ("close", "open", "high", "low", "hl2", "hlc3", "ohlc4", "volume")
 
-Kind = Literal["int", "float", "choice", "bool", "expression"]
+Kind = Literal["int", "float", "choice", "bool", "expression", "symbol"]
 Value = int | float | str | bool
 
 
@@ -56,6 +58,9 @@ class IndicatorParameter:
                 return None if isinstance(value, bool) else "must be true or false"
             case "expression":
                 return None if isinstance(value, str) else "must be text such as close / open"
+            case "symbol":
+                is_symbol = isinstance(value, str) and (not value or re.fullmatch(SYMBOL_PATTERN, value))
+                return None if is_symbol else "must be a symbol such as SPY"
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "must be a number"
         if self.kind == "int" and not isinstance(value, int):

@@ -10,7 +10,12 @@ from pydantic import Field, PrivateAttr, StringConstraints
 
 from workers.strategy.errors import StrategyProblem
 from workers.strategy.indicator_catalog import INDICATORS
-from workers.strategy.indicator_expressions import FIELD_INDICATORS, warm_up_rows
+from workers.strategy.indicator_expressions import (
+    FIELD_INDICATORS,
+    other_symbol,
+    used_indicators,
+    warm_up_rows,
+)
 from workers.strategy.sections.base import Identifier, Section
 from workers.strategy.sections.model_inputs import FuzzySet, Indicator, Membership
 from workers.strategy.sections.training_data import TrainingData
@@ -82,6 +87,19 @@ class Strategy(Section):
         return 0
 
     @property
+    def warm_up_bars(self) -> int:
+        """How many of the first base bars have no decision. Other timeframes and symbols, and gaps, may add more."""
+        return max(self.training_data.history_required, self._bars_before_decision())
+
+    @abstractmethod
+    def _bars_before_decision(self) -> int:
+        """Return the bars that the inputs of the base timeframe need before the first decision."""
+
+    def base_warm_up(self, feature: Feature) -> int:
+        """Return how many of the first base bars have no value of a feature; 0 for other timeframes."""
+        return self.warm_up_rows(feature.indicator) if feature.timeframe == self.base_timeframe else 0
+
+    @property
     def input_names(self) -> tuple[str, ...]:
         """Names of the inputs in order: the current bar first, then earlier bars (`@-1` is one bar ago)."""
         names = tuple(feature.name for feature in self.features)
@@ -99,6 +117,29 @@ class Strategy(Section):
     def indicator(self, name: str) -> Indicator:
         """Return an indicator of the file, or the one of a field of the bars (`close`)."""
         return self.indicators.get(name) or FIELD_INDICATORS[name]
+
+    def symbol_of(self, indicator: str) -> str:
+        """Return the other symbol whose bars an indicator reads; empty for the symbol of the run."""
+        return other_symbol(self.indicator(indicator))
+
+    def frame_of(self, feature: Feature) -> str:
+        """Return the key of the bars that a feature is computed on: `1d`, of another symbol `SPY/1d`."""
+        symbol = self.symbol_of(feature.indicator)
+        return f"{symbol}/{feature.timeframe}" if symbol else feature.timeframe
+
+    @cached_property
+    def other_symbols(self) -> tuple[str, ...]:
+        """The symbols, beside that of the run, whose bars the inputs need."""
+        names = used_indicators(self.indicators, [feature.indicator for feature in self.features])
+        return tuple(dict.fromkeys(symbol for name in names if (symbol := self.symbol_of(name))))
+
+    def files_of(self, symbol: str) -> dict[str, str]:
+        """Map the keys of the frames that a run on `symbol` may read to `SYMBOL/TIMEFRAME`, the names of their files."""
+        return {
+            (f"{other}/{timeframe}" if other else timeframe): f"{other or symbol}/{timeframe}"
+            for other in ("", *self.other_symbols)
+            for timeframe in self.timeframes
+        }
 
     def resolve(self, reference: str) -> tuple[str, str]:
         """Split `macd_12.histogram` into indicator and output; a bare indicator name means its first output."""

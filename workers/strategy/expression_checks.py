@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from workers.strategy.definition import Strategy
 from workers.strategy.errors import UnplacedProblem, pointer
@@ -24,21 +25,18 @@ class ExpressionProblem:
 
 
 def find_expression_problems(strategy: Strategy) -> list[ExpressionProblem]:
-    """Return a problem for each expression that is invalid."""
-    problems = [
-        problem
-        for name, indicator in strategy.indicators.items()
-        if indicator.type == EXPRESSION
-        for problem in _problems_of(
-            pointer("indicators", name, "expression"),
-            expression_of(indicator),
-            lambda name=name: indicator_tree(strategy.indicators, name),  # type: ignore[misc]
-        )
-    ]
+    """Return a problem for each expression that is invalid; those of conditions only if all indicators are valid."""
+    problems: list[ExpressionProblem] = []
+    for name, indicator in strategy.indicators.items():
+        if indicator.type == EXPRESSION:
+            at = pointer("indicators", name, "expression")
+            build = partial(indicator_tree, strategy.indicators, name)
+            problems += _problems_of(at, expression_of(indicator), build)
     if isinstance(strategy, RulesStrategy) and not problems:
         for name, text in strategy.decisions.expressions.items():
-            at = pointer("decisions", name)
-            problems += _problems_of(at, text, lambda text=text: strategy.resolve_condition(text))  # type: ignore[misc]
+            problems += _problems_of(
+                pointer("decisions", name), text, partial(strategy.resolve_condition, text)
+            )
     return problems
 
 

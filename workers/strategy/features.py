@@ -5,7 +5,6 @@ another timeframe it uses the newest bar that has closed by then, never one that
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,6 @@ import pandas as pd
 from workers.market_data.bars import check_shape
 from workers.market_data.calendars import calendar_of
 from workers.market_data.errors import MarketDataError
-from workers.market_data.resampling import resample
-from workers.market_data.sessions import NANOSECONDS_A_DAY, UnixNanoseconds
-from workers.market_data.timeframes import close_times, nanoseconds
 from workers.strategy.definition import Feature, Strategy
 from workers.strategy.fuzzy import degrees
 from workers.strategy.indicator_expressions import fields_of
@@ -24,6 +20,15 @@ from workers.strategy.indicator_lines import IndicatorLines
 from workers.strategy.indicators.columns import BarColumns, Floats
 from workers.strategy.indicators.compute import compute_unchecked
 from workers.strategy.sections.model_inputs import Indicator
+from workers.strategy.views import (
+    Frames,
+    View,
+    build_views,
+    frame_key,
+    require_base_bars,
+    symbol_of,
+    timeframe_of,
+)
 
 
 class NoCompleteRow(MarketDataError):
@@ -34,12 +39,8 @@ class NoVolume(MarketDataError):
     """An indicator needs volume, but every volume is 0."""
 
 
-Frames = Mapping[str, pd.DataFrame]
-"""Timeframe to the bars of one symbol."""
-
-_STALE_LENGTHS = 3
-_STALE_DAYS = 7
-"""A value of another timeframe is used for three of its bars plus a week of closed markets, then it is stale."""
+Compute = Callable[[str, BarColumns, Indicator], Mapping[str, Floats]]
+"""Computes an indicator of the catalog on the bars of a frame with this key."""
 
 
 def build_features(strategy: Strategy, frames: Frames) -> pd.DataFrame:
@@ -76,19 +77,18 @@ def _select_rows(matrix: Floats, rows: npt.NDArray[np.intp]) -> Floats:
 
 
 def attach_calendar(strategy: Strategy, frames: Frames) -> dict[str, pd.DataFrame]:
-    """Return the frames that the strategy uses, with their shape checked and the calendar of the base bars attached.
+    """Return the frames that the strategy uses, with their shape checked and the calendar of their base bars attached.
 
-    Raises `MarketDataError` if the base timeframe is missing or a frame does not have the shape of bars.
+    Raises `MarketDataError` if base bars are missing or a frame does not have the shape of bars.
     """
-    if strategy.base_timeframe not in frames:
-        available = ", ".join(frames) or "none"
-        raise MarketDataError(f"the strategy needs {strategy.base_timeframe} bars; available: {available}")
-    calendar = calendar_of(check_shape(frames[strategy.base_timeframe]))
+    require_base_bars(strategy, frames)
     checked = {}
-    for timeframe in strategy.timeframes:
-        if timeframe in frames:
-            checked[timeframe] = check_shape(frames[timeframe]).copy(deep=False)
-            checked[timeframe].attrs["calendar"] = calendar
+    for symbol in ("", *strategy.other_symbols):
+        calendar = calendar_of(check_shape(frames[frame_key(symbol, strategy.base_timeframe)]))
+        for key in (frame_key(symbol, timeframe) for timeframe in strategy.timeframes):
+            if key in frames:
+                checked[key] = check_shape(frames[key]).copy(deep=False)
+                checked[key].attrs["calendar"] = calendar
     return checked
 
 
@@ -100,8 +100,7 @@ def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
     present = len(strategy.features)
     lags = strategy.lookback_periods
     inputs = np.empty((len(frames[strategy.base_timeframe]), present * (lags + 1)), order="F")
-    views = build_views(strategy, frames)
-    for column, values in enumerate(feature_columns(strategy, views)):
+    for column, values in enumerate(feature_columns(strategy, build_views(strategy, frames))):
         inputs[:, column] = values
     for lag in range(1, lags + 1):
         earlier = inputs[:, lag * present : (lag + 1) * present]
@@ -110,48 +109,7 @@ def input_matrix(strategy: Strategy, frames: Frames) -> Floats:
     return inputs
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """Bars of one timeframe and, for each base bar, the position of the newest closed bar (-1: none)."""
-
-    bars: BarColumns
-    position: npt.NDArray[np.intp] | None
-
-    def at_base(self, values: Floats) -> Floats:
-        if self.position is None:
-            return values
-        return np.where(self.position >= 0, values[np.maximum(self.position, 0)], np.nan)
-
-
-def build_views(strategy: Strategy, frames: Frames) -> dict[str, View]:
-    """Return the view of each timeframe that an input uses; `frames` come from `attach_calendar`."""
-    base = frames[strategy.base_timeframe]
-    now = close_times(pd.DatetimeIndex(base.index), strategy.base_timeframe, calendar_of(base))
-    timeframes = dict.fromkeys(feature.timeframe for feature in strategy.features)
-    return {timeframe: _view(timeframe, strategy, frames, now) for timeframe in timeframes}
-
-
-def _view(timeframe: str, strategy: Strategy, frames: Frames, now: UnixNanoseconds) -> View:
-    base = frames[strategy.base_timeframe]
-    if timeframe == strategy.base_timeframe:
-        return View(BarColumns(base), None)
-    calendar = calendar_of(base)
-    if timeframe in frames:
-        bars = frames[timeframe]
-        closes = close_times(pd.DatetimeIndex(bars.index), timeframe, calendar)
-    else:
-        bars, closes = resample(base, strategy.base_timeframe, timeframe, calendar)
-    position = np.searchsorted(closes, now, side="right") - 1
-    oldest = _STALE_LENGTHS * nanoseconds(timeframe) + _STALE_DAYS * NANOSECONDS_A_DAY
-    stale = now - closes[np.maximum(position, 0)] > oldest
-    return View(BarColumns(bars), np.where(stale, -1, position))
-
-
-Compute = Callable[[str, BarColumns, Indicator], Mapping[str, Floats]]
-"""Computes an indicator of the catalog on the bars of a timeframe."""
-
-
-def compute_indicator(timeframe: str, bars: BarColumns, indicator: Indicator) -> Mapping[str, Floats]:
+def compute_indicator(key: str, bars: BarColumns, indicator: Indicator) -> Mapping[str, Floats]:
     return compute_unchecked(indicator.type, bars, indicator.parameters)
 
 
@@ -160,20 +118,35 @@ def feature_columns(
 ) -> Iterator[Floats]:
     """Yield the values of each of `strategy.features` at the base bars; float64[n], not to be written to.
 
-    Every indicator is computed once for each timeframe that it is needed on. `views` come from `build_views`.
+    Every indicator is computed once on each frame that it is needed on. `views` come from `build_views`.
     """
-    lines = {name: indicator_lines(strategy, view.bars, name, compute) for name, view in views.items()}
+    lines = {key: indicator_lines(strategy, view, key, compute) for key, view in views.items()}
     for feature in strategy.features:
-        values = lines[feature.timeframe].outputs(feature.indicator)[feature.output]
-        yield views[feature.timeframe].at_base(encode(values, feature))
+        key = strategy.frame_of(feature)
+        values = lines[key].outputs(feature.indicator)[feature.output]
+        yield views[key].at_base(encode(values, feature))
 
 
 def indicator_lines(
-    strategy: Strategy, bars: BarColumns, timeframe: str = "", compute: Compute = compute_indicator
+    strategy: Strategy, view: View, key: str, compute: Compute = compute_indicator
 ) -> IndicatorLines:
-    """Return the indicators of the strategy on these bars, computed when they are first needed."""
+    """Return the indicators of the strategy on the bars of a view, computed when they are first needed."""
+    others = {
+        symbol: indicator_lines(strategy, joined, frame_key(symbol, timeframe_of(key)), compute)
+        for symbol, joined in view.joined.items()
+    }
+
+    def of_other(name: str, output: str) -> Floats:
+        symbol = strategy.symbol_of(name)
+        return view.joined[symbol].at_base(others[symbol].outputs(name)[output])
+
     return IndicatorLines(
-        strategy, len(bars), lambda indicator: compute(timeframe, bars, indicator), bars.value
+        strategy,
+        symbol_of(key),
+        len(view.bars),
+        lambda indicator: compute(key, view.bars, indicator),
+        view.bars.value,
+        of_other,
     )
 
 
@@ -187,7 +160,9 @@ def require_volume(strategy: Strategy, frames: Frames) -> None:
     for feature in strategy.features:
         if "volume" not in fields_of(strategy.indicators, feature.indicator):
             continue
-        bars = frames.get(feature.timeframe, frames[strategy.base_timeframe])
+        symbol = strategy.symbol_of(feature.indicator)
+        base = frames[frame_key(symbol, strategy.base_timeframe)]
+        bars = frames.get(strategy.frame_of(feature), base)
         if not bars["volume"].to_numpy().any():
             kind = strategy.indicator(feature.indicator).type
             raise NoVolume(

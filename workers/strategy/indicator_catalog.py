@@ -291,7 +291,10 @@ _FORMULA = (
         "A formula over the bars and other indicators of the file",
         (Output("value"),),
         "bars that the formula looks back at",
-        (IndicatorParameter("expression", "expression", "close / shift(close, 1) - 1"),),
+        (
+            IndicatorParameter("expression", "expression", "close / shift(close, 1) - 1"),
+            IndicatorParameter("symbol", "symbol", ""),
+        ),
         ("close",),
     ),
 )

@@ -1,6 +1,6 @@
 """Indicators of type `expression`: the names that they may use, their order and their warm-up."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from workers.strategy.expressions.functions import CLOCK, FIELDS
@@ -26,6 +26,11 @@ FIELD_INDICATORS: Indicators = {
 
 def expression_of(indicator: Indicator) -> str:
     return str(indicator.parameters["expression"])
+
+
+def other_symbol(indicator: Indicator) -> str:
+    """Return the symbol whose bars an indicator reads; empty for the symbol of the run."""
+    return str(indicator.parameters.get("symbol", ""))
 
 
 def indicator_tree(indicators: Indicators, name: str) -> Node:
@@ -85,15 +90,34 @@ def indicators_of(tree: Node) -> Iterator[str]:
             yield node.name.partition(".")[0]
 
 
+def used_indicators(indicators: Indicators, names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of `names` that the file defines and the indicators that they need, each once and in order."""
+    used: dict[str, None] = {}
+    waiting = [*names][::-1]
+    while waiting:
+        name = waiting.pop()
+        if name in used or name not in indicators:
+            continue
+        used[name] = None
+        if indicators[name].type == EXPRESSION:
+            waiting += indicators_of(indicator_tree(indicators, name))
+    return tuple(used)
+
+
 def fields_of(indicators: Indicators, name: str) -> frozenset[str]:
-    """Return the columns of the bars that an indicator reads, through other indicators too."""
+    """Return the columns of its own bars that an indicator reads, through other indicators of the same symbol too."""
     indicator = indicators.get(name) or FIELD_INDICATORS[name]
     if indicator.type != EXPRESSION:
         source = indicator.parameters.get("source")
         return frozenset(INDICATORS[indicator.type].reads) | ({str(source)} if source else set())
     tree = indicator_tree(indicators, name)
     own = {node.name for node in walk(tree) if isinstance(node, Column) and node.name in FIELDS}
-    return frozenset(own).union(*(fields_of(indicators, other) for other in indicators_of(tree)))
+    same = [
+        other
+        for other in indicators_of(tree)
+        if other_symbol(indicators[other]) in ("", other_symbol(indicator))
+    ]
+    return frozenset(own).union(*(fields_of(indicators, other) for other in same))
 
 
 def warm_up_rows(indicators: Indicators, name: str) -> int:

@@ -13,12 +13,16 @@ from workers.strategy.sections.model_inputs import Indicator
 
 @dataclass(frozen=True, slots=True)
 class IndicatorLines:
-    """`of_catalog` computes an indicator of the catalog on the bars, `of_field` a value of the bars such as `close`."""
+    """`of_catalog` computes an indicator of the catalog on the bars, `of_field` a value of the bars such as `close`,
+    `of_other` an output of an indicator of another symbol, joined to the bars."""
 
     strategy: Strategy
+    symbol: str
+    """That of the bars; empty for the symbol of the run."""
     rows: int
     of_catalog: Callable[[Indicator], Mapping[str, Floats]]
     of_field: Callable[[str], Floats]
+    of_other: Callable[[str, str], Floats]
     _known: dict[str, Mapping[str, Floats]] = field(default_factory=dict)
 
     def outputs(self, name: str) -> Mapping[str, Floats]:
@@ -38,4 +42,6 @@ class IndicatorLines:
         if name in FIELD_INDICATORS:
             return self.of_field(name)
         indicator, output = self.strategy.resolve(name)
+        if self.strategy.symbol_of(indicator) not in ("", self.symbol):
+            return self.of_other(indicator, output)
         return self.outputs(indicator)[output]

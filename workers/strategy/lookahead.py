@@ -19,15 +19,13 @@ from workers.market_data.sessions import NANOSECONDS_A_DAY, UnixNanoseconds, uni
 from workers.market_data.timeframes import close_times, nanoseconds
 from workers.strategy.definition import Strategy
 from workers.strategy.features import (
-    Frames,
     NoCompleteRow,
     NoVolume,
-    View,
     attach_calendar,
     build_features,
-    build_views,
 )
 from workers.strategy.indicators.columns import Floats
+from workers.strategy.views import Frames, View, build_views, symbol_of, timeframe_of
 from workers.strategy.windows import Rows, inputs_from_windows
 
 CUTS = 400
@@ -178,13 +176,14 @@ def truncate_frames(strategy: Strategy, frames: Frames, last: int) -> dict[str, 
     calendar = calendar_of(base)
     now = close_times(pd.DatetimeIndex(base.index[last : last + 1]), strategy.base_timeframe, calendar)[0]
     truncated = {}
-    for timeframe, bars in frames.items():
-        if timeframe == strategy.base_timeframe:
-            truncated[timeframe] = base.iloc[: last + 1]
+    for key, bars in frames.items():
+        own = calendar_of(bars) if symbol_of(key) else calendar
+        if key == strategy.base_timeframe:
+            truncated[key] = base.iloc[: last + 1]
         else:
-            truncated[timeframe] = bars[close_times(pd.DatetimeIndex(bars.index), timeframe, calendar) <= now]
-        truncated[timeframe].attrs["calendar"] = calendar
-    return {timeframe: bars for timeframe, bars in truncated.items() if len(bars)}
+            truncated[key] = bars[close_times(pd.DatetimeIndex(bars.index), timeframe_of(key), own) <= now]
+        truncated[key].attrs["calendar"] = own
+    return {key: bars for key, bars in truncated.items() if len(bars)}
 
 
 def _compare(again: pd.DataFrame, expected: pd.DataFrame, largest: Floats) -> float:

@@ -172,6 +172,8 @@ def _parameter(parameter: IndicatorParameter) -> str:
             values = ", ".join(parameter.choices) if parameter.choices != PRICE_SOURCES else "a price"
         case "bool":
             values = "true, false"
+        case "symbol":
+            return f"`{parameter.name}`, another symbol whose bars it reads, for example `SPY`"
         case "expression":
             return f"`{parameter.name}`, required, for example {_code(parameter.default)}"
         case _:

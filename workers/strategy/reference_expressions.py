@@ -36,6 +36,10 @@ condition; an indicator is a number.
 | `oversold` | a number of `constants`, also as a number of bars; conditions only |
 | `close@1w`, `rsi_14@4h`, `momentum.low@1w` | the same on another timeframe of the file, from its newest closed bar; conditions only |
 
+An indicator with `symbol: SPY` is computed from the bars of SPY, and so is every indicator that its formula names. It may be
+used like any other one: each bar reads the newest bar of SPY that has closed by then. `ratio: {{type: expression,
+expression: "close / market"}}` divides the close by `market: {{type: expression, expression: close, symbol: SPY}}`.
+
 Names must differ: an indicator, a fuzzy set and a constant cannot share a name, and none can be named like a field or a function.
 
 ### Functions

@@ -52,10 +52,9 @@ class RulesScope:
             name: tuple(output.name for output in INDICATORS[indicator.type].outputs)
             for name, indicator in self.indicators.items()
         }
-        others = {name: () for name in (*self.fuzzy_sets, *self.constants) if name not in outputs}
         if reference.name not in (*outputs, *FIELDS):
-            message = unknown_name("value", str(reference), [*outputs, *others, *FIELDS])
-            raise ExpressionError(reference.offset, message)
+            names = [*outputs, *self.fuzzy_sets, *self.constants, *FIELDS]
+            raise ExpressionError(reference.offset, unknown_name("value", str(reference), names))
         column = output_column(reference, outputs)
         indicator, _, output = column.partition(".")
         line = output or (outputs[indicator][0] if indicator in outputs else "value")

@@ -62,7 +62,10 @@ class RulesStrategy(Strategy):
         )
         return tuple(self._scope.feature(name) for name in dict.fromkeys(columns))
 
-    @property
-    def lookback(self) -> int:
-        """How many earlier bars of the base timeframe the conditions look back at, beside the warm-up of the indicators."""
-        return max((lookback(tree) for tree in self.conditions.values()), default=0)
+    def _bars_before_decision(self) -> int:
+        """Return the bars that the condition with the longest memory needs."""
+
+        def of_column(name: str) -> int:
+            return self.base_warm_up(self._scope.feature(name))
+
+        return max(lookback(tree, of_column) for tree in self.conditions.values())

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from workers.strategy.definition import Strategy
 from workers.strategy.errors import UnplacedProblem, pointer
 from workers.strategy.fuzzy_coverage import coverage_warnings
-from workers.strategy.indicator_catalog import EXPRESSION
-from workers.strategy.indicator_expressions import indicator_tree, indicators_of
+from workers.strategy.indicator_expressions import used_indicators
 from workers.strategy.rules_strategy import RulesStrategy
 from workers.strategy.sections.model import TSKModel
 from workers.strategy.trained_strategy import TrainedStrategy
@@ -35,7 +34,7 @@ def find_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
 
 def unused_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
     """Warn about indicators and fuzzy sets that no input of the model uses."""
-    indicators = used_indicators(strategy)
+    indicators = _used_indicators(strategy)
     sets = {feature.fuzzy_set for feature in strategy.features}
     for name in strategy.indicators:
         if name not in indicators:
@@ -45,13 +44,17 @@ def unused_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
             yield pointer("fuzzy_sets", name), f"{name} has no effect: no {_user(strategy)} uses it"
 
 
+def _used_indicators(strategy: Strategy) -> tuple[str, ...]:
+    return used_indicators(strategy.indicators, [feature.indicator for feature in strategy.features])
+
+
 def _user(strategy: Strategy) -> str:
     return "condition" if isinstance(strategy, RulesStrategy) else "input"
 
 
 def unanchored_warnings(strategy: Strategy) -> Iterator[UnplacedProblem]:
     """Warn about inputs whose values depend on the first bar of the data."""
-    for name in used_indicators(strategy):
+    for name in _used_indicators(strategy):
         kind = strategy.indicators[name].type
         if kind in _CUMULATIVE:
             message = (
@@ -76,20 +79,6 @@ def unscaled_warnings(strategy: TrainedStrategy) -> Iterator[UnplacedProblem]:
                 "which drifts; set normalization: zscore, or model.features.scale_features: true"
             )
             yield pointer("nn_inputs", position), message
-
-
-def used_indicators(strategy: Strategy) -> dict[str, None]:
-    """Return the indicators of the file that the inputs need, through other indicators too, each once and in order."""
-    used: dict[str, None] = {}
-    waiting = [feature.indicator for feature in reversed(strategy.features)]
-    while waiting:
-        name = waiting.pop()
-        if name in used or name not in strategy.indicators:
-            continue
-        used[name] = None
-        if strategy.indicators[name].type == EXPRESSION:
-            waiting += indicators_of(indicator_tree(strategy.indicators, name))
-    return used
 
 
 def rules_warnings(strategy: RulesStrategy) -> Iterator[UnplacedProblem]:

@@ -8,7 +8,7 @@ from workers.strategy.definition import Feature, Strategy
 from workers.strategy.sections.base import Identifier
 from workers.strategy.sections.decisions import Decisions
 from workers.strategy.sections.labels import ForwardReturnLabels, label_horizon
-from workers.strategy.sections.model import Model
+from workers.strategy.sections.model import Model, sequence_length
 from workers.strategy.sections.model_inputs import Indicator, NNInput
 from workers.strategy.sections.training import Training
 
@@ -60,6 +60,10 @@ class TrainedStrategy(Strategy):
     @property
     def lookback_periods(self) -> int:
         return self.model.features.lookback_periods
+
+    def _bars_before_decision(self) -> int:
+        of_inputs = max(self.base_warm_up(feature) for feature in self.features)
+        return of_inputs + self.lookback_periods + sequence_length(self.model) - 1
 
     def inputs_of_entry(self, entry: NNInput) -> int:
         """Return how many inputs of one bar an entry of `nn_inputs` defines, without building them."""

@@ -17,18 +17,18 @@ from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.prediction import decision_array, predict
 from workers.strategy.definition import Strategy
 from workers.strategy.features import (
-    View,
     attach_calendar,
     build_features,
-    build_views,
     compute_indicator,
     feature_columns,
     require_volume,
 )
 from workers.strategy.grammar import RulesStrategy
+from workers.strategy.indicator_catalog import EXPRESSION
 from workers.strategy.indicators.columns import BarColumns
 from workers.strategy.sections.model_inputs import Indicator
 from workers.strategy.trained_strategy import TrainedStrategy
+from workers.strategy.views import View, build_views
 from workers.studies.columns import ColumnCache
 from workers.studies.market import Market
 from workers.studies.messages import SearchData
@@ -95,7 +95,8 @@ class _RuleSymbol:
     """Position of the first bar of the period in the base bars."""
     number: int
     cache: ColumnCache
-    views: dict[str, View] = field(default_factory=dict)
+    views: dict[object, Mapping[str, View]] = field(default_factory=dict)
+    """By the indicators that the conditions name, and the formulas."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def decide(self, strategy: RulesStrategy, allow_short: bool | None) -> Directions:
@@ -107,16 +108,21 @@ class _RuleSymbol:
         ]
 
     def _views_of(self, strategy: RulesStrategy) -> Mapping[str, View]:
-        """Return the views that the strategy needs, each built once."""
-        timeframes = {feature.timeframe for feature in strategy.features}
+        """Return the views that the strategy needs, each set of them built once."""
+        named = frozenset((strategy.frame_of(feature), feature.indicator) for feature in strategy.features)
+        formulas = frozenset(
+            (name, *indicator.parameters.values())
+            for name, indicator in strategy.indicators.items()
+            if indicator.type == EXPRESSION
+        )
         with self.lock:
-            if not timeframes <= self.views.keys():
-                self.views |= build_views(strategy, self.frames)
-            return {timeframe: self.views[timeframe] for timeframe in timeframes}
+            if (named, formulas) not in self.views:
+                self.views[named, formulas] = build_views(strategy, self.frames)
+            return self.views[named, formulas]
 
-    def _compute(self, timeframe: str, bars: BarColumns, indicator: Indicator) -> Mapping[str, Floats]:
-        key = (self.number, timeframe, indicator.type, *sorted(indicator.parameters.items()))
-        return self.cache.outputs(key, lambda: compute_indicator(timeframe, bars, indicator))
+    def _compute(self, frame: str, bars: BarColumns, indicator: Indicator) -> Mapping[str, Floats]:
+        key = (self.number, frame, indicator.type, *sorted(indicator.parameters.items()))
+        return self.cache.outputs(key, lambda: compute_indicator(frame, bars, indicator))
 
 
 def _predict_symbol(

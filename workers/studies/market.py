@@ -27,7 +27,7 @@ class SymbolBars:
 
     symbol: str
     frames: Mapping[str, pd.DataFrame]
-    """Timeframe -> bars."""
+    """Key of a frame (`1d`, `SPY/1d`) -> bars."""
     test_bars: pd.DataFrame
     """Bars of the base timeframe in the period."""
     earlier_bars: pd.DataFrame
@@ -115,10 +115,10 @@ def _load_symbol(
 ) -> SymbolBars:
     base = strategy.base_timeframe
     frames = {}
-    for timeframe in strategy.timeframes:
-        path = files.get(f"bars/{symbol}/{timeframe}.parquet")
+    for key, name in strategy.files_of(symbol).items():
+        path = files.get(f"bars/{name}.parquet")
         if path is not None:
-            frames[timeframe] = _until(read_bars(path), end)
+            frames[key] = _until(read_bars(path), end)
     if base not in frames:
         raise InvalidInput(f"No {base} bars of {symbol} found; import them first.")
     bars = frames[base]

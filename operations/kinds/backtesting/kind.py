@@ -62,6 +62,7 @@ class Backtesting(Kind):
         )
         parameters = {**settings, "timeframe": needs.base, **request.dates()}
         bars = market_data.inputs_of([request.symbol], needs.timeframes, needs.base, request, "/symbol")
+        bars |= market_data.inputs_of(needs.other_symbols, needs.timeframes, needs.base, request, pointer)
         return Submission(self.operation_type, parameters, request, inputs=bars)
 
     def api_urls(self) -> "Sequence[URLPattern]":

@@ -60,6 +60,9 @@ class Training(Kind):
             "device": request.device,
         }
         inputs = market_data.inputs_of(symbols, timeframes, needs.base, request, pointer)
+        inputs |= market_data.inputs_of(
+            needs.other_symbols, timeframes, needs.base, request, "/strategy_yaml"
+        )
         return Submission(self.operation_type, parameters, request, request.prefer_gpu, inputs)
 
     def api_urls(self) -> "Sequence[URLPattern]":

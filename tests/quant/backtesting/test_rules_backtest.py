@@ -131,3 +131,19 @@ def test_a_wrong_request_gives_a_sentence(
 def test_a_rules_strategy_is_not_trained(new_job: NewRulesJob) -> None:
     with pytest.raises(InvalidInput, match="a rules strategy is not trained; submit it as a backtest"):
         run_training(TrainingParameters(strategy_yaml=rules_text()), new_job())
+
+
+def test_a_condition_may_read_another_symbol(new_job: NewRulesJob, tmp_path: Path) -> None:
+    """The bars of both symbols are in the provenance."""
+
+    def relative_strength(data: dict[str, Any]) -> None:
+        conditions(long="ratio > shift(ratio, 5)", exit_long="ratio < shift(ratio, 5)")(data)
+        data["indicators"]["market"] = {"type": "expression", "expression": "close", "symbol": "SPY"}
+        data["indicators"]["ratio"] = {"type": "expression", "expression": "close / market"}
+
+    job = new_job()
+    write_bars(synthetic(4, n=700), tmp_path / "SPY.parquet")
+    job.inputs = {**job.inputs, "bars/SPY/1d.parquet": tmp_path / "SPY.parquet"}
+    result = backtest(job, rules_text(relative_strength))
+    assert result["metrics"]["trades"] > 10
+    assert set(result["provenance"]["data_sha256"]) == {"XY/1d", "SPY/1d"}

@@ -327,3 +327,20 @@ def test_a_formula_over_other_indicators_is_an_input_like_any_other(new_job: New
     assert result["audit"]["look_ahead"]["passed"] is True
     curves = json.loads(job.artifacts["report.json"])["fuzzy_sets"]
     assert [curve["indicator"] for curve in curves] == ["stretch"]
+
+
+def test_a_formula_over_another_symbol_is_an_input_of_every_symbol(new_job: NewJob) -> None:
+    text = with_sections(
+        indicators={
+            "drift": {"type": "expression", "expression": "close / shift(close, 5) - 1", "symbol": "BBB"},
+            "lead": {"type": "expression", "expression": "mom_5 / 100 - drift"},
+        },
+        nn_inputs=[
+            {"raw_indicator": "lead", "normalization": "zscore"},
+            {"raw_indicator": "drift", "normalization": "zscore"},
+            {"fuzzy_set": "momentum"},
+        ],
+    )
+    result = run(new_job(), text)
+    assert result["audit"]["look_ahead"]["passed"] is True
+    assert set(result["provenance"]["data_sha256"]) == {"AAA/1d", "BBB/1d"}

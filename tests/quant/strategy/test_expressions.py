@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.quant.strategy.rules import RULES, conditions, rules_text, rules_with
+from workers.backtesting.condition_decisions import evaluate_conditions
 from workers.strategy.expressions.lookback import lookback
 from workers.strategy.expressions.parser import parse
 from workers.strategy.expressions.resolving import resolve
 from workers.strategy.expressions.tokens import MAX_TOKENS
 from workers.strategy.expressions.tree import ExpressionError, Reference
+from workers.strategy.features import input_matrix
 from workers.strategy.grammar import RulesStrategy, StrategyError, parse_strategy
 from workers.strategy.indicators.evaluation import evaluate_condition, evaluate_number
 
@@ -99,6 +103,25 @@ def test_the_position_is_right_however_the_text_is_written(spelling: str) -> Non
     assert file.splitlines()[error.line - 1][error.column - 1 :].startswith("sloe")
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    style=st.sampled_from(["'", '"', "|", ">", None]),
+    width=st.integers(10, 90),
+    before=st.lists(st.sampled_from(["fast > slow", "close != 3", "rsi_14 < 2e1"]), max_size=8),
+    after=st.lists(st.sampled_from(["fast > slow", "(close) < 3"]), max_size=8),
+)
+def test_the_position_survives_any_way_of_folding_lines(
+    style: str | None, width: int, before: list[str], after: list[str]
+) -> None:
+    text = " and ".join([*before, "sloe > 1", *after])
+    file = rules_text(lambda data: data.pop("decisions"))
+    file += yaml.dump({"decisions": {"long": text}}, default_style=style, width=width)
+    with pytest.raises(StrategyError) as raised:
+        parse_strategy(file)
+    [error] = raised.value.errors
+    assert file.splitlines()[error.line - 1][error.column - 1 :].startswith("sloe"), file
+
+
 def test_an_indicator_that_needs_itself_is_rejected() -> None:
     def change(data: dict[str, Any]) -> None:
         for name, needed in (("a", "b"), ("b", "c"), ("c", "a")):
@@ -132,8 +155,20 @@ def test_the_inputs_are_named_as_the_file_writes_them() -> None:
     assert strategy.input_names == (
         "fast", "slow", "rsi_14", "momentum.high", "macd_12.signal", "macd_12.line", "close", "close@1w", "change",
     )  # fmt: skip
-    assert strategy.lookback == 9
+    assert strategy.warm_up_bars == 33, "MACD with its signal"
     assert strategy.warm_up_rows("change") == 1
+
+
+def test_the_warm_up_ends_where_every_condition_is_known(bars: pd.DataFrame) -> None:
+    def change(data: dict[str, Any]) -> None:
+        conditions(long="highest(rsi_14, 4) > shift(mean(slow, 3), 5)", exit_long="change < std(change, 12)")(
+            data
+        )
+
+    strategy = rules_with(change)
+    columns = dict(zip(strategy.input_names, input_matrix(strategy, {"1d": bars}).T, strict=True))
+    known = [condition.known for condition in evaluate_conditions(strategy, columns).values()]
+    assert int(np.logical_and.reduce(known).argmax()) == strategy.warm_up_bars == 26
 
 
 # An independent interpreter: each generated expression is its text, its value at a bar, and the bars that it needs.

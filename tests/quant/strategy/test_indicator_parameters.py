@@ -8,7 +8,12 @@ from workers.strategy.catalog import IndicatorParameter, Value
 from workers.strategy.indicator_catalog import INDICATORS
 from workers.strategy.indicators import compute
 
-PARAMETERS = [(name, parameter) for name, entry in INDICATORS.items() for parameter in entry.parameters]
+PARAMETERS = [
+    (name, parameter)
+    for name, entry in INDICATORS.items()
+    for parameter in entry.parameters
+    if parameter.kind != "symbol"  # selects other bars: test_other_symbols
+]
 
 
 def other_value(parameter: IndicatorParameter) -> Value:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.quant.strategy.conftest import MINIMAL, random_bars, strategy_with
 from workers.market_data import sessions
-from workers.strategy import features
-from workers.strategy.features import Frames, attach_calendar, build_features, build_views
+from workers.strategy import views
+from workers.strategy.features import attach_calendar, build_features
 from workers.strategy.grammar import Strategy
 from workers.strategy.indicator_catalog import INDICATORS
 from workers.strategy.lookahead import (
@@ -20,6 +20,7 @@ from workers.strategy.lookahead import (
     audit_features,
     early_rows,
 )
+from workers.strategy.views import Frames, build_views
 from workers.strategy.windows import inputs_from_windows
 
 _FORGETTING = sorted(set(INDICATORS) - {"parabolicsar", "supertrend"})
@@ -153,7 +154,7 @@ def test_the_audit_reports_a_planted_leak(build: Any, bars: pd.DataFrame) -> Non
 @pytest.mark.parametrize("base", ["1d", "1h"])
 def test_a_forming_bar_of_a_longer_timeframe_is_reported(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lesson Q6: each row of a week or day has the values at its end."""
-    original = features.resample
+    original = views.resample
 
     def closed_at_once(*arguments: Any) -> Any:
         bars, _ = original(*arguments)
@@ -161,7 +162,7 @@ def test_a_forming_bar_of_a_longer_timeframe_is_reported(base: str, monkeypatch:
 
     strategy = on_timeframes(base, "1w" if base == "1d" else "1d")
     bars = random_bars(1500, 2, freq="B" if base == "1d" else "1h")
-    monkeypatch.setattr(features, "resample", closed_at_once)
+    monkeypatch.setattr(views, "resample", closed_at_once)
     with pytest.raises(LookAheadError, match=r"1[wd]_rsi_14_raw"):
         audit(strategy, bars)
 

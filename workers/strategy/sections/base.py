@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
+from workers.strategy.catalog import SYMBOL_PATTERN
+
 
 class Section(BaseModel):
     """A frozen part of a strategy. Unknown keys are rejected and types are not coerced ("14" is not a number)."""
@@ -31,6 +33,6 @@ def _parse_iso_date(value: object) -> object:
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 """The name of an indicator, a fuzzy set or a membership, as chosen in the file; it becomes part of input names."""
 
-Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9^][A-Za-z0-9^=_.-]{0,31}$")]
+Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 IsoDate = Annotated[date, BeforeValidator(_parse_iso_date)]
 """A calendar day (UTC), written YYYY-MM-DD."""

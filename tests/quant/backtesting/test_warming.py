@@ -11,12 +11,16 @@ import pytest
 from tests.agent.fork_servers import Server, fork_server
 from tests.quant.backtesting.conftest import TRAINED_UNTIL, BacktestJob
 from tests.quant.learning.conftest import STRATEGY
-from workers.backtest import BacktestWorker, backtest
+from tests.quant.studies.conftest import StudyJob
+from tests.quant.studies.test_batches import batch
+from workers.backtest import BacktestWorker, backtest, study_batch
 from workers.backtesting.backtest_inputs import MODEL_WEIGHTS
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.backtest_pipeline import run_backtest
 from workers.learning.training_parameters import TrainingParameters
 from workers.provenance import file_sha256
+from workers.studies.messages import BatchParameters
+from workers.studies.run import run_batch
 from workers.training import TrainingWorker, train
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are spawned")
@@ -52,6 +56,18 @@ def test_trainings_and_backtests_in_forks_of_the_warm_server_give_the_bits_of_a_
         assert training["result"]["model"]["sha256"] == file_sha256(trained[MODEL_WEIGHTS])
         expected = run_backtest(BacktestParameters.model_validate(BACKTEST), BacktestJob(trained))
         assert comparable(tested["result"]) == comparable(expected)
+
+
+def test_the_threads_of_a_batch_give_the_same_bits_in_a_fork(
+    server: Server, trained: dict[str, Path]
+) -> None:
+    parameters = batch(range(30))
+    job = server.launch(study_batch, parameters.model_dump(mode="json"), BatchParameters, trained)
+    outcome = job.outcome()
+    assert job.exit().code == 0
+    expected = run_batch(parameters, StudyJob(trained))
+    for name in ("value", "scores", "kept"):
+        assert outcome["result"][name] == expected[name]
 
 
 def comparable(result: dict[str, Any]) -> dict[str, Any]:

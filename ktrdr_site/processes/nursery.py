@@ -80,6 +80,8 @@ class Nursery:
         process = multiprocessing.get_context("fork").Process(
             target=_run, args=(ours, theirs, tuple(modules), prepare, os.getpid()), daemon=False
         )
+        gc.collect()
+        gc.freeze()  # here too, so that the memory of what both have imported stays shared
         process.start()
         theirs.close()
         ours.setblocking(False)

@@ -78,7 +78,9 @@ def test_the_examples_without_training_trade(name: str, new_job: NewRulesJob) ->
 
 def test_the_result_counts_each_condition_and_names_those_that_were_never_true(new_job: NewRulesJob) -> None:
     texts = {"long": "close > open", "exit_long": "close < 0", "short": "mean(close, 4000) > 1"}
-    result = backtest(new_job(), rules_text(conditions(**texts)), start_date="2016-01-01")
+    job = new_job()
+    result = backtest(job, rules_text(conditions(**texts)), start_date="2016-01-01")
+    assert b"<td>close &gt; open</td>" in job.artifacts["report.html"]
     rows = {row["name"]: row for row in result["conditions"]}
     assert set(rows) == set(texts)
     assert 0 < rows["long"]["true"] < rows["long"]["bars"] == result["bars"]["test"]

@@ -9,6 +9,10 @@ class Trial(models.Model):
     settings_sha256 = models.CharField(
         max_length=64, help_text="of the settings that differ from their default"
     )
+    sharpe = models.FloatField(
+        null=True,
+        help_text="per observation, not annualized; empty if the trial has not completed since version 0.3",
+    )
 
     class Meta:
         constraints = [

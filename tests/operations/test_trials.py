@@ -9,9 +9,12 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from operations.kinds.backtesting import trials
+from operations.kinds.backtesting.inputs import prepare
 from operations.kinds.backtesting.request import BacktestRequest
-from operations.kinds.backtesting.trials import count_trials
+from operations.kinds.backtesting.trials import count_trials, record_sharpe, sharpes_of_others
 from operations.models import Operation, Trial, TrialCount
+from registry.models import Capability
 from tests.factories import OperationFactory
 
 DEFAULTS = json.loads(BacktestRequest.model_construct().model_dump_json(exclude_none=True))
@@ -20,6 +23,7 @@ parameters = st.fixed_dictionaries(
     optional={
         "timeframe": st.sampled_from(["1d", "1h"]),
         "trials": st.integers(1, 9),
+        "trial_sharpes": st.just([0.1, -0.2]),
         "commission": st.sampled_from([0.001, 0.002]),
     },
 )
@@ -27,7 +31,9 @@ parameters = st.fixed_dictionaries(
 
 def distinct(settings: dict[str, Any]) -> str:
     kept = {
-        name: value for name, value in settings.items() if DEFAULTS.get(name) != value and name != "trials"
+        name: value
+        for name, value in settings.items()
+        if DEFAULTS.get(name) != value and name not in ("trials", "trial_sharpes")
     }
     return json.dumps(kept, sort_keys=True)
 
@@ -67,3 +73,59 @@ def test_the_migration_counts_what_ran_before_and_a_repetition_does_not_count_ag
     assert (
         count_trials(OperationFactory(operation_type="backtesting", parameters={**rows[0], "seed": 3})) == 3
     )
+
+
+def backtest(seed: int, symbol: str = "AAPL", **parameters: Any) -> Operation:
+    settings = {"symbol": symbol, "timeframe": "1d", "seed": seed, **parameters}
+    return OperationFactory(operation_type="backtesting", parameters=settings)
+
+
+def complete(operation: Operation, sharpe: Any, per_year: Any = 256.0) -> None:
+    count_trials(operation)
+    record_sharpe(operation, {"metrics": {"sharpe": sharpe, "periods_per_year": per_year}})
+
+
+@pytest.mark.django_db
+def test_a_backtest_receives_the_ratios_of_the_other_trials_on_its_data() -> None:
+    for seed, sharpe in enumerate((1.6, -0.8, 3.2)):
+        complete(backtest(seed), sharpe)
+    complete(backtest(9, symbol="IBM"), 8.0)
+    assert sharpes_of_others(backtest(0)) == [3.2 / 16, -0.8 / 16], "the newest first, without its own"
+    assert sharpes_of_others(backtest(7)) == [3.2 / 16, -0.8 / 16, 1.6 / 16]
+    complete(backtest(1), 4.0)
+    assert sharpes_of_others(backtest(0)) == [3.2 / 16, 4.0 / 16], "a repetition replaces its ratio"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("sharpe", "per_year"), [(None, 256.0), ("2", 256.0), (1.5, None), (1.5, 0.0), (float("inf"), 252.0), (10**400, 252.0)],
+    ids=["none", "text", "no-year", "zero-year", "infinite", "huge"],
+)  # fmt: skip
+def test_a_result_without_a_usable_ratio_leaves_the_trial_without_one(sharpe: Any, per_year: Any) -> None:
+    complete(backtest(1), sharpe, per_year)
+    assert Trial.objects.get().sharpe is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_known", [True, False], ids=["new-workers", "old-workers"])
+def test_only_workers_that_know_the_ratios_receive_them(is_known: bool) -> None:
+    properties = {"symbol": {}, "trial_sharpes": {}} if is_known else {"symbol": {}}
+    Capability.objects.create(
+        operation_type="backtesting",
+        worker_type="backtesting",
+        start_path="/backtests/start",
+        parameters_schema={"properties": properties},
+    )
+    complete(backtest(1), 1.6)
+    retried = backtest(2, trial_sharpes=[9.0])
+    prepare(retried)
+    assert retried.parameters["trials"] == 2
+    assert retried.parameters.get("trial_sharpes") == ([0.1] if is_known else None)
+
+
+@pytest.mark.django_db
+def test_the_ratios_are_those_of_the_newest_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "MOST_SHARPES", 2)
+    for seed in range(4):
+        complete(backtest(seed), 16.0 * seed)
+    assert sharpes_of_others(backtest(9)) == [3.0, 2.0]

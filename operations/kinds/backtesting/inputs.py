@@ -4,7 +4,7 @@ from django.db.models import QuerySet
 
 from access.problems import invalid
 from operations.kinds.backtesting.request import BacktestRequest
-from operations.kinds.backtesting.trials import count_trials
+from operations.kinds.backtesting.trials import count_trials, sharpes_of_others, workers_read_sharpes
 from operations.models import Artifact, Operation
 from operations.states import Status
 
@@ -46,7 +46,10 @@ def prepare(operation: Operation) -> None:
     """Called with the operation's row locked, in the transaction that claims its worker."""
     if model := operation.parameters.get("model"):
         link_model(operation, model)
-    operation.parameters = {**operation.parameters, "trials": count_trials(operation)}
+    settings = {name: value for name, value in operation.parameters.items() if name != "trial_sharpes"}
+    trials = count_trials(operation)
+    sharpes = sharpes_of_others(operation) if trials > 1 and workers_read_sharpes() else []
+    operation.parameters = {**settings, "trials": trials} | ({"trial_sharpes": sharpes} if sharpes else {})
     Operation.objects.filter(pk=operation.pk).update(parameters=operation.parameters)
 
 

@@ -9,7 +9,8 @@ from django.core.management.base import CommandError
 from access.problems import invalid, validate
 from operations import market_data, strategies
 from operations.kind import Headline, Kind, Step
-from operations.kinds.backtesting import comparison, inputs, report
+from operations.kinds.backtesting import comparison, inputs, trials
+from operations.kinds.backtesting import report as stored_report
 from operations.kinds.backtesting.form import FORM
 from operations.kinds.backtesting.metric_rows import metric_rows, metric_style
 from operations.kinds.backtesting.request import BacktestRequest
@@ -21,6 +22,7 @@ from operations.presentation.numbers import dig, sign, signed_percent
 from operations.presentation.reliability import audit_lines, warnings_of
 from operations.presentation.subject import subject
 from operations.requests import DateRange, Queueing, Submission
+from worker_agent.protocol import Report
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
@@ -88,6 +90,9 @@ class Backtesting(Kind):
     def prepare(self, operation: Operation) -> None:
         inputs.prepare(operation)
 
+    def complete(self, operation: Operation, report: Report) -> None:
+        trials.record_sharpe(operation, report.result or {})
+
     def headline(self, operation: Operation) -> Headline | None:
         value = dig(operation.result, "metrics", "total_return")
         return (
@@ -100,7 +105,7 @@ class Backtesting(Kind):
 
     def report_context(self, operation: Operation, stored: dict[str, Any]) -> dict[str, Any]:
         return {
-            "report": report.read(stored),
+            "report": stored_report.read(stored),
             "metric_rows": metric_rows((operation.result or {}).get("metrics") or {}),
             "month_names": MONTHS,
         }

@@ -1,33 +1,53 @@
-"""Counts the distinct backtests on the same bars: the number of trials of the deflated Sharpe ratio.
+"""Counts the distinct backtests on the same bars: the number of trials of the deflated Sharpe ratio, and their ratios.
 
 Bailey and Lopez de Prado (2014). The data are the same where symbol and timeframe are, whichever part of the time was used:
 a person remembers what worked. A repetition of the same settings is not another trial.
 """
 
+import math
 from functools import cache
+from typing import Any
 
 from django.db import connection
 
 from operations.kinds.backtesting.request import BacktestRequest
 from operations.models import Operation, TrialCount
+from operations.presentation.numbers import dig
+from registry.models import Capability
 
-_COUNT = """
-    WITH operation AS (
-        SELECT COALESCE(parameters ->> 'symbol', '') AS symbol, COALESCE(parameters ->> 'timeframe', '') AS timeframe,
-               encode(sha256(convert_to((
-                   SELECT COALESCE(jsonb_object_agg(key, value), '{}') FROM jsonb_each(parameters - 'trials')
-                   WHERE value IS DISTINCT FROM %s::jsonb -> key
-               )::text, 'UTF8')), 'hex') AS settings_sha256
-        FROM operations_operation WHERE operation_id = %s
-    ), added AS (
+MOST_SHARPES = 200
+"""Newest trials whose ratios a backtest receives: enough for their variance, and 4 kB of its parameters."""
+
+_SETTINGS = """
+    SELECT COALESCE(parameters ->> 'symbol', '') AS symbol, COALESCE(parameters ->> 'timeframe', '') AS timeframe,
+           encode(sha256(convert_to((
+               SELECT COALESCE(jsonb_object_agg(key, value), '{}')
+               FROM jsonb_each(parameters - 'trials' - 'trial_sharpes')
+               WHERE value IS DISTINCT FROM %s::jsonb -> key
+           )::text, 'UTF8')), 'hex') AS settings_sha256
+    FROM operations_operation WHERE operation_id = %s
+"""
+"""Settings that have their default are left out, so that a release that adds a setting counts no backtest again."""
+_COUNT = f"""
+    WITH operation AS ({_SETTINGS}), added AS (
         INSERT INTO operations_trial (symbol, timeframe, settings_sha256) SELECT * FROM operation
         ON CONFLICT DO NOTHING RETURNING symbol, timeframe
     )
     INSERT INTO operations_trialcount (symbol, timeframe, trials) SELECT symbol, timeframe, 1 FROM added
     ON CONFLICT (symbol, timeframe) DO UPDATE SET trials = operations_trialcount.trials + 1
     RETURNING trials
-"""
-"""Settings that have their default are left out, so that a release that adds a setting counts no backtest again."""
+"""  # noqa: S608  (constants)
+_RECORD = f"""
+    UPDATE operations_trial AS trial SET sharpe = %s FROM ({_SETTINGS}) AS operation
+    WHERE (trial.symbol, trial.timeframe, trial.settings_sha256)
+          = (operation.symbol, operation.timeframe, operation.settings_sha256)
+"""  # noqa: S608  (constants)
+_OTHERS = f"""
+    SELECT trial.sharpe FROM operations_trial AS trial, ({_SETTINGS}) AS operation
+    WHERE (trial.symbol, trial.timeframe) = (operation.symbol, operation.timeframe)
+          AND trial.settings_sha256 <> operation.settings_sha256 AND trial.sharpe IS NOT NULL
+    ORDER BY trial.id DESC LIMIT %s
+"""  # noqa: S608  (constants)
 
 
 def count_trials(operation: Operation) -> int:
@@ -42,6 +62,33 @@ def count_trials(operation: Operation) -> int:
         return int(row[0])
     data = {name: operation.parameters.get(name) or "" for name in ("symbol", "timeframe")}
     return TrialCount.objects.get(**data).trials
+
+
+def record_sharpe(operation: Operation, result: dict[str, Any]) -> None:
+    """Store the Sharpe ratio of a completed backtest with its trial. A repetition replaces the ratio."""
+    annual, per_year = (dig(result, "metrics", name) for name in ("sharpe", "periods_per_year"))
+    if not isinstance(annual, float) or not isinstance(per_year, float) or per_year <= 0:
+        return
+    sharpe = annual / math.sqrt(per_year)
+    if not math.isfinite(sharpe):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_RECORD, [sharpe, _defaults(), operation.pk])
+
+
+def sharpes_of_others(operation: Operation) -> list[float]:
+    """Return the ratios per observation of the newest other trials on the operation's data, as far as they are known."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OTHERS, [_defaults(), operation.pk, MOST_SHARPES])
+        return [float(sharpe) for (sharpe,) in cursor.fetchall()]
+
+
+def workers_read_sharpes() -> bool:
+    """Whether every type of worker that runs backtests accepts `trial_sharpes`, which version 0.2 rejects."""
+    known = Capability.objects.filter(operation_type="backtesting").values_list(
+        "parameters_schema__properties__trial_sharpes", flat=True
+    )
+    return all(schema is not None for schema in known)
 
 
 @cache

@@ -36,6 +36,7 @@ class AuditEntry(models.Model):
         OPERATIONS_DELETED = "operations_deleted", "deleted many operations"
         OPERATIONS_RESTORED = "operations_restored", "restored many operations"
         MARKET_DATA_DELETED = "market_data_deleted", "market data deleted"
+        HOLDOUT_LOOK = "holdout_look", "looked at a holdout again"
         SUBSCRIPTION_CREATED = "subscription_created", "notification created"
         SUBSCRIPTION_CHANGED = "subscription_changed", "notification changed"
         SUBSCRIPTION_PAUSED = "subscription_paused", "notification paused"

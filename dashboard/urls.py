@@ -19,6 +19,7 @@ from dashboard.views.operation_list import operations
 from dashboard.views.overview import overview
 from dashboard.views.runs import runs, runs_csv, tag, tag_change, tags
 from dashboard.views.strategies import strategies, strategy
+from dashboard.views.studies import new_study, studies, study, study_act
 from dashboard.views.submit import clone, new, preview, strategy_text, submit
 from dashboard.views.workers import worker, workers
 
@@ -64,6 +65,10 @@ urlpatterns = [
     path("strategies", strategies, name="strategies"),
     path("strategies/text", strategy_text, name="strategy_text"),
     path("strategies/<id:digest>", strategy, name="strategy"),
+    path("studies", studies, name="studies"),
+    path("studies/new", new_study, name="new_study"),
+    path("studies/<id:study_id>", study, name="study"),
+    path("studies/<id:study_id>/<id:act>", study_act, name="study_act"),
     path("workers", workers, name="workers"),
     path("workers/<id:worker_id>", worker, name="worker"),
     path("workers/<id:worker_id>/<id:act>", worker_act, name="worker_act"),

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "operations.kinds.backtesting",
     "operations.kinds.data_import",
     "operations.kinds.data_preview",
+    "studies",
     "dashboard",
     "ktrdr_site",
 ]

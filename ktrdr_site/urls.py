@@ -20,6 +20,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("registry.api.workers")),
     path("", include("registry.api.enrolment")),
     path("", include("operations.api.urls")),
+    path("", include("studies.api.urls")),
 ]
 
 handler404 = "ktrdr_site.web.error_pages.not_found"

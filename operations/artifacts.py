@@ -9,18 +9,20 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, ManyToOneRel, Model, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from access.isolation import isolated
 from operations import attempt_secrets
-from operations.models import Artifact, Attempt, MarketData, StoredFile
+from operations.models import Artifact, Attempt, StoredFile
 
 MAX_SIZE = 4 * 1024**3
 """Maximum size of a file in bytes."""
@@ -131,9 +133,7 @@ def _clean_batch(batch: int) -> tuple[int, int]:
     `orphans` removes. The row of a file that cannot be removed stays.
     """
     old = Now() - timedelta(days=settings.ARTIFACT_RETENTION_DAYS)
-    is_referred = Exists(Artifact.objects.filter(file=OuterRef("pk"))) | Exists(
-        MarketData.objects.filter(file=OuterRef("pk"))
-    )
+    is_referred = reduce(or_, (Exists(rows.filter(file=OuterRef("pk"))) for rows in _referring_rows()))
     with transaction.atomic():
         rows = list(
             StoredFile.objects.select_for_update(of=("self",), skip_locked=True)
@@ -149,6 +149,13 @@ def _clean_batch(batch: int) -> tuple[int, int]:
         kept = [row for row in unreferred if not _unlink(row.sha256)]
         StoredFile.objects.bulk_create(kept)
     return len(rows), len(unreferred) - len(kept)
+
+
+def _referring_rows() -> Iterator[QuerySet[Model]]:
+    """Return the rows of each model, of any room, that refers to files by `file`."""
+    for relation in StoredFile._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ManyToOneRel):
+            yield relation.related_model._default_manager.all()
 
 
 def _unlink(sha256: str) -> bool:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, Protocol
 
 from rich.console import Console
@@ -20,9 +21,32 @@ DETACHED = 130
 """128 plus the number of SIGINT, like shells."""
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The current state of an operation, or of a study."""
+
+    name: str
+    subject: str
+    status: str
+    percentage: float
+    detail: str
+    """The current step, or why it waits."""
+
+
+def snapshot_of(operation: Operation) -> Snapshot:
+    step = operation.progress.get("current_step") if operation.status == Status.RUNNING else None
+    return Snapshot(
+        operation.pk,
+        f"{operation.operation_type} {operation.pk}",
+        operation.status,
+        operation.progress.get("percentage") or 0.0,
+        str(step or operation.waiting_reason),
+    )
+
+
 class Display(Protocol):
-    def show(self, operation: Operation) -> None:
-        """Show the operation's current state."""
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the current state."""
 
 
 class Lines:
@@ -32,15 +56,14 @@ class Lines:
         self._console = console
         self._last_text = ""
 
-    def show(self, operation: Operation) -> None:
-        percentage = operation.progress.get("percentage") or 0.0
-        if operation.status == Status.RUNNING:
-            text = f"{operation.status} {percentage // 10 * 10:.0f} %"
+    def show(self, snapshot: Snapshot) -> None:
+        if snapshot.status == Status.RUNNING:
+            text = f"{snapshot.status} {snapshot.percentage // 10 * 10:.0f} %"
         else:
-            text = f"{operation.status} {operation.waiting_reason}".strip()
+            text = f"{snapshot.status} {snapshot.detail}".strip()
         if text != self._last_text:
             self._last_text = text
-            self._console.print(one_line(f"{operation.pk}: {text}"))
+            self._console.print(one_line(f"{snapshot.name}: {text}"))
 
 
 class Bar:
@@ -48,13 +71,12 @@ class Bar:
         self._bars = bars
         self._task = bars.add_task("", total=100, status="")
 
-    def show(self, operation: Operation) -> None:
-        step = operation.progress.get("current_step") or operation.waiting_reason
+    def show(self, snapshot: Snapshot) -> None:
         self._bars.update(
             self._task,
-            completed=operation.progress.get("percentage") or 0.0,
-            status=operation.status,
-            description=one_line(f"{operation.operation_type} {operation.pk} {step or ''}".strip()),
+            completed=snapshot.percentage,
+            status=snapshot.status,
+            description=one_line(f"{snapshot.subject} {snapshot.detail}".strip()),
         )
 
 
@@ -80,7 +102,7 @@ def follow(operation_id: str, stream: IO[str]) -> int:
         while True:
             operation = progress.refresh(Operation.objects.get(pk=operation_id))
             explain_wait(operation)
-            progress_display.show(operation)
+            progress_display.show(snapshot_of(operation))
             if operation.is_final:
                 break
             time.sleep(POLL_S)

@@ -82,6 +82,8 @@ class Kind:
     """The name of the values that `run_curve` returns."""
     is_brief: ClassVar[bool] = False
     """Runs for about a second while somebody waits: nobody is notified, and the overview leaves it out."""
+    is_part: ClassVar[bool] = False
+    """Part of something larger, such as a study: lists leave it out unless asked for, and nobody is notified."""
     result_template: ClassVar[str] = "operations/result.html"
     report_template: ClassVar[str | None] = None
 
@@ -203,8 +205,13 @@ def all_kinds() -> list[Kind]:
     return list(_kinds.values())
 
 
-def brief_types() -> list[str]:
-    return [kind.operation_type for kind in all_kinds() if kind.is_brief]
+def unlisted_types() -> list[str]:
+    """Return the types of which nobody is notified and which overviews leave out: brief ones, and parts of others."""
+    return [kind.operation_type for kind in all_kinds() if kind.is_brief or kind.is_part]
+
+
+def part_types() -> list[str]:
+    return [kind.operation_type for kind in all_kinds() if kind.is_part]
 
 
 def kind_of(operation_type: str) -> Kind:

@@ -11,6 +11,7 @@ from django.db.models.expressions import OrderBy
 from django.http import QueryDict
 from django.utils.functional import cached_property
 
+from operations.kind import part_types
 from operations.labels import normalize_tag, with_tags
 from operations.models import Operation
 from operations.search import matches
@@ -62,10 +63,11 @@ def _count_by_status() -> dict[str, int]:
     # One subquery per status, not one for all: each then has a plan that fits how frequent that status is.
     count = (
         "SELECT %s, (SELECT count(*) FROM"
-        " (SELECT FROM operations_operation"
-        " WHERE status = %s AND archived_at IS NULL AND deleted_at IS NULL LIMIT %s) AS counted)"
+        " (SELECT FROM operations_operation WHERE status = %s AND NOT operation_type = ANY(%s)"
+        " AND archived_at IS NULL AND deleted_at IS NULL LIMIT %s) AS counted)"
     )
-    parameters = [value for status in Status for value in (status, status, MAX_LISTED + 1)]
+    hidden = part_types()
+    parameters = [value for status in Status for value in (status, status, hidden, MAX_LISTED + 1)]
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join([count] * len(Status)), parameters)
         return dict(cursor.fetchall())
@@ -104,6 +106,8 @@ def filter_operations(query: QueryDict) -> tuple[QuerySet[Operation], list[str]]
             operations = operations.filter(**{name: value})
     if text := query.get("search", "").replace("\0", ""):
         operations = operations.filter(matches(text))
+    if not (query.get("operation_type") or query.get("search")):
+        operations = operations.exclude(operation_type__in=part_types())
     if (archived := query.get("archived", "")) != "any":
         operations = operations.filter(archived_at__isnull=archived != "true")
     try:

@@ -7,7 +7,7 @@ from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subqu
 from django.db.models.functions import Now, TruncHour
 from django.utils import timezone
 
-from operations.kind import brief_types
+from operations.kind import unlisted_types
 from operations.models import Attempt, Operation
 from operations.models.operation import LISTED
 from operations.states import ACTIVE, Status
@@ -123,7 +123,7 @@ def finished_recently(limit: int = 8) -> QuerySet[Operation]:
 
 
 def _for_lists(operations: QuerySet[Operation]) -> QuerySet[Operation]:
-    kept = operations.exclude(operation_type__in=brief_types())
+    kept = operations.exclude(operation_type__in=unlisted_types())
     return kept.select_related("created_by").defer("error_traceback")
 
 

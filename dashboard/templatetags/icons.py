@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from operations.states import Status
 from registry.models import WorkerStatus
+from studies.states import StudyStatus
 
 register = template.Library()
 
@@ -47,6 +48,14 @@ WORKER_LOOK = {
     WorkerStatus.BUSY: ("status-live", "running", "Busy"),
     WorkerStatus.TEMPORARILY_UNAVAILABLE: ("status-warn", "away", "Unavailable"),
 }
+STUDY_LOOK = {
+    StudyStatus.RUNNING: ("status-live", "running", "Running"),
+    StudyStatus.PAUSED: ("status-warn", "pause", "Paused"),
+    StudyStatus.REPORTING: ("status-live", "running", "Reporting"),
+    StudyStatus.COMPLETED: ("status-good", "check", "Completed"),
+    StudyStatus.FAILED: ("status-bad", "cross", "Failed"),
+    StudyStatus.CANCELLED: ("", "ban", "Cancelled"),
+}
 OUTCOME_LOOK = {
     "": ("status-live", "running", "Active"),
     "completed": ("status-good", "check", "Completed"),
@@ -81,6 +90,11 @@ def operation_status(status: str) -> SafeString:
 def status_word(status: str) -> str:
     """The word of an operation's status, as in its chip."""
     return OPERATION_LOOK[Status(status)][2]
+
+
+@register.filter
+def study_status(status: str) -> SafeString:
+    return _chip(STUDY_LOOK[StudyStatus(status)])
 
 
 @register.filter

@@ -1,4 +1,4 @@
-"""What the nursery of `up` imports: the code of web server, dispatcher, schedules and task cluster."""
+"""What the nursery of `up` imports: the code of web server, dispatcher, schedules, studies and task cluster."""
 
 from django.conf import settings
 from django.urls import get_resolver
@@ -10,6 +10,7 @@ MODULES = (
     "ktrdr_site.gunicorn_log",
     "ktrdr_site.management.commands.run_schedules",
     "operations.management.commands.run_dispatcher",
+    "studies.management.commands.run_studies",
     "django_q.cluster",
     "django_q.management.commands.qcluster",
 )

@@ -141,6 +141,7 @@ def servers(plan: Plan, listener: socket.socket) -> list[Service]:
         Service(
             "schedules", lambda: [sys.executable, MANAGE, "run_schedules"], environment, home, forked=True
         ),
+        Service("studies", lambda: [sys.executable, MANAGE, "run_studies"], environment, home, forked=True),
         *(Service(name, lambda: dispatch, environment, home, forked=True) for name in plan.dispatcher_names),
     ]
 

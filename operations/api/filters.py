@@ -7,11 +7,14 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
 from access.problems import invalid
+from operations.kind import part_types
 from operations.labels import normalize_tag, with_tags
 from operations.models import Operation
 from operations.runs.expressions import ExpressionError, parse
 from operations.search import matches
 from operations.states import FINAL, Status
+
+SHOWING_PARTS = ("operation_type", "search", "parts")
 
 
 def rows_of_list(query: Mapping[str, str]) -> QuerySet[Operation]:
@@ -48,6 +51,11 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
     )
     deleted = django_filters.BooleanFilter(method="by_deleted", label="true: only deleted ones")
 
+    parts = django_filters.BooleanFilter(
+        method="with_parts",
+        label="true: also the operations of studies; a filter by type or text shows them as well",
+    )
+
     class Meta:
         model = Operation
         fields: list[str] = []
@@ -59,7 +67,12 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
         if not self.data.get("archived") and self.data.get("deleted") != "true":
             queryset = self.by_archived(queryset, "archived", "false")
         filtered: QuerySet[Operation] = super().filter_queryset(queryset)
-        return filtered
+        if any(self.data.get(name) for name in SHOWING_PARTS):
+            return filtered
+        return filtered.exclude(operation_type__in=part_types())
+
+    def with_parts(self, queryset: QuerySet[Operation], name: str, value: bool) -> QuerySet[Operation]:
+        return queryset if value else queryset.exclude(operation_type__in=part_types())
 
     def by_status(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
         statuses = {part.strip().upper() for part in value.split(",")}

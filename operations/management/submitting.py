@@ -2,14 +2,32 @@
 
 import sys
 from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
 from access.problems import Problem
 from operations.following import follow_until_detached
 from operations.insertion import Submitter
 from operations.requests import Submission
 from operations.submission import submit
+
+
+class Submittable(Protocol):
+    """Something other than an operation that `manage.py submit` submits; its room registers it when it starts."""
+
+    name: str
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add the options that only this one has."""
+
+    def submit(self, path: Path, options: Mapping[str, Any], stdout: OutputWrapper) -> int:
+        """Submit the file, print its id, and return the exit status. Raises CommandError and Problem."""
+
+
+submittables: dict[str, Submittable] = {}
 
 
 class SubmittingCommand(BaseCommand):
@@ -26,6 +44,14 @@ class SubmittingCommand(BaseCommand):
         self.stdout.write(f'{{"operation_id": "{operation.pk}"}}' if json else operation.pk)
         if wait:
             sys.exit(follow_until_detached(operation.pk, sys.stderr))
+
+
+def read_file(path: Path) -> str:
+    """Return the text of a file. Raises CommandError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"Could not read {path}: {error}") from error
 
 
 def command_error(problem: Problem) -> CommandError:

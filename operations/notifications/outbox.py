@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from access.isolation import isolated
-from operations.kind import brief_types
+from operations.kind import unlisted_types
 from operations.models import Delivery, Event, Operation, Subscription
 from operations.models.notification import Kind
 from operations.states import Status
@@ -29,11 +29,11 @@ KINDS = {Status.COMPLETED.value: Kind.COMPLETED, Status.FAILED.value: Kind.FAILE
 
 def queue_status_changes(changes: Sequence[tuple[Operation, Event]]) -> None:
     """Queue deliveries about the events. Each operation has the state after its event."""
-    brief = brief_types()
+    unlisted = unlisted_types()
     messages = [
         _Message(kind, f"event:{event.pk}", _data_of(operation), operation.operation_type)
         for operation, event in changes
-        if (kind := KINDS.get(event.to_status)) is not None and operation.operation_type not in brief
+        if (kind := KINDS.get(event.to_status)) is not None and operation.operation_type not in unlisted
     ]
     _queue(messages)
 

@@ -19,6 +19,7 @@ from registry.models import EnrolmentToken
 from tests.access.routes import Route
 from tests.browser.population import populate
 from tests.factories import WorkerFactory
+from tests.studies.rows import create_study
 
 QUERIES = {
     "dashboard/operations/<id:operation_id>/log": "after=0",
@@ -77,7 +78,9 @@ class Callers:
         Artifact.objects.create(operation=operation, role="output", name="out.json", file_id=stored.sha256)
         Tag.objects.create(name="out.json", goal="a tag and an artifact of one name")
         bars = MarketData.objects.all()[0]
+        number = Subscription.objects.create(name="x", channel="email", target="x@example.org").pk
         return {
+            "study_id": create_study(people["operator"], trials=number + 1).study_id,
             "operation_id": operation.pk,
             "trained": ids["trained"],
             "worker_id": worker_id,
@@ -87,7 +90,7 @@ class Callers:
             "timeframe": bars.timeframe,
             "digest": list_strategies()[0].digest,
             "pool": pool.pk,
-            "number": Subscription.objects.create(name="x", channel="email", target="x@example.org").pk,
+            "number": number,
             "people": people,
             "user_id": people["viewer"].pk,
         }

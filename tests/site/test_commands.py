@@ -21,7 +21,7 @@ from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from worker_agent.protocol import ErrorClass, OperationError
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("access", "dashboard", "ktrdr_site", "operations", "registry")
+ROOMS = ("access", "dashboard", "ktrdr_site", "operations", "registry", "studies")
 PROMISED = {
     "backup": ("--without-secrets", "--json"),
     "cancel_operation": ("--json",),
@@ -42,6 +42,7 @@ PROMISED = {
     "retry_operation": ("--resume", "--json"),
     "run_dispatcher": (),
     "run_schedules": (),
+    "run_studies": (),
     "submit": ("--symbols", "--from", "--to", "--model", "--wait", "--json"),
     "uncordon": ("--json",),
     "up": ("--host", "--port", "--data-dir", "--workers", "--no-demo", "--exit-after-demo"),
@@ -124,7 +125,7 @@ database_needed = pytest.mark.django_db
         (["follow", "none"], "There is no operation none."),
         (["create_api_token", "none"], "user none does not exist"),
         (["submit", "training", "none.yaml"], "Could not read none.yaml"),
-        (["submit", "backtest", "README.md"], "A backtest needs one symbol"),
+        (["submit", "backtest", "examples/strategies/neuro_fuzzy_daily.yaml"], "A backtest needs one symbol"),
         (["import_market_data", "none.csv", "--symbol", "A", "--timeframe", "1d"], "Could not read none.csv"),
         (["import_market_data", "README.md", "--symbol", "A", "--timeframe", "9y"], "9y"),
         (["list_operations", "--limit", "0"], "is not a whole number of at least 1"),

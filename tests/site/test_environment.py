@@ -126,7 +126,7 @@ def test_an_empty_secret_file_is_refused_and_not_used(tmp_path: Path) -> None:
 
 
 def test_check_loads_no_heavy_library_and_starts_no_database(tmp_path: Path) -> None:
-    heavy = ("torch", "numpy", "pandas", "numba", "talib", "pyarrow", "aiohttp")
+    heavy = ("torch", "numpy", "pandas", "numba", "talib", "pyarrow", "aiohttp", "optuna")
     program = (
         "import sys\n"
         "from django.core.management import execute_from_command_line\n"

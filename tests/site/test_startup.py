@@ -106,7 +106,7 @@ def test_several_dispatchers_and_web_processes_are_services(tmp_path: Path) -> N
     )  # fmt: skip
     with socket.socket() as listener:
         services = {service.name: service.command() for service in servers(plan, listener)}
-    assert list(services) == ["web", "schedules", "dispatcher", "dispatcher-2", "dispatcher-3"]
+    assert list(services) == ["web", "schedules", "studies", "dispatcher", "dispatcher-2", "dispatcher-3"]
     assert "--workers=4" in services["web"]
     assert {services[name][-1] for name in plan.dispatcher_names} == {"run_dispatcher"}
 

@@ -107,7 +107,7 @@ def test_a_data_directory_in_use_is_one_sentence_and_the_first_keeps_running(lat
 
 
 def test_a_process_that_dies_is_restarted(later: Up) -> None:
-    for name in ("gunicorn", "run_dispatcher", "run_schedules"):
+    for name in ("gunicorn", "run_dispatcher", "run_schedules", "run_studies"):
         victim = later.child(name)
         victim.kill()
         until(

@@ -111,6 +111,32 @@ def read_document(text: str) -> Document:
         raise _error("", Place(line, 1), "the file contains a character that YAML does not allow") from error
 
 
+class _Writer(yaml.SafeDumper):
+    """Quotes every text that this module would read as something else, and writes lists in one line."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _write_text(writer: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    is_plain = text not in _CONSTANTS and not _INTEGER.fullmatch(text) and not _FLOAT.fullmatch(text)
+    return writer.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+
+
+def _write_list(writer: yaml.SafeDumper, items: tuple[Any, ...]) -> yaml.SequenceNode:
+    is_flat = not any(isinstance(item, dict) for item in items)
+    return writer.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=is_flat)
+
+
+_Writer.add_representer(str, _write_text)
+_Writer.add_representer(tuple, _write_list)
+
+
+def write_document(values: Any) -> str:
+    """Return text that `read_document` reads as these values."""
+    return str(yaml.dump(values, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=100))
+
+
 def _events(text: str) -> Iterator[Event]:
     return iter(yaml.parse(text, Loader=yaml.SafeLoader))
 

@@ -27,17 +27,17 @@ class Axis:
         if self.parameter.choices is not None:
             return self.parameter.choices[index]
         assert self._step is not None
-        return self._round(self._bounds[0] + index * self._step)
+        return self.round(self._bounds[0] + index * self._step)
 
     def value(self, share: float) -> Any:
         """Return the value at a share of the axis, 0 <= share < 1; each of several values has an equal part of it."""
         low, high = self._bounds
         if self.parameter.scale == "log":
-            wide = 0.5 if self._is_whole else 0.0
-            return self._round(min(max((low - wide) * ((high + wide) / (low - wide)) ** share, low), high))
+            wide = 0.5 if self.is_whole else 0.0
+            return self.round(min(max((low - wide) * ((high + wide) / (low - wide)) ** share, low), high))
         if self.size is not None:
             return self.at(int(share * self.size))
-        return self._round(low + share * (high - low))
+        return self.round(low + share * (high - low))
 
     @property
     def extremes(self) -> tuple[Any, ...]:
@@ -60,12 +60,12 @@ class Axis:
     def _step(self) -> Any:
         if self.parameter.step is not None or self.parameter.scale == "log":
             return self.parameter.step
-        return 1 if self._is_whole else None
+        return 1 if self.is_whole else None
 
     @property
-    def _is_whole(self) -> bool:
+    def is_whole(self) -> bool:
         return all(isinstance(bound, int) for bound in (*self._bounds, self.parameter.step or 1))
 
-    def _round(self, value: float) -> int | float:
+    def round(self, value: float) -> int | float:
         """Keep whole numbers whole, and others to 12 digits, so that 0.1 + 2 * 0.1 is 0.3."""
-        return round(value) if self._is_whole else float(f"{value:.12g}")
+        return round(value) if self.is_whole else float(f"{value:.12g}")

@@ -48,6 +48,10 @@ class BoundStudy:
         """Return the strategy with the values of a point, parsed again. Raises BadPoint."""
         return _strategy_of(self._values, point)
 
+    def values_of(self, point: Point) -> dict[str, Any]:
+        """Return the values of the strategy's file with those of a point."""
+        return _replace_in_strategy(self._values, point)
+
     def settings_of(self, point: Point) -> BacktestSettings:
         """Return the settings of the backtest with the values of a point. Raises BadPoint."""
         return _settings_of(self.study, point)
@@ -148,13 +152,18 @@ def _shown(value: Any) -> str:
 
 
 def _strategy_of(values: dict[str, Any], point: Point) -> Strategy:
-    changes = {at: value for at, value in point.items() if not at.startswith(_BACKTEST)}
     try:
-        return parse_strategy_values(replace_values(values, changes))
+        return parse_strategy_values(_replace_in_strategy(values, point))
     except StrategyError as error:
         problem = error.errors[0]
         message = f"{shorten(problem.pointer)}: {problem.message}"
         raise BadPoint(_searched_near(problem.pointer, point), message) from error
+
+
+def _replace_in_strategy(values: dict[str, Any], point: Point) -> dict[str, Any]:
+    changes = {at: value for at, value in point.items() if not at.startswith(_BACKTEST)}
+    changed: dict[str, Any] = replace_values(values, changes)
+    return changed
 
 
 def _settings_of(study: Study, point: Point) -> BacktestSettings:

@@ -190,7 +190,7 @@ class Best(_Message):
 
 
 class ReportResult(_Message):
-    """The result of `study_report`. Artifact: `report.json`, at most 2 MB."""
+    """The result of `study_report`. Artifacts: `report.json`, at most 2 MB, and `trials.parquet` of all batches."""
 
     verdict: Verdict
     reasons: list[Reason]

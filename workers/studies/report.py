@@ -19,6 +19,7 @@ from workers.studies.market import load_market
 from workers.studies.messages import (
     MAX_REPORT_BYTES,
     REPORT_FILE,
+    TRIALS_FILE,
     Best,
     Headline,
     ReportParameters,
@@ -32,7 +33,7 @@ from workers.studies.statistics.moments import block_moments
 from workers.studies.statistics.overfitting import HISTOGRAM_EDGES
 from workers.studies.statistics.verdict import Evidence, judge
 from workers.studies.statistics.walk_forward import FoldDays
-from workers.studies.trial_table import TrialTable, read_trials
+from workers.studies.trial_table import TrialTable, join_trials, read_trials
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +72,7 @@ class Study:
 
 
 def run_report(parameters: ReportParameters, job: Job) -> dict[str, Any]:
-    """Return the `ReportResult`. Raises InvalidInput. Artifact: report.json."""
+    """Return the `ReportResult`. Raises InvalidInput. Artifacts: report.json, trials.parquet."""
     job.progress(0, step="reading trials")
     study = _load(parameters, job)
     job.progress(10, step="statistics")
@@ -93,6 +94,7 @@ def run_report(parameters: ReportParameters, job: Job) -> dict[str, Any]:
     result = result.model_copy(update={"warnings": warnings})
     job.progress(90, step="report")
     job.artifact(REPORT_FILE, _compose(study, statistics, outside, holdout, result))
+    job.artifact(TRIALS_FILE, join_trials(parameters.batches, job.inputs))
     job.progress(100, step="done")
     return result.model_dump(mode="json")
 

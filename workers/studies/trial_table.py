@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -91,6 +92,14 @@ def read_trials(batches: Sequence[BatchFiles], files: Mapping[str, Path]) -> Tri
         {n: row for n, (_, row) in kept.items()},
         max(days, default=0),
     )
+
+
+def join_trials(batches: Sequence[BatchFiles], files: Mapping[str, Path]) -> bytes:
+    """Return the batches' tables of trials as one Parquet file. Raises InvalidInput if one is missing."""
+    tables = [pq.read_table(_open(batch, TRIALS_FILE, files)) for batch in batches]
+    buffer = pa.BufferOutputStream()
+    pq.write_table(pa.concat_tables(tables, promote_options="default"), buffer)
+    return bytes(buffer.getvalue())
 
 
 def _open(batch: BatchFiles, name: str, files: Mapping[str, Path]) -> Path:

@@ -1,0 +1,116 @@
+"""Data for the pages of studies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from operations.presentation import stored_reports
+from operations.presentation.charts import Chart
+from operations.presentation.report_charts import bars, chart, pane, points, series
+from studies.api.trials import ORDERS, ordered_trials
+from studies.models import Study, StudyTrial, TrialState
+
+LEADERS = 50
+MAX_LISTED = 200
+FIGURES = {
+    "sharpe": "Sharpe ratio of the winner (annual)",
+    "needed_sharpe": "Ratio that luck alone reaches",
+    "dsr": "Deflated Sharpe ratio (needs 0.95)",
+    "pbo": "Probability of overfitting (needs 0.2 or less)",
+    "spa_p": "p of superior predictive ability (needs 0.05 or less)",
+    "reality_check_p": "p of White's reality check",
+    "plateau": "Neighbours' value / the winner's",
+    "holdout_sharpe": "Sharpe ratio in the holdout",
+    "trials_counted": "Trials counted on these data",
+}
+VERDICTS = {"believed": ("good", "check"), "open": ("warn", "clock"), "luck": ("bad", "cross")}
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    columns: list[tuple[str, str]]
+    """Pointer and short name of the parameters that differ."""
+    rows: list[tuple[StudyTrial, list[Any]]]
+    order: str
+    best_order: str
+    """The order that has the best value first."""
+
+
+def list_studies() -> QuerySet[Study]:
+    rows = Study.objects.select_related("created_by").defer("spec", "study_yaml", "strategy_yaml")
+    return rows.order_by("-created_at", "-id")[:MAX_LISTED]
+
+
+def leaderboard(study: Study, order: str) -> Leaderboard:
+    """Return the first trials in this order; parameters that are the same in all of them are left out."""
+    best_order = "-value" if study.maximizes else "value"
+    chosen = order if order in ORDERS else best_order
+    trials = list(ordered_trials(study, chosen, TrialState.COMPLETED)[:LEADERS])
+    names = list(trials[0].parameters) if trials else []
+    differing = [name for name in names if len({repr(trial.parameters.get(name)) for trial in trials}) > 1]
+    columns = [(name, short_name(name, names)) for name in differing]
+    rows = [(trial, [trial.parameters.get(name) for name in differing]) for trial in trials]
+    return Leaderboard(columns, rows, chosen, best_order)
+
+
+def short_name(pointer: str, pointers: list[str]) -> str:
+    """Return the end of a pointer that no other one has: `period`, or `rsi_14/period`."""
+    parts = pointer.strip("/").split("/")
+    for count in range(1, len(parts)):
+        name = "/".join(parts[-count:])
+        if sum(other.endswith("/" + name) for other in pointers) == 1:
+            return name
+    return "/".join(parts)
+
+
+def figures_of(report: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
+    figures = (report or {}).get("figures") or {}
+    return [(title, figures[name]) for name, title in FIGURES.items() if figures.get(name) is not None]
+
+
+def charts_of(study: Study) -> tuple[list[Chart], str]:
+    """Return the charts of the report, and why there are none."""
+    if study.reporter is None or study.report is None:
+        return [], ""
+    try:
+        report = stored_reports.read(study.reporter)
+    except stored_reports.ReportUnavailableError as error:
+        return [], str(error)
+    found = [_progress(report), _importance(report), _overfitting(report)]
+    return [drawn for drawn in found if drawn is not None], ""
+
+
+def _progress(report: dict[str, Any]) -> Chart | None:
+    progress = report.get("progress") or {}
+    line = series("best value so far", points(progress.get("number"), progress.get("best")), step="end")
+    return chart(
+        "study-progress", "Best value so far", {"type": "value", "name": "trial"}, [pane("value", line)]
+    )
+
+
+def _importance(report: dict[str, Any]) -> Chart | None:
+    rows = report.get("importance") or []
+    names = [str(row["parameter"]) for row in rows]
+    labels = [short_name(name, names) for name in names]
+    shares = [float(row["share"]) for row in rows]
+    return bars(
+        "study-importance",
+        "Share of the variance explained",
+        labels,
+        shares,
+        format="percent",
+        label="parameter",
+    )
+
+
+def _overfitting(report: dict[str, Any]) -> Chart | None:
+    found = report.get("overfitting")
+    if not found:
+        return None
+    labels = [f"{edge:.2f}" for edge in found["edges"][: len(found["counts"])]]
+    title = "Rank of the in-sample winner out of sample (logit)"
+    return bars(
+        "study-overfitting", title, labels, [float(count) for count in found["counts"]], label="logit from"
+    )

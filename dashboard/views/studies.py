@@ -1,0 +1,106 @@
+"""Pages of studies: list, form with the plan, and one study."""
+
+import secrets
+from urllib.parse import quote
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from dashboard.internal_api import ApiResponse, call_api
+from dashboard.pages import studies as pages
+from dashboard.views.decorators import PageRequest, page
+from studies.failures import errors_of
+from studies.models import Study
+from studies.serializers import counters, progress_of
+from studies.states import LIVE, StudyStatus
+
+ACTS = {
+    "pause": "Paused: no more batches are submitted.",
+    "resume": "Resumed.",
+    "cancel": "Cancelled; finished trials are kept.",
+    "promote": "Submitted the trial as ordinary operations.",
+}
+FIELDS = ("strategy_yaml", "study_yaml", "model")
+
+
+@page
+def studies(request: PageRequest) -> HttpResponse:
+    return render(request, "studies/list.html", {"studies": pages.list_studies()})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def new_study(request: PageRequest) -> HttpResponse:
+    """Show the form. A POST shows the plan first, and starts the study when its plan was seen."""
+    values = {name: request.POST.get(name, "") for name in FIELDS}
+    if request.method != "POST":
+        return _form(request, values, ApiResponse(200))
+    body = {name: value for name, value in values.items() if value.strip()}
+    if request.POST.get("step") != "start":
+        return _form(request, values, call_api(request, "POST", "/studies/validate", body))
+    key = request.POST.get("idempotency_key", "")[:200]
+    response = call_api(request, "POST", "/studies", body, key).raise_if_forbidden()
+    if not response.is_success:
+        return _form(request, values, response)
+    return redirect("dashboard:study", response.data["study_id"])
+
+
+def _form(request: PageRequest, values: dict[str, str], response: ApiResponse) -> HttpResponse:
+    context = {
+        "values": values,
+        "plan": response.data if response.data.get("valid") else None,
+        "problems": response.problems,
+        "idempotency_key": secrets.token_urlsafe(12),
+    }
+    return render(request, "studies/new.html", context)
+
+
+@page
+def study(request: PageRequest, study_id: str) -> HttpResponse:
+    """One study. Its live part polls the counters only; the charts come from the report."""
+    row = Study.objects.select_related("created_by", "reporter").filter(study_id=study_id).first()
+    if row is None:
+        raise Http404(f"Unknown study {study_id}.")
+    context = {
+        "study": row,
+        "counters": counters(row),
+        "progress": progress_of(row),
+        "is_live": row.status in LIVE,
+        "can_pause": row.status == StudyStatus.RUNNING,
+        "can_resume": row.status == StudyStatus.PAUSED,
+    }
+    if request.htmx:
+        return render(request, "studies/detail_live.html", context)
+    charts, charts_missing = pages.charts_of(row)
+    verdict = (row.report or {}).get("verdict", "")
+    context |= {
+        "board": pages.leaderboard(row, request.GET.get("order", "")),
+        "errors": errors_of(row) if row.failed else [],
+        "figures": pages.figures_of(row.report),
+        "verdict": verdict,
+        "verdict_look": pages.VERDICTS.get(verdict),
+        "charts": charts,
+        "charts_missing": charts_missing,
+    }
+    return render(request, "studies/detail.html", context)
+
+
+@require_POST
+@login_required
+def study_act(request: PageRequest, study_id: str, act: str) -> HttpResponse:
+    """Act on a study and show its page; if the page was outdated, with the API's error message."""
+    if act not in ACTS:
+        return HttpResponse(status=404)
+    number = request.POST.get("number", "")
+    body = {"number": int(number)} if number.isascii() and number.isdigit() and len(number) < 10 else {}
+    response = call_api(request, "POST", f"/studies/{quote(study_id)}/{act}", body).raise_if_forbidden()
+    if response.is_success:
+        messages.success(request, ACTS[act])
+    else:
+        messages.error(request, response.detail)
+    if act == "promote" and response.is_success:
+        return redirect("dashboard:operation", response.data["operations"][-1]["operation_id"])
+    return redirect("dashboard:study", study_id)

@@ -1,0 +1,128 @@
+"""Advances one study by one step: failed batches, budgets, new batches, report. One transaction, however often repeated."""
+
+from collections.abc import Callable
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+
+from access.problems import Busy, Invalid
+from operations.states import Status
+from studies import budgets, failures
+from studies.batching import Room, next_size
+from studies.lifecycle import MAX_REASON, STUDIES, move, record
+from studies.models import Study, StudyBatch, StudyTrial
+from studies.proposing import Proposer, insert_trials
+from studies.states import WORKING, StudyStatus
+from studies.submitting import has_files, submit_batch, submit_report
+from workers.studies.conditions import BadCondition
+
+log = structlog.get_logger(__name__)
+MAX_BATCHES_PER_STEP = 20
+"""A step is one short transaction: the reports of batches wait for it."""
+
+
+@transaction.atomic
+def advance(study_pk: int, room: Room, proposer_of: Callable[[Study], Proposer]) -> bool:
+    """Do what is due for a study; return whether more is due at once."""
+    study = Study.objects.select_for_update(of=("self",)).get(pk=study_pk)
+    if study.status not in WORKING:
+        return False
+    try:
+        if study.status == StudyStatus.REPORTING:
+            _follow_report(study)
+            return False
+        return _search(study, room, proposer_of)
+    except (Busy, Invalid) as problem:
+        # Before any insert of its statement: nothing of it is stored.
+        _wait(study, str(problem.detail))
+    except BadCondition as error:
+        move(study, StudyStatus.FAILED, STUDIES, str(error), waiting_reason=str(error)[:MAX_REASON])
+    return False
+
+
+def _search(study: Study, room: Room, proposer_of: Callable[[Study], Proposer]) -> bool:
+    if reason := _handle_failures(study):
+        move(study, StudyStatus.PAUSED, STUDIES, reason, waiting_reason=reason[:MAX_REASON])
+        return False
+    _submit_waiting(study)
+    spent = budgets.spent(study)
+    if not spent and _submit_new(study, room, proposer_of):
+        return True
+    is_over = bool(spent) or study.proposed == study.planned
+    if is_over and not StudyBatch.objects.filter(study=study, is_open=True).exists():
+        _start_report(study, spent or "all trials have ended")
+    return False
+
+
+def _handle_failures(study: Study) -> str:
+    """Halve the failed batches; return why the study has to pause, or nothing."""
+    for batch in failures.failed_batches(study):
+        assert batch.operation is not None
+        if reason := failures.stops_study(batch.operation):
+            StudyBatch.objects.filter(
+                study=study, is_open=True, operation__status__in=("FAILED", "CANCELLED")
+            ).update(operation=None)
+            return reason
+        failures.split(study, batch)
+        record(study, STUDIES, f"{batch} failed ({batch.operation.error_message}); halved")
+    study.refresh_from_db()
+    return failures.too_many(study)
+
+
+def _submit_waiting(study: Study) -> None:
+    """Submit the batches that have no operation: halves of failed ones, and those that a pause took back."""
+    for batch in StudyBatch.objects.filter(study=study, is_open=True, operation=None).order_by("first"):
+        trials = StudyTrial.objects.filter(study=study, number__gte=batch.first, number__lte=batch.last)
+        submit_batch(study, batch, trials.order_by("number"))
+
+
+def _submit_new(study: Study, room: Room, proposer_of: Callable[[Study], Proposer]) -> bool:
+    """Submit new batches while there is room for them; return whether there is room for more."""
+    open_batches = list(StudyBatch.objects.filter(study=study, is_open=True).order_by("first"))
+    lowest_open = open_batches[0].first if open_batches else study.proposed
+    allowed = Room(room.workers, len(open_batches), room.live_studies).batches(study)
+    for submitted in range(allowed):
+        size = next_size(study, room, lowest_open)
+        if size == 0:
+            return False
+        if submitted == MAX_BATCHES_PER_STEP:
+            return True
+        _submit_next(study, size, proposer_of(study))
+    return False
+
+
+def _submit_next(study: Study, size: int, proposer: Proposer) -> None:
+    first = study.proposed
+    points = proposer.propose(study, first, size)
+    trials = insert_trials(study, first, points)
+    batch = StudyBatch.objects.create(study=study, first=first, last=first + size - 1)
+    submit_batch(study, batch, trials)
+    Study.objects.filter(pk=study.pk).update(proposed=F("proposed") + size, waiting_reason="")
+    study.proposed += size
+
+
+def _start_report(study: Study, reason: str) -> None:
+    if not has_files(study):
+        reason = f"No trial has a result: {failures.commonest(study)}"
+        move(study, StudyStatus.FAILED, STUDIES, reason, waiting_reason=reason[:MAX_REASON])
+        return
+    looks = study.holdout_looks + (1 if study.spec["holdout"] and not study.holdout_looks else 0)
+    study.holdout_looks = looks
+    operation = submit_report(study)
+    move(study, StudyStatus.REPORTING, STUDIES, reason, reporter=operation, holdout_looks=looks)
+
+
+def _follow_report(study: Study) -> None:
+    """A report that fails pauses the study; its completion is written by the report's own operation."""
+    operation = study.reporter
+    if operation is None or operation.status in (Status.FAILED, Status.CANCELLED):
+        problem = (
+            "its operation was removed" if operation is None else operation.error_message or operation.status
+        )
+        reason = f"The report failed: {problem}"
+        move(study, StudyStatus.PAUSED, STUDIES, reason, waiting_reason=reason[:MAX_REASON])
+
+
+def _wait(study: Study, reason: str) -> None:
+    Study.objects.filter(pk=study.pk).update(waiting_reason=reason[:MAX_REASON])

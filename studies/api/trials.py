@@ -1,0 +1,117 @@
+"""The trials of a study and its report."""
+
+from typing import Any
+
+from django.db.models import F, QuerySet
+from django.http import FileResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access.problems import Conflict, invalid
+from operations.api.base import integer_parameter
+from operations.api.files import file_response
+from operations.models import Artifact
+from studies.api.base import study_or_404
+from studies.models import Study, StudyBatch, StudyTrial, TrialState
+from studies.serializers import TrialSerializer
+from workers.studies.messages import REPORT_FILE, TRIALS_FILE
+
+ORDERS: dict[str, tuple[Any, ...]] = {
+    "number": ("number",),
+    "-number": ("-number",),
+    "value": (F("value").asc(nulls_last=True), "number"),
+    "-value": (F("value").desc(nulls_last=True), "number"),
+    "cpu_ms": ("cpu_ms", "number"),
+    "-cpu_ms": ("-cpu_ms", "number"),
+}
+PAGE, MAX_PAGE = 50, 5_000
+MAX_OFFSET = 1_000_000
+
+
+class TrialDetailSerializer(TrialSerializer):
+    """A trial with the operation that evaluated it."""
+
+    operation_id = serializers.SerializerMethodField()
+
+    class Meta(TrialSerializer.Meta):
+        fields = (*TrialSerializer.Meta.fields, "operation_id")  # type: ignore[assignment]  # one more field
+
+    def get_operation_id(self, trial: StudyTrial) -> str | None:
+        batches = StudyBatch.objects.filter(
+            study=trial.study_id, first__lte=trial.number, last__gte=trial.number
+        )
+        return batches.order_by("-rung").values_list("operation", flat=True).first()
+
+
+def ordered_trials(study: Study, order: str, state: str = "") -> QuerySet[StudyTrial]:
+    """Return the study's trials. Raises Invalid for an unknown order or state."""
+    if order not in ORDERS:
+        raise invalid("/order", f"order must be one of {', '.join(ORDERS)}.")
+    if state and state not in TrialState.values:
+        raise invalid("/state", f"state must be one of {', '.join(TrialState.values)}.")
+    rows = study.trials.filter(state=state) if state else study.trials.all()
+    return rows.order_by(*ORDERS[order])
+
+
+class Trials(APIView):
+    @extend_schema(
+        operation_id="studies_trials_list",
+        parameters=[
+            OpenApiParameter("order", str, enum=list(ORDERS)),
+            OpenApiParameter("state", str, enum=TrialState.values),
+            OpenApiParameter("limit", int),
+            OpenApiParameter("offset", int),
+        ],
+        responses=inline_serializer(
+            "TrialPage",
+            {"results": TrialSerializer(many=True), "next_offset": serializers.IntegerField(allow_null=True)},
+        ),
+    )
+    def get(self, request: Request, study_id: str) -> Response:
+        """List trials, by default the best ones first."""
+        study = study_or_404(study_id)
+        default = "-value" if study.maximizes else "value"
+        order = request.query_params.get("order", default)
+        rows = ordered_trials(study, order, request.query_params.get("state", ""))
+        limit = integer_parameter(request, "limit", PAGE, 1, MAX_PAGE)
+        offset = integer_parameter(request, "offset", 0, 0, MAX_OFFSET)
+        page = list(rows[offset : offset + limit])
+        following = offset + limit if len(page) == limit else None
+        return Response({"results": TrialSerializer(page, many=True).data, "next_offset": following})
+
+
+class TrialDetail(APIView):
+    @extend_schema(responses=TrialDetailSerializer)
+    def get(self, request: Request, study_id: str, number: int) -> Response:
+        trial = study_or_404(study_id).trials.filter(number=number).first() if number < 2**31 else None
+        if trial is None:
+            raise NotFound(f"The study has no trial {number}.")
+        return Response(TrialDetailSerializer(trial).data)
+
+
+class TrialsFile(APIView):
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    def get(self, request: Request, study_id: str) -> FileResponse:
+        """All trials as Parquet, once the study has its report. 409 before."""
+        return _report_file(study_or_404(study_id), TRIALS_FILE)
+
+
+class StudyReport(APIView):
+    @extend_schema(responses={(200, "application/json"): {"type": "object"}})
+    def get(self, request: Request, study_id: str) -> FileResponse:
+        """The report with everything that its charts show. 409 before there is one."""
+        return _report_file(study_or_404(study_id), REPORT_FILE)
+
+
+def _report_file(study: Study, name: str) -> FileResponse:
+    output = Artifact.objects.filter(
+        operation=study.reporter_id or "", role=Artifact.Role.OUTPUT, name=name
+    ).first()
+    if output is None:
+        raise Conflict(f"The study is {study.status}: it has no {name} yet.")
+    return file_response(output.file_id, name)

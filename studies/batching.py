@@ -1,0 +1,56 @@
+"""How many trials the next batch of a study has, and how many batches it may have at the same time."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from registry.workforce import Workforce
+from studies.models import Study
+from studies.tpe_window import TRIALS_PER_BATCH
+from workers.studies.messages import MAX_TRIALS
+
+MEASURED_TRIALS = 8
+"""Trials of the first batch, which shows how long one takes."""
+MIN_BATCH_S = 10.0
+WORKERS_PER_SECOND = 20.0
+"""A batch lasts at least this share of the workers in seconds, so that one process can follow them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a study may submit now."""
+
+    workers: int
+    """Suitable ones that are registered."""
+    open_batches: int
+    live_studies: int
+    """Studies that share the workers, this one included."""
+
+    def batches(self, study: Study) -> int:
+        """Return how many more batches the study may submit."""
+        limit = study.parallel or max(1, self.workers // 2 // max(1, self.live_studies))
+        return max(0, limit - self.open_batches)
+
+
+def count_workers(operation_type: str) -> int:
+    return Workforce.load().counts(operation_type, {})["registered"]
+
+
+def next_size(study: Study, room: Room, lowest_open: int) -> int:
+    """Return the number of trials of the next batch; 0 if the study has to wait for results.
+
+    The first batch measures. Then a batch fills `max(10 s, workers / 20)`, but never more than the part of the rest that
+    leaves two batches for each worker. `lowest_open` is the first trial without a result.
+    """
+    left = study.planned - study.proposed
+    method = study.spec["search"]["method"]
+    if method == "tpe":
+        ready = lowest_open + study.window - study.proposed
+        return max(0, min(left, ready, TRIALS_PER_BATCH[study.kind]))
+    if study.kind == "training" and not study.completed:
+        return min(left, 1)
+    if not study.ended:
+        return 0 if study.proposed else min(left, MEASURED_TRIALS)
+    target_s = max(MIN_BATCH_S, room.workers / WORKERS_PER_SECOND)
+    each_s = max(study.cpu_ms / study.ended, 0.001) / 1000
+    fair = ceil(left / (2 * max(1, room.workers)))
+    return max(0, min(left, fair, MAX_TRIALS, max(1, round(target_s / each_s))))

@@ -1,0 +1,64 @@
+"""The operation kinds of studies: batches of trials and the report about them. Studies submit them, not people."""
+
+from typing import ClassVar
+
+from pydantic import ValidationError
+
+from access.problems import invalid
+from operations.kind import Headline, Kind, ResultUnusable
+from operations.models import Operation
+from operations.presentation.numbers import short
+from operations.requests import GenericRequest, Submission
+from studies.completion import complete_report
+from studies.results import take_results
+from worker_agent.protocol import Report
+from worker_agent.validation_messages import first_problem
+from workers.studies.messages import REPORT_FILE, ReportResult
+
+
+class _StudyKind(Kind):
+    is_part: ClassVar = True
+
+    def build_generic(self, request: GenericRequest) -> Submission:
+        raise invalid("/operation_type", f"Studies submit {self.operation_type}: use POST /studies.")
+
+
+class StudyBatchKind(_StudyKind):
+    operation_type = "study_batch"
+    worker_type: ClassVar = "backtesting"
+    title = "Study batch"
+
+    def complete(self, operation: Operation, report: Report) -> None:
+        take_results(operation, report.result)
+
+    def headline(self, operation: Operation) -> Headline | None:
+        numbers = (operation.result or {}).get("number")
+        return Headline("trials", short(len(numbers))) if isinstance(numbers, list) else None
+
+
+class StudyTrainingBatchKind(StudyBatchKind):
+    operation_type = "study_training_batch"
+    worker_type: ClassVar = "training"
+    title = "Study training batch"
+
+
+class StudyReportKind(_StudyKind):
+    operation_type = "study_report"
+    worker_type: ClassVar = "backtesting"
+    title = "Study report"
+
+    def complete(self, operation: Operation, report: Report) -> None:
+        try:
+            result = ReportResult.model_validate(report.result or {})
+        except ValidationError as error:
+            raise ResultUnusable(f"result.{first_problem(error)}") from error
+        if all(artifact.name != REPORT_FILE for artifact in report.artifacts):
+            raise ResultUnusable(f"the artifact {REPORT_FILE} is missing")
+        complete_report(operation, result)
+
+    def headline(self, operation: Operation) -> Headline | None:
+        verdict = (operation.result or {}).get("verdict")
+        return Headline("verdict", str(verdict)) if verdict else None
+
+
+KINDS = (StudyBatchKind(), StudyTrainingBatchKind(), StudyReportKind())

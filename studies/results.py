@@ -1,0 +1,115 @@
+"""Takes the results of a batch, in the transaction that completes its operation: each trial exactly once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection
+from django.db.models import F
+from pydantic import ValidationError
+
+from operations.kind import ResultUnusable
+from operations.models import Operation
+from studies.channel import notify_studies
+from studies.models import Study, StudyBatch, TrialState
+from worker_agent.validation_messages import first_problem
+from workers.studies.messages import BatchResult
+
+MAX_ERROR = 500
+
+_STORE = """
+    UPDATE studies_studytrial AS trial
+       SET state = new.state, value = new.value, scores = new.scores, cpu_ms = new.cpu_ms, error = new.error, rung = %s
+      FROM (SELECT unnest(%s::int[]) AS number, unnest(%s::text[]) AS state, unnest(%s::float8[]) AS value,
+                   unnest(%s::jsonb[]) AS scores, unnest(%s::float8[]) AS cpu_ms, unnest(%s::text[]) AS error) AS new
+     WHERE trial.study_id = %s AND trial.number = new.number AND trial.state = 'running'
+"""
+
+
+def take_results(operation: Operation, report_result: dict[str, Any] | None) -> None:
+    """Store the results of the operation's batch and close it. Raises ResultUnusable."""
+    batch = StudyBatch.objects.filter(operation=operation, is_open=True).first()
+    if batch is None:
+        raise ResultUnusable("its trials belong to other operations now")
+    try:
+        result = BatchResult.model_validate(report_result or {})
+    except ValidationError as error:
+        raise ResultUnusable(f"result.{first_problem(error)}") from error
+    if result.number != list(range(batch.first, batch.last + 1)):
+        raise ResultUnusable(f"its trials are not exactly {batch.first} to {batch.last}")
+    # The study first: `run_studies` holds its row while it changes batches.
+    study = Study.objects.select_for_update(of=("self",)).get(pk=batch.study_id)
+    if not StudyBatch.objects.filter(pk=batch.pk, is_open=True).update(is_open=False):
+        raise ResultUnusable("its trials belong to other operations now")
+    _store_trials(study, batch, result)
+    _count(study, result)
+    notify_studies()
+
+
+def _store_trials(study: Study, batch: StudyBatch, result: BatchResult) -> None:
+    from psycopg.types.json import Jsonb
+
+    scores = [
+        Jsonb({name: column[position] for name, column in result.scores.items()})
+        for position in range(len(result.number))
+    ]
+    errors = [
+        (result.errors.get(str(number)) or "the trial failed")[:MAX_ERROR]
+        if state.value == TrialState.FAILED
+        else ""
+        for number, state in zip(result.number, result.state, strict=True)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _STORE,
+            [
+                batch.rung,
+                result.number,
+                [state.value for state in result.state],
+                result.value,
+                scores,
+                result.cpu_ms,
+                errors,
+                study.pk,
+            ],
+        )
+        if cursor.rowcount != len(result.number):
+            raise ResultUnusable(f"{len(result.number) - cursor.rowcount} of its trials have results already")
+
+
+def _count(study: Study, result: BatchResult) -> None:
+    """Update the counters and the best trial: of equal ones the first, in whatever order batches arrive."""
+    states = [state.value for state in result.state]
+    changes: dict[str, Any] = {
+        name: F(name) + states.count(name) for name in ("completed", "failed", "stopped_early")
+    }
+    best = best_of(study, result)
+    if best is not None:
+        changes |= {"best_number": best[0], "best_value": best[1]}
+    Study.objects.filter(pk=study.pk).update(cpu_ms=F("cpu_ms") + sum(result.cpu_ms), **changes)
+
+
+def best_of(study: Study, result: BatchResult) -> tuple[int, float] | None:
+    """Return number and value of the best trial of the study and the result together."""
+    candidates: list[tuple[int, float]] = [
+        (number, value)
+        for number, state, value in zip(result.number, result.state, result.value, strict=True)
+        if value is not None and state.value == TrialState.COMPLETED
+    ]
+    if study.best_number is not None and study.best_value is not None:
+        candidates.append((study.best_number, study.best_value))
+    return better(candidates, maximizes=study.maximizes)
+
+
+def better(candidates: Sequence[tuple[int, float]], *, maximizes: bool) -> tuple[int, float] | None:
+    """Return the candidate with the best value, of equal ones the lowest number."""
+    sign = -1.0 if maximizes else 1.0
+    return min(candidates, key=lambda candidate: (sign * candidate[1], candidate[0]), default=None)
+
+
+def fail_trial(study: Study, batch: StudyBatch, message: str) -> None:
+    """Close a batch of one trial that no worker survives: the trial is failed. The study's row is locked."""
+    trials = study.trials.filter(number=batch.first, state=TrialState.RUNNING)
+    if trials.update(state=TrialState.FAILED, error=message[:MAX_ERROR]) != 1:
+        raise AssertionError(f"trial {batch.first} is not running")
+    StudyBatch.objects.filter(pk=batch.pk, is_open=True).update(is_open=False)
+    Study.objects.filter(pk=study.pk).update(failed=F("failed") + 1)

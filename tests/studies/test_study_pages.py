@@ -1,0 +1,78 @@
+"""The pages of studies: list, form with the plan, one study, and its buttons."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from operations.models import Operation
+from studies.models import Study
+from studies.rounds import Leader
+from tests.studies.lab import work
+from tests.studies.rows import create_study
+
+
+@pytest.fixture
+def page(person: User) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def test_the_form_shows_the_plan_and_then_starts_the_study(page: Client, body: dict[str, Any]) -> None:
+    assert page.get("/dashboard/studies/new").status_code == 200
+    planned = page.post("/dashboard/studies/new", {**body, "step": "plan"})
+    assert "Sharpe ratio that luck reaches" in planned.content.decode()
+    assert not Study.objects.exists()
+    started = page.post("/dashboard/studies/new", {**body, "step": "start", "idempotency_key": "k"})
+    study = Study.objects.get()
+    assert started["Location"] == f"/dashboard/studies/{study.study_id}"
+    work(Leader())
+    shown = page.get(started["Location"]).content.decode()
+    assert "The winner traded 3 times." in shown
+    assert "Leaderboard" in shown
+    assert study.name in page.get("/dashboard/studies").content.decode()
+
+
+def test_the_form_shows_the_line_of_a_mistake(page: Client, body: dict[str, Any]) -> None:
+    study_yaml = body["study_yaml"].replace("seed: 7", "sed: 7")
+    shown = page.post("/dashboard/studies/new", {**body, "study_yaml": study_yaml, "step": "plan"})
+    assert "line 8: unknown key &#x27;sed&#x27;; did you mean seed?" in shown.content.decode()
+
+
+def test_the_leaderboard_has_only_the_parameters_that_differ(page: Client, person: User) -> None:
+    study = create_study(person)
+    trial = study.trials.get(number=1)
+    trial.parameters["/decisions/confidence_threshold"] = 0.75
+    trial.save(update_fields=["parameters"])
+    shown = page.get(f"/dashboard/studies/{study.study_id}?order=number").content.decode()
+    assert "confidence_threshold</th>" in shown
+    assert "stop_loss</th>" not in shown
+
+
+def test_the_live_part_reads_only_the_study(
+    page: Client, person: User, django_assert_max_num_queries: Any
+) -> None:
+    study = create_study(person)
+    address = f"/dashboard/studies/{study.study_id}"
+    with django_assert_max_num_queries(6):
+        live = page.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert 'id="live"' in live
+    assert "<h1>" not in live
+
+
+def test_buttons_pause_and_resume(page: Client, person: User) -> None:
+    study = create_study(person)
+    for act, status in (("pause", "PAUSED"), ("resume", "RUNNING"), ("cancel", "CANCELLED")):
+        page.post(f"/dashboard/studies/{study.study_id}/{act}")
+        study.refresh_from_db()
+        assert study.status == status
+
+
+def test_the_list_of_operations_leaves_batches_out(page: Client, body: dict[str, Any]) -> None:
+    page.post("/dashboard/studies/new", {**body, "step": "start"})
+    Leader().tick()
+    batch = Operation.objects.get(operation_type="study_batch")
+    assert batch.pk not in page.get("/dashboard/operations").content.decode()
+    assert batch.pk in page.get("/dashboard/operations?operation_type=study_batch").content.decode()

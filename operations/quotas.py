@@ -22,11 +22,14 @@ LOCK_KEY = 0x6B74_7175
 """First key of the advisory lock of an owner: the bytes of `ktqu`."""
 RETRY_AFTER_S = 60
 _QUOTAS = """
-    SELECT user_id, true, weight, max_running, max_pending FROM operations_quota WHERE user_id = ANY(%(owners)s::int[])
+    SELECT user_id, true, weight, max_running, max_pending FROM operations_quota WHERE user_id {owners}
     UNION ALL
     SELECT auth_user_groups.user_id, false, weight, max_running, max_pending
-    FROM operations_quota JOIN auth_user_groups USING (group_id) WHERE auth_user_groups.user_id = ANY(%(owners)s::int[])
+    FROM operations_quota JOIN auth_user_groups USING (group_id) WHERE auth_user_groups.user_id {owners}
 """
+_QUOTAS_OF_ONE = _QUOTAS.format(owners="= %(owner)s")
+"""Its plan is kept, while the best plan for several depends on their number."""
+_QUOTAS_OF_SEVERAL = _QUOTAS.format(owners="= ANY(%(owners)s::int[])")
 _HAS_PENDING = """
     SELECT EXISTS (
         SELECT FROM operations_operation WHERE status = 'PENDING' AND created_by_id = %(owner)s
@@ -60,7 +63,11 @@ def allowances(owners: Collection[int]) -> dict[int, Allowance]:
     """Return the allowance of each owner, in one query: its own values, else those of its groups, else the settings."""
     own: dict[int, list[Values]] = {}
     of_groups: dict[int, list[Values]] = {}
-    for owner, is_own, weight, max_running, max_pending in fetch(_QUOTAS, {"owners": list(owners)}):
+    if len(owners) == 1:
+        rows = fetch(_QUOTAS_OF_ONE, {"owner": next(iter(owners))})
+    else:
+        rows = fetch(_QUOTAS_OF_SEVERAL, {"owners": list(owners)})
+    for owner, is_own, weight, max_running, max_pending in rows:
         values = (weight, _unlimited(max_running), _unlimited(max_pending))
         (own if is_own else of_groups).setdefault(owner, []).append(values)
     return {owner: _resolve(own.get(owner, []), of_groups.get(owner, [])) for owner in owners}

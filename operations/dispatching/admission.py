@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from access.isolation import isolated
+from access.prepared import fetch
 from operations import blockers
 from operations.models import Operation
 from operations.setbacks import set_aside
@@ -43,9 +44,7 @@ def admit_due() -> int:
 
     If that raises for one of them, it is set aside, and the others are admitted one by one.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_IS_ANYTHING_DUE)
-        (is_due,) = cursor.fetchone() or (False,)
+    ((is_due,),) = fetch(_IS_ANYTHING_DUE, {})
     if not is_due:
         return 0
     admitted = 0

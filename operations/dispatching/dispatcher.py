@@ -93,7 +93,8 @@ class Dispatcher:
         while claim := await db(claims.claim_next, plan, DISPATCHER):
             self._spawn(claim.operation_id, self._push(claim))
             started += 1
-        await db(self._reasons.refresh_if_due)
+        if self._reasons.is_due:
+            await db(self._reasons.refresh_if_due)
         return started
 
     async def _enforce_time_limits(self) -> int:

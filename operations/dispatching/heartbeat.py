@@ -1,6 +1,6 @@
 """Liveness of dispatchers: each holds a shared advisory lock in its own session, which ends with its process.
 
-The session runs a statement in every round, which distinguishes a hanging process from a working one.
+The session runs a statement between rounds, at most once a second, which distinguishes a hanging process from a working one.
 """
 
 from django.db import connection

@@ -7,7 +7,7 @@ on the number of lanes, however many operations wait in them.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.db import connection
+from access.prepared import fetch
 
 NOBODY = 0
 """The owner of operations without a user."""
@@ -23,7 +23,7 @@ _HEADS = f"""
             WHERE {READY_CONDITION} AND demand = digest
             ORDER BY {OWNER}, rank, operation_id LIMIT 1
         ) AS head
-        WHERE operation_type = ANY(%s) AND NOT digest = ANY(%s)
+        WHERE operation_type = ANY(%(types)s::text[]) AND NOT digest = ANY(%(without)s::text[])
     UNION ALL
         SELECT digest, head.* FROM lane
         CROSS JOIN LATERAL (
@@ -48,6 +48,5 @@ class Lane:
 
 def heads(operation_types: Collection[str], without: Collection[str]) -> list[Lane]:
     """Return the lanes of these operation types, but not those of the demands `without`."""
-    with connection.cursor() as cursor:
-        cursor.execute(_HEADS, [list(operation_types), list(without)])
-        return [Lane(*row) for row in cursor.fetchall()]
+    rows = fetch(_HEADS, {"types": list(operation_types), "without": list(without)})
+    return [Lane(*row) for row in rows]

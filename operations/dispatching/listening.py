@@ -1,6 +1,7 @@
 """A dispatcher's own database session, which wakes it and shows that it is alive."""
 
 import asyncio
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,12 +12,16 @@ from psycopg.abc import Params
 from operations.dispatching.heartbeat import LOCK_KEY
 from registry.dispatch_channel import CHANNEL
 
+SIGN_INTERVAL_S = 1.0
+"""Between two statements that show that the rounds go on (`heartbeat`); rounds may follow one another much faster."""
+
 
 class Listener:
     """`async with Listener() as listener:` then `await listener.wait(2.0)` after each round."""
 
     def __init__(self) -> None:
         self._session: psycopg.AsyncConnection[Any]
+        self._sign_due = 0.0
 
     async def __aenter__(self) -> Self:
         parameters = {
@@ -40,7 +45,9 @@ class Listener:
 
         Several notifications count as one: the following round sees everything that was committed.
         """
-        await self._execute("SELECT 1")
+        if time.monotonic() >= self._sign_due:
+            await self._execute("SELECT 1")
+            self._sign_due = time.monotonic() + SIGN_INTERVAL_S
         is_notified = False
         async for _ in self._session.notifies(timeout=timeout_s, stop_after=1):
             is_notified = True

@@ -9,9 +9,8 @@ import time
 from collections import Counter
 from collections.abc import Collection
 
-from django.db import connection
-
 from access.isolation import isolated
+from access.prepared import fetch
 from operations import quotas
 from operations.dispatching import admission, lanes, workers
 from operations.dispatching.turns import Plan
@@ -92,6 +91,4 @@ def _matches(key: ProfileKey, demands: Collection[Demand]) -> list[str]:
 
 
 def _running() -> Counter[int]:
-    with connection.cursor() as cursor:
-        cursor.execute(_RUNNING)
-        return Counter(dict(cursor.fetchall()))
+    return Counter(dict(fetch(_RUNNING, {})))

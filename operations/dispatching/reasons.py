@@ -48,10 +48,14 @@ class Reasons:
     def __init__(self) -> None:
         self._due = 0.0
 
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._due
+
     def refresh_if_due(self) -> None:
-        started = time.monotonic()
-        if started < self._due:
+        if not self.is_due:
             return
+        started = time.monotonic()
         with isolated("explaining why operations wait"):
             refresh()
         took = time.monotonic() - started

@@ -10,12 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Count, Exists, F, OuterRef, QuerySet, TextChoices, TextField
 from django.db.models.functions import Cast, Greatest, Now
 from psycopg import sql
 
-from access.prepared import fetch_one, instance
+from access.prepared import fetch, fetch_one, instance
 from operations.models import Attempt, Operation
 from operations.models.attempt import AttemptOutcome
 from registry import protocol_versions, selection
@@ -40,12 +39,8 @@ class FreeWorker:
 
 def free_profiles() -> dict[ProfileKey, int]:
     """Return how many workers of each profile are free. A worker counts once for each operation type it announced."""
-    with connection.cursor() as cursor:
-        cursor.execute(*_profiles_query(_constants()))
-        return {
-            (operation_type, capabilities): number
-            for operation_type, capabilities, number in cursor.fetchall()
-        }
+    rows = fetch(*_profiles_query(_constants()))
+    return {(operation_type, capabilities): number for operation_type, capabilities, number in rows}
 
 
 def lock_free(operation: Operation, *, wait: bool) -> FreeWorker | None:
@@ -72,7 +67,7 @@ def _profiles_query(constants: Constants) -> Query:
         .values_list("announced__operation_type", Cast("capabilities", TextField()))
         .annotate(number=Count("pk"))
     )
-    return rows.query.sql_with_params()
+    return _with_constants(*rows.query.sql_with_params())
 
 
 @lru_cache(maxsize=1024)

@@ -25,6 +25,8 @@ def limited(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPat
     """Sessions with short bounds."""
     settings.STATEMENT_TIMEOUT_S, settings.LOCK_TIMEOUT_S, settings.IDLE_TRANSACTION_TIMEOUT_S = 1.0, 0.2, 0.3
     monkeypatch.setenv("PGOPTIONS", "-c application_name=kept")
+    # The tests' own options would replace those of the variable.
+    monkeypatch.delitem(connection.settings_dict["OPTIONS"], "options", raising=False)
     limit_statements()
     yield
     connection.close()

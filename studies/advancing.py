@@ -6,7 +6,6 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 
-from access.problems import Busy, Invalid
 from operations.states import Status
 from studies import budgets, failures
 from studies.batching import Room, next_size
@@ -15,7 +14,6 @@ from studies.models import Study, StudyBatch, StudyTrial
 from studies.proposing import Proposer, insert_trials
 from studies.states import WORKING, StudyStatus
 from studies.submitting import has_files, submit_batch, submit_report
-from workers.studies.conditions import BadCondition
 
 log = structlog.get_logger(__name__)
 MAX_BATCHES_PER_STEP = 20
@@ -24,21 +22,18 @@ MAX_BATCHES_PER_STEP = 20
 
 @transaction.atomic
 def advance(study_pk: int, room: Room, proposer_of: Callable[[Study], Proposer]) -> bool:
-    """Do what is due for a study; return whether more is due at once."""
+    """Do what is due for a study; return whether more is due at once.
+
+    Raises Busy and Invalid if its operations cannot be submitted now, and BadCondition if it has no further point; nothing
+    of the step is stored then, and the proposer may be ahead of the rows.
+    """
     study = Study.objects.select_for_update(of=("self",)).get(pk=study_pk)
     if study.status not in WORKING:
         return False
-    try:
-        if study.status == StudyStatus.REPORTING:
-            _follow_report(study)
-            return False
-        return _search(study, room, proposer_of)
-    except (Busy, Invalid) as problem:
-        # Before any insert of its statement: nothing of it is stored.
-        _wait(study, str(problem.detail))
-    except BadCondition as error:
-        move(study, StudyStatus.FAILED, STUDIES, str(error), waiting_reason=str(error)[:MAX_REASON])
-    return False
+    if study.status == StudyStatus.REPORTING:
+        _follow_report(study)
+        return False
+    return _search(study, room, proposer_of)
 
 
 def _search(study: Study, room: Room, proposer_of: Callable[[Study], Proposer]) -> bool:
@@ -122,7 +117,3 @@ def _follow_report(study: Study) -> None:
         )
         reason = f"The report failed: {problem}"
         move(study, StudyStatus.PAUSED, STUDIES, reason, waiting_reason=reason[:MAX_REASON])
-
-
-def _wait(study: Study, reason: str) -> None:
-    Study.objects.filter(pk=study.pk).update(waiting_reason=reason[:MAX_REASON])

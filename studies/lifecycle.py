@@ -95,6 +95,18 @@ def resume(study_id: str, actor: Actor) -> Study:
     return study
 
 
+@atomic_with_retries
+def fail(study_id: str, reason: str) -> None:
+    """End a live study that cannot go on."""
+    study = lock(study_id)
+    move(study, StudyStatus.FAILED, STUDIES, reason, waiting_reason=reason[:MAX_REASON])
+
+
+def note_waiting(study_id: str, reason: str) -> None:
+    """Show why a study submits nothing now."""
+    Study.objects.filter(study_id=study_id).update(waiting_reason=reason[:MAX_REASON])
+
+
 def cancel(study_id: str, actor: Actor, reason: str = "") -> Study:
     """End a live study and cancel its operations; finished trials are kept. Raises WrongState."""
     study = _end(study_id, actor, reason or "cancelled")

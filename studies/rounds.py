@@ -7,6 +7,7 @@ import structlog
 from django.db.models import Count, Q
 
 from access.isolation import isolated
+from access.problems import Busy, Invalid
 from registry import leases
 from studies import lifecycle
 from studies.advancing import advance
@@ -15,6 +16,7 @@ from studies.models import Study, StudyBatch
 from studies.planning import OPERATION_TYPES
 from studies.proposing import Proposer, new_proposer
 from studies.states import WORKING, StudyStatus
+from workers.studies.conditions import BadCondition
 
 log = structlog.get_logger(__name__)
 LEASE = "studies"
@@ -79,13 +81,24 @@ class Leader:
             return False
         is_more = False
         with isolated("advancing a study", study_id=row.study_id) as unit:
-            is_more = advance(row.pk, room, self._proposer)
+            is_more = self._try_to_advance(row, room)
         if unit.error is None:
             self.setbacks.pop(row.pk, None)
             return is_more
         # The memory of a proposer may be ahead of the rows that were rolled back.
         self.proposers.pop(row.pk, None)
         self._set_back(row, unit.error)
+        return False
+
+    def _try_to_advance(self, row: Study, room: Room) -> bool:
+        try:
+            return advance(row.pk, room, self._proposer)
+        except (Busy, Invalid) as problem:
+            lifecycle.note_waiting(row.study_id, str(problem.detail))
+        except BadCondition as error:
+            lifecycle.fail(row.study_id, str(error))
+        # The step was rolled back: the memory of a proposer may be ahead of the rows.
+        self.proposers.pop(row.pk, None)
         return False
 
     def _proposer(self, study: Study) -> Proposer:

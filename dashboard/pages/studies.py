@@ -10,9 +10,10 @@ from operations.presentation import stored_reports
 from operations.presentation.charts import Chart
 from operations.presentation.report_charts import bars, chart, pane, points, series
 from studies.api.trials import ORDERS, ordered_trials
-from studies.models import Study, StudyTrial, TrialState
+from studies.models import Study, StudyBatch, StudyTrial, TrialState
 
 LEADERS = 50
+BATCHES = 20
 MAX_LISTED = 200
 FIGURES = {
     "sharpe": "Sharpe ratio of the winner (annual)",
@@ -53,6 +54,12 @@ def leaderboard(study: Study, order: str) -> Leaderboard:
     columns = [(name, short_name(name, names)) for name in differing]
     rows = [(trial, [trial.parameters.get(name) for name in differing]) for trial in trials]
     return Leaderboard(columns, rows, chosen, best_order)
+
+
+def batches_of(study: Study) -> list[StudyBatch]:
+    """Return the newest batches that still have their operation."""
+    rows = StudyBatch.objects.filter(study=study, operation__isnull=False).select_related("operation")
+    return list(rows.defer("operation__result", "operation__parameters").order_by("-first")[:BATCHES])
 
 
 def short_name(pointer: str, pointers: list[str]) -> str:

@@ -78,6 +78,7 @@ def study(request: PageRequest, study_id: str) -> HttpResponse:
     verdict = (row.report or {}).get("verdict", "")
     context |= {
         "board": pages.leaderboard(row, request.GET.get("order", "")),
+        "batches": pages.batches_of(row),
         "errors": errors_of(row) if row.failed else [],
         "figures": pages.figures_of(row.report),
         "verdict": verdict,

@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 from operations.models import Artifact, Operation, StoredFile, TrialCount
 from studies.models import Study, StudyBatch, StudyTrial
 from studies.rounds import Leader
+from tests.factories import OperationFactory
 from tests.studies.lab import STUDY, add_bars, claim, evaluate, fail, finish, value_of, work
 from worker_agent.protocol import ErrorClass
 
@@ -245,6 +246,23 @@ def test_rejected_parameters_pause_the_study_at_once(api: APIClient, body: Body)
     api.post(f"{url}/resume")
     work(leader)
     assert api.get(url).json()["trials"]["completed"] == 40
+
+
+@pytest.mark.parametrize("method", ["random", "tpe"])
+def test_a_quota_makes_the_study_wait_and_stores_no_half_batch(
+    api: APIClient, body: Body, settings: Any, method: str
+) -> None:
+    url = create(api, {**body, "study_yaml": STUDY.replace("random", method)})["url"]
+    settings.MAX_PENDING_PER_USER = 1
+    OperationFactory(created_by=Study.objects.get().created_by)
+    leader = Leader()
+    leader.tick()
+    assert "pending operations" in api.get(url).json()["waiting_reason"]
+    assert not StudyTrial.objects.exists()
+    assert not StudyBatch.objects.exists()
+    settings.MAX_PENDING_PER_USER = 0
+    work(leader)
+    assert api.get(url).json()["status"] == "COMPLETED"
 
 
 def test_trials_without_a_value_are_never_best(api: APIClient, body: Body) -> None:

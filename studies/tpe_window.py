@@ -2,12 +2,17 @@
 
 from workers.studies.binding import BoundStudy
 
-TRIALS_PER_BATCH = {"decisions": 16, "rules": 16, "training": 1}
+TRIALS_PER_BATCH = {"decisions": 8, "rules": 8, "training": 1}
 """Trials of a batch of tpe, by kind: fewer make better proposals, more cost fewer operations."""
-DEFAULT_PARALLEL = 8
+DEFAULT_PARALLEL = 4
 """Batches that W allows at the same time. Not the number of workers: the same study has to propose the same trials."""
 
 
+SHARE_WITHOUT_RESULTS = 4
+"""The first W trials are proposed without any result: at most this part of the study."""
+
+
 def window_of(bound: BoundStudy) -> int:
-    """Return W, fixed at creation: twice the trials that run at the same time."""
-    return 2 * (bound.study.budget.parallel or DEFAULT_PARALLEL) * TRIALS_PER_BATCH[bound.kind]
+    """Return W, fixed at creation: twice the trials that run at the same time, at most a quarter of all trials."""
+    running = (bound.study.budget.parallel or DEFAULT_PARALLEL) * TRIALS_PER_BATCH[bound.kind]
+    return max(1, min(2 * running, bound.trials // SHARE_WITHOUT_RESULTS))

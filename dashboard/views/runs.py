@@ -12,7 +12,6 @@ from dashboard.pages.operation_list import BoundedPaginator
 from dashboard.pages.runs import csv_export, leaderboard, query, table
 from dashboard.views.decorators import PageRequest, page
 from dashboard.views.undo import take_deleted
-from operations.models import Operation
 from operations.presentation.markdown import render_markdown
 from operations.runs import ranking
 from operations.runs.columns import METRICS
@@ -25,12 +24,12 @@ def runs(request: PageRequest) -> HttpResponse:
     """One page of the runs that match the filter, in the chosen order."""
     wanted = query.read(request.GET)
     matching, error = query.select(wanted)
-    pages: Paginator[Operation] = BoundedPaginator(ranking.with_metrics(matching), PAGE_SIZE)
+    pages: Paginator[str] = BoundedPaginator(matching.values_list("pk", flat=True), PAGE_SIZE)
     current = pages.get_page(request.GET.get("page"))
     context = {
         "page": current,
         "table": table.build(
-            list(current), request.GET, wanted.order, wanted.columns, wanted.has_all_settings
+            ranking.load(list(current)), request.GET, wanted.order, wanted.columns, wanted.has_all_settings
         ),
         "query": wanted,
         "error": error,
@@ -50,7 +49,7 @@ def runs_csv(request: PageRequest) -> HttpResponse | StreamingHttpResponse:
         return HttpResponse(f"{error}\n", status=422, content_type="text/plain; charset=utf-8")
     if ids := request.GET.getlist("operation"):
         matching = matching.filter(pk__in=ids)
-    lines = csv_export.lines(ranking.with_metrics(matching))
+    lines = csv_export.lines(matching)
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="runs.csv"'
     return response

@@ -42,7 +42,7 @@ QUERIES = {
     "operations/{trained}?tab=parameters": 1,
     "operations/{trained}?tab=events": 2,
     "operations/{trained}?tab=artifacts": 2,
-    "runs": 3,
+    "runs": 4,
     "tags": 1,
     "workers": 7,
     "workers/training-01": 6,

@@ -11,9 +11,12 @@ from django.db.models import QuerySet
 from dashboard.pages.runs.table import NOT_COMPARED, metrics_of
 from operations.models import Operation
 from operations.presentation.subject import subject
+from operations.runs import ranking
 from operations.runs.columns import METRICS
 
 MAX_ROWS = 10_000
+LOADED = 500
+"""Rows in memory at the same time."""
 FIELDS = ("operation_id", "operation_type", "status", "title", "subject", "tags", "created_at", "created_by")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _DIFFERING = """
@@ -37,13 +40,17 @@ def lines(runs: QuerySet[Operation]) -> Iterator[str]:
         cursor.execute(_DIFFERING, [keys])
         names = [name for (name,) in cursor.fetchall() if name not in NOT_COMPARED]
     yield writer.writerow(map(as_cell, chain(FIELDS, METRICS, names)))
-    for run in runs[:MAX_ROWS].iterator(chunk_size=1000):
+    for run in chain.from_iterable(ranking.load(part) for part in _parts(keys)):
         stored = metrics_of(run)
         settings = stored.settings if stored is not None else {}
         numbers = (getattr(stored, name, None) for name in METRICS)
         yield writer.writerow(
             map(as_cell, chain(_fields(run), numbers, (settings.get(name) for name in names)))
         )
+
+
+def _parts(keys: list[str]) -> Iterator[list[str]]:
+    return (keys[start : start + LOADED] for start in range(0, len(keys), LOADED))
 
 
 def _fields(run: Operation) -> tuple[Any, ...]:

@@ -34,7 +34,7 @@ def build(name: str, query: QueryDict) -> Leaderboard | None:
     order = query.get("sort", "") or "-sharpe"
     runs = with_tags(ranking.runs(), [tag.pk])
     try:
-        shown = list(ranking.with_metrics(ranking.sort(runs, order))[:SHOWN])
+        shown = ranking.load(list(ranking.sort(runs, order).values_list("pk", flat=True)[:SHOWN]))
     except ValueError:
         return None
     dsr, trials = _deflate(runs)

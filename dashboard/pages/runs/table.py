@@ -77,7 +77,7 @@ def build(
     has_all_settings: bool = False,
     deflated: Mapping[str, float | None] = MappingProxyType({}),
 ) -> Table:
-    """Build the table. The operations come from `ranking.with_metrics`; `deflated` has the DSR of some within a group."""
+    """Build the table. The operations come from `ranking.load`; `deflated` has the DSR of some within a group."""
     runs = list(operations)
     stored = {run.pk: metrics for run in runs if (metrics := metrics_of(run)) is not None}
     shown = [METRICS[name] for name in columns or _present(stored.values())]

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 
-from workers.backtesting import backtest_pipeline
+from workers.backtesting import decision_source
 from workers.learning import dataset, prepared_data
 from workers.learning.model_files import TrainedModel
 from workers.strategy import features, lookahead
@@ -40,7 +40,7 @@ def leak_in_inputs(share: float, seed: int) -> Iterator[None]:
 
     with (
         patch.object(dataset, "build_features", leaky_build),
-        patch.object(backtest_pipeline, "build_features", leaky_build),
+        patch.object(decision_source, "build_features", leaky_build),
         patch.object(lookahead, "build_features", leaky_build),
     ):
         yield

@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks._audit_cases import BARS, MARKETS, NETWORKS, Case, Workplace
 from benchmarks._leaks import leak_in_indicators, leak_in_inputs, leak_in_predictions, scales_of_all_rows
-from workers.backtesting import backtest_pipeline
+from workers.backtesting import decision_source
 from workers.learning import training_pipeline
 from workers.strategy.lookahead import LookAheadError
 
@@ -68,7 +68,7 @@ def measure_audits() -> Iterator[list[float]]:
 
     with (
         patch.object(training_pipeline, "audit_training", measure(training_pipeline.audit_training)),
-        patch.object(backtest_pipeline, "audit_decisions", measure(backtest_pipeline.audit_decisions)),
+        patch.object(decision_source, "audit_decisions", measure(decision_source.audit_decisions)),
     ):
         yield seconds
 

@@ -16,15 +16,15 @@ LEADERS = 50
 BATCHES = 20
 MAX_LISTED = 200
 FIGURES = {
-    "sharpe": "Sharpe ratio of the winner (annual)",
-    "needed_sharpe": "Ratio that luck alone reaches",
-    "dsr": "Deflated Sharpe ratio (needs 0.95)",
-    "pbo": "Probability of overfitting (needs 0.2 or less)",
-    "spa_p": "p of superior predictive ability (needs 0.05 or less)",
-    "reality_check_p": "p of White's reality check",
-    "plateau": "Neighbours' value / the winner's",
-    "holdout_sharpe": "Sharpe ratio in the holdout",
-    "trials_counted": "Trials counted on these data",
+    "sharpe": "Winner's Sharpe",
+    "needed_sharpe": "Luck reaches",
+    "dsr": "Deflated Sharpe",
+    "pbo": "Overfitting (PBO)",
+    "spa_p": "SPA p",
+    "reality_check_p": "Reality check p",
+    "plateau": "Plateau",
+    "holdout_sharpe": "Holdout Sharpe",
+    "trials_counted": "Trials counted",
 }
 VERDICTS = {"believed": ("good", "check"), "open": ("warn", "clock"), "luck": ("bad", "cross")}
 

@@ -126,6 +126,7 @@ database_needed = pytest.mark.django_db
         (["create_api_token", "none"], "user none does not exist"),
         (["submit", "training", "none.yaml"], "Could not read none.yaml"),
         (["submit", "backtest", "examples/strategies/neuro_fuzzy_daily.yaml"], "A backtest needs one symbol"),
+        (["submit", "study", "examples/studies/moving_average_search.yaml"], "A study needs its strategy"),
         (["import_market_data", "none.csv", "--symbol", "A", "--timeframe", "1d"], "Could not read none.csv"),
         (["import_market_data", "README.md", "--symbol", "A", "--timeframe", "9y"], "9y"),
         (["list_operations", "--limit", "0"], "is not a whole number of at least 1"),

@@ -1,5 +1,7 @@
 """Every mistake in a study file is rejected with its position and a remedy."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.quant.strategy.conftest import strategy_text
@@ -125,6 +127,16 @@ def test_a_mistake_is_rejected_with_its_line(old: str, new: str, line: int, mess
     assert message in problem.message
     assert problem.line == line
     assert len(problem.message) < 300
+
+
+def test_the_example_searches_a_strategy_without_training() -> None:
+    examples = Path(__file__).parents[3] / "examples"
+    study = bound(
+        (examples / "studies" / "moving_average_search.yaml").read_text(),
+        (examples / "strategies" / "moving_average_cross.yaml").read_text(),
+    )
+    assert (study.kind, study.trials, study.warnings) == ("rules", 180, ())
+    assert all(study.space.allows(study.space.point(number)) for number in range(study.trials))
 
 
 def test_a_grid_above_a_million_points_names_a_remedy() -> None:

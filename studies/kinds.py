@@ -22,6 +22,11 @@ class _StudyKind(Kind):
     def build_generic(self, request: GenericRequest) -> Submission:
         raise invalid("/operation_type", f"Studies submit {self.operation_type}: use POST /studies.")
 
+    def deletion_refusal(self, operation: Operation) -> str:
+        return (
+            "The operation belongs to a study, whose trials and report it produced; it stays with the study."
+        )
+
 
 class StudyBatchKind(_StudyKind):
     operation_type = "study_batch"

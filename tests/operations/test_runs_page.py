@@ -70,7 +70,11 @@ def test_a_filter_that_cannot_be_read_is_explained_and_escaped(browser: Client) 
 
 
 def test_only_settings_that_differ_are_columns() -> None:
-    runs = [{"seed": 1, "symbol": "A", "model": "x"}, {"seed": 2, "symbol": "A", "model": "y"}, {"only": 1}]
+    runs = [
+        {"seed": 1, "symbol": "A", "model": "x", "trial_sharpes": []},
+        {"seed": 2, "symbol": "A", "model": "y", "trial_sharpes": [0.1]},
+        {"only": 1},
+    ]
     assert differing(runs) == ["seed"]
 
 

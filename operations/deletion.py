@@ -4,7 +4,6 @@ import time
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -16,7 +15,7 @@ from operations.kind import all_kinds, kind_of
 from operations.models import Operation
 from operations.retention import WHOLE, remove_rows
 
-CLEANUP_BATCH, CLEANUP_LASTS_S = 20, 10.0
+CLEANUP_LASTS_S = 10.0
 
 
 @atomic_with_retries
@@ -79,12 +78,11 @@ def remove_deleted(lasts_s: float = CLEANUP_LASTS_S) -> int:
     )
     keys = list(overdue.order_by("deleted_at").values_list("pk", flat=True))
     removed = 0
-    for start in range(0, len(keys), CLEANUP_BATCH):
+    for pk in keys:
         if time.monotonic() > until:
             break
-        with isolated("removing deleted operations", atomic=False), transaction.atomic():
-            rows = overdue.select_for_update(of=("self",), skip_locked=True)
-            locked = rows.filter(pk__in=keys[start : start + CLEANUP_BATCH]).values_list("pk", flat=True)
-            unused = [pk for pk in locked if _find_user(pk) is None]
-            removed += remove_rows(WHOLE, unused)[Operation._meta.db_table]
+        with isolated("removing a deleted operation", operation_id=pk):
+            locked = overdue.select_for_update(of=("self",), skip_locked=True).filter(pk=pk).exists()
+            if locked and _find_user(pk) is None:
+                removed += remove_rows(WHOLE, [pk])[Operation._meta.db_table]
     return removed

@@ -241,6 +241,24 @@ def test_the_cleanup_removes_what_was_deleted_long_ago_and_nobody_needs() -> Non
     assert not Event.objects.filter(operation=old.pk).exists()
 
 
+def test_an_operation_that_cannot_be_removed_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    victim, other = create_completed(), create_completed()
+    for operation in (victim, other):
+        deletion.delete(operation.pk, ME)
+    long_ago = Now() - timedelta(days=django_settings.DELETED_RETENTION_DAYS + 1)
+    Operation.with_deleted.update(deleted_at=long_ago)
+    find_user = deletion._find_user
+
+    def raise_for_victim(operation_id: str) -> str | None:
+        if operation_id == victim.pk:
+            raise RuntimeError("defect")
+        return find_user(operation_id)
+
+    monkeypatch.setattr(deletion, "_find_user", raise_for_victim)
+    assert deletion.remove_deleted() == 1
+    assert Operation.with_deleted.get() == victim
+
+
 def test_labels_and_deletion_of_a_selection(api: APIClient) -> None:
     runs = [create_completed().pk for _ in range(3)]
     failed = OperationFactory(status="FAILED", error_class="job", **ENDED).pk

@@ -159,7 +159,9 @@ def _bars(bound: BoundStudy, dates: DateRange) -> dict[str, str]:
     if not symbols:
         raise invalid_study(bound, "/data", "the strategy lists no symbols; set data.symbols")
     pointer = "/study_yaml/data/symbols" if bound.study.data.symbols else "/strategy_yaml"
-    return market_data.inputs_of(symbols, strategy.timeframes, base, dates, pointer)
+    bars = market_data.inputs_of(symbols, strategy.timeframes, base, dates, pointer)
+    others = strategy.other_symbols
+    return bars | market_data.inputs_of(others, strategy.timeframes, base, dates, "/strategy_yaml")
 
 
 def _measure(bound: BoundStudy, dates: DateRange) -> tuple[Rows, float]:

@@ -1,5 +1,6 @@
 """A study from its request to its report: what it answers, what it stores, and how its course is changed."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -365,3 +366,26 @@ def test_evaluation_is_a_pure_function_of_the_point() -> None:
 
     trial = Trial(number=1, point={"/decisions/confidence_threshold": 0.6, "/backtest/stop_loss": None})
     assert evaluate(trial) == ("completed", 2.0)
+
+
+def test_bars_of_another_symbol_that_a_formula_reads_are_inputs_of_each_batch(
+    api: APIClient, body: Body
+) -> None:
+    strategy = Path("examples/strategies/moving_average_cross.yaml").read_text()
+    strategy = strategy.replace(
+        "  fast:\n", "  market: {type: expression, expression: close, symbol: SPY}\n  fast:\n"
+    ).replace("crosses_above(fast, slow)", "crosses_above(fast, slow) and close / market > 0.5")
+    study = STUDY.partition("search:")[0].replace("{until", "{symbols: [XY], until") + (
+        "search:\n  method: grid\n  parameters:\n    /indicators/fast/period: {choices: [5, 10, 15]}\n"
+    )
+    request = {"strategy_yaml": strategy, "study_yaml": study}
+    refused = api.post("/studies", request).json()["errors"]
+    assert refused == [{"pointer": "/strategy_yaml", "detail": "There is no market data for SPY."}]
+    add_bars("SPY")
+    create(api, request)
+    Leader().tick()
+    batch = Operation.objects.get(operation_type="study_batch")
+    assert set(batch.artifacts.values_list("name", flat=True)) == {
+        "bars/XY/1d.parquet",
+        "bars/SPY/1d.parquet",
+    }

@@ -21,7 +21,7 @@ COMPOSE = HERE / "compose.yml"
 GITHUB = ROOT / ".github"
 WITH_TOOLS = "make tools"
 OLDEST_COMPOSE = (2, 24)
-ROOMS = ("ktrdr_site", "access", "registry", "operations", "dashboard", "worker_agent", "workers")
+ROOMS = ("ktrdr_site", "access", "registry", "operations", "studies", "dashboard", "worker_agent", "workers")
 
 
 class MissingTool(Exception):

@@ -31,7 +31,7 @@ from operations.models import (
 from registry.models import Capability, EnrolmentToken, Sweep, Worker
 
 pytestmark = pytest.mark.django_db
-OURS = ("access", "operations", "registry")
+OURS = ("access", "operations", "registry", "studies")
 LISTS = [
     *sorted(model._meta.label_lower for model in admin.site._registry if model._meta.app_label in OURS),
     "django_q.schedule",

@@ -29,6 +29,7 @@ from operations.models import (
     Subscription,
 )
 from registry.models import Capability, EnrolmentToken, Sweep, Worker
+from studies.models import Study, StudyBatch
 
 pytestmark = pytest.mark.django_db
 OURS = ("access", "operations", "registry", "studies")
@@ -104,6 +105,19 @@ def add(number: int, by: Any, file: StoredFile) -> None:
     Sweep.objects.create(kind="health", started_at=at, completed_at=at)
     EnrolmentToken.objects.create(name=f"e{number}", sha256=f"{number:064}", created_by=by)
     AuditEntry.objects.create(act="worker_cordoned", subject=f"w-{number}", actor="user:test", user=by, at=at)
+    study = Study.objects.create(
+        name=f"study {number}",
+        kind="rules",
+        spec={},
+        spec_sha256=f"{number:064}",
+        data=[],
+        base_timeframe="1d",
+        seed=1,
+        window=2,
+        planned=8,
+        created_by=by,
+    )
+    StudyBatch.objects.create(study=study, first=0, last=7, operation_id=f"operation-{number:02}")
     apps.get_model("django_q", "schedule").objects.create(func=f"f{number}", next_run=timezone.now())
 
 

@@ -145,13 +145,16 @@ def test_a_killed_supervisor_ends_the_nursery_and_its_servers(tmp_path: Path) ->
 def test_an_idle_nursery_ends_with_its_parent(tmp_path: Path) -> None:
     code = (
         "import time; from ktrdr_site.processes.nursery import Nursery\n"
-        "print(Nursery.start((), lambda: None).process.pid, flush=True); time.sleep(600)"
+        "nursery = Nursery.start((), lambda: None)\n"  # kept: it ends with its connection, too
+        "print(nursery.process.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as parent:
-        assert parent.stdout
-        nursery = psutil.Process(int(parent.stdout.readline()))
-        until(lambda: "nursery" in " ".join(nursery.cmdline()), "the nursery runs")
-        parent.kill()
+        try:
+            assert parent.stdout
+            nursery = psutil.Process(int(parent.stdout.readline()))
+            until(lambda: "nursery" in " ".join(nursery.cmdline()), "the nursery runs")
+        finally:
+            parent.kill()
         until_gone([nursery], "the nursery ends", 10)

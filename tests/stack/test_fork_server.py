@@ -4,6 +4,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,11 @@ def available(system: Up) -> set[str]:
 
 def job_processes(system: Up) -> list[psutil.Process]:
     """The processes below the keepers, which are the children of the fork server."""
-    server = system.child("workers.fork_server")
-    return [job for keeper in server.children() for job in keeper.children()]
+    jobs = []
+    for keeper in system.child("workers.fork_server").children():
+        with suppress(psutil.NoSuchProcess):  # it has ended since it was listed
+            jobs += keeper.children()
+    return jobs
 
 
 def test_one_server_behind_a_private_socket_forks_all_jobs(system: Up, trainings: list[str]) -> None:

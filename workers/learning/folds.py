@@ -26,6 +26,9 @@ class BadFolds(InvalidInput):
     """The data are too short for these folds."""
 
 
+NO_ROWS = np.empty(0, np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class FoldRanges:
     """The times of one fold, in order; embargo and purging come on top."""
@@ -55,7 +58,7 @@ def purged_fold(time: Nanoseconds, end: Nanoseconds, ranges: FoldRanges, embargo
     `time`, `end`: int64[n], of each row's bar and of the last bar that its label depends on. A training row stays if
     [time, end] meets no test range and the row does not lie within `embargo` distinct times after one: there its inputs
     still look into the test range. Use at least the longest of label horizon, lookback and sequence length.
-    A test row stays if its label ends in its own test range.
+    A test row stays if its label ends in its own test range. Either part is empty if nothing stays.
     """
     times = np.unique(time)
     embargoed = [_after(times, stop, embargo) for _, stop in ranges.test]
@@ -66,7 +69,7 @@ def purged_fold(time: Nanoseconds, end: Nanoseconds, ranges: FoldRanges, embargo
     ]
     test = [rows_within(time, end, start, stop) for start, stop in ranges.test]
     inside = sum(int(np.count_nonzero((time >= a) & (time < b))) for a, b in (*ranges.train, *ranges.test))
-    rows_of_train, rows_of_test = (np.sort(np.concatenate(parts)) for parts in (train, test))
+    rows_of_train, rows_of_test = (np.sort(np.concatenate((NO_ROWS, *parts))) for parts in (train, test))
     return Fold(rows_of_train, rows_of_test, inside - len(rows_of_train) - len(rows_of_test))
 
 

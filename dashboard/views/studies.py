@@ -60,7 +60,8 @@ def _form(request: PageRequest, values: dict[str, str], response: ApiResponse) -
 
 @page
 def study(request: PageRequest, study_id: str) -> HttpResponse:
-    """One study. Its live part polls the counters only; the charts come from the report."""
+    """One study. Its live part polls the counters only; a change of status, which changes the actions and at the end
+    brings verdict and charts, reloads the page."""
     row = Study.objects.select_related("created_by", "reporter").filter(study_id=study_id).first()
     if row is None:
         raise Http404(f"Unknown study {study_id}.")
@@ -73,7 +74,10 @@ def study(request: PageRequest, study_id: str) -> HttpResponse:
         "can_resume": row.status == StudyStatus.PAUSED,
     }
     if request.htmx:
-        return render(request, "studies/detail_live.html", context)
+        response = render(request, "studies/detail_live.html", context)
+        if request.GET.get("shown", row.status) != row.status:
+            response["HX-Refresh"] = "true"
+        return response
     charts, charts_missing = pages.charts_of(row)
     verdict = (row.report or {}).get("verdict", "")
     context |= {

@@ -62,6 +62,16 @@ def test_the_live_part_reads_only_the_study(
     assert "<h1>" not in live
 
 
+def test_a_change_of_status_reloads_the_page_that_shows_the_old_one(page: Client, person: User) -> None:
+    study = create_study(person)
+    shown = f'hx-get="/dashboard/studies/{study.study_id}?shown=RUNNING"'
+    assert shown in page.get(f"/dashboard/studies/{study.study_id}").content.decode()
+    address, headers = f"/dashboard/studies/{study.study_id}?shown=RUNNING", {"HX-Request": "true"}
+    assert "HX-Refresh" not in page.get(address, headers=headers)
+    page.post(f"/dashboard/studies/{study.study_id}/cancel")
+    assert page.get(address, headers=headers)["HX-Refresh"] == "true"
+
+
 def test_buttons_pause_and_resume(page: Client, person: User) -> None:
     study = create_study(person)
     for act, status in (("pause", "PAUSED"), ("resume", "RUNNING"), ("cancel", "CANCELLED")):

@@ -34,7 +34,7 @@ class Peer:
 
 @contextmanager
 def peer(program: str, *arguments: str) -> Iterator[Peer | None]:
-    """Start the program. Yields None, with a line that explains it, if there is no environment of peers."""
+    """Start the program and yield it. Without an environment of peers, print the reason and yield None."""
     interpreter = os.environ.get("KTRDR_BENCH_PEERS", str(INTERPRETER) if INTERPRETER.exists() else "")
     if not interpreter:
         print("peers are left out: run make bench-peers", flush=True)

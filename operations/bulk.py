@@ -157,7 +157,7 @@ def act_on_selected(
     result = BulkResult(matched=len(unique))
     for operation_id in unique:
         if operation_id not in known:
-            result.skip(operation_id, "There is no such operation.")
+            result.skip(operation_id, "Unknown operation.")
     handled = _act_on(action, known, by, reason, result, time_limit_s)
     result.remaining = len(known) - handled
     _audit(action, result, by, f"{len(unique)} selected operations", reason)
@@ -184,7 +184,7 @@ def _act_on(
             except WrongState as error:
                 result.skip(operation_id, str(error))
             except Operation.DoesNotExist:
-                result.skip(operation_id, "There is no such operation.")
+                result.skip(operation_id, "Unknown operation.")
         if unit.error is not None:
             result.skip(operation_id, UNEXPECTED)
     return len(ids)

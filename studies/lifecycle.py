@@ -55,7 +55,7 @@ def move(study: Study, target: StudyStatus, actor: Actor, reason: str, **changes
     elif source is StudyStatus.RUNNING:
         changes |= {"running_since": None, "wall_s": wall_s()}
     if Study.objects.filter(pk=study.pk, status=source).update(status=target, **changes) != 1:
-        raise WrongState(f"The study is no longer {source}.")
+        raise WrongState(f"The study has left the status {source}.")
     record(study, actor, reason, source, target)
     study.refresh_from_db()
     notify_studies()

@@ -19,9 +19,8 @@ from studies.reading import invalid_study, read
 from studies.request import StudyRequest
 from studies.significance import needed_sharpe
 from workers.studies.binding import BoundStudy
-from workers.studies.sections import StudyKind
 
-OPERATION_TYPES: Mapping[StudyKind, str] = {
+OPERATION_TYPES: Mapping[str, str] = {
     "decisions": "study_batch",
     "rules": "study_batch",
     "training": "study_training_batch",

@@ -62,14 +62,14 @@ class Leader:
         rows = list(
             Study.objects.filter(status__in=WORKING)
             .annotate(open_batches=Count("batches", filter=Q(batches__is_open=True)))
-            # The workers are shared: who has the fewest batches comes first.
+            # Studies share the workers: the one with the fewest batches comes first.
             .order_by("open_batches", "pk")
         )
-        workers = {name: count_workers(name) for name in {OPERATION_TYPES[row.kind] for row in rows}}  # type: ignore[index]  # a known kind
+        workers = {name: count_workers(name) for name in {OPERATION_TYPES[row.kind] for row in rows}}
         is_more = False
         for row in rows:
-            operation_type = OPERATION_TYPES[row.kind]  # type: ignore[index]  # as above
-            sharing = sum(OPERATION_TYPES[other.kind] == operation_type for other in rows)  # type: ignore[index]  # as above
+            operation_type = OPERATION_TYPES[row.kind]
+            sharing = sum(OPERATION_TYPES[other.kind] == operation_type for other in rows)
             room = Room(workers[operation_type], row.open_batches, sharing)
             is_more = self._advance(row, room) or is_more
         self._cancel_rest()

@@ -10,7 +10,7 @@ def needed_sharpe(trials: int, years: float) -> float | None:
     """Return the annual Sharpe ratio that the best of `trials` independent trials without skill is expected to reach.
 
     Source: Bailey and Lopez de Prado (2014), the expected maximum of normal variables; the ratio over `years` has a
-    standard deviation of 1 / sqrt(years). None if there are no data.
+    standard deviation of 1 / sqrt(years). None without data.
     """
     if years <= 0.0:
         return None

@@ -24,7 +24,7 @@ def submit_batch(study: Study, batch: StudyBatch, trials: Iterable[StudyTrial]) 
         rung=batch.rung,
         trials=tuple(messages.Trial(number=trial.number, point=trial.parameters) for trial in trials),
     )
-    operation_type = OPERATION_TYPES[study.kind]  # type: ignore[index]  # as above
+    operation_type = OPERATION_TYPES[study.kind]
     operation = _submit(study, operation_type, parameters.model_dump(mode="json"), inputs_of(study))
     batch.operation = operation
     batch.save(update_fields=["operation"])

@@ -1,6 +1,6 @@
 """Empty the database after a test that commits.
 
-Django truncates every table, which makes some 400 files anew, and writes content types and permissions again: 0.3 s a
+Django truncates every table, which creates some 400 new files, and writes content types and permissions again: 0.3 s a
 test. Most tables are empty, so deleting the few rows there are takes a thirtieth of it.
 """
 

@@ -65,7 +65,7 @@ def tag(request: PageRequest, name: str) -> HttpResponse:
     """The goal and the note of a tag, and its runs with the DSR over all of them."""
     board = leaderboard.build(name, request.GET)
     if board is None:
-        raise Http404("There is no such tag.")
+        raise Http404("Unknown tag.")
     context = {"board": board, "table": board.table, "note": render_markdown(board.tag.note)}
     return render(request, "runs/tag.html", context)
 

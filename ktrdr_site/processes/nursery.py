@@ -1,4 +1,4 @@
-"""Forks the servers of the site from one process that has imported them all (Linux; elsewhere they are started anew).
+"""Forks the servers of the site from one process that has imported them all (only on Linux).
 
 `up` forks the nursery before it has a thread or a connection, and the nursery never gets one. A forked server is what its
 command line describes: the same module or script, environment, directory and title, without the second that its

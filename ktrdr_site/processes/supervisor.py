@@ -166,7 +166,7 @@ class Supervisor:
         return status
 
     async def _launch(self, service: Service) -> Process:
-        """Start the service in a session of its own. Without the nursery its program is started anew."""
+        """Start the service in a session of its own: forked from the nursery, or else as a new program."""
         command = service.command()
         if service.forked and self.nursery is not None and self.nursery.is_alive:
             return await self.nursery.fork(command, service.environment, service.directory, service.pass_fds)

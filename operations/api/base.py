@@ -81,7 +81,7 @@ def _absence(operation_id: str) -> str:
     ).first()
     until = None if deleted is None else deletion.removed_after(deleted)
     if until is None:
-        return "There is no such operation."
+        return "Unknown operation."
     return f"The operation was deleted; it can be restored until {until:%Y-%m-%d %H:%M} UTC."
 
 

@@ -119,7 +119,7 @@ def get_tag_or_404(name: str) -> Tag:
     except ValueError:
         tag = None
     if tag is None:
-        raise NotFound("There is no such tag.")
+        raise NotFound("Unknown tag.")
     return tag
 
 

@@ -119,7 +119,7 @@ class OperationDetail(APIView):
 
     @extend_schema(request=labels.Labels, responses=OperationDetailSerializer)
     def patch(self, request: Request, operation_id: str) -> Response:
-        """Change title, note, tags, `archived` or `dismissed`; what is not given stays. `tags` replaces all tags.
+        """Change title, note, tags, `archived` or `dismissed`; fields that are not given keep their values. `tags` replaces all tags.
 
         409 if an operation that has not ended is to be archived, or one that has not failed to be dismissed.
         """

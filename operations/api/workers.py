@@ -104,7 +104,7 @@ class Reports(WorkerView):
         try:
             return report_response(reports.apply(operation_id, worker_of(request), report))
         except Operation.DoesNotExist as error:
-            raise NotFound("There is no such operation.") from error
+            raise NotFound("Unknown operation.") from error
         except reports.MissingFiles as error:
             raise Invalid(f"Upload the referenced files first: {error}.", errors=_missing(error)) from error
         except DataError as error:
@@ -119,7 +119,7 @@ class Checkpoints(WorkerView):
         try:
             return report_response(reports.add_checkpoint(operation_id, worker_of(request), report))
         except Operation.DoesNotExist as error:
-            raise NotFound("There is no such operation.") from error
+            raise NotFound("Unknown operation.") from error
         except reports.MissingFiles as error:
             raise Invalid(f"Upload the referenced files first: {error}.", errors=_missing(error)) from error
         except DataError as error:
@@ -163,7 +163,7 @@ class File(APIView):
         ):
             self.permission_denied(request, "The worker's current operation does not refer to this file.")
         if not StoredFile.objects.filter(pk=sha256).exists():
-            raise NotFound("There is no such file.")
+            raise NotFound("Unknown file.")
         return file_response(sha256, sha256)
 
 

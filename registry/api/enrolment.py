@@ -93,7 +93,7 @@ class EnrolmentTokenDetail(APIView):
         """Revoke the token immediately: it can no longer enrol workers, and its workers are removed from the registry."""
         row = EnrolmentToken.objects.filter(pk=token_id).first()
         if row is None:
-            raise NotFound("There is no such enrolment token.")
+            raise NotFound("Unknown enrolment token.")
         enrolment.revoke(row, Actor.from_request(request))
         return Response(status=HTTPStatus.NO_CONTENT)
 

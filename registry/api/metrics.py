@@ -46,7 +46,7 @@ class WorkerMetrics(APIView):
         """Return the worker's own `/metrics`; 503 if it does not respond within two seconds."""
         worker = None if "\x00" in worker_id else Worker.objects.filter(pk=worker_id).first()
         if worker is None:
-            raise NotFound("There is no such worker.")
+            raise NotFound("Unknown worker.")
         if worker.status == WorkerStatus.TEMPORARILY_UNAVAILABLE:
             raise Unavailable(f"The worker is unavailable: {worker.health_problem}.")
         try:

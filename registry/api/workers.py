@@ -98,7 +98,7 @@ def get_worker_or_404(worker_id: str) -> Worker:
     if "\x00" not in worker_id:
         worker = Worker.objects.prefetch_related("announced").filter(pk=worker_id).first()
     if worker is None:
-        raise NotFound("There is no such worker.")
+        raise NotFound("Unknown worker.")
     return worker
 
 
@@ -166,7 +166,7 @@ class WorkerDetail(APIView):
         except worker_actions.HasOperation as error:
             raise Conflict(str(error)) from error
         except Worker.DoesNotExist as error:
-            raise NotFound("There is no such worker.") from error
+            raise NotFound("Unknown worker.") from error
         return Response(status=HTTPStatus.NO_CONTENT)
 
 

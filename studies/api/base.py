@@ -21,7 +21,7 @@ def study_or_404(study_id: str) -> Study:
         else Study.objects.select_related("created_by").filter(study_id=study_id).first()
     )
     if study is None:
-        raise NotFound("There is no such study.")
+        raise NotFound("Unknown study.")
     return study
 
 

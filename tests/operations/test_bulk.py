@@ -81,7 +81,7 @@ def test_selected_operations_that_do_not_allow_it_are_named_with_the_reason(api:
     answer = api.post("/operations/cancel", {"ids": [done.pk, "unknown", waiting.pk, waiting.pk]}).json()
     assert (answer["matched"], answer["changed"], answer["skipped"]) == (3, 1, 2)
     assert {row["operation_id"]: row["reason"] for row in answer["skipped_operations"]} == {
-        "unknown": "There is no such operation.",
+        "unknown": "Unknown operation.",
         done.pk: "The operation has already ended: it is COMPLETED.",
     }
 

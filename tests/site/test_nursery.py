@@ -13,7 +13,7 @@ import pytest
 
 from tests.waiting import until, until_exit, until_gone
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the servers are started anew")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere servers are new programs")
 ROOT = Path(__file__).resolve().parents[2]
 SUPERVISOR = """
 import asyncio, json, os, sys

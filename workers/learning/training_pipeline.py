@@ -3,8 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +24,7 @@ from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_warnings import collect_warnings
 from workers.provenance import data_hashes, provenance
 from workers.report_parts import missing_parts_warnings
+from workers.resumable_job import ResumableJob
 from workers.strategy.grammar import StrategyError, TrainedStrategy, parse_trained_strategy
 from workers.strategy.sections.model import sequence_length
 
@@ -32,31 +32,10 @@ Floats = NDArray[np.float64]
 CHECKPOINT_EVERY_S = 10.0
 
 
-class Resume(Protocol):
-    @property
-    def files(self) -> Mapping[str, bytes]: ...
-
-
-class Job(Protocol):
+class Job(ResumableJob, Protocol):
     """The part of a job that a training uses."""
 
-    @property
-    def inputs(self) -> Mapping[str, Path]: ...
-    @property
-    def resume(self) -> Resume | None: ...
-    @property
-    def cancelled(self) -> bool: ...
-    def progress(
-        self,
-        percentage: float,
-        step: str | None = None,
-        completed: int | None = None,
-        total: int | None = None,
-    ) -> None: ...
     def metric(self, name: str, step: int, value: float) -> None: ...
-    def log(self, line: str, level: str = "info") -> None: ...
-    def checkpoint(self, step: int, files: Mapping[str, bytes]) -> None: ...
-    def artifact(self, name: str, content: bytes) -> None: ...
 
 
 Learn = Callable[[TrainedStrategy, TrainingParameters, PreparedData, torch.device, Job], TrainedNetwork]

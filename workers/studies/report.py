@@ -1,23 +1,18 @@
 """Judge the winner of a study, and write everything that its page shows."""
 
-import json
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.learning.folds import BadFolds
 from workers.report_parts import build_parts, missing_parts_warnings
-from workers.studies import out_of_sample, report_tables
-from workers.studies.binding import BoundStudy
+from workers.resumable_job import ResumableJob
+from workers.studies import out_of_sample
 from workers.studies.evaluation import Evaluator
 from workers.studies.evidence import Statistics, collect
-from workers.studies.fold_days import fold_days
 from workers.studies.market import load_market
 from workers.studies.messages import (
-    MAX_REPORT_BYTES,
     REPORT_FILE,
     TRIALS_FILE,
     Best,
@@ -26,57 +21,22 @@ from workers.studies.messages import (
     ReportResult,
     SearchData,
 )
-from workers.studies.returns_stream import Returns, returns_of
-from workers.studies.run import Job, bind_study, direction_source
-from workers.studies.sections import CombinatorialPurged, WalkForward
+from workers.studies.report_data import Study, load_study
+from workers.studies.report_file import compose_report
+from workers.studies.run import direction_source
 from workers.studies.statistics.moments import block_moments
-from workers.studies.statistics.overfitting import HISTOGRAM_EDGES
 from workers.studies.statistics.verdict import Evidence, judge
-from workers.studies.statistics.walk_forward import FoldDays
-from workers.studies.trial_table import TrialTable, join_trials, read_trials
+from workers.studies.trial_table import join_trials
 
 Floats = NDArray[np.float64]
 
-DEFAULT_WINDOWS = 5
-DEFAULT_PATHS = CombinatorialPurged(scheme="cpcv")
-DEFAULT_FINALISTS = 10
-CURVES = 20
 
-
-@dataclass(frozen=True)
-class Study:
-    """Everything that the parts of the report read."""
-
-    parameters: ReportParameters
-    bound: BoundStudy
-    table: TrialTable
-    ranking: NDArray[np.intp]
-    evaluator: Evaluator | None
-    """None for trainings, which are not repeated."""
-    returns: Returns
-    windows: list[FoldDays]
-    """Of the walk-forward selection."""
-    paths: CombinatorialPurged | None
-    path_folds: list[FoldDays]
-    per_year: float
-
-    @property
-    def winner(self) -> int | None:
-        """Position of the winner in the table."""
-        return int(self.ranking[0]) if len(self.ranking) else None
-
-    @property
-    def finalists(self) -> list[int]:
-        section = self.bound.study.finalists
-        return [int(at) for at in self.ranking[: section.count if section else DEFAULT_FINALISTS]]
-
-
-def run_report(parameters: ReportParameters, job: Job) -> dict[str, Any]:
+def run_report(parameters: ReportParameters, job: ResumableJob) -> dict[str, Any]:
     """Return the `ReportResult`. Raises InvalidInput. Artifacts: report.json, trials.parquet."""
     job.progress(0, step="reading trials")
-    study = _load(parameters, job)
+    study = load_study(parameters, job)
     job.progress(10, step="statistics")
-    winner_returns = _winner_returns(study)
+    winner_returns = study.winner_returns()
     statistics = collect(
         study.table,
         study.winner,
@@ -93,66 +53,10 @@ def run_report(parameters: ReportParameters, job: Job) -> dict[str, Any]:
     warnings = [*_warnings(study, winner_returns), *missing_parts_warnings(missing, "the verdict is")]
     result = result.model_copy(update={"warnings": warnings})
     job.progress(90, step="report")
-    job.artifact(REPORT_FILE, _compose(study, statistics, outside, holdout, result))
+    job.artifact(REPORT_FILE, compose_report(study, statistics, outside, holdout, result))
     job.artifact(TRIALS_FILE, join_trials(parameters.batches, job.inputs))
     job.progress(100, step="done")
     return result.model_dump(mode="json")
-
-
-def _load(parameters: ReportParameters, job: Job) -> Study:
-    bound = bind_study(parameters.study_yaml, parameters.strategy_yaml)
-    table = read_trials(parameters.batches, job.inputs)
-    market = load_market(
-        bound.strategy, parameters.symbols, parameters.start_date, parameters.end_date, job.inputs
-    )
-    evaluator = None
-    if parameters.kind != "training":
-        evaluator = Evaluator(bound, market, direction_source(parameters, bound, market, job.inputs))
-    windows, paths, path_folds = [], None, []
-    if evaluator is not None:
-        section = bound.study.finalists
-        chosen = section.validation if section else None
-        paths = chosen if isinstance(chosen, CombinatorialPurged) else DEFAULT_PATHS
-        windows = _folds_or_none(_windows_of(bound, len(market.times)), evaluator)
-        path_folds = _folds_or_none(paths, evaluator)
-    return Study(
-        parameters,
-        bound,
-        table,
-        table.ranking(maximize=bound.study.objective.maximize),
-        evaluator,
-        returns_of(table, evaluator),
-        windows,
-        paths if path_folds else None,
-        path_folds,
-        market.per_year,
-    )
-
-
-def _windows_of(bound: BoundStudy, bars: int) -> WalkForward:
-    """Return the study's own walk-forward validation, or five windows over the second half of the data."""
-    validation = bound.study.validation
-    if isinstance(validation, WalkForward):
-        return validation
-    half = max(10, bars // 2)
-    return WalkForward(scheme="walk_forward", train=half, test=max(1, -(-half // DEFAULT_WINDOWS)))
-
-
-def _folds_or_none(scheme: WalkForward | CombinatorialPurged, evaluator: Evaluator) -> list[FoldDays]:
-    """Return the folds, none if the data are too short for them."""
-    try:
-        folds = fold_days(scheme, evaluator.market)
-    except BadFolds:
-        return []
-    return folds if all(fold.test.any() and fold.train.sum() > 1 for fold in folds) else []
-
-
-def _winner_returns(study: Study) -> Floats | None:
-    if study.winner is None:
-        return None
-    number = np.array([study.table.numbers[study.winner]])
-    rows = [row for _, returns in study.returns.stream(number) for row in returns]
-    return rows[0] if rows else None
 
 
 def _outside_parts(study: Study, statistics: Statistics, winner_returns: Floats | None) -> dict[str, Any]:
@@ -178,7 +82,7 @@ def _outside_parts(study: Study, statistics: Statistics, winner_returns: Floats 
     return parts
 
 
-def _holdout(study: Study, job: Job) -> dict[str, Any] | None:
+def _holdout(study: Study, job: ResumableJob) -> dict[str, Any] | None:
     """Return the figures of the finalists in the sealed part; None while it is sealed, and for trainings."""
     holdout, parameters = study.parameters.holdout, study.parameters
     if holdout is None or holdout.looks == 0 or study.evaluator is None or study.winner is None:
@@ -274,71 +178,3 @@ def _warnings(study: Study, winner_returns: Floats | None) -> list[dict[str, str
             )
             warnings.append({"code": "not_reproduced", "message": message})
     return warnings
-
-
-def _compose(
-    study: Study,
-    statistics: Statistics,
-    outside: dict[str, Any],
-    holdout: dict[str, Any] | None,
-    result: ReportResult,
-) -> bytes:
-    """Return the report as JSON of at most 2 MB; the sample of points shrinks until it fits."""
-    table, overfitting = study.table, statistics.overfitting
-    maximize = study.bound.study.objective.maximize
-    report: dict[str, Any] = {
-        **result.model_dump(mode="json"),
-        **outside,
-        "study": study.parameters.study,
-        "name": study.parameters.name or study.bound.study.name,
-        "objective": study.bound.study.objective.model_dump(mode="json"),
-        "days": table.days,
-        "per_year": study.per_year,
-        "holdout": holdout,
-        "leaderboard": report_tables.leaderboard(table, study.ranking),
-        "points": report_tables.points(table, study.ranking, study.parameters.seed),
-        "importance": report_tables.importance(table),
-        "progress": report_tables.progress(table, maximize=maximize),
-        "failures": report_tables.failures(table),
-        "plateau": {"neighbours": list(statistics.plateau.neighbours)} if statistics.plateau else None,
-        "overfitting": None
-        if overfitting is None
-        else {
-            "edges": HISTOGRAM_EDGES.tolist(),
-            "counts": overfitting.histogram(),
-            "slope": overfitting.slope,
-            "loss_probability": overfitting.loss_probability,
-        },
-        "curves": _curves(study),
-    }
-    content = json.dumps(report, allow_nan=False, separators=(",", ":")).encode()
-    while len(content) > MAX_REPORT_BYTES:
-        _shrink(report)
-        content = json.dumps(report, allow_nan=False, separators=(",", ":")).encode()
-    return content
-
-
-def _shrink(report: dict[str, Any]) -> None:
-    """Drop the later half of the points, and of the leaders once there are few points."""
-    points, leaders = report["points"], report["leaderboard"]["rows"]
-    half = len(points["number"]) // 2
-    if half >= len(leaders):
-        for columns in (points, points["parameters"]):
-            columns.update(
-                {name: values[:half] for name, values in columns.items() if isinstance(values, list)}
-            )
-    else:
-        del leaders[len(leaders) // 2 :]
-
-
-def _curves(study: Study) -> list[dict[str, Any]]:
-    """Return the growth of the best trials whose daily returns are known."""
-    market = study.evaluator.market if study.evaluator else None
-    if market is None:
-        return []
-    numbers = study.table.numbers[study.ranking[:CURVES]]
-    return [
-        {"number": int(number), **out_of_sample.curve(returns, market.days)}
-        for chosen, block in study.returns.stream(numbers)
-        for number, returns in zip(chosen, block, strict=True)
-    ]

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from worker_agent.protocol import InvalidInput
+from workers.resumable_job import ResumableJob
 from workers.strategy.errors import StrategyError
 from workers.studies.batch_results import BatchResults
 from workers.studies.binding import BoundStudy, bind
@@ -20,33 +21,7 @@ CHECKPOINT_EVERY_S = 10.0
 LOOK_EVERY_S = 0.05
 
 
-class Resume(Protocol):
-    @property
-    def files(self) -> Mapping[str, bytes]: ...
-
-
-class Job(Protocol):
-    """The part of a job that a batch uses."""
-
-    @property
-    def inputs(self) -> Mapping[str, Path]: ...
-    @property
-    def resume(self) -> Resume | None: ...
-    @property
-    def cancelled(self) -> bool: ...
-    def progress(
-        self,
-        percentage: float,
-        step: str | None = None,
-        completed: int | None = None,
-        total: int | None = None,
-    ) -> None: ...
-    def log(self, line: str, level: str = "info") -> None: ...
-    def checkpoint(self, step: int, files: Mapping[str, bytes]) -> None: ...
-    def artifact(self, name: str, content: bytes) -> None: ...
-
-
-def run_batch(parameters: BatchParameters, job: Job) -> dict[str, Any]:
+def run_batch(parameters: BatchParameters, job: ResumableJob) -> dict[str, Any]:
     """Return the `BatchResult` of trials of kind `decisions` or `rules`. Raises InvalidInput.
 
     Artifacts: trials.parquet, moments.npy, returns.npy.
@@ -94,7 +69,7 @@ def direction_source(
     raise InvalidInput(f"Trials of kind {parameters.kind} do not run on a backtesting worker.")
 
 
-def _evaluate_pending(evaluator: Evaluator, results: BatchResults, job: Job) -> bool:
+def _evaluate_pending(evaluator: Evaluator, results: BatchResults, job: ResumableJob) -> bool:
     """Evaluate the trials that have no result yet; return whether the job was cancelled before all had one."""
     total = len(results.trials)
     looked = saved = time.monotonic()

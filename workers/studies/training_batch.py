@@ -5,14 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 from workers.learning.trainer import choose_device
+from workers.resumable_job import ResumableJob
 from workers.studies.batch_results import BatchResults
 from workers.studies.market import load_market
 from workers.studies.messages import MAX_KEPT_TRAININGS, BatchParameters
-from workers.studies.run import CHECKPOINT_EVERY_S, Job, bind_study
+from workers.studies.run import CHECKPOINT_EVERY_S, bind_study
 from workers.studies.training_trials import Progress, Saved, Stopped, TrainingEvaluator
 
 
-def run_training_batch(parameters: BatchParameters, job: Job) -> dict[str, Any]:
+def run_training_batch(parameters: BatchParameters, job: ResumableJob) -> dict[str, Any]:
     """Return the `BatchResult` of trials of kind `training`. Raises InvalidInput.
 
     Artifacts: trials.parquet, moments.npy, returns.npy.
@@ -43,7 +44,7 @@ def run_training_batch(parameters: BatchParameters, job: Job) -> dict[str, Any]:
 
 
 def _evaluate_pending(
-    evaluator: TrainingEvaluator, results: BatchResults, resumed: Progress | None, job: Job
+    evaluator: TrainingEvaluator, results: BatchResults, resumed: Progress | None, job: ResumableJob
 ) -> bool:
     """Evaluate the trials that have no result yet; return whether the job was cancelled before all had one."""
     checkpoints = _Checkpoints(results, job)
@@ -63,7 +64,7 @@ def _evaluate_pending(
 class _Checkpoints:
     """Saves the results so far with the running trial and its training."""
 
-    def __init__(self, results: BatchResults, job: Job) -> None:
+    def __init__(self, results: BatchResults, job: ResumableJob) -> None:
         self._results, self._job, self._last = results, job, time.monotonic()
 
     def after_epoch(self, progress: Progress, pack: Callable[[], Saved]) -> bool:

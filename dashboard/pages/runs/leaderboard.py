@@ -24,7 +24,7 @@ class Leaderboard:
 
 
 def build(name: str, query: QueryDict) -> Leaderboard | None:
-    """Return the leaderboard; None if there is no such tag."""
+    """Return the leaderboard; None if the tag is unknown."""
     try:
         tag = Tag.objects.filter(pk=normalize_tag(name)).first()
     except ValueError:

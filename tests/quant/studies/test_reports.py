@@ -147,7 +147,7 @@ def test_a_missing_file_is_named(batches: Files) -> None:
 
 def test_a_large_report_shrinks_to_its_limit(batches: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     full = len(json.dumps(report(batches)[1]))
-    monkeypatch.setattr("workers.studies.report.MAX_REPORT_BYTES", int(full * 0.9))
+    monkeypatch.setattr("workers.studies.report_file.MAX_REPORT_BYTES", int(full * 0.9))
     _, content = report(batches)
     assert len(content["leaderboard"]["rows"]) < TRIALS
     assert np.isfinite(content["leaderboard"]["rows"][0]["value"])

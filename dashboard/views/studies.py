@@ -23,6 +23,7 @@ ACTS = {
     "cancel": "Cancelled; finished trials are kept.",
     "promote": "Submitted the trial as ordinary operations.",
 }
+ACTS_BY_STATUS = {StudyStatus.RUNNING: [("pause", "Pause")], StudyStatus.PAUSED: [("resume", "Resume")]}
 FIELDS = ("strategy_yaml", "study_yaml", "model")
 
 
@@ -70,8 +71,6 @@ def study(request: PageRequest, study_id: str) -> HttpResponse:
         "counters": counters(row),
         "progress": progress_of(row),
         "is_live": row.status in LIVE,
-        "can_pause": row.status == StudyStatus.RUNNING,
-        "can_resume": row.status == StudyStatus.PAUSED,
     }
     if request.htmx:
         response = render(request, "studies/detail_live.html", context)
@@ -81,6 +80,10 @@ def study(request: PageRequest, study_id: str) -> HttpResponse:
     charts, charts_missing = pages.charts_of(row)
     verdict = (row.report or {}).get("verdict", "")
     context |= {
+        "acts": [
+            *ACTS_BY_STATUS.get(row.status, ()),
+            *([("cancel", "Cancel")] if context["is_live"] else []),
+        ],
         "board": pages.leaderboard(row, request.GET.get("order", "")),
         "batches": pages.batches_of(row),
         "errors": errors_of(row) if row.failed else [],

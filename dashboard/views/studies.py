@@ -23,7 +23,10 @@ ACTS = {
     "cancel": "Cancelled; finished trials are kept.",
     "promote": "Submitted the trial as ordinary operations.",
 }
-ACTS_BY_STATUS = {StudyStatus.RUNNING: [("pause", "Pause")], StudyStatus.PAUSED: [("resume", "Resume")]}
+ACTS_BY_STATUS: dict[str, list[tuple[str, str]]] = {
+    StudyStatus.RUNNING: [("pause", "Pause")],
+    StudyStatus.PAUSED: [("resume", "Resume")],
+}
 FIELDS = ("strategy_yaml", "study_yaml", "model")
 
 

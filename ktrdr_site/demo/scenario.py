@@ -148,7 +148,12 @@ class Demo:
             await asyncio.sleep(POLL_S)
 
     async def _get(self, path: str) -> Json:
-        return _body(await self.http.get(path))
+        """Send the request again where its connection broke: a web process may have ended or been replaced."""
+        try:
+            response = await self.http.get(path)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            response = await self.http.get(path)
+        return _body(response)
 
 
 def _body(response: httpx.Response) -> Json:

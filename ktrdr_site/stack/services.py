@@ -134,7 +134,7 @@ def servers(plan: Plan, listener: socket.socket) -> list[Service]:
     environment = {**os.environ, "KTRDR_DATA_DIR": str(plan.data_dir), "PYTHONUNBUFFERED": "1"}
     if hosts := other_hosts(plan.host):
         environment["KTRDR_ALLOWED_HOSTS"] = ",".join(dict.fromkeys([*settings.ALLOWED_HOSTS, *hosts]))
-    web = partial(web_command, listener.fileno(), plan.web_processes)
+    web = partial(web_command, f"fd://{listener.fileno()}", plan.web_processes)
     dispatch = [sys.executable, MANAGE, "run_dispatcher"]
     return [
         Service("web", web, environment, home, (listener.fileno(),), forked=True),
@@ -146,10 +146,15 @@ def servers(plan: Plan, listener: socket.socket) -> list[Service]:
     ]
 
 
-def web_command(descriptor: int, processes: int) -> list[str]:
+def web_command(address: str, processes: int) -> list[str]:
+    """Return the command that serves the site at `address`, in gunicorn's notation.
+
+    A connection is kept open for longer than HTTP clients keep theirs (httpx: 5 s). Were it shorter, the server could
+    close a connection at the moment at which a client sends its next request over it.
+    """
     return [
         sys.executable, "-m", "gunicorn", "ktrdr_site.wsgi",
-        f"--bind=fd://{descriptor}",
+        f"--bind={address}",
         f"--name=ktrdr_site.wsgi, data in {settings.DATA_DIR}",
         "--preload",  # loaded once for all processes
         "--worker-class=gthread", f"--workers={processes}", f"--threads={WEB_THREADS}",

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from django.core.management import get_commands
 
+from ktrdr_site.stack.services import web_command
 from tests.stack.system import ROOT
 from worker_agent.agent import FINAL_REPORT_S
 from worker_agent.job.process import EXIT_GRACE_S, TERM_GRACE_S
@@ -82,13 +84,22 @@ def test_every_management_command_exists() -> None:
     assert [pair for pair in named if pair[1] not in get_commands()] == []
 
 
-def test_gunicorn_serves_the_site_with_its_own_logger_everywhere() -> None:
-    lines = [" ".join(words) for _, words in commands() if "gunicorn" in words[0]]
+def test_gunicorn_serves_the_site_in_the_same_way_everywhere() -> None:
+    own = web_command("0.0.0.0:8000", 2)
+    lines = [words for _, words in commands() if "gunicorn" in words[0]]
     assert len(lines) == 2
-    for line in lines:
-        assert "ktrdr_site.wsgi" in line
-        assert "--worker-class=gthread" in line
-        assert "--logger-class=ktrdr_site.gunicorn_log.Logger" in line
+    for words in lines:
+        assert words[1] == "ktrdr_site.wsgi"
+        for option in ("--worker-class", "--threads", "--timeout", "--keep-alive", "--logger-class"):
+            assert [one for one in words if one.startswith(f"{option}=")] == [
+                one for one in own if one.startswith(f"{option}=")
+            ]
+
+
+def test_the_server_keeps_connections_open_for_longer_than_clients() -> None:
+    """A client that keeps its own for longer meets one that the server closes while a request is on its way."""
+    (seconds,) = (one.partition("=")[2] for one in web_command("", 1) if one.startswith("--keep-alive="))
+    assert float(seconds) >= 2 * httpx.Limits().keepalive_expiry
 
 
 @pytest.mark.parametrize(

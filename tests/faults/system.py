@@ -13,6 +13,7 @@ import psutil
 import psycopg
 
 from ktrdr_site.embedded import cluster
+from ktrdr_site.stack.services import web_command
 from tests.clocks import clock_factor, product_settings
 from tests.faults.api import Api
 from tests.faults.certificates import Certificates
@@ -93,10 +94,7 @@ class System:
         self.api.token = self.manage("create_api_token", "tester").strip().split()[-1]
 
     def start_web(self, name: str = "web") -> None:
-        self.processes.start(
-            name, "-m", "gunicorn", "ktrdr_site.wsgi", f"--bind={self.host}:{self.port}",
-            "--worker-class=gthread", "--workers=2", "--threads=8", "--graceful-timeout=5",
-        )  # fmt: skip
+        self.processes.start(name, *web_command(f"{self.host}:{self.port}", 2)[1:])
 
     def start_dispatcher(self, name: str = "dispatcher") -> None:
         self.processes.start(name, "manage.py", "run_dispatcher")

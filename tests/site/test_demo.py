@@ -79,6 +79,24 @@ async def test_a_failed_import_ends_the_demo_with_its_reason_and_names_the_worke
     assert failure.value.process == "backtesting-1"
 
 
+@pytest.mark.parametrize("error", [httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError])
+async def test_a_reading_whose_connection_breaks_is_repeated_once_and_a_submission_is_not(
+    error: type[httpx.TransportError],
+) -> None:
+    sent: Counter[tuple[str, str]] = Counter()
+
+    def answers(request: httpx.Request) -> httpx.Response:
+        case = request.method, request.url.path
+        sent[case] += 1
+        if request.method == "POST" or sent[case] == 1:
+            raise error("the connection broke")
+        return httpx.Response(200, json={"results": []})
+
+    with pytest.raises(error):
+        await run(backend(answers))
+    assert sent == {("GET", "/market-data"): 2, ("POST", "/market-data"): 1}
+
+
 async def test_imported_symbols_are_not_imported_again() -> None:
     sent = []
 

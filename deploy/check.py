@@ -92,6 +92,16 @@ def check_dockerfile() -> None:
     call(find_tool("hadolint", WITH_TOOLS), HERE / "Dockerfile")
 
 
+def check_build_context() -> None:
+    """Require that .dockerignore keeps each file that the Dockerfile copies: the build fails on any other."""
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for stage in ("wheel", "web", "worker"):
+        for sources, _ in copied_paths(stage):
+            for source in sources:
+                if not any(Path(source).is_relative_to(path) for path in kept):
+                    raise CheckFailed(f"stage {stage} copies {source}, which .dockerignore leaves out")
+
+
 def check_web_image() -> None:
     """Start the site from only the files that the Dockerfile copies into the web image."""
     with tempfile.TemporaryDirectory() as directory:
@@ -195,6 +205,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "compose.yml, schema": check_compose_schema,
     "compose.yml, read by Compose": check_compose_config,
     "Dockerfile": check_dockerfile,
+    "files of the build context": check_build_context,
     "files of the web image": check_web_image,
     "systemd units": check_units,
     "shell scripts": check_shell_scripts,

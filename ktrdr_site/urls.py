@@ -36,6 +36,7 @@ urlpatterns = [
     path("dashboard/tokens/create", create_token, name="create_token"),
     path("dashboard/tokens/<str:kind>/<int:token_id>/revoke", revoke_token, name="revoke_token"),
     path("dashboard/", include("dashboard.urls")),
+    path("docs/", include("dashboard.views.documentation")),
     path(
         "schema/browse",
         SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="ktrdr_site/api_document.html"),

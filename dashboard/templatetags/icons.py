@@ -22,6 +22,7 @@ SHAPES = {
     "send": '<path d="M2.5 8h9.5M8.5 4.5L12 8l-3.5 3.5"/>',
     "warning": '<path d="M8 2.3l6 10.9H2z"/><path d="M8 6.4v3M8 11.3v.1"/>',
     "info": '<circle cx="8" cy="8" r="6"/><path d="M8 7.4v3.4M8 5.1v.1"/>',
+    "help": '<circle cx="8" cy="8" r="6"/><path d="M6.3 6.4a1.7 1.7 0 1 1 2.5 1.5c-.6.3-.8.7-.8 1.3M8 11.3v.1"/>',
     "pause": '<path d="M5.5 4v8M10.5 4v8"/>',
     "idle": '<circle cx="8" cy="8" r="5.5"/>',
     "ban": '<circle cx="8" cy="8" r="6"/><path d="M3.8 3.8l8.4 8.4"/>',

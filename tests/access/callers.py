@@ -85,6 +85,8 @@ class Callers:
             "trained": ids["trained"],
             "worker_id": worker_id,
             "name": "out.json",
+            "document": "runs",
+            "picture": "overview.png",
             "sha256": stored.sha256,
             "symbol": bars.symbol,
             "timeframe": bars.timeframe,

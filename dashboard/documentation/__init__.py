@@ -1,0 +1,1 @@
+"""The repository's documentation as pages of the site, readable without a network."""

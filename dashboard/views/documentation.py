@@ -17,7 +17,7 @@ def show_index(request: PageRequest) -> HttpResponse:
     """The index, or the sections that match `?search=`."""
     query = request.GET.get("search", "").strip()[:MAX_QUERY]
     if not query:
-        return show_document(request, INDEX)
+        return _render(request, INDEX)
     context = {"menu": read_menu(), "query": query, "results": search(query)}
     return render_template(request, "documentation/search.html", context)
 
@@ -26,7 +26,11 @@ def show_index(request: PageRequest) -> HttpResponse:
 def show_document(request: PageRequest, document: str) -> HttpResponse:
     if document not in titles():
         raise Http404("Unknown document.")
-    context = {"menu": read_menu(), "document": render(document)}
+    return _render(request, document)
+
+
+def _render(request: PageRequest, name: str) -> HttpResponse:
+    context = {"menu": read_menu(), "document": render(name)}
     return render_template(request, "documentation/document.html", context)
 
 

@@ -31,6 +31,8 @@ class Parameters(BaseModel):
     """The name of a signal that the job sends to itself."""
     points: int = 0
     artifact: str = ""
+    says: str = ""
+    """Printed."""
     look_for: str = ""
     """A text that the job looks for in every environment that it can read, its own and its children's included."""
     hostile: bool = False
@@ -57,6 +59,8 @@ class WorkingWorker(WorkerAPIBase):
             job.log(f"line {number}")
         if parameters.artifact:
             job.artifact("out.txt", parameters.artifact.encode())
+        if parameters.says:
+            print(parameters.says)
         if parameters.look_for:
             return {"found": environments_with(parameters.look_for), "names": sorted(os.environ)}
         if parameters.hostile:

@@ -9,7 +9,7 @@ from worker_agent.attempt.record import AttemptRecord
 from worker_agent.backend.file_cache import sha256_of
 from worker_agent.job.process import Ending
 from worker_agent.job.repair import text_of
-from worker_agent.protocol import ArtifactRef, ErrorClass, OperationError, Outcome, Report
+from worker_agent.protocol import ArtifactRef, ErrorClass, LogLevel, OperationError, Outcome, Report
 from worker_agent.validation_messages import first_problem
 
 MAX_MESSAGE = 4000
@@ -68,7 +68,13 @@ def failure_report(record: AttemptRecord, instance_id: str, message: str) -> Rep
 
 
 def _report_failure(record: AttemptRecord, instance_id: str, error: OperationError) -> Report:
-    return _report(record, instance_id, Outcome.FAILED, error=error)
+    """The report of a failed attempt, with its artifacts so far."""
+    try:
+        artifacts = _artifacts(record)
+    except OSError as problem:  # the failure itself matters more
+        record.add_log(f"The files of the job could not be read: {problem}", LogLevel.WARNING)
+        artifacts = ()
+    return _report(record, instance_id, Outcome.FAILED, error=error, artifacts=artifacts)
 
 
 def _artifacts(record: AttemptRecord) -> tuple[ArtifactRef, ...]:

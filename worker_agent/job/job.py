@@ -8,12 +8,13 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from worker_agent.job.content import Content, Rows, SavesFigure, content_of, figure_of, table_of, with_suffix
 from worker_agent.job.repair import integer_of, storable_name, text_of
 from worker_agent.protocol import MAX_METRIC_NAME, MAX_STEP_TEXT, MAX_TEXT, LogLevel
 
@@ -21,6 +22,7 @@ PROGRESS_INTERVAL_S = 0.05
 CUT_MARK = " ... (line cut)"
 UNNAMED = "unnamed"
 MAX_NOTES = 100
+N = TypeVar("N", int, float)
 
 
 class FilesOnDisk(Mapping[str, bytes]):
@@ -105,38 +107,74 @@ class Job:
                 self._flush_progress()
 
     def metric(self, name: str, step: int, value: float) -> None:
-        """Record a metric point. NaN and infinities are stored as null."""
-        number = float(value)
+        """Record a metric point. NaN and infinities are stored as null, and the log notes it.
+
+        Raises TypeError or ValueError if step or value is not a number; NumPy's and torch's scalars are numbers.
+        """
+        shown = text_of(name, 40)
+        number = _number_of(value, f"The value of metric {shown}", float)
+        if not math.isfinite(number):
+            self._note(f"Metric {shown} is {number} at some steps; stored as null")
         self._send(
             {
                 "kind": "metric",
                 "name": self._metric_name(name),
-                "step": integer_of(step, f"The step of metric {text_of(name, 40)}", self._note),
+                "step": integer_of(
+                    _number_of(step, f"The step of metric {shown}", int),
+                    f"The step of metric {shown}",
+                    self._note,
+                ),
                 "value": number if math.isfinite(number) else None,
                 "time": time.time(),
             }
         )
 
     def log(self, line: str, level: str = "info") -> None:
-        """Add a line to the operation's log."""
+        """Add a line to the operation's log. `level`: info, warning or error."""
         text = text_of(line)
         if len(text) > MAX_TEXT:
             text = text[: MAX_TEXT - len(CUT_MARK)] + CUT_MARK
         known = level if level in set(LogLevel) else LogLevel.INFO
+        if known != level:
+            self._note(
+                f"The level {text_of(level, 40)} is not info, warning or error; its lines are stored as info"
+            )
         self._send({"kind": "log", "level": known, "message": text, "time": time.time()})
 
-    def checkpoint(self, step: int, files: Mapping[str, bytes | Path]) -> None:
+    def checkpoint(self, step: int, files: Mapping[str, Content]) -> None:
         """Save state from which a later attempt can resume.
 
         Returns when the files are on the local disk; the agent uploads them to the backend in the background.
         """
-        paths = {self._file_name(name): str(self._write(content)) for name, content in files.items()}
+        paths = {
+            self._file_name(name): str(self._write(content_of(name, content)))
+            for name, content in files.items()
+        }
         number = integer_of(step, "The step of a checkpoint", self._note, least=0)
         self._send({"kind": "checkpoint", "step": number, "files": paths})
 
-    def artifact(self, name: str, content: bytes | Path) -> None:
-        """Add a file to the operation's result. A name that cannot be stored is changed, and the log notes it."""
-        self._send({"kind": "artifact", "name": self._file_name(name), "path": str(self._write(content))})
+    def artifact(self, name: str, content: Content) -> None:
+        """Add a file to the operation's result. A name that cannot be stored is changed, and the log notes it.
+
+        `content`: bytes, text (stored as UTF-8), the path of a file, or a NumPy array (stored as .npy). Raises
+        TypeError for any other. Files of an operation that fails later are kept too.
+        """
+        path = self._write(content_of(name, content))
+        self._send({"kind": "artifact", "name": self._file_name(name), "path": str(path)})
+
+    def table(self, name: str, rows: Rows) -> None:
+        """Add a table as a CSV file: a DataFrame, a mapping of columns to values, or rows as mappings.
+
+        Raises TypeError for any other, ValueError for columns of different lengths.
+        """
+        self.artifact(with_suffix(name, ".csv"), table_of(name, rows))
+
+    def figure(self, name: str, figure: SavesFigure | bytes | Path) -> None:
+        """Add a picture as a PNG file: a figure of matplotlib, or the bytes or path of a PNG file.
+
+        Raises TypeError for any other.
+        """
+        self.artifact(with_suffix(name, ".png"), figure_of(name, figure))
 
     @property
     def cancelled(self) -> bool:
@@ -167,7 +205,10 @@ class Job:
         self.log(text if len(self._notes) < MAX_NOTES else "More repairs are not listed.", LogLevel.WARNING)
 
     def _count(self, value: int | None, what: str) -> int | None:
-        return None if value is None else integer_of(value, f"The number of {what}", self._note, least=0)
+        if value is None:
+            return None
+        place = f"The number of {what}"
+        return integer_of(_number_of(value, place, int), place, self._note, least=0)
 
     def _metric_name(self, name: object) -> str:
         text = text_of(name)
@@ -183,14 +224,13 @@ class Job:
             self._note(f"The file {text_of(name, 200)} is stored as {stored}")
         return stored
 
-    def _write(self, content: bytes | Path) -> Path:
-        """Write to the job's directory. A file given by path is copied: the job may continue to write to it."""
+    def _write(self, content: bytes) -> Path:
+        """Write to the job's directory. A file given by path was copied: the job may continue to write to it."""
         with self._lock:
             self._files_written += 1
             path = self._directory / f"file-{self._files_written}"
-        data = content.read_bytes() if isinstance(content, Path) else bytes(content)
         with path.open("wb") as file:
-            file.write(data)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         return path
@@ -204,3 +244,15 @@ class Job:
     def _send(self, message: dict[str, Any]) -> None:
         with self._lock:
             self._pipe.send_bytes(json.dumps(message, allow_nan=False).encode())
+
+
+def _number_of(value: Any, place: str, number: Callable[[Any], N]) -> N:
+    """Return `number(value)`; raises what it raises, with the place in the message. Text is not a number."""
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError
+        return number(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = type(error) if isinstance(error, TypeError | ValueError) else ValueError
+        message = f"{place} must be a number, not {text_of(repr(value), 40)} ({type(value).__name__})."
+        raise kind(message) from None

@@ -14,6 +14,7 @@ from typing import Any
 from worker_agent.job import linux
 from worker_agent.job.job import Assignment, Job
 from worker_agent.job.launching import Work
+from worker_agent.job.output import redirect_output
 from worker_agent.job.repair import json_object_of, text_of
 from worker_agent.protocol import MAX_RESULT_BYTES, MAX_TEXT, MAX_TRACEBACK, ErrorClass, InvalidInput
 from worker_agent.visible_text import protect_streams
@@ -50,8 +51,9 @@ def run_job(work: Work, pipe: Connection, assignment: Assignment) -> None:
     _redirect_logs(job)
     os.chdir(assignment.directory)
     try:
-        parameters = work.parameters_model.model_validate(assignment.parameters)
-        result = work.run(work.worker_class(), parameters, job)
+        with redirect_output(job.log):
+            parameters = work.parameters_model.model_validate(assignment.parameters)
+            result = work.run(work.worker_class(), parameters, job)
         job.end({"outcome": "completed", "result": storable_result(result, job)})
     except BaseException as error:
         job.end({"outcome": "failed", "error": describe(error)})

@@ -13,7 +13,7 @@ from dashboard.internal_api import call_api
 from dashboard.pages import operation_detail, operation_labels
 from dashboard.views.decorators import PageRequest, page
 from operations import attempts
-from operations.kind import all_kinds, kind_of
+from operations.kind import Kind, all_kinds, kind_of
 from operations.models import Operation
 from operations.presentation import stored_reports
 from operations.presentation.charts import metric_charts
@@ -158,6 +158,8 @@ def _summary_context(request: PageRequest, operation: Operation) -> dict[str, An
             attempt.took = attempt.ended_at - attempt.claimed_at  # type: ignore[attr-defined]  # for the template
     model = operation.parameters.get("model")
     kind = kind_of(operation.operation_type)
+    # The result of an operation that was cancelled or failed has only the values of that time.
+    result_kind = kind if operation.status == Status.COMPLETED else Kind()
     return {
         "attempts": attempts,
         "waits_for": operation.after.defer("result", "parameters"),
@@ -166,8 +168,9 @@ def _summary_context(request: PageRequest, operation: Operation) -> dict[str, An
         "model_operation": model if isinstance(model, str) else None,
         "result_facts": _flat(operation.result or {}),
         "kind": kind,
+        "result_template": result_kind.result_template,
         **operation_labels.context(operation),
-        **kind.result_context(operation),
+        **result_kind.result_context(operation),
     }
 
 

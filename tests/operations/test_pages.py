@@ -11,6 +11,7 @@ from dashboard.pages.comparison import compare, load
 from dashboard.pages.strategies import list_strategies, runs_of
 from operations import artifacts
 from operations.models import Operation
+from operations.states import Status
 from tests.browser.population import STRATEGY, create_operation, create_training, populate
 from tests.browser.reports import backtest_report
 
@@ -289,6 +290,20 @@ def test_a_backtest_counts_as_a_run_of_the_strategy_that_its_model_was_trained_w
     assert (strategy.name, strategy.runs, strategy.best_return) == ("momentum_daily", 2, 0.25)
     assert {run.pk for run in strategy.strip} == {model.pk, best.pk}
     assert {run.pk for run in runs_of(strategy.digest)} == {model.pk, best.pk}
+
+
+@pytest.mark.parametrize("operation_type", ["training", "backtesting", "data_import", "unknown-type"])
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.FAILED])
+def test_the_result_of_a_stopped_operation_is_shown_as_what_it_is(
+    browser: Client, staff: Any, operation_type: str, status: Status
+) -> None:
+    result = {"stopped": "cancelled", "epochs": 7}
+    row = create_operation(staff, operation_type, status, result=result, error_class="job", error_message="x")
+    page = browser.get(f"/dashboard/operations/{row.pk}").content.decode()
+    assert "Result so far" in page
+    assert "Trained model" not in page
+    assert "Best epoch" not in page
+    assert "<dt>epochs</dt>" in page.lower()
 
 
 def test_the_page_shows_the_numbers_of_the_result(browser: Client, ids: dict[str, str]) -> None:

@@ -1,25 +1,35 @@
-"""Pulls progress on demand: at most one request per second to the worker, however many clients ask."""
+"""Pulls progress on demand: at most one request per second to the worker, however many clients ask.
 
+The thread that answers the client waits for the worker, half a second at most, and only a few threads of a process wait
+at the same time. An operation whose worker stays silent is not asked for again for a while. So people who watch
+operations of hanging workers delay nobody else.
+"""
+
+import threading
 from datetime import timedelta
 
 import structlog
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from operations import attempts, lifecycle, reports, telemetry
 from operations.dispatching.claims import endpoint_of
 from operations.models import Attempt, Operation
 from operations.states import ACTIVE
-from registry.worker_client import WorkerClient, WorkerError
+from registry import bounded_calls
+from registry.models import Worker, WorkerStatus
+from registry.worker_client import WorkerClient, WorkerError, WorkerUncertain
 from worker_agent.protocol import AgentOperation, LogsPage, MetricsPage
 
 log = structlog.get_logger(__name__)
+Pulled = tuple[Attempt, AgentOperation, MetricsPage | None, LogsPage | None]
 
-ASK_TIMEOUT_S = 2.0
-"""The longest that a person waits for a worker that does not respond."""
+WAITING_THREADS = threading.BoundedSemaphore(3)
+"""Threads of this process that wait for a worker; a web process has eight. The others answer from the row."""
+SILENT_PAUSE_S = 5.0
+"""From a request without a response to the next one for the same operation."""
 
 
 def refresh(operation: Operation) -> Operation:
@@ -28,13 +38,28 @@ def refresh(operation: Operation) -> Operation:
     Exactly one request, thread or process wins the UPDATE and calls the worker; the others use the row as it is. No
     transaction is open during the call. If the worker does not respond, the row is unchanged and becomes stale.
     """
-    if operation.status not in ACTIVE or not _claim_refresh(operation):
-        return operation
-    attempt = operation.attempts.filter(number=operation.attempt, ended_at__isnull=True).first()
-    if attempt is None:
+    if operation.status not in ACTIVE or not WAITING_THREADS.acquire(blocking=False):
         return operation
     try:
-        state, metrics, logs = async_to_sync(_fetch)(attempt)
+        pulled = _pull(operation)
+    finally:
+        WAITING_THREADS.release()
+    if pulled is None:
+        return operation
+    store(*pulled)
+    operation.refresh_from_db()
+    return operation
+
+
+def _pull(operation: Operation) -> Pulled | None:
+    """Return what the worker reports; None if it is not the time, or the worker does not respond."""
+    if not _claim_refresh(operation):
+        return None
+    attempt = operation.attempts.filter(_worker_answers(), number=operation.attempt, ended_at=None).first()
+    if attempt is None:
+        return None
+    try:
+        return attempt, *bounded_calls.call(_fetch, attempt)
     except WorkerError as error:
         log.info(
             "could not refresh progress",
@@ -43,10 +68,15 @@ def refresh(operation: Operation) -> Operation:
             worker_id=attempt.worker_id,
             reason=str(error),
         )
-        return operation
-    store(attempt, state, metrics, logs)
-    operation.refresh_from_db()
-    return operation
+        if isinstance(error, WorkerUncertain):
+            _pause(operation)
+        return None
+
+
+def _worker_answers() -> Exists:
+    """Select attempts whose worker has answered the last health checks."""
+    workers = Worker.objects.filter(pk=OuterRef("worker_id"))
+    return Exists(workers.exclude(status=WorkerStatus.TEMPORARILY_UNAVAILABLE))
 
 
 def _claim_refresh(operation: Operation) -> bool:
@@ -57,9 +87,14 @@ def _claim_refresh(operation: Operation) -> bool:
     return rows.update(progress_asked_at=Now()) == 1
 
 
+def _pause(operation: Operation) -> None:
+    rows = Operation.objects.filter(pk=operation.pk, attempt=operation.attempt)
+    rows.update(progress_asked_at=Now() + timedelta(seconds=SILENT_PAUSE_S))
+
+
 async def _fetch(attempt: Attempt) -> tuple[AgentOperation, MetricsPage | None, LogsPage | None]:
     worker = endpoint_of(attempt)
-    async with WorkerClient(timeout_s=ASK_TIMEOUT_S) as client:
+    async with WorkerClient(timeout_s=bounded_calls.WAIT_S) as client:
         state = await client.operation(worker, attempt.operation_id)
         if state.attempt != attempt.number:
             return state, None, None

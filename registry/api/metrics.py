@@ -3,7 +3,6 @@
 A worker accepts only the backend, so Prometheus needs neither a token for each worker nor a route to it.
 """
 
-from asgiref.sync import async_to_sync
 from django.http import HttpResponse, JsonResponse
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -13,10 +12,10 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from access.problems import Unavailable
+from registry import bounded_calls
 from registry.models import Worker, WorkerStatus
 from registry.worker_client import Endpoint, WorkerClient, WorkerError
 
-TIMEOUT_S = 2.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -43,20 +42,19 @@ class ScrapeTargets(APIView):
 class WorkerMetrics(APIView):
     @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
     def get(self, request: Request, worker_id: str) -> HttpResponse:
-        """Return the worker's own `/metrics`; 503 if it does not respond within two seconds."""
+        """Return the worker's own `/metrics`; 503 if it does not respond within half a second."""
         worker = None if "\x00" in worker_id else Worker.objects.filter(pk=worker_id).first()
         if worker is None:
             raise NotFound("Unknown worker.")
         if worker.status == WorkerStatus.TEMPORARILY_UNAVAILABLE:
             raise Unavailable(f"The worker is unavailable: {worker.health_problem}.")
         try:
-            content = _scrape(Endpoint.of(worker))
+            content = bounded_calls.call(_scrape, Endpoint.of(worker))
         except WorkerError as error:
             raise Unavailable(f"Could not read the worker's metrics: {error}.") from error
         return HttpResponse(content, content_type=CONTENT_TYPE)
 
 
-@async_to_sync
 async def _scrape(worker: Endpoint) -> bytes:
-    async with WorkerClient(timeout_s=TIMEOUT_S) as client:
+    async with WorkerClient(timeout_s=bounded_calls.WAIT_S) as client:
         return await client.prometheus_metrics(worker)

@@ -5,8 +5,9 @@ It knows the protocol only as far as a test wants it to: each answer can be repl
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -128,3 +129,25 @@ def row_of(worker: ScriptedWorker, **fields: Any) -> Worker:
     row = WorkerFactory(endpoint_url=worker.url, **fields)
     worker.identity = (row.worker_id, row.instance_id)
     return row
+
+
+@contextmanager
+def worker_at_work() -> Iterator[ScriptedWorker]:
+    """A scripted worker with an event loop of its own, so that threads of the test may wait for it."""
+    worker, ready, stop = ScriptedWorker(), threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with serving(worker):
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield worker
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()

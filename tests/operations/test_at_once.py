@@ -1,12 +1,10 @@
 """Many threads act at the same moment, each with its own connection, on a real PostgreSQL."""
 
-import asyncio
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -25,7 +23,7 @@ from operations.requests import Queueing, Submission
 from registry.models import Worker
 from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
-from tests.operations.scripted_worker import ScriptedWorker, row_of, serving
+from tests.operations.scripted_worker import row_of, worker_at_work
 from worker_agent.protocol import Outcome, Report
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -160,28 +158,6 @@ def test_a_loss_and_a_finish_that_race_never_end_an_attempt_twice() -> None:
         }
         if not operation.is_final:
             interventions.cancel(operation.pk, ME)
-
-
-@contextmanager
-def worker_at_work() -> Iterator[ScriptedWorker]:
-    """A scripted worker with an event loop of its own, so that threads of the test may wait for it."""
-    worker, ready, stop = ScriptedWorker(), threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with serving(worker):
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert ready.wait(10)
-    try:
-        yield worker
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()
 
 
 def test_many_who_ask_for_the_progress_of_one_operation_cost_its_worker_one_request(settings: Any) -> None:

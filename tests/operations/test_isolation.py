@@ -89,6 +89,8 @@ ELSEWHERE = {
     "operations.notifications.sending._post": "replaced by the lanes; part of `send`",
     "operations.progress._claim_refresh": "a request",
     "operations.progress._fetch": "a request",
+    "operations.progress._pause": "a request",
+    "operations.progress._pull": "a request",
     "operations.progress.refresh": "a request",
     "registry.selection.start_path": "only for a start that no dispatcher has sent",
     "operations.setbacks._fail": "test_a_defect_of_the_setbacks_themselves",

@@ -43,14 +43,17 @@ def add_waiting(number: int, demands: int, first: int = 0, users: int = USERS) -
 
 
 def add_newcomer(number: int) -> str:
-    """Add one operation of a user without any other; return its id."""
+    """Add the only operation of a new user; return its id.
+
+    The next operation of the same user would wait for its turn among all the users.
+    """
     from django.contrib.auth.models import User
 
     from operations.insertion import Submitter
     from operations.requests import Queueing, Submission
     from operations.submission import submit
 
-    user, _ = User.objects.get_or_create(username="newcomer")
+    user, _ = User.objects.get_or_create(username=f"newcomer-{number}")
     submission = Submission(OPERATION_TYPE, parameters(-number - 1), Queueing())
     return submit(submission, Submitter(user)).pk
 

@@ -1,11 +1,13 @@
-"""A simulated day of a lab: 1,000 workers, 10,000 operations of 50 users, in bursts, with losses and cordons.
+"""A simulated day of a lab: 1,000 workers, 100,000 operations of 50 users, in bursts, with failures, losses and cordons.
 
 The real queue and a real PostgreSQL; workers, users and time are simulated (`tests/operations/lab.py`). Targets: no operation
 lost or doubled, and no user's operations take more than twice as long as on a private share of the workers.
-KTRDR_BENCH_WORKERS and KTRDR_BENCH_JOBS set other numbers.
+The database does not wait for its disk. The default takes half an hour of processor time; KTRDR_BENCH_WORKERS and KTRDR_BENCH_JOBS
+set other numbers.
 """
 
 import json
+import logging
 import os
 import statistics
 import tempfile
@@ -14,7 +16,7 @@ from pathlib import Path
 
 WORKERS = int(os.environ.get("KTRDR_BENCH_WORKERS", "1000"))
 USERS = 50
-JOBS = int(os.environ.get("KTRDR_BENCH_JOBS", "10000"))
+JOBS = int(os.environ.get("KTRDR_BENCH_JOBS", "100000"))
 
 
 def figure(benchmark: str, value: float, unit: str) -> None:
@@ -29,27 +31,31 @@ def main() -> None:
         }
         import django
         from django.core.management import call_command
-        from django.db import connections
+        from django.db import connection, connections
 
         django.setup()
         from ktrdr_site.stack import preparation
 
         preparation.connect()
         call_command("migrate", verbosity=0)
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = off")
         from tests.operations.lab import Lab
 
-        begun = time.perf_counter()
+        logging.disable(logging.INFO)
+        begun = time.process_time()
         day = Lab(WORKERS, USERS, JOBS).run()
-        seconds = time.perf_counter() - begun
+        seconds = time.process_time() - begun
         connections.close_all()
     name = f"day of {WORKERS:,} workers, {day.jobs:,} operations, {USERS} users"
     figure(f"{name}: lost", day.lost, "operations")
     figure("doubled", day.doubled, "operations")
     figure("attempts lost with their worker", day.losses, "attempts")
+    figure("failed jobs", day.failures, "operations")
     figure("longest queue", day.longest_queue, "operations")
     figure("time to the end by that on a private share, worst user", max(day.ratios), "of 1")
     figure("the same, median user", statistics.median(day.ratios), "of 1")
-    figure("operations per second of the simulation", day.jobs / seconds, "1/s")
+    figure("processor time of the simulation without its database", 1000 * seconds / day.jobs, "ms each")
 
 
 if __name__ == "__main__":

@@ -93,7 +93,10 @@ async def _measure(system: System, workers: Sequence[StubWorker], *, alone: bool
 
 
 async def _newcomers(system: System, workers: Sequence[StubWorker]) -> None:
-    """Measure the time from the submission of a user without running operations to the start, while all workers work for others."""
+    """Measure the time from the first submission of a user to the start, while all workers work for 50 others.
+
+    A worker becomes free every WORK_S / WORKERS seconds.
+    """
     for worker in workers:
         worker.work_s = WORK_S
     await _until_run(workers, _count(workers) + 2 * WORKERS)

@@ -1,8 +1,8 @@
 """A day of a lab in compressed time: the real queue and database, simulated workers and users.
 
 Time is virtual: operations are stored with the time of the day at which they are submitted, and end when the simulated
-worker has worked for their duration. Claims, acceptances, losses and reports are those of the product. Workers are lost
-with their work and return, and some are cordoned for a while.
+worker has worked for their duration. Claims, acceptances, losses and reports are those of the product. Some jobs fail,
+workers are lost with their work and return, and some are cordoned for a while.
 """
 
 import heapq
@@ -21,14 +21,14 @@ from operations.dispatching import admission, claims
 from operations.dispatching.planning import Planner
 from operations.models import Attempt, Operation
 from registry.models import Capability, Worker
-from worker_agent.protocol import Outcome, Report
+from worker_agent.protocol import ErrorClass, OperationError, Outcome, Report
 
 DAY_S = 24 * 3600.0
 TICK_S = 60.0
 """Events within a tick are handled together, followed by one round of the dispatcher."""
 MORNING = datetime(2026, 6, 1, tzinfo=UTC)
 GPU_EVERY = 10
-LOSS, CORDONS = 0.01, 0.05
+LOSS, FAILURES, CORDONS = 0.01, 0.02, 0.05
 CHUNK = 2_000
 
 
@@ -48,12 +48,15 @@ class Outcomes:
 
     jobs: int
     lost: int
-    """Operations that did not complete, or without exactly one completed attempt."""
+    """Operations that did not end as their job did, or without exactly one attempt that ended so."""
     doubled: int
     """Operations that were started while they were running."""
     ratios: list[float]
     """Per user: mean time from submission to end, by that on a private share of the workers."""
     losses: int
+    """Attempts whose worker was lost."""
+    failures: int
+    """Operations whose job failed."""
     longest_queue: int
 
 
@@ -71,6 +74,8 @@ class Lab:
     """(time, operation, attempt, worker) of running jobs: a heap."""
     _running: Counter[str] = field(default_factory=Counter)
     _ended: dict[str, float] = field(default_factory=dict)
+    _failed: set[str] = field(default_factory=set)
+    _waiting: int = 0
     _doubled: int = 0
     _losses: int = 0
 
@@ -105,12 +110,15 @@ class Lab:
             while next_pk is not None and names[next_pk].submitted <= now:
                 due.append(next_pk)
                 next_pk = next(submitted, None)
-            # Not submitted yet is simulated as paused.
-            Operation.objects.filter(pk__in=due).update(not_before=None)
+            if due:
+                # Not submitted yet is simulated as paused.
+                Operation.objects.filter(pk__in=due).update(not_before=None)
+            self._waiting += len(due)
             self._end_due(now)
             self._cordon_some()
-            self._dispatch(planner, now, names)
-            longest = max(longest, Operation.objects.filter(status="PENDING", not_before=None).count())
+            if self._waiting:
+                self._dispatch(planner, now, names)
+            longest = max(longest, self._waiting)
             assert now < 10 * DAY_S, f"{len(names) - len(self._ended)} operations never ended"
         return self._judge(names, longest)
 
@@ -151,19 +159,26 @@ class Lab:
         return {row.pk: job for row, job in zip(rows, self._plan, strict=True)}
 
     def _end_due(self, now: float) -> None:
-        """End the jobs whose time has come: most complete, and some are lost with their worker, which returns."""
+        """End the jobs whose time has come: most complete, some fail or are lost with their worker, which returns."""
         while self._ends and self._ends[0][0] <= now:
             moment, pk, number, worker_id = heapq.heappop(self._ends)
             self._running[pk] -= 1
             if self._chance.random() < LOSS:
                 self._losses += 1
+                self._waiting += 1
                 attempts.mark_lost(pk, number, SWEEP, "the worker was switched off")
                 Operation.objects.filter(pk=pk).update(not_before=None)
                 Worker.objects.filter(pk=worker_id).update(last_healthy_at=Now())
                 continue
-            report = Report(attempt=number, instance_id="i", outcome=Outcome.COMPLETED, result={})
-            assert reports.apply(pk, worker_id, report) is reports.ReportStatus.APPLIED
+            assert reports.apply(pk, worker_id, self._report(pk, number)) is reports.ReportStatus.APPLIED
             self._ended[pk] = moment
+
+    def _report(self, pk: str, number: int) -> Report:
+        if self._chance.random() >= FAILURES:
+            return Report(attempt=number, instance_id="i", outcome=Outcome.COMPLETED, result={})
+        self._failed.add(pk)
+        error = OperationError(error_class=ErrorClass.JOB, message="ValueError: no bars")
+        return Report(attempt=number, instance_id="i", outcome=Outcome.FAILED, error=error)
 
     def _cordon_some(self) -> None:
         if self._chance.random() < 1 / 30:
@@ -178,18 +193,27 @@ class Lab:
             attempts.accept(pk, claim.attempt, DISPATCHER)
             self._doubled += self._running[pk] > 0 or pk in self._ended
             self._running[pk] += 1
+            self._waiting -= 1
             entry = (now + names[pk].duration, pk, claim.attempt, claim.endpoint.worker_id)
             heapq.heappush(self._ends, entry)
 
     def _judge(self, names: dict[str, Job], longest_queue: int) -> Outcomes:
-        completed = Counter(Attempt.objects.filter(outcome="completed").values_list("operation", flat=True))
+        ends = Counter(
+            Attempt.objects.filter(outcome__in=("completed", "failed")).values_list("operation", "outcome")
+        )
+        of_operation = Counter(pk for pk, _ in ends.elements())
         statuses = dict(Operation.objects.values_list("pk", "status"))
-        lost = sum(statuses[pk] != "COMPLETED" or completed[pk] != 1 for pk in names)
+        lost = 0
+        for pk in names:
+            outcome = "failed" if pk in self._failed else "completed"
+            lost += (statuses[pk], ends[pk, outcome], of_operation[pk]) != (outcome.upper(), 1, 1)
         took: defaultdict[int, list[float]] = defaultdict(list)
         for pk, job in names.items():
             took[job.user].append(self._ended[pk] - job.submitted)
         ratios = [_mean(took[user]) / _mean(self._private_times(user)) for user in sorted(took)]
-        return Outcomes(len(names), lost, self._doubled, ratios, self._losses, longest_queue)
+        return Outcomes(
+            len(names), lost, self._doubled, ratios, self._losses, len(self._failed), longest_queue
+        )
 
     def _private_times(self, user: int) -> list[float]:
         """Return the times from submission to end of the user's jobs on workers of its own: its share of all."""

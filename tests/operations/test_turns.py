@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.actors import Actor
-from operations.dispatching import claims
+from operations.dispatching import admission, claims
 from operations.dispatching.claims import Claim
 from operations.dispatching.lanes import Lane
 from operations.dispatching.planning import Planner
@@ -197,6 +197,49 @@ def test_the_queries_of_a_round_do_not_depend_on_the_length_of_the_queue(waiting
         assert claims.claim_next(plan, ME) is None
     assert len(planning) == 4, [query["sql"] for query in planning]
     assert len(claiming) == 7, [query["sql"] for query in claiming]
+
+
+@pytest.mark.django_db
+def test_the_first_operation_of_a_new_user_is_next_and_the_rows_of_the_queue_are_not_read() -> None:
+    """The others have had their turns and have long queues. Rows and index entries that PostgreSQL read are counted."""
+    owners = users(5)
+    rows = [
+        Operation(
+            operation_type="echo",
+            requirements={"cores": number % 3},
+            created_by=owners[number % 5],
+            blockers=0,
+        )
+        for number in range(1_000)
+    ]
+    Operation.objects.bulk_create(rows)
+    admission.store_demands([row.pk for row in rows])
+    planner = Planner()
+    for _ in owners:
+        WorkerFactory(capabilities={"cores": 8})
+        assert claims.claim_next(planner.make_plan(), ME) is not None
+    newcomer = OperationFactory(created_by=User.objects.create_user("newcomer"), requirements={"cores": 2})
+    WorkerFactory(capabilities={"cores": 8})
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE operations_operation, operations_demand")
+    before = entries_read()
+    claim = claims.claim_next(planner.make_plan(), ME)
+    assert claim is not None
+    assert claim.operation_id == newcomer.pk
+    assert 0 < entries_read() - before < len(rows) / 10
+
+
+def entries_read() -> int:
+    """Return how many rows and index entries of operations this transaction has read."""
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            SELECT sum(pg_stat_get_xact_tuples_returned(oid)) FROM (
+                SELECT indexrelid AS oid FROM pg_index WHERE indrelid = 'operations_operation'::regclass
+                UNION ALL SELECT 'operations_operation'::regclass
+            ) AS read
+        """)
+        ((number,),) = cursor.fetchall()
+    return int(number)
 
 
 @pytest.mark.django_db

@@ -36,7 +36,6 @@ class TrainingWorker(WorkerAPIBase):
     default_port = 5002 if HAS_GPU else 5004
     preload = (
         "torch",
-        "torch._dynamo",
         "workers.learning.training_pipeline",
         "workers.studies.training_batch",
     )

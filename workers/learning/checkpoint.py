@@ -34,10 +34,9 @@ def pack(state: State, identity: str) -> dict[str, bytes]:
         tensors[f"network/{name}"] = tensor
     for name, tensor in state.best_weights.items():
         tensors[f"best/{name}"] = tensor
-    for number, slots in state.optimizer.state_dict()["state"].items():
-        for name, value in slots.items():
-            if value is not None:
-                tensors[f"optimizer/{number}/{name}"] = torch.as_tensor(value)
+    for number, slots in state.optimizer.state().items():
+        for name, tensor in slots.items():
+            tensors[f"optimizer/{number}/{name}"] = tensor
     scalars = {
         "identity": identity,
         "epoch": state.epoch,
@@ -72,9 +71,7 @@ def restore(state: State, tensors: bytes, scalars: bytes, identity: str) -> None
     for name, tensor in groups["optimizer"].items():
         number, _, key = name.partition("/")
         slots.setdefault(int(number), {})[key] = tensor
-    state.optimizer.load_state_dict(
-        {"state": slots, "param_groups": state.optimizer.state_dict()["param_groups"]}
-    )
+    state.optimizer.restore(slots)
     torch.set_rng_state(groups["random"]["torch"])
     state.generator.set_state(groups["random"]["order"])
     if device.type == "cuda" and "cuda" in groups["random"]:

@@ -20,7 +20,7 @@ from workers.learning.batches import Batches, Part, Rows, outputs
 from workers.learning.learning_rate import LearningRateSchedule
 from workers.learning.losses import CLASSES, Loss, make_loss
 from workers.learning.networks import build_network
-from workers.learning.optimizers import clear_gradients, make_optimizer
+from workers.learning.optimizers import Optimizer, clear_gradients, make_optimizer
 from workers.learning.tsk import TSK
 from workers.strategy.sections.model import ModelSpec, TSKModel, sequence_length
 from workers.strategy.sections.training import Training
@@ -54,7 +54,7 @@ class State:
     epoch: int
     """The next epoch, from 1."""
     network: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     schedule: LearningRateSchedule
     generator: torch.Generator
     best_epoch: int = 0
@@ -97,7 +97,8 @@ def make_deterministic(seed: int, device: torch.device) -> torch.Generator:
     # cuBLAS reads it at its first use.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+    # Like `use_deterministic_algorithms`, which also imports the compiler of torch to configure it.
+    torch.set_deterministic_debug_mode("error" if device.type == "cpu" else "warn")
     generator = torch.Generator()
     generator.manual_seed(seed)
     return generator
@@ -170,8 +171,7 @@ def _run_epochs(state: State, setup: LoopSetup, on_epoch: Callable[[State, Epoch
         if _patience_is_over(state, config):
             return "early_stopping"
         rate = state.schedule.rate(state.epoch)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
+        state.optimizer.learning_rate = rate
         train_loss, train_score = _train_epoch(state, setup)
         validation_loss, validation_score = evaluate(
             state.network, setup.data, setup.validation_part, setup.loss
@@ -203,7 +203,7 @@ def _train_epoch(state: State, setup: LoopSetup) -> tuple[float, float]:
     n, size = len(part.row), config.batch_size
     # Single rows are gathered once; all windows together would be `length` times the data.
     inputs = data.take(part.row) if data.length == 1 else None  # [n, inputs]
-    weights = state.optimizer.param_groups[0]["params"]
+    weights = state.optimizer.parameters
     batch_outputs: list[Tensor] = []
     losses: list[Tensor] = []
     for first in range(0, n, size):

@@ -8,7 +8,6 @@ import warnings
 from dataclasses import dataclass
 from typing import Self
 
-import exchange_calendars
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -151,6 +150,8 @@ def _stored_table(calendar: str, start: int, end: int) -> _Table | None:
 
 
 def _exchange_table(calendar: str, start: int, end: int) -> _Table:
+    import exchange_calendars  # takes 0.3 s, and the stored table covers nearly all data
+
     try:
         # exchange_calendars 4.13 uses Series.values in a way that pandas 3.1 deprecates.
         with warnings.catch_warnings(action="ignore", category=pd.errors.Pandas4Warning):

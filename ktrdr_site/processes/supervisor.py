@@ -30,8 +30,8 @@ class Service:
     environment: dict[str, str]
     directory: Path
     pass_fds: tuple[int, ...] = ()
-    forked: bool = False
-    """Fork it from the nursery, which has imported its code, if there is one."""
+    nursery: Nursery | None = None
+    """Has imported its code and forks it; without one it is started as a new program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,6 @@ class Supervisor:
     observer: Observer
     on_spawn: Callable[[int], None] = lambda pid: None
     """Called with the pid of each process."""
-    nursery: Nursery | None = None
     _running: dict[str, _Running] = field(default_factory=dict)
 
     @property
@@ -166,10 +165,12 @@ class Supervisor:
         return status
 
     async def _launch(self, service: Service) -> Process:
-        """Start the service in a session of its own: forked from the nursery, or else as a new program."""
+        """Start the service in a session of its own: forked from its nursery, or else as a new program."""
         command = service.command()
-        if service.forked and self.nursery is not None and self.nursery.is_alive:
-            return await self.nursery.fork(command, service.environment, service.directory, service.pass_fds)
+        if service.nursery is not None and service.nursery.is_alive:
+            return await service.nursery.fork(
+                command, service.environment, service.directory, service.pass_fds
+            )
         return await asyncio.create_subprocess_exec(
             *command,
             env=service.environment,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from ktrdr_site.processes.nursery import Nursery
 from ktrdr_site.processes.supervisor import Service
 from ktrdr_site.stack.job_socket import JobSocket
 
@@ -63,36 +64,40 @@ class Plan:
         return f"http://{self.reachable_host}:{self.port}"
 
 
-def workers(plan: Plan, token: str, jobs: JobSocket | None) -> list[Service]:
+def workers(plan: Plan, token: str, jobs: JobSocket | None, nursery: Nursery | None) -> list[Service]:
     """Return the worker services. They get the enrolment token, but neither the database nor the secret key.
 
     Without a socket each worker starts a fork server of its own, or spawns its jobs where forking is unsafe.
     """
-    environment = _environment_without_secrets() | {"KTRDR_WORKER_TOKEN": token, "KTRDR_API_URL": plan.url}
+    environment = environment_without_secrets() | {"KTRDR_WORKER_TOKEN": token, "KTRDR_API_URL": plan.url}
     if jobs is not None:
         environment["KTRDR_FORK_SERVER"] = str(jobs.path)
     return [
         Service(
-            f"{kind}-{number}", partial(_worker_command, plan, kind, number), environment, settings.BASE_DIR
+            f"{kind}-{number}",
+            partial(_worker_command, plan, kind, number),
+            environment,
+            settings.BASE_DIR,
+            nursery=nursery,
         )
         for kind, count in plan.workers.items()
         for number in range(1, count + 1)
     ]
 
 
-def fork_server(plan: Plan, jobs: JobSocket) -> Service:
+def fork_server(plan: Plan, jobs: JobSocket, nursery: Nursery | None) -> Service:
     """Return the process from which the jobs of all workers are forked. Jobs inherit its environment."""
     descriptor = jobs.listener.fileno()
     kinds = [kind for kind, count in plan.workers.items() if count]
     command = [
-        sys.executable, "-m", "workers.fork_server", f"--listener={descriptor}", f"--parent={os.getpid()}", *kinds,
+        sys.executable, "-m", "workers.fork_server", f"--listener={descriptor}", *kinds,
     ]  # fmt: skip
     return Service(
-        FORK_SERVER, lambda: command, _environment_without_secrets(), settings.BASE_DIR, (descriptor,)
+        FORK_SERVER, lambda: command, environment_without_secrets(), settings.BASE_DIR, (descriptor,), nursery
     )
 
 
-def _environment_without_secrets() -> dict[str, str]:
+def environment_without_secrets() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in HIDDEN_FROM_WORKERS}
     return environment | {"PYTHONUNBUFFERED": "1"}
 
@@ -129,7 +134,7 @@ def other_hosts(host: str) -> list[str]:
     return [socket.gethostname()] if everywhere and "KTRDR_ALLOWED_HOSTS" not in os.environ else []
 
 
-def servers(plan: Plan, listener: socket.socket) -> list[Service]:
+def servers(plan: Plan, listener: socket.socket, nursery: Nursery | None) -> list[Service]:
     home = settings.BASE_DIR
     environment = {**os.environ, "KTRDR_DATA_DIR": str(plan.data_dir), "PYTHONUNBUFFERED": "1"}
     if hosts := other_hosts(plan.host):
@@ -137,12 +142,17 @@ def servers(plan: Plan, listener: socket.socket) -> list[Service]:
     web = partial(web_command, f"fd://{listener.fileno()}", plan.web_processes)
     dispatch = [sys.executable, MANAGE, "run_dispatcher"]
     return [
-        Service("web", web, environment, home, (listener.fileno(),), forked=True),
+        Service("web", web, environment, home, (listener.fileno(),), nursery),
         Service(
-            "schedules", lambda: [sys.executable, MANAGE, "run_schedules"], environment, home, forked=True
+            "schedules", lambda: [sys.executable, MANAGE, "run_schedules"], environment, home, nursery=nursery
         ),
-        Service("studies", lambda: [sys.executable, MANAGE, "run_studies"], environment, home, forked=True),
-        *(Service(name, lambda: dispatch, environment, home, forked=True) for name in plan.dispatcher_names),
+        Service(
+            "studies", lambda: [sys.executable, MANAGE, "run_studies"], environment, home, nursery=nursery
+        ),
+        *(
+            Service(name, lambda: dispatch, environment, home, nursery=nursery)
+            for name in plan.dispatcher_names
+        ),
     ]
 
 

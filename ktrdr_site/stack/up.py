@@ -20,11 +20,11 @@ from django.db import connection
 
 from ktrdr_site.embedded import cluster, lease
 from ktrdr_site.processes.guard import Guard
-from ktrdr_site.processes.nursery import Nursery
 from ktrdr_site.processes.supervisor import Supervisor
 from ktrdr_site.stack import preparation
 from ktrdr_site.stack.job_socket import JobSocket, open_job_socket
 from ktrdr_site.stack.journal import Journal
+from ktrdr_site.stack.preloading import Nurseries
 from ktrdr_site.stack.preparation import NotReadyError
 from ktrdr_site.stack.services import Plan, fork_server, servers, workers
 from ktrdr_site.stack.site_client import get
@@ -44,7 +44,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-async def run(plan: Plan, nursery: Nursery | None) -> int:
+async def run(plan: Plan, nurseries: Nurseries) -> int:
     """Run until a signal, or with `exit_after_demo` until the demo is over. Raises NotReadyError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -60,7 +60,7 @@ async def run(plan: Plan, nursery: Nursery | None) -> int:
         _create_log_directory(plan.log_dir)
         journal = Journal(plan.log_dir, terminal, plan.verbose)
         guard = Guard(settings.BASE_DIR)
-        system = System(plan, terminal, journal, Supervisor(journal, guard.watch, nursery), stop, jobs)
+        system = System(plan, terminal, journal, Supervisor(journal, guard.watch), stop, nurseries, jobs)
         with journal.with_own_log():
             async with terminal.animate():
                 try:
@@ -77,6 +77,7 @@ class System:
     journal: Journal
     supervisor: Supervisor
     stop: asyncio.Event
+    nurseries: Nurseries
     jobs: JobSocket | None
     """None where jobs are spawned, or without workers."""
     startup: Startup = field(init=False)
@@ -134,9 +135,9 @@ class System:
         """Return whether the web server answers; False when asked to stop before."""
         self.terminal.begin("web")
         await asyncio.to_thread(preparation.collect_static, self.plan.data_dir)
-        self.supervisor.start(servers(self.plan, listener))
+        self.supervisor.start(servers(self.plan, listener, self.nurseries.site))
         # Their registrations wait in the queue of the socket until the web server accepts them.
-        self.supervisor.start(workers(self.plan, token, self.jobs))
+        self.supervisor.start(workers(self.plan, token, self.jobs, self.nurseries.workers))
         self.startup.begin(["schedules", "dispatcher", *(["workers"] if self.plan.worker_names else [])])
         self._starting_jobs = asyncio.create_task(self._start_fork_server())
         if not await self._ready_or_stopped():
@@ -148,7 +149,7 @@ class System:
         """Start it after the workers have registered: to load its libraries keeps a core busy for seconds."""
         if self.jobs is not None:
             await self.startup.workers_started.wait()
-            self.supervisor.start([fork_server(self.plan, self.jobs)])
+            self.supervisor.start([fork_server(self.plan, self.jobs, self.nurseries.workers)])
 
     async def _ready_or_stopped(self) -> bool:
         """Raises NotReadyError when the web server will never answer."""

@@ -14,6 +14,7 @@ import pytest
 from tests.waiting import until, until_exit, until_gone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere servers are new programs")
+kinds = pytest.mark.parametrize("kind", ["forked", "program"])
 ROOT = Path(__file__).resolve().parents[2]
 SUPERVISOR = """
 import asyncio, json, os, sys
@@ -31,14 +32,17 @@ class Printer:
     def on_kill(self, name, pid, grace_s): print(json.dumps({"killed": pid}), flush=True)
 
 async def main(nursery):
-    watch = Supervisor(Printer(), nursery=nursery)
-    environment = {"KTRDR_DATA_DIR": sys.argv[2], "COLOUR": "red", "PATH": os.environ["PATH"]}
+    watch = Supervisor(Printer())
+    environment = {"KTRDR_DATA_DIR": sys.argv[2], "COLOUR": "".join(("ultra", "marine")), "PATH": os.environ["PATH"]}
     command = [sys.executable, sys.argv[1], "an argument"]
-    watch.start([Service("server", lambda: command, environment, Path(sys.argv[2]), forked=True)])
+    watch.start([Service("server", lambda: command, environment, Path(sys.argv[2]), nursery=nursery)])
     await asyncio.to_thread(sys.stdin.readline)
     await watch.stop_all(10)
 
-nursery = Nursery.start(("decimal",), lambda: None)
+if sys.argv[3] == "forked":
+    nursery = Nursery.start(("decimal",), lambda: None)
+else:
+    nursery = Nursery.start_program(("decimal",), {"PATH": os.environ["PATH"]}, Path.cwd())
 asyncio.run(main(nursery))
 nursery.close()
 print(json.dumps({"done": True}), flush=True)
@@ -72,12 +76,25 @@ class Running:
         return report
 
 
+def memory_of(pid: int) -> bytes:
+    """Return the writable memory of a process."""
+    content = b""
+    with Path(f"/proc/{pid}/maps").open() as maps, Path(f"/proc/{pid}/mem").open("rb") as memory:
+        for line in maps:
+            where, access, *_ = line.split()
+            if access.startswith("rw") and "[v" not in line:
+                first, last = (int(part, 16) for part in where.split("-"))
+                memory.seek(first)
+                content += memory.read(last - first)
+    return content
+
+
 @contextmanager
-def supervisor(directory: Path) -> Iterator[Running]:
+def supervisor(directory: Path, kind: str) -> Iterator[Running]:
     script = directory / "server.py"
     script.write_text(SERVER)
     with subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR, str(script), str(directory)],
+        [sys.executable, "-c", SUPERVISOR, str(script), str(directory), kind],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -91,12 +108,15 @@ def supervisor(directory: Path) -> Iterator[Running]:
             process.kill()
 
 
-def test_a_forked_server_has_its_own_session_environment_directory_and_title(tmp_path: Path) -> None:
-    with supervisor(tmp_path) as running:
+@kinds
+def test_a_forked_server_has_its_own_session_environment_directory_and_title(
+    tmp_path: Path, kind: str
+) -> None:
+    with supervisor(tmp_path, kind) as running:
         pid = running.until("started")
         report = running.report()
         assert report == {
-            "pid": pid, "parent": report["parent"], "arguments": ["an argument"], "colour": "red", "variables": 3,
+            "pid": pid, "parent": report["parent"], "arguments": ["an argument"], "colour": "ultramarine", "variables": 3,
             "directory": str(tmp_path), "session": pid, "name": "__main__", "imported": True, "descriptors": 4,
         }  # fmt: skip
         server = psutil.Process(int(str(pid)))
@@ -104,14 +124,20 @@ def test_a_forked_server_has_its_own_session_environment_directory_and_title(tmp
         nursery = server.parent()
         assert nursery is not None
         assert nursery.num_threads() == 1
+        assert b"ultramarine" not in memory_of(nursery.pid), (
+            "the nursery never sees the environment of a server"
+        )
         running.process.communicate("\n")
         until_gone([server, nursery], "both end in order", 5)
         assert running.process.returncode == 0
 
 
-def test_a_forked_server_that_ends_is_forked_again_and_its_status_is_reported(tmp_path: Path) -> None:
+@kinds
+def test_a_forked_server_that_ends_is_forked_again_and_its_status_is_reported(
+    tmp_path: Path, kind: str
+) -> None:
     (tmp_path / "end").touch()
-    with supervisor(tmp_path) as running:
+    with supervisor(tmp_path, kind) as running:
         first = running.report()
         assert str(running.until("exit")).startswith("ended (exit status 3)")
         (tmp_path / "end").unlink()
@@ -122,8 +148,9 @@ def test_a_forked_server_that_ends_is_forked_again_and_its_status_is_reported(tm
         assert running.report()["imported"] is True
 
 
-def test_without_its_nursery_a_server_is_started_anew(tmp_path: Path) -> None:
-    with supervisor(tmp_path) as running:
+@kinds
+def test_without_its_nursery_a_server_is_started_anew(tmp_path: Path, kind: str) -> None:
+    with supervisor(tmp_path, kind) as running:
         first = running.report()
         psutil.Process(int(str(first["parent"]))).kill()
         assert "killed by SIGTERM" in str(running.until("exit"))
@@ -133,8 +160,9 @@ def test_without_its_nursery_a_server_is_started_anew(tmp_path: Path) -> None:
         assert again["name"] == "__main__"
 
 
-def test_a_killed_supervisor_ends_the_nursery_and_its_servers(tmp_path: Path) -> None:
-    with supervisor(tmp_path) as running:
+@kinds
+def test_a_killed_supervisor_ends_the_nursery_and_its_servers(tmp_path: Path, kind: str) -> None:
+    with supervisor(tmp_path, kind) as running:
         report = running.report()
         family = [psutil.Process(int(str(report[name]))) for name in ("pid", "parent")]
         running.process.kill()
@@ -142,7 +170,8 @@ def test_a_killed_supervisor_ends_the_nursery_and_its_servers(tmp_path: Path) ->
         until_gone(family, "the server ends with its supervisor", 10)
 
 
-def test_an_idle_nursery_ends_with_its_parent(tmp_path: Path) -> None:
+@kinds
+def test_an_idle_nursery_ends_with_its_parent(tmp_path: Path, kind: str) -> None:
     code = (
         "import time; from ktrdr_site.processes.nursery import Nursery\n"
         "nursery = Nursery.start((), lambda: None)\n"  # kept: it ends with its connection, too

@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from ktrdr_site.processes.nursery import Nursery
-from ktrdr_site.stack import preloading, preparation
+from ktrdr_site.stack import preparation
+from ktrdr_site.stack.preloading import Nurseries
 from ktrdr_site.stack.preparation import NotReadyError
 from ktrdr_site.stack.services import Plan, other_hosts
 from ktrdr_site.stack.up import run
@@ -64,15 +64,13 @@ class Command(BaseCommand):
             raise CommandError("--exit-after-demo and --no-demo cannot be combined")
         settings.WORKER_TOKEN = preparation.worker_token(plan.data_dir)  # made before the servers read it
         settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, *other_hosts(plan.host)]
-        # Now, because later this process has threads and connections.
-        nursery = Nursery.start(preloading.MODULES, preloading.load_site)
+        nurseries = Nurseries.start(plan)
         try:
-            status = asyncio.run(run(plan, nursery))
+            status = asyncio.run(run(plan, nurseries))
         except NotReadyError as error:
             raise CommandError(f"KTRDR cannot start: {error}") from error
         finally:
-            if nursery is not None:
-                nursery.close()
+            nurseries.close()
         sys.stdout.flush()
         if status:
             raise SystemExit(status)

@@ -20,6 +20,7 @@ from types import FrameType
 
 from worker_agent.job import linux, process_tree
 from worker_agent.job.forking import keeper, messages
+from worker_agent.job.forking.resident_code import release_code
 from worker_agent.job.forking.wake_up import WakeUp
 from worker_agent.job.thread_limits import limit_threads
 from worker_agent.monitoring import logs
@@ -43,7 +44,7 @@ def main() -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of every fork server."""
     parser.add_argument("--listener", type=int, required=True, help="descriptor of the listening socket")
-    parser.add_argument("--parent", type=int, required=True, help="process whose end ends this one")
+    parser.add_argument("--parent", type=int, default=os.getppid(), help="process whose end ends this one")
     parser.add_argument("--name", default="fork-server", help="worker id in the lines of the log")
 
 
@@ -114,6 +115,7 @@ class ForkServer:
             log.exception("warming up failed")
         if self.is_warm:
             gc.collect()
+            release_code()
             log.info("fork server is warm: threads=%s", process_tree.count_threads())
 
     def _accept(self) -> None:

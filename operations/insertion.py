@@ -11,7 +11,7 @@ from access.prepared import columns_of, fetch, instance
 from access.problems import Invalid
 from operations import lifecycle, quotas, time_limits
 from operations.actors import SYSTEM, Actor
-from operations.models import Artifact, Operation, StoredFile
+from operations.models import Artifact, AwaitedInput, Operation, StoredFile
 from operations.models.operation import LARGE
 from operations.requests import Submission
 from operations.states import Status
@@ -152,6 +152,11 @@ def _row(entry: Entry, by: Submitter, awaited: Mapping[str, Operation], keyed: s
 
 def _attach_inputs(entries: Sequence[Entry]) -> None:
     """Add the input files, locked against the cleanup until the operations refer to them."""
+    AwaitedInput.objects.bulk_create(
+        AwaitedInput(operation_id=entry.operation_id, name=name, source_id=source, artifact=artifact)
+        for entry in entries
+        for name, (source, artifact) in entry.submission.awaited_inputs.items()
+    )
     hashes = {sha256 for entry in entries for sha256 in entry.submission.inputs.values()}
     if not hashes:
         return

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
-from access.problems import Invalid, validate
+from access.problems import Invalid, invalid, pointer, validate
+from operations import inputs
 from operations.presentation.forms import Form
 from operations.presentation.metrics import MetricStyle
 from operations.presentation.numbers import words
@@ -96,9 +97,9 @@ class Kind:
     def build_generic(self, request: GenericRequest) -> Submission:
         """Turn `POST /operations` into a submission. Raises Invalid with pointers into `/parameters`."""
         if self.request_model is None:
-            if errors := parameter_errors(self.operation_type, request.parameters):
-                raise Invalid(errors[0]["detail"], errors=errors)
-            return Submission(self.operation_type, dict(request.parameters), request, request.prefer_gpu)
+            return self._build_announced(request)
+        if request.inputs:
+            raise invalid("/inputs", f"Operations of type {self.operation_type} choose their own inputs.")
         queueing = request.model_dump(include=set(Queueing.model_fields), exclude_unset=True)
         try:
             return self.build(validate(self.request_model, {**request.parameters, **queueing}))
@@ -106,6 +107,22 @@ class Kind:
             for error in problem.errors:
                 error["pointer"] = f"/parameters{error['pointer']}"
             raise
+
+    def _build_announced(self, request: GenericRequest) -> Submission:
+        if errors := parameter_errors(self.operation_type, request.parameters):
+            raise Invalid(errors[0]["detail"], errors=errors)
+        marked = inputs.marked(self.operation_type, request.parameters)
+        places = {name: pointer(("parameters", name)) for name in marked}
+        places |= {name: pointer(("inputs", name)) for name in request.inputs}
+        found = inputs.find({**marked, **request.inputs}, request.after, places)
+        return Submission(
+            self.operation_type,
+            dict(request.parameters),
+            request,
+            request.prefer_gpu,
+            found.files,
+            found.awaited,
+        )
 
     def api_urls(self) -> "Sequence[URLPattern]":
         """Routes of the kind's own, beside `/operations`."""
@@ -124,7 +141,10 @@ class Kind:
     # Running
 
     def prepare(self, operation: "Operation") -> None:
-        """Complete the inputs before an attempt starts. Called with the operation locked, in the claim's transaction."""
+        """Complete the inputs before an attempt starts. Called with the operation locked, in the claim's transaction.
+
+        Raises InputMissing, which fails the operation.
+        """
 
     def complete(self, operation: "Operation", report: "Report") -> None:
         """Store the kind's own result of a completed report, in its transaction. Raises ResultUnusable."""
@@ -188,6 +208,9 @@ class AnnouncedKind(Kind):
     def __init__(self, operation_type: str) -> None:
         self.operation_type = operation_type
         self.title = operation_type
+
+    def prepare(self, operation: "Operation") -> None:
+        inputs.attach_awaited(operation)
 
 
 _kinds: dict[str, Kind] = {}

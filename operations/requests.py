@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from worker_agent.protocol import Identifier
+from worker_agent.protocol import Identifier, Name
 from worker_agent.validation_messages import quote
 from worker_agent.values import require_storable
 from workers.strategy.catalog import TIMEFRAMES
@@ -72,9 +72,32 @@ class DateRange(BaseModel):
         return self
 
 
+class Source(BaseModel):
+    """Where an input comes from: bars by `symbol` and `timeframe`, or the `artifact` of an `operation`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    symbol: Symbol | None = None
+    timeframe: Timeframe | None = None
+    operation: Identifier | None = None
+    artifact: Name | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> "Source":
+        given = self.model_fields_set
+        if (
+            given not in ({"symbol", "timeframe"}, {"operation", "artifact"})
+            or None in self.model_dump(include=given).values()
+        ):
+            raise ValueError("an input needs symbol and timeframe, or operation and artifact")
+        return self
+
+
 class GenericRequest(Queueing):
     operation_type: Identifier
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    inputs: dict[Name, Source] = Field(default_factory=dict, max_length=100)
+    """Name in `job.inputs` -> where the file comes from."""
     prefer_gpu: bool = False
 
 
@@ -88,3 +111,5 @@ class Submission:
     prefer_gpu: bool = False
     inputs: Mapping[str, str] = field(default_factory=dict)
     """name -> SHA-256 of a stored file"""
+    awaited_inputs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """name -> (operation in `after`, the artifact that it will produce)"""

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from access.isolation import is_database_trouble, isolated
 from operations import attempts, lifecycle
 from operations.actors import SYSTEM
+from operations.inputs import InputMissing
 from operations.models import Attempt, Operation
 from operations.models.attempt import AttemptOutcome
 from operations.states import ACTIVE, Status
@@ -26,7 +27,7 @@ SHOWN_ERROR = 80
 
 
 def set_aside(operation_id: str, error: Exception) -> None:
-    """Postpone an operation whose handling raised `error`, or fail it after MAX_SETBACKS.
+    """Postpone an operation whose handling raised `error`, or fail it after MAX_SETBACKS, or at once without its input.
 
     Call it after the transaction or savepoint that raised has been rolled back. If the setback cannot be recorded, the
     operation is only postponed. A database failure does not count as a setback. Raises OperationalError or InterfaceError.
@@ -34,7 +35,7 @@ def set_aside(operation_id: str, error: Exception) -> None:
     if is_database_trouble(error):
         return
     with isolated("setting an operation aside", operation_id=operation_id) as unit:
-        _record_setback(operation_id, describe(error))
+        _record_setback(operation_id, error)
     if unit.error is not None:
         with isolated("postponing an operation", operation_id=operation_id):
             setbacks = Operation.objects.values_list("setbacks", flat=True).get(pk=operation_id)
@@ -52,10 +53,15 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {shown}"
 
 
-def _record_setback(operation_id: str, problem: str) -> None:
+def _record_setback(operation_id: str, error: Exception) -> None:
     operation = lifecycle.lock(operation_id)
     if operation.is_final:
         return
+    if isinstance(error, InputMissing):  # no later try finds it
+        invalid = OperationError(error_class=ErrorClass.INVALID, message=str(error))
+        lifecycle.fail(operation, invalid, SYSTEM)
+        return
+    problem = describe(error)
     number = operation.setbacks + 1
     if number >= MAX_SETBACKS:
         _fail(operation, problem)

@@ -1,5 +1,6 @@
 from operations.models.artifact import Artifact, StoredFile
 from operations.models.attempt import Attempt, Checkpoint
+from operations.models.awaited_input import AwaitedInput
 from operations.models.batch import Batch
 from operations.models.demand import Demand
 from operations.models.event import Event
@@ -16,6 +17,7 @@ from operations.models.trial import Trial, TrialCount
 __all__ = [
     "Artifact",
     "Attempt",
+    "AwaitedInput",
     "Batch",
     "Checkpoint",
     "Delivery",

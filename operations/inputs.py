@@ -1,0 +1,152 @@
+"""Input files of the types that workers announce: bars, and artifacts of other operations, under the job's own names.
+
+They come from `inputs` of the request, or from parameters that the worker's schema marks (`worker_agent.inputs`).
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from access.prepared import fetch
+from access.problems import Invalid, invalid, pointer
+from operations.models import Artifact, MarketData, Operation
+from operations.requests import Source
+from operations.states import Status
+from worker_agent.protocol import INPUT_MARK
+from worker_agent.validation_messages import quote
+
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+_SCHEMAS = """
+    SELECT parameters_schema::text FROM registry_capability
+    WHERE operation_type = %(operation_type)s AND parameters_schema::text LIKE %(mark)s ORDER BY worker_type
+"""
+_AWAITED = """
+    SELECT awaited.name, awaited.artifact, awaited.source_id, artifact.file_id
+    FROM operations_awaitedinput AS awaited
+    LEFT JOIN operations_artifact AS artifact
+      ON artifact.operation_id = awaited.source_id AND artifact.role = 'output' AND artifact.name = awaited.artifact
+    WHERE awaited.operation_id = %(operation_id)s
+"""
+
+
+class InputMissing(Exception):
+    """An awaited operation completed without the artifact; the message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What was found: files by input name, and artifacts that are still awaited."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    """name -> SHA-256"""
+    awaited: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """name -> (operation, artifact)"""
+
+
+def find(sources: Mapping[str, Source], after: Collection[str], places: Mapping[str, str]) -> Inputs:
+    """Find the file of each source. An artifact of an operation in `after` may be produced later.
+
+    `places` has the JSON pointer of each name for errors. Raises Invalid.
+    """
+    inputs, errors = Inputs(), []
+    for name, source in sources.items():
+        problem = _find_bars(name, source, inputs) if source.symbol else _find(name, source, after, inputs)
+        if problem:
+            errors.append({"pointer": places[name], "detail": problem})
+    if errors:
+        raise Invalid(errors[0]["detail"], errors=errors)
+    return inputs
+
+
+def _find_bars(name: str, source: Source, inputs: Inputs) -> str:
+    rows = {row.timeframe: row for row in MarketData.objects.filter(symbol=source.symbol)}
+    if source.timeframe in rows:
+        inputs.files[name] = rows[source.timeframe].file_id
+        return ""
+    if not rows:
+        return f"There is no market data for {source.symbol}."
+    return f"{source.symbol} has bars of {', '.join(sorted(rows))}, but not of {source.timeframe}."
+
+
+def _find(name: str, source: Source, after: Collection[str], inputs: Inputs) -> str:
+    """Add the artifact's file, or the wait for it; return the problem if there is neither."""
+    assert source.operation is not None, "the model requires bars or an operation"
+    assert source.artifact is not None, "likewise"
+    operation = Operation.objects.filter(pk=source.operation).only("status").first()
+    if operation is None:
+        return f"There is no operation {source.operation}."
+    if operation.status == Status.COMPLETED:
+        outputs = Artifact.objects.filter(operation=operation, role=Artifact.Role.OUTPUT)
+        file = outputs.filter(name=source.artifact).values_list("file_id", flat=True).first()
+        if file is None:
+            return f"The operation {operation.pk} has no artifact {source.artifact}."
+        inputs.files[name] = file
+    elif operation.is_final:
+        return f"The operation {operation.pk} is {operation.status}: it has no artifact to use."
+    elif operation.pk in after:
+        inputs.awaited[name] = (operation.pk, source.artifact)
+    else:
+        return (
+            f"The operation {operation.pk} is {operation.status}; add it to `after` to wait for its artifact."
+        )
+    return ""
+
+
+def marked(operation_type: str, parameters: Mapping[str, Any]) -> dict[str, Source]:
+    """Return the sources that the parameters name, by parameter, as the schema of the type's workers marks them.
+
+    Call it with parameters that the schema accepts. Raises Invalid.
+    """
+    schemas = fetch(_SCHEMAS, {"operation_type": operation_type, "mark": f"%{INPUT_MARK}%"})
+    sources: dict[str, Source] = {}
+    for (text,) in schemas[:1]:
+        for name, schema in json.loads(text).get("properties", {}).items():
+            value = parameters.get(name)
+            if isinstance(value, str) and (mark := next(_marks(schema), None)):
+                sources[name] = _source(name, mark, value)
+    return sources
+
+
+def _marks(schema: Any) -> Iterator[Mapping[str, str]]:
+    """Yield the marks of a parameter; an optional one has its mark inside `anyOf`."""
+    if not isinstance(schema, dict):
+        return
+    if isinstance(mark := schema.get(INPUT_MARK), dict):
+        yield mark
+    for inner in schema.get("anyOf", ()):
+        yield from _marks(inner)
+
+
+def _source(name: str, mark: Mapping[str, str], value: str) -> Source:
+    if not FILE_NAME.fullmatch(name):
+        raise invalid(pointer(("parameters", name)), "The name of this parameter cannot be that of a file.")
+    is_bars = "timeframe" in mark
+    fields = {"symbol": value, **mark} if is_bars else {"operation": value, **mark}
+    try:
+        return Source.model_validate(fields)
+    except ValidationError:
+        kind = "a symbol with market data" if is_bars else "the id of an operation"
+        raise invalid(pointer(("parameters", name)), f"{quote(value)} is not {kind}.") from None
+
+
+def attach_awaited(operation: Operation) -> None:
+    """Make files that the operation waited for its inputs; calling it again is harmless. Raises InputMissing.
+
+    Called with the operation's row locked, when everything in its `after` has completed.
+    """
+    rows = fetch(_AWAITED, {"operation_id": operation.pk})
+    for _, artifact, source, file in rows:
+        if file is None:
+            raise InputMissing(f"The operation {source} completed without the artifact {artifact}.")
+    if rows:
+        Artifact.objects.bulk_create(
+            [
+                Artifact(operation=operation, role=Artifact.Role.INPUT, name=name, file_id=file)
+                for name, _, _, file in rows
+            ],
+            ignore_conflicts=True,
+        )

@@ -10,7 +10,7 @@ IDLE_SAMPLE_S = 0.1
 """Duration of a sample on an idle machine with two cores. The limits in the tests were chosen for that machine."""
 VALID_S = 3.0
 """Load changes, so a sample is reused for a short time only."""
-LONGEST_STEP_S = 5.0
+LONGEST_STEP_S = 10.0
 SHORTEST_STEP_S = 0.2
 
 _latest: tuple[float, float] | None = None

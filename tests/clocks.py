@@ -12,13 +12,19 @@ SETTINGS_S = {
 """About ten times shorter than by default, except the last one. A worker that is merely slow must not miss them."""
 BORNE = 3.0
 """They suit a machine that is so many times slower than an idle one: two systems of the tests load it as much."""
-SAMPLES = 2
-"""The fastest counts: a short peak is not yet a load."""
 
 
 def clock_factor() -> int:
-    """Return the factor of the waits for a system that starts now: 1 unless the machine is loaded."""
-    return max(1, round(min(sample() for _ in range(SAMPLES)) / BORNE))
+    """Return the factor of the waits for a system that starts now: 1 unless the machine is loaded.
+
+    A load must show in two samples, since one may meet a short peak.
+    """
+    factor = _factor(sample())
+    return factor if factor == 1 else min(factor, _factor(sample()))
+
+
+def _factor(slowness: float) -> int:
+    return max(1, round(slowness / BORNE))
 
 
 def product_settings(factor: float, **seconds: float) -> dict[str, str]:

@@ -14,6 +14,36 @@ if TYPE_CHECKING:
 
 SYSTEMS = ("faults", "stack", "browser")
 """Folders whose tests share a running system or a browser."""
+OWN_SYSTEMS = (
+    "faults/test_two_machines.py",
+    "stack/test_backup.py",
+    "stack/test_prepare.py",
+    "stack/test_up.py",
+)
+"""Modules of these folders that start systems of their own."""
+OVER_TLS = ("stack/test_logs.py", "stack/test_secrets.py")
+"""Modules that share the system over TLS."""
+FIRST = (
+    "stack",
+    "faults",
+    "site/test_api_document.py",
+    "browser",
+    "operations/test_isolation.py",
+    "stack over TLS",
+    "operations/test_state_machine.py",
+    "stack/test_up.py",
+    "access/test_table.py",
+    "stack/test_backup.py",
+    "access/test_bodies.py",
+    "stack/test_prepare.py",
+    "operations/test_kinds.py",
+    "faults/test_two_machines.py",
+    "studies/test_state_machine.py",
+    "quant/learning/test_training_pipeline.py",
+    "operations/test_long_history.py",
+    "site/test_file_modes.py",
+)
+"""What takes one process longest, so that nothing long is left for the end; some of it computes and some of it waits."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -22,20 +52,25 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the folders of systems first, because they take longest."""
-    items.sort(key=lambda item: _folder(item.nodeid) not in SYSTEMS)
+    """Sort what takes longest to the start."""
+    places = {scope: place for place, scope in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(_scope(item.nodeid), len(places)))
 
 
-def _folder(nodeid: str) -> str:
-    return nodeid.split("/")[1]
+def _scope(nodeid: str) -> str:
+    """Return what runs in one process: the tests of a system, so that it starts once, or else a module."""
+    module = nodeid.partition("::")[0].removeprefix("tests/")
+    folder = module.partition("/")[0]
+    if module in OVER_TLS:
+        return "stack over TLS"
+    return folder if folder in SYSTEMS and module not in OWN_SYSTEMS else module
 
 
 class BySystem(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Run all tests of a system in one process, so that it starts once; other tests are shared out by module."""
+    """Share the tests out by scope, in the order of the collection."""
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = _folder(nodeid)
-        return folder if folder in SYSTEMS else str(super()._split_scope(nodeid))
+        return _scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySystem | None:

@@ -67,10 +67,15 @@ class Watch:
 
 
 def set_timeout(context: BrowserContext, seconds: float) -> None:
-    """Wait so long for an element and for an expectation, in seconds of an idle machine."""
+    """Wait so long for an element and for an expectation, in seconds of an idle machine; pages wait as long for htmx."""
     milliseconds = 1000 * stretched(seconds)
     context.set_default_timeout(milliseconds)
     expect.set_options(timeout=milliseconds)
+    # htmx announces its first node when it has read the page's configuration and has not sent a request.
+    context.add_init_script(
+        "addEventListener('htmx:beforeProcessNode', "
+        f"() => {{ htmx.config.timeout = {milliseconds:.0f} }}, {{ once: true }})"
+    )
 
 
 @contextmanager
@@ -98,9 +103,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         item.failed_call = True  # type: ignore[attr-defined]  # read by `open_page`
 
 
-def serious_findings(page: Page) -> list[str]:
-    """Return axe's findings with serious or critical impact, one line each."""
-    violations = Axe().run(page).response["violations"]
+def serious_findings(page: Page, *rules: str) -> list[str]:
+    """Return axe's findings with serious or critical impact, one line each; of all rules, or of those named."""
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": rules}
+    violations = Axe().run(page, options=options).response["violations"]
     return [
         f"{finding['id']}: {finding['nodes'][0]['html'][:160]} ({finding['nodes'][0]['failureSummary'][:200]})"
         for finding in violations

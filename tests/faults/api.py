@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from tests.authorities import authorities
 from tests.waiting import until
 
 FINAL = ("COMPLETED", "FAILED", "CANCELLED")
@@ -27,7 +28,7 @@ class Api:
 
     def http(self, timeout_s: float = 60) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, verify=authorities())
 
     def get(self, path: str) -> Any:
         """The answer's JSON, or None where there is no answer, or not that one."""

@@ -1,7 +1,7 @@
-"""Three lanes, each with its own worker and the same operations, which go through everything that the backend does.
+"""Two lanes, each with its own worker and the same operations, which go through everything that the backend does.
 
 A lane's operations require its worker, so the lanes do not compete. Lane 0 is the one that a test breaks; its calls
-from outside (a worker's report, a person's cancel) may raise, as an HTTP 500 would. Those of the other lanes may not.
+from outside (a worker's report, a person's cancel) may raise, as an HTTP 500 would. Those of the other lane may not.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ from worker_agent.protocol import (
 )
 
 ME = Actor("user:test")
-LANES = range(3)
+LANES = range(2)
 LONG_AGO = timedelta(days=365)
 NOON = "2026-01-01T12:00:00Z"
 
@@ -391,7 +391,7 @@ class Lanes:
         return {name: rows[key] for (owner, name), key in self.rows.items() if owner == lane}
 
     def assert_untouched_by_the_break(self) -> None:
-        """The other lanes have ended as if there were no broken one."""
+        """The other lane has ended as if there were no broken one."""
         for lane in LANES[1:]:
             assert self.ends(lane) == {name: ENDS[name] for owner, name in self.rows if owner == lane}
         keys = [key for (lane, _), key in self.rows.items() if lane]

@@ -12,18 +12,22 @@ from tests.stack.system import environment
 ROOT = Path(__file__).resolve().parents[2]
 
 
+PROGRAMS = {
+    "manage.py": ["manage.py", "help"],
+    "gunicorn": ["-c", "import ktrdr_site.wsgi"],
+    "a command": ["manage.py", "diffsettings"],
+}
+MASKS = {"manage.py": (0o000, 0o002, 0o022, 0o077), "gunicorn": (0o000, 0o077), "a command": (0o000, 0o077)}
+
+
 @pytest.mark.parametrize(
-    "program",
-    [["manage.py", "help"], ["-c", "import ktrdr_site.wsgi"], ["manage.py", "diffsettings"]],
-    ids=["manage.py", "gunicorn", "a command"],
+    ("program", "mask"),
+    [pytest.param(name, mask, id=f"{mask:#o}-{name}") for name in PROGRAMS for mask in MASKS[name]],
 )
-@pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o077], ids=oct)
-def test_the_data_directory_and_the_secret_key_are_private(
-    program: list[str], mask: int, tmp_path: Path
-) -> None:
+def test_the_data_directory_and_the_secret_key_are_private(program: str, mask: int, tmp_path: Path) -> None:
     home = tmp_path / "srv"
     subprocess.run(
-        [sys.executable, *program],
+        [sys.executable, *PROGRAMS[program]],
         cwd=ROOT,
         env=environment(KTRDR_DATA_DIR=str(home / "data")),
         check=True,

@@ -15,6 +15,7 @@ import httpx
 import psutil
 
 from ktrdr_site.processes.parent_death import die_with_parent
+from tests.authorities import authorities
 from tests.calibration import stretched
 from tests.clocks import clock_factor, product_settings
 from tests.waiting import is_alive, until
@@ -107,7 +108,10 @@ class Up:
 
     def http(self) -> httpx.Client:
         return httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=REQUEST_TIMEOUT_S
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=REQUEST_TIMEOUT_S,
+            verify=authorities(),
         )
 
     def get(self, path: str) -> Any:

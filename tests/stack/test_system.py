@@ -8,6 +8,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.authorities import authorities
 from tests.stack.system import Up
 from tests.waiting import until
 
@@ -131,5 +132,10 @@ def test_a_bad_strategy_is_refused_with_its_place(system: Up) -> None:
 
 def test_the_site_says_that_it_is_ready_and_nobody_needs_credentials_for_that(system: Up) -> None:
 
-    until(lambda: httpx.get(f"{system.url}/readyz").status_code == 200, "ready", 20, lambda: system.output)
+    until(
+        lambda: httpx.get(f"{system.url}/readyz", verify=authorities()).status_code == 200,
+        "ready",
+        20,
+        lambda: system.output,
+    )
     assert httpx.get(f"{system.url}/operations").status_code == 401

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.authorities import authorities
 from tests.stack.system import ROOT, Up, environment
 from tests.waiting import until
 
@@ -43,7 +44,12 @@ def on(system: Up, text: str) -> str:
 def test_what_a_page_says_to_run_runs(system: Up, page: str) -> None:
     if shutil.which("curl") is None:
         pytest.skip("the documents use curl, which is not installed")
-    until(lambda: httpx.get(f"{system.url}/readyz").is_success, "ready", 60, lambda: system.output)
+    until(
+        lambda: httpx.get(f"{system.url}/readyz", verify=authorities()).is_success,
+        "ready",
+        60,
+        lambda: system.output,
+    )
     script = ["set -euo pipefail"]
     for number, (kind, text) in enumerate(blocks(page), 1):
         script.append(f"echo '== block {number}'")

@@ -1,4 +1,4 @@
-"""The demo: import real prices, train a model on three stocks and backtest it on a fourth that it has not seen.
+"""The demo: import real prices, train a model on three stocks, backtest it on a fourth that it has not seen, and search rules.
 
 It is a client of the API like any other: a user's script can do the same.
 """
@@ -21,11 +21,15 @@ TESTED_ON = "GOOG"
 TESTED_FROM, TESTED_UNTIL = "2010-01-01", "2013-12-31"
 TIMEFRAME = "1d"
 POLL_S = 0.25
-STEP_TIMEOUT_S = {"import": 120, "training": 600, "backtest": 600}
+STUDY = "examples/studies/moving_average_search.yaml"
+STUDIED = "examples/strategies/moving_average_cross.yaml"
+STUDIED_ON = "AAPL"
+STEP_TIMEOUT_S = {"import": 120, "training": 600, "backtest": 600, "study": 600}
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
+STUDY_LIVE = {"RUNNING", "REPORTING"}
 SUMMARY = (
     f"Demo: train a model on {', '.join(TRAINED_ON)} until {TRAINED_UNTIL}, "
-    f"then backtest it on {TESTED_ON} from {TESTED_FROM}, which it has not seen"
+    f"backtest it on {TESTED_ON} from {TESTED_FROM}, which it has not seen, and search two averages on {STUDIED_ON}"
 )
 
 Json = dict[str, Any]
@@ -51,12 +55,29 @@ class Steps(Protocol):
     def finish(self, name: str, state: str, details: str = "") -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The files that the demo submits."""
+
+    strategy: str
+    studied: str
+    """The strategy of the study."""
+    study: str
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The completed backtest and the completed study, as the API shows them."""
+
+    backtest: Json
+    study: Json
+
+
 @dataclass(slots=True)
 class Demo:
     http: httpx.AsyncClient
     steps: Steps
-    strategy: str
-    """The text of the strategy file."""
+    texts: Texts
 
     async def start_imports(self) -> dict[str, str]:
         """Upload the sample data that is missing; return the import's operation id by symbol."""
@@ -70,14 +91,14 @@ class Demo:
                 if (symbol, TIMEFRAME) not in present
             }
 
-    async def run(self, imports: dict[str, str]) -> Json:
-        """Follow the imports, then train and backtest; return the completed backtest. Raises DemoError."""
+    async def run(self, imports: dict[str, str]) -> Results:
+        """Follow the imports, then train, backtest and run the study. Raises DemoError."""
         if imports:
             await self._follow_imports(imports)
         training = await self._submit(
             "/training/start",
             {
-                "strategy_yaml": self.strategy,
+                "strategy_yaml": self.texts.strategy,
                 "symbols": TRAINED_ON,
                 "timeframes": [TIMEFRAME],
                 "end_date": TRAINED_UNTIL,
@@ -100,7 +121,24 @@ class Demo:
         self.steps.begin("backtest")
         tested = await self._follow("backtest", backtest)
         self.steps.finish("backtest", "done", describe_backtest(tested["result"]))
-        return tested
+        return Results(tested, await self._study())
+
+    async def _study(self) -> Json:
+        """Run the study until it has its verdict. It ends in other statuses than an operation."""
+        body = {"strategy_yaml": self.texts.studied, "study_yaml": self.texts.study}
+        study_id = str(_body(await self.http.post("/studies", json=body))["study_id"])
+        self.steps.begin("study")
+        deadline = time.monotonic() + STEP_TIMEOUT_S["study"]
+        while True:
+            study = await self._get(f"/studies/{study_id}")
+            if study["status"] == "COMPLETED":
+                self.steps.finish("study", "done", describe_study(study))
+                return study
+            if study["status"] not in STUDY_LIVE or time.monotonic() > deadline:
+                problem = study["waiting_reason"] or "no reason is known"
+                raise DemoError(f"the study is {study['status']}: {problem}", "studies")
+            self.steps.update("study", study["progress"]["percentage"], study["waiting_reason"])
+            await asyncio.sleep(POLL_S)
 
     async def _follow_imports(self, imports: dict[str, str]) -> None:
         self.steps.begin("import")
@@ -185,6 +223,10 @@ def describe_training(result: Json) -> str:
         f"{model['parameters_count']:,} parameters on {rows['train']:,} rows; "
         f"best epoch {result['best_epoch']} of {result['epochs']}"
     )
+
+
+def describe_study(study: Json) -> str:
+    return f"{study['trials']['completed']:,} trials; verdict: {study['verdict']}"
 
 
 def describe_backtest(result: Json) -> str:

@@ -31,6 +31,25 @@ def summarize(result: Json) -> list[str]:
     return lines
 
 
+VERDICTS = {
+    "believed": "its winner is believed",
+    "open": "whether its winner is more than luck is open",
+    "luck": "its winner is luck",
+}
+
+
+def summarize_study(study: Json) -> list[str]:
+    """Return the verdict on the study's winner with the reasons against it, or those for it."""
+    report = study["report"]
+    failed = [reason["message"] for reason in report["reasons"] if reason["passed"] is False]
+    reasons = failed or [reason["message"] for reason in report["reasons"]]
+    verdict = VERDICTS.get(report["verdict"], report["verdict"])
+    return [
+        f"The study tried {study['trials']['completed']:,} settings of two moving averages: {verdict}.",
+        *(f"note: {reason}" for reason in reasons),
+    ]
+
+
 def format_figure(value: float | None, form: str) -> str:
     if value is None:
         return "-"

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from ktrdr_site.demo import scenario
-from ktrdr_site.demo.scenario import Demo, DemoError, progress_of
-from ktrdr_site.demo.summary import format_figure, summarize, verdict
+from ktrdr_site.demo.scenario import Demo, DemoError, Texts, progress_of
+from ktrdr_site.demo.summary import format_figure, summarize, summarize_study, verdict
 from ktrdr_site.stack.terminal import Terminal
 
 METRICS = {"total_return": -0.031, "cagr": -0.01, "volatility": 0.2, "sharpe": None, "max_drawdown": -0.25,
@@ -56,7 +56,7 @@ def backend(answers: Callable[[httpx.Request], httpx.Response]) -> httpx.AsyncCl
 async def run(http: httpx.AsyncClient, strategy: str = "strategy") -> str:
     """Run the demo; return what it showed."""
     shown = StringIO()
-    demo = Demo(http, Terminal(shown), strategy)
+    demo = Demo(http, Terminal(shown), Texts(strategy, "studied", "study"))
     try:
         await demo.run(await demo.start_imports())
     finally:
@@ -123,6 +123,10 @@ async def test_each_step_is_shown_with_its_outcome(monkeypatch: pytest.MonkeyPat
         "model": {"parameters_count": 1507}, "rows": {"train": 5034}, "best_epoch": 15, "epochs": 27,
     }  # fmt: skip
     results = {"training": training, "backtest": {"metrics": METRICS}}
+    study = {
+        "study_id": "s", "status": "RUNNING", "waiting_reason": "", "progress": {"percentage": 5.0},
+        "trials": {"completed": 195}, "verdict": "luck",
+    }  # fmt: skip
 
     def answers(request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -130,6 +134,11 @@ async def test_each_step_is_shown_with_its_outcome(monkeypatch: pytest.MonkeyPat
             rows = [{"symbol": "IBM", "timeframe": "1d", "rows": 3270}] if seen["/market-data"] else []
             return httpx.Response(200, json={"results": rows})
         seen[path] += 1
+        if path == "/studies":
+            return httpx.Response(202, json={"study_id": "s"})
+        if path == "/studies/s":
+            status = "RUNNING" if seen[path] == 1 else "COMPLETED"
+            return httpx.Response(200, json={**study, "status": status})
         if request.method == "POST":
             kind = {"/training/start": "training", "/backtests/start": "backtest"}.get(path, "import")
             return httpx.Response(202, json={"operation_id": kind})
@@ -142,7 +151,25 @@ async def test_each_step_is_shown_with_its_outcome(monkeypatch: pytest.MonkeyPat
         ["import", "done"],
         ["training", "done"],
         ["backtest", "done"],
+        ["study", "done"],
     ]
     assert lines[0].endswith("3,270 daily bars of AAPL, FB, GOOG, IBM, MSFT")
     assert lines[1].endswith("1,507 parameters on 5,034 rows; best epoch 15 of 27")
     assert lines[2].endswith("12 trades, -3.1 % after costs")
+    assert lines[3].endswith("195 trials; verdict: luck")
+
+
+def test_a_study_without_a_believed_winner_is_reported_with_what_speaks_against_it() -> None:
+    reasons = [
+        {"code": "dsr", "message": "The probability is 12.0 %.", "passed": False},
+        {"code": "spa", "message": "Luck finds it in 3.0 % of the searches.", "passed": True},
+    ]
+    study = {"trials": {"completed": 1195}, "report": {"verdict": "luck", "reasons": reasons}}
+    assert summarize_study(study) == [
+        "The study tried 1,195 settings of two moving averages: its winner is luck.",
+        "note: The probability is 12.0 %.",
+    ]
+    believed = {"verdict": "believed", "reasons": reasons[1:]}
+    assert summarize_study({**study, "report": believed})[1:] == [
+        "note: Luck finds it in 3.0 % of the searches."
+    ]

@@ -72,6 +72,9 @@ def test_the_demo_imports_trains_and_backtests_and_its_numbers_hold_together(sys
     # Buying GOOG in January 2010 at 313 and holding it until March 2013 at 403 (adjusted) is about +29 %.
     assert 0.2 < result["benchmark"]["total_return"] < 0.4
     assert result["settings"]["engine_semantics"] == 2
+    study = system.get("/studies")["results"][-1]
+    assert (study["status"], study["trials"]["completed"]) == ("COMPLETED", study["trials"]["planned"])
+    assert study["verdict"] in ("believed", "open", "luck")
     names = {artifact["name"] for artifact in backtest["artifacts"]}
     assert {"report.json", "trades.csv", "trades.parquet", "equity.parquet"} <= names
 

@@ -6,9 +6,6 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from operations.presentation import stored_reports
-from operations.presentation.charts import Chart
-from operations.presentation.report_charts import bars, chart, pane, points, series
 from studies.api.trials import ORDERS, ordered_trials
 from studies.models import Study, StudyBatch, StudyTrial, TrialState
 
@@ -75,49 +72,3 @@ def short_name(pointer: str, pointers: list[str]) -> str:
 def figures_of(report: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
     figures = (report or {}).get("figures") or {}
     return [(title, figures[name]) for name, title in FIGURES.items() if figures.get(name) is not None]
-
-
-def charts_of(study: Study) -> tuple[list[Chart], str]:
-    """Return the charts of the report, and why there are none."""
-    if study.reporter is None or study.report is None:
-        return [], ""
-    try:
-        report = stored_reports.read(study.reporter)
-    except stored_reports.ReportUnavailableError as error:
-        return [], str(error)
-    found = [_progress(report), _importance(report), _overfitting(report)]
-    return [drawn for drawn in found if drawn is not None], ""
-
-
-def _progress(report: dict[str, Any]) -> Chart | None:
-    progress = report.get("progress") or {}
-    line = series("best value so far", points(progress.get("number"), progress.get("best")), step="end")
-    return chart(
-        "study-progress", "Best value so far", {"type": "value", "name": "trial"}, [pane("value", line)]
-    )
-
-
-def _importance(report: dict[str, Any]) -> Chart | None:
-    rows = report.get("importance") or []
-    names = [str(row["parameter"]) for row in rows]
-    labels = [short_name(name, names) for name in names]
-    shares = [float(row["share"]) for row in rows]
-    return bars(
-        "study-importance",
-        "Share of the variance explained",
-        labels,
-        shares,
-        format="percent",
-        label="parameter",
-    )
-
-
-def _overfitting(report: dict[str, Any]) -> Chart | None:
-    found = report.get("overfitting")
-    if not found:
-        return None
-    labels = [f"{edge:.2f}" for edge in found["edges"][: len(found["counts"])]]
-    title = "Rank of the in-sample winner out of sample (logit)"
-    return bars(
-        "study-overfitting", title, labels, [float(count) for count in found["counts"]], label="logit from"
-    )

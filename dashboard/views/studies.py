@@ -11,6 +11,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages import studies as pages
+from dashboard.pages.study_charts import charts_of
+from dashboard.pages.study_parameters import searchable
 from dashboard.views.decorators import PageRequest, page
 from studies.failures import errors_of
 from studies.models import Study
@@ -28,6 +30,17 @@ ACTS_BY_STATUS: dict[str, list[tuple[str, str]]] = {
     StudyStatus.PAUSED: [("resume", "Resume")],
 }
 FIELDS = ("strategy_yaml", "study_yaml", "model")
+SKELETON = """study: "1.0"
+name: my_search
+data: {until: 2009-12-31}
+holdout: {from: 2008-01-01}
+search:
+  method: halton
+  trials: 200
+  seed: 7
+  parameters:
+objective: {metric: sharpe, at_least: {trades: 10}}
+"""
 
 
 @page
@@ -41,7 +54,7 @@ def new_study(request: PageRequest) -> HttpResponse:
     """Show the form. A POST shows the plan first, and starts the study when its plan was seen."""
     values = {name: request.POST.get(name, "") for name in FIELDS}
     if request.method != "POST":
-        return _form(request, values, ApiResponse(200))
+        return _form(request, values | {"study_yaml": SKELETON}, ApiResponse(200))
     body = {name: value for name, value in values.items() if value.strip()}
     if request.POST.get("step") != "start":
         return _form(request, values, call_api(request, "POST", "/studies/validate", body))
@@ -57,6 +70,8 @@ def _form(request: PageRequest, values: dict[str, str], response: ApiResponse) -
         "values": values,
         "plan": response.data if response.data.get("valid") else None,
         "problems": response.problems,
+        "is_typing": request.POST.get("step") == "typing",
+        "parameters": searchable(values["strategy_yaml"]),
         "idempotency_key": secrets.token_urlsafe(12),
     }
     return render(request, "studies/new.html", context)
@@ -80,7 +95,7 @@ def study(request: PageRequest, study_id: str) -> HttpResponse:
         if request.GET.get("shown", row.status) != row.status:
             response["HX-Refresh"] = "true"
         return response
-    charts, charts_missing = pages.charts_of(row)
+    drawn = charts_of(row, request.GET.get("x", ""), request.GET.get("y", ""))
     verdict = (row.report or {}).get("verdict", "")
     context |= {
         "acts": [
@@ -93,8 +108,9 @@ def study(request: PageRequest, study_id: str) -> HttpResponse:
         "figures": pages.figures_of(row.report),
         "verdict": verdict,
         "verdict_look": pages.VERDICTS.get(verdict),
-        "charts": charts,
-        "charts_missing": charts_missing,
+        "charts": drawn.charts,
+        "charts_missing": drawn.missing,
+        "drawn": drawn,
     }
     return render(request, "studies/detail.html", context)
 

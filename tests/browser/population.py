@@ -25,6 +25,7 @@ from operations.models import (
 from operations.runs import recording
 from registry.models import Capability, Sweep, Worker
 from tests.browser.reports import backtest_report, training_report
+from tests.studies.rows import create_reported_study
 
 STRATEGY = """\
 # Momentum of daily bars, read through fuzzy sets.
@@ -62,7 +63,8 @@ def populate(user: User) -> dict[str, str]:
     operations["backtested"] = create_backtest(user, operations["trained"])
     operations["backtested_again"] = create_backtest(user, operations["trained_again"], drift=-0.0002)
     return {role: row.pk for role, row in operations.items()} | {
-        "subscription": str(create_subscription(user).pk)
+        "subscription": str(create_subscription(user).pk),
+        "study": create_reported_study(user, trials=60).study_id,
     }
 
 

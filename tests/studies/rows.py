@@ -1,10 +1,50 @@
 """Rows of studies for tests that need one to exist, whatever it does."""
 
+import json
+from datetime import UTC, datetime
+
 from django.contrib.auth.models import User
 
+from operations import artifacts
 from studies.models import Study, StudyTrial
+from tests.factories import OperationFactory
 from tests.studies.lab import STRATEGY, STUDY
 from workers.studies.grammar import parse_study
+
+POINTS = 200
+REPORT = {
+    "figures": {"sharpe": 1.0, "pbo": 0.25},
+    "progress": {"number": [0, 5], "best": [0.1, 0.4]},
+    "points": {
+        "of": POINTS,
+        "number": list(range(POINTS)),
+        "value": [None, *(1.0 - 0.001 * at for at in range(1, POINTS))],
+        "parameters": {
+            "/indicators/fast/period": [5 + at % 9 for at in range(POINTS)],
+            "/indicators/slow/period": [20 + at % 7 for at in range(POINTS)],
+            "/backtest/stop_loss": [None if at % 2 else 0.1 for at in range(POINTS)],
+        },
+    },
+    "importance": [
+        {"parameter": "/indicators/slow/period", "share": 0.5},
+        {"parameter": "/backtest/stop_loss", "share": 0.3},
+        {"parameter": "/indicators/fast/period", "share": 0.2},
+    ],
+    "overfitting": {"edges": [-6.0, 0.0, 6.0], "counts": [3, 7]},
+    "walk_forward": {
+        "windows": [
+            {
+                "train": ["2001-01-01", "2001-12-31"], "test": ["2002-01-01", "2002-06-30"], "number": 7,
+                "point": {"/indicators/fast/period": 8}, "train_sharpe": 1.0, "test_sharpe": 0.5, "test_return": 0.1,
+            }
+        ],
+        "curve": {"time": ["2002-01-01", "2002-06-30"], "growth": [1.0, 1.1]},
+    },
+    "paths": {
+        "folds": 28,
+        "fan": {"time": ["2001-01-01", "2002-01-01"], "low": [1.0, 0.9], "median": [1.0, 1.1], "high": [1.0, 1.3]},
+    },
+}  # fmt: skip
 
 
 def create_study(user: User, trials: int = 3, **fields: object) -> Study:
@@ -40,3 +80,15 @@ def create_study(user: User, trials: int = 3, **fields: object) -> Study:
         for number in range(trials)
     )
     return study
+
+
+def create_reported_study(user: User, **fields: object) -> Study:
+    """A study with a report that has every part."""
+    ended = datetime.now(UTC)
+    reporter = OperationFactory(operation_type="study_report", status="COMPLETED", completed_at=ended)
+    stored = artifacts.put([json.dumps(REPORT).encode()])
+    reporter.artifacts.create(role="output", name="report.json", file_id=stored.sha256)
+    reasons = [{"code": "dsr", "message": "The probability is 12.0 %.", "passed": False}]
+    report = {"verdict": "open", "reasons": reasons, "figures": REPORT["figures"], "warnings": []}
+    values = {"status": "COMPLETED", "ended_at": ended, "reporter": reporter, "report": report}
+    return create_study(user, **{"trials": 3, **values, **fields})

@@ -6,11 +6,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from dashboard.pages.study_charts import charts_of
 from operations.models import Operation
 from studies.models import Study
 from studies.rounds import Leader
 from tests.studies.lab import work
-from tests.studies.rows import create_study
+from tests.studies.rows import POINTS, create_reported_study, create_study
 
 
 @pytest.fixture
@@ -41,14 +42,56 @@ def test_the_form_shows_the_line_of_a_mistake(page: Client, body: dict[str, Any]
     assert "line 8: unknown key &#x27;sed&#x27;; did you mean seed?" in shown.content.decode()
 
 
+def test_the_form_shows_plan_and_parameters_while_typing(page: Client, body: dict[str, Any]) -> None:
+    typed = page.post("/dashboard/studies/new", {**body, "step": "typing"}).content.decode()
+    assert "Sharpe ratio that luck reaches" in typed
+    line = "    /decisions/confidence_threshold: {range: [0.25, 1]}"
+    assert f'data-parameter-line="{line}"' in typed
+    assert "/training_data/" not in typed.partition("Strategy</label>")[0]
+    broken = page.post("/dashboard/studies/new", {**body, "study_yaml": "study:", "step": "typing"})
+    assert "so far:" in broken.content.decode()
+    assert not Study.objects.exists()
+
+
+@pytest.fixture
+def reported(person: User) -> Study:
+    return create_reported_study(person)
+
+
+def test_the_page_draws_every_part_of_the_report(reported: Study) -> None:
+    drawn = charts_of(reported)
+    assert [chart.id for chart in drawn.charts] == [
+        "study-progress", "study-windows", "study-paths", "study-coordinates", "study-heat", "study-importance",
+        "study-overfitting",
+    ]  # fmt: skip
+    by_id = {chart.id: chart for chart in drawn.charts}
+    assert drawn.chosen == ("/indicators/slow/period", "/indicators/fast/period"), (
+        "most important first, numbers only"
+    )
+    assert by_id["study-windows"].table.rows[0][2] == 7
+    fifths = [line["data"] for line in by_id["study-heat"].spec["panes"][0]["series"]]
+    assert sum(map(len, fifths)) == POINTS - 1
+    lines = by_id["study-coordinates"].spec["panes"][0]["series"]
+    assert all(0 <= share <= 1 for line in lines for _, share in line["data"])
+    swapped = charts_of(reported, "/indicators/fast/period", "/indicators/slow/period")
+    assert swapped.chosen == ("/indicators/fast/period", "/indicators/slow/period")
+    assert charts_of(reported, "/nowhere", "/nowhere").chosen == drawn.chosen
+
+
+def test_the_page_has_a_button_for_each_trial(page: Client, reported: Study) -> None:
+    shown = page.get(f"/dashboard/studies/{reported.study_id}").content.decode()
+    assert 'aria-label="Promote trial 2"' in shown
+    assert shown.count('class="chart ') == 7
+
+
 def test_the_leaderboard_has_only_the_parameters_that_differ(page: Client, person: User) -> None:
     study = create_study(person)
     trial = study.trials.get(number=1)
     trial.parameters["/decisions/confidence_threshold"] = 0.75
     trial.save(update_fields=["parameters"])
     shown = page.get(f"/dashboard/studies/{study.study_id}?order=number").content.decode()
-    assert "confidence_threshold</th>" in shown
-    assert "stop_loss</th>" not in shown
+    assert ">confidence_threshold</button>" in shown
+    assert ">stop_loss</button>" not in shown
 
 
 def test_the_live_part_reads_only_the_study(

@@ -7,10 +7,10 @@ from django.db import transaction
 from django.db.models import F
 
 from operations.states import Status
-from studies import budgets, failures
+from studies import budgets, failures, finalists, rungs
 from studies.batching import Room, next_size
 from studies.lifecycle import MAX_REASON, STUDIES, move, record
-from studies.models import Study, StudyBatch, StudyTrial
+from studies.models import Study, StudyBatch
 from studies.proposing import Proposer, insert_trials
 from studies.states import WORKING, StudyStatus
 from studies.submitting import has_files, submit_batch, submit_report
@@ -40,13 +40,16 @@ def _search(study: Study, room: Room, proposer_of: Callable[[Study], Proposer]) 
     if reason := _handle_failures(study):
         move(study, StudyStatus.PAUSED, STUDIES, reason, waiting_reason=reason[:MAX_REASON])
         return False
-    _submit_waiting(study)
     spent = budgets.spent(study)
+    _submit_waiting(study, room)
     if not spent and _submit_new(study, room, proposer_of):
         return True
     is_over = bool(spent) or study.proposed == study.planned
-    if is_over and not StudyBatch.objects.filter(study=study, is_open=True).exists():
-        _start_report(study, spent or "all trials have ended")
+    if not is_over or StudyBatch.objects.filter(study=study, is_open=True).exists():
+        return False
+    if rungs.continue_best(study, room, is_over=bool(spent)) or finalists.create_batches(study):
+        return True
+    _start_report(study, spent or "all trials have ended")
     return False
 
 
@@ -54,6 +57,9 @@ def _handle_failures(study: Study) -> str:
     """Halve the failed batches; return why the study has to pause, or nothing."""
     for batch in failures.failed_batches(study):
         assert batch.operation is not None
+        if batch.is_finalist:
+            failures.give_up_finalist(study, batch)
+            continue
         if reason := failures.stops_study(batch.operation):
             StudyBatch.objects.filter(
                 study=study, is_open=True, operation__status__in=("FAILED", "CANCELLED")
@@ -65,33 +71,42 @@ def _handle_failures(study: Study) -> str:
     return failures.too_many(study)
 
 
-def _submit_waiting(study: Study) -> None:
-    """Submit the batches that have no operation: halves of failed ones, and those that a pause took back."""
-    for batch in StudyBatch.objects.filter(study=study, is_open=True, operation=None).order_by("first"):
-        trials = StudyTrial.objects.filter(study=study, number__gte=batch.first, number__lte=batch.last)
-        submit_batch(study, batch, trials.order_by("number"))
+def _submit_waiting(study: Study, room: Room) -> None:
+    """Submit batches that have no operation, while there is room: halves of failed ones, those that a pause took back, and
+    those of later rungs and of finalists."""
+    waiting = StudyBatch.objects.filter(study=study, is_open=True, operation=None)
+    for batch in waiting.order_by("rung", "first")[: _room_left(study, room)]:
+        submit_batch(study, batch, list(batch.trials))
+
+
+def _room_left(study: Study, room: Room) -> int:
+    """Return how many more batches the study may submit now."""
+    submitted = StudyBatch.objects.filter(study=study, is_open=True, operation__isnull=False).count()
+    return min(room.batches(study, submitted), MAX_BATCHES_PER_STEP)
 
 
 def _submit_new(study: Study, room: Room, proposer_of: Callable[[Study], Proposer]) -> bool:
     """Submit new batches while there is room for them; return whether there is room for more."""
-    open_batches = list(StudyBatch.objects.filter(study=study, is_open=True).order_by("first"))
-    lowest_open = open_batches[0].first if open_batches else study.proposed
-    allowed = Room(room.workers, len(open_batches), room.live_studies).batches(study)
-    for submitted in range(allowed):
-        size = next_size(study, room, lowest_open)
+    ranges = StudyBatch.objects.filter(study=study, is_open=True, rung=rungs.first_rung(study))
+    open_ranges = list(ranges.order_by("first").values_list("first", "last"))
+    lowest_open = open_ranges[0][0] if open_ranges else study.proposed
+    measured = study.proposed - sum(last - first + 1 for first, last in open_ranges)
+    allowed = _room_left(study, room)
+    for _ in range(allowed):
+        size = next_size(study, room, lowest_open, measured)
         if size == 0:
             return False
-        if submitted == MAX_BATCHES_PER_STEP:
-            return True
         _submit_next(study, size, proposer_of(study))
-    return False
+    return allowed == MAX_BATCHES_PER_STEP
 
 
 def _submit_next(study: Study, size: int, proposer: Proposer) -> None:
     first = study.proposed
     points = proposer.propose(study, first, size)
     trials = insert_trials(study, first, points)
-    batch = StudyBatch.objects.create(study=study, first=first, last=first + size - 1)
+    batch = StudyBatch.objects.create(
+        study=study, rung=rungs.first_rung(study), first=first, last=first + size - 1
+    )
     submit_batch(study, batch, trials)
     Study.objects.filter(pk=study.pk).update(proposed=F("proposed") + size, waiting_reason="")
     study.proposed += size
@@ -102,7 +117,9 @@ def _start_report(study: Study, reason: str) -> None:
         reason = f"No trial has a result: {failures.commonest(study)}"
         move(study, StudyStatus.FAILED, STUDIES, reason, waiting_reason=reason[:MAX_REASON])
         return
-    looks = study.holdout_looks + (1 if study.spec["holdout"] and not study.holdout_looks else 0)
+    # A report after an extension looks again; one that is tried again after a failure has shown nothing.
+    is_look = study.spec["holdout"] and (study.report is not None or not study.holdout_looks)
+    looks = study.holdout_looks + (1 if is_look else 0)
     study.holdout_looks = looks
     operation = submit_report(study)
     move(study, StudyStatus.REPORTING, STUDIES, reason, reporter=operation, holdout_looks=looks)

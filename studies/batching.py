@@ -11,6 +11,8 @@ from workers.studies.messages import MAX_TRIALS
 MEASURED_TRIALS = 8
 """Trials of the first batch, which shows how long one takes."""
 MIN_BATCH_S = 10.0
+FEWEST_S = 1.0
+"""A batch has at least so much work, even if workers stay idle: an operation costs a third of a second."""
 WORKERS_PER_SECOND = 20.0
 """A batch lasts at least this share of the workers in seconds, so that one process can follow them all."""
 
@@ -21,36 +23,40 @@ class Room:
 
     workers: int
     """Suitable ones that are registered."""
-    open_batches: int
     live_studies: int
     """Studies that share the workers, this one included."""
 
-    def batches(self, study: Study) -> int:
-        """Return how many more batches the study may submit."""
+    def batches(self, study: Study, submitted: int) -> int:
+        """Return how many more batches the study may submit beside those that were."""
         limit = study.parallel or max(1, self.workers // 2 // max(1, self.live_studies))
-        return max(0, limit - self.open_batches)
+        return max(0, limit - submitted)
 
 
 def count_workers(operation_type: str) -> int:
     return Workforce.load().counts(operation_type, {})["registered"]
 
 
-def next_size(study: Study, room: Room, lowest_open: int) -> int:
+def next_size(study: Study, room: Room, lowest_open: int, measured: int) -> int:
     """Return the number of trials of the next batch; 0 if the study has to wait for results.
 
     The first batch measures. Then a batch fills `max(10 s, workers / 20)`, but never more than the part of the rest that
-    leaves two batches for each worker. `lowest_open` is the first trial without a result.
+    leaves two batches for each worker, unless that is less than a second of work. `lowest_open` is the first trial without a result, `measured` the number with one.
     """
     left = study.planned - study.proposed
     method = study.spec["search"]["method"]
     if method == "tpe":
         ready = lowest_open + study.window - study.proposed
         return max(0, min(left, ready, TRIALS_PER_BATCH[study.kind]))
-    if study.kind == "training" and not study.completed:
+    if study.kind == "training" and not measured:
         return min(left, 1)
-    if not study.ended:
+    if not measured:
         return 0 if study.proposed else min(left, MEASURED_TRIALS)
+    return min(left, fair_size(study, room, left, measured))
+
+
+def fair_size(study: Study, room: Room, left: int, measured: int) -> int:
+    """Return the number of trials that fill a batch, of `left` that the workers share."""
     target_s = max(MIN_BATCH_S, room.workers / WORKERS_PER_SECOND)
-    each_s = max(study.cpu_ms / study.ended, 0.001) / 1000
-    fair = ceil(left / (2 * max(1, room.workers)))
-    return max(0, min(left, fair, MAX_TRIALS, max(1, round(target_s / each_s))))
+    each_s = max(study.cpu_ms / max(1, measured), 0.001) / 1000
+    fair = max(ceil(left / (2 * max(1, room.workers))), round(FEWEST_S / each_s))
+    return max(0, min(fair, left, MAX_TRIALS, max(1, round(target_s / each_s))))

@@ -1,9 +1,5 @@
 """Stores a study: once per idempotency key, with its data fixed."""
 
-import hashlib
-import json
-from typing import Any
-
 from django.db import IntegrityError, transaction
 
 from access.problems import Invalid
@@ -12,6 +8,7 @@ from operations.insertion import Submitter
 from operations.models import StoredFile
 from operations.submission import MAX_KEY
 from studies.channel import notify_studies
+from studies.identity import data_of
 from studies.lifecycle import record
 from studies.models import Study, StudyFile
 from studies.planning import Plan, make_plan
@@ -49,16 +46,14 @@ def create(request: StudyRequest, by: Submitter) -> tuple[Study, Plan]:
 @transaction.atomic
 def _store(request: StudyRequest, plan: Plan, by: Submitter) -> Study:
     bound = plan.bound
-    spec = bound.study.model_dump_spec()
-    data = _data_of(plan)
     study = Study.objects.create(
         name=bound.study.name,
         kind=bound.kind,
-        spec=spec,
-        spec_sha256=_digest([_without_wording(spec), request.strategy_yaml, data, request.model]),
+        spec=bound.study.model_dump_spec(),
+        spec_sha256=plan.spec_sha256,
         study_yaml=request.study_yaml,
         strategy_yaml=request.strategy_yaml,
-        data=data,
+        data=data_of(plan.inputs),
         start_date=plan.dates.start_date,
         end_date=plan.dates.end_date,
         base_timeframe=bound.strategy.base_timeframe,
@@ -81,16 +76,6 @@ def _store(request: StudyRequest, plan: Plan, by: Submitter) -> Study:
     return study
 
 
-def _data_of(plan: Plan) -> list[dict[str, str]]:
-    """Return the bars with their hashes; the name of an input is `bars/SYMBOL/TIMEFRAME.parquet`."""
-    rows = []
-    bars = {name: sha256 for name, sha256 in plan.inputs.items() if name.startswith("bars/")}
-    for name, sha256 in sorted(bars.items()):
-        _, symbol, timeframe = name.removesuffix(".parquet").split("/")
-        rows.append({"symbol": symbol, "timeframe": timeframe, "sha256": sha256})
-    return rows
-
-
 def _keep_files(study: Study, inputs: dict[str, str]) -> None:
     """Refer to the bars, locked against the cleanup until the transaction ends. Raises Invalid."""
     files = StoredFile.objects.select_for_update().filter(pk__in=set(inputs.values())).order_by("pk")
@@ -99,12 +84,3 @@ def _keep_files(study: Study, inputs: dict[str, str]) -> None:
     StudyFile.objects.bulk_create(
         StudyFile(study=study, name=name, file_id=sha256) for name, sha256 in inputs.items()
     )
-
-
-def _without_wording(spec: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what changes no trial: two studies with other names or budgets count once."""
-    return {name: value for name, value in spec.items() if name not in ("name", "description", "budget")}
-
-
-def _digest(parts: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

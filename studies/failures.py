@@ -1,12 +1,16 @@
-"""Batches whose operation failed: halved until the trial that ends its worker is isolated."""
+"""Batches whose operation failed: tried again, then halved until the trial that ends its job is isolated."""
 
 from collections import Counter
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Count, Q
 
+from operations import interventions
+from operations.lifecycle import WrongState
 from operations.models import Operation
+from operations.models.attempt import AttemptOutcome
 from operations.states import Status
+from studies.lifecycle import STUDIES, record
 from studies.models import Study, StudyBatch, StudyTrial, TrialState
 from studies.results import fail_trial
 from worker_agent.protocol import ErrorClass
@@ -17,6 +21,9 @@ MIN_JUDGED = 10
 COMMONEST = 3
 PAUSING = frozenset({ErrorClass.INVALID.value})
 """Errors of the whole study, which other trials would have as well."""
+KILLED = frozenset({ErrorClass.JOB.value, ErrorClass.OUT_OF_MEMORY.value})
+MAX_KILLS = 3
+"""Deaths of a batch's job until it is halved: memory may be short because of another process."""
 
 
 def failed_batches(study: Study) -> list[StudyBatch]:
@@ -26,20 +33,49 @@ def failed_batches(study: Study) -> list[StudyBatch]:
     return list(rows.order_by("first"))
 
 
+def resume_killed(study: Study) -> None:
+    """Continue the batches whose job died from their newest checkpoint, until it has died three times.
+
+    Call it without a lock on the study: operations are locked before studies.
+    """
+    failed = Operation.objects.filter(
+        study_batch__study=study,
+        study_batch__is_open=True,
+        status=Status.FAILED,
+        error_class__in=KILLED,
+    ).annotate(deaths=Count("attempts", filter=Q(attempts__outcome=AttemptOutcome.FAILED)))
+    for operation in failed.filter(deaths__lt=MAX_KILLS).order_by("pk"):
+        again = interventions.resume if operation.checkpoints.exists() else interventions.retry
+        try:
+            again(operation.pk, STUDIES)
+        except WrongState:
+            continue  # a person was faster
+
+
 def split(study: Study, batch: StudyBatch) -> list[StudyBatch]:
     """Replace a failed batch by its halves, or fail its only trial. The study's row is locked."""
     operation = batch.operation
     assert operation is not None
-    if batch.size == 1:
-        fail_trial(study, batch, f"{operation.error_class}: {operation.error_message}")
+    numbers = list(batch.trials.values_list("number", flat=True))
+    if len(numbers) == 1:
+        fail_trial(study, batch, numbers[0], f"{operation.error_class}: {operation.error_message}")
         return []
-    middle = (batch.first + batch.last) // 2
+    middle = len(numbers) // 2
     batch.delete()
-    halves = [(batch.first, middle), (middle + 1, batch.last)]
+    halves = [(batch.first, numbers[middle] - 1), (numbers[middle], batch.last)]
     return [
         StudyBatch.objects.create(study=study, rung=batch.rung, first=first, last=last)
         for first, last in halves
     ]
+
+
+def give_up_finalist(study: Study, batch: StudyBatch) -> None:
+    """Close the batch of a finalist that could not be tested: the trial keeps its result, and the report names it."""
+    assert batch.operation is not None
+    StudyBatch.objects.filter(pk=batch.pk, is_open=True).update(is_open=False)
+    record(
+        study, STUDIES, f"{batch} was not tested: {batch.operation.error_message or batch.operation.status}"
+    )
 
 
 def stops_study(operation: Operation) -> str:

@@ -10,6 +10,7 @@ from operations.models import Operation
 from operations.presentation.numbers import short
 from operations.requests import GenericRequest, Submission
 from studies.completion import complete_report
+from studies.finalists import close_batch
 from studies.results import take_results
 from worker_agent.protocol import Report
 from worker_agent.validation_messages import first_problem
@@ -47,6 +48,19 @@ class StudyTrainingBatchKind(StudyBatchKind):
     title = "Study training batch"
 
 
+class StudyFinalistKind(_StudyKind):
+    operation_type = "study_finalist"
+    worker_type: ClassVar = "training"
+    title = "Study finalist"
+
+    def complete(self, operation: Operation, report: Report) -> None:
+        close_batch(operation, report)
+
+    def headline(self, operation: Operation) -> Headline | None:
+        sharpe = (operation.result or {}).get("holdout_sharpe")
+        return Headline("holdout Sharpe", short(sharpe)) if sharpe is not None else None
+
+
 class StudyReportKind(_StudyKind):
     operation_type = "study_report"
     worker_type: ClassVar = "backtesting"
@@ -66,4 +80,4 @@ class StudyReportKind(_StudyKind):
         return Headline("verdict", str(verdict)) if verdict else None
 
 
-KINDS = (StudyBatchKind(), StudyTrainingBatchKind(), StudyReportKind())
+KINDS = (StudyBatchKind(), StudyTrainingBatchKind(), StudyFinalistKind(), StudyReportKind())

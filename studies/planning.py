@@ -14,7 +14,8 @@ from operations.requests import DateRange
 from operations.states import Status
 from registry.workforce import Workforce
 from studies.folds import Rows, count_folds, require_fitting_folds
-from studies.models import Study
+from studies.identity import spec_sha256
+from studies.models import Study, StudyCount
 from studies.reading import invalid_study, read
 from studies.request import StudyRequest
 from studies.significance import needed_sharpe
@@ -52,6 +53,7 @@ class Plan:
     expected: Expected
     counted_before: int
     needed_sharpe: float | None
+    spec_sha256: str
     warnings: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -90,7 +92,8 @@ def make_plan(request: StudyRequest) -> Plan:
     require_fitting_folds(bound, rows)
     fold_count = count_folds(bound.study.validation, rows.number)
     runs = bound.trials * fold_count * (bound.study.repeat.seeds if bound.kind == "training" else 1)
-    counted = count_before(symbols_of(bound), bound.strategy.base_timeframe)
+    sha256 = spec_sha256(bound, request, inputs)
+    counted = count_before(symbols_of(bound), bound.strategy.base_timeframe, sha256)
     return Plan(
         bound=bound,
         inputs=inputs,
@@ -100,6 +103,7 @@ def make_plan(request: StudyRequest) -> Plan:
         expected=_expect(bound, request.strategy_yaml, runs),
         counted_before=counted,
         needed_sharpe=needed_sharpe(bound.trials + counted, years),
+        spec_sha256=sha256,
         warnings=_warnings(bound, fold_count),
     )
 
@@ -122,10 +126,15 @@ def search_dates(bound: BoundStudy) -> DateRange:
     return DateRange(start_date=start, end_date=end)
 
 
-def count_before(symbols: tuple[str, ...], timeframe: str) -> int:
-    """Return the distinct trials that were counted on the data: the largest count of one of its symbols."""
-    rows = TrialCount.objects.filter(symbol__in=symbols, timeframe=timeframe)
-    return max(rows.values_list("trials", flat=True), default=0)
+def count_before(symbols: tuple[str, ...], timeframe: str, sha256: str) -> int:
+    """Return the distinct trials that were counted on the data: the largest count of one of its symbols.
+
+    The trials of earlier studies with the same spec are those of this one: they count once.
+    """
+    data = {"symbol__in": symbols, "timeframe": timeframe}
+    same = dict(StudyCount.objects.filter(spec_sha256=sha256, **data).values_list("symbol", "trials"))
+    rows = TrialCount.objects.filter(**data).values_list("symbol", "trials")
+    return max((trials - same.get(symbol, 0) for symbol, trials in rows), default=0)
 
 
 def _model_inputs(bound: BoundStudy, request: StudyRequest) -> dict[str, str]:

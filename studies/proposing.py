@@ -2,11 +2,16 @@
 
 from typing import Protocol
 
+from studies.lifecycle import STUDIES, record
 from studies.models import Study, StudyTrial
 from studies.reading import read
 from workers.studies.binding import BoundStudy
+from workers.studies.pointers import thaw
 from workers.studies.search_section import Point
 from workers.studies.space import Space
+
+MAX_VERSIONS = 3
+"""Of Optuna that are stored of a study."""
 
 
 class Proposer(Protocol):
@@ -29,10 +34,22 @@ def new_proposer(study: Study) -> Proposer:
     """Return the proposer of a study; that of tpe loads Optuna. Raises Invalid if the study cannot be read any more."""
     bound = bound_study(study)
     if bound.study.search.method == "tpe":
-        from studies.tpe import TreeParzen  # numpy and Optuna: only in `run_studies`
+        from studies.tpe import OPTUNA_VERSION, TreeParzen  # numpy and Optuna: only in `run_studies`
 
+        note_optimizer(study, OPTUNA_VERSION)
         return TreeParzen(bound.space, study)
     return Arithmetic(bound.space)
+
+
+def note_optimizer(study: Study, version: str) -> None:
+    """Store the version of Optuna. Another one that continues a study may propose other points; an event and a warning tell."""
+    known = study.optimizer_version.split(", ")
+    if known[-1] == version:
+        return
+    if study.optimizer_version:
+        record(study, STUDIES, f"Optuna {version} continues what Optuna {known[-1]} started")
+    study.optimizer_version = ", ".join([*filter(None, known), version][-MAX_VERSIONS:])
+    study.save(update_fields=["optimizer_version"])
 
 
 def bound_study(study: Study) -> BoundStudy:
@@ -40,8 +57,8 @@ def bound_study(study: Study) -> BoundStudy:
 
 
 def insert_trials(study: Study, first: int, points: list[Point], rung: int = 0) -> list[StudyTrial]:
-    """Insert the trials of a new batch."""
+    """Insert the trials of a new batch, with their values as JSON: they are as if read again."""
     return StudyTrial.objects.bulk_create(
-        StudyTrial(study=study, number=first + offset, parameters=point, rung=rung)
+        StudyTrial(study=study, number=first + offset, parameters=thaw(point), rung=rung)
         for offset, point in enumerate(points)
     )

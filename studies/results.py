@@ -18,10 +18,11 @@ MAX_ERROR = 500
 
 _STORE = """
     UPDATE studies_studytrial AS trial
-       SET state = new.state, value = new.value, scores = new.scores, cpu_ms = new.cpu_ms, error = new.error, rung = %s
+       SET state = new.state, value = new.value, scores = new.scores, cpu_ms = trial.cpu_ms + new.cpu_ms, error = new.error,
+           rung = %s
       FROM (SELECT unnest(%s::int[]) AS number, unnest(%s::text[]) AS state, unnest(%s::float8[]) AS value,
                    unnest(%s::jsonb[]) AS scores, unnest(%s::float8[]) AS cpu_ms, unnest(%s::text[]) AS error) AS new
-     WHERE trial.study_id = %s AND trial.number = new.number AND trial.state = 'running'
+     WHERE trial.study_id = %s AND trial.number = new.number AND trial.state = 'running' AND trial.rung <= %s
 """
 
 
@@ -34,14 +35,14 @@ def take_results(operation: Operation, report_result: dict[str, Any] | None) -> 
         result = BatchResult.model_validate(report_result or {})
     except ValidationError as error:
         raise ResultUnusable(f"result.{first_problem(error)}") from error
-    if result.number != list(range(batch.first, batch.last + 1)):
-        raise ResultUnusable(f"its trials are not exactly {batch.first} to {batch.last}")
     # The study first: `run_studies` holds its row while it changes batches.
     study = Study.objects.select_for_update(of=("self",)).get(pk=batch.study_id)
+    if result.number != list(batch.trials.values_list("number", flat=True)):
+        raise ResultUnusable(f"its trials are not exactly those of {batch}")
     if not StudyBatch.objects.filter(pk=batch.pk, is_open=True).update(is_open=False):
         raise ResultUnusable("its trials belong to other operations now")
     _store_trials(study, batch, result)
-    _count(study, result)
+    _count(study, batch, result)
     notify_studies()
 
 
@@ -64,21 +65,30 @@ def _store_trials(study: Study, batch: StudyBatch, result: BatchResult) -> None:
             [
                 batch.rung,
                 result.number,
-                [state.value for state in result.state],
+                states_of(batch, result),
                 result.value,
                 scores,
                 result.cpu_ms,
                 errors,
                 study.pk,
+                batch.rung,
             ],
         )
         if cursor.rowcount != len(result.number):
             raise ResultUnusable(f"{len(result.number) - cursor.rowcount} of its trials have results already")
 
 
-def _count(study: Study, result: BatchResult) -> None:
+def states_of(batch: StudyBatch, result: BatchResult) -> list[str]:
+    """Return the states of the batch's trials; those that a rung stopped run until the study has decided which continue."""
+    return [
+        TrialState.RUNNING.value if batch.rung and state.value == TrialState.STOPPED_EARLY else state.value
+        for state in result.state
+    ]
+
+
+def _count(study: Study, batch: StudyBatch, result: BatchResult) -> None:
     """Update the counters and the best trial: of equal ones the first, in whatever order batches arrive."""
-    states = [state.value for state in result.state]
+    states = states_of(batch, result)
     changes: dict[str, Any] = {
         name: F(name) + states.count(name) for name in ("completed", "failed", "stopped_early")
     }
@@ -106,10 +116,10 @@ def better(candidates: Sequence[tuple[int, float]], *, maximizes: bool) -> tuple
     return min(candidates, key=lambda candidate: (sign * candidate[1], candidate[0]), default=None)
 
 
-def fail_trial(study: Study, batch: StudyBatch, message: str) -> None:
+def fail_trial(study: Study, batch: StudyBatch, number: int, message: str) -> None:
     """Close a batch of one trial that no worker survives: the trial is failed. The study's row is locked."""
-    trials = study.trials.filter(number=batch.first, state=TrialState.RUNNING)
-    if trials.update(state=TrialState.FAILED, error=message[:MAX_ERROR]) != 1:
-        raise AssertionError(f"trial {batch.first} is not running")
+    trials = study.trials.filter(number=number, state=TrialState.RUNNING)
+    if trials.update(state=TrialState.FAILED, value=None, error=message[:MAX_ERROR]) != 1:
+        raise AssertionError(f"trial {number} is not running")
     StudyBatch.objects.filter(pk=batch.pk, is_open=True).update(is_open=False)
     Study.objects.filter(pk=study.pk).update(failed=F("failed") + 1)

@@ -9,7 +9,7 @@ from django.db.models import Count, Q
 from access.isolation import isolated
 from access.problems import Busy, Invalid
 from registry import leases
-from studies import lifecycle
+from studies import failures, lifecycle
 from studies.advancing import advance
 from studies.batching import Room, count_workers
 from studies.models import Study, StudyBatch
@@ -70,7 +70,7 @@ class Leader:
         for row in rows:
             operation_type = OPERATION_TYPES[row.kind]
             sharing = sum(OPERATION_TYPES[other.kind] == operation_type for other in rows)
-            room = Room(workers[operation_type], row.open_batches, sharing)
+            room = Room(workers[operation_type], sharing)
             is_more = self._advance(row, room) or is_more
         self._cancel_rest()
         return is_more
@@ -92,6 +92,8 @@ class Leader:
 
     def _try_to_advance(self, row: Study, room: Room) -> bool:
         try:
+            if row.status == StudyStatus.RUNNING:
+                failures.resume_killed(row)
             return advance(row.pk, room, self._proposer)
         except (Busy, Invalid) as problem:
             lifecycle.note_waiting(row.study_id, str(problem.detail))

@@ -71,11 +71,13 @@ class StudyDetailSerializer(StudySerializer):
     report = AnyJson(allow_null=True)
     report_operation = serializers.CharField(source="reporter_id", allow_null=True)
     model = serializers.CharField(source="model_id", allow_null=True)
+    warnings = serializers.SerializerMethodField()
 
     class Meta(StudySerializer.Meta):
         fields = (  # type: ignore[assignment]  # more fields
             *StudySerializer.Meta.fields, "spec", "data", "start_date", "end_date", "model", "parallel", "hours",
             "cpu_hours", "holdout_looks", "counted_before", "report", "report_operation", "strategy_yaml", "study_yaml",
+            "optimizer_version", "warnings",
         )  # fmt: skip
 
     def get_best(self, study: Study) -> Json | None:
@@ -84,6 +86,18 @@ class StudyDetailSerializer(StudySerializer):
             row = study.trials.only("parameters").get(number=best["number"])
             best["parameters"] = row.parameters
         return best
+
+    def get_warnings(self, study: Study) -> list[dict[str, str]]:
+        return warnings_of(study)
+
+
+def warnings_of(study: Study) -> list[dict[str, str]]:
+    """Return what makes the trials of a study differ from those of the same study elsewhere."""
+    versions = study.optimizer_version.split(", ")
+    if len(versions) < 2:
+        return []
+    message = f"Optuna {versions[-2]} proposed the first trials and {versions[-1]} the later ones: the same study may try other points elsewhere."
+    return [{"code": "optimizer_changed", "message": message}]
 
 
 class TrialSerializer(serializers.ModelSerializer[StudyTrial]):

@@ -1,8 +1,10 @@
 """Submits a study's work as ordinary operations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+
+from django.db.models import QuerySet
 
 from operations.insertion import Entry, Submitter, insert
 from operations.models import Artifact, Operation
@@ -14,33 +16,51 @@ from studies.planning import OPERATION_TYPES
 from workers.studies import messages
 
 REPORT_TYPE = "study_report"
+FINALIST_TYPE = "study_finalist"
 
 
 def submit_batch(study: Study, batch: StudyBatch, trials: Iterable[StudyTrial]) -> Operation:
     """Submit the trials of a batch and link the operation to it. Raises Invalid, Busy."""
-    parameters = messages.BatchParameters(
-        **_data_parameters(study),
-        kind=study.kind,
-        rung=batch.rung,
-        trials=tuple(messages.Trial(number=trial.number, point=trial.parameters) for trial in trials),
-    )
-    operation_type = OPERATION_TYPES[study.kind]
-    operation = _submit(study, operation_type, parameters.model_dump(mode="json"), inputs_of(study))
+    messages_of = tuple(messages.Trial(number=trial.number, point=trial.parameters) for trial in trials)
+    inputs, data = inputs_of(study), _data_parameters(study)
+    parameters: messages.BatchParameters | messages.FinalistParameters
+    if batch.is_finalist:
+        operation_type = FINALIST_TYPE
+        del data["model"]
+        (trial,) = messages_of
+        parameters = messages.FinalistParameters(**data, trial=trial, holdout=_holdout(study))
+    else:
+        operation_type = OPERATION_TYPES[study.kind]
+        parameters = messages.BatchParameters(**data, kind=study.kind, rung=batch.rung, trials=messages_of)
+        inputs |= _earlier_rung(study, batch)
+    operation = _submit(study, operation_type, parameters.model_dump(mode="json"), inputs)
     batch.operation = operation
     batch.save(update_fields=["operation"])
     return operation
 
 
+def _earlier_rung(study: Study, batch: StudyBatch) -> dict[str, str]:
+    """Return the files from which the trials of a later rung continue, as inputs."""
+    earlier = StudyBatch.objects.filter(
+        study=study, rung=batch.rung - 1, is_open=False, first__lte=batch.last, last__gte=batch.first
+    )
+    return _files_of(earlier, (messages.RUNG_FILE,)) if batch.rung > 1 else {}
+
+
+def _files_of(batches: QuerySet[StudyBatch], names: Sequence[str]) -> dict[str, str]:
+    """Return input name -> SHA-256 of files that the operations of batches left."""
+    files = Artifact.objects.filter(
+        operation__study_batch__in=batches, role=Artifact.Role.OUTPUT, name__in=names
+    ).values_list("operation__study_batch__pk", "name", "file_id")
+    return {f"{name_of(number)}/{name}": sha256 for number, name, sha256 in files}
+
+
 def submit_report(study: Study) -> Operation:
     """Submit the report over the files of all batches that have results. Raises Invalid, Busy."""
     batches = StudyBatch.objects.filter(study=study, is_open=False, operation__isnull=False)
-    inputs = {**inputs_of(study)}
-    files = Artifact.objects.filter(
-        operation__study_batch__in=batches, role=Artifact.Role.OUTPUT, name__in=messages.BATCH_FILES
-    )
-    for number, name, sha256 in files.values_list("operation__study_batch__pk", "name", "file_id"):
-        inputs[f"{name_of(number)}/{name}"] = sha256
-    named = {name.split("/")[0] for name in inputs if not name.startswith(("bars/", "model/"))}
+    files = _files_of(batches, messages.BATCH_FILES)
+    tested = _files_of(batches, (messages.FINALIST_FILE,))
+    named = {name.split("/")[0] for name in files}
     parameters = messages.ReportParameters(
         **_data_parameters(study),
         study=study.study_id,
@@ -51,10 +71,11 @@ def submit_report(study: Study) -> Operation:
             for batch in batches.order_by("rung", "first")
             if name_of(batch.pk) in named
         ),
+        finalists=tuple(sorted(name.split("/")[0] for name in tested)),
         counted_before=study.counted_before,
         holdout=_holdout(study),
     )
-    return _submit(study, REPORT_TYPE, parameters.model_dump(mode="json"), inputs)
+    return _submit(study, REPORT_TYPE, parameters.model_dump(mode="json"), inputs_of(study) | files | tested)
 
 
 def name_of(batch_id: int) -> str:

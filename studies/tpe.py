@@ -18,6 +18,7 @@ from workers.studies.axis import Axis
 from workers.studies.search_section import Point
 from workers.studies.space import Space
 
+OPTUNA_VERSION = str(optuna.__version__)
 MAX_REFUSED = 20
 """Proposals that `where` refuses before a random point is taken."""
 
@@ -64,7 +65,9 @@ class TreeParzen:
     def _results(self, study: Study, end: int) -> dict[int, tuple[str, float | None]]:
         rows = StudyTrial.objects.filter(study=study, number__gte=self._told, number__lt=max(end, 0))
         return {
-            number: (state, value) for number, state, value in rows.values_list("number", "state", "value")
+            # A trial that waits at a rung of early stopping has a result already.
+            number: (TrialState.COMPLETED.value if rung and state == TrialState.RUNNING else state, value)
+            for number, state, value, rung in rows.values_list("number", "state", "value", "rung")
         }
 
     def _tell(self, number: int, state: str, value: float | None) -> None:

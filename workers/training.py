@@ -6,7 +6,7 @@ from typing import Any
 
 from worker_agent.base import Job, OperationSpec, WorkerAPIBase
 from workers.learning.training_parameters import TrainingParameters
-from workers.studies.messages import BatchParameters
+from workers.studies.messages import BatchParameters, FinalistParameters
 
 HAS_GPU = shutil.which("nvidia-smi") is not None or sys.platform == "darwin"
 
@@ -23,6 +23,12 @@ def study_training_batch(worker: "TrainingWorker", parameters: BatchParameters, 
     return run_training_batch(parameters, job)
 
 
+def study_finalist(worker: "TrainingWorker", parameters: FinalistParameters, job: Job) -> dict[str, Any]:
+    from workers.studies.finalist import run_finalist
+
+    return run_finalist(parameters, job)
+
+
 class TrainingWorker(WorkerAPIBase):
     """Trains the models of strategies and studies, on the GPU if there is one."""
 
@@ -32,11 +38,13 @@ class TrainingWorker(WorkerAPIBase):
         OperationSpec(
             "study_training_batch", "/study-training-batches/start", BatchParameters, study_training_batch
         ),
+        OperationSpec("study_finalist", "/study-finalists/start", FinalistParameters, study_finalist),
     )
     default_port = 5002 if HAS_GPU else 5004
     preload = (
         "torch",
         "workers.learning.training_pipeline",
         "workers.studies.training_batch",
+        "workers.studies.finalist",
     )
     warm_up = "workers.warming:warm_up"

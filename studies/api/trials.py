@@ -17,8 +17,9 @@ from operations.api.base import integer_parameter
 from operations.api.files import file_response
 from operations.models import Artifact
 from studies.api.base import study_or_404
-from studies.models import Study, StudyBatch, StudyTrial, TrialState
+from studies.models import Study, StudyTrial, TrialState
 from studies.serializers import TrialSerializer
+from studies.trial_details import details_of, operation_of
 from workers.studies.messages import REPORT_FILE, TRIALS_FILE
 
 ORDERS: dict[str, tuple[Any, ...]] = {
@@ -33,19 +34,31 @@ PAGE, MAX_PAGE = 50, 5_000
 MAX_OFFSET = 1_000_000
 
 
-class TrialDetailSerializer(TrialSerializer):
-    """A trial with the operation that evaluated it."""
+class TrainingSerializer(serializers.Serializer[Any]):
+    """One training of a trial: its learning curves by epoch, and how it ended."""
 
-    operation_id = serializers.SerializerMethodField()
+    fold = serializers.IntegerField()
+    seed = serializers.IntegerField()
+    metric = serializers.FloatField(allow_null=True)
+    trades = serializers.FloatField()
+    best_epoch = serializers.IntegerField()
+    stopped = serializers.CharField()
+    train_loss = serializers.ListField(child=serializers.FloatField())
+    validation_loss = serializers.ListField(child=serializers.FloatField())
+
+
+class TrialDetailSerializer(TrialSerializer):
+    """A trial with its folds, its trainings, their log, and the operation that evaluated it."""
+
+    operation_id = serializers.CharField(allow_null=True)
+    folds = serializers.ListField(child=serializers.FloatField(allow_null=True))
+    trainings = TrainingSerializer(many=True)
+    log = serializers.ListField(child=serializers.CharField())
 
     class Meta(TrialSerializer.Meta):
-        fields = (*TrialSerializer.Meta.fields, "operation_id")  # type: ignore[assignment]  # one more field
-
-    def get_operation_id(self, trial: StudyTrial) -> str | None:
-        batches = StudyBatch.objects.filter(
-            study=trial.study_id, first__lte=trial.number, last__gte=trial.number
-        )
-        return batches.order_by("-rung").values_list("operation", flat=True).first()
+        fields = (  # type: ignore[assignment]  # more fields
+            *TrialSerializer.Meta.fields, "operation_id", "folds", "trainings", "log"
+        )  # fmt: skip
 
 
 def ordered_trials(study: Study, order: str, state: str = "") -> QuerySet[StudyTrial]:
@@ -91,7 +104,9 @@ class TrialDetail(APIView):
         trial = study_or_404(study_id).trials.filter(number=number).first() if number < 2**31 else None
         if trial is None:
             raise NotFound(f"The study has no trial {number}.")
-        return Response(TrialDetailSerializer(trial).data)
+        operation_id = operation_of(trial)
+        details = {"operation_id": operation_id, **details_of(trial, operation_id)}
+        return Response({**TrialSerializer(trial).data, **details})
 
 
 class TrialsFile(APIView):

@@ -5,10 +5,14 @@ from django.db.models import F, Func, Q
 
 from operations.models import Operation
 from studies.models.study import Study
+from studies.models.trial import StudyTrial, TrialState
+
+FINALIST_RUNG = 15
+"""Of a batch that tests one finalist: above all rungs of early stopping, so that its place meets no other."""
 
 
 class StudyBatch(models.Model):
-    """Consecutive trials that one operation evaluates."""
+    """Trials that one operation evaluates: those of a range that have reached its rung."""
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="batches")
     rung = models.PositiveSmallIntegerField(default=0)
@@ -50,8 +54,21 @@ class StudyBatch(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"trials {self.first} to {self.last}"
+        if self.is_finalist:
+            return f"finalist {self.first}"
+        rung = f", rung {self.rung}" if self.rung else ""
+        return f"trials {self.first} to {self.last}{rung}"
 
     @property
-    def size(self) -> int:
-        return int(self.last) - int(self.first) + 1
+    def is_finalist(self) -> bool:
+        return bool(self.rung == FINALIST_RUNG)
+
+    @property
+    def trials(self) -> models.QuerySet[StudyTrial]:
+        """The trials that it evaluates while it is open."""
+        rows = StudyTrial.objects.filter(
+            study=self.study_id, number__gte=self.first, number__lte=self.last
+        ).order_by("number")
+        if self.is_finalist:
+            return rows
+        return rows.filter(state=TrialState.RUNNING, rung=max(0, self.rung - 1))

@@ -6,7 +6,7 @@ from studies.models.study import Study
 
 class TrialState(models.TextChoices):
     RUNNING = "running"
-    """Belongs to a batch that has not ended."""
+    """Belongs to a batch that has not ended, or waits at a rung of early stopping."""
     COMPLETED = "completed"
     FAILED = "failed"
     STOPPED_EARLY = "stopped_early"

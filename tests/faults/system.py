@@ -52,6 +52,8 @@ class System:
     settings: dict[str, str] = field(default_factory=dict)
     expected: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Agent -> arguments of `start_agent`."""
+    backend: tuple[str, ...] = BACKEND
+    """Processes of the backend that `heal` starts again."""
     host: str = "127.0.0.1"
     """Where the web server listens."""
     certificates: Certificates | None = None
@@ -102,8 +104,11 @@ class System:
     def start_schedules(self, name: str = "schedules") -> None:
         self.processes.start(name, "manage.py", "run_schedules")
 
+    def start_studies(self, name: str = "studies") -> None:
+        self.processes.start(name, "manage.py", "run_studies")
+
     def start_backend(self) -> None:
-        for name in BACKEND:
+        for name in self.backend:
             if not self.processes.is_up(name):
                 getattr(self, f"start_{name}")()
 
@@ -115,13 +120,14 @@ class System:
         port: int | None = None,
         public_url: str = "",
         api_url: str = "",
+        module: str = "tests.faults.marking_worker",
         **variables: str,
     ) -> int:
         """An agent whose worker id is `name`, in a process called `process` (the same name unless said otherwise)."""
         port = port or free_port()
         self.processes.start(
             process or name,
-            "-m", "tests.faults.marking_worker", "--port", str(port), "--api-url", api_url or self.api.url,
+            "-m", module, "--port", str(port), "--api-url", api_url or self.api.url,
             "--worker-id", name, "--public-url", public_url or f"{self.scheme}://127.0.0.1:{port}",
             "--data-dir", str(self.directory / f"agent-{process or name}"),
             WORKER_ID=name, **variables,
@@ -136,7 +142,7 @@ class System:
         if self.processes.running and (factor := clock_factor()) > self.clock_factor:
             self.stop()
             self.set_clocks(factor)
-        for name in set(self.processes.running) - {*BACKEND, *self.expected}:
+        for name in set(self.processes.running) - {*self.backend, *self.expected}:
             self.processes.kill(name)
         self.start_backend()
         for name, arguments in self.expected.items():

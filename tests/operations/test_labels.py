@@ -193,7 +193,9 @@ def test_an_operation_that_runs_or_is_needed_is_not_deleted(api: APIClient) -> N
     assert (result["changed"], result["skipped"]) == (4, 0)
 
 
-@pytest.mark.parametrize("operation_type", ["study_batch", "study_training_batch", "study_report"])
+@pytest.mark.parametrize(
+    "operation_type", ["study_batch", "study_training_batch", "study_finalist", "study_report"]
+)
 def test_a_part_of_a_study_is_not_deleted(api: APIClient, operation_type: str) -> None:
     answer = api.post(f"/operations/{create_completed(operation_type=operation_type).pk}/delete")
     assert answer.status_code == 409

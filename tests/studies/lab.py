@@ -15,9 +15,10 @@ from tests.factories import OperationFactory, WorkerFactory
 from tests.quant.strategy.conftest import strategy_text
 from worker_agent.protocol import ArtifactRef, ErrorClass, OperationError, Outcome, Report
 from workers.studies import messages
+from workers.studies.grammar import parse_study
 
 ME = Actor("test")
-TYPES = ("study_batch", "study_training_batch", "study_report")
+TYPES = ("study_batch", "study_training_batch", "study_finalist", "study_report")
 STRATEGY = strategy_text(lambda data: data["decisions"].update(confidence_threshold=0.5))
 STUDY = """\
 study: "1.0"
@@ -72,13 +73,16 @@ def evaluate(trial: messages.Trial) -> tuple[str, float | None]:
 def result_of(parameters: dict[str, Any], evaluated: Evaluate = evaluate) -> dict[str, Any]:
     batch = messages.BatchParameters.model_validate(parameters)
     states = [evaluated(trial) for trial in batch.trials]
+    stop = parse_study(batch.study_yaml).stop_early
+    if stop is not None and 0 < batch.rung <= len(stop.rungs):
+        states = [("stopped_early" if state == "completed" else state, value) for state, value in states]
     numbers = [trial.number for trial in batch.trials]
     return {
         "number": numbers,
         "state": [state for state, _ in states],
         "value": [value for _, value in states],
         "scores": {"trades": [float(number % 7) for number in numbers]},
-        "cpu_ms": [2.0] * len(numbers),
+        "cpu_ms": [200.0] * len(numbers),
         "errors": {str(number): "no rows" for number, (state, _) in zip(numbers, states, strict=True) if state == "failed"},
     }  # fmt: skip
 
@@ -104,13 +108,21 @@ def claim() -> tuple[Operation, str] | None:
 
 def finish(operation: Operation, secret: str, evaluated: Evaluate = evaluate) -> None:
     """Report that the operation completed."""
-    is_report = operation.operation_type == "study_report"
-    names = ("report.json", "trials.parquet") if is_report else messages.BATCH_FILES
+    names: tuple[str, ...]
+    match operation.operation_type:
+        case "study_report":
+            names, result = ("report.json", "trials.parquet"), REPORT
+        case "study_finalist":
+            names = (messages.FINALIST_FILE,)
+            result = {"number": operation.parameters["trial"]["number"], "holdout_sharpe": 0.5}
+        case _:
+            names = (*messages.BATCH_FILES, *([messages.RUNG_FILE] if operation.parameters["rung"] else []))
+            result = result_of(operation.parameters, evaluated)
     _send(
         operation,
         secret,
         outcome=Outcome.COMPLETED,
-        result=REPORT if is_report else result_of(operation.parameters, evaluated),
+        result=result,
         artifacts=tuple(_file(name, f"{name} of {operation.pk}".encode()) for name in names),
     )
 

@@ -72,7 +72,7 @@ def test_a_study_runs_to_its_report(api: APIClient, body: Body) -> None:
 def test_the_first_batch_measures_and_its_trials_are_consecutive(api: APIClient, body: Body) -> None:
     create(api, body)
     work(Leader())
-    sizes = [batch.size for batch in StudyBatch.objects.all()]
+    sizes = [batch.last - batch.first + 1 for batch in StudyBatch.objects.all()]
     assert sizes[0] == 8
     assert sum(sizes) == 40
     assert max(sizes) <= 16, "half of the rest for each of two workers twice"

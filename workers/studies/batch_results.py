@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from workers.studies.archive import pack
 from workers.studies.evaluation import Outcome
 from workers.studies.messages import (
     BLOCKS,
@@ -120,6 +121,14 @@ class BatchResults:
             MOMENTS_FILE: _npy(self._all_moments()),
             RETURNS_FILE: _npy(returns),
         }
+
+    def folds(self) -> bytes:
+        """Return the archive with the folds of each trial."""
+        files = {
+            f"{number}.json": json.dumps({"folds": row.of_folds}).encode()
+            for number, row in self.rows.items()
+        }
+        return pack(files)
 
     def _all_moments(self) -> Floats:
         """Return float64[trials, 16, 2], NaN for trials that failed."""

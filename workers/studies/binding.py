@@ -133,7 +133,19 @@ def _kind_of(study: Study, strategy: Strategy) -> StudyKind:
         raise study.error(
             [("/kind", f"the searched parameters make this a study of kind {kind}, not {study.kind}")]
         )
+    if kind != "training" and (problems := [*_training_only(study, kind)]):
+        raise study.error(problems)
     return kind
+
+
+def _training_only(study: Study, kind: StudyKind) -> Iterator[UnplacedProblem]:
+    if study.stop_early is not None:
+        yield (
+            "/stop_early",
+            f"a study of kind {kind} trains nothing, so there is nothing to stop; remove stop_early",
+        )
+    if study.repeat.seeds > 1:
+        yield "/repeat", f"a study of kind {kind} trains nothing, so all seeds give the same; remove repeat"
 
 
 def _require_valid_corners(study: Study, space: Space, values: dict[str, Any]) -> None:

@@ -22,6 +22,11 @@ MAX_KEPT_TRAININGS = 512
 
 TRIALS_FILE, MOMENTS_FILE, RETURNS_FILE = "trials.parquet", "moments.npy", "returns.npy"
 BATCH_FILES = (TRIALS_FILE, MOMENTS_FILE, RETURNS_FILE)
+DETAILS_FILE = "details.zip"
+"""`NUMBER.json` for each training of the batch: folds, learning curves and log."""
+RUNG_FILE = "rung.zip"
+"""`NUMBER.zip` for each trial that waits at a rung of early stopping: what the next rung continues from."""
+FINALIST_FILE = "finalist.json"
 REPORT_FILE = "report.json"
 MAX_REPORT_BYTES = 2_000_000
 
@@ -54,7 +59,7 @@ class BatchParameters(SearchData):
     """Parameters of `study_batch` (`decisions` and `rules`) and of `study_training_batch` (`training`).
 
     Inputs of the operation: `bars/SYMBOL/TIMEFRAME.parquet`; for `decisions` also `model/model.safetensors` and
-    `model/model.json`.
+    `model/model.json`; after a rung of early stopping also `NAME/rung.zip` of the batches that ran it.
     """
 
     strategy_yaml: str = Field(max_length=1_000_000)
@@ -127,8 +132,29 @@ class Holdout(_Message):
     """How often the holdout has been used, this time included; 0 leaves it sealed."""
 
 
+class FinalistParameters(SearchData):
+    """Parameters of `study_finalist`: one of the best trials of a study of trainings. Inputs: the bars."""
+
+    strategy_yaml: str = Field(max_length=1_000_000)
+    study_yaml: str = Field(max_length=200_000)
+    seed: int = Field(default=42, ge=0, le=2**63 - 1)
+    trial: Trial
+    holdout: Holdout | None = None
+
+
+class FinalistResult(_Message):
+    """The result of `study_finalist`; the artifact `finalist.json` contains its curves."""
+
+    number: Number
+    folds: int = 0
+    """Of `finalists.validation`."""
+    holdout_sharpe: float | None = None
+
+
 class ReportParameters(SearchData):
     """Parameters of `study_report`. Inputs of the operation: those of a batch, and the files of `batches`.
+
+    Of a study of trainings also `NAME/finalist.json` for each name in `finalists`.
 
     The bars have to reach to the end of the holdout; the report uses the later bars for the holdout only.
     """
@@ -142,6 +168,7 @@ class ReportParameters(SearchData):
     seed: int = Field(default=42, ge=0, le=2**63 - 1)
     model: str | None = None
     batches: tuple[BatchFiles, ...] = Field(min_length=1, max_length=20_000)
+    finalists: tuple[str, ...] = Field(default=(), max_length=100)
     counted_before: int = Field(default=0, ge=0)
     """Distinct trials counted on these data before the study."""
     holdout: Holdout | None = None

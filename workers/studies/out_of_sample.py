@@ -2,8 +2,9 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from workers.backtesting.engine_rules import MAX_COST
 from workers.learning.folds import group_ranges, paths
 from workers.studies.evaluation import Evaluator
 from workers.studies.fold_days import days_in
+from workers.studies.market import Market
 from workers.studies.messages import Trial
 from workers.studies.report_tables import number_or_none
 from workers.studies.scores import Measured, measure, score
@@ -58,8 +60,8 @@ def walk_forward_section(
         tested |= fold.test
         windows.append(
             {
-                "train": _span(fold.train, market.days),
-                "test": _span(fold.test, market.days),
+                "train": span(fold.train, market.days),
+                "test": span(fold.test, market.days),
                 "number": number,
                 "point": trial.point,
                 "train_sharpe": number_or_none(selection.ratio[position] * math.sqrt(market.per_year)),
@@ -76,7 +78,7 @@ def walk_forward_section(
     }
 
 
-def _span(days: NDArray[np.bool_], dates: NDArray[np.datetime64]) -> list[str]:
+def span(days: NDArray[np.bool_], dates: NDArray[np.datetime64]) -> list[str]:
     inside = np.flatnonzero(days)
     return [str(dates[inside[0]]), str(dates[inside[-1]])] if len(inside) else []
 
@@ -99,6 +101,13 @@ def paths_section(
             if (number, group) not in segments:
                 segments[number, group] = _segment_of(evaluator, table, number, groups[group])
             returns[fold, group] = segments[number, group]
+    return join_paths(returns, scheme, market)
+
+
+def join_paths(
+    returns: Mapping[tuple[int, int], Floats], scheme: CombinatorialPurged, market: Market
+) -> dict[str, Any]:
+    """Return the distribution over the paths. `returns`: those of each (fold, test group), float64[days of the group]."""
     joined = np.array(
         [
             np.concatenate([returns[fold, group] for group, fold in enumerate(path)])
@@ -109,7 +118,7 @@ def paths_section(
     section: dict[str, Any] = {
         "groups": scheme.groups,
         "test_groups": scheme.test_groups,
-        "folds": len(choices),
+        "folds": comb(scheme.groups, scheme.test_groups),
     }
     if distribution is None:
         return section | {"sharpes": None}

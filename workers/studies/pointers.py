@@ -65,3 +65,12 @@ def freeze(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: freeze(item) for key, item in value.items()}
     return value
+
+
+def thaw(value: Any) -> Any:
+    """Return values of a file as JSON has them: tuples become lists."""
+    if isinstance(value, list | tuple):
+        return [thaw(item) for item in value]
+    if isinstance(value, dict):
+        return {key: thaw(item) for key, item in value.items()}
+    return value

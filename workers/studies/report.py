@@ -17,6 +17,7 @@ from workers.studies.messages import (
     TRIALS_FILE,
     Best,
     Headline,
+    Holdout,
     ReportParameters,
     ReportResult,
     SearchData,
@@ -62,8 +63,10 @@ def run_report(parameters: ReportParameters, job: ResumableJob) -> dict[str, Any
 def _outside_parts(study: Study, statistics: Statistics, winner_returns: Floats | None) -> dict[str, Any]:
     """Return the parts of the report that are simulated again; none for trainings or without a winner."""
     evaluator, table, selection = study.evaluator, study.table, statistics.selection
-    if evaluator is None or study.winner is None or winner_returns is None:
+    if study.winner is None or winner_returns is None:
         return {}
+    if evaluator is None:
+        return {"the winner's own folds": lambda: _folds_of_winner(study)}
     count, winner = len(study.windows), table.trial(study.winner)
     parts = {"the stress test": lambda: {"stress": out_of_sample.stress_section(evaluator, winner)}}
     if count:
@@ -82,11 +85,22 @@ def _outside_parts(study: Study, statistics: Statistics, winner_returns: Floats 
     return parts
 
 
+def _folds_of_winner(study: Study) -> dict[str, Any]:
+    """Return the windows or paths of a study of trainings, from the operation that validated its winner."""
+    assert study.winner is not None
+    number = int(study.table.numbers[study.winner])
+    found = next((found for found in study.tested if found["number"] == number), None)
+    validation = (found or {}).get("validation") or {}
+    return {name: validation[name] for name in ("walk_forward", "paths") if name in validation}
+
+
 def _holdout(study: Study, job: ResumableJob) -> dict[str, Any] | None:
-    """Return the figures of the finalists in the sealed part; None while it is sealed, and for trainings."""
+    """Return the figures of the finalists in the sealed part; None while it is sealed."""
     holdout, parameters = study.parameters.holdout, study.parameters
-    if holdout is None or holdout.looks == 0 or study.evaluator is None or study.winner is None:
+    if holdout is None or holdout.looks == 0 or study.winner is None:
         return None
+    if study.evaluator is None:
+        return _holdout_of_trainings(study, holdout)
     data = parameters.model_copy(update={"start_date": holdout.start_date, "end_date": holdout.end_date})
     assert isinstance(data, SearchData)
     market = load_market(
@@ -104,6 +118,26 @@ def _holdout(study: Study, job: ResumableJob) -> dict[str, Any] | None:
     }
 
 
+def _holdout_of_trainings(study: Study, holdout: Holdout) -> dict[str, Any] | None:
+    """Return what the finalists' own operations found in the sealed part."""
+    rows = [
+        {"number": found["number"], **found["holdout"]}
+        for found in study.tested
+        if found["holdout"] is not None
+    ]
+    end = None if holdout.end_date is None else holdout.end_date.isoformat()
+    first = holdout.start_date.isoformat()
+    return {"from": first, "to": end, "looks": holdout.looks, "finalists": rows} if rows else None
+
+
+def _sharpe_of_winner(study: Study, holdout: dict[str, Any] | None) -> float | None:
+    """Return the winner's annual Sharpe ratio in the holdout; None if it was not tested there."""
+    if holdout is None or study.winner is None:
+        return None
+    number = int(study.table.numbers[study.winner])
+    return next((row["sharpe"] for row in holdout["finalists"] if row["number"] == number), None)
+
+
 def _judge(
     study: Study,
     statistics: Statistics,
@@ -114,7 +148,7 @@ def _judge(
     deflation, table = statistics.deflation, study.table
     annual = math.sqrt(study.per_year)
     sharpe = None if winner_returns is None else out_of_sample.annual_sharpe(winner_returns, study.per_year)
-    held = holdout["finalists"][0]["sharpe"] if holdout else None
+    held = _sharpe_of_winner(study, holdout)
     figures = Headline(
         sharpe=sharpe,
         needed_sharpe=deflation.needed * annual if deflation else None,
@@ -159,12 +193,24 @@ def _holdout_remedy(study: Study) -> str:
     if study.parameters.holdout is None:
         return "add a holdout to the study"
     if study.evaluator is None:
-        return "promote the winner, which trains it on all data before the holdout and backtests it there"
+        return "its own operation failed; promote the winner, which trains it on all data before the holdout"
     return "open the holdout when the search is finished"
 
 
+def _untested_warnings(study: Study) -> list[dict[str, str]]:
+    """Return a warning if finalists of a study of trainings have no result of their own operation."""
+    tested = {found["number"] for found in study.tested}
+    missing = [
+        str(study.table.numbers[at]) for at in study.finalists if study.table.numbers[at] not in tested
+    ]
+    if study.evaluator is not None or not tested or not missing:
+        return []
+    message = f"Finalists without a result of their own: trials {', '.join(missing)}; see their operations."
+    return [{"code": "untested_finalists", "message": message}]
+
+
 def _warnings(study: Study, winner_returns: Floats | None) -> list[dict[str, str]]:
-    warnings = []
+    warnings = [*_untested_warnings(study)]
     if not study.returns.is_complete:
         message = (
             "The test for data snooping lacks trials whose daily returns were not kept, so it does not count."

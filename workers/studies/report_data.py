@@ -1,6 +1,8 @@
 """The study as its report reads it: trials of all batches, the market, and what the winner is tested on."""
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from workers.studies.binding import BoundStudy
 from workers.studies.evaluation import Evaluator
 from workers.studies.fold_days import fold_days
 from workers.studies.market import load_market
-from workers.studies.messages import ReportParameters
+from workers.studies.messages import FINALIST_FILE, ReportParameters
 from workers.studies.returns_stream import Returns, returns_of
 from workers.studies.run import bind_study, direction_source
 from workers.studies.sections import CombinatorialPurged, WalkForward
@@ -41,6 +43,8 @@ class Study:
     paths: CombinatorialPurged | None
     path_folds: list[FoldDays]
     per_year: float
+    tested: list[dict[str, Any]]
+    """Of a study of trainings: what the operations of its finalists found, in the order of the ranking."""
 
     @property
     def winner(self) -> int | None:
@@ -68,6 +72,7 @@ def load_study(parameters: ReportParameters, job: ResumableJob) -> Study:
     market = load_market(
         bound.strategy, parameters.symbols, parameters.start_date, parameters.end_date, job.inputs
     )
+    ranking = table.ranking(maximize=bound.study.objective.maximize)
     evaluator = None
     if parameters.kind != "training":
         evaluator = Evaluator(bound, market, direction_source(parameters, bound, market, job.inputs))
@@ -82,14 +87,23 @@ def load_study(parameters: ReportParameters, job: ResumableJob) -> Study:
         parameters,
         bound,
         table,
-        table.ranking(maximize=bound.study.objective.maximize),
+        ranking,
         evaluator,
         returns_of(table, evaluator),
         windows,
         paths if path_folds else None,
         path_folds,
         market.per_year,
+        _read_finalists(parameters, table.numbers[ranking].tolist(), job),
     )
+
+
+def _read_finalists(
+    parameters: ReportParameters, ranked: list[int], job: ResumableJob
+) -> list[dict[str, Any]]:
+    files = [job.inputs[f"{name}/{FINALIST_FILE}"] for name in parameters.finalists]
+    found = {row["number"]: row for row in (json.loads(file.read_bytes()) for file in files)}
+    return [found[number] for number in ranked if number in found]
 
 
 def _windows_of(bound: BoundStudy, bars: int) -> WalkForward:

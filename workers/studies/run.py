@@ -14,7 +14,7 @@ from workers.studies.directions import DirectionSource, ModelDirections, RuleDir
 from workers.studies.evaluation import Evaluator
 from workers.studies.grammar import StudyError, parse_study
 from workers.studies.market import Market, load_market
-from workers.studies.messages import BatchParameters, ReportParameters
+from workers.studies.messages import DETAILS_FILE, BatchParameters, ReportParameters
 from workers.studies.threads import map_in_threads
 
 CHECKPOINT_EVERY_S = 10.0
@@ -24,7 +24,7 @@ LOOK_EVERY_S = 0.05
 def run_batch(parameters: BatchParameters, job: ResumableJob) -> dict[str, Any]:
     """Return the `BatchResult` of trials of kind `decisions` or `rules`. Raises InvalidInput.
 
-    Artifacts: trials.parquet, moments.npy, returns.npy.
+    Artifacts: trials.parquet, moments.npy, returns.npy, and details.zip if there are folds.
     """
     job.progress(0, step="loading bars")
     bound = bind_study(parameters.study_yaml, parameters.strategy_yaml)
@@ -41,6 +41,8 @@ def run_batch(parameters: BatchParameters, job: ResumableJob) -> dict[str, Any]:
     cancelled = _evaluate_pending(evaluator, results, job)
     for name, content in results.artifacts().items():
         job.artifact(name, content)
+    if evaluator.folds:
+        job.artifact(DETAILS_FILE, results.folds())
     job.progress(100, step="done", completed=len(results.rows), total=len(parameters.trials))
     return results.result(cancelled=cancelled).model_dump(mode="json")
 

@@ -1,10 +1,8 @@
 """Evaluate trials of kind `training`: train once per fold and seed, trade the predictions on the fold's test days."""
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -30,43 +28,19 @@ from workers.studies.fold_days import days_in, fold_ranges
 from workers.studies.market import Market
 from workers.studies.messages import Trial, TrialState
 from workers.studies.scores import measure_days, objective_value, score, score_names
+from workers.studies.sections import Validation
 from workers.studies.segments import trade_only
 from workers.studies.simulation import Simulator, TrialRun, rules_of
+from workers.studies.training_progress import PAUSED, FoldRun, Progress, Saved, curves_of
 
 Floats = NDArray[np.float64]
 Directions = NDArray[np.int8]
-Saved = Mapping[str, bytes]
 TRAINING_SHARE = 0.7
 """Of the bars, where a study has no validation."""
 
 
 class Stopped(BaseException):
     """The job was cancelled during a training."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """The finished trainings of the running trial, by fold and seed, and the state of the running one."""
-
-    number: int
-    metrics: dict[str, float | None] = field(default_factory=dict)
-    """The objective's metric of each finished training."""
-    daily: dict[str, list[float]] = field(default_factory=dict)
-    """Its returns on the test days of its fold."""
-    trades: dict[str, float] = field(default_factory=dict)
-    cpu_ms: float = 0.0
-    running: Saved = field(default_factory=dict)
-
-    def as_files(self) -> dict[str, bytes]:
-        state = {name: getattr(self, name) for name in ("number", "metrics", "daily", "trades", "cpu_ms")}
-        return {"trial.json": json.dumps(state).encode(), **self.running}
-
-    @classmethod
-    def from_files(cls, files: Saved) -> "Progress | None":
-        if "trial.json" not in files:
-            return None
-        running = {name: files[name] for name in (checkpoint.TENSORS, checkpoint.SCALARS) if name in files}
-        return cls(**json.loads(files["trial.json"]), running=running)
 
 
 OnEpoch = Callable[[Progress, Callable[[], Saved]], bool]
@@ -76,13 +50,22 @@ OnEpoch = Callable[[Progress, Callable[[], Saved]], bool]
 class TrainingEvaluator:
     """Evaluates one trial after the other on one market."""
 
-    def __init__(self, bound: BoundStudy, market: Market, seed: int, rung: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        bound: BoundStudy,
+        market: Market,
+        seed: int,
+        device: torch.device,
+        *,
+        rung: int = 0,
+        validation: Validation | None = None,
+    ) -> None:
+        """`validation` replaces that of the study. Raises BadFolds."""
         self.bound, self.market, self._seed, self._device = bound, market, seed, device
         self._simulator = Simulator(market)
-        self.folds = _folds(bound, market)
+        self.folds = _folds(validation or bound.study.validation, market)
         self.days = [days_in(fold.test, market) for fold in self.folds]
-        stop = bound.study.stop_early
-        self._last_epoch = stop.rungs[rung - 1] if stop is not None and rung else None
+        self._last_epoch = last_epoch_of(bound, rung)
         self.names = score_names(bound.study.objective)
 
     def evaluate(self, trial: Trial, progress: Progress, on_epoch: OnEpoch) -> Outcome:
@@ -95,18 +78,14 @@ class TrainingEvaluator:
             return Outcome(trial.number, TrialState.FAILED, error=explain(error), cpu_ms=progress.cpu_ms)
 
     def _evaluate(self, trial: Trial, progress: Progress, on_epoch: OnEpoch) -> Outcome:
-        strategy = self.bound.strategy_of(trial.point)
-        assert isinstance(strategy, TrainedStrategy), (
-            "a study of kind training has a strategy that is trained"
-        )
+        strategy = trained_strategy(self.bound, trial)
         bars = {symbol.symbol: symbol.frames for symbol in self.market.symbols}
         start = self.market.symbols[0].test_bars.index[0].date()
         dataset = build_dataset(strategy, bars, start)
         for fold, ranges in enumerate(self.folds):
             data = None
             for repeat in range(self.bound.study.repeat.seeds):
-                key = f"{fold}/{repeat}"
-                if key in progress.daily:
+                if progress.is_done(f"{fold}-{repeat}", self._last_epoch):
                     continue
                 if data is None:
                     data = _prepare(strategy, dataset, ranges, fold)
@@ -123,37 +102,47 @@ class TrainingEvaluator:
         progress: Progress,
         on_epoch: OnEpoch,
     ) -> None:
-        key, started = f"{fold}/{repeat}", time.process_time()
-        identity = f"{trial.number}/{key}/{self._last_epoch}"
-        trained = self._train(strategy, data, self._seed_of(repeat), identity, progress, on_epoch)
+        key, started = f"{fold}-{repeat}", time.process_time()
+        trained = self.learn(strategy, data, self._seed_of(repeat), key, progress, on_epoch)
         run = self._trade(trial, strategy, data, trained, fold)
         part = measure_days(run, self.days[fold], self.market)
-        progress.daily[key] = part.daily.tolist()
-        progress.metrics[key] = score(part, self.bound.study.objective.metric)
-        progress.trades[key] = float(part.entries)
+        progress.runs[key] = FoldRun(
+            metric=score(part, self.bound.study.objective.metric),
+            daily=part.daily.tolist(),
+            trades=float(part.entries),
+            stopped=PAUSED if key in progress.paused else trained.stopped,
+            **curves_of(trained),
+        )
         progress.running = {}
         progress.cpu_ms += (time.process_time() - started) * 1e3
+        if key in progress.paused and not on_epoch(progress, dict):
+            # Its last epoch was not reported: a training restored after it would go on beyond the rung.
+            raise Stopped
 
-    def _train(
+    def learn(
         self,
         strategy: TrainedStrategy,
         data: PreparedData,
         seed: int,
-        identity: str,
+        key: str,
         progress: Progress,
         on_epoch: OnEpoch,
     ) -> TrainedNetwork:
-        stopped = False
+        """Train to the end, or to the last epoch of the rung, where the state is kept in `progress.paused`."""
+        identity, stopped = f"{progress.number}/{key}", False
+        earlier = progress.running or progress.paused.pop(key, {})
 
         def restore(state: State) -> None:
-            if progress.running:
-                files = progress.running
-                checkpoint.restore(state, files[checkpoint.TENSORS], files[checkpoint.SCALARS], identity)
+            if earlier:
+                checkpoint.restore(state, earlier[checkpoint.TENSORS], earlier[checkpoint.SCALARS], identity)
 
         def after_epoch(state: State, epoch: Epoch) -> bool:
             nonlocal stopped
+            if epoch.epoch == self._last_epoch and epoch.epoch < strategy.training.epochs:
+                progress.paused[key] = checkpoint.pack(state, identity)
+                return False
             stopped = not on_epoch(progress, lambda: checkpoint.pack(state, identity))
-            return not stopped and epoch.epoch != self._last_epoch
+            return not stopped
 
         trained = train(
             strategy.model,
@@ -198,25 +187,21 @@ class TrainingEvaluator:
     def _outcome(self, trial: Trial, progress: Progress) -> Outcome:
         """Join the test days of all folds; a day tested several times, or with several seeds, has the mean return."""
         objective, total = self.bound.study.objective, np.zeros(len(self.market.days))
-        count = np.zeros(len(self.market.days))
-        of_folds = []
+        count, of_folds = np.zeros(len(self.market.days)), []
         seeds = self.bound.study.repeat.seeds
         for fold, days in enumerate(self.days):
-            keys = [f"{fold}/{repeat}" for repeat in range(seeds)]
-            for key in keys:
-                total[days] += progress.daily[key]
+            runs = [progress.runs[f"{fold}-{repeat}"] for repeat in range(seeds)]
+            for run in runs:
+                total[days] += run.daily
                 count[days] += 1
-            values = [progress.metrics[key] for key in keys]
-            known = [value for value in values if value is not None]
+            known = [run.metric for run in runs if run.metric is not None]
             of_folds.append(float(np.mean(known)) if known else None)
-        daily = total / np.maximum(count, 1)
-        tested = count > 0
-        trades = sum(progress.trades.values()) / seeds
+        daily, tested = total / np.maximum(count, 1), count > 0
+        trades = sum(run.trades for run in progress.runs.values()) / seeds
         scores = self._scores(daily[tested], trades)
         value = objective_value(objective, scores, of_folds) if trades else None
-        return Outcome(
-            trial.number, TrialState.COMPLETED, value, scores, tuple(of_folds), progress.cpu_ms, daily=daily
-        )
+        state = TrialState.STOPPED_EARLY if progress.is_paused else TrialState.COMPLETED
+        return Outcome(trial.number, state, value, scores, tuple(of_folds), progress.cpu_ms, daily=daily)
 
     def _scores(self, daily: Floats, trades: float) -> dict[str, float | None]:
         """Return the metrics of the joined test days that daily returns determine; the others are None."""
@@ -234,9 +219,21 @@ def _prepare(strategy: TrainedStrategy, dataset: Dataset, ranges: FoldRanges, fo
         raise InvalidInput(f"Fold {fold}: {error}") from error
 
 
-def _folds(bound: BoundStudy, market: Market) -> list[FoldRanges]:
+def last_epoch_of(bound: BoundStudy, rung: int) -> int | None:
+    """Return the epoch at which trainings of a rung pause; None where they go on to their end."""
+    stop = bound.study.stop_early
+    return stop.rungs[rung - 1] if stop is not None and 0 < rung <= len(stop.rungs) else None
+
+
+def trained_strategy(bound: BoundStudy, trial: Trial) -> TrainedStrategy:
+    """Return the strategy of a trial. Raises BadPoint."""
+    strategy = bound.strategy_of(trial.point)
+    assert isinstance(strategy, TrainedStrategy), "a study of kind training has a strategy that is trained"
+    return strategy
+
+
+def _folds(validation: Validation | None, market: Market) -> list[FoldRanges]:
     """Return the folds of the validation; without one, the first 70 % of the bars train and the others test."""
-    validation = bound.study.validation
     if validation is not None:
         return fold_ranges(validation, market.times)
     first = int(TRAINING_SHARE * len(market.times))

@@ -1,6 +1,7 @@
 """Batches of trainings: each trial trained per fold and traded out of sample, resumed from the running epoch."""
 
 import io
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from workers.learning.fold_split import embargo_of, split_fold
 from workers.learning.folds import walk_forward
 from workers.market_data.bars import write_bars
 from workers.strategy.grammar import parse_strategy
+from workers.studies.archive import unpack
 from workers.studies.messages import (
     BATCH_FILES,
     BatchFiles,
@@ -117,14 +119,49 @@ def test_the_report_of_trainings_uses_the_returns_of_the_batch(
     assert report.best is not None
     assert report.best.value == max(value for value in result.value if value is not None)
     assert None not in (report.figures.dsr, report.figures.pbo, report.figures.spa_p)
-    assert any("promote the winner" in reason.message for reason in report.reasons)
+    assert any("its own operation failed" in reason.message for reason in report.reasons)
     assert not report.warnings
 
 
-def test_a_rung_limits_the_epochs(bars: dict[str, Path]) -> None:
-    study = STUDY + "stop_early: {rungs: [1, 3], keep: 0.5}\n"
-    results = {rung: run(bars, range(1, 2), study=study, rung=rung)[0].value for rung in (0, 1, 2)}
-    assert results[0] == results[2] != results[1]
+def test_trials_that_pause_at_every_rung_end_as_if_they_had_not(
+    bars: dict[str, Path], whole: tuple[BatchResult, StudyJob], tmp_path: Path
+) -> None:
+    """Each rung is a batch of its own that continues from the file of the one before; one is interrupted meanwhile."""
+    study = STUDY + "stop_early: {rungs: [1, 2], keep: 0.5}\n"
+    files, values = dict(bars), []
+    for rung in (1, 2, 3):
+        if rung == 2:
+            _, stopped = run(files, range(3), study=study, rung=rung, stop_after=1)
+            result, job = run(files, range(3), study=study, rung=rung, resume=Saved(stopped.checkpoints[-1]))
+        else:
+            result, job = run(files, range(3), study=study, rung=rung)
+        values.append(result.value)
+        if rung < 3:
+            assert result.state == [TrialState.STOPPED_EARLY] * 3
+            files = bars | {"batch/rung.zip": tmp_path / f"{rung}.zip"}
+            (tmp_path / f"{rung}.zip").write_bytes(job.artifacts["rung.zip"])
+    expected, expected_job = whole
+    assert result.state == [TrialState.COMPLETED] * 3
+    assert "rung.zip" not in job.artifacts
+    assert values[2] == expected.value
+    assert values[0] != values[2]
+    for name in ("moments.npy", "returns.npy", "details.zip"):
+        assert job.artifacts[name] == expected_job.artifacts[name]
+
+
+def test_a_rung_after_the_last_epoch_pauses_nothing(bars: dict[str, Path]) -> None:
+    study = STUDY + "stop_early: {rungs: [3], keep: 0.5}\n"
+    assert run(bars, range(1), study=study, rung=1)[0].state == [TrialState.COMPLETED]
+
+
+def test_the_details_of_a_trial_contain_its_folds_and_learning_curves(
+    whole: tuple[BatchResult, StudyJob],
+) -> None:
+    _, job = whole
+    details = json.loads(unpack(job.artifacts["details.zip"])["1.json"])
+    assert len(details["folds"]) == len(details["trainings"]) == len(details["log"]) > 1
+    assert all(len(training["validation_loss"]) == 3 for training in details["trainings"])
+    assert details["log"][0].startswith("fold 0, seed 0: 3 epochs, best ")
 
 
 def test_a_training_that_raises_is_a_failed_trial(bars: dict[str, Path]) -> None:

@@ -1,0 +1,74 @@
+"""One trial in the API, and what a study says about its own origin."""
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
+
+from operations import artifacts
+from studies import proposing
+from studies.models import Study, StudyBatch
+from studies.rounds import Leader
+from tests.factories import OperationFactory
+from tests.studies.lab import STUDY, work
+from tests.studies.rows import create_study
+from workers.studies.archive import pack
+from workers.studies.messages import DETAILS_FILE, Trial
+
+TRAINING = {
+    "fold": 0, "seed": 1, "metric": 0.5, "trades": 12.0, "best_epoch": 2, "stopped": "epochs",
+    "train_loss": [1.0, 0.9], "validation_loss": [1.1, 0.8],
+}  # fmt: skip
+
+
+def test_a_trial_has_its_folds_learning_curves_log_and_operation(api: APIClient, person: User) -> None:
+    study, operation = create_study(person), OperationFactory(operation_type="study_training_batch")
+    details = {"folds": [0.5, None], "trainings": [TRAINING], "log": ["fold 0, seed 1: 2 epochs"]}
+    stored = artifacts.put([pack({"1.json": json.dumps(details).encode()})])
+    operation.artifacts.create(role="output", name=DETAILS_FILE, file_id=stored.sha256)
+    StudyBatch.objects.create(study=study, first=0, last=2, operation=operation, is_open=False)
+    trial = api.get(f"/studies/{study.study_id}/trials/1").json()
+    assert {name: trial[name] for name in details} == details
+    assert trial["operation_id"] == operation.pk
+    other = api.get(f"/studies/{study.study_id}/trials/2").json()
+    assert (other["folds"], other["trainings"], other["log"]) == ([], [], [])
+    assert api.get(f"/studies/{study.study_id}/trials/3").status_code == 404
+
+
+def test_another_version_of_optuna_is_stored_and_warned_about(api: APIClient, person: User) -> None:
+    study = create_study(person)
+    for version in ("5.0.0", "5.0.0", "5.1.0"):
+        proposing.note_optimizer(study, version)
+    answer = api.get(f"/studies/{study.study_id}").json()
+    assert answer["optimizer_version"] == "5.0.0, 5.1.0"
+    assert [warning["code"] for warning in answer["warnings"]] == ["optimizer_changed"]
+    assert study.events.get().reason == "Optuna 5.1.0 continues what Optuna 5.0.0 started"
+
+
+def test_a_study_of_tpe_stores_the_version_that_proposes(api: APIClient, body: dict[str, Any]) -> None:
+    optuna = pytest.importorskip("optuna")
+    api.post("/studies", {**body, "study_yaml": STUDY.replace("random", "tpe")})
+    Leader().tick()
+    assert Study.objects.get().optimizer_version == optuna.__version__
+
+
+def test_the_same_study_again_does_not_count_its_own_trials_as_earlier_ones(
+    api: APIClient, body: dict[str, Any]
+) -> None:
+    for _ in range(2):
+        plan = api.post("/studies", body).json()["plan"]
+        assert plan["counted_before"] == 0
+        work(Leader(), rounds=300)
+        Leader().stop()
+        Study.objects.update(name="done")
+    other = api.post("/studies", {**body, "study_yaml": STUDY.replace("seed: 7", "seed: 8")}).json()
+    assert other["plan"]["counted_before"] == 40
+
+
+def test_values_that_are_lists_are_stored_as_json(person: User) -> None:
+    study = create_study(person, trials=0)
+    (trial,) = proposing.insert_trials(study, 0, [{"/model/architecture/hidden_layers": ((16, 8), 4)}])
+    assert trial.parameters == {"/model/architecture/hidden_layers": [[16, 8], 4]}
+    assert Trial(number=0, point=trial.parameters).point == trial.parameters

@@ -1,0 +1,105 @@
+"""The trainings of one trial: finished ones, one that runs, and those that wait at a rung of early stopping."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from workers.learning import checkpoint
+from workers.learning.trainer import TrainedNetwork
+from workers.studies.archive import pack, unpack
+
+Saved = Mapping[str, bytes]
+PAUSED = "rung"
+"""How a training stopped that continues at the next rung."""
+_TRIAL, _PAUSED = "trial.json", "paused.zip"
+_STATE = (checkpoint.TENSORS, checkpoint.SCALARS)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldRun:
+    """A training on one fold with one seed, and its trades on the test days of the fold."""
+
+    metric: float | None
+    """The objective's."""
+    daily: list[float]
+    """Returns on the test days."""
+    trades: float
+    stopped: str
+    """As in `TrainedNetwork`, or `rung`."""
+    best_epoch: int
+    train_loss: list[float]
+    validation_loss: list[float]
+    """By epoch."""
+
+
+def curves_of(trained: TrainedNetwork) -> dict[str, Any]:
+    """Return the fields of a `FoldRun` that its training gives."""
+    return {
+        "best_epoch": trained.best_epoch,
+        "train_loss": [round(epoch.train_loss, 6) for epoch in trained.history],
+        "validation_loss": [round(epoch.validation_loss, 6) for epoch in trained.history],
+    }
+
+
+@dataclass(slots=True)
+class Progress:
+    """A trial while it runs. The key of a training is `FOLD-SEED`, both from 0."""
+
+    number: int
+    runs: dict[str, FoldRun] = field(default_factory=dict)
+    cpu_ms: float = 0.0
+    running: Saved = field(default_factory=dict)
+    """The state of the training that runs."""
+    paused: dict[str, Saved] = field(default_factory=dict)
+    """The states of the trainings that wait at a rung."""
+
+    def is_done(self, key: str, last_epoch: int | None) -> bool:
+        """Return whether the training has ended, or waits after the last epoch of this rung."""
+        run = self.runs.get(key)
+        return run is not None and (run.stopped != PAUSED or len(run.train_loss) == last_epoch)
+
+    @property
+    def is_paused(self) -> bool:
+        return any(run.stopped == PAUSED for run in self.runs.values())
+
+    def as_files(self) -> dict[str, bytes]:
+        """Return the files of a checkpoint."""
+        return {**self._files(), **self.running}
+
+    def at_rung(self) -> bytes:
+        """Return what the next rung continues from."""
+        return pack(self._files())
+
+    @classmethod
+    def from_rung(cls, content: bytes) -> "Progress":
+        """Continue after a rung; its processor time was counted there."""
+        progress = cls.from_files(unpack(content))
+        assert progress is not None, "a rung keeps the trial's own file"
+        progress.cpu_ms = 0.0
+        return progress
+
+    def _files(self) -> dict[str, bytes]:
+        runs = {key: asdict(run) for key, run in self.runs.items()}
+        state = {"number": self.number, "cpu_ms": self.cpu_ms, "runs": runs}
+        paused = {
+            f"{key}/{name}": content for key, files in self.paused.items() for name, content in files.items()
+        }
+        return {_TRIAL: json.dumps(state).encode(), _PAUSED: pack(paused)}
+
+    @classmethod
+    def from_files(cls, files: Saved) -> "Progress | None":
+        if _TRIAL not in files:
+            return None
+        state = json.loads(files[_TRIAL])
+        paused: dict[str, dict[str, bytes]] = {}
+        for name, content in unpack(files[_PAUSED]).items():
+            key, _, file = name.partition("/")
+            paused.setdefault(key, {})[file] = content
+        return cls(
+            number=state["number"],
+            runs={key: FoldRun(**run) for key, run in state["runs"].items()},
+            cpu_ms=state["cpu_ms"],
+            running={name: files[name] for name in _STATE if name in files},
+            paused=dict(paused),
+        )

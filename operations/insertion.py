@@ -108,12 +108,13 @@ def insert(
     """Store the entries, which may wait only for `awaited`, and wake the dispatchers.
 
     Only the operation `keyed` holds the idempotency key. Raises Invalid if an input file was removed, and Busy if the
-    user may not have so many operations waiting.
+    user may not have so many operations waiting, or with so many different requirements. Call it in a transaction.
     """
     quotas.require_pending(by.user, len(entries))
     rows = [_row(entry, by, awaited, keyed) for entry in entries]
     actor = {"actor": by.actor.label, "user_id": by.actor.user_id, "address": by.actor.address}
     stored = fetch(_INSERT, {"rows": json.dumps(rows), "channel": CHANNEL, **actor})
+    quotas.require_few_demands(by.user)
     operations = [instance(Operation, columns, without=LARGE) for columns in stored]
     through = Operation.after.through
     through.objects.bulk_create(

@@ -36,6 +36,21 @@ _HAS_PENDING = """
         OFFSET %(number)s::int LIMIT 1
     )
 """
+_HAS_DEMANDS = """
+    WITH RECURSIVE waiting AS (
+        (SELECT demand FROM operations_operation WHERE status = 'PENDING' AND created_by_id = %(owner)s
+         ORDER BY demand LIMIT 1)
+    UNION ALL
+        SELECT (SELECT demand FROM operations_operation
+                WHERE status = 'PENDING' AND created_by_id = %(owner)s AND demand > waiting.demand
+                ORDER BY demand LIMIT 1)
+        FROM waiting WHERE waiting.demand IS NOT NULL
+    )
+    SELECT EXISTS (SELECT FROM waiting WHERE demand IS NOT NULL OFFSET %(number)s::int LIMIT 1)
+"""
+"""It steps through the index from demand to demand, however many operations have the same one."""
+MAX_DEMANDS = 1_000
+"""Different requirements of the waiting operations of a user: each round of a dispatcher looks at all of them."""
 PRIORITIES: Mapping[Role, range] = {
     Role.OPERATOR: range(-100, 101),
     Role.STAFF: range(SMALLEST, LARGEST + 1),
@@ -120,6 +135,18 @@ def require_pending(user: "User | None", number: int) -> None:
     if is_reached or number > limit:
         raise Busy(
             f"You may have {limit:,} pending operations; wait until some have started, or cancel some.",
+            RETRY_AFTER_S,
+        )
+
+
+def require_few_demands(user: "User | None") -> None:
+    """Raise Busy if the waiting operations of the user, new ones included, have too many different requirements."""
+    if user is None:
+        return
+    ((is_exceeded,),) = fetch(_HAS_DEMANDS, {"owner": user.pk, "number": MAX_DEMANDS})
+    if is_exceeded:
+        raise Busy(
+            f"Your pending operations may have {MAX_DEMANDS:,} different requirements; round the values that you require.",
             RETRY_AFTER_S,
         )
 

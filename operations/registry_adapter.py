@@ -18,6 +18,7 @@ from operations import (
     stalls,
 )
 from operations.actors import REGISTRATION, SWEEP, Actor
+from operations.dispatching import admission
 from operations.kind import all_kinds
 from operations.models import Attempt
 from operations.models.attempt import AttemptOutcome
@@ -130,6 +131,7 @@ class RegistryAdapter:
             "removed_orphans": orphans.remove_orphans,
             "removed_deliveries": delivery.delete_old,
             "corrected_blockers": blockers.repair,
+            "removed_demands": admission.remove_idle_demands,
         }
 
 

@@ -31,12 +31,28 @@ _STORE_DEMANDS = """
     ORDER BY demand
     ON CONFLICT DO NOTHING
 """
+_REMOVE_DEMANDS = """
+    DELETE FROM operations_demand WHERE digest NOT IN (
+        SELECT demand FROM operations_operation WHERE status = 'PENDING'
+        UNION SELECT demand FROM operations_operation WHERE status IN ('CANCELLING', 'DISPATCHING', 'RUNNING')
+    )
+"""
 
 
 def store_demands(operation_ids: Sequence[str]) -> None:
     """Store the demands of new operations, without which the dispatcher does not look for them."""
     with connection.cursor() as cursor:
         cursor.execute(_STORE_DEMANDS, [list(operation_ids)])
+
+
+def remove_idle_demands() -> int:
+    """Remove the demands without an operation that waits or may wait again: each round looks at all demands.
+
+    Return how many these were. If an operation with one of them is submitted at the same moment, `reasons` stores it again.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_REMOVE_DEMANDS)
+        return int(cursor.rowcount)
 
 
 def admit_due() -> int:

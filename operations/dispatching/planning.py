@@ -20,6 +20,7 @@ from operations.quotas import Allowance
 from registry.workforce import meets
 
 MAX_PROFILES = 5_000
+MAX_KNOWN_DEMANDS = 20_000
 ALLOWANCES_AGE_S = 1.0
 _RUNNING = """
     SELECT COALESCE(created_by_id, 0), count(*) FROM operations_operation
@@ -41,6 +42,10 @@ class Planner:
     def make_plan(self) -> Plan:
         """Admit what is due to the queue, and read the state of the next round."""
         admission.admit_due()
+        if len(self._demands) > MAX_KNOWN_DEMANDS:
+            # Most have ended; those that wait are learnt again.
+            self._demands.clear()
+            self._fitting.clear()
         free = workers.free_profiles()
         for key in free.keys() - self._fitting.keys():
             self._fitting[key] = set(_matches(key, self._demands.values()))

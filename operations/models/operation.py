@@ -234,8 +234,8 @@ class Operation(Labelled):
             ),
             models.Index(fields=["rank"], name="operation_waiting", condition=Q(status=Status.PENDING.value)),
             models.Index(
-                fields=["created_by"],
-                name="operation_waiting_of_user",
+                fields=["created_by", "demand"],
+                name="operation_waiting_demand",
                 condition=Q(status=Status.PENDING.value),
             ),
             models.Index(

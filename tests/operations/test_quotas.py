@@ -131,3 +131,21 @@ def test_a_quota_belongs_to_a_user_or_to_a_group() -> None:
         with pytest.raises(ValidationError):
             wrong.full_clean()
     Quota(user=one, weight=0.5, max_running=0).full_clean()
+
+
+def test_a_user_may_not_wait_with_endless_different_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each round of a dispatcher looks at all of them, so they would delay the operations of others."""
+    monkeypatch.setattr(quotas, "MAX_DEMANDS", 3)
+    one, other = user("one"), user("other")
+    for cores in (1, 2, 3, 1, 3):
+        submit(one, requirements={"cores": cores})
+    with pytest.raises(Busy, match="3 different requirements"):
+        submit(one, requirements={"cores": 4})
+    assert Operation.objects.filter(created_by=one).count() == 5
+    submit(one, requirements={"cores": 2})
+    submit(other, requirements={"cores": 4})
+    Operation.objects.filter(requirements={"cores": 1}).update(blockers=1)
+    with pytest.raises(Busy):
+        submit(one, requirements={"cores": 4})
+    Operation.objects.filter(requirements={"cores": 1}).update(status="RUNNING")
+    submit(one, requirements={"cores": 4})

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.actors import Actor
-from operations.dispatching import admission, claims
+from operations.dispatching import admission, claims, planning, reasons
 from operations.dispatching.claims import Claim
 from operations.dispatching.lanes import Lane
 from operations.dispatching.planning import Planner
@@ -240,6 +240,34 @@ def entries_read() -> int:
         """)
         ((number,),) = cursor.fetchall()
     return int(number)
+
+
+@pytest.mark.django_db
+def test_the_cleanup_removes_demands_that_no_operation_can_have_again() -> None:
+    for number, status in enumerate(("PENDING", "RUNNING", "COMPLETED")):
+        ended = "2026-01-01T00:00Z" if status == "COMPLETED" else None
+        OperationFactory(requirements={"cores": number}, status=status, completed_at=ended)
+    OperationFactory(requirements={"cores": 3}, not_before="2099-01-01T00:00Z")
+    OperationFactory(requirements={"cores": 4}, blockers=1)
+    admission.store_demands(list(Operation.objects.values_list("pk", flat=True)))
+    assert admission.remove_idle_demands() == 1
+    assert sorted(demand.requirements["cores"] for demand in Demand.objects.all()) == [0, 1, 3, 4]
+    Demand.objects.all().delete()
+    reasons.refresh()
+    WorkerFactory()
+    assert next_claimed() == Operation.objects.get(requirements={"cores": 0}).pk
+
+
+@pytest.mark.django_db
+def test_a_planner_forgets_demands_before_they_become_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "MAX_KNOWN_DEMANDS", 2)
+    planner = Planner()
+    for number in range(4):
+        OperationFactory(requirements={"cores": number})
+        WorkerFactory()
+    claimed = [claims.claim_next(planner.make_plan(), ME) for _ in range(4)]
+    assert None not in claimed
+    assert len(planner._demands) <= 4
 
 
 @pytest.mark.django_db

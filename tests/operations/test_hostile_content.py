@@ -8,6 +8,7 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from operations import interventions
 from operations.actors import SYSTEM
 from operations.models import Operation
 from registry.auth import worker_token
@@ -135,3 +136,51 @@ def test_requirements_are_bounded(admin_client: Client, requirements: dict[str, 
     response = admin_client.post("/operations", json.dumps(body), content_type="application/json")
     assert response.status_code == 422, response.content[:300]
     assert response.json()["errors"][0]["pointer"].startswith("/requirements")
+
+
+REGISTRATION = {
+    "worker_id": "new",
+    "worker_type": "echo",
+    "endpoint_url": "http://127.0.0.1:1",
+    "instance_id": "i",
+    "capabilities": {"gpu": True},
+    "operation_types": [{"operation_type": "echo", "start_path": "/echo/start", "parameters_schema": {}}],
+    "current_operation": None,
+    "completed_operations": [],
+    "version": "1",
+    "protocol_version": 1,
+}
+IN_PARTS = st.one_of(
+    st.builds(lambda value: {"capabilities": value}, st.dictionaries(ANY_TEXT, JSON, max_size=3)),
+    st.builds(
+        lambda value: {
+            "operation_types": [{**REGISTRATION["operation_types"][0], "parameters_schema": value}]
+        },
+        st.dictionaries(st.sampled_from(["type", "properties", "$ref", "pattern"]), JSON, max_size=2),
+    ),
+    st.builds(
+        lambda value: {"completed_operations": [{"operation_id": "x", "report": value}, value]},
+        st.dictionaries(st.sampled_from(["attempt", "outcome", "result", "instance_id"]), JSON),
+    ),
+    st.dictionaries(st.sampled_from(sorted(REGISTRATION)), JSON, max_size=3),
+)
+
+
+@WIDE
+@given(IN_PARTS)
+def test_no_registration_is_answered_by_a_500_and_the_queue_goes_on(
+    settings: Any, changes: dict[str, Any]
+) -> None:
+    settings.WORKER_TOKEN = "the-enrolment-token"
+    client = Client(headers={"Authorization": "Bearer the-enrolment-token"})
+    body = json.dumps({**REGISTRATION, **changes})
+    response = client.post("/workers/register", body, content_type="application/json")
+    assert response.status_code in (200, 400, 409, 422), response.content[:300]
+    Worker.objects.update(status="AVAILABLE", unavailable_since=None)
+    WorkerFactory()
+    operation = OperationFactory()
+    assert (claim := claim_next(SYSTEM)) is not None
+    assert claim.operation_id == operation.pk
+    interventions.cancel(operation.pk, SYSTEM)
+    Operation.objects.all().delete()
+    Worker.objects.all().delete()

@@ -12,9 +12,9 @@ from ktrdr_site.stack.services import Plan, environment_without_secrets
 
 SITE = (
     "gunicorn.app.wsgiapp",
-    "gunicorn.workers.gthread",
     "ktrdr_site.gunicorn_log",
     "ktrdr_site.management.commands.run_schedules",
+    "ktrdr_site.web.buffered_worker",
     "operations.management.commands.run_dispatcher",
     "studies.management.commands.run_studies",
     "django_q.cluster",

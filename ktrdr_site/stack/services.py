@@ -167,7 +167,8 @@ def web_command(address: str, processes: int) -> list[str]:
         f"--bind={address}",
         f"--name=ktrdr_site.wsgi, data in {settings.DATA_DIR}",
         "--preload",  # loaded once for all processes
-        "--worker-class=gthread", f"--workers={processes}", f"--threads={WEB_THREADS}",
+        "--worker-class=ktrdr_site.web.buffered_worker.BufferedWorker",
+        f"--workers={processes}", f"--threads={WEB_THREADS}",
         "--graceful-timeout=3", "--timeout=60", "--keep-alive=15", "--log-level=warning",
         "--logger-class=ktrdr_site.gunicorn_log.Logger",
         "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else "--worker-tmp-dir=/tmp",  # noqa: S108  # nosec B108 # gunicorn makes its own in it

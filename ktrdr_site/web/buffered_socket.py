@@ -1,0 +1,215 @@
+"""A client's connection that is read and written as fast as the client allows, without a thread that waits for it.
+
+The server's loop asks whether a request has arrived; until then its bytes stay in the kernel. A response that the client
+does not take at once is kept here, and the loop sends it whenever the client takes more.
+"""
+
+import errno
+import os
+import re
+import select
+import socket
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+MAX_PEEK = 32 * 1024
+"""Bytes of a request for which the loop waits; the kernel's buffer holds more than that."""
+SILENT_S = 60.0
+"""Without a byte for so long, a client is disconnected."""
+SLOW_S, SLOW_BYTES_S = 30.0, 1024
+"""A thread that has waited so long for a body, and got less than that rate, disconnects the client."""
+MAX_HELD = 64 * 1024**2
+"""Bytes of a response that are kept in memory; then its thread waits. Files are not kept in memory."""
+STEP = 256 * 1024
+UNKNOWN = sys.maxsize
+STEPS = 16
+"""Steps of sending at a time, so that one fast client does not occupy the loop."""
+
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
+_LATER_BODY = re.compile(rb"\r\n(transfer-encoding|expect):", re.IGNORECASE)
+_LIVENESS = re.compile(rb"(GET|HEAD) /health[ ?]")
+
+
+class Arrival(StrEnum):
+    """Of the next request."""
+
+    READY = "ready"
+    MISSING = "missing"
+    CLOSED = "closed"
+
+
+class Lane(StrEnum):
+    """Which threads serve a request."""
+
+    PAGE = "page"
+    """It has arrived as a whole."""
+    UPLOAD = "upload"
+    """Its body is too long or comes later; the thread may wait for it."""
+    LIVENESS = "liveness"
+
+
+@dataclass(slots=True)
+class Held:
+    """Bytes that the client has not taken yet."""
+
+    view: memoryview
+
+    def send(self, descriptor: int) -> bool:
+        """Send a part; return whether that was the last one. Raises BlockingIOError."""
+        self.view = self.view[os.write(descriptor, self.view[:STEP]) :]
+        return not self.view
+
+    def close(self) -> None:
+        self.view = self.view[:0]
+
+
+@dataclass(slots=True)
+class HeldFile:
+    """A part of a file that the client has not taken yet."""
+
+    file: int
+    offset: int
+    remaining: int
+
+    def send(self, descriptor: int) -> bool:
+        """Send a part; return whether that was the last one. Raises BlockingIOError."""
+        sent = os.sendfile(descriptor, self.file, self.offset, min(self.remaining, STEP))
+        if not sent:
+            raise OSError("the file became shorter while it was sent")
+        self.offset += sent
+        self.remaining -= sent
+        return not self.remaining
+
+    def close(self) -> None:
+        os.close(self.file)
+
+
+class BufferedSocket(socket.socket):
+    """Takes the place of the accepted socket."""
+
+    def __init__(self, accepted: socket.socket) -> None:
+        super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
+        self.lane = Lane.PAGE
+        self.unsent: deque[Held | HeldFile] = deque()
+        self._seen = 0
+        self._waited_s = 0.0
+        self._received = 0
+
+    def look(self) -> Arrival:
+        """Return whether a thread can go on with the next request: it has arrived, or the thread must wait itself.
+
+        If not, the socket becomes readable only when more bytes are there.
+        """
+        try:
+            data = super().recv(MAX_PEEK, socket.MSG_PEEK)
+        except BlockingIOError:
+            return Arrival.MISSING
+        except OSError:
+            return Arrival.CLOSED
+        if not data:
+            return Arrival.CLOSED
+        length = _length_of(data)
+        is_whole = 0 < length <= len(data)
+        # Readable, but not more than before: the client will send nothing any more.
+        if is_whole or length > MAX_PEEK or len(data) in (MAX_PEEK, self._seen):
+            self.hand_over(data)
+            return Arrival.READY
+        self._seen = len(data)
+        self._wake_up_at(max(length, self._seen + 1))
+        return Arrival.MISSING
+
+    def hand_over(self, data: bytes) -> None:
+        """Choose the lane of the request that starts with the data."""
+        if self._seen:
+            self._wake_up_at(1)
+        self._seen, self._waited_s, self._received = 0, 0.0, 0
+        if not 0 < _length_of(data) <= len(data):
+            self.lane = Lane.UPLOAD
+        else:
+            self.lane = Lane.LIVENESS if _LIVENESS.match(data) else Lane.PAGE
+
+    def _wake_up_at(self, number: int) -> None:
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, number)
+
+    def setblocking(self, flag: bool) -> None:
+        """Even a blocking call ends when the client is silent; the descriptor itself never blocks."""
+        self.settimeout(SILENT_S if flag else 0.0)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Receive for a thread. Raises ConnectionResetError if the client is silent or too slow."""
+        begun = time.monotonic()
+        try:
+            data = super().recv(size, flags)
+        except TimeoutError as error:
+            raise _reset("the client is silent") from error
+        self._waited_s += time.monotonic() - begun
+        self._received += len(data)
+        if self._waited_s > SLOW_S and self._received < self._waited_s * SLOW_BYTES_S:
+            raise _reset("the client is too slow")
+        return data
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send what the client takes now, and keep the rest."""
+        self.unsent.append(Held(memoryview(data)))
+        self.flush()
+        while sum(len(part.view) for part in self.unsent if isinstance(part, Held)) > MAX_HELD:
+            self._wait_until_writable()
+            self.flush()
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a part of the file, which may be closed afterwards."""
+        length = os.fstat(file.fileno()).st_size - offset if count is None else count
+        self.unsent.append(HeldFile(os.dup(file.fileno()), offset, length))
+        self.flush()
+        return length
+
+    def _wait_until_writable(self) -> None:
+        poll = select.poll()
+        poll.register(self, select.POLLOUT)
+        if not poll.poll(SILENT_S * 1000):
+            raise _reset("the client takes nothing of the response")
+
+    def flush(self) -> None:
+        """Send as much as the client takes, within limits. Raises OSError if the connection is broken."""
+        try:
+            for _ in range(STEPS):
+                if not self.unsent:
+                    return
+                if self.unsent[0].send(self.fileno()):
+                    self.unsent.popleft().close()
+        except BlockingIOError:
+            return
+
+    def discard(self) -> bool:
+        """Read what the client still sends after the response; return whether it may send more."""
+        try:
+            return bool(super().recv(STEP))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        while self.unsent:
+            self.unsent.popleft().close()
+        super().close()
+
+
+def _length_of(data: bytes) -> int:
+    """Return the bytes of the request that starts with `data`: 0 if its head is not complete, UNKNOWN if it does not say."""
+    head, end, _ = data.partition(b"\r\n\r\n")
+    if not end:
+        return 0
+    if _LATER_BODY.search(head):
+        return UNKNOWN
+    length = _LENGTH.search(head + b"\r\n")
+    return len(head) + len(end) + (int(length[1]) if length else 0)
+
+
+def _reset(reason: str) -> ConnectionResetError:
+    """Return the error that gunicorn expects of clients, and does not log."""
+    return ConnectionResetError(errno.ECONNRESET, reason)

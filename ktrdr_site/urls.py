@@ -16,11 +16,12 @@ api: list[URLPattern | URLResolver] = [
     path("readyz", monitoring.readyz),
     path("metrics", monitoring.metrics),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("", include("ktrdr_site.accounts.api_tokens")),
+    # Most requests are about operations: the others come after them.
+    path("", include("operations.api.urls")),
     path("", include("registry.api.workers")),
     path("", include("registry.api.enrolment")),
-    path("", include("operations.api.urls")),
     path("", include("studies.api.urls")),
+    path("", include("ktrdr_site.accounts.api_tokens")),
 ]
 
 handler404 = "ktrdr_site.web.error_pages.not_found"

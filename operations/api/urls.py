@@ -19,9 +19,11 @@ from operations.api.workers import Checkpoints, File, Reports
 from operations.kind import all_kinds
 
 urlpatterns = [
+    # The most frequent ones first.
+    path("operations", OperationList.as_view(), name="operations"),
+    path("operations/<str:operation_id>/report", Reports.as_view(), name="report"),
     path("strategies/validate", ValidateStrategy.as_view(), name="validate-strategy"),
     path("strategies/catalog", Catalog.as_view(), name="strategy-catalog"),
-    path("operations", OperationList.as_view(), name="operations"),
     *batch.urlpatterns,
     *bulk.urlpatterns,
     path("operations/<str:operation_id>", OperationDetail.as_view(), name="operation"),
@@ -40,7 +42,6 @@ urlpatterns = [
         ArtifactOfOperation.as_view(),
         name="operation-artifact",
     ),
-    path("operations/<str:operation_id>/report", Reports.as_view(), name="report"),
     path("operations/<str:operation_id>/checkpoints", Checkpoints.as_view(), name="checkpoints"),
     path("artifacts/<str:sha256>", File.as_view(), name="file"),
     *(route for kind in all_kinds() for route in kind.api_urls()),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.db import connection
+
 from access.prepared import columns_of, fetch, fetch_one, instance
 from operations.actors import Actor
 from operations.models import Attempt, Event, Operation
@@ -93,10 +95,16 @@ _ACCEPT = f"""
                %(reason)s
         FROM accepted WHERE status = 'DISPATCHING'
     )
-    SELECT {columns_of(Operation, "accepted", without=_NOT_LOGGED)} FROM accepted
+    SELECT {columns_of(Operation, "accepted", without=_NOT_LOGGED)}
+    FROM accepted, (
+        SELECT CASE WHEN %(is_alone)s::boolean THEN set_config('synchronous_commit', 'off', true) END
+    ) AS durability
 """  # noqa: S608  (constants)
 """Each CTE sees the rows as they were before the statement, but waits for the operation's lock first, and an update reads
-the newest version of its row: an attempt that ended meanwhile is not accepted."""
+the newest version of its row: an attempt that ended meanwhile is not accepted.
+
+As a transaction of its own it does not wait for the disk. A crash of the database within the next fraction of a second
+may lose it, but no later commit without it; then the operation is DISPATCHING, and its worker is asked again."""
 _OPERATION_COLUMNS = len(Operation._meta.concrete_fields) - len(LARGE)
 
 
@@ -165,6 +173,7 @@ def accept(operation_id: str, number: int, actor: Actor, reason: str) -> Accepta
         "user_id": actor.user_id,
         "address": actor.address,
         "reason": reason,
+        "is_alone": not connection.in_atomic_block,
     }
     row = fetch_one(_ACCEPT, parameters)
     if row is None:

@@ -5,13 +5,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.db.models.functions import Now
 
 from operations import attempts, insertion, interventions, lifecycle, progress, reports, submission
@@ -247,3 +248,34 @@ def test_eight_claims_of_backtests_count_each_trial_once() -> None:
     numbers = at_once(*[partial(count, number % 4) for number in range(THREADS)])
     assert sorted(set(numbers)) == [1, 2, 3, 4]
     assert TrialCount.objects.get().trials == Trial.objects.count() == 4
+
+
+NOTE_DURABILITY = """
+    CREATE TABLE noted (durability text);
+    CREATE FUNCTION note_durability() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO noted VALUES (current_setting(''synchronous_commit'')); RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER note_durability AFTER UPDATE OF status ON operations_operation
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_durability();
+    SET synchronous_commit = on
+"""
+FORGET = """
+    DROP TRIGGER note_durability ON operations_operation; DROP FUNCTION note_durability; DROP TABLE noted;
+    SET synchronous_commit = off
+"""
+
+
+def test_only_an_acceptance_of_its_own_does_not_wait_for_the_disk() -> None:
+    """A lost one is repeated, but a lost claim would give two workers the same attempt."""
+    with connection.cursor() as cursor:
+        cursor.execute(NOTE_DURABILITY)
+        try:
+            for is_alone in (True, False):
+                operation = OperationFactory()
+                WorkerFactory()
+                assert claim_next(ME)
+                with nullcontext() if is_alone else transaction.atomic():
+                    assert attempts.accept(operation.pk, 1, ME)
+            cursor.execute("SELECT durability FROM noted")
+            assert [row[0] for row in cursor.fetchall()] == ["on", "off", "on", "on"]
+        finally:
+            cursor.execute(FORGET)

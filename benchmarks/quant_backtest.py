@@ -1,6 +1,6 @@
 """Compare the engine with both engines of vectorbt and with backtesting.py: a long backtest with all metrics, a search.
 
-CPU seconds of one core, median of interleaved rounds with the lowest and the highest, without compilation. All use the
+CPU seconds of one core, medians of interleaved rounds with the lowest and the highest, without compilation. All use the
 same prices and the same precomputed crossings of two moving averages; fills at the close of the bar, 0.1 % commission,
 all of the equity; the final equity must agree.
 Targets: 1,000,000 bars 10 times vectorbt with numba and 7 times with Rust, 40 times backtesting.py; 25,000 backtests a
@@ -10,10 +10,8 @@ second of 5,000 bars, in less than 300 MB.
 import json
 import resource
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pandas as pd
@@ -21,12 +19,13 @@ import talib
 from numpy.typing import NDArray
 
 from benchmarks._peers import Peer, peer
+from benchmarks._race import Run, compare, in_process, of_peer, race
 from workers.backtesting.engine import Rules, simulate
 from workers.backtesting.metrics import compute
 from workers.backtesting.search import search
 
 LONG, MEDIUM, SHORT, PAIRS = 1_000_000, 100_000, 5_000, 1_000
-ROUNDS = 5
+Floats = NDArray[np.float64]
 RULES = Rules(initial_capital=10_000.0, commission=0.001, slippage=0.0, fill="same_close")
 
 PROGRAM = """
@@ -51,15 +50,15 @@ def vectorbt(name, stats, engine):
     else:
         entries, exits = pd.Series(entries, bars.index), pd.Series(exits, bars.index)
     freq = bars.index[1] - bars.index[0]
-    started = time.process_time()
+    started = time.process_time(), time.perf_counter()
     portfolio = vbt.Portfolio.from_signals(close, entries, exits, init_cash=10_000.0, fees=0.001, freq=freq)
     if stats:
         portfolio.stats()
     else:
         portfolio.total_return(), portfolio.sharpe_ratio(), portfolio.max_drawdown()
-    seconds = time.process_time() - started
+    seconds = time.process_time() - started[0], time.perf_counter() - started[1]
     value = portfolio.value()
-    return seconds, float(np.atleast_1d(np.asarray(value)[-1])[0])
+    return seconds, np.atleast_1d(np.asarray(value)[-1]).tolist()
 
 def backtesting(name):
     from backtesting import Backtest, Strategy
@@ -77,31 +76,16 @@ def backtesting(name):
             elif self.target[-1] != 1 and self.position:
                 self.position.close()
 
-    started = time.process_time()
+    started = time.process_time(), time.perf_counter()
     statistics = Backtest(bars, Follow, cash=1e6, commission=0.001, trade_on_close=True, finalize_trades=True).run()
-    return time.process_time() - started, float(statistics["Equity Final [$]"])
+    seconds = time.process_time() - started[0], time.perf_counter() - started[1]
+    return seconds, [float(statistics["Equity Final [$]"])]
 
 for line in sys.stdin:
     task, name, *engine = line.split()
     seconds, final = backtesting(name) if task == "backtesting.py" else vectorbt(name, task == "stats", *engine)
-    print(json.dumps({"seconds": seconds, "final": final}), flush=True)
+    print(json.dumps({"cpu": seconds[0], "wall": seconds[1], "final": final}), flush=True)
 """
-
-
-def figure(
-    benchmark: str,
-    value: float,
-    unit: str,
-    peer_name: str = "",
-    ratio: float | None = None,
-    spread: str = "",
-) -> None:
-    comparison: dict[str, float | str] = {"spread": spread} if spread else {}
-    if ratio is not None:
-        comparison |= {"peer": peer_name, "ratio": round(ratio, 2)}
-    print(
-        json.dumps({"benchmark": benchmark, "value": round(value, 5), "unit": unit, **comparison}), flush=True
-    )
 
 
 def minutes(n: int) -> pd.DataFrame:
@@ -119,12 +103,6 @@ def crossing(close: NDArray[np.float64], fast: int, slow: int) -> NDArray[np.int
     return above
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    started = time.process_time()
-    work()
-    return time.process_time() - started
-
-
 def backtest(bars: pd.DataFrame, target: NDArray[np.int8]) -> float:
     """Simulate and compute every metric; return the final equity."""
     result = simulate(bars, target, RULES)
@@ -140,68 +118,61 @@ def backtest(bars: pd.DataFrame, target: NDArray[np.int8]) -> float:
     return float(result.final_equity)
 
 
-def race(ours: Callable[[], object], theirs: Peer | None, *questions: str) -> list[list[float]]:
-    """Return the CPU seconds of interleaved rounds, ours first, after one round for the compilers."""
-    seconds: list[list[float]] = [[], *([] for _ in questions)]
-    for _ in range(ROUNDS + 1):
-        seconds[0].append(cpu_seconds(ours))
-        for answers, question in zip(seconds[1:], questions, strict=True):
-            if theirs is not None:
-                answers.append(theirs.ask(question)["seconds"])
-    return [values[1:] for values in seconds]
+def check_final(ours: Floats | float, theirs: Peer, *questions: str) -> None:
+    """Raise AssertionError unless each run ends with the same equity everywhere."""
+    for question in questions:
+        np.testing.assert_allclose(theirs.ask(question)["final"], np.atleast_1d(ours), rtol=1e-9)
 
 
-def show(benchmark: str, unit: str, seconds: list[list[float]], peers: Sequence[str], count: int = 0) -> None:
-    """Print the median of our seconds, or of `count` runs a second, beside each peer that was measured."""
-    mine = median(seconds[0])
-    spread = f"{min(seconds[0]) / mine:.2f} to {max(seconds[0]) / mine:.2f}"
-    value = count / mine if count else mine
-    measured = [(name, median(theirs)) for name, theirs in zip(peers, seconds[1:], strict=True) if theirs]
-    for name, theirs in measured or [("", None)]:
-        figure(benchmark, value, unit, name, None if theirs is None else theirs / mine, spread)
+def runs_of(work: Callable[[], object], theirs: Peer | None, questions: Mapping[str, str]) -> dict[str, Run]:
+    runs: dict[str, Run] = {"KTRDR": in_process(work)}
+    if theirs is not None:
+        runs |= {name: of_peer(theirs, question) for name, question in questions.items()}
+    return runs
 
 
-def check_final(ours: float, theirs: Sequence[float]) -> None:
-    """Raise ValueError unless all end with the same equity."""
-    if not np.allclose(theirs, ours, rtol=1e-9, atol=0.0):
-        raise ValueError(f"the final equity is {ours} here, but {theirs} with the peers")
+def questions_of(task: str, name: str) -> dict[str, str]:
+    return {"vectorbt, numba": f"{task} {name} numba", "vectorbt, Rust": f"{task} {name} rust"}
 
 
 def main() -> None:
+    bars = minutes(LONG)
+    close = bars["close"].to_numpy()
+    targets = {"long": crossing(close, 50, 200), "medium": crossing(close[:MEDIUM], 50, 200)}
+    grid = [(fast, slow) for fast in range(5, 45) for slow in range(50, 200, 6)][:PAIRS]
+    targets["short"] = np.stack([crossing(close[:SHORT], fast, slow) for fast, slow in grid])
+    cut = {"long": bars, "medium": bars.iloc[:MEDIUM], "short": bars.iloc[:SHORT]}
     with tempfile.TemporaryDirectory() as directory:
-        folder = Path(directory)
-        bars = minutes(LONG)
-        close = bars["close"].to_numpy()
-        targets = {"long": crossing(close, 50, 200), "medium": crossing(close[:MEDIUM], 50, 200)}
-        grid = [(fast, slow) for fast in range(5, 45) for slow in range(50, 200, 6)][:PAIRS]
-        targets["short"] = np.stack([crossing(close[:SHORT], fast, slow) for fast, slow in grid])
-        cut = {"long": bars, "medium": bars.iloc[:MEDIUM], "short": bars.iloc[:SHORT]}
         for name, target in targets.items():
-            cut[name].to_parquet(folder / f"{name}.parquet")
-            np.save(folder / f"{name}.npy", target)
+            cut[name].to_parquet(Path(directory) / f"{name}.parquet")
+            np.save(Path(directory) / f"{name}.npy", target)
         with peer(PROGRAM, directory) as theirs:
-            engines = ("vectorbt, numba", "vectorbt, Rust")
-            questions = ("stats long numba", "stats long rust")
-            if theirs is not None:
-                check_final(
-                    backtest(bars, targets["long"]), [theirs.ask(each)["final"] for each in questions]
-                )
-            seconds = race(lambda: backtest(bars, targets["long"]), theirs, *questions)
-            show("backtest of 1,000,000 bars with all metrics", "s", seconds, engines)
-            seconds = race(
-                lambda: backtest(cut["medium"], targets["medium"]), theirs, "backtesting.py medium"
-            )
-            show("backtest of 100,000 bars", "s", seconds, ("backtesting.py",))
-            memory_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            seconds = race(
-                lambda: search(cut["short"], targets["short"], RULES),
-                theirs,
-                "search short numba",
-                "search short rust",
-            )
-            show("backtests of 5,000 bars, 1,000 pairs", "1/s", seconds, engines, count=PAIRS)
-            grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_before) / 1024
-            figure("memory added by the search", grown, "MiB")
+            compare_backtests(cut, targets, theirs)
+            compare_searches(cut["short"], targets["short"], theirs)
+
+
+def compare_backtests(
+    bars: Mapping[str, pd.DataFrame], targets: Mapping[str, NDArray[np.int8]], theirs: Peer | None
+) -> None:
+    long, other = questions_of("stats", "long"), {"backtesting.py": "backtesting.py medium"}
+    if theirs is not None:
+        check_final(backtest(bars["long"], targets["long"]), theirs, *long.values())
+    runs = runs_of(lambda: backtest(bars["long"], targets["long"]), theirs, long)
+    goals = {"vectorbt, numba": 10.0, "vectorbt, Rust": 7.0}
+    compare("backtest of 1,000,000 bars with all metrics", race(runs), goals)
+    runs = runs_of(lambda: backtest(bars["medium"], targets["medium"]), theirs, other)
+    compare("backtest of 100,000 bars", race(runs), {"backtesting.py": 40.0})
+
+
+def compare_searches(bars: pd.DataFrame, targets: NDArray[np.int8], theirs: Peer | None) -> None:
+    questions = questions_of("search", "short")
+    if theirs is not None:
+        check_final(search(bars, targets, RULES).final_equity, theirs, *questions.values())
+    memory_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = race(runs_of(lambda: search(bars, targets, RULES), theirs, questions))
+    compare("backtests of 5,000 bars, 1,000 pairs", seconds, count=PAIRS)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_before) / 1024
+    print(json.dumps({"benchmark": "memory added by the search", "value": round(grown, 1), "unit": "MiB"}))
 
 
 if __name__ == "__main__":

@@ -1,42 +1,70 @@
-"""Measure fifteen indicators on 1,000,000 bars, and the whole feature function, in CPU seconds of one core.
+"""Measure fifteen indicators on 1,000,000 bars beside bare TA-Lib and pandas-ta-classic, and the whole feature function.
 
-The peer is pandas-ta-classic with its defaults (no TA-Lib), interleaved with ours, best of the rounds. It runs in
-its own environment, whose interpreter is set by KTRDR_BENCH_PEERS; without it only our results are printed.
+All start from the same DataFrame, with the same parameters and all lines of an indicator. TA-Lib, which KTRDR uses too,
+runs in the same process, so that both have the same memory, and every value must be equal to the last bit.
+pandas-ta-classic runs in the peers' environment, with TA-Lib, its faster mode. CPU seconds of one core, medians of interleaved rounds.
+Target: at least as fast as bare TA-Lib.
 """
 
 import json
-import os
-import subprocess
-import time
-from collections.abc import Callable
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pandas as pd
+import talib
 
+from benchmarks._peers import peer
+from benchmarks._race import Run, compare, in_process, of_peer, race
 from workers.strategy.features import build_features
 from workers.strategy.grammar import parse_strategy
 from workers.strategy.indicators import compute
+from workers.strategy.indicators.columns import BarColumns, Floats
 
 BARS = 1_000_000
-ROUNDS = 3
-INDICATORS = (
-    "rsi", "sma", "ema", "wma", "macd", "bbands", "atr", "adx", "cci", "stochastic", "williamsr", "roc",
-    "momentum", "obv", "mfi",
-)  # fmt: skip
-_PEER_NAMES = {"stochastic": "stoch", "williamsr": "willr", "momentum": "mom"}
+TALIB, PANDAS_TA = "bare TA-Lib", "pandas-ta-classic with TA-Lib"
 
-PEER = """
-import json, sys, time
-import numpy as np, pandas as pd, pandas_ta_classic
+PROGRAM = """
+import json, sys, time, warnings
+warnings.simplefilter("ignore")
+import pandas as pd, pandas_ta_classic, talib  # without talib, its slower mode
 bars = pd.read_parquet(sys.argv[1])
-best = float("inf")
-for _ in range(2):
-    started = time.process_time()
-    for name in sys.argv[2].split(","):
-        getattr(bars.ta, name)()
-    best = min(best, time.process_time() - started)
-print(json.dumps(best))
+ta = bars.ta
+calls = {
+    "rsi": {"length": 14}, "sma": {"length": 20}, "ema": {"length": 20}, "wma": {"length": 20},
+    "macd": {"fast": 12, "slow": 26, "signal": 9}, "bbands": {"length": 20, "std": 2.0}, "atr": {"length": 14},
+    "adx": {"length": 14}, "cci": {"length": 20}, "stoch": {"k": 14, "d": 3, "smooth_k": 3}, "willr": {"length": 14},
+    "roc": {"length": 10}, "mom": {"length": 10}, "obv": {}, "mfi": {"length": 14},
+}
+for line in sys.stdin:
+    cpu, wall = time.process_time(), time.perf_counter()
+    for name, parameters in calls.items():
+        getattr(ta, name)(**parameters)
+    print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}), flush=True)
 """
+
+BARE: Mapping[str, Callable[[Floats, Floats, Floats, Floats], Floats | tuple[Floats, ...]]] = {
+    "rsi": lambda h, lo, c, v: talib.RSI(c, 14),
+    "sma": lambda h, lo, c, v: talib.SMA(c, 20),
+    "ema": lambda h, lo, c, v: talib.EMA(c, 20),
+    "wma": lambda h, lo, c, v: talib.WMA(c, 20),
+    "macd": lambda h, lo, c, v: talib.MACD(c, 12, 26, 9),
+    "bbands": lambda h, lo, c, v: talib.BBANDS(c, 20, 2.0, 2.0),
+    "atr": lambda h, lo, c, v: talib.ATR(h, lo, c, 14),
+    "adx": lambda h, lo, c, v: (talib.ADX(h, lo, c, 14), talib.PLUS_DI(h, lo, c, 14), talib.MINUS_DI(h, lo, c, 14)),
+    "cci": lambda h, lo, c, v: talib.CCI(h, lo, c, 20),
+    "stochastic": lambda h, lo, c, v: talib.STOCH(h, lo, c, 14, 3, 0, 3, 0),
+    "williamsr": lambda h, lo, c, v: talib.WILLR(h, lo, c, 14),
+    "roc": lambda h, lo, c, v: talib.ROC(c, 10),
+    "momentum": lambda h, lo, c, v: talib.MOM(c, 10),
+    "obv": lambda h, lo, c, v: talib.OBV(c, v),
+    "mfi": lambda h, lo, c, v: talib.MFI(h, lo, c, v, 14),
+}  # fmt: skip
+"""The same lines by calls of TA-Lib: high, low, close and volume -> one line or several."""
+INDICATORS = tuple(BARE)
 
 
 def minutes(n: int) -> pd.DataFrame:
@@ -52,18 +80,23 @@ def minutes(n: int) -> pd.DataFrame:
     return bars
 
 
-def best_cpu_seconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
-    times = []
-    for _ in range(rounds):
-        started = time.process_time()
-        work()
-        times.append(time.process_time() - started)
-    return min(times)
+def all_indicators(bars: pd.DataFrame) -> Iterator[tuple[Floats, ...]]:
+    """Yield the lines of each indicator with its default parameters."""
+    columns = BarColumns(bars)
+    for name in BARE:
+        yield tuple(compute(name, columns).values())
 
 
-def all_indicators(bars: pd.DataFrame) -> None:
-    for name in INDICATORS:
-        compute(name, bars)
+def bare_indicators(bars: pd.DataFrame) -> Iterator[tuple[Floats, ...]]:
+    columns = [np.ascontiguousarray(bars[name], np.float64) for name in ("high", "low", "close", "volume")]
+    for function in BARE.values():
+        lines = function(*columns)
+        yield lines if isinstance(lines, tuple) else (lines,)
+
+
+def consume(lines: Iterable[object]) -> None:
+    """Compute one indicator after the other, keeping none, as the feature function does."""
+    deque(lines, maxlen=0)
 
 
 def strategy_text() -> str:
@@ -88,41 +121,37 @@ training: {{labels: {{source: forward_return}}}}
 """
 
 
-def peer_seconds(bars: pd.DataFrame) -> float | None:
-    python = os.environ.get("KTRDR_BENCH_PEERS")
-    if not python:
-        print("pandas-ta-classic is not compared: KTRDR_BENCH_PEERS is not set")
-        return None
-    path = "/tmp/ktrdr-bench-bars.parquet"
-    bars.to_parquet(path)
-    names = ",".join(_PEER_NAMES.get(name, name) for name in INDICATORS)
-    done = subprocess.run(
-        [python, "-c", PEER, path, names], capture_output=True, text=True, timeout=600, check=False
-    )
-    if done.returncode != 0:
-        print(f"pandas-ta-classic could not be measured: {done.stderr.strip().splitlines()[-1:]}")
-        return None
-    return float(json.loads(done.stdout.strip().splitlines()[-1]))
+def check_equal(bars: pd.DataFrame) -> None:
+    """Raise AssertionError unless all values are those of TA-Lib, to the last bit."""
+    for ours, theirs in zip(all_indicators(bars), bare_indicators(bars), strict=True):
+        for values, expected in zip(ours, theirs, strict=True):
+            known = ~np.isnan(values)
+            np.testing.assert_array_equal(values[known], expected[known])
 
 
 def main() -> None:
     bars = minutes(BARS)
-    all_indicators(bars.iloc[:2000])
-    ours = best_cpu_seconds(lambda: all_indicators(bars))
-    figure = {"benchmark": "15 indicators, 1,000,000 bars", "value": round(ours, 4), "unit": "CPU s"}
-    if (theirs := peer_seconds(bars)) is not None:
-        ours = min(ours, best_cpu_seconds(lambda: all_indicators(bars)))
-        figure |= {"value": round(ours, 4), "peer": f"pandas-ta-classic {theirs:.3f} s", "ratio": round(theirs / ours, 2)}  # fmt: skip
-    print(json.dumps(figure))
+    check_equal(bars.iloc[:100_000])
+    runs: dict[str, Run] = {
+        "KTRDR": in_process(lambda: consume(all_indicators(bars))),
+        TALIB: in_process(lambda: consume(bare_indicators(bars))),
+    }
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "bars.parquet"
+        bars.to_parquet(path)
+        with peer(PROGRAM, str(path)) as theirs:
+            if theirs is not None:
+                runs[PANDAS_TA] = of_peer(theirs, "go")
+            compare("15 indicators, 1,000,000 bars", race(runs), {TALIB: 1.0})
     strategy = parse_strategy(strategy_text())
-    build_features(strategy, {"1m": bars.iloc[:20_000]})
-    seconds = best_cpu_seconds(lambda: build_features(strategy, {"1m": bars}), rounds=2)
-    inputs = len(strategy.input_names)
-    print(
-        json.dumps(
-            {"benchmark": f"features, {inputs} inputs on 1m and 1h", "value": round(BARS / seconds), "unit": "bars/CPU s"}
-        )
-    )  # fmt: skip
+    seconds = race({"KTRDR": in_process(lambda: build_features(strategy, {"1m": bars}))}, rounds=3)
+    inputs, rate = len(strategy.input_names), BARS / median(seconds["KTRDR"].cpu)
+    figure = {
+        "benchmark": f"features, {inputs} inputs on 1m and 1h",
+        "value": round(rate),
+        "unit": "bars/CPU s",
+    }
+    print(json.dumps(figure))
 
 
 if __name__ == "__main__":

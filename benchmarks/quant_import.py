@@ -88,7 +88,10 @@ def main() -> None:
         rounds = [
             json.loads(
                 subprocess.run(
-                    [sys.executable, __file__, str(path)], capture_output=True, check=True, text=True
+                    [sys.executable, "-m", "benchmarks.quant_import", str(path)],
+                    capture_output=True,
+                    check=True,
+                    text=True,
                 ).stdout
             )
             for _ in range(ROUNDS)

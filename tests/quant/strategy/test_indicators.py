@@ -146,6 +146,32 @@ def test_values_equal_ta_lib(bars: pd.DataFrame) -> None:
         np.testing.assert_allclose(ours[defined], theirs[defined], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_adx_and_cci_equal_ta_lib_to_the_last_bit(seed: int) -> None:
+    """At any period and number of bars; bars without a range, and prices that do not move, included."""
+    random = np.random.default_rng(seed)
+    for _ in range(10):
+        n, period = int(random.integers(80, 900)), int(random.integers(2, 40))
+        move = random.choice([0.0, 1e-4, 0.01, 0.05])
+        close = np.round(100 * np.exp(np.cumsum(random.normal(0, move, n))), int(random.integers(0, 6)))
+        reach = random.choice([0, 0.01]) * random.uniform(0, 1, (2, n))
+        opens = np.append(close[0], close[:-1])
+        high, low = np.maximum(opens, close) * (1 + reach[0]), np.minimum(opens, close) * (1 - reach[1])
+        for column in (close, high, low):
+            column[n // 3 : n // 2] = close[n // 3]
+        bars = random_bars(n).assign(open=close, high=high, low=low, close=close)
+        prices = (high, low, close)
+        directions = compute("adx", bars, period=period)
+        for ours, theirs in (
+            (directions["adx"], talib.ADX(*prices, period)),
+            (directions["plus_di"], talib.PLUS_DI(*prices, period)),
+            (directions["minus_di"], talib.MINUS_DI(*prices, period)),
+            (compute("cci", bars, period=period)["value"], talib.CCI(*prices, period)),
+        ):
+            rows = ~np.isnan(ours)
+            np.testing.assert_array_equal(ours[rows], theirs[rows])
+
+
 def test_the_extended_parabolic_sar_agrees_with_the_plain_one_to_the_last_flip(bars: pd.DataFrame) -> None:
     plain = compute("parabolicsar", bars)["value"]
     nearly = compute("parabolicsar", bars, initial_af=0.02 + 1e-12)["value"]

@@ -4,6 +4,7 @@ import numpy as np
 import talib
 
 from workers.strategy.indicators.columns import Columns, Floats, ParameterValues
+from workers.strategy.indicators.commodity_channel import commodity_channel_index
 
 
 def rsi(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
@@ -26,7 +27,7 @@ def roc(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
 
 
 def cci(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
-    return (talib.CCI(bars.high, bars.low, bars.close, p.whole("period")),)
+    return (commodity_channel_index(bars.high, bars.low, bars.close, p.whole("period")),)
 
 
 def stochastic(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:

@@ -4,11 +4,11 @@ import talib
 
 from workers.strategy.indicators import compiled
 from workers.strategy.indicators.columns import Columns, Floats, ParameterValues
+from workers.strategy.indicators.directional import directional_movement
 
 
 def adx(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:
-    prices, period = (bars.high, bars.low, bars.close), p.whole("period")
-    return talib.ADX(*prices, period), talib.PLUS_DI(*prices, period), talib.MINUS_DI(*prices, period)
+    return directional_movement(bars.high, bars.low, bars.close, p.whole("period"))
 
 
 def aroon(bars: Columns, p: ParameterValues) -> tuple[Floats, ...]:

@@ -116,6 +116,7 @@ def test_inputs_whose_sets_have_the_wrong_unit_are_named(bar_files: Any) -> None
     (warning,) = [warning for warning in result["warnings"] if warning["code"] == "constant_inputs"]
     assert "1d_momentum_low (0)" in warning["message"]
     assert "1d_momentum_high" not in warning["message"]
+    assert warning["message"] in job.logs
     assert json.loads(job.artifacts["report.json"])["constant_inputs"] == {"1d_momentum_low": 0.0}
 
 

@@ -33,7 +33,7 @@ def collect_warnings(
     warnings = [
         *_no_skill(strategy, data, scores[part], part),
         *_missing_classes(strategy, data),
-        *_constant_inputs(strategy, data),
+        *warn_of_constant_inputs(strategy, data),
         *_few_rows(data, weights),
         *_no_test(part),
         *_stopping(trained),
@@ -81,7 +81,7 @@ def _missing_classes(strategy: TrainedStrategy, data: PreparedData) -> Warnings:
     return [("missing_class", message)]
 
 
-def _constant_inputs(strategy: TrainedStrategy, data: PreparedData) -> Warnings:
+def warn_of_constant_inputs(strategy: TrainedStrategy, data: PreparedData) -> Warnings:
     """Warn about inputs without information, such as memberships in another unit than their indicator's."""
     found = constant_inputs(strategy, data)
     if not found:

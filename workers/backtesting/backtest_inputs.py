@@ -63,7 +63,7 @@ def load_inputs(parameters: BacktestParameters, files: Mapping[str, Path]) -> Mo
     strategy = model.strategy
     if isinstance(given, TrainedStrategy):
         model.check_compatible(given)
-        strategy = given
+        strategy = given.with_input_order(model.description.input_names)
     return ModelInputs(strategy, *_load_bars(strategy, parameters, files), model)
 
 

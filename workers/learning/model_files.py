@@ -85,24 +85,30 @@ class TrainedModel:
 
     @cached_property
     def strategy(self) -> TrainedStrategy:
-        return parse_trained_strategy(self.description.strategy_text)
+        return _strategy_of(self.description)
 
     @property
     def training_period(self) -> tuple[pd.Timestamp, pd.Timestamp]:
         return pd.Timestamp(self.description.trained_from), pd.Timestamp(self.description.trained_until)
 
     def check_compatible(self, strategy: TrainedStrategy) -> None:
-        """Raise BadModel unless `strategy` has the same inputs, computed in the same way, as the model's own."""
+        """Raise BadModel unless `strategy` has the same inputs, computed in the same way, as the model's own; their order
+        does not matter."""
         own = self.strategy
-        for name in ("indicators", "fuzzy_sets", "nn_inputs", "model"):
-            if getattr(own, name) != getattr(strategy, name):
-                raise BadModel(
-                    f"`{name}` differs from the strategy that the model was trained with; train a new model for this strategy."
-                )
-        if (own.timeframes, own.base_timeframe) != (strategy.timeframes, strategy.base_timeframe):
+        if (set(own.timeframes), own.base_timeframe) != (set(strategy.timeframes), strategy.base_timeframe):
             raise BadModel(
                 "The timeframes differ from those of the strategy that the model was trained with; train a new model for them."
             )
+        for name, differs in (
+            ("indicators", own.indicators != strategy.indicators),
+            ("fuzzy_sets", own.fuzzy_sets != strategy.fuzzy_sets),
+            ("nn_inputs", set(own.features) != set(strategy.features)),
+            ("model", own.model != strategy.model),
+        ):
+            if differs:
+                raise BadModel(
+                    f"`{name}` differs from the strategy that the model was trained with; train a new model for this strategy."
+                )
         if own.is_classification != strategy.is_classification:
             raise BadModel(
                 "`output_format` differs from the strategy that the model was trained with: one is classification, the other regression."
@@ -210,12 +216,7 @@ def load_model(weights_path: Path, description_path: Path) -> TrainedModel:
         raise BadModel(f"model.safetensors is damaged: {error}") from error
     if hashlib.sha256(content).hexdigest() != description.weights_sha256:
         raise BadModel("model.safetensors and model.json belong to different models.")
-    try:
-        strategy = parse_trained_strategy(description.strategy_text)
-    except StrategyError as error:
-        raise BadModel(f"The model's own strategy is no longer valid: {error}") from error
-    if strategy.input_names != description.input_names:
-        raise BadModel("model.json is inconsistent: its strategy has other inputs.")
+    strategy = _strategy_of(description)
     network = build_network(
         strategy.model, len(description.input_names), CLASSES if description.classification else 1
     )
@@ -227,6 +228,18 @@ def load_model(weights_path: Path, description_path: Path) -> TrainedModel:
         raise BadModel("model.safetensors contains NaN or infinite weights.")
     network.eval()
     return TrainedModel(description, network, _scaler(description))
+
+
+def _strategy_of(description: Description) -> TrainedStrategy:
+    """Return the model's own strategy, with the inputs in the order of the model. Raises BadModel."""
+    try:
+        strategy = parse_trained_strategy(description.strategy_text)
+    except StrategyError as error:
+        raise BadModel(f"The model's own strategy is no longer valid: {error}") from error
+    try:
+        return strategy.with_input_order(description.input_names)
+    except ValueError as error:
+        raise BadModel("model.json is inconsistent: its strategy has other inputs.") from error
 
 
 def _scaler(description: Description) -> Scaler:

@@ -45,7 +45,7 @@ class PreparedData:
 def load_bars(
     strategy: TrainedStrategy, parameters: TrainingParameters, inputs: Mapping[str, Path]
 ) -> dict[str, dict[str, pd.DataFrame]]:
-    """Return symbol -> key of a frame -> bars up to the end of the period. Raises InvalidInput.
+    """Return symbol -> key of a frame -> bars up to the end of the period, sorted by symbol. Raises InvalidInput.
 
     The bars before the start warm the indicators up, as in a backtest: without them, the inputs of a bar would differ
     between training and backtest.
@@ -53,7 +53,7 @@ def load_bars(
     start = first_day(strategy, parameters)
     end = parameters.end_date or strategy.training_data.end
     bars: dict[str, dict[str, pd.DataFrame]] = {}
-    for symbol in parameters.symbols or strategy.symbols:
+    for symbol in sorted(parameters.symbols or strategy.symbols):
         paths = {key: inputs.get(f"bars/{name}.parquet") for key, name in strategy.files_of(symbol).items()}
         if paths[strategy.base_timeframe] is None:
             raise InvalidInput(f"No {strategy.base_timeframe} bars of {symbol} found; import them first.")

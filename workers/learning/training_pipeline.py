@@ -21,7 +21,7 @@ from workers.learning.splits import PARTS
 from workers.learning.trainer import Epoch, State, TrainedNetwork, choose_device, train
 from workers.learning.training_audit import audit_training
 from workers.learning.training_parameters import TrainingParameters
-from workers.learning.training_warnings import collect_warnings
+from workers.learning.training_warnings import collect_warnings, warn_of_constant_inputs
 from workers.provenance import data_hashes, provenance
 from workers.report_parts import missing_parts_warnings
 from workers.resumable_job import ResumableJob
@@ -53,6 +53,8 @@ def run_training(parameters: TrainingParameters, job: Job, learn: Learn | None =
     job.progress(2, step="features and labels")
     data = prepare_data(strategy, bars, first_day(strategy, parameters))
     job.log(data.summary())
+    for _, message in warn_of_constant_inputs(strategy, data):
+        job.log(message, level="warning")  # before the training, which would learn nothing from them
     job.progress(4, step="audit of the data")
     audit = audit_training(strategy, bars, data)
     trained = (learn or _train)(strategy, parameters, data, device, job)
@@ -123,7 +125,7 @@ def _train(
 ) -> TrainedNetwork:
     """Train from the beginning, or from the checkpoint of the job."""
     epochs = strategy.training.epochs
-    identity = _identity(parameters, job)
+    identity = _identity(strategy, parameters, job)
     last_checkpoint = time.monotonic()
 
     def restore(state: State) -> None:
@@ -163,9 +165,10 @@ def _report_metrics(job: Job, epoch: Epoch, score: str) -> None:
     job.metric("learning_rate", epoch.epoch, epoch.learning_rate)
 
 
-def _identity(parameters: TrainingParameters, job: Job) -> str:
-    """Identify the training for its checkpoints: the same request on the same data."""
-    text = parameters.model_dump_json() + json.dumps(data_hashes(job.inputs), sort_keys=True)
+def _identity(strategy: TrainedStrategy, parameters: TrainingParameters, job: Job) -> str:
+    """Identify the training for its checkpoints: the same request on the same data, with the inputs in the same order."""
+    read = [data_hashes(job.inputs), strategy.input_names]
+    text = parameters.model_dump_json() + json.dumps(read, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -48,7 +48,7 @@ backtested without a training.
 
 SPELLED_DIFFERENTLY = {
     ("Indicator", "parameters"): "each parameter of the [indicator](#indicators) is a key beside `type`",
-    ("FuzzySet", "memberships"): "each membership is a key beside `indicator`, in the order of the inputs",
+    ("FuzzySet", "memberships"): "each membership is a key beside `indicator`, in any order",
 }
 """Keys of the schema that a file does not write by name."""
 

@@ -1,8 +1,9 @@
 """A strategy whose model is trained: `nn_inputs`, `model`, `decisions` on its predictions, `training`."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from workers.strategy.definition import Feature, Strategy
 from workers.strategy.sections.base import Identifier
@@ -21,6 +22,18 @@ class TrainedStrategy(Strategy):
     model: Model
     decisions: Decisions
     training: Training
+
+    _stored_order: tuple[str, ...] = PrivateAttr(default=())
+    """Input names of one bar in the order of a stored model; empty if the inputs are sorted by name."""
+
+    def with_input_order(self, input_names: Sequence[str]) -> "TrainedStrategy":
+        """Return a copy whose inputs have the order of a stored model. Raises ValueError if `input_names` are others."""
+        ordered = self.model_copy()
+        ordered._stored_order = tuple(input_names[: len(self.features)])
+        ordered.__dict__.pop("features", None)  # a copy has the cached values too
+        if ordered.input_names != tuple(input_names):
+            raise ValueError("the names are not those of the strategy's inputs")
+        return ordered
 
     @property
     def allow_short(self) -> bool:
@@ -72,8 +85,10 @@ class TrainedStrategy(Strategy):
         return len(timeframes) * memberships
 
     def _list_features(self) -> tuple[Feature, ...]:
-        """In the order of `nn_inputs`, then timeframes, then memberships."""
-        return tuple(feature for entry in self.nn_inputs for feature in self._features_of(entry))
+        """Sorted by name, or in the order of a stored model: the order of a file's keys must not change a training."""
+        rank = {name: number for number, name in enumerate(self._stored_order)}
+        features = (feature for entry in self.nn_inputs for feature in self._features_of(entry))
+        return tuple(sorted(features, key=lambda feature: (rank.get(feature.name, len(rank)), feature.name)))
 
     def _features_of(self, entry: NNInput) -> list[Feature]:
         timeframes = self.timeframes if entry.timeframes == "all" else entry.timeframes

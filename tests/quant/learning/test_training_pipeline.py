@@ -164,11 +164,12 @@ def test_scales_are_fitted_only_on_the_training_part() -> None:
 def test_the_rounding_of_a_constant_is_not_a_signal() -> None:
     """Averages of a constant price differ in their last digits; scaled to a deviation of one they would be noise."""
     strategy = parse_strategy(with_sections())
+    raw = strategy.input_names.index("1d_mom_5_raw")
     features = np.random.default_rng(0).uniform(0.0, 1.0, (200, len(strategy.input_names)))
-    features[:, -1] = 60_000.0 + 1e-11 * np.arange(200)
-    assert fit_scaler(strategy, features).scale[-1] == 1.0
-    features[:, -1] = 1e-7 * np.arange(200)
-    assert fit_scaler(strategy, features).scale[-1] == pytest.approx(features[:, -1].std())
+    features[:, raw] = 60_000.0 + 1e-11 * np.arange(200)
+    assert fit_scaler(strategy, features).scale[raw] == 1.0
+    features[:, raw] = 1e-7 * np.arange(200)
+    assert fit_scaler(strategy, features).scale[raw] == pytest.approx(features[:, raw].std())
 
 
 def test_sequences_never_cross_a_gap() -> None:
@@ -323,7 +324,7 @@ def test_a_formula_over_other_indicators_is_an_input_like_any_other(new_job: New
         nn_inputs=[{"fuzzy_set": "tension"}, {"raw_indicator": "stretch", "normalization": "zscore"}],
     )
     result = run(job, text)
-    assert result["model"]["input_names"] == ["1d_tension_low", "1d_tension_high", "1d_stretch_raw"]
+    assert result["model"]["input_names"] == ["1d_stretch_raw", "1d_tension_high", "1d_tension_low"]
     assert result["audit"]["look_ahead"]["passed"] is True
     curves = json.loads(job.artifacts["report.json"])["fuzzy_sets"]
     assert [curve["indicator"] for curve in curves] == ["stretch"]

@@ -31,10 +31,10 @@ def on_timeframes(base: str, *others: str, inputs: list[dict[str, Any]] | None =
 WEEKLY = on_timeframes("1d", "1w", inputs=[{"raw_indicator": "rsi_14", "timeframes": ["1d", "1w"]}])
 
 
-def test_names_follow_inputs_then_timeframes_then_memberships(bars: pd.DataFrame) -> None:
+def test_inputs_are_sorted_by_name(bars: pd.DataFrame) -> None:
     features = build_features(on_timeframes("1d", "1w"), {"1d": bars})
     assert list(features.columns) == [
-        "1d_momentum_low", "1d_momentum_high", "1w_momentum_low", "1w_momentum_high",
+        "1d_momentum_high", "1d_momentum_low", "1w_momentum_high", "1w_momentum_low",
     ]  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_history_required_leaves_out_that_many_bars(bars: pd.DataFrame) -> None:
 def test_inputs_of_earlier_bars_are_appended(bars: pd.DataFrame) -> None:
     strategy = strategy_with(lambda data: data["model"].update(features={"lookback_periods": 2}))
     features = build_features(strategy, {"1d": bars})
-    assert list(features.columns[2:4]) == ["1d_momentum_low@-1", "1d_momentum_high@-1"]
+    assert list(features.columns[2:4]) == ["1d_momentum_high@-1", "1d_momentum_low@-1"]
     now, before = features["1d_momentum_low"].to_numpy(), features["1d_momentum_low@-2"].to_numpy()
     np.testing.assert_array_equal(before[2:], now[:-2])
 

@@ -273,10 +273,10 @@ def test_dotted_outputs_and_bare_names_resolve() -> None:
         data["nn_inputs"].append({"fuzzy_set": "trend", "timeframes": ["1d"]})
         data["nn_inputs"].append({"raw_indicator": "m", "normalization": "minmax"})
 
-    features = strategy_with(macd).features
-    assert (features[2].name, features[2].indicator, features[2].output) == ("1d_trend_up", "m", "histogram")
-    assert (features[3].name, features[3].output) == ("1d_m_raw", "line")
-    assert features[3].normalization == "minmax"
+    features = {feature.name: feature for feature in strategy_with(macd).features}
+    up, raw = features["1d_trend_up"], features["1d_m_raw"]
+    assert (up.indicator, up.output) == ("m", "histogram")
+    assert (raw.output, raw.normalization) == ("line", "minmax")
 
 
 def test_a_strategy_cannot_be_changed() -> None:

@@ -49,7 +49,7 @@ class Membership(Section):
 
 
 class FuzzySet(Section):
-    """Memberships of one indicator output. In the file they are keys beside `indicator`; their order is kept."""
+    """Memberships of one indicator output. In the file they are keys beside `indicator`."""
 
     indicator: str
     memberships: dict[Identifier, Membership] = Field(min_length=1)
@@ -66,7 +66,8 @@ class FuzzySet(Section):
 
 
 class NNInput(Section):
-    """One entry of `nn_inputs`: all memberships of a fuzzy set, or the raw values of an indicator."""
+    """One entry of `nn_inputs`: all memberships of a fuzzy set, or the raw values of an indicator. The inputs of the model
+    are sorted by name: no order in a file changes a training."""
 
     fuzzy_set: str | None = None
     """Name of a fuzzy set; each of its memberships becomes an input."""

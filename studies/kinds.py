@@ -1,14 +1,17 @@
 """The operation kinds of studies: batches of trials and the report about them. Studies submit them, not people."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
 from access.problems import invalid
 from operations.kind import Headline, Kind, ResultUnusable
 from operations.models import Operation
-from operations.presentation.numbers import short
+from operations.presentation import stored_reports
+from operations.presentation.charts import thin
+from operations.presentation.numbers import dig, short
 from operations.requests import GenericRequest, Submission
+from operations.runs.recording import MAX_POINTS
 from studies.completion import complete_report
 from studies.finalists import close_batch
 from studies.results import take_results
@@ -65,6 +68,8 @@ class StudyReportKind(_StudyKind):
     operation_type = "study_report"
     worker_type: ClassVar = "backtesting"
     title = "Study report"
+    is_run: ClassVar = True
+    curve_name: ClassVar = "Growth of the winner"
 
     def complete(self, operation: Operation, report: Report) -> None:
         try:
@@ -78,6 +83,18 @@ class StudyReportKind(_StudyKind):
     def headline(self, operation: Operation) -> Headline | None:
         verdict = (operation.result or {}).get("verdict")
         return Headline("verdict", str(verdict)) if verdict else None
+
+    def run_metrics(self, operation: Operation) -> dict[str, Any]:
+        """Return the figures of the winner, by which studies are ranked beside trainings and backtests."""
+        return dict((operation.result or {}).get("figures") or {})
+
+    def run_curve(self, operation: Operation) -> list[float]:
+        try:
+            curves = stored_reports.read(operation).get("curves")
+        except stored_reports.ReportUnavailableError:
+            return []
+        growth = dig(curves[0], "growth") if isinstance(curves, list) and curves else None
+        return [round(value, 5) for value in thin(growth, MAX_POINTS)] if isinstance(growth, list) else []
 
 
 KINDS = (StudyBatchKind(), StudyTrainingBatchKind(), StudyFinalistKind(), StudyReportKind())

@@ -75,7 +75,11 @@ def submit_report(study: Study) -> Operation:
         counted_before=study.counted_before,
         holdout=_holdout(study),
     )
-    return _submit(study, REPORT_TYPE, parameters.model_dump(mode="json"), inputs_of(study) | files | tested)
+    inputs = inputs_of(study) | files | tested
+    operation = _submit(study, REPORT_TYPE, parameters.model_dump(mode="json"), inputs)
+    # The page of runs lists the report for its study.
+    Operation.objects.filter(pk=operation.pk).update(title=study.name)
+    return operation
 
 
 def name_of(batch_id: int) -> str:

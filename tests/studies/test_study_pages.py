@@ -123,6 +123,16 @@ def test_buttons_pause_and_resume(page: Client, person: User) -> None:
         assert study.status == status
 
 
+def test_a_study_is_ranked_beside_trainings_and_backtests(page: Client, body: dict[str, Any]) -> None:
+    page.post("/dashboard/studies/new", {**body, "step": "start"})
+    work(Leader())
+    report = Operation.objects.get(operation_type="study_report")
+    assert (report.title, report.run_metrics.sharpe, report.run_metrics.dsr) == ("thresholds", 0.5, 0.4)
+    shown = page.get("/dashboard/runs?sort=-sharpe").content.decode()
+    assert f"/dashboard/operations/{report.pk}" in shown
+    assert "thresholds" in shown
+
+
 def test_the_list_of_operations_leaves_batches_out(page: Client, body: dict[str, Any]) -> None:
     page.post("/dashboard/studies/new", {**body, "step": "start"})
     Leader().tick()

@@ -133,7 +133,7 @@ def _clean_batch(batch: int) -> tuple[int, int]:
     `orphans` removes. The row of a file that cannot be removed stays.
     """
     old = Now() - timedelta(days=settings.ARTIFACT_RETENTION_DAYS)
-    is_referred = reduce(or_, (Exists(rows.filter(file=OuterRef("pk"))) for rows in _referring_rows()))
+    is_referred = reduce(or_, (Exists(rows.filter(**{name: OuterRef("pk")})) for rows, name in _references()))
     with transaction.atomic():
         rows = list(
             StoredFile.objects.select_for_update(of=("self",), skip_locked=True)
@@ -151,11 +151,11 @@ def _clean_batch(batch: int) -> tuple[int, int]:
     return len(rows), len(unreferred) - len(kept)
 
 
-def _referring_rows() -> Iterator[QuerySet[Model]]:
-    """Return the rows of each model, of any room, that refers to files by `file`."""
+def _references() -> Iterator[tuple[QuerySet[Model], str]]:
+    """Return the rows of each model, of any room, that refers to files, and the name of its field."""
     for relation in StoredFile._meta.get_fields(include_hidden=True):
         if isinstance(relation, ManyToOneRel):
-            yield relation.related_model._default_manager.all()
+            yield relation.related_model._default_manager.all(), relation.field.name
 
 
 def _unlink(sha256: str) -> bool:

@@ -35,6 +35,7 @@ class Bars:
     end: datetime
     """open of the last bar"""
     quality: dict[str, Any]
+    chart_sha256: str | None = None
 
 
 def replace(bars: Bars, imported_by: Operation) -> None:
@@ -44,6 +45,7 @@ def replace(bars: Bars, imported_by: Operation) -> None:
         timeframe=bars.timeframe,
         defaults={
             "file_id": bars.sha256,
+            "chart_id": bars.chart_sha256,
             "rows": bars.rows,
             "start": bars.start,
             "end": bars.end,

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from django.db import DataError
-from django.http import FileResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from pydantic import BaseModel, ValidationError
 from rest_framework.exceptions import NotFound
@@ -20,7 +20,7 @@ from access.body_limits import accept_bodies
 from access.permissions import ByRole
 from access.problems import Conflict, Invalid, Problem
 from operations import artifacts, reports
-from operations.api.files import file_response
+from operations.api.stored_responses import file_response
 from operations.models import Operation, StoredFile
 from registry.auth import Incarnation, IsWorker, WorkerAuthentication
 from worker_agent.proof import ATTEMPT_HEADER
@@ -155,7 +155,7 @@ class File(APIView):
         return Response({"sha256": stored.sha256, "size": stored.size}, status=HTTPStatus.CREATED)
 
     @extend_schema(responses={(200, "application/octet-stream"): bytes})
-    def get(self, request: Request, sha256: str) -> FileResponse:
+    def get(self, request: Request, sha256: str) -> HttpResponseBase:
         _check_hash(sha256)
         worker_id = worker_or_none(request)
         if worker_id is not None and not artifacts.readable_by_worker(

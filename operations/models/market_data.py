@@ -13,6 +13,13 @@ class MarketData(models.Model):
     file = models.ForeignKey(
         StoredFile, on_delete=models.PROTECT, related_name="market_data", help_text="Parquet"
     )
+    chart = models.ForeignKey(
+        StoredFile,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="tiles of the chart; empty for bars that were imported before charts existed",
+    )
     rows = models.PositiveBigIntegerField()
     start = models.DateTimeField(help_text="open of the first bar")
     end = models.DateTimeField(help_text="open of the last bar")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import F, QuerySet
-from django.http import FileResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from access.problems import Conflict, invalid
 from operations.api.base import integer_parameter
-from operations.api.files import file_response
+from operations.api.stored_responses import file_response
 from operations.models import Artifact
 from studies.api.base import study_or_404
 from studies.models import Study, StudyTrial, TrialState
@@ -111,19 +111,19 @@ class TrialDetail(APIView):
 
 class TrialsFile(APIView):
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
-    def get(self, request: Request, study_id: str) -> FileResponse:
+    def get(self, request: Request, study_id: str) -> HttpResponseBase:
         """All trials as Parquet, once the study has its report. 409 before."""
         return _report_file(study_or_404(study_id), TRIALS_FILE)
 
 
 class StudyReport(APIView):
     @extend_schema(responses={(200, "application/json"): {"type": "object"}})
-    def get(self, request: Request, study_id: str) -> FileResponse:
+    def get(self, request: Request, study_id: str) -> HttpResponseBase:
         """The report with everything that its charts show. 409 before there is one."""
         return _report_file(study_or_404(study_id), REPORT_FILE)
 
 
-def _report_file(study: Study, name: str) -> FileResponse:
+def _report_file(study: Study, name: str) -> HttpResponseBase:
     output = Artifact.objects.filter(
         operation=study.reporter_id or "", role=Artifact.Role.OUTPUT, name=name
     ).first()

@@ -24,6 +24,7 @@ from operations.models import (
 )
 from operations.runs import recording
 from registry.models import Capability, Sweep, Worker
+from tests.browser.charts import market_data_chart
 from tests.browser.reports import backtest_report, training_report
 from tests.studies.rows import create_reported_study
 
@@ -395,6 +396,7 @@ def create_import(user: User, symbol: str) -> Operation:
         symbol=symbol,
         timeframe="1d",
         file=file,
+        chart=artifacts.put([market_data_chart()]) if symbol != "FB" else None,
         rows=3270,
         start=begins,
         end=datetime(2013, 3, 1, tzinfo=UTC),

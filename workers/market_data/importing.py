@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from workers.charts.market import market_chart
 from workers.market_data.bars import bars_as_bytes
 from workers.market_data.errors import MarketDataError
 from workers.market_data.parameters import ImportParameters
-from workers.market_data.quality import examine, missing_between
+from workers.market_data.quality import Findings, examine, missing_between
 from workers.market_data.reader.bar_reader import ReadBars, read_file
 
 __all__ = ["ImportParameters", "run_import"]
@@ -37,18 +38,25 @@ class Job(Protocol):
 
 
 def run_import(parameters: ImportParameters, job: Job) -> dict[str, Any]:
-    """Import the file and return the result; stores `bars.parquet` and `quality.json`. Raises `MarketDataError`."""
+    """Import the file and return the result. Raises `MarketDataError`.
+
+    Artifacts: bars.parquet, quality.json, chart.bin.
+    """
     if "raw" not in job.inputs:
         raise MarketDataError("the import has no uploaded file")
     read = read_file(job.inputs["raw"], parameters, job.progress)
-    bars = read.bars
-    bars.attrs["calendar"] = read.calendar.calendar
+    bars, calendar = read.bars, read.calendar.calendar
+    bars.attrs["calendar"] = calendar
     job.progress(60, step="examining the bars")
-    report = quality_report(read, parameters)
-    job.progress(80, step="storing the bars")
+    findings = Findings.of(bars, parameters.timeframe, calendar)
+    report = quality_report(read, findings)
+    job.progress(70, step="storing the bars")
     content = bars_as_bytes(bars)
     job.artifact("bars.parquet", content)
     job.artifact("quality.json", json.dumps(report, allow_nan=False).encode())
+    job.progress(80, step="drawing the chart")
+    chart = market_chart(bars, parameters.timeframe, calendar, findings, report["listed"])
+    job.artifact("chart.bin", chart)
     job.log(_summary(parameters, read, report))
     for note in read.notes:
         job.log(note)
@@ -61,16 +69,16 @@ def run_import(parameters: ImportParameters, job: Job) -> dict[str, Any]:
         "start": bars.index[0].isoformat(),
         "end": bars.index[-1].isoformat(),
         "sha256": hashlib.sha256(content).hexdigest(),
-        "calendar": read.calendar.calendar,
+        "calendar": calendar,
         "reading": read.as_json(),
         "warnings": report["warnings"],
         "quality": {name: value for name, value in report.items() if name != "listed"},
     }
 
 
-def quality_report(read: ReadBars, parameters: ImportParameters) -> dict[str, Any]:
+def quality_report(read: ReadBars, findings: Findings) -> dict[str, Any]:
     """Return how the file was read and what is missing or suspicious in its bars, JSON-ready."""
-    findings = examine(read.bars, parameters.timeframe, read.calendar.calendar)
+    counts = examine(read.bars, findings)
     return {
         "layout": read.layout,
         "calendar": read.calendar.calendar,
@@ -79,8 +87,8 @@ def quality_report(read: ReadBars, parameters: ImportParameters) -> dict[str, An
         "adjustment": read.adjustment,
         "ignored_columns": list(read.ignored),
         "notes": read.notes,
-        "warnings": [*read.warnings, *_warn_of_missing(read, findings["missing"])],
-        **findings,
+        "warnings": [*read.warnings, *_warn_of_missing(read, counts["missing"])],
+        **counts,
     }
 
 

@@ -1,6 +1,7 @@
 """Report the quality of market data: missing and suspicious bars. Nothing is repaired."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +23,31 @@ Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def examine(bars: pd.DataFrame, timeframe: str, calendar: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Positions of missing and suspicious bars; position i is the step from bar i to bar i + 1."""
+
+    missing: Counts
+    """Bars missing in each step; int64[n - 1]."""
+    spikes: npt.NDArray[np.intp]
+    splits: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, bars: pd.DataFrame, timeframe: str, calendar: str) -> Self:
+        splits = _suspected_splits(_overnight_steps(bars))
+        return cls(
+            missing=missing_between(pd.DatetimeIndex(bars.index), timeframe, calendar),
+            spikes=np.setdiff1d(_spikes(bars), splits),
+            splits=splits,
+        )
+
+
+def examine(bars: pd.DataFrame, findings: Findings) -> dict[str, Any]:
     """Return a JSON-ready report: counts by name, and under `listed` the first findings of each kind with their times."""
     index = pd.DatetimeIndex(bars.index)
-    missing = missing_between(index, timeframe, calendar)
-    gaps = np.flatnonzero(missing)
+    missing, spikes, splits = findings.missing, findings.spikes, findings.splits
     steps = _overnight_steps(bars)
-    splits = _suspected_splits(steps)
-    spikes = np.setdiff1d(_spikes(bars), splits)
+    gaps = np.flatnonzero(missing)
     volume = bars["volume"].to_numpy()
     return {
         "gaps": len(gaps),

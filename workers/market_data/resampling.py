@@ -1,5 +1,8 @@
 """Resample bars to a longer timeframe, session by session."""
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -20,19 +23,38 @@ def resample(
     last part. The last bar may be unfinished, which its closing time shows.
     Raises `MarketDataError` if `to` is not longer than `timeframe`.
     """
-    if nanoseconds(to) <= nanoseconds(timeframe):
-        raise MarketDataError(f"{to} bars cannot be made from {timeframe} bars; import {to} bars")
-    index = pd.DatetimeIndex(bars.index)
-    closes = close_times(index, timeframe, calendar)
-    opens = unix_nanoseconds(index)
-    sessions = Sessions.covering(calendar, int(opens[0]), int(closes[-1]))
-    labels = _bucket_labels(opens, closes, is_intraday(timeframe), to, sessions)
-    starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))
-    ends = np.append(starts[1:], len(bars)) - 1
-    longer = _aggregate(bars, starts, ends)
-    longer.index = pd.DatetimeIndex(labels[starts], name="time").tz_localize("UTC")
+    buckets = Buckets.of(pd.DatetimeIndex(bars.index), timeframe, to, calendar)
+    longer = _aggregate(bars, buckets.starts, buckets.ends)
+    longer.index = pd.DatetimeIndex(buckets.times, name="time").tz_localize("UTC")
     nominal = close_times(pd.DatetimeIndex(longer.index), to, calendar)
-    return longer, np.maximum(nominal, closes[ends])
+    return longer, np.maximum(nominal, buckets.closes)
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """The bars that make up each longer bar."""
+
+    starts: npt.NDArray[np.intp]
+    """First row of each longer bar; intp[k]."""
+    ends: npt.NDArray[np.intp]
+    """Last row, inclusive; intp[k]."""
+    times: UnixNanoseconds
+    """Opening times of the longer bars; int64[k]."""
+    closes: UnixNanoseconds
+    """Closing times of their last rows; int64[k]."""
+
+    @classmethod
+    def of(cls, index: pd.DatetimeIndex, timeframe: str, to: str, calendar: str) -> Self:
+        """Raises `MarketDataError` if `to` is not longer than `timeframe`."""
+        if nanoseconds(to) <= nanoseconds(timeframe):
+            raise MarketDataError(f"{to} bars cannot be made from {timeframe} bars; import {to} bars")
+        closes = close_times(index, timeframe, calendar)
+        opens = unix_nanoseconds(index)
+        sessions = Sessions.covering(calendar, int(opens[0]), int(closes[-1]))
+        labels = _bucket_labels(opens, closes, is_intraday(timeframe), to, sessions)
+        starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))
+        ends = np.append(starts[1:], len(index)) - 1
+        return cls(starts, ends, labels[starts], closes[ends])
 
 
 def _bucket_labels(

@@ -2,7 +2,9 @@
 
 from typing import Any, ClassVar
 
+from django.http.response import HttpResponseBase
 from django.urls import path
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import NotFound
@@ -21,6 +23,7 @@ from operations import market_data
 from operations.api import examples
 from operations.api.base import IDEMPOTENCY_KEY, accepted_response, submitter
 from operations.api.serializers import MarketDataSerializer, SubmittedSerializer
+from operations.api.stored_responses import file_response
 from operations.kinds.data_import.kind import build
 from operations.kinds.data_import.request import ImportRequest
 from operations.kinds.data_import.uploads import MAX_UPLOAD, receive
@@ -83,7 +86,20 @@ class MarketDataOf(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class ChartOfMarketData(APIView):
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    def get(self, request: Request, symbol: str, timeframe: str) -> HttpResponseBase:
+        """Return the tiles of the chart, or the byte range that `Range` names (docs/market-data.md)."""
+        row = MarketData.objects.filter(
+            symbol=symbol.replace("\x00", ""), timeframe=timeframe.replace("\x00", "")
+        ).first()
+        if row is None or row.chart_id is None:
+            raise NotFound(f"No chart of {symbol} {timeframe}.")
+        return file_response(row.chart_id, "chart.bin", request)
+
+
 urlpatterns = [
     path("market-data", MarketDataList.as_view(), name="market-data"),
     path("market-data/<str:symbol>/<str:timeframe>", MarketDataOf.as_view(), name="market-data-of"),
+    path("market-data/<str:symbol>/<str:timeframe>/chart", ChartOfMarketData.as_view(), name="chart-of"),
 ]

@@ -8,7 +8,7 @@ from operations.models import Operation
 from worker_agent.protocol import Report
 from worker_agent.validation_messages import first_problem
 
-BARS = "bars.parquet"
+BARS, CHART = "bars.parquet", "chart.bin"
 
 
 class ImportResult(BaseModel):
@@ -31,14 +31,15 @@ def store(operation: Operation, report: Report) -> None:
         raise ResultUnusable(
             f"it imported {result.symbol} {result.timeframe} instead of {' '.join(map(str, requested))}"
         )
-    bars = next((artifact for artifact in report.artifacts if artifact.name == BARS), None)
-    if bars is None:
+    files = {artifact.name: artifact.sha256 for artifact in report.artifacts}
+    if BARS not in files:
         raise ResultUnusable(f"the artifact {BARS} is missing")
     market_data.replace(
         market_data.Bars(
             symbol=result.symbol,
             timeframe=result.timeframe,
-            sha256=bars.sha256,
+            sha256=files[BARS],
+            chart_sha256=files.get(CHART),
             rows=result.rows,
             start=result.start,
             end=result.end,

@@ -1,11 +1,13 @@
 """Missing and suspicious bars are counted by the calendar of the market, and neither rejected nor repaired."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from tests.quant.market_data.conftest import Import, yahoo
 from workers.market_data.calendars import infer_calendar
-from workers.market_data.quality import examine, missing_between
+from workers.market_data.quality import Findings, examine, missing_between
 from workers.market_data.sessions import Sessions
 
 WIDE = (pd.Timestamp("2010-01-01").value, pd.Timestamp("2010-12-31").value)
@@ -30,17 +32,21 @@ def bars_at(index: pd.DatetimeIndex, close: np.ndarray | None = None) -> pd.Data
     return pd.DataFrame(columns | {"volume": np.ones(len(index))}, index=index.rename("time"))
 
 
+def report_of(bars: pd.DataFrame) -> dict[str, Any]:
+    return examine(bars, Findings.of(bars, "1d", "XNYS"))
+
+
 def test_a_year_of_new_york_sessions_has_no_gap() -> None:
     """Lesson Q23: holidays and weekends are not gaps."""
     days = sessions_of_new_york()
     assert len(days) == 252
     assert infer_calendar(days) == "XNYS"
-    assert examine(bars_at(days), "1d", "XNYS")["gaps"] == 0
+    assert report_of(bars_at(days))["gaps"] == 0
 
 
 def test_missing_sessions_are_counted_and_placed() -> None:
     days = sessions_of_new_york()
-    report = examine(bars_at(days.delete([50, 51, 120])), "1d", "XNYS")
+    report = report_of(bars_at(days.delete([50, 51, 120])))
     assert (report["gaps"], report["missing"], report["longest_gap_bars"]) == (2, 3, 2)
     assert report["listed"]["gaps"][0] == {
         "after": days[49].isoformat(),

@@ -1,0 +1,61 @@
+"""Reads the index of chart files (`workers/charts/tiles.py`); the tiles themselves are only sent to browsers."""
+
+import json
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from operations import artifacts
+
+_LENGTH = struct.Struct("<I")
+_MAX_PACKED, _MAX_INDEX = 2_000_000, 20_000_000
+_PAGE_ONLY = ("latest", "statistics", "listed")
+"""Parts that the page shows as text, so its script does not need them."""
+
+
+class ChartUnavailableError(Exception):
+    """The chart is missing or unreadable. The message is shown to users."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChart:
+    index: dict[str, Any]
+    start: int
+    """Position of the first tile in the file."""
+
+    @property
+    def for_script(self) -> dict[str, Any]:
+        """Return what the script needs to draw the tiles."""
+        return {
+            **{name: value for name, value in self.index.items() if name not in _PAGE_ONLY},
+            "start": self.start,
+        }
+
+
+def read(sha256: str) -> StoredChart:
+    """Read the index of a chart. Raises ChartUnavailableError."""
+    try:
+        with artifacts.path_of(sha256).open("rb") as file:
+            (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+            packed = file.read(min(length, _MAX_PACKED))
+    except OSError:
+        raise ChartUnavailableError("The file of the chart has been deleted.") from None
+    except struct.error:
+        raise ChartUnavailableError("The file of the chart is not valid.") from None
+    try:
+        index = json.loads(_unpack(packed))
+    except (OSError, EOFError, zlib.error, ValueError):
+        raise ChartUnavailableError("The file of the chart is not valid.") from None
+    if not isinstance(index, dict) or index.get("format") != 1:
+        raise ChartUnavailableError("The chart has an unknown format; import the bars again.")
+    return StoredChart(index, _LENGTH.size + length)
+
+
+def _unpack(packed: bytes) -> bytes:
+    """Raises ValueError for an index that unpacks to more than any real one has."""
+    unpacked = zlib.decompressobj(wbits=31)
+    index = unpacked.decompress(packed, _MAX_INDEX)
+    if unpacked.unconsumed_tail:
+        raise ValueError("the index is too large")
+    return index

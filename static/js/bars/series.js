@@ -1,0 +1,123 @@
+// The series of a chart in Lightweight Charts, filled from a block of bars.
+"use strict";
+
+(() => {
+  const { colour, faint } = barCharts;
+  const TONES = ["series-1", "series-2", "series-4", "series-6"];
+
+  function coloursOfTheme() {
+    return {
+      good: colour("good"), bad: colour("bad"), warn: colour("warn"), text: colour("text"), muted: colour("muted"),
+      line: colour("line"), surface: colour("surface"), accent: colour("accent"),
+      session: faint(colour("series-1"), 0.06), outside: faint(colour("muted"), 0.16),
+    };
+  }
+
+  // Rising candles are hollow and falling ones filled, so that they differ without colours.
+  const candleOptions = (colours, decimals) => ({
+    upColor: colours.surface, downColor: colours.bad, borderUpColor: colours.good, borderDownColor: colours.bad,
+    wickUpColor: colours.good, wickDownColor: colours.bad, borderVisible: true, priceLineVisible: false,
+    priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals },
+  });
+
+  const chartOptions = (colours) => ({
+    layout: {
+      background: { type: "solid", color: colours.surface }, textColor: colours.muted, attributionLogo: false,
+      fontFamily: getComputedStyle(document.body).fontFamily, panes: { separatorColor: colours.line, enableResize: true },
+    },
+    grid: { vertLines: { visible: false }, horzLines: { color: colours.line } },
+    rightPriceScale: { borderColor: colours.line }, crosshair: { mode: 0 },
+    timeScale: { borderColor: colours.line, minBarSpacing: 0.1, rightOffset: 0, shiftVisibleRangeOnNewBar: false },
+    handleScroll: { mouseWheel: false, vertTouchDrag: false }, handleScale: { mouseWheel: false, axisPressedMouseMove: { time: true, price: true } },
+  });
+
+  const formats = {
+    percent: { type: "custom", minMove: 0.001, formatter: (value) => `${(value * 100).toFixed(1)} %` },
+    money: { type: "custom", minMove: 1, formatter: (value) => barCharts.numberText(Math.round(value)) },
+    return: { type: "custom", minMove: 0.000001, formatter: (value) => `${(value * 100).toFixed(3)} %` },
+  };
+
+  // Points of one column; bars without a value are left empty.
+  function points(block, values, point) {
+    const data = new Array(block.count);
+    for (let row = 0; row < block.count; row += 1) {
+      data[row] = Number.isNaN(values[row]) ? { time: block.times[row] } : point(row, block.times[row]);
+    }
+    return data;
+  }
+
+  class SeriesSet {
+    constructor(library, spec, colours) {
+      this.library = library;
+      this.spec = spec;
+      this.lines = [];
+      const { CandlestickSeries, HistogramSeries } = LightweightCharts;
+      this.candles = library.addSeries(CandlestickSeries, candleOptions(colours, spec.decimals));
+      if (spec.has_volume) {
+        this.volume = library.addSeries(HistogramSeries, { priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false }, 1);
+      }
+      for (const pane of spec.panes ?? []) this.addPane(pane);
+      this.setHeights();
+      this.paint(colours);
+    }
+
+    addPane(pane) {
+      const number = this.library.panes().length;
+      pane.series.forEach((line, position) => {
+        const series = this.library.addSeries(LightweightCharts.LineSeries, {
+          lineWidth: line.faint ? 1 : 2, lineStyle: line.dashed ? 2 : 0, lineType: line.step ? 1 : 0, title: line.label,
+          priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false, priceFormat: formats[pane.format],
+        }, number);
+        this.lines.push({ series, column: line.column, tone: line.tone ?? TONES[position % TONES.length] });
+        if (position === 0) {
+          pane.lines = (pane.levels ?? []).map((level) => series.createPriceLine({
+            price: level.value, title: level.label, lineStyle: 2, lineWidth: 1, axisLabelVisible: true, color: colour("muted"),
+          }));
+        }
+      });
+    }
+
+    setHeights() {
+      this.library.panes().forEach((pane, number) => pane.setStretchFactor(number === 0 ? 5 : 1));
+    }
+
+    // Another symbol as a line; both are then shown as change since the left edge.
+    addOverlay(name) {
+      this.overlay = this.library.addSeries(LightweightCharts.LineSeries, {
+        lineWidth: 2, title: name, priceLineVisible: false, color: colour("series-2"),
+      });
+      this.library.priceScale("right").applyOptions({ mode: 2 });
+    }
+
+    paint(colours) {
+      this.colours = colours;
+      this.library.applyOptions(chartOptions(colours));
+      this.candles.applyOptions(candleOptions(colours, this.spec.decimals));
+      for (const line of this.lines) line.series.applyOptions({ color: colour(line.tone) });
+      this.overlay?.applyOptions({ color: colour("series-2") });
+      if (this.block) this.fill(this.block);
+    }
+
+    fill(block) {
+      this.block = block;
+      const { open, high, low, close, volume } = block.columns;
+      this.candles.setData(points(block, close, (row, time) => ({
+        time, open: open[row], high: high[row], low: low[row], close: close[row],
+      })));
+      const [up, down] = [faint(this.colours.good, 0.4), faint(this.colours.bad, 0.55)];
+      this.volume?.setData(points(block, volume, (row, time) => ({
+        time, value: volume[row], color: close[row] < open[row] ? down : up,
+      })));
+      for (const { series, column } of this.lines) {
+        const values = block.columns[column];
+        series.setData(points(block, values, (row, time) => ({ time, value: values[row] })));
+      }
+    }
+
+    fillOverlay(block, values) {
+      this.overlay.setData(points(block, values, (row, time) => ({ time, value: values[row] })));
+    }
+  }
+
+  Object.assign(barCharts, { SeriesSet, coloursOfTheme, chartOptions });
+})();

@@ -1,0 +1,74 @@
+"""The page of market data shows its chart without reading bars, and says why where there is none."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from operations import artifacts
+from operations.models import MarketData, StoredFile
+from tests.browser.charts import market_data_chart
+from tests.operations.page_text import read, table
+
+
+def create_series(symbol: str, chart: StoredFile | None) -> MarketData:
+    moment = datetime(2026, 1, 5, tzinfo=UTC)
+    return MarketData.objects.create(
+        symbol=symbol, timeframe="1m", file=artifacts.put([symbol.encode()]), chart=chart, rows=5970, start=moment, end=moment
+    )  # fmt: skip
+
+
+@pytest.fixture
+def series(staff: Any, client: Client) -> MarketData:
+    client.force_login(staff)
+    chart = artifacts.put([market_data_chart()])
+    create_series("BBB", chart)
+    return create_series("AAA", chart)
+
+
+def test_the_page_works_as_tables(client: Client, series: MarketData) -> None:
+    page = client.get("/dashboard/market-data/AAA/1m")
+    latest = table(read(page.content.decode()), "Latest bars")
+    assert len(latest) == 50
+    assert latest[0][:2] == ["2026-01-09 03:59", "299.05"]
+    marks = table(read(page.content.decode()), "Gaps and suspicious bars")
+    assert [row[1] for row in marks] == ["Spike", "Spike", "Gap"]
+    assert marks[2][2] == "30 bars missing after 2026-01-07 18:39"
+
+
+def test_the_script_gets_the_tiles_of_both_symbols(client: Client, series: MarketData) -> None:
+    page = client.get("/dashboard/market-data/AAA/1m?with=BBB").content.decode()
+    spec = json.loads(page.split('id="bars" type="application/json">')[1].split("</script>")[0])
+    assert (spec["url"], spec["overlay"]["url"]) == ("/market-data/AAA/1m/chart", "/market-data/BBB/1m/chart")
+    size = spec["levels"][0]["sizes"][0]
+    tile = client.get(spec["url"], headers={"range": f"bytes={spec['start']}-{spec['start'] + size - 1}"})
+    assert tile.status_code == 206
+    assert tile.getvalue() == market_data_chart()[spec["start"] : spec["start"] + size]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"\xff\xff\xff\x7fabc", b"\x03\x00\x00\x00abc"])
+def test_a_file_that_is_not_a_chart_is_a_sentence(client: Client, series: MarketData, content: bytes) -> None:
+    MarketData.objects.filter(pk=series.pk).update(chart=artifacts.put([content]))
+    assert (
+        "The file of the chart is not valid." in client.get("/dashboard/market-data/AAA/1m").content.decode()
+    )
+
+
+def test_bars_without_a_chart_ask_for_another_import(client: Client, series: MarketData) -> None:
+    MarketData.objects.filter(pk=series.pk).update(chart=None)
+    page = client.get("/dashboard/market-data/AAA/1m").content.decode()
+    assert "imported before charts existed" in page
+    assert "lightweight-charts" not in page
+    assert client.get("/market-data/AAA/1m/chart").status_code == 404
+
+
+def test_a_chart_is_kept_while_its_bars_are(series: MarketData, settings: Any) -> None:
+    settings.ARTIFACT_RETENTION_DAYS = 0
+    chart = artifacts.path_of(str(series.chart_id))
+    artifacts.remove_unreferenced()
+    assert chart.exists()
+    MarketData.objects.all().delete()
+    artifacts.remove_unreferenced()
+    assert not chart.exists()

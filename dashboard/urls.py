@@ -21,6 +21,7 @@ from dashboard.views.runs import runs, runs_csv, tag, tag_change, tags
 from dashboard.views.strategies import strategies, strategy
 from dashboard.views.studies import new_study, studies, study, study_act
 from dashboard.views.submit import clone, new, preview, strategy_text, submit
+from dashboard.views.trades import trades, trades_drawn
 from dashboard.views.workers import worker, workers
 
 app_name = "dashboard"
@@ -45,6 +46,8 @@ urlpatterns = [
     path("operations/<id:operation_id>/metrics", operation_metrics, name="operation_metrics"),
     path("operations/<id:operation_id>/clone", clone, name="clone"),
     path("operations/<id:operation_id>/act/<id:act>", act, name="act"),
+    path("operations/<id:operation_id>/trades", trades, name="trades"),
+    path("operations/<id:operation_id>/trades/drawn", trades_drawn, name="trades_drawn"),
     path("operations/<id:operation_id>/labels", labels, name="labels"),
     path("act", act_on_many, name="act_on_many"),
     path("new", new, name="new"),

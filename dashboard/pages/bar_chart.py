@@ -59,7 +59,7 @@ def bar_chart(data: MarketData) -> BarChart | None:
         script={**stored.for_script, "url": _url(data), "name": data.symbol},
         latest=bars,
         facts=_facts(index["statistics"], decimals),
-        marks=_marks(index["listed"]),
+        marks=_marks(index.get("listed") or {}),
         has_volume=bool(index["has_volume"]),
         summary=f"{data.symbol}, {data.timeframe} bars from {data.start:%Y-%m-%d} to {data.end:%Y-%m-%d}",
     )
@@ -113,15 +113,15 @@ def _marks(listed: dict[str, Any]) -> list[Mark]:
             _moment(gap["before"]),
             f"{gap['bars']} bars missing after {_moment(gap['after']):%Y-%m-%d %H:%M}",
         )
-        for gap in listed["gaps"]
+        for gap in listed.get("gaps") or []
     ]
     marks += [
         Mark("Spike", _moment(spike["time"]), f"{signed_percent(spike['change'])} in one bar")
-        for spike in listed["spikes"]
+        for spike in listed.get("spikes") or []
     ]
     marks += [
         Mark("Suspected split", _moment(split["time"]), f"ratio {short(split['ratio'])}")
-        for split in listed["suspected_splits"]
+        for split in listed.get("suspected_splits") or []
     ]
     return sorted(marks, key=lambda mark: mark.at)
 

@@ -1,5 +1,6 @@
 """Formats numbers, durations and times for pages."""
 
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,9 +44,32 @@ def short(value: Any) -> str:
     number = _number(value)
     if number is None:
         return DASH if value is None else str(value)
+    if not math.isfinite(number):
+        return str(number)
     if number == int(number) and abs(number) < 1e9:
         return decimal(number, 0)
-    return f"{number:.4g}".replace("-", "−")
+    return _significant(number, 4)
+
+
+def quantity(value: Any) -> str:
+    """Format a quantity with at most six significant digits, never with an exponent: 0.00001234, 120.5, 1 250 000."""
+    number = _number(value)
+    return DASH if number is None or not math.isfinite(number) else _significant(number, 6)
+
+
+def _significant(number: float, digits: int) -> str:
+    """Format with at most this many significant digits; those before the point are all kept."""
+    if number == 0.0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
+    text = decimal(number, min(decimals, 20))
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def basis_points(value: Any) -> str:
+    """Format a fraction of the price in basis points: 0.0005 -> `5 bp`."""
+    number = _number(value)
+    return DASH if number is None else f"{_significant(round(number * 1e4, 6), 3)} bp"
 
 
 def words(name: str) -> str:

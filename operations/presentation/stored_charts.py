@@ -10,6 +10,8 @@ from operations import artifacts
 
 _LENGTH = struct.Struct("<I")
 _MAX_PACKED, _MAX_INDEX = 2_000_000, 20_000_000
+_FORMAT = 1
+_KEYS = {"columns", "levels", "decimals", "has_volume", "latest", "statistics"}
 _PAGE_ONLY = ("latest", "statistics", "listed")
 """Parts that the page shows as text, so its script does not need them."""
 
@@ -47,7 +49,7 @@ def read(sha256: str) -> StoredChart:
         index = json.loads(_unpack(packed))
     except (OSError, EOFError, zlib.error, ValueError):
         raise ChartUnavailableError("The file of the chart is not valid.") from None
-    if not isinstance(index, dict) or index.get("format") != 1:
+    if not isinstance(index, dict) or index.get("format") != _FORMAT or not index.keys() >= _KEYS:
         raise ChartUnavailableError("The chart has an unknown format; import the bars again.")
     return StoredChart(index, _LENGTH.size + length)
 

@@ -23,6 +23,7 @@ from tests.studies.rows import create_study
 
 QUERIES = {
     "dashboard/operations/<id:operation_id>/log": "after=0",
+    "dashboard/operations/<id:operation_id>/trades/drawn": "number=1",
     "dashboard/strategies/text": "of={digest}",
 }
 FORMS = {
@@ -83,6 +84,7 @@ class Callers:
             "study_id": create_study(people["operator"], trials=number + 1).study_id,
             "operation_id": operation.pk,
             "trained": ids["trained"],
+            "backtested": ids["backtested"],
             "worker_id": worker_id,
             "name": "out.json",
             "document": "runs",
@@ -108,6 +110,8 @@ class Callers:
             if route.pattern.startswith("enrolment")
             else ApiToken.objects.filter(user=owner)[0].pk,
         }
+        if "/trades" in route.pattern:
+            values["operation_id"] = self.values["backtested"]
         if route.pattern.endswith(("clone",)):
             values["operation_id"] = self.values["trained"]
         return route.address(values)

@@ -1,10 +1,16 @@
 """Chart files of sample bars, as the workers write them."""
 
+import csv
+import io
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from workers.backtesting.engine_rules import Rules
+from workers.backtesting.trade_file import trade_file
+from workers.charts.backtest import backtest_chart
 from workers.charts.market import market_chart
 from workers.market_data.quality import Findings, examine
 
@@ -32,3 +38,38 @@ def market_data_chart(count: int = 6000) -> bytes:
     bars = bars.drop(bars.index[GAP_AT : GAP_AT + 30])
     findings = Findings.of(bars, "1m", "24/7")
     return market_chart(bars, "1m", "24/7", findings, examine(bars, findings)["listed"])
+
+
+def backtest_files(report: dict[str, Any]) -> dict[str, bytes]:
+    """Return the files of bars and trades that belong to a report of sample data."""
+    series = report["series"]
+    close = np.array(series["close"])
+    opened = np.concatenate((close[:1], close[:-1]))
+    columns = {
+        "open": opened,
+        "high": np.maximum(opened, close),
+        "low": np.minimum(opened, close),
+        "close": close,
+    }
+    bars = pd.DataFrame(columns, index=pd.DatetimeIndex(pd.to_datetime(series["time"]), name="time"))
+    bars["volume"] = 1000.0
+    n = len(bars)
+    chart = backtest_chart(
+        bars, "1d", "24/7", equity=np.array(series["equity"]), benchmark=np.array(series["benchmark"]),
+        position=np.where(np.arange(n) % 20 < 10, 100.0, 0.0), threshold=0.55,
+        predictions=np.stack([np.full(n, 0.1), np.full(n, 0.3), np.linspace(0.4, 0.7, n)], axis=1),
+    )  # fmt: skip
+    trades = pd.DataFrame(report["trades"])
+    for name in ("entry_time", "exit_time"):
+        trades[name] = pd.to_datetime(trades[name], utc=True)
+    rules = Rules(stop_loss=0.03, take_profit=0.06)
+    return {"chart.bin": chart, "trades.bin": trade_file(trades, bars, None, rules, 2)}
+
+
+def trades_csv(report: dict[str, Any]) -> bytes:
+    """Return the trades of a report as the workers write them, text only."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(report["trades"][0]))
+    writer.writeheader()
+    writer.writerows(report["trades"])
+    return text.getvalue().encode()

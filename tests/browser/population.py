@@ -24,7 +24,7 @@ from operations.models import (
 )
 from operations.runs import recording
 from registry.models import Capability, Sweep, Worker
-from tests.browser.charts import market_data_chart
+from tests.browser.charts import backtest_files, market_data_chart, trades_csv
 from tests.browser.reports import backtest_report, training_report
 from tests.studies.rows import create_reported_study
 
@@ -374,8 +374,12 @@ def create_backtest(user: User, model: Operation, drift: float = 0.0003) -> Oper
             "audit": {"checked": 24, "passed": True},
         },
     )
-    add_artifact(row, "report.json", json.dumps(backtest_report()).encode())
-    add_artifact(row, "trades.csv", b"entry_time,exit_time,pnl\n")
+    report = backtest_report()
+    # The second one is older: it has no files of bars and trades.
+    files = backtest_files(report) if drift > 0 else {}
+    files |= {"report.json": json.dumps(report).encode(), "trades.csv": trades_csv(report)}
+    for name, content in files.items():
+        add_artifact(row, name, content)
     recording.record(row)
     return row
 

@@ -23,7 +23,7 @@ def backtest_report(days: int = 800) -> dict[str, Any]:
         {
             "entry_index": index, "exit_index": index + 9, "entry_time": time[index], "exit_time": time[index + 9], "side": 1 if index % 40 else -1,
             "quantity": 120.5, "entry_price": close[index], "exit_price": close[index + 9], "fees": 96.2,
-            "pnl": (close[index + 9] - close[index]) * 120.5, "return": close[index + 9] / close[index] - 1, "exit_reason": "signal", "mae": -0.02, "mfe": 0.03,
+            "pnl": (close[index + 9] - close[index]) * 120.5, "return": close[index + 9] / close[index] - 1, "exit_reason": "signal", "mae": -0.02, "mfe": 0.03, "slippage_cost": 18.5,
         }
         for index in range(20, days - 20, 20)
     ]  # fmt: skip

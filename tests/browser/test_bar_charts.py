@@ -1,9 +1,10 @@
 """The chart of market data, by mouse, by keyboard and with another symbol."""
 
+import gzip
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Response, expect
 
 from tests.browser.watch import serious_findings
 
@@ -19,7 +20,7 @@ def open_chart(page: Page, address: str) -> Locator:
 def test_a_chart_is_read_by_keyboard_alone(page: Page, ids: dict[str, str], live_server: Any) -> None:
     figure = open_chart(page, f"{live_server.url}/dashboard/market-data/AAPL/1d")
     shown, bar = figure.locator("[data-bars-range]"), figure.locator("[data-bars-bar]")
-    expect(shown).to_contain_text("1m bars, 2026-01-08 23:50 to 2026-01-09 03:59")
+    expect(shown).to_contain_text("to 2026-01-09 03:59, 229 of 5 970")
     plot = page.get_by_role("application", name="Chart: AAPL")
     page.get_by_role("button", name="Latest").focus()
     page.keyboard.press("Tab")
@@ -58,3 +59,80 @@ def test_two_symbols_are_compared_on_a_phone(page: Page, ids: dict[str, str], li
     assert page.evaluate("document.querySelector('[data-bars]').barChart.overlayFile.index.name") == "IBM"
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert not serious_findings(page)
+
+
+def test_the_worst_trade_is_two_clicks_from_the_report(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    page.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}")
+    page.get_by_role("link", name="Report", exact=True).click()
+    figure = page.locator("[data-bars][data-drawn]")
+    figure.wait_for()
+    page.get_by_role("link", name="Worst trade").click()
+    bar, shown = figure.locator("[data-bars-bar]"), figure.locator("[data-bars-range]")
+    expect(bar).to_contain_text("P&L −")
+    expect(figure).to_be_in_viewport()
+    # The trade lasts 9 bars, with 20 around it.
+    expect(shown).to_contain_text("1d bars")
+    expect(shown).to_contain_text("51 of 800")
+    text = bar.inner_text()
+    page.keyboard.press("n")
+    expect(bar).not_to_have_text(text)
+    page.keyboard.press("p")
+    expect(bar).to_have_text(text)
+
+
+def test_trades_are_sorted_and_filtered_by_keyboard_without_another_page(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    address = f"{live_server.url}/dashboard/operations/{ids['backtested']}?tab=report"
+    page.goto(address)
+    page.locator("[data-bars][data-drawn]").wait_for()
+    trades = page.locator("#trades")
+    trades.get_by_role("link", name="P&L").focus()
+    page.keyboard.press("Enter")
+    expect(trades.locator("th[aria-sort='ascending']")).to_have_text("P&L")
+    page.get_by_role("link", name="Monday").focus()
+    page.keyboard.press("Enter")
+    expect(trades.get_by_label("Entry weekday")).to_have_value("Monday")
+    trades.get_by_label("Side").select_option("short")
+    trades.get_by_role("button", name="Filter").click()
+    expect(trades.get_by_role("link", name="Clear")).to_be_visible()
+    assert page.url == address
+
+
+def test_the_page_of_trades_works_without_script(page: Page, ids: dict[str, str], live_server: Any) -> None:
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context(java_script_enabled=False, storage_state=page.context.storage_state())
+    plain = context.new_page()
+    plain.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}?tab=report")
+    plain.locator("#trades").get_by_role("link", name="P&L").click()
+    assert "/trades?sort=pnl" in plain.url
+    plain.get_by_label("Result").select_option("lost")
+    plain.get_by_role("button", name="Filter").click()
+    expect(plain.locator("#trades tbody tr").first).to_contain_text("−")
+    context.close()
+
+
+def test_the_heaviest_pages_are_light_on_a_first_visit(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    """The product sends static files compressed; the server of the tests does not."""
+    sizes: list[int] = []
+
+    def weigh(response: Response) -> None:
+        body = response.body()
+        sizes.append(len(gzip.compress(body)) if "/static/" in response.url else len(body))
+
+    page.on("response", weigh)
+    for address, most in (
+        (f"operations/{ids['backtested']}?tab=report", 700_000),
+        (f"operations/{ids['backtested']}/trades", 400_000),
+        ("market-data/AAPL/1d", 400_000),
+        ("", 80_000),
+    ):
+        page.goto(f"{live_server.url}/dashboard/{address}")
+        page.wait_for_load_state("networkidle")
+        assert 0 < sum(sizes) < most, f"{address}: {sum(sizes)}"
+        sizes.clear()

@@ -65,21 +65,6 @@ def test_a_lost_connection_is_shown_until_it_returns(
     expect(bar).to_be_hidden()
 
 
-def test_the_trades_are_sorted_and_located_in_the_chart(
-    page: Page, ids: dict[str, str], live_server: Any
-) -> None:
-    page.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}?tab=report")
-    page.locator("#linked-chart canvas").wait_for()
-    table = page.locator("#trades table")
-    table.get_by_role("button", name="P&L").click()
-    returns = [
-        float(cell.get_attribute("data-value") or 0) for cell in table.locator("tbody td:nth-child(8)").all()
-    ]
-    assert returns == sorted(returns, reverse=True)
-    table.get_by_role("button", name="Show trade 5 in the chart").click()
-    expect(page.locator("#linked-chart")).to_be_in_viewport()
-
-
 def test_a_printed_report_contains_every_chart(page: Page, ids: dict[str, str], live_server: Any) -> None:
     page.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}?tab=report")
     page.locator("[data-chart][data-drawn]").first.wait_for()

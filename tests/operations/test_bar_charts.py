@@ -41,7 +41,9 @@ def test_the_page_works_as_tables(client: Client, series: MarketData) -> None:
 def test_the_script_gets_the_tiles_of_both_symbols(client: Client, series: MarketData) -> None:
     page = client.get("/dashboard/market-data/AAA/1m?with=BBB").content.decode()
     spec = json.loads(page.split('id="bars" type="application/json">')[1].split("</script>")[0])
-    assert (spec["url"], spec["overlay"]["url"]) == ("/market-data/AAA/1m/chart", "/market-data/BBB/1m/chart")
+    assert (spec["url"], spec["overlay"]["url"]) == tuple(
+        f"/api/v1/market-data/{symbol}/1m/chart" for symbol in ("AAA", "BBB")
+    )
     size = spec["levels"][0]["sizes"][0]
     tile = client.get(spec["url"], headers={"range": f"bytes={spec['start']}-{spec['start'] + size - 1}"})
     assert tile.status_code == 206

@@ -108,9 +108,11 @@ def test_the_report_of_a_backtest(both: Both, ids: dict[str, str]) -> None:
     assert f"Trades {len(report['trades'])}" in [title.text for title in page.all("h2")]
     assert len(trades) == len(report["trades"])
     for row, trade in zip(trades, report["trades"], strict=True):
-        expected = [trade[key] for key in ("quantity", "entry_price", "exit_price", "pnl", "return")]
         assert row[2:4] == [trade["entry_time"][:10], trade["exit_time"][:10]]
-        assert all(map(shows, row[7:9], expected[3:])), row
+        expected = [trade[key] for key in ("quantity", "entry_price", "exit_price", "pnl", "return")]
+        assert all(map(shows, row[6:11], expected)), row
+        assert all(map(shows, row[12:14], (trade["mae"], trade["mfe"]))), row
+        assert shows(row[14].split(" (")[0], trade["fees"] + trade["slippage_cost"]), row
 
 
 def test_the_list_of_operations(both: Both, ids: dict[str, str]) -> None:

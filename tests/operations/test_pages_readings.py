@@ -54,8 +54,9 @@ def test_tables_of_a_report_show_dates_money_and_percentages() -> None:
     )  # fmt: skip
     assert report.drawdowns is not None
     assert report.drawdowns.rows == [["2010-04-26", "2010-07-02", "–", "−19.2 %", "171", "248"]]
-    title, table = report.groups[0]
-    assert (title, table.rows) == ("By side", [["long", 14, "57 %", "14\u202f330.50", "+1.12 %"]])
+    title, [group] = report.groups[0]
+    assert (title, group.key, group.query) == ("By side", "long", "side=long&result=closed")
+    assert [text for _, text in group.cells] == ["14", "57 %", "14\u202f330.50", "+1.12 %"]
 
 
 def test_a_column_keeps_seven_digits_of_its_largest_value_and_undefined_values() -> None:

@@ -111,7 +111,7 @@ def test_a_file_is_uploaded_and_its_bars_can_be_looked_at(page: Page, tmp_path: 
     expect(page.get_by_role("heading", name="Preview of WALK 1d")).to_be_visible()
     expect(page.get_by_role("region", name="First bars").get_by_role("row")).to_have_count(6)
     page.get_by_role("button", name="Import").click()
-    page.get_by_role("link", name="View bars and quality").click()
+    page.get_by_role("link", name="View chart and quality").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("WALK 1d")
     expect(page.locator("dl.facts").first).to_contain_text("Bars 9")
 
@@ -167,15 +167,23 @@ def test_a_report_is_read(page: Page, system: Up, kind: str) -> None:
     tabs.get_by_text("Report", exact=True).click()
     assert read_every_chart(page) >= 3
     if kind == "backtesting":
-        trades = page.locator("#trades table")
-        trades.get_by_role("button", name="P&L").click()
-        shown = [
-            float(str(cell.get_attribute("data-value"))) for cell in trades.locator("td:nth-child(8)").all()
+        trades = page.locator("#trades")
+        trades.get_by_role("link", name="P&L").click()
+        expect(trades.locator("th[aria-sort='ascending']")).to_have_text("P&L")
+        profits = [
+            float(text.replace("−", "-").replace("\u202f", "")) for text in column_texts(trades, "P&L")
         ]
-        assert len(shown) > 5
-        assert shown == sorted(shown, reverse=True)
-        trades.get_by_role("button", name="Show trade 2 in the chart").click()
-        expect(page.locator("#linked-chart")).to_be_in_viewport()
+        assert len(profits) > 5
+        assert profits == sorted(profits)
+        trades.get_by_role("link", name="Show trade 2 in the chart").click()
+        expect(page.get_by_text("Trade 2 of ")).to_be_visible()
+        expect(page.locator("#chart")).to_be_in_viewport()
+
+
+def column_texts(table: Locator, name: str) -> list[str]:
+    headings = table.locator("thead th").all_inner_texts()
+    position = [text.strip() for text in headings].index(name)
+    return [row.locator("th, td").nth(position).inner_text() for row in table.locator("tbody tr").all()]
 
 
 def read_every_chart(page: Page) -> int:

@@ -17,12 +17,16 @@ from workers.backtesting import backtest_report, decision_source, significance, 
 from workers.backtesting.backtest_inputs import BacktestInputs, ModelInputs, RulesInputs, load_inputs
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.backtest_warnings import collect_warnings
+from workers.backtesting.decision_source import Decided
 from workers.backtesting.engine import Result, Rules, simulate
 from workers.backtesting.engine_rules import ENGINE_SEMANTICS
 from workers.backtesting.metrics import Metrics, compute
 from workers.backtesting.periods import Periods, periods_of
 from workers.backtesting.sensitivity import simulate_worse_conditions
 from workers.backtesting.spread import data_spread
+from workers.backtesting.trade_file import trade_file
+from workers.charts.backtest import backtest_chart
+from workers.charts.market import decimals_of
 from workers.market_data.calendars import calendar_of
 from workers.provenance import data_hashes, provenance
 from workers.report_parts import missing_parts_warnings
@@ -43,7 +47,7 @@ class Job(Protocol):
 def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
     """Return the operation's result. Raises InvalidInput.
 
-    Artifacts: report.json, report.html, trades.csv, trades.parquet, equity.parquet.
+    Artifacts: report.json, report.html, trades.csv, trades.parquet, trades.bin, equity.parquet, chart.bin.
     """
     job.progress(1, step="loading model and bars")
     inputs = load_inputs(parameters, job.inputs)
@@ -99,6 +103,7 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
     operation_result["warnings"] += _store_artifacts(
         job, operation_result, result, benchmark, inputs, periods
     )
+    operation_result["warnings"] += _store_chart(job, result, benchmark, inputs, decided, calendar)
     job.progress(100, step="done")
     return operation_result
 
@@ -187,6 +192,32 @@ def _store_artifacts(
     for name, reason in errors.items():
         job.log(f"Could not build {name} of the report: {type(reason).__name__}: {reason}", level="error")
     return missing_parts_warnings(errors, "the metrics are")
+
+
+def _store_chart(
+    job: Job, result: Result, benchmark: Result, inputs: BacktestInputs, decided: Decided, calendar: str
+) -> list[dict[str, str]]:
+    """Store the bars with predictions and equity, and the trades, as a page reads them; return a warning on an error."""
+    bars = inputs.test_bars
+    try:
+        chart = backtest_chart(
+            bars,
+            inputs.strategy.base_timeframe,
+            calendar,
+            equity=result.equity,
+            benchmark=benchmark.equity,
+            position=result.position,
+            predictions=decided.predictions,
+            threshold=decided.threshold,
+        )
+        trades = trade_file(result.trades, bars, inputs.earlier_bars, result.rules, decimals_of(bars))
+    except Exception as error:
+        job.log(f"Could not draw the bars: {type(error).__name__}: {error}", level="error")
+        message = f"Could not draw the bars and trades ({error}); the metrics are not affected."
+        return [{"code": "no_chart", "message": message}]
+    job.artifact("chart.bin", chart)
+    job.artifact("trades.bin", trades)
+    return []
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

@@ -37,6 +37,10 @@ class Decided:
     """Bars of the test period that have all inputs."""
     audit: Callable[[], dict[str, Any]]
     """Checks the decisions for look-ahead. Raises LookAheadError."""
+    predictions: NDArray[np.float64] | None = None
+    """Of a model: float64[n, 3] probabilities or float64[n] forecasts at the n bars of the test period."""
+    threshold: float | None = None
+    """Probability or forecast return from which the strategy trades."""
     model_sha256: str | None = None
     training_period: Period | None = None
     """First and last bar that the model was trained on."""
@@ -62,10 +66,13 @@ def _decide_by_model(inputs: ModelInputs, files: Mapping[str, Path], allow_short
         inputs.strategy.decisions, decision_array(predictions), allow_short=allow_short
     )
     index = inputs.test_bars.index
+    at_all_bars = predictions.reindex(index)
     return Decided(
         target=pd.Series(decided, index=predictions.index).reindex(index, fill_value=0).to_numpy(np.int8),
         complete_bars=complete_bars,
         audit=partial(audit_decisions, inputs, features, predictions, decided, allow_short=allow_short),
+        predictions=decision_array(at_all_bars),
+        threshold=decisions.threshold(inputs.strategy.decisions),
         model_sha256=file_sha256(files[MODEL_WEIGHTS]),
         training_period=inputs.model.training_period,
     )

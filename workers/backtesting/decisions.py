@@ -31,6 +31,13 @@ def signals(
     return _forecast_signals(decisions, predictions)
 
 
+def threshold(decisions: ClassificationDecisions | RegressionDecisions) -> float:
+    """Return the probability, or the forecast return, from which a prediction is a clear signal."""
+    if isinstance(decisions, ClassificationDecisions):
+        return decisions.confidence_threshold
+    return decisions.cost_model.round_trip_cost * decisions.cost_model.min_edge_multiplier
+
+
 def _class_signals(decisions: ClassificationDecisions, probabilities: Floats) -> NDArray[np.int8]:
     if probabilities.ndim != 2 or probabilities.shape[1] != decisions.num_classes:
         raise BadPredictions(
@@ -50,7 +57,7 @@ def _forecast_signals(decisions: RegressionDecisions, forecasts: Floats) -> NDAr
             "The strategy expects one forecast per bar, "
             f"but the model's predictions have shape {forecasts.shape}."
         )
-    edge = decisions.cost_model.round_trip_cost * decisions.cost_model.min_edge_multiplier
+    edge = threshold(decisions)
     # A NaN fails both comparisons, so it is unclear, like a forecast smaller than its costs.
     return np.where(forecasts > edge, 1, np.where(forecasts < -edge, -1, UNCLEAR)).astype(np.int8)
 

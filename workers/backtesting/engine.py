@@ -97,7 +97,9 @@ def prepare_bars(
     in_force = _spread_in_force(bars, rules, spread)
     is_constant = in_force.strides == (0,)
     friction = (in_force[:1] if is_constant else in_force) / 2.0 + rules.slippage
-    return PreparedBars(open_, high, low, close, in_force, friction, _atr(bars, before, rules), index)
+    return PreparedBars(
+        open_, high, low, close, in_force, friction, average_true_range(bars, before, rules), index
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -131,7 +133,7 @@ def _spread_in_force(bars: pd.DataFrame, rules: Rules, spread: Floats | None) ->
     return np.broadcast_to(np.float64(rules.spread or 0.0), len(bars))
 
 
-def _atr(bars: pd.DataFrame, before: pd.DataFrame | None, rules: Rules) -> Floats:
+def average_true_range(bars: pd.DataFrame, before: pd.DataFrame | None, rules: Rules) -> Floats:
     """Return the average true range (Wilder 1978), NaN before the first complete window; empty if no stop needs it."""
     if rules.stop_unit != "atr":
         return np.empty(0)

@@ -11,6 +11,7 @@ from workers.charts.levels import BarSeries, Series, levels
 from workers.charts.tiles import Column, Floats, encode, fitting_scale
 from workers.market_data.bars import PRICES
 from workers.market_data.quality import Findings
+from workers.market_data.sessions import unix_nanoseconds
 
 LATEST = 50
 """Bars that a page shows without script."""
@@ -36,7 +37,7 @@ def chart_file(
     about: Mapping[str, Any],
 ) -> bytes:
     """Return the chart of `bars` with further series at them; `about`: further JSON values of its index."""
-    decimals = price_decimals(bars[list(PRICES)].to_numpy(np.float64).ravel())
+    decimals = decimals_of(bars)
     index = pd.DatetimeIndex(bars.index)
     series = {**_candles(bars, decimals), **extra}
     built = list(levels(BarSeries(index, timeframe, calendar, series)))
@@ -57,6 +58,11 @@ def chart_file(
             **about,
         },
     )
+
+
+def decimals_of(bars: pd.DataFrame) -> int:
+    """Return the decimals of an instrument's prices, by its bars."""
+    return price_decimals(bars[list(PRICES)].to_numpy(np.float64).ravel())
 
 
 def _candles(bars: pd.DataFrame, decimals: int) -> dict[str, Series]:
@@ -86,7 +92,7 @@ def _marks(n: int, findings: Findings) -> Floats:
 def _latest(bars: pd.DataFrame) -> list[list[Any]]:
     """Return the last bars as [time in seconds, open, high, low, close, volume]."""
     last = bars.tail(LATEST)
-    seconds = (pd.DatetimeIndex(last.index).as_unit("s").asi8).tolist()
+    seconds = (unix_nanoseconds(pd.DatetimeIndex(last.index)) // 1_000_000_000).tolist()
     names = [*PRICES, *(["volume"] if "volume" in bars else [])]
     return [
         [time, *row] for time, row in zip(seconds, last[names].to_numpy(np.float64).tolist(), strict=True)

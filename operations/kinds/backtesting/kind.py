@@ -15,6 +15,7 @@ from operations.kinds.backtesting.form import FORM
 from operations.kinds.backtesting.metric_rows import metric_rows, metric_style
 from operations.kinds.backtesting.request import BacktestRequest
 from operations.kinds.backtesting.run_metrics import equity_curve, run_metrics
+from operations.kinds.backtesting.trade_parts import trade_parts
 from operations.models import MarketData, Operation
 from operations.presentation.charts import Chart
 from operations.presentation.metrics import MetricStyle
@@ -104,8 +105,11 @@ class Backtesting(Kind):
         return {"warnings": warnings_of(result), "audit_lines": audit_lines(result)}
 
     def report_context(self, operation: Operation, stored: dict[str, Any]) -> dict[str, Any]:
+        parts = trade_parts(operation)
+        has_bars = parts["bar_chart"] is not None
         return {
-            "report": stored_report.read(stored),
+            **parts,
+            "report": stored_report.read(stored, parts["returns"], has_bars=has_bars),
             "metric_rows": metric_rows((operation.result or {}).get("metrics") or {}),
             "month_names": MONTHS,
         }

@@ -6,14 +6,14 @@ Parts that a report lacks are omitted. Only colour scales and counts are compute
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from operations.presentation.charts import Chart, Table, thin, with_spaces
-from operations.presentation.numbers import decimal, integer, percent, signed_percent
+from operations.presentation.numbers import decimal, integer, percent, sign, signed_percent
 from operations.presentation.report_charts import (
     Points,
     bars,
     chart,
-    clock,
     column,
     day,
     milliseconds,
@@ -24,8 +24,6 @@ from operations.presentation.report_charts import (
 
 TIME = {"type": "time", "name": "time"}
 HISTOGRAM_BINS = 24
-# A longer table is slow in a browser; the CSV file contains all trades.
-MAX_TRADES = 1000
 
 DRAWDOWN_COLUMNS = {
     "start": "Start",
@@ -36,18 +34,12 @@ DRAWDOWN_COLUMNS = {
     "days": "Days",
 }
 GROUPS = {
-    "by_exit_reason": "By exit reason",
-    "by_weekday": "By entry weekday",
-    "by_hour": "By entry hour",
-    "by_side": "By side",
+    "by_exit_reason": ("By exit reason", "reason"),
+    "by_weekday": ("By entry weekday", "weekday"),
+    "by_hour": ("By entry hour", "hour"),
+    "by_side": ("By side", "side"),
 }
-GROUP_COLUMNS = {
-    "key": "",
-    "trades": "Trades",
-    "win_rate": "Win rate",
-    "pnl": "P&L",
-    "average_return": "Average return",
-}
+"""Title and filter of the table of trades, by the name in the report."""
 DRAWDOWN_FORMATS = {
     "start": day,
     "trough": day,
@@ -55,11 +47,6 @@ DRAWDOWN_FORMATS = {
     "depth": percent,
     "bars": integer,
     "days": integer,
-}
-GROUP_FORMATS = {
-    "win_rate": lambda value: percent(value, 0),
-    "pnl": decimal,
-    "average_return": lambda value: signed_percent(value, 2),
 }
 
 
@@ -79,22 +66,22 @@ class Year:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    number: int
-    entry_time: str
-    exit_time: str
+    """A trade as the chart of an older report marks it."""
+
     side: str
-    quantity: float
     entry_price: float
     exit_price: float | None
-    pnl: float
-    share: float | None
-    """return on the position"""
-    fees: float
-    reason: str
-    mae: float | None
-    mfe: float | None
     entry_ms: int
     exit_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    key: str
+    query: str
+    """parameters of the table of trades that select this group"""
+    cells: list[tuple[str, str]]
+    """(CSS class, text)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +90,22 @@ class BacktestReport:
     charts: list[Chart]
     years: list[Year]
     drawdowns: Table | None
-    groups: list[tuple[str, Table]]
-    trades: list[Trade]
-    total_trades: int
+    groups: list[tuple[str, list[GroupRow]]]
 
 
-def read(report: dict[str, Any]) -> BacktestReport:
-    """Build the charts and tables of a `report.json`."""
+def read(
+    report: dict[str, Any], returns: Sequence[float] | None = None, *, has_bars: bool = False
+) -> BacktestReport:
+    """Build the charts and tables of a `report.json`.
+
+    `returns`: of all trades; the report has at most 5,000. With `has_bars`, prices and trades are in a chart of
+    their own.
+    """
     data = report.get("series") or {}
     times = [milliseconds(moment) for moment in data.get("time") or []]
-    trades = [_trade(number, row) for number, row in enumerate(report.get("trades") or [], 1)]
+    rows = report.get("trades") or []
+    if returns is None:
+        returns = [row["return"] for row in rows if row.get("return") is not None]
     charts = [
         chart(
             "rolling-sharpe",
@@ -129,45 +122,45 @@ def read(report: dict[str, Any]) -> BacktestReport:
             table=_series_table(data, ("time", "rolling_sharpe")),
             note=_rolling_note(report.get("rolling")),
         ),
-        _histogram([trade.share for trade in trades if trade.share is not None]),
+        _histogram(returns),
     ]
+    price = [] if has_bars else [_price_pane(data, [_trade(row) for row in rows])]
     return BacktestReport(
-        linked=_linked_chart(data, times, trades),
+        linked=_linked_chart(data, times, price),
         charts=[drawn for drawn in charts if drawn],
         years=_years(report.get("monthly_returns") or []),
         drawdowns=records(report.get("drawdowns"), DRAWDOWN_COLUMNS, DRAWDOWN_FORMATS),
         groups=[
-            (title, table)
-            for key, title in GROUPS.items()
-            if (
-                table := records(
-                    _without_single_hour(key, _as_list(report.get(key))), GROUP_COLUMNS, GROUP_FORMATS
-                )
-            )
+            (title, [_group(row, parameter) for row in groups])
+            for key, (title, parameter) in GROUPS.items()
+            if (groups := _without_single_hour(key, _as_list(report.get(key))))
         ],
-        trades=trades[:MAX_TRADES],
-        total_trades=len(trades),
     )
 
 
-def _linked_chart(data: dict[str, Any], times: list[int], trades: Sequence[Trade]) -> Chart | None:
-    """Draw price with trades, equity with the benchmark, and drawdown, with a shared zoom."""
+def _price_pane(data: dict[str, Any], trades: Sequence[Trade]) -> dict[str, Any]:
+    """Draw the price with entries and exits, of reports from before charts of bars existed."""
     longs: Points = [(trade.entry_ms, trade.entry_price) for trade in trades if trade.side == "long"]
     shorts: Points = [(trade.entry_ms, trade.entry_price) for trade in trades if trade.side != "long"]
     exits: Points = [(trade.exit_ms, trade.exit_price) for trade in trades if trade.exit_price is not None]
+    return pane(
+        "price",
+        column("price", data.get("close"), tone="muted"),
+        series("long entry", longs, type="scatter", symbol="triangle", tone="good"),
+        series("short entry", shorts, type="scatter", symbol="triangle", rotate=180, tone="bad"),
+        series("exit", exits, type="scatter", symbol="diamond", tone=6),
+        share=5,
+    )
+
+
+def _linked_chart(data: dict[str, Any], times: list[int], price: list[dict[str, Any]]) -> Chart | None:
+    """Draw equity with the benchmark, and drawdown, with a shared zoom; above them `price`, if there is such a pane."""
     return chart(
         "linked",
-        "Price, equity, drawdown",
+        "Price, equity, drawdown" if price else "Equity and drawdown",
         {**TIME, "values": times},
         [
-            pane(
-                "price",
-                column("price", data.get("close"), tone="muted"),
-                series("long entry", longs, type="scatter", symbol="triangle", tone="good"),
-                series("short entry", shorts, type="scatter", symbol="triangle", rotate=180, tone="bad"),
-                series("exit", exits, type="scatter", symbol="diamond", tone=6),
-                share=5,
-            ),
+            *price,
             pane(
                 "equity",
                 column("equity", data.get("equity"), tone=1),
@@ -186,7 +179,7 @@ def _linked_chart(data: dict[str, Any], times: list[int], trades: Sequence[Trade
         ],
         zoom=True,
         log=True,
-        size="chart-tall",
+        size="chart-tall" if price else "",
         table=_series_table(data, ("time", "close", "equity", "benchmark", "drawdown")),
     )
 
@@ -257,26 +250,30 @@ def _month(value: float | None, small: float, large: float) -> Month:
     return Month(value, step if value > 0 else -step)
 
 
-def _trade(number: int, row: dict[str, Any]) -> Trade:
+def _trade(row: dict[str, Any]) -> Trade:
     entry = milliseconds(row["entry_time"])
     exit_time = row.get("exit_time")
-    exit_ms = milliseconds(exit_time) if exit_time else entry
     return Trade(
-        number=number,
-        entry_time=clock(entry),
-        exit_time=clock(exit_ms) if exit_time else "",
         side=_side(row["side"]),
-        quantity=row["quantity"],
         entry_price=row["entry_price"],
         exit_price=row.get("exit_price") if exit_time else None,
-        pnl=row["pnl"],
-        share=row.get("return"),
-        fees=row.get("fees", 0.0),
-        reason=str(row.get("exit_reason") or "").replace("_", " "),
-        mae=row.get("mae"),
-        mfe=row.get("mfe"),
         entry_ms=entry,
-        exit_ms=exit_ms,
+        exit_ms=milliseconds(exit_time) if exit_time else entry,
+    )
+
+
+def _group(row: dict[str, Any], parameter: str) -> GroupRow:
+    key = str(row.get("key"))
+    pnl = row.get("pnl")
+    return GroupRow(
+        key=key.replace("_", " "),
+        query=urlencode({parameter: key, "result": "closed"}),
+        cells=[
+            ("num", integer(row.get("trades"))),
+            ("num", percent(row.get("win_rate"), 0)),
+            (f"num {sign(pnl)}", decimal(pnl)),
+            ("num", signed_percent(row.get("average_return"), 2)),
+        ],
     )
 
 

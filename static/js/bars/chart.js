@@ -65,6 +65,7 @@
       const over = this.overlayFile ? await this.overlayValues(level, block) : null;
       if (load !== this.loads) return;
       if (level === this.level && this.loading) ({ from, to } = this.view); // moved meanwhile
+      this.loading = false;
       this.applying = true;
       this.level = level;
       this.block = block;
@@ -73,7 +74,6 @@
       this.series.fill(block);
       if (over) this.series.fillOverlay(block, over);
       this.library.timeScale().setVisibleLogicalRange({ from: from - block.start, to: to - block.start });
-      this.loading = false;
       await nextFrame();
       await nextFrame();
       this.applying = false;
@@ -83,12 +83,23 @@
     async onMove(range) {
       if (!range || !this.block || this.applying) return;
       this.view = { from: range.from + this.block.start, to: range.to + this.block.start };
-      const level = this.levelFor(this.span);
-      if (level !== this.level) await this.changeLevel(level);
-      else if (this.isNearEdge() && !this.loading) {
+      try {
+        await this.follow(this.levelFor(this.span));
+      } catch (error) {
+        this.onError?.(error);
+      }
+    }
+
+    // Load what the view needs after it moved.
+    async follow(level) {
+      if (level !== this.level) {
+        await this.changeLevel(level);
+      } else if (this.isNearEdge() && !this.loading) {
         this.loading = true;
-        await this.show(level, this.view.from, this.view.to);
-      } else this.notify();
+        await this.show(level, this.view.from, this.view.to).finally(() => { this.loading = false; });
+      } else {
+        this.notify();
+      }
     }
 
     isNearEdge() {
@@ -100,11 +111,12 @@
 
     // The same time at another level.
     async changeLevel(level) {
-      const share = this.rowsOf(level) / this.rowsOf(this.level);
-      const middle = (this.view.from + this.view.to) / 2;
-      const row = await this.file.rowAt(level, this.timeAt(middle));
-      const half = Math.min(this.span * share, MOST_VISIBLE) / 2;
-      await this.show(level, row - half, row + half);
+      const half = Math.min((this.span * this.rowsOf(level)) / this.rowsOf(this.level), MOST_VISIBLE) / 2;
+      const time = this.timeAt((this.view.from + this.view.to) / 2);
+      await this.locked(async () => {
+        const row = await this.file.rowAt(level, time);
+        await this.show(level, row - half, row + half);
+      });
     }
 
     timeAt(row) {
@@ -159,8 +171,26 @@
       this.view = { from, to };
       const level = this.levelFor(this.span);
       if (level !== this.level) return this.changeLevel(level);
-      this.library.timeScale().setVisibleLogicalRange({ from: from - this.block.start, to: to - this.block.start });
-      return this.isNearEdge() ? this.show(level, from, to) : this.notify();
+      if (this.isLoaded()) this.library.timeScale().setVisibleLogicalRange({ from: from - this.block.start, to: to - this.block.start });
+      if (!this.isNearEdge()) return this.notify();
+      // The library would not move to where it has no bars, and report another range.
+      return this.locked(() => this.show(level, from, to));
+    }
+
+    isLoaded() {
+      const end = this.block.start + this.block.count;
+      return (this.view.from >= this.block.start || this.block.start === 0) && (this.view.to <= end || end === this.rowsOf(this.level));
+    }
+
+    // Ignore the ranges that the library reports until `show` has set its own.
+    async locked(show) {
+      this.applying = true;
+      try {
+        await show();
+      } catch (error) {
+        this.applying = false;
+        throw error;
+      }
     }
 
     // Move the crosshair to a row of the level, and the view with it.

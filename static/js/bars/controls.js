@@ -59,6 +59,8 @@
     const plot = figure.querySelector("[data-plot]");
     const [range, bar] = [figure.querySelector("[data-bars-range]"), figure.querySelector("[data-bars-bar]")];
     const say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+    chart.onError = (error) => say(range, `Could not load the bars: ${error.message}. Pan again to retry.`);
+    const act = (name) => Promise.resolve(actions[name](chart)).catch(chart.onError);
     chart.listeners.push(() => say(range, rangeText(chart)));
     chart.onCursor = (row) => say(bar, row >= 0 && row < chart.block.count ? barText(chart, row) : "");
     chart.library.subscribeCrosshairMove(({ logical, sourceEvent }) => {
@@ -70,22 +72,22 @@
         : event.shiftKey && event.key === "ArrowRight" ? "later" : keys[event.key];
       if (!name) return;
       event.preventDefault();
-      actions[name](chart);
+      act(name);
     });
     // The page scrolls over the chart; Ctrl and the wheel, or a pinch, zooms.
     plot.addEventListener("wheel", (event) => {
       const isSideways = Math.abs(event.deltaX) > Math.abs(event.deltaY);
       if (!event.ctrlKey && !isSideways) return;
       event.preventDefault();
-      if (isSideways) chart.pan(event.deltaX / 1000);
-      else chart.zoom(event.deltaY > 0 ? 1.25 : 0.8);
+      const moved = isSideways ? chart.pan(event.deltaX / 1000) : chart.zoom(event.deltaY > 0 ? 1.25 : 0.8);
+      moved?.catch(chart.onError);
     }, { passive: false });
     figure.addEventListener("click", (event) => {
       const button = event.target.closest("[data-bars-do]");
-      if (button) actions[button.dataset.barsDo](chart);
+      if (button) act(button.dataset.barsDo);
     });
     const choice = figure.querySelector("[data-resolution]");
-    choice?.addEventListener("change", () => chart.choose(choice.value === "" ? null : Number(choice.value)));
+    choice?.addEventListener("change", () => chart.choose(choice.value === "" ? null : Number(choice.value)).catch(chart.onError));
   }
 
   // A link to a time shows it in the chart of the page.
@@ -108,12 +110,12 @@
       const link = event.target.closest("[data-at]");
       if (!link || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
-      showTime(figure, chart, Number(link.dataset.at));
+      showTime(figure, chart, Number(link.dataset.at)).catch(chart.onError);
     });
     const at = Number(new URLSearchParams(location.search).get("at"));
     await (spec.shows_all ? chart.showAll() : showLatest(chart));
     if (at) await showTime(figure, chart, at);
-    barCharts.onStart?.(figure, chart, spec);
+    await barCharts.onStart?.(figure, chart, spec);
     figure.dataset.drawn = "yes";
   }
 

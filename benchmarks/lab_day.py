@@ -2,7 +2,7 @@
 
 The real queue and a real PostgreSQL; workers, users and time are simulated (`tests/operations/lab.py`). Targets: no operation
 lost or doubled, and no user's operations take more than twice as long as on a private share of the workers.
-The database does not wait for its disk. The default takes half an hour of processor time; KTRDR_BENCH_WORKERS and KTRDR_BENCH_JOBS
+The database does not wait for its disk. The default takes about 20 minutes of processor time; KTRDR_BENCH_WORKERS and KTRDR_BENCH_JOBS
 set other numbers.
 """
 

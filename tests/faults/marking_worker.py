@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from tests.faults.emission import emit
 from worker_agent.base import Job, WorkerAPIBase
 
 STEP_S = 0.02
@@ -43,6 +44,8 @@ class MarkingParameters(BaseModel):
     """Memory that it touches half way."""
     limit_bytes: int = 0
     """Its own RLIMIT_AS."""
+    emit: str = ""
+    """What it reports instead of its steps: see `emission`."""
 
 
 def mark(*words: object) -> None:
@@ -99,10 +102,13 @@ class MarkingWorker(WorkerAPIBase):
     def capabilities(self) -> dict[str, JsonValue]:
         return dict(json.loads(os.environ.get("MARKING_CAPABILITIES", "{}")))
 
-    def run(self, parameters: MarkingParameters, job: Job) -> dict[str, Any]:
+    def run(self, parameters: MarkingParameters, job: Job) -> Any:
         who = (job.operation_id, job.attempt, os.getpid())
         holds = [Hold(f"operation-{job.operation_id}", who), Hold(f"worker-{os.environ['WORKER_ID']}", who)]
         mark("start", *who, os.environ["WORKER_ID"])
+        if parameters.emit:
+            mark("end", *who)
+            return emit(job, parameters.emit)
         if parameters.stubborn:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if parameters.limit_bytes:

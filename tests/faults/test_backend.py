@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from tests.calibration import stretched
+from tests.faults.processes import signal_all
 from tests.faults.system import System
 from tests.waiting import until, until_gone
 
@@ -76,6 +77,29 @@ def test_the_schedules_second_process_takes_over_when_the_leader_is_killed(syste
     operations = begin(system)
     system.until_sweeps(2, 20)
     until_completed(system, operations)
+
+
+@pytest.mark.slow
+def test_a_suspended_leader_of_the_schedules_is_replaced_and_does_not_return(system: System) -> None:
+    """Lessons W12, W16: its process lives, its session too, and it believes that it still leads when it thaws."""
+    system.start_schedules("schedules in waiting")
+    frozen = [system.processes.tree("schedules")[0], *system.cluster().values()]
+    signal_all(frozen, signal.SIGSTOP)
+    try:
+        operations = begin(system)
+        system.until_sweeps(2, 90)  # a sweep that was frozen holds its lock for 45 s
+        until_completed(system, operations)
+        assert leader(system) == system.processes.pid("schedules in waiting")
+    finally:
+        signal_all(frozen, signal.SIGCONT)
+    until(lambda: len(system.processes.tree("schedules")) == 1, "the old leader has stopped its cluster")
+    assert leader(system) == system.processes.pid("schedules in waiting")
+
+
+def leader(system: System) -> int:
+    """Return the process id of the leader of the schedules."""
+    ((holder,),) = system.rows("SELECT holder FROM registry_lease WHERE name = 'schedules'")
+    return int(holder.split(":")[1])
 
 
 @pytest.mark.parametrize(

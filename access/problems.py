@@ -182,11 +182,20 @@ def _errors(detail: Any, at: str = "") -> list[dict[str, str]]:
     return [{"pointer": at, "detail": str(detail)}]
 
 
+PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
+PAGE_SIZE_SCHEMA: dict[str, Any] = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": MAX_PAGE_SIZE,
+    "default": PAGE_SIZE,
+}
+
+
 class CursorPagination(pagination.CursorPagination):
     """`{"results", "next", "previous"}` with a `Link` header; newest first unless the view sets another `ordering`."""
 
-    page_size = 50
-    max_page_size = 200
+    page_size = PAGE_SIZE
+    max_page_size = MAX_PAGE_SIZE
     page_size_query_param = "limit"
     ordering = "-pk"
     invalid_cursor_message = "The cursor does not belong to this list."
@@ -198,6 +207,14 @@ class CursorPagination(pagination.CursorPagination):
         if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= self.max_page_size:
             raise invalid("/limit", f"limit must be a whole number from 1 to {self.max_page_size}.")
         return int(text)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """Return the parameters for the API document, with the limits of a page."""
+        parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        for parameter in parameters:
+            if parameter["name"] == self.page_size_query_param:
+                parameter["schema"] = PAGE_SIZE_SCHEMA
+        return parameters
 
     def get_paginated_response(self, data: Any) -> Response:
         links = {"next": self.get_next_link(), "previous": self.get_previous_link()}

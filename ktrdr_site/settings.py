@@ -175,7 +175,7 @@ Q_CLUSTER = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "ktrdr_site.web.openapi_views.JsonSchema",
     "EXCEPTION_HANDLER": "access.problems.exception_handler",
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "ktrdr_site.accounts.authentication.TokenAuthentication",
@@ -201,6 +201,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Train and backtest strategies on the workers of a few machines.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
+    "SERVERS": [{"url": "/", "description": "this site"}, {"url": "/api/v1", "description": "the same API"}],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -209,6 +210,9 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["ktrdr_site.web.openapi.root_paths_only"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "ktrdr_site.web.openapi_operations.with_kinds",
+        "ktrdr_site.web.openapi_operations.with_chosen_fields",
+        "ktrdr_site.web.openapi.with_limits",
         "ktrdr_site.web.openapi.with_refusals",
         "ktrdr_site.web.openapi.with_links",
     ],

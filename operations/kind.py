@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
+from pydantic import BaseModel
+
 from access.problems import Invalid, invalid, pointer, validate
 from operations import inputs
 from operations.presentation.forms import Form
@@ -70,6 +72,14 @@ class Kind:
     """One sentence on the page "New operation"."""
     request_model: ClassVar[type[Queueing] | None] = None
     """Validates the parameters of `POST /operations`."""
+    parameters_model: ClassVar[type[BaseModel] | None] = None
+    """The stored parameters, for the API document."""
+    result_model: ClassVar[type[BaseModel] | None] = None
+    """The result, for the API document."""
+    request_example: ClassVar[Mapping[str, Any] | None] = None
+    """A body of the submission, for those who ask which types there are."""
+    submit_path: ClassVar[str] = "/operations"
+    """The path of the API to which such operations are submitted."""
     operation_fields: ClassVar[tuple[str, ...]] = ()
     """Fields of the request that contain the id of an operation."""
     form: ClassVar[Form | None] = None

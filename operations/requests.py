@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -29,7 +30,11 @@ def _validate_timeframe(timeframe: str) -> str:
     return timeframe
 
 
-Timeframe = Annotated[str, AfterValidator(_validate_timeframe)]
+Timeframe = Annotated[
+    str,
+    AfterValidator(_validate_timeframe),
+    WithJsonSchema({"type": "string", "enum": list(TIMEFRAMES)}),
+]
 StrategyText = Annotated[str, StringConstraints(min_length=1, max_length=200_000, pattern=r"^[^\x00]*$")]
 SMALLEST, LARGEST = -32_768, 32_767
 LONGEST_S = 366 * 86_400

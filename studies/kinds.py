@@ -17,11 +17,12 @@ from studies.finalists import close_batch
 from studies.results import take_results
 from worker_agent.protocol import Report
 from worker_agent.validation_messages import first_problem
-from workers.studies.messages import REPORT_FILE, ReportResult
+from workers.studies.messages import REPORT_FILE, BatchParameters, BatchResult, ReportParameters, ReportResult
 
 
 class _StudyKind(Kind):
     is_part: ClassVar = True
+    submit_path: ClassVar = "/studies"
 
     def build_generic(self, request: GenericRequest) -> Submission:
         raise invalid("/operation_type", f"Studies submit {self.operation_type}: use POST /studies.")
@@ -35,6 +36,8 @@ class _StudyKind(Kind):
 class StudyBatchKind(_StudyKind):
     operation_type = "study_batch"
     worker_type: ClassVar = "backtesting"
+    parameters_model: ClassVar = BatchParameters
+    result_model: ClassVar = BatchResult
     title = "Study batch"
 
     def complete(self, operation: Operation, report: Report) -> None:
@@ -67,6 +70,8 @@ class StudyFinalistKind(_StudyKind):
 class StudyReportKind(_StudyKind):
     operation_type = "study_report"
     worker_type: ClassVar = "backtesting"
+    parameters_model: ClassVar = ReportParameters
+    result_model: ClassVar = ReportResult
     title = "Study report"
     is_run: ClassVar = True
     curve_name: ClassVar = "Growth of the winner"

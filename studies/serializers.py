@@ -7,12 +7,13 @@ from rest_framework import serializers
 
 from studies import budgets
 from studies.models import Study, StudyTrial
+from studies.plan_serializers import PlanSerializer
 from studies.states import LIVE
 
 Json = dict[str, Any]
 
 
-@extend_schema_field({"type": "object"})
+@extend_schema_field({"type": "object", "additionalProperties": True})
 class AnyJson(serializers.JSONField):
     """A JSON object."""
 
@@ -21,11 +22,38 @@ class SubmittedStudySerializer(serializers.Serializer[Study]):
     study_id = serializers.CharField()
     status = serializers.CharField()
     url = serializers.SerializerMethodField()
+    plan = serializers.SerializerMethodField()
+
+    @extend_schema_field(PlanSerializer(allow_null=True))
+    def get_plan(self, study: Study) -> Json | None:
+        """Return the plan from the context; a repeated submission has none."""
+        plan: Json | None = self.context.get("plan")
+        return plan
 
     def get_url(self, study: Study) -> str:
         path = f"/studies/{study.study_id}"
         request = self.context.get("request")
         return str(request.build_absolute_uri(path)) if request else path
+
+
+def _numbers(*names: str, may_be_null: bool = False) -> Json:
+    number: Json = {"type": ["number", "null"] if may_be_null else "number"}
+    return {"type": "object", "properties": dict.fromkeys(names, number), "required": list(names)}
+
+
+BEST = {
+    "type": ["object", "null"],
+    "properties": {
+        "number": {"type": "integer"},
+        "value": {"type": ["number", "null"]},
+        "parameters": {
+            "type": "object",
+            "description": "of one study, not in the list",
+            "additionalProperties": True,
+        },
+    },
+    "required": ["number", "value"],
+}
 
 
 class StudySerializer(serializers.ModelSerializer[Study]):
@@ -46,17 +74,21 @@ class StudySerializer(serializers.ModelSerializer[Study]):
             "trials", "best", "spent", "progress", "verdict",
         )  # fmt: skip
 
+    @extend_schema_field(_numbers("planned", "proposed", "running", "completed", "failed", "stopped_early"))
     def get_trials(self, study: Study) -> dict[str, int]:
         return counters(study)
 
+    @extend_schema_field(BEST)
     def get_best(self, study: Study) -> Json | None:
         if study.best_number is None:
             return None
         return {"number": study.best_number, "value": study.best_value}
 
+    @extend_schema_field(_numbers("cpu_s", "wall_s"))
     def get_spent(self, study: Study) -> dict[str, float]:
         return {"cpu_s": round(study.cpu_ms / 1000, 3), "wall_s": round(budgets.seconds(study), 3)}
 
+    @extend_schema_field(_numbers("percentage", "eta_seconds", may_be_null=True))
     def get_progress(self, study: Study) -> dict[str, float | None]:
         return progress_of(study)
 
@@ -80,6 +112,7 @@ class StudyDetailSerializer(StudySerializer):
             "optimizer_version", "warnings",
         )  # fmt: skip
 
+    @extend_schema_field(BEST)
     def get_best(self, study: Study) -> Json | None:
         best = super().get_best(study)
         if best is not None:

@@ -101,6 +101,19 @@ def staff(db: None) -> "User":
 
 
 @pytest.fixture
+def open_connection(db: None) -> Iterator[None]:
+    """Keep the test's connection, with its transaction, open after requests that run the whole site in this process."""
+    from django.core.signals import request_finished, request_started
+    from django.db import close_old_connections
+
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.fixture
 def api(person: "User") -> "APIClient":
     """An API client that sends the person's token."""
     from rest_framework.test import APIClient

@@ -73,6 +73,14 @@ NO_WORKER = {
 }
 
 
+PATH_LIMITS: dict[str, dict[str, Any]] = {
+    "sha256": {"pattern": "^[0-9a-f]{64}$"},
+    "number": {"minimum": 0, "maximum": 2**31 - 1},
+    "token_id": {"minimum": 1, "maximum": 2**63 - 1},
+}
+MAX_PATH_TEXT = 128
+
+
 def root_paths_only(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
     return [endpoint for endpoint in endpoints if not endpoint[0].startswith(API_PREFIX)]
 
@@ -86,8 +94,23 @@ def with_refusals(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
             if method in METHODS:
                 operation["responses"]["4XX"] = {"$ref": "#/components/responses/Refused"}
                 request_content = operation.get("requestBody", {}).get("content", {})
-                if "202" in operation["responses"] and "application/json" in request_content:
+                may_need_worker = "application/json" in request_content or "200" in operation["responses"]
+                if "202" in operation["responses"] and may_need_worker:
                     operation["responses"]["503"] = {"$ref": "#/components/responses/NoWorker"}
+    return result
+
+
+def with_limits(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """State the limits of the values in paths, and that a form is required."""
+    for path in result["paths"].values():
+        for method in METHODS & path.keys():
+            if "multipart/form-data" in path[method].get("requestBody", {}).get("content", ()):
+                path[method]["requestBody"]["required"] = True
+            for parameter in path[method].get("parameters", ()):
+                if parameter["in"] == "path":
+                    is_text = parameter["schema"]["type"] == "string"
+                    limits = {"minLength": 1, "maxLength": MAX_PATH_TEXT} if is_text else {}
+                    parameter["schema"] |= PATH_LIMITS.get(parameter["name"], limits)
     return result
 
 
@@ -98,6 +121,7 @@ def with_links(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         response = path.get("get", {}).get("responses", {}).get("200", {})
         for content in response.get("content", {}).values():
             name = content["schema"].get("$ref", "").rpartition("/")[2]
-            if {"next", "previous", "results"} <= schemas.get(name, {}).get("properties", {}).keys():
+            properties = schemas.get(name, {}).get("properties", {})
+            if {"next", "previous", "results"} <= properties.keys() and properties["next"]["type"] != "null":
                 response["headers"] = {"Link": LINK}
     return result

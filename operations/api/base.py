@@ -32,7 +32,7 @@ MAX_ID = 2**63 - 1
 PAGE, MAX_PAGE = 1000, 10_000
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "minLength": 1, "maxLength": 255},
     OpenApiParameter.HEADER,
     description="Any text, at most 255 characters. A repetition with the same body returns the same response and starts "
     "nothing twice; with another body it is rejected (422).",

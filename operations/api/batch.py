@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.problems import body, validate
+from operations import example_requests
 from operations.api import examples
 from operations.api.base import IDEMPOTENCY_KEY, submitter
 from operations.api.serializers import SubmittedSerializer
@@ -26,13 +27,13 @@ class BatchRequest(BaseModel):
 
 
 class SubmitBatch(APIView):
-    example = examples.BATCH
+    example = example_requests.BATCH
 
     @extend_schema(
         request=BatchRequest,
         responses={202: inline_serializer("SubmittedBatch", {"results": SubmittedSerializer(many=True)})},
         parameters=[IDEMPOTENCY_KEY],
-        examples=[examples.request_example("A run, and one that uses its model", examples.BATCH)],
+        examples=[examples.request_example("A run, and one that uses its model", example_requests.BATCH)],
     )
     def post(self, request: Request) -> Response:
         """Submit up to 1,000 operations, all or none.

@@ -2,7 +2,8 @@
 
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field, inline_serializer
+from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -10,12 +11,27 @@ from rest_framework.views import APIView
 
 from operations.api.base import get_or_404
 from operations.api.serializers import ArtifactSerializer
-from operations.api.stored_responses import file_response
+from operations.api.stored_responses import BYTES, CONTENT_TYPES, file_response
 from operations.models import Artifact
 
 
+@extend_schema_field({"type": "null"})
+class Nothing(serializers.ReadOnlyField):
+    """Always null: the list has one page."""
+
+
+LIST = inline_serializer(
+    "ArtifactList", {"results": ArtifactSerializer(many=True), "next": Nothing(), "previous": Nothing()}
+)
+DOWNLOAD = {
+    (200, content_type.partition(";")[0]): OpenApiTypes.BINARY
+    for content_type in (BYTES, *CONTENT_TYPES.values())
+}
+"""The responses of a download, for the API document."""
+
+
 class ArtifactsOfOperation(APIView):
-    @extend_schema(responses=ArtifactSerializer(many=True))
+    @extend_schema(operation_id="operations_artifacts_list", responses=LIST)
     def get(self, request: Request, operation_id: str) -> Response:
         """List the operation's outputs and inputs (`role`)."""
         rows = get_or_404(operation_id).artifacts.select_related("file")
@@ -25,7 +41,7 @@ class ArtifactsOfOperation(APIView):
 
 
 class ArtifactOfOperation(APIView):
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @extend_schema(responses=DOWNLOAD)
     def get(self, request: Request, operation_id: str, name: str) -> HttpResponseBase:
         """Return the file, or the byte range that `Range` names."""
         operation = get_or_404(operation_id)

@@ -14,7 +14,8 @@ from operations.runs.expressions import ExpressionError, parse
 from operations.search import matches
 from operations.states import FINAL, Status
 
-SHOWING_PARTS = ("operation_type", "search", "parts")
+SHOWING_PARTS = ("operation_type", "search", "parts", "ids")
+MAX_IDS = 200
 
 
 def rows_of_list(query: Mapping[str, str]) -> QuerySet[Operation]:
@@ -25,12 +26,21 @@ def rows_of_list(query: Mapping[str, str]) -> QuerySet[Operation]:
 
 
 class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the library has no types
-    """`?status=&operation_type=&worker_id=&created_by=&active=true&search=&tag=&archived=true&where=`"""
+    """`?status=&operation_type=&worker_id=&created_by=&created_after=&ids=&active=true&search=&tag=&archived=true&where=`"""
 
     status = django_filters.CharFilter(method="by_status", label="one or more statuses, separated by commas")
     operation_type = django_filters.CharFilter()
     worker_id = django_filters.CharFilter()
     created_by = django_filters.CharFilter(method="by_user", label="a user's name")
+    created_after = django_filters.IsoDateTimeFilter(
+        field_name="created_at",
+        lookup_expr="gt",
+        label="only operations that were submitted later (ISO 8601)",
+    )
+    ids = django_filters.CharFilter(
+        method="by_ids",
+        label=f"at most {MAX_IDS} ids, separated by commas; also archived ones and parts of studies",
+    )
     active = django_filters.BooleanFilter(method="by_active", label="true: not ended yet")
     search = django_filters.CharFilter(
         method="by_text",
@@ -64,7 +74,10 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
         for name, value in self.data.items():
             if "\x00" in str(value):
                 raise invalid(f"/{name}", "Text may not contain NUL characters.")
-        if not self.data.get("archived") and self.data.get("deleted") != "true":
+        if (
+            not any(self.data.get(name) for name in ("archived", "ids"))
+            and self.data.get("deleted") != "true"
+        ):
             queryset = self.by_archived(queryset, "archived", "false")
         filtered: QuerySet[Operation] = super().filter_queryset(queryset)
         if any(self.data.get(name) for name in SHOWING_PARTS):
@@ -81,6 +94,12 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
                 "/status", f"Unknown status {', '.join(sorted(unknown))}; use one of {', '.join(Status)}."
             )
         return queryset.filter(status__in=statuses)
+
+    def by_ids(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
+        ids = [part.strip() for part in value.split(",")]
+        if len(ids) > MAX_IDS:
+            raise invalid("/ids", f"At most {MAX_IDS} ids, not {len(ids)}; request them in several calls.")
+        return queryset.filter(pk__in=ids)
 
     def by_active(self, queryset: QuerySet[Operation], name: str, value: bool) -> QuerySet[Operation]:
         ended = Q(status__in=FINAL)

@@ -12,10 +12,27 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.problems import Conflict, CursorPagination, body, validate
-from operations import interventions, labels, lifecycle, progress
+from operations import example_requests, interventions, labels, lifecycle, progress, watching
 from operations.actors import Actor
 from operations.api import examples
-from operations.api.base import IDEMPOTENCY_KEY, cursor_page, get_or_404, operation_response, start
+from operations.api.base import (
+    IDEMPOTENCY_KEY,
+    MAX_ID,
+    MAX_PAGE,
+    PAGE,
+    cursor_page,
+    get_or_404,
+    integer_parameter,
+    operation_response,
+    start,
+)
+from operations.api.chosen_fields import (
+    FIELDS_PARAMETER,
+    ChosenFieldsSerializer,
+    read_fields,
+    rows_with_fields,
+    strategies_for,
+)
 from operations.api.filters import OperationFilter, rows_of_list
 from operations.api.serializers import (
     EventSerializer,
@@ -33,8 +50,12 @@ from operations.waiting import explain_waits
 
 JSON = JSONRenderer()
 CURSOR = [
-    OpenApiParameter("cursor", int, description="only newer rows; the `next_cursor` of the last response"),
-    OpenApiParameter("limit", int),
+    OpenApiParameter(
+        "cursor",
+        {"type": "integer", "minimum": 0, "maximum": MAX_ID, "default": 0},
+        description="only newer rows; the `next_cursor` of the last response",
+    ),
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}),
 ]
 
 
@@ -55,22 +76,44 @@ class OperationList(ListAPIView[Operation]):
     serializer_class = OperationSerializer
     pagination_class = NewestFirst
     filterset_class = OperationFilter
-    example = examples.ANY_TYPE
+    example = example_requests.ANY_TYPE
 
     def get_queryset(self) -> Any:
-        return operations_for_serializer(rows_of_list(self.request.query_params)).defer("note")
+        query = self.request.query_params
+        fields = read_fields(query)
+        rows = rows_of_list(query)
+        return (
+            operations_for_serializer(rows).defer("note")
+            if fields is None
+            else rows_with_fields(rows, fields)
+        )
 
     def paginate_queryset(self, queryset: Any) -> Any:
-        page = super().paginate_queryset(queryset)
-        explain_waits(page or ())
+        page = super().paginate_queryset(queryset) or []
+        fields = read_fields(self.request.query_params)
+        if fields is None or "waiting_reason" in fields:
+            explain_waits(page)
         return page
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        fields = read_fields(self.request.query_params)
+        if fields is None:
+            return super().get_serializer(*args, **kwargs)
+        (page,) = args
+        chosen = {"fields": fields, "strategies": strategies_for(page, fields)}
+        return ChosenFieldsSerializer(page, many=True, context={**self.get_serializer_context(), **chosen})
+
+    @extend_schema(parameters=[FIELDS_PARAMETER])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """List operations, newest first. `fields` leaves out what is not needed, such as results and strategy texts."""
+        return super().get(request, *args, **kwargs)
 
     @extend_schema(
         request=GenericRequest,
         responses={202: SubmittedSerializer},
         parameters=[IDEMPOTENCY_KEY],
         examples=[
-            examples.request_example("An operation of a custom worker", examples.ANY_TYPE),
+            examples.request_example("An operation of a custom worker", example_requests.ANY_TYPE),
             examples.ACCEPTED,
         ],
     )
@@ -94,6 +137,18 @@ class OperationDetail(APIView):
     @extend_schema(
         parameters=[
             OpenApiParameter(
+                "wait",
+                {"type": "integer", "minimum": 0, "maximum": watching.MAX_WAIT_S, "default": 0},
+                description="seconds to wait for the end of the operation, or with `If-None-Match` for a change",
+            ),
+            OpenApiParameter(
+                "Retry-After",
+                int,
+                OpenApiParameter.HEADER,
+                response=[200, 304],
+                description="seconds until the next request, if `wait` was not possible because too many requests wait",
+            ),
+            OpenApiParameter(
                 "If-None-Match", str, OpenApiParameter.HEADER, description="the ETag of the last response"
             ),
             OpenApiParameter(
@@ -107,7 +162,32 @@ class OperationDetail(APIView):
         responses={200: OperationDetailSerializer, 304: OpenApiResponse(description="Nothing has changed.")},
     )
     def get(self, request: Request, operation_id: str) -> Response:
-        """Return the operation. While it runs, its progress is at most a second old."""
+        """Return the operation. While it runs, its progress is at most a second old.
+
+        With `wait`, answer when it has ended or, with `If-None-Match`, when it differs from that state; after `wait`
+        seconds as it is. If too many requests wait already, answer at once with `Retry-After`.
+        """
+        seconds = integer_parameter(request, "wait", 0, 0, watching.MAX_WAIT_S)
+        if not seconds:
+            return self._answer(request, operation_id)
+        with watching.waiter() as is_free:
+            if is_free:
+                self._wait(request, operation_id, seconds)
+            response = self._answer(request, operation_id)
+        if not is_free:
+            response.headers["Retry-After"] = "1"
+        return response
+
+    def _wait(self, request: Request, operation_id: str, seconds: int) -> None:
+        get_or_404(operation_id)
+        if "If-None-Match" not in request.headers:
+            watching.wait_until_ended(operation_id, seconds)
+            return
+        marks = watching.marks_of(operation_id)
+        if self._answer(request, operation_id).status_code == status.HTTP_304_NOT_MODIFIED:
+            watching.wait_until_changed(operation_id, marks, seconds)
+
+    def _answer(self, request: Request, operation_id: str) -> Response:
         progress.refresh(get_or_404(operation_id))
         response = operation_response(request, operation_id)
         digest = hashlib.sha256(JSON.render(response.data)).hexdigest()[:32]

@@ -1,5 +1,6 @@
 """Serializers of the operations API."""
 
+from collections.abc import Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,10 +26,16 @@ STALE_AFTER_CACHES = 5
 """Progress older than this many cache times is stale: the worker could not be reached."""
 
 
-def operations_for_serializer(rows: QuerySet[Operation] | None = None) -> QuerySet[Operation]:
+OUTPUTS = Prefetch("artifacts", Artifact.objects.filter(role=Artifact.Role.OUTPUT).select_related("file"))
+RELATIONS = frozenset({"after", "attempts", "tags", "artifacts"})
+
+
+def operations_for_serializer(
+    rows: QuerySet[Operation] | None = None, relations: Set[str] = RELATIONS
+) -> QuerySet[Operation]:
     """Return operations with everything that `OperationSerializer` needs, in a fixed number of queries.
 
-    `rows` are by default all that are not deleted.
+    `rows` are by default all that are not deleted; `relations` are those that the chosen fields show.
     """
     rows = Operation.objects.all() if rows is None else rows
     fresh = Q(
@@ -36,12 +43,7 @@ def operations_for_serializer(rows: QuerySet[Operation] | None = None) -> QueryS
     )
     return (
         rows.select_related("created_by")
-        .prefetch_related(
-            "after",
-            "attempts",
-            "tags",
-            Prefetch("artifacts", Artifact.objects.filter(role=Artifact.Role.OUTPUT).select_related("file")),
-        )
+        .prefetch_related(*(OUTPUTS if name == "artifacts" else name for name in sorted(relations)))
         .annotate(
             has_checkpoint=Exists(Checkpoint.objects.filter(operation=OuterRef("pk"))),
             is_stale=Case(
@@ -119,6 +121,11 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
         )
 
 
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class JsonObject(serializers.JSONField):
+    """A JSON object."""
+
+
 @extend_schema_field({"type": "object"})
 class ResultField(serializers.JSONField):
     """The value that the worker's function returned; null until the operation has completed."""
@@ -188,6 +195,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     def get_after(self, operation: Operation) -> list[str]:
         return sorted(awaited.pk for awaited in operation.after.all())
 
+    @extend_schema_field(ErrorSerializer(allow_null=True))
     def get_error(self, operation: Operation) -> dict[str, str] | None:
         if operation.status != Status.FAILED:
             return None

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from operations import artifacts
 
+BYTES = "application/octet-stream"
 CONTENT_TYPES = {
     ".json": "application/json",
     ".csv": "text/csv; charset=utf-8",
@@ -50,7 +51,7 @@ def _range(request: Request | None, etag: str) -> tuple[int, int | None] | None:
 
 def _whole(file: BinaryIO, name: str, etag: str) -> HttpResponseBase:
     path = PurePosixPath(name)
-    content_type = CONTENT_TYPES.get(path.suffix, "application/octet-stream")
+    content_type = CONTENT_TYPES.get(path.suffix, BYTES)
     return _allow_caching(
         FileResponse(file, as_attachment=True, filename=path.name, content_type=content_type), etag
     )
@@ -66,7 +67,7 @@ def _part(file: BinaryIO, size: int, first: int, last: int | None, etag: str) ->
     part = FileResponse(
         _Part(file, first, end),
         status=status.HTTP_206_PARTIAL_CONTENT,
-        content_type="application/octet-stream",
+        content_type=BYTES,
     )
     part["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
     part["Content-Length"] = str(end - first)

@@ -2,7 +2,8 @@
 
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
 from rest_framework.parsers import BaseParser, FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,10 +28,21 @@ class TextParser(BaseParser):
 
 
 class Catalog(APIView):
-    @extend_schema(responses={(200, "application/json"): {"type": "object"}})
+    @extend_schema(responses={(200, "application/json"): {"type": "object", "additionalProperties": True}})
     def get(self, request: Request) -> Response:
         """List what a strategy may use: timeframes, price sources, indicators, fuzzy sets, functions of expressions."""
         return Response({**catalog_as_data(INDICATORS), "functions": functions_as_data()})
+
+
+class StrategyNeedsSerializer(serializers.Serializer[Any]):
+    valid = serializers.BooleanField()
+    name = serializers.CharField()
+    is_trained = serializers.BooleanField(help_text="false for a rules strategy, which needs no model")
+    inputs = serializers.ListField(child=serializers.CharField())
+    warm_up_bars = serializers.IntegerField()
+    warnings = serializers.ListField(child=serializers.CharField())
+    symbols = serializers.ListField(child=serializers.CharField())
+    timeframes = serializers.ListField(child=serializers.CharField())
 
 
 class ValidateStrategy(APIView):
@@ -38,8 +50,8 @@ class ValidateStrategy(APIView):
     parser_classes = (BoundedJSONParser, FormParser, MultiPartParser, TextParser)
 
     @extend_schema(
-        request={"application/json": {"type": "object", "properties": {"strategy_yaml": {"type": "string"}}}},
-        responses={(200, "application/json"): {"type": "object"}},
+        request=inline_serializer("StrategyText", {"strategy_yaml": serializers.CharField()}),
+        responses=StrategyNeedsSerializer,
     )
     def post(self, request: Request) -> Response:
         """Validate YAML text or `{"strategy_yaml"}`: return what the strategy needs, or 422 with line and column of each error."""

@@ -15,7 +15,16 @@ from rest_framework.views import APIView
 
 from access.actors import Actor
 from access.outbound import BadAddress
-from access.problems import Busy, Conflict, CursorPagination, Invalid, body, invalid, validate
+from access.problems import (
+    PAGE_SIZE_SCHEMA,
+    Busy,
+    Conflict,
+    CursorPagination,
+    Invalid,
+    body,
+    invalid,
+    validate,
+)
 from access.roles import Role
 from registry import enrolment, kept_reports, name_claims, pools, registration, worker_actions
 from registry.api.examples import REGISTERED, REGISTRATION
@@ -108,9 +117,10 @@ class ByName(CursorPagination):
 
 FILTERS = [
     OpenApiParameter("worker_type", str),
+    OpenApiParameter("operation_type", str, description="workers that have announced this type"),
     OpenApiParameter("status", str, enum=WorkerStatus.values),
     OpenApiParameter("gpu", bool),
-    OpenApiParameter("limit", int),
+    OpenApiParameter("limit", PAGE_SIZE_SCHEMA),
     OpenApiParameter("cursor", str),
 ]
 
@@ -138,6 +148,8 @@ class Workers(APIView):
         workers = Worker.objects.all()
         if kind := request.query_params.get("worker_type"):
             workers = workers.filter(worker_type=kind.replace("\x00", ""))
+        if operation_type := request.query_params.get("operation_type"):
+            workers = workers.filter(announced__operation_type=operation_type.replace("\x00", "")).distinct()
         if status := request.query_params.get("status"):
             if status not in WorkerStatus.values:
                 raise invalid("/status", f"status must be one of {', '.join(WorkerStatus.values)}.")

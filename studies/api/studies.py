@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import django_filters
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -15,15 +15,33 @@ from access.actors import Actor
 from access.problems import CursorPagination, body, invalid, validate
 from access.roles import Role
 from operations.api.base import IDEMPOTENCY_KEY, submitter
+from operations.example_requests import RULES_STRATEGY
 from studies import lifecycle
 from studies.api.base import change, study_or_404, study_response
 from studies.creation import create, find_repeat
 from studies.extension import extend
 from studies.models import Study
+from studies.plan_serializers import PlanSerializer
 from studies.planning import make_plan
 from studies.request import ExtendRequest, StudyRequest
 from studies.serializers import StudyDetailSerializer, StudySerializer, SubmittedStudySerializer
 from studies.states import StudyStatus
+
+EXAMPLE = {
+    "strategy_yaml": RULES_STRATEGY,
+    "study_yaml": """\
+study: "1.0"
+name: cross_search
+data: {symbols: [AAPL], until: 2009-12-31}
+search:
+  method: grid
+  parameters:
+    /indicators/fast/period: {range: [5, 50], step: 5}
+    /indicators/slow/period: {range: [60, 200], step: 20}
+objective: {metric: sharpe}
+validation: {scheme: walk_forward, train: 750, test: 125}
+""",
+}
 
 
 class StudyFilter(django_filters.FilterSet):  # type: ignore[misc]  # the library has no types
@@ -67,7 +85,10 @@ class StudyList(ListAPIView[Study]):
         return Study.objects.select_related("created_by").defer("spec", "study_yaml", "strategy_yaml")
 
     @extend_schema(
-        request=StudyRequest, responses={202: SubmittedStudySerializer}, parameters=[IDEMPOTENCY_KEY]
+        request=StudyRequest,
+        responses={202: SubmittedStudySerializer},
+        parameters=[IDEMPOTENCY_KEY],
+        examples=[OpenApiExample("A grid of a rules strategy", value=EXAMPLE, request_only=True)],
     )
     def post(self, request: Request) -> Response:
         """Start a study. The answer contains its URL and its plan."""
@@ -76,15 +97,15 @@ class StudyList(ListAPIView[Study]):
         study, plan = find_repeat(by), None
         if study is None:
             study, plan = create(validate(StudyRequest, data), by)
-        answer = dict(SubmittedStudySerializer(study, context={"request": request}).data)
-        answer["plan"] = plan.as_data() if plan else None
+        context = {"request": request, "plan": plan.as_data() if plan else None}
+        answer = SubmittedStudySerializer(study, context=context).data
         return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
 
 
 class ValidateStudy(APIView):
     roles: ClassVar = {"POST": Role.VIEWER}
 
-    @extend_schema(request=StudyRequest, responses={(200, "application/json"): {"type": "object"}})
+    @extend_schema(request=StudyRequest, responses=PlanSerializer)
     def post(self, request: Request) -> Response:
         """Return the plan of a study: trials, folds, runs, hours, and the ratio that luck would reach. Nothing is stored."""
         return Response(make_plan(validate(StudyRequest, body(request))).as_data())

@@ -77,8 +77,12 @@ class Trials(APIView):
         parameters=[
             OpenApiParameter("order", str, enum=list(ORDERS)),
             OpenApiParameter("state", str, enum=TrialState.values),
-            OpenApiParameter("limit", int),
-            OpenApiParameter("offset", int),
+            OpenApiParameter(
+                "limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}
+            ),
+            OpenApiParameter(
+                "offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}
+            ),
         ],
         responses=inline_serializer(
             "TrialPage",
@@ -110,14 +114,17 @@ class TrialDetail(APIView):
 
 
 class TrialsFile(APIView):
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @extend_schema(
+        operation_id="studies_trials_file_retrieve",
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+    )
     def get(self, request: Request, study_id: str) -> HttpResponseBase:
         """All trials as Parquet, once the study has its report. 409 before."""
         return _report_file(study_or_404(study_id), TRIALS_FILE)
 
 
 class StudyReport(APIView):
-    @extend_schema(responses={(200, "application/json"): {"type": "object"}})
+    @extend_schema(responses={(200, "application/json"): {"type": "object", "additionalProperties": True}})
     def get(self, request: Request, study_id: str) -> HttpResponseBase:
         """The report with everything that its charts show. 409 before there is one."""
         return _report_file(study_or_404(study_id), REPORT_FILE)

@@ -86,6 +86,7 @@ class Callers:
             "trained": ids["trained"],
             "backtested": ids["backtested"],
             "worker_id": worker_id,
+            "operation_type": "training",
             "name": "out.json",
             "document": "runs",
             "picture": "overview.png",

@@ -48,6 +48,7 @@ OF_A_REQUEST = frozenset(
         "operations.strategies",
         "operations.submission",
         "operations.waiting",
+        "operations.watching",
         "registry.auth",
         "registry.enrolment",
         "registry.schedules",

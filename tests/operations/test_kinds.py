@@ -13,7 +13,7 @@ from tests.waiting import until_exit
 
 ROOT = Path(__file__).resolve().parents[2]
 KIND_NAMES = re.compile(r"training|backtesting|data_import")
-EXEMPT = ("operations/kinds/", "operations/migrations/", "operations/api/examples.py")
+EXEMPT = ("operations/kinds/", "operations/migrations/", "operations/example_requests.py")
 
 DUMMY_KIND = """
 from typing import ClassVar

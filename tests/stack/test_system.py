@@ -8,6 +8,8 @@ import httpx
 import psutil
 import pytest
 
+from operations.kinds.backtesting.messages import BacktestParameters, BacktestResult
+from operations.kinds.training.messages import TrainingParameters, TrainingResult
 from tests.authorities import authorities
 from tests.stack.system import Up
 from tests.waiting import until
@@ -61,8 +63,12 @@ def test_the_demo_imports_trains_and_backtests_and_its_numbers_hold_together(sys
     training = oldest(system, "training")
     assert training["status"] == "COMPLETED"
     assert training["result"]["rows"]["train"] > 3000
+    TrainingParameters.model_validate(training["parameters"])
+    TrainingResult.model_validate(training["result"])
     backtest = oldest(system, "backtesting")
     result = backtest["result"]
+    BacktestParameters.model_validate(backtest["parameters"])
+    BacktestResult.model_validate(result)
     metrics = result["metrics"]
     assert result["provenance"]["model_sha256"] == training["result"]["model"]["sha256"]
     assert metrics["initial_capital"] == 100_000

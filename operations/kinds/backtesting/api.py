@@ -8,36 +8,29 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from operations import example_requests
 from operations.api import examples
 from operations.api.base import IDEMPOTENCY_KEY, start
 from operations.api.serializers import SubmittedSerializer
 from operations.kind import kind_of
 from operations.kinds.backtesting.request import BacktestRequest
 
-EXAMPLE: dict[str, Any] = {
-    "model": examples.OPERATION,
-    "symbol": "AAPL",
-    "start_date": "2010-01-01",
-    "commission": 0.001,
-    "stop_unit": "atr",
-    "stop_loss": 2.5,
-}
 RULES_EXAMPLE: dict[str, Any] = {
-    "strategy_yaml": examples.RULES_STRATEGY,
+    "strategy_yaml": example_requests.RULES_STRATEGY,
     "symbol": "AAPL",
     "start_date": "2010-01-01",
 }
 
 
 class StartBacktest(APIView):
-    example = EXAMPLE
+    example = example_requests.BACKTEST
 
     @extend_schema(
         request=BacktestRequest,
         responses={202: SubmittedSerializer},
         parameters=[IDEMPOTENCY_KEY],
         examples=[
-            examples.request_example("A trained model, with a stop", EXAMPLE),
+            examples.request_example("A trained model, with a stop", example_requests.BACKTEST),
             examples.request_example("A rules strategy, without a model", RULES_EXAMPLE),
             examples.ACCEPTED,
         ],

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.core.management.base import CommandError
 
 from access.problems import invalid, validate
-from operations import market_data, strategies
+from operations import example_requests, market_data, strategies
 from operations.kind import Headline, Kind, Step
 from operations.kinds.backtesting import comparison, inputs, trials
 from operations.kinds.backtesting import report as stored_report
 from operations.kinds.backtesting.form import FORM
+from operations.kinds.backtesting.messages import BacktestParameters, BacktestResult
 from operations.kinds.backtesting.metric_rows import metric_rows, metric_style
 from operations.kinds.backtesting.request import BacktestRequest
 from operations.kinds.backtesting.run_metrics import equity_curve, run_metrics
@@ -38,6 +39,10 @@ class Backtesting(Kind):
     former_names: ClassVar = ("backtest",)
     description: ClassVar = "Trade a trained model or a rules strategy over historical data, with costs, compared with buy and hold."
     request_model: ClassVar = BacktestRequest
+    request_example: ClassVar = example_requests.BACKTEST
+    submit_path: ClassVar = "/backtests/start"
+    parameters_model: ClassVar = BacktestParameters
+    result_model: ClassVar = BacktestResult
     operation_fields: ClassVar = ("model",)
     form: ClassVar = FORM
     is_clonable: ClassVar = True

@@ -25,7 +25,7 @@ from operations.api.base import IDEMPOTENCY_KEY, accepted_response, submitter
 from operations.api.serializers import MarketDataSerializer, SubmittedSerializer
 from operations.api.stored_responses import file_response
 from operations.kinds.data_import.kind import build
-from operations.kinds.data_import.request import ImportRequest
+from operations.kinds.data_import.upload_schema import upload_schema
 from operations.kinds.data_import.uploads import MAX_UPLOAD, receive
 from operations.models import MarketData
 from operations.submission import find_repeat, submit
@@ -45,7 +45,7 @@ class MarketDataList(ListAPIView[MarketData]):
         return MarketData.objects.select_related("file")
 
     @extend_schema(
-        request={"multipart/form-data": ImportRequest.model_json_schema()},
+        request={"multipart/form-data": upload_schema(file_required=False)},
         responses={202: SubmittedSerializer},
         parameters=[IDEMPOTENCY_KEY],
         examples=[examples.ACCEPTED],
@@ -66,11 +66,8 @@ class MarketDataOf(APIView):
 
     @extend_schema(responses=MarketDataSerializer)
     def get(self, request: Request, symbol: str, timeframe: str) -> Response:
-        rows = MarketData.objects.select_related("file")
-        row = rows.filter(symbol=symbol.replace("\x00", ""), timeframe=timeframe.replace("\x00", "")).first()
-        if row is None:
-            raise NotFound(f"No market data for {symbol} {timeframe}.")
-        return Response(MarketDataSerializer(row).data)
+        """Return the coverage and quality of the bars."""
+        return Response(MarketDataSerializer(_row_or_404(symbol, timeframe)).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, symbol: str, timeframe: str) -> Response:
@@ -90,16 +87,32 @@ class ChartOfMarketData(APIView):
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     def get(self, request: Request, symbol: str, timeframe: str) -> HttpResponseBase:
         """Return the tiles of the chart, or the byte range that `Range` names (docs/market-data.md)."""
-        row = MarketData.objects.filter(
-            symbol=symbol.replace("\x00", ""), timeframe=timeframe.replace("\x00", "")
-        ).first()
-        if row is None or row.chart_id is None:
+        row = _row_or_404(symbol, timeframe)
+        if row.chart_id is None:
             raise NotFound(f"No chart of {symbol} {timeframe}.")
         return file_response(row.chart_id, "chart.bin", request)
+
+
+class BarsOf(APIView):
+    @extend_schema(
+        operation_id="market_data_bars", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}
+    )
+    def get(self, request: Request, symbol: str, timeframe: str) -> HttpResponseBase:
+        """Return the bars as Parquet: `time` (UTC, the open of the bar), `open`, `high`, `low`, `close`, `volume`."""
+        return file_response(_row_or_404(symbol, timeframe).file_id, f"{symbol}_{timeframe}.parquet", request)
+
+
+def _row_or_404(symbol: str, timeframe: str) -> MarketData:
+    rows = MarketData.objects.select_related("file")
+    row = rows.filter(symbol=symbol.replace("\x00", ""), timeframe=timeframe.replace("\x00", "")).first()
+    if row is None:
+        raise NotFound(f"No market data for {symbol[:80]} {timeframe[:80]}.")
+    return row
 
 
 urlpatterns = [
     path("market-data", MarketDataList.as_view(), name="market-data"),
     path("market-data/<str:symbol>/<str:timeframe>", MarketDataOf.as_view(), name="market-data-of"),
     path("market-data/<str:symbol>/<str:timeframe>/chart", ChartOfMarketData.as_view(), name="chart-of"),
+    path("market-data/<str:symbol>/<str:timeframe>/bars", BarsOf.as_view(), name="market-data-bars"),
 ]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from access.problems import invalid
 from operations.kind import Headline, Kind
 from operations.kinds.data_import.form import FORM
-from operations.kinds.data_import.request import READING_OPTIONS, ImportRequest
-from operations.kinds.data_import.result import store
+from operations.kinds.data_import.request import READING_OPTIONS, ImportParameters, ImportRequest
+from operations.kinds.data_import.result import ImportResult, store
 from operations.models import Operation, StoredFile
 from operations.presentation.numbers import dig, short
 from operations.requests import GenericRequest, Queueing, Submission
@@ -43,6 +43,9 @@ class DataImport(Kind):
     worker_type = "backtesting"
     title = "Data import"
     former_names: ClassVar = ("import",)
+    submit_path: ClassVar = "/market-data"
+    parameters_model: ClassVar = ImportParameters
+    result_model: ClassVar = ImportResult
     description: ClassVar = "Import bars of a symbol from CSV, Parquet, Excel, Feather or JSON. The file is validated and its quality reported."
     form: ClassVar = FORM
     imports_market_data: ClassVar = True

@@ -1,4 +1,4 @@
-"""The fields beside the file of `POST /market-data`."""
+"""The fields beside the file of `POST /market-data`, and the parameters that become of them."""
 
 from typing import Annotated, Any, Literal
 
@@ -16,8 +16,8 @@ def _decimal_mark(value: object) -> object:
     return DECIMAL_NAMES.get(value, value) if isinstance(value, str) else value
 
 
-class ImportRequest(BaseModel):
-    """Fields of a multipart form."""
+class ImportFields(BaseModel):
+    """What the file contains, and how to read it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,6 +42,11 @@ class ImportRequest(BaseModel):
         | None
     ) = None
     point_size: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+
+
+class ImportRequest(ImportFields):
+    """Fields of a multipart form."""
+
     priority: int = Field(default=0, ge=SMALLEST, le=LARGEST)
 
     @model_validator(mode="before")
@@ -51,3 +56,9 @@ class ImportRequest(BaseModel):
         return (
             {name: value for name, value in data.items() if value != ""} if isinstance(data, dict) else data
         )
+
+
+class ImportParameters(ImportFields):
+    """The stored parameters of an import and of its preview."""
+
+    filename: str

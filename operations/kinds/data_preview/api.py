@@ -15,7 +15,8 @@ from access.body_limits import FORM_OVERHEAD, accept_bodies
 from access.json_bodies import BoundedJSONParser
 from access.problems import Invalid, Unavailable
 from operations.api.base import accepted_response, submitter
-from operations.kinds.data_import.request import ImportRequest
+from operations.api.serializers import SubmittedSerializer
+from operations.kinds.data_import.upload_schema import upload_schema
 from operations.kinds.data_import.uploads import MAX_UPLOAD, receive
 from operations.kinds.data_preview.kind import build
 from operations.kinds.data_preview.serializers import PreviewSerializer
@@ -33,7 +34,8 @@ class MarketDataPreview(APIView):
     parser_classes = (MultiPartParser, FormParser, BoundedJSONParser)
 
     @extend_schema(
-        request={"multipart/form-data": ImportRequest.model_json_schema()}, responses={200: PreviewSerializer}
+        request={"multipart/form-data": upload_schema(file_required=True)},
+        responses={200: PreviewSerializer, 202: SubmittedSerializer},
     )
     def post(self, request: Request) -> Response:
         """Shows the first and last rows as an import would read them, with layout, zone, calendar and warnings.

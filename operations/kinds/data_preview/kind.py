@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from access.problems import invalid
 from operations.kind import Kind
 from operations.kinds.data_import.kind import parameters_of
-from operations.kinds.data_import.request import ImportRequest
+from operations.kinds.data_import.request import ImportParameters, ImportRequest
 from operations.models import StoredFile
 from operations.requests import LARGEST, GenericRequest, Queueing, Submission
 
@@ -32,6 +32,8 @@ class DataPreview(Kind):
     operation_type = OPERATION_TYPE
     worker_type = "backtesting"
     title = "Data preview"
+    submit_path: ClassVar = "/market-data/preview"
+    parameters_model: ClassVar = ImportParameters
     is_brief: ClassVar = True
 
     def build_generic(self, request: GenericRequest) -> Submission:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from access.problems import invalid, validate
-from operations import market_data, strategies
+from operations import example_requests, market_data, strategies
 from operations.kind import Headline, Kind, Step
 from operations.kinds.training import comparison, report
 from operations.kinds.training.form import FORM
 from operations.kinds.training.headline import headline
+from operations.kinds.training.messages import TrainingParameters, TrainingResult
 from operations.kinds.training.model_card import architecture
 from operations.kinds.training.request import TrainingRequest
 from operations.kinds.training.run_metrics import learning_curve, run_metrics
@@ -31,6 +32,10 @@ class Training(Kind):
         "Fit a model to a strategy's features and labels. Produces curves, scores and the model."
     )
     request_model: ClassVar = TrainingRequest
+    request_example: ClassVar = example_requests.TRAINING
+    submit_path: ClassVar = "/training/start"
+    parameters_model: ClassVar = TrainingParameters
+    result_model: ClassVar = TrainingResult
     form: ClassVar = FORM
     is_clonable: ClassVar = True
     is_run: ClassVar = True

@@ -1,0 +1,57 @@
+"""The stored parameters and the result of a training, for the API document and typed clients.
+
+A result may have more fields; one of an older worker may lack those that are not required.
+"""
+
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class TrainingParameters(BaseModel):
+    strategy_yaml: str
+    symbols: list[str]
+    timeframes: list[str]
+    start_date: date | None = None
+    end_date: date | None = None
+    seed: int
+    device: str = "auto"
+
+
+class TrainedModel(BaseModel):
+    sha256: str
+    architecture: dict[str, Any] | str
+    parameters_count: int
+    input_names: list[str]
+
+
+class PartMetrics(BaseModel):
+    """Metrics by name; classification has `loss` and `accuracy`, regression `loss` and `r2`, among others."""
+
+    train: dict[str, Any]
+    validation: dict[str, Any]
+    test: dict[str, Any]
+
+
+class PartRows(BaseModel):
+    train: int
+    validation: int
+    test: int
+
+
+class TrainingResult(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    model: TrainedModel
+    best_epoch: int
+    epochs: int
+    metrics: PartMetrics
+    rows: PartRows
+    device: str
+    seconds: float
+    samples_per_second: float | None
+    stopped: str | None = None
+    audit: dict[str, Any] | None = None
+    warnings: list[str] | None = None
+    provenance: dict[str, Any] | None = None

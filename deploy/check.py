@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -21,7 +21,9 @@ COMPOSE = HERE / "compose.yml"
 GITHUB = ROOT / ".github"
 WITH_TOOLS = "make tools"
 OLDEST_COMPOSE = (2, 24)
-ROOMS = ("ktrdr_site", "access", "registry", "operations", "studies", "dashboard", "worker_agent", "workers")
+ROOMS = (
+    "ktrdr_site", "access", "registry", "operations", "studies", "dashboard", "worker_agent", "workers", "client",
+)  # fmt: skip
 
 
 class MissingTool(Exception):
@@ -163,21 +165,26 @@ def check_manifests() -> None:
     call(validate, "--strict", "--quiet", *files)
 
 
-def check_wheel() -> None:
-    """Check that the wheel contains all files of the worker's packages, and no package of the site."""
+def check_wheels() -> None:
+    """Check that each wheel contains all files of its packages, and no package of the site."""
+    check_wheel(ROOT, ("pyproject.toml", "README.md", "LICENSE", "worker_agent", "workers"))
+    check_wheel(ROOT / "client", ("pyproject.toml", "README.md", "ktrdr_client"))
+
+
+def check_wheel(project: Path, parts: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory) / "source"
-        for name in ("pyproject.toml", "README.md", "LICENSE", "worker_agent", "workers"):
-            _copy(ROOT / name, source / name, into=False)
+        for name in parts:
+            _copy(project / name, source / name, into=False)
         pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
         call(*pip, "--wheel-dir", directory, ".", cwd=source)
         (wheel,) = Path(directory).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             names = {name for name in archive.namelist() if ".dist-info/" not in name}
         code = {
-            str(path.relative_to(ROOT))
-            for room in ("worker_agent", "workers")
-            for path in (ROOT / room).rglob("*")
+            str(path.relative_to(project))
+            for room in parts
+            for path in (project / room).rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         }
     if names != code:
@@ -210,7 +217,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "systemd units": check_units,
     "shell scripts": check_shell_scripts,
     "Kubernetes manifests": check_manifests,
-    "wheel of the workers": check_wheel,
+    "wheels of the workers and of the client": check_wheels,
     "workflow and issue forms, schemas": check_hosted_ci,
     "code, bandit": check_code,
 }

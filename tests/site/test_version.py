@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import yaml
+from ktrdr_client.version import VERSION
 
 from worker_agent import __version__
 from workers.backtest import BacktestWorker
@@ -17,6 +18,12 @@ def test_the_package_and_its_workers_have_the_version_of_the_code() -> None:
     assert "version" in project["project"]["dynamic"]
     assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "worker_agent.__version__"}
     assert BacktestWorker().version == __version__
+
+
+def test_the_client_has_the_version_of_the_code() -> None:
+    project = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text())
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "ktrdr_client.version.VERSION"}
+    assert __version__ == VERSION
 
 
 def test_the_images_of_the_kustomization_have_the_version_of_the_code() -> None:

@@ -19,7 +19,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.stack
 
 DOCS = ROOT / "docs"
-RUN = ("quickstart.md", "operating.md", "api.md")
+RUN = ("quickstart.md", "operating.md", "api.md", "client.md")
 NOT_RUN = ("deploy-compose.md", "deploy-systemd.md", "deploy-gpu.md", "deploy-kubernetes.md")
 
 
@@ -35,6 +35,7 @@ def on(system: Up, text: str) -> str:
         ("var/", f"{system.data_dir}/"),
         (".venv/bin/python", sys.executable),
         ("/tmp/ktrdr-quickstart.csv", f"{system.data_dir.parent}/quickstart.csv"),
+        ("/tmp/ktrdr-client.csv", f"{system.data_dir.parent}/client.csv"),
     ):
         text = text.replace(said, meant)
     return text
@@ -50,7 +51,7 @@ def test_what_a_page_says_to_run_runs(system: Up, page: str) -> None:
         60,
         lambda: system.output,
     )
-    script = ["set -euo pipefail"]
+    script = ["set -euo pipefail", f'ktrdr() {{ {sys.executable} -m ktrdr_client.cli.main "$@"; }}']
     for number, (kind, text) in enumerate(blocks(page), 1):
         script.append(f"echo '== block {number}'")
         if kind == "sh":
@@ -63,7 +64,12 @@ def test_what_a_page_says_to_run_runs(system: Up, page: str) -> None:
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)],
         cwd=ROOT,
-        env=environment(KTRDR_DATA_DIR=str(system.data_dir)),
+        env=environment(
+            KTRDR_DATA_DIR=str(system.data_dir),
+            KTRDR_URL=system.url,
+            KTRDR_TOKEN=system.token,
+            PYTHONPATH=str(ROOT / "client"),
+        ),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

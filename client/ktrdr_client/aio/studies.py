@@ -1,0 +1,182 @@
+"""Studies: submit, follow, change their course, and read trials and report."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from ktrdr_client import frames
+from ktrdr_client.aio.operations import AsyncOperation
+from ktrdr_client.aio.session import AsyncSession, Json, part
+from ktrdr_client.files import read_text
+from ktrdr_client.problems import StudyFailed, WaitTimeout
+from ktrdr_client.progress import FINAL, display, state_of_study
+
+POLL_S = 1.0
+PAGE = 5_000
+
+
+class AsyncStudy:
+    """One study; `data` is its state when it was last read."""
+
+    def __init__(self, session: AsyncSession, data: Json) -> None:
+        self._session = session
+        self._report: Json | None = None
+        self.data = data
+
+    def __repr__(self) -> str:
+        return f"<study {self.id} {self.status}>"
+
+    @property
+    def id(self) -> str:
+        return str(self.data["study_id"])
+
+    @property
+    def status(self) -> str:
+        return str(self.data["status"])
+
+    @property
+    def verdict(self) -> str | None:
+        """`believed`, `open` or `luck`; None before the report."""
+        verdict: str | None = self.data.get("verdict")
+        return verdict
+
+    @property
+    def best(self) -> Json | None:
+        """Number, value and parameters of the best trial."""
+        best: Json | None = self.data.get("best")
+        return best
+
+    async def refresh(self) -> Self:
+        self.data = await self._session.get(self._path())
+        return self
+
+    async def follow(self, timeout_s: float | None = None) -> Self:
+        """Wait and show the progress."""
+        return await self.wait(timeout_s, progress=True)
+
+    async def wait(self, timeout_s: float | None = None, *, progress: bool = False) -> Self:
+        """Return when the study has its report. Raises StudyFailed if it fails, is cancelled or pauses, WaitTimeout."""
+        ends = None if timeout_s is None else time.monotonic() + timeout_s
+        with display(progress) as shown:
+            while True:
+                await self.refresh()
+                shown.show([state_of_study(self.data)])
+                if self.status in FINAL or self.status == "PAUSED":
+                    break
+                if ends is not None and time.monotonic() >= ends:
+                    raise WaitTimeout(f"study {self.id} has not ended after {timeout_s:g} s")
+                await asyncio.sleep(POLL_S)
+        if self.status != "COMPLETED":
+            raise StudyFailed(self.data)
+        return self
+
+    async def trials(self) -> pd.DataFrame:
+        """Return one row per trial: state, value, parameters and scores, indexed by number."""
+        rows: list[Json] = []
+        offset: int | None = 0
+        while offset is not None:
+            query = {"order": "number", "limit": PAGE, "offset": offset}
+            page = await self._session.get(self._path("trials"), query)
+            rows += page["results"]
+            offset = page["next_offset"]
+        return frames.trials(rows)
+
+    async def report(self) -> Json:
+        """Return the report: verdict, reasons, `figures` such as `pbo` and `dsr`, and everything that its charts show."""
+        if self._report is None:
+            self._report = dict(await self._session.get(self._path("report")))
+        return self._report
+
+    async def growth(self, best: int = 20) -> pd.DataFrame:
+        """Return the growth of 1 of the best trials, one column per number; at most 20 trials and 500 days."""
+        return frames.growth((await self.report())["curves"][:best])
+
+    async def returns(self, best: int = 20) -> pd.DataFrame:
+        """Return the returns between the points of `growth`: daily ones of a study of at most 500 days."""
+        growth = await self.growth(best)
+        return growth.div(growth.shift(fill_value=1.0)) - 1.0
+
+    async def paths(self) -> pd.DataFrame:
+        """Return the growth of 1 over the paths of the cross-validation: 5 %, 50 % and 95 % quantiles by day."""
+        return frames.fan((await self.report())["paths"]["fan"])
+
+    async def windows(self) -> pd.DataFrame:
+        """Return one row per window of the walk-forward: its days, and the winner of its training part."""
+        return frames.windows((await self.report())["walk_forward"]["windows"])
+
+    async def promote(self, number: int | None = None) -> list[AsyncOperation]:
+        """Run a trial, by default the best, as ordinary operations: a backtest, after its training if it has one."""
+        body = {} if number is None else {"number": number}
+        promoted = await self._session.act("POST", self._path("promote"), body)
+        return [AsyncOperation(self._session, dict(row)) for row in promoted["operations"]]
+
+    async def pause(self) -> Self:
+        return await self._act("pause")
+
+    async def resume(self) -> Self:
+        return await self._act("resume")
+
+    async def cancel(self) -> Self:
+        return await self._act("cancel")
+
+    async def extend(self, trials: int = 0, hours: float = 0.0) -> Self:
+        """Add trials, and hours to the budget; a COMPLETED study runs again."""
+        return await self._act("extend", {"trials": trials, "hours": hours})
+
+    async def look_at_holdout(self) -> Self:
+        """Write the report again with one more look at the sealed data. Staff only; every later report shows it."""
+        return await self._act("holdout")
+
+    async def _act(self, name: str, body: Json | None = None) -> Self:
+        self.data = await self._session.act("POST", self._path(name), body)
+        self._report = None
+        return self
+
+    def _path(self, *parts: str) -> str:
+        return "/".join(("/studies", part(self.id), *parts))
+
+
+class AsyncStudies:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def submit(
+        self,
+        study: str | Path,
+        strategy: str | Path,
+        *,
+        model: AsyncOperation | str | None = None,
+        priority: int | None = None,
+    ) -> AsyncStudy:
+        """Start a study; file and strategy are given as files or their texts."""
+        created = await self._session.create("/studies", json=_body(study, strategy, model, priority))
+        return AsyncStudy(self._session, created)
+
+    async def plan(
+        self, study: str | Path, strategy: str | Path, *, model: AsyncOperation | str | None = None
+    ) -> Json:
+        """Return trials, runs, hours and the ratio that luck would reach. Nothing is stored."""
+        return await self._session.act("POST", "/studies/validate", _body(study, strategy, model, None))
+
+    async def get(self, study_id: str) -> AsyncStudy:
+        return await AsyncStudy(self._session, {"study_id": study_id, "status": ""}).refresh()
+
+    async def find(self, limit: int | None = 50, **filters: Any) -> list[AsyncStudy]:
+        """Return studies, newest first; `filters` are `status` and `search`."""
+        rows = self._session.pages("/studies", filters, limit)
+        return [AsyncStudy(self._session, row) async for row in rows]
+
+
+def _body(
+    study: str | Path, strategy: str | Path, model: AsyncOperation | str | None, priority: int | None
+) -> Json:
+    given = {
+        "study_yaml": read_text(study),
+        "strategy_yaml": read_text(strategy),
+        "model": model.id if isinstance(model, AsyncOperation) else model,
+        "priority": priority,
+    }
+    return {name: value for name, value in given.items() if value is not None}

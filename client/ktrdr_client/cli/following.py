@@ -1,0 +1,74 @@
+"""Follow operations and studies on the terminal, with their live metrics."""
+
+import time
+from argparse import Namespace
+
+from ktrdr_client.cli.output import DETACHED, EXIT, show, warn
+from ktrdr_client.problems import ProblemError
+from ktrdr_client.progress import display, state_of_operation, state_of_study
+from ktrdr_client.sync.client import Client
+from ktrdr_client.sync.operations import Operation
+from ktrdr_client.sync.studies import Study
+
+POLL_S = 1.0
+LIVE_STUDIES = frozenset({"RUNNING", "REPORTING"})
+
+
+def follow(client: Client, options: Namespace) -> int:
+    """Follow an operation or a study by its id; return the exit status."""
+    try:
+        operation = client.operations.get(options.id)
+    except ProblemError as problem:
+        if problem.status != 404:
+            raise
+        return follow_study(client.studies.get(options.id))
+    return follow_operation(operation)
+
+
+def follow_operation(operation: Operation) -> int:
+    """Show progress and metrics until the operation has ended; Ctrl-C leaves it running."""
+    try:
+        _until_ended(operation)
+    except KeyboardInterrupt:
+        return _detach(operation.id)
+    if error := operation.data.get("error"):
+        warn(f"{operation.id} failed ({error['class']}): {error['message']}")
+    return EXIT[operation.status]
+
+
+def follow_study(study: Study) -> int:
+    """Show the progress until the study has ended or pauses; Ctrl-C leaves it running."""
+    try:
+        with display(progress=True) as shown:
+            while study.refresh().status in LIVE_STUDIES:
+                shown.show([state_of_study(study.data)])
+                time.sleep(POLL_S)
+            shown.show([state_of_study(study.data)])
+    except KeyboardInterrupt:
+        return _detach(study.id)
+    if study.status == "PAUSED":
+        warn(f"study {study.id} is PAUSED: {study.data['waiting_reason']}")
+    if study.verdict is not None:
+        best = study.best or {}
+        show(f"{study.id}  {study.verdict}  best trial {best.get('number')}: {best.get('value')}")
+    return EXIT.get(study.status, EXIT["FAILED"])
+
+
+def _until_ended(operation: Operation) -> None:
+    cursor, values = 0, dict[str, float]()
+    with display(progress=True) as shown:
+        while True:
+            operation.refresh()
+            for row in operation.newer("metrics", cursor):
+                cursor, values[row["name"]] = row["seq"], row["value"]
+            state = state_of_operation(operation.data)
+            metrics = "  ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
+            shown.show([state | {"detail": f"{state['detail']} {metrics}".strip()}])
+            if operation.is_final:
+                return
+            time.sleep(POLL_S)
+
+
+def _detach(name: str) -> int:
+    warn(f"\nDetached; it continues. Follow it again with: ktrdr follow {name}")
+    return DETACHED

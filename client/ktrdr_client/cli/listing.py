@@ -1,0 +1,112 @@
+"""`ktrdr list`, `workers`, `cancel` and `export`."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ktrdr_client.cli.output import COMPLETED, show, show_json, show_table
+from ktrdr_client.sync.client import Client
+
+FILTERS = ("status", "operation_type", "tag", "search", "created_by")
+FIELDS = "operation_id,operation_type,status,created_at,progress,subject,headline,title"
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def add_list(parser: ArgumentParser) -> None:
+    parser.add_argument("--status", help="one or more, separated by commas")
+    parser.add_argument("--type", dest="operation_type", metavar="TYPE")
+    parser.add_argument("--tag", metavar="TAG[,TAG]")
+    parser.add_argument("--search", metavar="TEXT")
+    parser.add_argument("--user", dest="created_by", metavar="NAME")
+    parser.add_argument("--limit", type=int, default=20, help="at most so many (%(default)s)")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=list_operations)
+
+
+def list_operations(client: Client, options: Namespace) -> int:
+    filters = {name: getattr(options, name) for name in FILTERS}
+    rows = [row.data for row in client.operations.find(options.limit, fields=FIELDS, **filters)]
+    if options.json:
+        show_json(rows)
+        return COMPLETED
+    names = ("ID", "TYPE", "STATUS", "AGE", "RESULT", "NAME")
+    show_table(names, [_cells(row) for row in rows])
+    return COMPLETED
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    headline = row["headline"]
+    result = f"{headline['name']} {headline['text']}" if headline else ""
+    if row["status"] == "RUNNING":
+        result = f"{row['progress']['percentage']:.0f} %"
+    name = row["title"] or row["subject"]
+    return row["operation_id"], row["operation_type"], row["status"], age(row["created_at"]), result, name
+
+
+def age(text: str) -> str:
+    """Return the time since then in its largest unit: `3 h`."""
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
+    return next(
+        (f"{seconds // size:.0f} {unit}" for size, unit in UNITS if seconds >= size), f"{seconds:.0f} s"
+    )
+
+
+def add_workers(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=list_workers)
+
+
+def list_workers(client: Client, options: Namespace) -> int:
+    rows = client.workers()
+    if options.json:
+        show_json(rows)
+        return COMPLETED
+    cells = [
+        (
+            row["worker_id"],
+            row["worker_type"],
+            f"{row['status']}{' cordoned' if row['cordoned'] else ''}",
+            row["current_operation_id"],
+            row["health_problem"],
+        )
+        for row in rows
+    ]
+    show_table(("WORKER", "TYPE", "STATUS", "OPERATION", "PROBLEM"), cells)
+    return COMPLETED
+
+
+def add_cancel(parser: ArgumentParser) -> None:
+    parser.add_argument("ids", nargs="+", metavar="ID")
+    parser.add_argument("--reason", default="")
+    parser.set_defaults(run=cancel)
+
+
+def cancel(client: Client, options: Namespace) -> int:
+    for operation_id in options.ids:
+        operation = client.operations.get(operation_id).cancel(options.reason)
+        show(f"{operation.id} {operation.status}")
+    return COMPLETED
+
+
+def add_export(parser: ArgumentParser) -> None:
+    parser.add_argument("symbol")
+    parser.add_argument("timeframe")
+    parser.add_argument(
+        "-o",
+        dest="output",
+        type=Path,
+        metavar="FILE",
+        help=".parquet or .csv; default: CSV to standard output",
+    )
+    parser.set_defaults(run=export_bars)
+
+
+def export_bars(client: Client, options: Namespace) -> int:
+    if options.output is not None and options.output.suffix == ".parquet":
+        options.output.write_bytes(client.market_data.parquet(options.symbol, options.timeframe))
+    else:
+        bars = client.market_data.get(options.symbol, options.timeframe)
+        bars.to_csv(options.output if options.output is not None else sys.stdout)
+    return COMPLETED

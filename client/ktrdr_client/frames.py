@@ -1,0 +1,124 @@
+"""DataFrames of what the server returns."""
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, Protocol
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+COLUMNS = ("operation_id", "operation_type", "status", "symbol", "created_at", "completed_at")
+TIME_COLUMNS = ("time", "entry_time", "exit_time")
+
+
+class HasData(Protocol):
+    """An operation."""
+
+    data: dict[str, Any]
+
+
+def results(operations: Iterable[HasData]) -> pd.DataFrame:
+    """Return one row per operation, indexed by its id: type, status, symbol, times, and each metric of its result."""
+    rows = [_row(operation.data) for operation in operations]
+    frame = pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
+    for name in ("created_at", "completed_at"):
+        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
+    return frame.set_index("operation_id")
+
+
+def _row(data: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = data.get("parameters") or {}
+    symbols = parameters.get("symbols") or [parameters.get("symbol") or ""]
+    row = {name: data.get(name) for name in COLUMNS} | {"symbol": " ".join(map(str, symbols))}
+    metrics = (data.get("result") or {}).get("metrics")
+    return row | (flatten(metrics) if isinstance(metrics, dict) else {})
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values with dotted names: `test.accuracy`."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def bars(content: bytes) -> pd.DataFrame:
+    """Return bars indexed by the UTC time of their opens."""
+    return parquet(content).set_index("time")
+
+
+def parquet(content: bytes) -> pd.DataFrame:
+    frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
+    return frame
+
+
+def table(name: str, content: bytes) -> pd.DataFrame:
+    """Return the table of a file by its ending. Raises ValueError for other files than Parquet, CSV and JSON."""
+    match PurePosixPath(name).suffix:
+        case ".parquet":
+            return parquet(content)
+        case ".csv":
+            frame = pd.read_csv(io.BytesIO(content))
+            times = [column for column in TIME_COLUMNS if column in frame]
+            frame[times] = frame[times].apply(pd.to_datetime, utc=True)
+            return frame
+        case ".json":
+            return pd.DataFrame(json.loads(content))
+    raise ValueError(f"{name[:80]} is not a table; read its bytes with `artifact`")
+
+
+def points(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return metric points as one column per metric, indexed by step."""
+    frame = pd.DataFrame(rows, columns=["step", "name", "value"])
+    return frame.pivot_table(index="step", columns="name", values="value", aggfunc="last")
+
+
+def trials(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one row per trial, indexed by its number: state, value, each parameter and each score."""
+    flat = [
+        {
+            **{name: row[name] for name in ("number", "state", "value", "cpu_ms")},
+            **row["parameters"],
+            **{f"score.{name}": value for name, value in row["scores"].items()},
+            "error": row["error"],
+        }
+        for row in rows
+    ]
+    columns = None if flat else ["number", "state", "value", "cpu_ms", "error"]
+    return pd.DataFrame(flat, columns=columns).set_index("number")
+
+
+def growth(curves: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the growth of 1 of each trial, one column per number, indexed by UTC day."""
+    series = {
+        curve["number"]: pd.Series(curve["growth"], index=pd.to_datetime(curve["time"], utc=True))
+        for curve in curves
+    }
+    return pd.DataFrame(series).sort_index()
+
+
+def fan(section: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the growth of 1 over the paths of a cross-validation: its 5 %, 50 % and 95 % quantiles by UTC day."""
+    columns = {name: section[name] for name in ("low", "median", "high")}
+    return pd.DataFrame(columns, index=pd.to_datetime(section["time"], utc=True))
+
+
+def windows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one row per window of a walk-forward: days, the winner of the training part and its parameters."""
+    flat = [
+        {
+            "train_from": row["train"][0] if row["train"] else None,
+            "train_to": row["train"][1] if row["train"] else None,
+            "test_from": row["test"][0] if row["test"] else None,
+            "test_to": row["test"][1] if row["test"] else None,
+            **{name: row[name] for name in ("number", "train_sharpe", "test_sharpe", "test_return")},
+            **row["point"],
+        }
+        for row in rows
+    ]
+    return pd.DataFrame(flat)

@@ -1,0 +1,1 @@
+"""The client; `tools/blocking_client.py` writes this package."""

@@ -1,0 +1,3 @@
+"""The version of the client, the same as the server's."""
+
+VERSION = "0.2.0"

@@ -1,0 +1,126 @@
+"""A site that exists only as its OpenAPI document: it checks each request against it, and answers from a table."""
+
+import json
+from email import message_from_bytes
+from email.policy import HTTP
+from typing import Any
+
+import httpx
+
+from tests.api_document import find_call, schema_errors
+
+OPERATION = {
+    "operation_id": "op1", "operation_type": "echo", "status": "COMPLETED", "parameters": {"symbol": "AAPL"},
+    "result": {"metrics": {"sharpe": 0.5, "test": {"accuracy": 0.6}}}, "progress": {"percentage": 100.0},
+    "created_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:01:00.5Z", "waiting_reason": "", "error": None,
+    "title": "", "subject": "AAPL", "headline": {"name": "return", "text": "+1 %"},
+}  # fmt: skip
+STUDY = {
+    "study_id": "st1", "name": "search", "status": "COMPLETED", "waiting_reason": "", "verdict": "open",
+    "trials": {"planned": 2, "proposed": 2, "running": 0, "completed": 2, "failed": 0, "stopped_early": 0},
+    "progress": {"percentage": 100.0, "eta_seconds": None}, "best": {"number": 0, "value": 1.0, "parameters": {}},
+}  # fmt: skip
+TRIAL = {
+    "number": 0, "state": "completed", "value": 1.0, "cpu_ms": 3.0, "error": "", "parameters": {"/a": 1}, "scores": {"trades": 30},
+}  # fmt: skip
+CURVE = {"number": 0, "time": ["2020-01-01", "2020-01-02"], "growth": [1.1, 1.21]}
+WINDOW = {
+    "train": ["2019-01-01", "2019-12-31"], "test": ["2020-01-01", "2020-01-02"], "number": 0, "point": {"/a": 1},
+    "train_sharpe": 1.0, "test_sharpe": 0.5, "test_return": 0.1,
+}  # fmt: skip
+REPORT = {
+    "curves": [CURVE],
+    "paths": {"fan": {"time": ["2020-01-01"], "low": [0.9], "median": [1.0], "high": [1.1]}},
+    "walk_forward": {"windows": [WINDOW]},
+}
+COVERAGE = {
+    "symbol": "AAPL", "timeframe": "1d", "rows": 2, "start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z",
+}  # fmt: skip
+POINT = {"seq": 1, "name": "loss", "step": 1, "value": 0.5}
+WORKER = {
+    "worker_id": "w1", "worker_type": "echo", "status": "BUSY", "cordoned": False, "current_operation_id": "op1",
+    "health_problem": "",
+}  # fmt: skip
+
+
+def page_of(*rows: Any) -> dict[str, Any]:
+    return {"results": list(rows), "next": None, "previous": None}
+
+
+ANSWERS: dict[str, Any] = {
+    "operations_list": page_of(OPERATION),
+    "operations_create": OPERATION,
+    "operations_batch_create": {"results": [OPERATION]},
+    "training_start_create": OPERATION,
+    "backtests_start_create": OPERATION,
+    "market_data_create": OPERATION,
+    "market_data_list": page_of(COVERAGE),
+    "market_data_destroy": None,
+    "operations_artifacts_list": page_of({"name": "report.json"}),
+    "operation_types_list": page_of({"operation_type": "echo"}),
+    "workers_list": page_of(WORKER),
+    "strategies_validate_create": {"valid": True},
+    "studies_list": page_of(STUDY),
+    "studies_validate_create": {"valid": True},
+    "studies_promote_create": {"number": 0, "operations": [OPERATION]},
+    "studies_report_retrieve": REPORT,
+    "studies_trials_list": {"results": [TRIAL], "next_offset": None},
+}
+
+
+class DocumentedSite:
+    """`called` has the identifiers of all calls."""
+
+    def __init__(self, files: dict[str, bytes] | None = None) -> None:
+        self.called: set[str] = set()
+        self.requests: list[httpx.Request] = []
+        self._files = files or {}
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        call = find_call(request.method, request.url.path)
+        self._check_parameters(call, request)
+        self._check_body(call, request)
+        self.called.add(call["operationId"])
+        self.requests.append(request)
+        return self._answer(call["operationId"], request)
+
+    def _check_parameters(self, call: dict[str, Any], request: httpx.Request) -> None:
+        parameters = {parameter["name"]: parameter["schema"] for parameter in call.get("parameters", ())}
+        for name, text in request.url.params.items():
+            assert name in parameters, f"{call['operationId']} has no parameter {name}"
+            value: Any = int(text) if parameters[name].get("type") == "integer" else text
+            value = (
+                {"true": True, "false": False}.get(text, value)
+                if parameters[name].get("type") == "boolean"
+                else value
+            )
+            assert schema_errors(parameters[name], value) == [], name
+        if "Idempotency-Key" in request.headers:
+            assert "Idempotency-Key" in parameters, call["operationId"]
+
+    def _check_body(self, call: dict[str, Any], request: httpx.Request) -> None:
+        content = call.get("requestBody", {}).get("content", {})
+        if not request.content:
+            assert not call.get("requestBody", {}).get("required"), call["operationId"]
+        elif "multipart/form-data" in content:
+            head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+            parts = message_from_bytes(head + request.content, policy=HTTP).iter_parts()
+            names = {part.get_param("name", header="Content-Disposition") for part in parts}
+            schema = content["multipart/form-data"]["schema"]
+            assert set(schema["required"]) <= names <= schema["properties"].keys()
+        else:
+            body = json.loads(request.content)
+            assert schema_errors(content["application/json"]["schema"], body) == [], call["operationId"]
+
+    def _answer(self, identifier: str, request: httpx.Request) -> httpx.Response:
+        name = request.url.path.rsplit("/", 1)[-1]
+        if name in self._files:
+            return httpx.Response(200, content=self._files[name])
+        if identifier.startswith("operations_") and identifier.endswith(
+            ("metrics_retrieve", "logs_retrieve", "events_retrieve")
+        ):
+            rows = [POINT] if request.url.params["cursor"] == "0" else []
+            return httpx.Response(200, json={"results": rows, "next_cursor": 1})
+        default = STUDY if identifier.startswith("studies") else OPERATION
+        answer = ANSWERS.get(identifier, default)
+        return httpx.Response(204) if answer is None else httpx.Response(200, json=answer)

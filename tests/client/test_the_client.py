@@ -1,0 +1,290 @@
+"""`ktrdr_client` asks only for what the OpenAPI document has, and returns what it promises."""
+
+import inspect
+import io
+from pathlib import Path
+from typing import Any
+
+import httpx
+import ktrdr_client
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from ktrdr_client import (
+    AsyncClient,
+    Client,
+    NotReachable,
+    Operation,
+    OperationFailed,
+    ProblemError,
+    Study,
+    WaitTimeout,
+)
+from ktrdr_client.sync import client as client_module
+
+from tests.client.documented_site import OPERATION, DocumentedSite
+from tools import blocking_client
+
+TIMES = pd.date_range("2020-01-01", periods=3, tz="UTC", unit="ns")
+STRATEGY = "name: a\n"
+
+
+def parquet(**columns: Any) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+FILES = {
+    "bars": parquet(time=TIMES, close=[1.0, 2.0, 3.0]),
+    "equity.parquet": parquet(time=TIMES, equity=[1.0, 2.0, 3.0]),
+    "trades.parquet": parquet(pnl=[1.0]),
+    "trades.csv": b"entry_time,pnl\n2020-01-01T00:00:00Z,1.5\n",
+    "report.json": b'{"trades": []}',
+}
+
+
+@pytest.fixture
+def site() -> DocumentedSite:
+    return DocumentedSite(FILES)
+
+
+@pytest.fixture
+def client(site: DocumentedSite) -> Client:
+    return Client("http://site", "secret", transport=httpx.MockTransport(site))
+
+
+class Recorder:
+    """Calls methods of an object and keeps their names."""
+
+    def __init__(self, target: object) -> None:
+        self.target = target
+        self.names: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.names.add(name)
+        return getattr(self.target, name)
+
+    def assert_all_called(self) -> None:
+        public = {
+            name
+            for name, _ in inspect.getmembers(type(self.target), inspect.isfunction)
+            if not name.startswith("_")
+        }
+        assert public - self.names == set(), type(self.target).__name__
+
+
+def test_each_method_asks_only_for_what_the_document_has(client: Client, tmp_path: Path) -> None:
+    strategy = tmp_path / "strategy.yaml"
+    strategy.write_text(STRATEGY)
+    frame = pd.DataFrame({"close": [1.0]}, index=TIMES[:1])
+    root, operations, data = Recorder(client), Recorder(client.operations), Recorder(client.market_data)
+    trainings, backtests, studies = (
+        Recorder(client.trainings),
+        Recorder(client.backtests),
+        Recorder(client.studies),
+    )
+    recorders = [root, operations, data, trainings, backtests, studies]
+
+    training = trainings.start(strategy, ["AAPL"], seed=7)
+    backtests.start("AAPL", model=training, start_date="2020-01-01")
+    backtests.start_many([{"symbol": "AAPL", "strategy": STRATEGY}])
+    data.import_(frame, "AAPL", "1d", adjust=True)
+    assert list(data.get("AAPL", "1d")["close"]) == [1.0, 2.0, 3.0]
+    assert data.parquet("AAPL", "1d") == FILES["bars"]
+    assert list(data.coverage()["rows"]) == [2]
+    data.delete("AAPL", "1d")
+    operation = operations.submit("echo", {"seconds": 1}, priority=5)
+    operations.batch([{"operation_type": "echo", "parameters": {}}])
+    operations.get("op1")
+    operations.find(limit=3, status="FAILED", active=False, tag="a,b")
+    operations.types()
+    assert list(operations.wait([operation])["sharpe"]) == [0.5]
+    root.wait([operation, training])
+    root.workers(gpu=True, operation_type="echo")
+    root.validate(STRATEGY)
+    study = studies.submit("study: '1.0'\n", STRATEGY, model=training, priority=1)
+    studies.plan("study: '1.0'\n", STRATEGY)
+    studies.get("st1")
+    studies.find(status="RUNNING")
+    recorders += [_use_operation(operation), _use_study(study)]
+    root.close()
+    for recorder in recorders:
+        recorder.assert_all_called()
+
+
+def _use_operation(operation: Operation) -> Recorder:
+    used = Recorder(operation)
+    used.refresh()
+    used.wait()
+    used.cancel("not needed")
+    used.retry()
+    used.resume()
+    used.label(title="a title", tags=["fx"])
+    assert used.artifacts() == [{"name": "report.json"}]
+    assert used.artifact("report.json") == FILES["report.json"]
+    assert used.table("trades.csv")["entry_time"].dt.year.tolist() == [2020]
+    assert used.report() == {"trades": []}
+    assert list(used.equity().index) == list(TIMES)
+    assert list(used.trades()["pnl"]) == [1.0]
+    assert used.points()["loss"].to_dict() == {1: 0.5}
+    assert len(list(used.newer("logs"))) == 1
+    return used
+
+
+def _use_study(study: Study) -> Recorder:
+    used = Recorder(study)
+    used.refresh()
+    used.wait()
+    used.follow()
+    assert used.trials().loc[0, ["/a", "score.trades"]].tolist() == [1, 30]
+    assert list(used.report()) == ["curves", "paths", "walk_forward"]
+    assert used.growth()[0].tolist() == [1.1, 1.21]
+    assert used.returns(best=1)[0].tolist() == pytest.approx([0.1, 0.1])
+    assert list(used.paths().columns) == ["low", "median", "high"]
+    assert used.windows()["/a"].tolist() == [1]
+    assert [operation.id for operation in used.promote(0)] == ["op1"]
+    used.pause()
+    used.resume()
+    used.cancel()
+    used.extend(trials=10)
+    used.look_at_holdout()
+    return used
+
+
+def test_the_blocking_client_is_written_from_the_one_with_coroutines() -> None:
+    written = {path.name: path.read_text() for path in sorted(blocking_client.TARGET.glob("*.py"))}
+    assert written == blocking_client.files(), "run python -m tools.blocking_client"
+
+
+async def test_the_client_with_coroutines_has_the_same_methods(site: DocumentedSite) -> None:
+    async with AsyncClient("http://site", "secret", transport=httpx.MockTransport(site)) as client:
+        operation = await (await client.operations.submit("echo")).wait()
+        assert operation.metrics == {"sharpe": 0.5, "test.accuracy": 0.6}
+        assert [row.id for row in await client.operations.find()] == ["op1"]
+        assert await operation.points() is not None
+
+
+@pytest.mark.parametrize("prefix", ["", "/ktrdr"])
+def test_all_pages_of_a_list_are_read_up_to_the_limit(prefix: str) -> None:
+    requested = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requested.append(str(request.url))
+        number = int(request.url.params.get("cursor", 0))
+        rows = [{**OPERATION, "operation_id": f"op{number}-{row}"} for row in range(200)]
+        following = (
+            f"http://elsewhere{prefix}/operations?cursor={number + 1}&limit=200" if number < 2 else None
+        )
+        return httpx.Response(200, json={"results": rows, "next": following, "previous": None})
+
+    client = Client(f"http://site{prefix}", transport=httpx.MockTransport(answer))
+    assert len({row.id for row in client.operations.find(limit=None)}) == 600
+    assert requested == [
+        f"http://site{prefix}/operations?limit=200",
+        f"http://site{prefix}/operations?cursor=1&limit=200",
+        f"http://site{prefix}/operations?cursor=2&limit=200",
+    ]
+    assert len(client.operations.find(limit=201)) == 201
+    assert len(requested) == 5
+
+
+def test_a_problem_shows_the_document() -> None:
+    document = {
+        "type": "about:blank", "title": "Unprocessable Content", "status": 422, "detail": "1 field is not valid.",
+        "request_id": "r1", "errors": [{"pointer": "/strategy_yaml", "detail": "no such key", "line": 3, "column": 5}],
+    }  # fmt: skip
+    transport = httpx.MockTransport(lambda _: httpx.Response(422, json=document))
+    with pytest.raises(ProblemError) as problem:
+        Client("http://site", transport=transport).trainings.start(STRATEGY)
+    assert (problem.value.status, problem.value.pointers, problem.value.request_id) == (
+        422,
+        ["/strategy_yaml"],
+        "r1",
+    )
+    assert "/strategy_yaml line 3, column 5: no such key" in str(problem.value)
+
+
+def test_a_problem_of_a_proxy_is_shown_too() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(404, text="<html>nothing</html>"))
+    with pytest.raises(ProblemError, match="404 Not Found: <html>nothing</html>"):
+        Client("http://site", transport=transport).operations.get("op1")
+
+
+class Flaky:
+    """Answers with each of these statuses, then with success; 0 is a broken connection."""
+
+    def __init__(self, *statuses: int, body: object = None) -> None:
+        self.statuses = list(statuses)
+        self.body = body or {"title": "busy", "status": 503, "detail": "busy"}
+        self.keys: list[str | None] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.keys.append(request.headers.get("Idempotency-Key"))
+        status = self.statuses.pop(0) if self.statuses else 200
+        if status == 0:
+            raise httpx.ReadError("broken")
+        headers = {"Retry-After": "0"}
+        return httpx.Response(status, json=OPERATION if status == 200 else self.body, headers=headers)
+
+    @property
+    def client(self) -> Client:
+        return Client("http://site", transport=httpx.MockTransport(self))
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ktrdr_client.retrying.FIRST_PAUSE_S", 0.001)
+
+
+def test_a_creation_is_repeated_with_the_same_key_and_a_change_is_not_repeated() -> None:
+    site = Flaky(503, 0, 429)
+    site.client.operations.submit("echo")
+    assert len(site.keys) == 4
+    assert len(set(site.keys)) == 1
+    assert site.keys[0]
+    change = Flaky(503)
+    with pytest.raises(ProblemError):
+        Operation(change.client.operations._session, dict(OPERATION)).cancel()
+    assert change.keys == [None]
+
+
+def test_no_worker_for_what_may_not_wait_is_an_answer_and_not_repeated() -> None:
+    site = Flaky(503, body={"title": "x", "status": 503, "detail": "no worker", "registered": 0})
+    with pytest.raises(ProblemError, match="no worker"):
+        site.client.operations.submit("echo", queue=False)
+    assert len(site.keys) == 1
+
+
+def test_a_site_that_stays_away_is_reported() -> None:
+    with pytest.raises(NotReachable, match="http://site is not reachable: broken"):
+        Flaky(*[0] * 20).client.operations.get("op1")
+
+
+def test_waiting_ends_with_the_failure_or_the_limit() -> None:
+    failed = {**OPERATION, "status": "FAILED", "error": {"class": "job", "message": "boom"}}
+    client = Client("http://site", transport=httpx.MockTransport(lambda _: httpx.Response(200, json=failed)))
+    with pytest.raises(OperationFailed, match="echo op1 is FAILED: job: boom"):
+        client.operations.get("op1").wait()
+    assert client.operations.get("op1").wait(check=False).status == "FAILED"
+    running = {**OPERATION, "status": "RUNNING"}
+    answer = httpx.Response(200, json=running, headers={"Retry-After": "0"})
+    client = Client("http://site", transport=httpx.MockTransport(lambda _: answer))
+    with pytest.raises(WaitTimeout):
+        client.operations.get("op1").wait(timeout_s=0.01)
+
+
+def test_address_and_token_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, site: DocumentedSite
+) -> None:
+    monkeypatch.setenv("KTRDR_URL", "http://from-environment")
+    monkeypatch.setenv("KTRDR_TOKEN", "ktp_secret\n")
+    Client(transport=httpx.MockTransport(site)).workers()
+    assert str(site.requests[0].url).startswith("http://from-environment/workers")
+    assert site.requests[0].headers["Authorization"] == "Bearer ktp_secret"
+
+
+def test_the_package_exports_what_it_names() -> None:
+    assert all(hasattr(ktrdr_client, name) for name in ktrdr_client.__all__)
+    assert client_module.TIMEOUT_S > 30

@@ -22,7 +22,7 @@ help:
 	@echo "make tools     install the linters of deploy/ and bandit, which make check then runs"
 	@echo "make audit     list known vulnerabilities of the pinned packages (asks PyPI)"
 	@echo "make sbom      list the packages of site and workers as CycloneDX in dist/"
-	@echo "make openapi   write docs/openapi.yaml from the code"
+	@echo "make openapi   write docs/openapi.yaml and docs/api-calls.md from the code"
 	@echo "make lock      pin the packages of requirements/*.in again"
 	@echo "make setup     install the pinned packages; run, test, check, coverage and bench do this first"
 
@@ -102,7 +102,7 @@ docs:
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet && echo "The documentation is in dist/docs/index.html"
 
 openapi: setup
-	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml && $(BIN)/python -m tools.api_calls
 
 bench: setup
 	@exec $(BIN)/python -m benchmarks $(ARGS)

@@ -216,6 +216,12 @@ class CursorPagination(pagination.CursorPagination):
                 parameter["schema"] = PAGE_SIZE_SCHEMA
         return parameters
 
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the shape of a page for the API document, whose version has no `nullable`."""
+        address = {"type": ["string", "null"], "format": "uri"}
+        properties = {"next": address, "previous": address, "results": schema}
+        return {"type": "object", "properties": properties, "required": list(properties)}
+
     def get_paginated_response(self, data: Any) -> Response:
         links = {"next": self.get_next_link(), "previous": self.get_previous_link()}
         header = ", ".join(

@@ -79,6 +79,7 @@ class Callers:
         Artifact.objects.create(operation=operation, role="output", name="out.json", file_id=stored.sha256)
         Tag.objects.create(name="out.json", goal="a tag and an artifact of one name")
         bars = MarketData.objects.all()[0]
+        MarketData.objects.filter(pk=bars.pk).update(file=stored)
         number = Subscription.objects.create(name="x", channel="email", target="x@example.org").pk
         return {
             "study_id": create_study(people["operator"], trials=number + 1).study_id,

@@ -32,6 +32,9 @@ SIGN_IN_BY_ADDRESS = Limit("sign-in address", burst=20, pause_s=10, by_address=T
 SIGN_IN_BY_NAME = Limit("sign-in name", burst=10, pause_s=30)
 SIGN_IN_BY_DEVICE = Limit("sign-in device", burst=10, pause_s=30)
 PASSWORD_BY_USER = Limit("password user", burst=10, pause_s=30)
+CODE_BY_USER = Limit("second factor user", burst=10, pause_s=120)
+CODE_BY_DEVICE = Limit("second factor device", burst=10, pause_s=120)
+"""Three of a million codes are valid at a time: a day of guessing succeeds with a probability of 0.2 %."""
 TOKEN_BY_ADDRESS = Limit("token address", burst=30, pause_s=2, by_address=True)
 ENROLMENT_BY_ADDRESS = Limit("enrolment address", burst=30, pause_s=2, by_address=True)
 LIMITS = (
@@ -39,6 +42,8 @@ LIMITS = (
     SIGN_IN_BY_NAME,
     SIGN_IN_BY_DEVICE,
     PASSWORD_BY_USER,
+    CODE_BY_USER,
+    CODE_BY_DEVICE,
     TOKEN_BY_ADDRESS,
     ENROLMENT_BY_ADDRESS,
 )

@@ -57,3 +57,19 @@ class ApiToken(models.Model):
             user=user, name=name, sha256=token_digest(token), scope=scope, expires_at=expires_at
         )
         return token
+
+
+class RecoveryCode(models.Model):
+    """Replaces a code of the user's app once. Only its hash is stored; a used code is deleted."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="recovery_codes"
+    )
+    sha256 = models.CharField(max_length=64, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "sha256"], name="recovery_code_of_user")]
+
+    def __str__(self) -> str:
+        return f"recovery code of {self.user}"

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_structlog",
+    "django_otp.plugins.otp_totp",
     "django_q",
     "access",
     "registry",
@@ -57,6 +58,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "ktrdr_site.accounts.session_limits.SessionLimitMiddleware",
+    "ktrdr_site.second_factor.enforcement.SecondFactorMiddleware",
     "access.body_limits.BodyLimitMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "ktrdr_site.observability.correlation.CorrelationMiddleware",
@@ -110,6 +112,13 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
     for name, options in _VALIDATORS.items()
 ]
+AUTHENTICATION_BACKENDS = ["ktrdr_site.second_factor.backend.PasswordBackend"]
+REQUIRE_SECOND_FACTOR = environment.one_of(
+    "KTRDR_REQUIRE_SECOND_FACTOR", "off", ("off", "staff", "operator", "viewer")
+)
+OTP_TOTP_ISSUER = "KTRDR"
+OTP_TOTP_SYNC = False  # the window is one step to both sides of the site's clock
+OTP_TOTP_THROTTLE_FACTOR = 0  # by access.throttling, whose buckets do not keep the owner out
 LOGIN_URL = "login"
 SESSION_IDLE_DAYS = environment.days("KTRDR_SESSION_IDLE_DAYS", 3)
 SESSION_MAX_DAYS = environment.days("KTRDR_SESSION_MAX_DAYS", 14)

@@ -10,6 +10,7 @@ from dashboard.views.tokens import create_token, revoke_token, tokens
 from ktrdr_site.accounts.password_page import change_password
 from ktrdr_site.accounts.sign_in import SignIn
 from ktrdr_site.observability import monitoring
+from ktrdr_site.second_factor.sign_in_step import sign_in_code
 
 api: list[URLPattern | URLResolver] = [
     path("health", monitoring.health),
@@ -30,9 +31,11 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/dashboard/", http_method_names=["get", "head"])),
     path("admin/", admin.site.urls),
     path("dashboard/login", SignIn.as_view(), name="login"),
+    path("dashboard/login/code", sign_in_code, name="sign_in_code"),
     path("dashboard/logout", LogoutView.as_view(), name="logout"),
     path("dashboard/password", change_password, name="change_password"),
     path("dashboard/", include("ktrdr_site.accounts.users_page")),
+    path("dashboard/", include("ktrdr_site.second_factor.own_page")),
     path("dashboard/tokens", tokens, name="tokens"),
     path("dashboard/tokens/create", create_token, name="create_token"),
     path("dashboard/tokens/<str:kind>/<int:token_id>/revoke", revoke_token, name="revoke_token"),

@@ -44,7 +44,7 @@ def _check_name(username: str) -> None:
 
 def set_role(user: User, role: Role, by: Actor) -> None:
     """Replace the user's groups that give a role. Raises AccountProblem."""
-    _refuse_superuser(user)
+    refuse_superuser(user)
     with transaction.atomic():
         user.groups.remove(*Group.objects.filter(name__in=[other.group for other in Role]))
         user.groups.add(Group.objects.get(name=role.group))
@@ -53,18 +53,18 @@ def set_role(user: User, role: Role, by: Actor) -> None:
 
 def deactivate(user: User, by: Actor) -> None:
     """End the user's access at once: sessions and API tokens of an inactive user are refused. Raises AccountProblem."""
-    _refuse_superuser(user)
+    refuse_superuser(user)
     if by.user_id == user.pk:
         raise AccountProblem("You cannot deactivate your own account.")
     with transaction.atomic():
         if User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
             audit.record(Act.USER_DEACTIVATED, user.username, by)
-    _delete_sessions(user)
+    end_sessions(user)
 
 
 def activate(user: User, by: Actor) -> None:
     """Give a deactivated user access again. Raises AccountProblem."""
-    _refuse_superuser(user)
+    refuse_superuser(user)
     with transaction.atomic():
         if User.objects.filter(pk=user.pk, is_active=False).update(is_active=True):
             audit.record(Act.USER_ACTIVATED, user.username, by)
@@ -72,13 +72,13 @@ def activate(user: User, by: Actor) -> None:
 
 def sign_out_everywhere(user: User, by: Actor) -> int:
     """End every session of the user and return their number. API tokens are not sessions and stay valid."""
-    number = _delete_sessions(user)
+    number = end_sessions(user)
     audit.record(Act.USER_SIGNED_OUT, user.username, by, f"{number} sessions")
     return number
 
 
-def _delete_sessions(user: User) -> int:
-    """Delete the sessions one by one: the user of a session is inside its signed content."""
+def end_sessions(user: User) -> int:
+    """Delete the user's sessions and return their number. The user of a session is inside its signed content."""
     keys = [
         session.pk
         for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator()
@@ -88,7 +88,7 @@ def _delete_sessions(user: User) -> int:
     return deleted
 
 
-def _refuse_superuser(user: User) -> None:
+def refuse_superuser(user: User) -> None:
     """Staff must not change the account of somebody who may do more than they may."""
     if user.is_superuser:
         raise AccountProblem(f"{user.username} is a superuser; superusers are changed in the administration.")

@@ -9,12 +9,14 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from access import audit, throttling
 from access.actors import Actor
 from access.client_address import client_address
 from access.models import AuditEntry
 from ktrdr_site.accounts import device_cookie
+from ktrdr_site.second_factor import factors, pending
 
 log = structlog.get_logger(__name__)
 
@@ -64,9 +66,13 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        user = form.get_user()
+        if factors.has_factor(user):
+            pending.remember(self.request, user, self.get_success_url())
+            return redirect("sign_in_code")
         response = super().form_valid(form)
         actor = Actor.from_request(self.request)
-        name = form.get_user().get_username()
+        name = user.get_username()
         audit.record(Act.SIGNED_IN, name, actor)
         device_cookie.remember(self.request, response, name)
         return response

@@ -6,17 +6,20 @@ from http import HTTPStatus
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from access.actors import Actor
 from access.roles import Role, role_of
 from dashboard.views.decorators import PageRequest, page, require_role
 from ktrdr_site.accounts import people
 from ktrdr_site.accounts.people import AccountProblem
+from ktrdr_site.second_factor import factors
 
 
 @page
@@ -44,7 +47,7 @@ def create_user(request: PageRequest) -> HttpResponse:
 @login_required
 @require_role(Role.STAFF)
 def change_user(request: PageRequest, user_id: int, act: str) -> HttpResponse:
-    """Set a role, deactivate, activate or sign out the user."""
+    """Set a role, deactivate, activate or sign out the user, or reset their second factor."""
     if act not in ACTS:
         raise Http404("Unknown action.")
     user = get_object_or_404(User, pk=user_id)
@@ -76,11 +79,19 @@ def _sign_out(request: PageRequest, user: User) -> str:
     return f"{user.username} is signed out ({number} session{'' if number == 1 else 's'})."
 
 
+def _reset_second_factor(request: PageRequest, user: User) -> str:
+    people.refuse_superuser(user)
+    if factors.reset(user, Actor.from_request(request)):
+        return f"The second factor of {user.username} is removed, and their sessions have ended."
+    return f"{user.username} has no second factor."
+
+
 ACTS: dict[str, Callable[[PageRequest, User], str]] = {
     "role": _set_role,
     "deactivate": _deactivate,
     "activate": _activate,
     "sign-out": _sign_out,
+    "reset-second-factor": _reset_second_factor,
 }
 
 
@@ -93,7 +104,9 @@ def _role(name: str) -> Role:
 
 
 def _page(request: PageRequest, problem: str = "", created: str = "", password: str = "") -> HttpResponse:
-    rows = User.objects.order_by("username").prefetch_related("groups")
+    confirmed = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
+    rows = User.objects.annotate(has_second_factor=Exists(confirmed))
+    rows = rows.order_by("username").prefetch_related("groups")
     context = {
         "people": [(user, _role_from(user).group) for user in rows],
         "roles": [role.group for role in Role],

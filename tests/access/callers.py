@@ -30,7 +30,7 @@ FORMS = {
     "dashboard/tokens/create": {"kind": "api", "name": "of a test"},
     "dashboard/act": {"act": "cancel", "operation": "{operation_id}"},
 }
-ACTS = {"users": "sign-out", "workers": "cordon", "notifications": "test"}
+ACTS = {"users": "sign-out", "workers": "cordon", "notifications": "test", "second-factor": "start"}
 """What a request has to say for its answer to depend on who asks."""
 COLUMNS = ("anonymous", "viewer", "operator", "staff", "worker", "old worker", "enrolment")
 SIGN_IN = ("/dashboard/login", "/admin/login/")

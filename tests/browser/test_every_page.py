@@ -55,6 +55,7 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/docs/",
         "/docs/?search=token",
         "/docs/strategy-grammar",
+        "/dashboard/second-factor",
         "/dashboard/notifications",
         f"/dashboard/notifications/{ids['subscription']}",
         f"/dashboard/compare?operation={trained}&operation={ids['trained_again']}",

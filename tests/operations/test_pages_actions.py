@@ -101,6 +101,7 @@ urlpatterns = [
     path("workers/<str:worker_id>/cordon", record),
     path("dashboard/login", LoginView.as_view(), name="login"),
     path("dashboard/password", record, name="change_password"),
+    path("dashboard/second-factor", record, name="second_factor"),
     path("dashboard/users", record, name="users"),
     path("dashboard/logout", LogoutView.as_view(), name="logout"),
     path("dashboard/", include("dashboard.urls")),

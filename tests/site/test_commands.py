@@ -38,6 +38,7 @@ PROMISED = {
     "load_demo": ("--api-url",),
     "permit_operation_type": (),
     "prune": ("--logs", "--metrics", "--events", "--operations", "--archive", "--dry-run", "--json"),
+    "reset_second_factor": (),
     "restore": ("--check", "--json"),
     "retry_operation": ("--resume", "--json"),
     "run_dispatcher": (),

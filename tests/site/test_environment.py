@@ -22,6 +22,7 @@ WRONG = {
     "KTRDR_HEALTH_INTERVAL_S": ["0", "-1", "ten", "nan", "inf"],
     "KTRDR_HEALTH_TIMEOUT_S": ["0"],
     "KTRDR_SESSION_IDLE_DAYS": ["0", "x"],
+    "KTRDR_REQUIRE_SECOND_FACTOR": ["on", "STAFF", "superuser"],
     "KTRDR_SESSION_MAX_DAYS": ["-1", "inf"],
     "KTRDR_STATEMENT_TIMEOUT_S": ["0"],
     "KTRDR_LOCK_TIMEOUT_S": ["x"],

@@ -3,7 +3,8 @@ SHELL := /bin/sh
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-PINS := requirements/dev.txt
+PINS := requirements/dev.txt requirements/torch-cpu.txt requirements/torch-pypi.txt requirements/cuda.txt
+INSTALL := sh requirements/install.sh
 STAMP := $(VENV)/.installed
 ARGS ?=
 
@@ -20,21 +21,21 @@ help:
 	@echo "make bench-peers  install the programs that the benchmarks compare with, into .venv/peers"
 	@echo "make soak      repeat the fault tests; ARGS=\"...\" for its options"
 	@echo "make tools     install the linters of deploy/ and bandit, which make check then runs"
-	@echo "make audit     list known vulnerabilities of the pinned packages (asks PyPI)"
+	@echo "make audit     list known vulnerabilities of the pinned packages (asks PyPI; ADVISORIES=FILE reads a copy of OSV)"
 	@echo "make sbom      list the packages of site and workers as CycloneDX in dist/"
 	@echo "make openapi   write docs/openapi.yaml and docs/api-calls.md from the code"
-	@echo "make lock      pin the packages of requirements/*.in again"
+	@echo "make lock      pin the packages of requirements/*.in again, with hashes; ARGS=\"web dev\" for these only"
 	@echo "make setup     install the pinned packages; run, test, check, coverage and bench do this first"
 
 # Skips the install when the pins and the interpreter are unchanged; the stamp contains the checksum of both.
 setup:
-	@want="$$(cksum < $(PINS)) $$($(PYTHON) -c 'import sys; print(sys.version)' | head -1)"; \
+	@want="$$(cat $(PINS) | cksum) $$($(PYTHON) -c 'import sys; print(sys.version)' | head -1)"; \
 	if [ -x $(BIN)/python ] && [ "$$(cat $(STAMP) 2>/dev/null)" = "$$want" ]; then exit 0; fi; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "KTRDR needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON=/path/to/python3.11"; exit 1; }; \
 	echo "Installing the pinned packages into $(VENV) (once; about 2 GB, mostly torch)"; \
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || exit 1; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $(PINS) || exit 1; \
+	$(INSTALL) $(BIN)/python dev torch || exit 1; \
 	printf '%s\n' "$$want" > $(STAMP)
 
 run: setup
@@ -83,22 +84,28 @@ check: setup
 # In their own environment, because they need other versions of some packages than the product.
 tools: setup
 	@[ -x $(VENV)/tools/bin/python ] || $(PYTHON) -m venv $(VENV)/tools
-	@$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/tools.txt
+	@$(INSTALL) $(VENV)/tools/bin/python tools
 
-# Not part of make check: it needs PyPI's JSON interface, and its result changes without a change of the code.
-audit: tools
-	@exec $(VENV)/tools/bin/python -m pip_audit --strict --no-deps --disable-pip --progress-spinner off --requirement $(PINS)
+# Not part of make check: its result changes without a change of the code. It asks PyPI, or reads the copy in ADVISORIES.
+AUDITED := requirements/dev.txt requirements/torch-pypi.txt requirements/cuda.txt
+audit: setup
+	@if [ -n "$(ADVISORIES)" ]; then exec $(BIN)/python -m tools.advisories "$(ADVISORIES)" $(AUDITED); fi; \
+	$(MAKE) --no-print-directory tools && $(VENV)/tools/bin/python -m pip_audit --strict --no-deps --disable-pip --progress-spinner off \
+	  --requirement requirements/dev.txt --requirement requirements/torch-pypi.txt && exit 0; status=$$?; \
+	echo "Without access to PyPI: make audit ADVISORIES=all.zip, with the copy of all advisories about PyPI from osv.dev"; \
+	exit $$status
 
 sbom: tools
 	@mkdir -p dist; for name in web workers; do \
-	  $(VENV)/tools/bin/cyclonedx-py requirements --output-reproducible --output-format JSON \
-	    --output-file dist/sbom-$$name.json requirements/$$name.txt && echo "dist/sbom-$$name.json" || exit 1; \
+	  { cat requirements/$$name.txt; [ $$name = web ] || grep -v '^-r' requirements/torch-pypi.txt; } \
+	    | $(VENV)/tools/bin/cyclonedx-py requirements --output-reproducible --output-format JSON \
+	      --output-file dist/sbom-$$name.json - && echo "dist/sbom-$$name.json" || exit 1; \
 	done
 
 # In its own environment, like the linters.
 docs:
 	@[ -x $(VENV)/docs/bin/python ] || $(PYTHON) -m venv $(VENV)/docs
-	@$(VENV)/docs/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/docs.txt
+	@$(INSTALL) $(VENV)/docs/bin/python docs
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet && echo "The documentation is in dist/docs/index.html"
 
 openapi: setup
@@ -110,15 +117,11 @@ bench: setup
 # In their own environment: nothing of the product imports them. make bench finds them there.
 bench-peers: setup
 	@[ -x $(VENV)/peers/bin/python ] || $(PYTHON) -m venv $(VENV)/peers
-	@$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/peers.txt
+	@$(INSTALL) $(VENV)/peers/bin/python peers
 
 soak: setup
 	@exec $(BIN)/python -m tests.faults.soak $(ARGS)
 
-# The files contain no address of a package index and no local version such as +cpu.
+# With the hashes of all files; without the address of an index. Needs an index or folder with the CPU build of torch.
 lock: setup
-	@cd requirements && for name in agent web workers dev docs peers; do \
-	  CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/python -m piptools compile --quiet --no-header --strip-extras \
-	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file $$name.txt $$name.in || exit 1; \
-	  sed -i.bak 's/+cpu//' $$name.txt && rm $$name.txt.bak; \
-	done
+	@$(BIN)/python -m tools.lock $(ARGS)

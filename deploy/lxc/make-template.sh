@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a Proxmox LXC template with a KTRDR worker installed. Run on the Proxmox host as root.
 #   make-template.sh CTID WHEEL REQUIREMENTS [STORAGE] [BASE_TEMPLATE]
-# WHEEL: made by `pip wheel --no-deps .` in the repository. REQUIREMENTS: requirements/workers.txt.
+# WHEEL: made by `pip wheel --no-deps .` in the repository. REQUIREMENTS: the folder requirements/ of the repository.
 # EXTRA= in the environment omits torch, for workers that only import market data.
 set -eu
 
@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 command -v pct >/dev/null || { echo "pct is missing: this is not a Proxmox host" >&2; exit 1; }
 [ -f "$wheel" ] || { echo "$wheel: no such wheel" >&2; exit 1; }
-[ -f "$requirements" ] || { echo "$requirements: no such file" >&2; exit 1; }
+[ -f "$requirements/install.sh" ] || { echo "$requirements: not the folder with install.sh" >&2; exit 1; }
 if pct status "$ctid" >/dev/null 2>&1; then echo "container $ctid exists already" >&2; exit 1; fi
 
 pct create "$ctid" "$base" --hostname ktrdr-template --cores 4 --memory 8192 --swap 0 \
@@ -33,11 +33,15 @@ pct exec "$ctid" -- sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive 
 pct exec "$ctid" -- useradd --system --create-home --home-dir /var/lib/ktrdr --shell /usr/sbin/nologin ktrdr
 pct exec "$ctid" -- mkdir -p /opt/ktrdr-worker /etc/ktrdr /tmp/ktrdr
 pct push "$ctid" "$wheel" "/tmp/ktrdr/$(basename "$wheel")"
-pct push "$ctid" "$requirements" /tmp/ktrdr/constraints.txt
+for file in install.sh importer.txt workers.txt torch-cpu.txt torch-pypi.txt cuda.txt; do
+    pct push "$ctid" "$requirements/$file" "/tmp/ktrdr/$file"
+done
 pct push "$ctid" "$here/../systemd/ktrdr-worker@.service" /etc/systemd/system/ktrdr-worker@.service
 pct exec "$ctid" -- python3 -m venv /opt/ktrdr-worker/.venv
-pct exec "$ctid" -- /opt/ktrdr-worker/.venv/bin/pip install --quiet \
-    --constraint /tmp/ktrdr/constraints.txt "/tmp/ktrdr/$(basename "$wheel")${extra:+[$extra]}"
+if [ -n "$extra" ]; then names="workers torch"; else names=importer; fi
+# shellcheck disable=SC2086  # the names are words
+pct exec "$ctid" -- sh /tmp/ktrdr/install.sh /opt/ktrdr-worker/.venv/bin/python $names
+pct exec "$ctid" -- /opt/ktrdr-worker/.venv/bin/pip install --quiet --no-deps "/tmp/ktrdr/$(basename "$wheel")"
 pct exec "$ctid" -- rm -r /tmp/ktrdr
 pct stop "$ctid"
 trap - EXIT

@@ -10,7 +10,7 @@ from rest_framework.exceptions import APIException, NotFound, PermissionDenied
 
 from access.problems import problem_response
 
-PAGES = ("/dashboard/", "/admin/", "/static/")
+PAGES = ("/dashboard/", "/docs/", "/admin/", "/static/")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:

@@ -80,7 +80,10 @@ def _sign_out(request: PageRequest, user: User) -> str:
 
 
 def _reset_second_factor(request: PageRequest, user: User) -> str:
+    """Refuse one's own: a stolen session must not remove what it cannot prove. Raises AccountProblem."""
     people.refuse_superuser(user)
+    if user == request.user:
+        raise AccountProblem("Remove your own second factor on your page, with a code.")
     if factors.reset(user, Actor.from_request(request)):
         return f"The second factor of {user.username} is removed, and their sessions have ended."
     return f"{user.username} has no second factor."

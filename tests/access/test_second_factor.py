@@ -380,6 +380,16 @@ def test_staff_do_not_reset_a_superuser(app: App) -> None:
     assert not factors.has_factor(root)
 
 
+def test_staff_do_not_reset_their_own_without_a_code(app: App) -> None:
+    user = member("staff")
+    enrol(user, app)
+    browser = send_password(user)
+    browser.post(CODE, {"code": app.next_code(user)})
+    browser.post(f"/dashboard/users/{user.pk}/reset-second-factor")
+    assert factors.has_factor(user)
+    assert has_access(browser)
+
+
 @pytest.mark.parametrize("name", ["nobody", "researcher"])
 def test_the_command_names_what_is_missing(person: User, name: str) -> None:
     with pytest.raises(CommandError, match=r"does not exist|has no second factor"):

@@ -62,7 +62,7 @@ class HashesOfIndex(PyPIRepository):
     def hashes_of(self, name: str, version: str) -> list[str]:
         """Return the hashes of all files of the version, for any Python and system."""
         with self.allow_all_wheels():
-            return sorted(self._get_file_hash(file.link) for file in self.files_of(name, version))
+            return sorted({self._get_file_hash(file.link) for file in self.files_of(name, version)})
 
 
 def lock(name: str) -> None:

@@ -117,7 +117,8 @@ def _parsed(text: str) -> Version | None:
 def audit(archive: Path, files: Sequence[Path]) -> list[Finding]:
     """Raises UnusableCopy."""
     pins = pins_of(files)
-    number, newest, findings = 0, "", []
+    number, newest = 0, ""
+    findings: list[Finding] = []
     for advisory in read_advisories(archive):
         number += 1
         newest = max(newest, str(advisory.get("modified", "")))

@@ -4,7 +4,7 @@ import gzip
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Response, expect
+from playwright.sync_api import Locator, Page, Response, Route, expect
 
 from tests.browser.watch import serious_findings
 
@@ -48,6 +48,24 @@ def test_a_listed_gap_is_shown_in_the_chart(page: Page, ids: dict[str, str], liv
     expect(figure).to_be_in_viewport()
     figure.get_by_label("Resolution").select_option("1h")
     expect(figure.locator("[data-bars-range]")).to_contain_text("1h bars")
+
+
+def test_keys_and_a_change_of_theme_before_the_first_bars_are_no_error(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    waiting: list[Route] = []
+    page.route("**/chart", lambda route: waiting.append(route))
+    with page.expect_request("**/chart"):
+        page.goto(f"{live_server.url}/dashboard/market-data/AAPL/1d")
+    page.get_by_label("Resolution").select_option("1h")
+    page.emulate_media(color_scheme="dark")
+    page.emulate_media(color_scheme="light")
+    page.get_by_role("button", name="Zoom in").click()
+    page.get_by_role("application").press("ArrowRight")
+    while waiting:
+        waiting.pop().continue_()
+    page.unroute("**/chart")
+    page.locator("[data-bars][data-drawn]").wait_for()
 
 
 def test_two_symbols_are_compared_on_a_phone(page: Page, ids: dict[str, str], live_server: Any) -> None:

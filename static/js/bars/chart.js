@@ -226,6 +226,7 @@
     repaint() {
       this.colours = coloursOfTheme();
       this.series.paint(this.colours);
+      if (!this.block) return; // the first bars are still on their way
       const { from, to } = this.view;
       this.library.timeScale().setVisibleLogicalRange({ from: from - this.block.start, to: to - this.block.start });
     }

@@ -60,7 +60,7 @@
     const [range, bar] = [figure.querySelector("[data-bars-range]"), figure.querySelector("[data-bars-bar]")];
     const say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
     chart.onError = (error) => say(range, `Could not load the bars: ${error.message}. Pan again to retry.`);
-    const act = (name) => Promise.resolve(actions[name](chart)).catch(chart.onError);
+    const act = (name) => chart.block && Promise.resolve(actions[name](chart)).catch(chart.onError);
     chart.listeners.push(() => say(range, rangeText(chart)));
     chart.onCursor = (row) => say(bar, row >= 0 && row < chart.block.count ? barText(chart, row) : "");
     chart.library.subscribeCrosshairMove(({ logical, sourceEvent }) => {
@@ -77,7 +77,7 @@
     // The page scrolls over the chart; Ctrl and the wheel, or a pinch, zooms.
     plot.addEventListener("wheel", (event) => {
       const isSideways = Math.abs(event.deltaX) > Math.abs(event.deltaY);
-      if (!event.ctrlKey && !isSideways) return;
+      if (!chart.block || (!event.ctrlKey && !isSideways)) return;
       event.preventDefault();
       const moved = isSideways ? chart.pan(event.deltaX / 1000) : chart.zoom(event.deltaY > 0 ? 1.25 : 0.8);
       moved?.catch(chart.onError);
@@ -87,7 +87,7 @@
       if (button) act(button.dataset.barsDo);
     });
     const choice = figure.querySelector("[data-resolution]");
-    choice?.addEventListener("change", () => chart.choose(choice.value === "" ? null : Number(choice.value)).catch(chart.onError));
+    choice?.addEventListener("change", () => chart.block && chart.choose(choice.value === "" ? null : Number(choice.value)).catch(chart.onError));
   }
 
   // A link to a time shows it in the chart of the page.

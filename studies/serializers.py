@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from studies import budgets
@@ -133,6 +133,7 @@ def warnings_of(study: Study) -> list[dict[str, str]]:
     return [{"code": "optimizer_changed", "message": message}]
 
 
+@extend_schema_serializer(component_name="StudyTrial")
 class TrialSerializer(serializers.ModelSerializer[StudyTrial]):
     state = serializers.CharField()
     parameters = AnyJson()

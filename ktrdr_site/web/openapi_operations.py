@@ -22,7 +22,9 @@ def with_kinds(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template=f"{REFERENCE}{{model}}"
     )
-    schemas |= definitions["$defs"]
+    for name, schema in definitions["$defs"].items():
+        if schemas.setdefault(name, schema) != schema:
+            raise ValueError(f"a serializer and a message are both called {name}")
     for name in OPERATIONS:
         properties = schemas[name]["properties"]
         properties["parameters"] = _any_of(parameters, "as sent to the worker")

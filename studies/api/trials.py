@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import F, QuerySet
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -47,6 +47,7 @@ class TrainingSerializer(serializers.Serializer[Any]):
     validation_loss = serializers.ListField(child=serializers.FloatField())
 
 
+@extend_schema_serializer(component_name="StudyTrialDetail")
 class TrialDetailSerializer(TrialSerializer):
     """A trial with its folds, its trainings, their log, and the operation that evaluated it."""
 

@@ -22,7 +22,6 @@ import pandas as pd
 from exchange_calendars import get_calendar
 from numpy.typing import NDArray
 
-from benchmarks.quant_backtest import figure
 from workers.market_data.bars import write_bars
 from workers.studies.messages import (
     BATCH_FILES,
@@ -189,6 +188,10 @@ def share_believed(studies: int, *, edge: float, similar: bool) -> float:
         for seed in range(studies)
     )
     return believed / studies
+
+
+def figure(benchmark: str, value: float, unit: str) -> None:
+    print(json.dumps({"benchmark": benchmark, "value": round(value, 5), "unit": unit}), flush=True)
 
 
 def main() -> None:

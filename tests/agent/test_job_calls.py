@@ -72,7 +72,9 @@ def test_a_file_may_be_bytes_text_a_path_or_an_array(calls: Calls, tmp_path: Pat
     }
 
 
-@pytest.mark.parametrize("content", [5, None, {"a": 1}, [1], object(), np.float64(1.0)], ids=repr)
+@pytest.mark.parametrize(
+    "content", [5, None, {"a": 1}, [1], object(), np.float64(1.0)], ids=lambda value: type(value).__name__
+)
 def test_another_type_is_refused_at_the_call(calls: Calls, content: Any) -> None:
     with pytest.raises(TypeError, match=r"The content of the file out.bin must be bytes.*, not"):
         calls.job.artifact("out.bin", content)
@@ -136,7 +138,9 @@ def test_scalars_of_numpy_are_numbers(calls: Calls, value: Any) -> None:
     assert (progress["steps_completed"], progress["steps_total"]) == (1, 2)
 
 
-@pytest.mark.parametrize("value", ["0.5", None, [0.5], np.array([1.0, 2.0]), object()], ids=type)
+@pytest.mark.parametrize(
+    "value", ["0.5", None, [0.5], np.array([1.0, 2.0]), object()], ids=lambda value: type(value).__name__
+)
 def test_a_value_that_is_not_a_number_is_refused_with_its_metric(calls: Calls, value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="The value of metric loss must be a number, not"):
         calls.job.metric("loss", 1, value)

@@ -72,5 +72,6 @@ class BacktestResult(BaseModel):
     benchmark: BacktestMetrics
     """Buy and hold with the same costs."""
     audit: dict[str, Any]
-    warnings: list[str]
+    warnings: list[dict[str, Any] | str]
+    """`code` and `message` of each; text in old results."""
     provenance: dict[str, Any] | None = None

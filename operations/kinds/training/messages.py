@@ -53,5 +53,6 @@ class TrainingResult(BaseModel):
     samples_per_second: float | None
     stopped: str | None = None
     audit: dict[str, Any] | None = None
-    warnings: list[str] | None = None
+    warnings: list[dict[str, Any] | str] | None = None
+    """`code` and `message` of each; text in old results."""
     provenance: dict[str, Any] | None = None

@@ -106,7 +106,7 @@ def test_a_file_is_uploaded_and_its_bars_can_be_looked_at(page: Page, tmp_path: 
     page.get_by_role("link", name="Import a file").click()
     page.get_by_label("File").set_input_files(tmp_path / "bars.csv")
     form(page).get_by_label("Symbol").fill("WALK")
-    form(page).get_by_label("Timeframe").fill("1d")
+    form(page).get_by_label("Timeframe").select_option("1d")
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("heading", name="Preview of WALK 1d")).to_be_visible()
     expect(page.get_by_role("region", name="First bars").get_by_role("row")).to_have_count(6)

@@ -96,15 +96,15 @@ def field_of(
         label=label,
         value="" if default is None else _text(default),
         help=hint,
-        choices=_choices(shape, is_optional=default is None and name not in schema.get("required", ())),
+        choices=_choices(shape, has_default=default is not None),
         is_required=name in schema.get("required", ()),
     )
 
 
-def _choices(shape: Mapping[str, Any], *, is_optional: bool) -> tuple[str, ...]:
-    """Return the values of a choice; an optional one starts with the empty value, which is not sent."""
+def _choices(shape: Mapping[str, Any], *, has_default: bool) -> tuple[str, ...]:
+    """Return the values of a choice; one without a default starts with the empty value, which is not sent."""
     values = tuple(shape.get("enum", ()))
-    return ("", *values) if values and is_optional else values
+    return values if has_default or not values else ("", *values)
 
 
 def _kind(shape: Mapping[str, Any]) -> Input:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,16 @@ class Up:
             answer = http.get(path)
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
+
+    def agents(self) -> dict[str, psutil.Process]:
+        """Return the agents by the id of their worker."""
+        found = {}
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                line = " ".join(process.cmdline())
+                if " -m workers " in line and (match := re.search(r"--worker-id[ =](\S+)", line)):
+                    found[match[1]] = process
+        return found
 
     def child(self, word: str) -> psutil.Process:
         """Return the oldest process below `up` whose command line contains the word."""

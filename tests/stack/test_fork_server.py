@@ -79,14 +79,11 @@ def job_processes(system: Up) -> list[psutil.Process]:
 
 
 def test_one_server_behind_a_private_socket_forks_all_jobs(system: Up, trainings: list[str]) -> None:
-    servers = [
-        process
-        for process in psutil.Process(system.process.pid).children()
-        if "fork_server" in " ".join(process.cmdline())
-    ]
+    servers = fork_servers(system)
     assert len(servers) == 1
     assert len(job_processes(system)) == len(trainings)
-    assert all(not agent.children() for agent in agents(system)), "no agent has a server of its own"
+    assert set(system.agents()) >= set(TRAINERS)
+    assert all(not agent.children() for agent in system.agents().values()), "no agent has a server of its own"
     listening = [one for one in servers[0].net_connections("unix") if one.laddr.endswith("jobs.sock")]
     directory = Path(listening[0].laddr).parent
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
@@ -95,9 +92,14 @@ def test_one_server_behind_a_private_socket_forks_all_jobs(system: Up, trainings
         assert token not in Path(f"/proc/{process.pid}/environ").read_text()
 
 
-def agents(system: Up) -> list[psutil.Process]:
-    children = psutil.Process(system.process.pid).children()
-    return [process for process in children if "-m workers " in " ".join(process.cmdline()) + " "]
+def fork_servers(system: Up) -> list[psutil.Process]:
+    """The fork servers, without the processes that they have forked, which have the same command line."""
+
+    def is_one(process: psutil.Process | None) -> bool:
+        return process is not None and "workers.fork_server" in " ".join(process.cmdline())
+
+    family = psutil.Process(system.process.pid).children(recursive=True)
+    return [process for process in family if is_one(process) and not is_one(process.parent())]
 
 
 def test_a_killed_server_interrupts_all_jobs_and_a_new_one_starts_them_again(

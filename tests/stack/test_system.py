@@ -5,7 +5,6 @@ import re
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from operations.kinds.backtesting.messages import BacktestParameters, BacktestResult
@@ -111,7 +110,7 @@ def test_a_killed_worker_loses_no_operation_and_changes_no_number(system: Up) ->
     operation_id = start_training(system, strategy_yaml=strategy)
     running = until_status(system, operation_id, "RUNNING")
     victim = running["attempts"][-1]["worker_id"]
-    agent_of(system, victim).kill()
+    system.agents()[victim].kill()
     finished = until_status(system, operation_id, "COMPLETED")
     first, second = finished["attempts"]
     assert (first["worker_id"], first["outcome"]) == (victim, "lost")
@@ -119,14 +118,6 @@ def test_a_killed_worker_loses_no_operation_and_changes_no_number(system: Up) ->
     assert second["instance_id"] != first["instance_id"]
     expected = oldest(system, "training")["result"]
     assert finished["result"]["model"]["sha256"] == expected["model"]["sha256"]
-
-
-def agent_of(system: Up, worker_id: str) -> psutil.Process:
-    for process in psutil.Process(system.process.pid).children():
-        line = process.cmdline()
-        if "workers" in line and worker_id in line:
-            return process
-    raise AssertionError(f"{worker_id} does not run\n{system.output}")
 
 
 def test_a_bad_strategy_is_refused_with_its_place(system: Up) -> None:

@@ -6,7 +6,7 @@ the types in its token, and those of the worker types in its token. The product'
 from the start.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from registry import operations_port
 from registry.models import EnrolmentToken, OperationTypeOwner
@@ -27,7 +27,7 @@ def describe(pool: str) -> str:
     return f"the pool {pool}" if pool else "the default pool (KTRDR_WORKER_TOKEN)"
 
 
-def check_operation_types(token: EnrolmentToken | None, operation_types: Iterable[str]) -> None:
+def check_operation_types(token: EnrolmentToken | None, operation_types: Collection[str]) -> None:
     """Check that the pool may announce these types, and give it those that belong to nobody. Raises ForeignType."""
     if token is None:
         _own(DEFAULT_POOL, operation_types)
@@ -36,7 +36,7 @@ def check_operation_types(token: EnrolmentToken | None, operation_types: Iterabl
     permitted = {*token.operation_types, *token.worker_types}
     permitted |= {kind for kind, worker_type in built_in.items() if worker_type in token.worker_types}
     foreign = sorted(set(operation_types) - permitted)
-    owners = _own(token.name, (kind for kind in foreign if kind not in built_in))
+    owners = _own(token.name, [kind for kind in foreign if kind not in built_in])
     for operation_type in foreign:
         owner = owners.get(operation_type, DEFAULT_POOL)
         if owner != token.name:
@@ -46,14 +46,15 @@ def check_operation_types(token: EnrolmentToken | None, operation_types: Iterabl
             )
 
 
-def _own(pool: str, operation_types: Iterable[str]) -> dict[str, str]:
+def _own(pool: str, operation_types: Collection[str]) -> dict[str, str]:
     """Give the pool those of the types that belong to nobody; return the owner of each."""
-    wanted = sorted(set(operation_types))
-    owners = dict(OperationTypeOwner.objects.filter(pk__in=wanted).values_list("operation_type", "pool"))
-    for operation_type in wanted:
-        if operation_type not in owners:
-            row, _ = OperationTypeOwner.objects.get_or_create(
-                operation_type=operation_type, defaults={"pool": pool}
-            )
-            owners[operation_type] = row.pool
+    announced = OperationTypeOwner.objects.filter(pk__in=set(operation_types))
+    owners = dict(announced.values_list("operation_type", "pool"))
+    if free := sorted(set(operation_types) - owners.keys()):
+        # Workers that register at the same time announce the same types; the first insert of a type wins.
+        OperationTypeOwner.objects.bulk_create(
+            [OperationTypeOwner(operation_type=operation_type, pool=pool) for operation_type in free],
+            ignore_conflicts=True,
+        )
+        owners = dict(announced.values_list("operation_type", "pool"))
     return owners

@@ -96,7 +96,7 @@ def _check(registration: Registration, enrolled_with: EnrolmentToken | None) -> 
     parameter_schemas.check_all(
         {kind.operation_type: kind.parameters_schema for kind in registration.operation_types}
     )
-    pools.check_operation_types(enrolled_with, (kind.operation_type for kind in registration.operation_types))
+    pools.check_operation_types(enrolled_with, [kind.operation_type for kind in registration.operation_types])
     return url
 
 

@@ -57,6 +57,8 @@ def logging_settings(form: str) -> dict[str, Any]:
         "loggers": {
             # One line per request and per health check would hide everything else.
             "django_structlog": {"level": "WARNING"},
+            # django_structlog already logs each refused request.
+            "django.request": {"level": "ERROR"},
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
             "django_q": {"level": "WARNING"},

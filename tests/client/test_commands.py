@@ -132,6 +132,12 @@ def test_a_study_is_followed_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "too many failures" in capsys.readouterr().err
 
 
+def test_following_an_unknown_id_names_operation_and_study(capsys: pytest.CaptureFixture[str]) -> None:
+    unknown = {"status": 404, "title": "Not Found", "detail": "Unknown study."}
+    assert run(answering(unknown, status=404), "follow", "op1") == 1
+    assert "There is no operation or study with the id op1." in capsys.readouterr().err
+
+
 def test_a_refusal_is_shown_with_its_pointers_and_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     problem = {
         "status": 422, "title": "Unprocessable Content", "detail": "1 field is not valid.", "request_id": "r1",

@@ -4,11 +4,12 @@ import time
 from argparse import Namespace
 
 from ktrdr_client.cli.output import DETACHED, EXIT, show, warn
-from ktrdr_client.problems import ProblemError
+from ktrdr_client.problems import ClientError, ProblemError
 from ktrdr_client.progress import display, state_of_operation, state_of_study
 from ktrdr_client.sync.client import Client
 from ktrdr_client.sync.operations import Operation
 from ktrdr_client.sync.studies import Study
+from ktrdr_client.visible_text import visible
 
 POLL_S = 1.0
 LIVE_STUDIES = frozenset({"RUNNING", "REPORTING"})
@@ -21,8 +22,17 @@ def follow(client: Client, options: Namespace) -> int:
     except ProblemError as problem:
         if problem.status != 404:
             raise
-        return follow_study(client.studies.get(options.id))
-    return follow_operation(operation)
+    else:
+        return follow_operation(operation)
+    try:
+        study = client.studies.get(options.id)
+    except ProblemError as problem:
+        if problem.status != 404:
+            raise
+        raise ClientError(
+            f"There is no operation or study with the id {visible(options.id)[:80]}."
+        ) from problem
+    return follow_study(study)
 
 
 def follow_operation(operation: Operation) -> int:

@@ -29,7 +29,7 @@ ACTS_BY_STATUS: dict[str, list[tuple[str, str]]] = {
     StudyStatus.RUNNING: [("pause", "Pause")],
     StudyStatus.PAUSED: [("resume", "Resume")],
 }
-FIELDS = ("strategy_yaml", "study_yaml", "model")
+FIELDS = {"strategy_yaml": "Strategy", "study_yaml": "Study", "model": "Model"}
 SKELETON = """study: "1.0"
 name: my_search
 data: {until: 2009-12-31}
@@ -69,7 +69,10 @@ def _form(request: PageRequest, values: dict[str, str], response: ApiResponse) -
     context = {
         "values": values,
         "plan": response.data if response.data.get("valid") else None,
-        "problems": response.problems,
+        "problems": [
+            {"label": FIELDS.get(problem.name, problem.name), "message": problem.message}
+            for problem in response.problems
+        ],
         "is_typing": request.POST.get("step") == "typing",
         "parameters": searchable(values["strategy_yaml"]),
         "idempotency_key": secrets.token_urlsafe(12),

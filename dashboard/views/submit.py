@@ -19,6 +19,7 @@ from dashboard.internal_api import ApiResponse, call_api, forward_upload
 from dashboard.pages import submit_preview
 from dashboard.pages.strategies import recent_strategies, text_of
 from dashboard.views.decorators import PageRequest, page
+from operations import strategies
 from operations.kind import Kind, all_kinds, find_kind, kind_of
 from operations.models import Operation
 from operations.presentation.forms import MAX_FILE_BYTES, Form, fill_fields, form_data_of, request_body
@@ -148,11 +149,24 @@ def _form_page(
         "is_filled": bool(form_data),
         "idempotency_key": form_data.get("idempotency_key") or secrets.token_urlsafe(16),
         "cloned_from": form_data.get("cloned_from", ""),
-        "examples": [path.stem for path in sorted(EXAMPLES.glob("*.yaml"))],
+        "examples": _examples(),
         "earlier": recent_strategies(),
         **_preview_context(request, kind, form_data),
     }
     return render(request, "submit/form.html", context, status=_page_status(response))
+
+
+def _examples() -> dict[str, list[str]]:
+    """Return the names of the example strategies, grouped by whether they need a training."""
+    groups: dict[str, list[str]] = {
+        "Examples with a trained model": [],
+        "Examples with rules, not trained": [],
+    }
+    trained, rules = groups.values()
+    for path in sorted(EXAMPLES.glob("*.yaml")):
+        needs = strategies.read(path.read_text(), "/strategy_yaml")
+        (trained if needs.is_trained else rules).append(path.stem)
+    return groups
 
 
 def _file_preview(response: ApiResponse) -> dict[str, Any] | None:

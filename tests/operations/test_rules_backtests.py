@@ -64,9 +64,7 @@ def test_a_wrong_combination_is_refused_with_its_remedy(
 def test_the_training_of_a_rules_strategy_is_refused_and_names_the_backtest(api: APIClient) -> None:
     response = api.post("/training/start", {"strategy_yaml": RULES.read_text()})
     assert response.status_code == 422
-    assert response.json()["detail"] == (
-        "A rules strategy is not trained; backtest it directly (`POST /backtests/start` without `model`)."
-    )
+    assert response.json()["detail"] == "A rules strategy is not trained; backtest it without a model."
 
 
 def test_validation_returns_the_inputs_and_the_place_of_a_mistake(api: APIClient) -> None:

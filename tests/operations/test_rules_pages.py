@@ -53,3 +53,12 @@ def test_the_preview_of_the_form_states_that_no_training_is_needed(browser: Clie
     page = browser.post("/dashboard/new/backtesting/preview", {"strategy_yaml": RULES, "symbol": "AAPL"})
     text = " ".join(page.content.decode().split())
     assert "(2 inputs, 100 bars of warm-up, no training)" in text
+
+
+def test_the_examples_of_a_form_are_grouped_by_whether_they_need_a_training(browser: Client) -> None:
+    form = browser.get("/dashboard/new/training").content.decode()
+    trained, rules = form.split('<optgroup label="Examples with ')[1:3]
+    assert trained.startswith("a trained model")
+    assert "example:neuro_fuzzy_daily" in trained
+    assert rules.startswith("rules, not trained")
+    assert "example:moving_average_cross" in rules

@@ -33,13 +33,14 @@ def test_the_form_shows_the_plan_and_then_starts_the_study(page: Client, body: d
     shown = page.get(started["Location"]).content.decode()
     assert "The winner traded 3 times." in shown
     assert "Leaderboard" in shown
+    assert "50 trials" not in shown
     assert study.name in page.get("/dashboard/studies").content.decode()
 
 
 def test_the_form_shows_the_line_of_a_mistake(page: Client, body: dict[str, Any]) -> None:
     study_yaml = body["study_yaml"].replace("seed: 7", "sed: 7")
     shown = page.post("/dashboard/studies/new", {**body, "study_yaml": study_yaml, "step": "plan"})
-    assert "line 8: unknown key &#x27;sed&#x27;; did you mean seed?" in shown.content.decode()
+    assert "Study: line 8: unknown key &#x27;sed&#x27;; did you mean seed?" in shown.content.decode()
 
 
 def test_the_form_shows_plan_and_parameters_while_typing(page: Client, body: dict[str, Any]) -> None:

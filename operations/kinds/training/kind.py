@@ -47,7 +47,7 @@ class Training(Kind):
     def build(self, request: TrainingRequest) -> Submission:
         needs = strategies.read(request.strategy_yaml, "/strategy_yaml")
         if not needs.is_trained:
-            detail = "A rules strategy is not trained; backtest it directly (`POST /backtests/start` without `model`)."
+            detail = "A rules strategy is not trained; backtest it without a model."
             raise invalid("/strategy_yaml/model/type", detail)
         symbols = request.symbols or needs.symbols
         if not symbols:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from django.urls import reverse
 
 from operations.models import MarketData
 from operations.presentation import stored_charts
 from operations.presentation.numbers import decimal, percent, short, signed_percent
 
+log = structlog.get_logger(__name__)
 MAX_OTHERS = 200
 
 
@@ -52,6 +54,19 @@ def bar_chart(data: MarketData) -> BarChart | None:
     if data.chart_id is None:
         return None
     stored = stored_charts.read(data.chart_id)
+    try:
+        return _described(data, stored)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
+        log.warning(
+            "chart has an unknown format",
+            symbol=data.symbol,
+            timeframe=data.timeframe,
+            reason=repr(error)[:200],
+        )
+        raise stored_charts.ChartUnavailableError("The file of the chart is not valid.") from None
+
+
+def _described(data: MarketData, stored: stored_charts.StoredChart) -> BarChart:
     index = stored.index
     decimals = index["decimals"]
     bars = [Bar(_time(row[0]), _cells(row, decimals)) for row in reversed(index["latest"])]
@@ -127,4 +142,5 @@ def _marks(listed: dict[str, Any]) -> list[Mark]:
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

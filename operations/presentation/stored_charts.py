@@ -11,6 +11,8 @@ from operations import artifacts
 _LENGTH = struct.Struct("<I")
 _MAX_PACKED, _MAX_INDEX = 2_000_000, 20_000_000
 _FORMAT = 1
+_MAX_DECIMALS = 12
+_MAX_LATEST = 1000
 _KEYS = {"columns", "levels", "decimals", "has_volume", "latest", "statistics"}
 _PAGE_ONLY = ("latest", "statistics", "listed")
 """Parts that the page shows as text, so its script does not need them."""
@@ -47,11 +49,25 @@ def read(sha256: str) -> StoredChart:
         raise ChartUnavailableError("The file of the chart is not valid.") from None
     try:
         index = json.loads(_unpack(packed))
-    except (OSError, EOFError, zlib.error, ValueError):
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError):
         raise ChartUnavailableError("The file of the chart is not valid.") from None
     if not isinstance(index, dict) or index.get("format") != _FORMAT or not index.keys() >= _KEYS:
         raise ChartUnavailableError("The chart has an unknown format; import the bars again.")
+    if not _is_plausible(index):
+        raise ChartUnavailableError("The file of the chart is not valid.")
     return StoredChart(index, _LENGTH.size + length)
+
+
+def _is_plausible(index: dict[str, Any]) -> bool:
+    """Check what decides how much text a page gets, and what a page computes with."""
+    decimals, latest, threshold = index["decimals"], index["latest"], index.get("threshold")
+    return (
+        isinstance(decimals, int)
+        and 0 <= decimals <= _MAX_DECIMALS
+        and isinstance(latest, list)
+        and len(latest) <= _MAX_LATEST
+        and isinstance(threshold, float | int | None)
+    )
 
 
 def _unpack(packed: bytes) -> bytes:

@@ -110,9 +110,11 @@ def test_rows_with_different_columns_leave_cells_empty(calls: Calls) -> None:
     [
         ({"a": [1], "b": [1, 2]}, "differ in length: a 1, b 2"),
         ([[1, 2]], "must be a mapping of columns to values, not list"),
+        ([[]], "must be a mapping of columns to values, not list"),
+        ([{"a": 1}, None], "must be a mapping of columns to values, not NoneType"),
         ([{"a": 1}, "text"], "must be a mapping of columns to values, not str"),
     ],
-    ids=["lengths", "list", "text"],
+    ids=["lengths", "list", "text", "an empty row", "no row"],
 )
 def test_a_table_that_is_none_is_refused(calls: Calls, rows: Any, problem: str) -> None:
     with pytest.raises((TypeError, ValueError), match=problem):

@@ -1,6 +1,8 @@
 """The page of market data shows its chart without reading bars, and says why where there is none."""
 
+import gzip
 import json
+import struct
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +11,10 @@ from django.test import Client
 
 from operations import artifacts
 from operations.models import MarketData, StoredFile
+from operations.presentation.stored_charts import ChartUnavailableError
+from operations.presentation.trades.chart import chart_script
 from tests.browser.charts import market_data_chart
+from tests.factories import OperationFactory
 from tests.operations.page_text import read, table
 
 
@@ -56,6 +61,52 @@ def test_a_file_that_is_not_a_chart_is_a_sentence(client: Client, series: Market
     assert (
         "The file of the chart is not valid." in client.get("/dashboard/market-data/AAA/1m").content.decode()
     )
+
+
+def chart_with(**changed: Any) -> bytes:
+    content = market_data_chart()
+    (length,) = struct.unpack("<I", content[:4])
+    index = json.loads(gzip.decompress(content[4 : 4 + length])) | changed
+    packed = gzip.compress(json.dumps(index).encode())
+    return struct.pack("<I", len(packed)) + packed
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"latest": 5},
+        {"latest": [[1e300, 1, 1, 1, 1]]},
+        {"latest": [[0, 1, 1, 1, 1]] * 1001},
+        {"decimals": 500_000_000},
+        {"decimals": "2"},
+        {"statistics": []},
+        {"statistics": {"last_close": 1}},
+        {"listed": {"gaps": [1]}},
+        {"listed": {"spikes": [{"time": "yesterday"}]}},
+    ],
+    ids=lambda changed: str(changed)[:40],
+)
+def test_an_index_that_no_import_writes_is_a_sentence(
+    client: Client, series: MarketData, changed: dict[str, Any]
+) -> None:
+    MarketData.objects.filter(pk=series.pk).update(chart=artifacts.put([chart_with(**changed)]))
+    page = client.get("/dashboard/market-data/AAA/1m")
+    assert "The file of the chart is not valid." in page.content.decode()
+
+
+def test_a_deeply_nested_index_is_a_sentence(client: Client, series: MarketData) -> None:
+    packed = gzip.compress(b"[" * 1_000_000)
+    content = struct.pack("<I", len(packed)) + packed
+    MarketData.objects.filter(pk=series.pk).update(chart=artifacts.put([content]))
+    page = client.get("/dashboard/market-data/AAA/1m")
+    assert "The file of the chart is not valid." in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_the_threshold_of_a_backtest_must_be_a_number() -> None:
+    file = artifacts.put([chart_with(predictions="forecast", threshold="high")])
+    with pytest.raises(ChartUnavailableError, match="not valid"):
+        chart_script(OperationFactory(), {"chart.bin": file})
 
 
 def test_bars_without_a_chart_ask_for_another_import(client: Client, series: MarketData) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations import artifacts
+from operations.kinds.backtesting.trade_parts import trade_parts
 from operations.models import Artifact, Operation
 from operations.presentation.trades import stored
 from operations.presentation.trades.query import SORTS, WEEKDAYS, Query, select
@@ -144,9 +145,51 @@ def test_a_file_that_is_not_valid_is_a_page_that_is_not_found(
 
 
 def test_values_that_no_simulation_writes_are_no_error() -> None:
-    odd = [dict.fromkeys(trade(0, 1.0), value) for value in (math.nan, 1e300, -1e300, 0.0, math.inf)]
+    odd = [dict.fromkeys(trade(0, 1.0), value) for value in (math.nan, 1e300, -1e300, 0.0, math.inf, 1e17)]
     page = trade_page(trades_of(odd), Query.of({"sort": "-pnl"}))
-    assert [row.number for row in page.rows] == [5, 2, 4, 3, 1]
+    assert [row.number for row in page.rows] == [5, 2, 6, 4, 3, 1]
+
+
+def test_infinite_values_are_not_sent_to_scripts(backtest: Operation) -> None:
+    rows = [trade(0, value) for value in (1.0, math.inf, -math.inf, math.nan)]
+    add(backtest, "trades.bin", packed({name: [row[name] for row in rows] for name in rows[0]}))
+    drawn = trades_between(stored.read(stored.files_of(backtest)), 0, 1e9)
+    assert drawn["pnl"] == [1.0, None, None, None]
+    assert trade_parts(backtest)["returns"] == [0.001]
+
+
+def index_of(rows: int, columns: list[str]) -> bytes:
+    text = json.dumps({"rows": rows, "columns": columns, "reasons": [], "decimals": 2}).encode()
+    return struct.pack("<I", len(text)) + text
+
+
+@pytest.mark.parametrize("columns", [[], ["pnl"], list(trade(0, 1.0))], ids=["none", "one", "all"])
+def test_the_size_of_a_file_limits_its_rows(backtest: Operation, columns: list[str]) -> None:
+    add(backtest, "trades.bin", index_of(200_000_000, columns))
+    with pytest.raises(stored.TradesUnavailableError):
+        stored.read(stored.files_of(backtest))
+
+
+@pytest.mark.parametrize(
+    ("content", "is_valid"),
+    [
+        (b"exit_reason\n" + b"".join(b"%d\n" % number for number in range(101)), False),
+        (b"entry_price\ninf\n", True),
+        (b"entry_time\n0001-01-01\n", False),
+        (b"\xff", False),
+        (b"", True),
+    ],
+    ids=["reasons", "infinite", "year 1", "encoding", "empty"],
+)
+def test_text_that_no_simulation_writes_is_no_error(
+    backtest: Operation, content: bytes, is_valid: bool
+) -> None:
+    add(backtest, "trades.csv", content)
+    if is_valid:
+        trade_page(stored.read(stored.files_of(backtest)), Query())
+    else:
+        with pytest.raises(stored.TradesUnavailableError, match="not valid"):
+            stored.read(stored.files_of(backtest))
 
 
 def test_a_trade_is_described_in_the_decimals_of_its_instrument() -> None:

@@ -71,11 +71,12 @@ def table_of(name: str, rows: Rows) -> bytes:
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         return _csv(list(columns), rows)
     rows = list(rows)
-    if wrong := next((row for row in rows if not isinstance(row, Mapping)), None):
-        raise TypeError(
-            f"A row of the table {text_of(name, 80)} must be a mapping of columns to values, "
-            f"not {type(wrong).__name__}."
-        )
+    for row in rows:
+        if not isinstance(row, Mapping):
+            raise TypeError(
+                f"A row of the table {text_of(name, 80)} must be a mapping of columns to values, "
+                f"not {type(row).__name__}."
+            )
     return _csv(list(dict.fromkeys(str(column) for row in rows for column in row)), rows)
 
 

@@ -22,7 +22,7 @@ def trade_parts(operation: Operation) -> dict[str, Any]:
     try:
         trades = stored.read(files)
         context["trades"] = trade_page(trades, Query())
-        context["returns"] = [value for value in trades.column("return") if not math.isnan(value)]
+        context["returns"] = [value for value in trades.column("return") if math.isfinite(value)]
     except stored.TradesUnavailableError as error:
         context["trades_missing"] = str(error)
     return context

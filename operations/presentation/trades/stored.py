@@ -1,8 +1,8 @@
 """All trades of a backtest, column by column: from `trades.bin`, or from the `trades.csv` of older results."""
 
 import csv
-import io
 import math
+import os
 import struct
 import sys
 from array import array
@@ -20,9 +20,12 @@ from operations.models import Artifact, Operation, StoredFile
 CHART, BINARY, TEXT = "chart.bin", "trades.bin", "trades.csv"
 MAX_BYTES = 200_000_000
 _MAX_TEXT, _MAX_INDEX = 50_000_000, 1_000_000
+_MAX_TEXT_ROWS, _MAX_REASONS = 1_000_000, 100
 _LENGTH = struct.Struct("<I")
 _FLOAT_BYTES = 8
 _TEXT_COLUMNS = ("side", "quantity", "entry_price", "exit_price", "pnl", "return", "fees", "mae", "mfe")
+_COLUMNS = {*_TEXT_COLUMNS, "entry_time", "exit_time", "costs", "duration", "bars", "reason"}
+"""Every file has them, so its size limits the rows."""
 NONE = math.nan
 
 Column = Sequence[float]
@@ -33,7 +36,7 @@ class _Index(BaseModel):
 
     rows: int = Field(ge=0, le=MAX_BYTES)
     columns: list[str] = Field(max_length=100)
-    reasons: list[str] = Field(max_length=100)
+    reasons: list[str] = Field(max_length=_MAX_REASONS)
     decimals: int = Field(ge=0, le=12)
 
 
@@ -100,10 +103,16 @@ def _from_binary(path: Path) -> StoredTrades:
         with path.open("rb") as file:
             (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
             index = _Index.model_validate_json(file.read(min(length, _MAX_INDEX)))
+            size = file.seek(0, os.SEEK_END)
     except OSError:
         raise TradesUnavailableError(f"{BINARY} has been deleted.") from None
     except (struct.error, ValidationError):
         raise TradesUnavailableError(f"{BINARY} is not valid.") from None
+    start = _LENGTH.size + length
+    if not set(index.columns) >= _COLUMNS:
+        raise TradesUnavailableError(f"{BINARY} is not valid: it lacks columns.")
+    if start + index.rows * len(index.columns) * _FLOAT_BYTES > size:
+        raise TradesUnavailableError(f"{BINARY} is incomplete.")
     return StoredTrades(
         rows=index.rows,
         names=index.columns,
@@ -111,35 +120,46 @@ def _from_binary(path: Path) -> StoredTrades:
         decimals=index.decimals,
         columns={},
         path=path,
-        start=_LENGTH.size + length,
+        start=start,
     )
 
 
 def _from_text(path: Path) -> StoredTrades:
     """Older results have neither stops nor the exact duration of an open trade."""
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-        columns: dict[str, Column] = {
-            name: [_number(row.get(name)) for row in rows] for name in _TEXT_COLUMNS
-        }
-        slippage = [_number(row.get("slippage_cost") or "0") for row in rows]
-        entry, end = ([_seconds(row.get(name)) for row in rows] for name in ("entry_time", "exit_time"))
-        first, last = ([_number(row.get(name)) for row in rows] for name in ("entry_index", "exit_index"))
-        reasons = sorted({str(row.get("exit_reason") or "") for row in rows})
-        reason = [float(reasons.index(str(row.get("exit_reason") or ""))) for row in rows]
+        columns, reasons = _columns_of_text(path)
     except OSError:
         raise TradesUnavailableError(f"{TEXT} has been deleted.") from None
-    except (ValueError, csv.Error):
+    except (ValueError, OverflowError, csv.Error):
         raise TradesUnavailableError(f"{TEXT} is not valid.") from None
+    slippage = columns.pop("slippage_cost")
+    first, last = columns.pop("entry_index"), columns.pop("exit_index")
+    times = zip(columns["entry_time"], columns["exit_time"], strict=True)
     columns |= {
-        "entry_time": entry,
-        "exit_time": end,
-        "costs": [fee + cost for fee, cost in zip(columns["fees"], slippage, strict=True)],
-        "duration": [b - a for a, b in zip(entry, end, strict=True)],
+        "costs": [
+            fee + (0.0 if math.isnan(cost) else cost)
+            for fee, cost in zip(columns["fees"], slippage, strict=True)
+        ],
+        "duration": [b - a for a, b in times],
         "bars": [b - a if b >= 0 else NONE for a, b in zip(first, last, strict=True)],
-        "reason": reason,
     }
-    return StoredTrades(len(rows), list(columns), reasons, _decimals(columns["entry_price"]), columns)
+    decimals = _decimals(columns["entry_price"])
+    return StoredTrades(len(first), list(columns), reasons, decimals, columns)
+
+
+def _columns_of_text(path: Path) -> tuple[dict[str, Column], list[str]]:
+    """Return float64[rows] columns, and the reasons to which `reason` refers. Raises OSError, ValueError, csv.Error."""
+    columns = {name: array("d") for name in (*_PARSERS, "reason")}
+    reasons: dict[str, int] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            for name, parse in _PARSERS.items():
+                columns[name].append(parse(row.get(name)))
+            number = reasons.setdefault(str(row.get("exit_reason") or ""), len(reasons))
+            columns["reason"].append(number)
+            if len(reasons) > _MAX_REASONS or len(columns["reason"]) > _MAX_TEXT_ROWS:
+                raise ValueError("too many rows or reasons")
+    return {**columns}, list(reasons)
 
 
 def _number(text: Any) -> float:
@@ -150,7 +170,15 @@ def _seconds(text: Any) -> float:
     return datetime.fromisoformat(text).timestamp() if text else NONE
 
 
+_PARSERS = {
+    **dict.fromkeys((*_TEXT_COLUMNS, "slippage_cost", "entry_index", "exit_index"), _number),
+    "entry_time": _seconds,
+    "exit_time": _seconds,
+}
+"""Of the columns of the text."""
+
+
 def _decimals(prices: Column) -> int:
     """Guess the decimals from the magnitude: the fills of older results contain friction."""
     typical = sorted(prices)[len(prices) // 2] if prices else 1.0
-    return max(2, min(8, 4 - math.floor(math.log10(typical)))) if typical > 0 else 2
+    return max(2, min(8, 4 - math.floor(math.log10(typical)))) if 0 < typical < math.inf else 2

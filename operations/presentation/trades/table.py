@@ -149,7 +149,7 @@ def one(trades: StoredTrades, number: int) -> dict[str, Any] | None:
 
 def _values(trades: StoredTrades, rows: list[int]) -> dict[str, list[float | None]]:
     return {
-        name: [None if math.isnan(value := column[row]) else value for row in rows]
+        name: [value if math.isfinite(value := column[row]) else None for row in rows]
         for name in _DRAWN
         for column in (trades.column(name),)
     }
@@ -211,6 +211,6 @@ def moment(seconds: float) -> str:
     """Format to the minute in UTC; midnight as the date only, nothing for no time or one that no calendar has."""
     try:
         time = datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):  # OSError: beyond the C library
         return ""
     return f"{time:%Y-%m-%d %H:%M}".removesuffix(" 00:00")

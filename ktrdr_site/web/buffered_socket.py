@@ -31,6 +31,8 @@ STEPS = 16
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 _LATER_BODY = re.compile(rb"\r\n(transfer-encoding|expect):", re.IGNORECASE)
+_OTHER_LENGTH = re.compile(rb"\r\ncontent-length", re.IGNORECASE)
+"""A length in another form: the server's parser takes some, such as one with leading zeros."""
 _LIVENESS = re.compile(rb"(GET|HEAD) /health[ ?]")
 
 
@@ -63,6 +65,10 @@ class Held:
         self.view = self.view[os.write(descriptor, self.view[:STEP]) :]
         return not self.view
 
+    @property
+    def in_memory(self) -> int:
+        return len(self.view)
+
     def close(self) -> None:
         self.view = self.view[:0]
 
@@ -84,6 +90,10 @@ class HeldFile:
         self.remaining -= sent
         return not self.remaining
 
+    @property
+    def in_memory(self) -> int:
+        return 0
+
     def close(self) -> None:
         os.close(self.file)
 
@@ -95,6 +105,8 @@ class BufferedSocket(socket.socket):
         super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
         self.lane = Lane.PAGE
         self.unsent: deque[Held | HeldFile] = deque()
+        self._held = 0
+        """Bytes of `unsent` in memory. Counted along: a response may consist of many thousand parts."""
         self._seen = 0
         self._waited_s = 0.0
         self._received = 0
@@ -154,9 +166,11 @@ class BufferedSocket(socket.socket):
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send what the client takes now, and keep the rest."""
-        self.unsent.append(Held(memoryview(data)))
+        part = Held(memoryview(data))
+        self.unsent.append(part)
+        self._held += part.in_memory
         self.flush()
-        while sum(len(part.view) for part in self.unsent if isinstance(part, Held)) > MAX_HELD:
+        while self._held > MAX_HELD:
             self._wait_until_writable()
             self.flush()
 
@@ -179,7 +193,11 @@ class BufferedSocket(socket.socket):
             for _ in range(STEPS):
                 if not self.unsent:
                     return
-                if self.unsent[0].send(self.fileno()):
+                part = self.unsent[0]
+                before = part.in_memory
+                is_sent = part.send(self.fileno())
+                self._held -= before - part.in_memory
+                if is_sent:
                     self.unsent.popleft().close()
         except BlockingIOError:
             return
@@ -207,6 +225,8 @@ def _length_of(data: bytes) -> int:
     if _LATER_BODY.search(head):
         return UNKNOWN
     length = _LENGTH.search(head + b"\r\n")
+    if length is None and _OTHER_LENGTH.search(head):
+        return UNKNOWN
     return len(head) + len(end) + (int(length[1]) if length else 0)
 
 

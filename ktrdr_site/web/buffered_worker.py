@@ -75,6 +75,8 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # no types in the lib
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """Receive the next request of a kept connection."""
+        if conn not in self.keepalived_conns:  # dropped for an event of the same round of the loop
+            return
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         self._await_request(conn)
@@ -140,8 +142,13 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # no types in the lib
             self._drop(conn)
 
     def _watch(self, conn: Any, events: int, act: Callable[[Any], object], within_s: float) -> None:
-        self.poller.register(conn.sock, events, lambda _: act(conn))
+        self.poller.register(conn.sock, events, lambda _: self._act(conn, act))
         self._deadlines[conn] = time.monotonic() + within_s
+
+    def _act(self, conn: Any, act: Callable[[Any], object]) -> None:
+        """Act on an event, unless the connection was dropped for another event of the same round of the loop."""
+        if conn in self._deadlines:
+            act(conn)
 
     def _unwatch(self, conn: Any) -> None:
         if self._deadlines.pop(conn, None) is not None:

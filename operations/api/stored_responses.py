@@ -75,12 +75,15 @@ def _part(file: BinaryIO, size: int, first: int, last: int | None, etag: str) ->
 
 
 class _Part:
-    """The bytes of a file from `first` to `end` (exclusive), as a file; closing it closes the other."""
+    """The bytes of a file from `first` to `end` (exclusive), as a file; closing it closes the other.
+
+    It has the descriptor of the file, at `first`, from which the server sends without reading the bytes into memory.
+    """
 
     def __init__(self, file: BinaryIO, first: int, end: int) -> None:
         file.seek(first)
         self._file, self._left = file, end - first
-        self.close = file.close
+        self.close, self.fileno = file.close, file.fileno
 
     def read(self, size: int) -> bytes:
         chunk = self._file.read(min(size, self._left))

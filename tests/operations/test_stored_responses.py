@@ -1,11 +1,14 @@
 """Stored files are sent whole, by ranges, or not at all where the browser has them."""
 
+import os
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
+from rest_framework.request import Request
 
 from operations import artifacts
+from operations.api.stored_responses import file_response
 from operations.models import Artifact
 from tests.factories import OperationFactory
 
@@ -39,6 +42,14 @@ def test_a_range_is_answered_with_its_bytes(
     assert response.getvalue() == CONTENT[first:end]
     assert response["Content-Range"] == f"bytes {first}-{end - 1}/256000"
     assert response["Content-Length"] == str(end - first)
+
+
+def test_the_server_sends_a_range_from_the_descriptor(db: None) -> None:
+    file = artifacts.put([CONTENT])
+    request = Request(RequestFactory().get("/", headers={"range": "bytes=100-70000"}))
+    response: Any = file_response(file.sha256, "chart.bin", request)
+    assert os.lseek(response.file_to_stream.fileno(), 0, os.SEEK_CUR) == 100
+    response.close()
 
 
 @pytest.mark.parametrize("asked", ["bytes=5-2", "bytes=-5", "bytes=0-1,4-5", "lines=1-2", "bytes=a-b", ""])

@@ -98,6 +98,10 @@ SLOW: dict[str, Callable[[int], socket.socket]] = {
     "half a head": lambda port: connect(port, head()[:-3]),
     "half a short body": lambda port: connect(port, head("Content-Length: 9", method="POST") + b"1234"),
     "half a long body": lambda port: connect(port, head("Content-Length: 99999", method="POST") + b"1234"),
+    "half a body of a padded length": lambda port: connect(
+        port, head(f"Content-Length: {9:019}", method="POST") + b"1234"
+    ),
+    "empty lines": lambda port: connect(port, b"\r\n\r\n"),
     "half a chunk": lambda port: connect(port, head("Transfer-Encoding: chunked", method="POST") + b"9\r\n1"),
     "half a second request": lambda port: connect(port, head() + head()[:20]),
     "no reading": lambda port: connect(port, head(path="/large"), buffer=4096),

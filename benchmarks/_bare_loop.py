@@ -1,4 +1,4 @@
-"""The training loop of the demo by itself, in processes like those of jobs: forked from a warm one.
+"""Only the training loop of the demo, in processes like those of jobs: forked from a warm one.
 
 `python -m benchmarks._bare_loop NAME=PATH...`, with the bars that the training reads, prints a line when it is warm, and the
 processor time of one loop in seconds for each line of its input. Loaded libraries and prepared data are inherited, so this

@@ -1,6 +1,6 @@
 """Early stopping: at each rung the best trials continue, once all trials of the study have reached it.
 
-What continues depends on the values only, so it is the same with any number of workers. Halving inside a batch would not
+The choice depends on the values only, so it is the same with any number of workers. Halving inside a batch would not
 be: where one batch ends depends on the time that its trials took.
 """
 

@@ -218,7 +218,7 @@ class BufferedSocket(socket.socket):
 
 
 def _length_of(data: bytes) -> int:
-    """Return the bytes of the request that starts with `data`: 0 if its head is not complete, UNKNOWN if it does not say."""
+    """Return the bytes of the request that starts with `data`: 0 if its head is not complete, UNKNOWN without a plain length."""
     head, end, _ = data.partition(b"\r\n\r\n")
     if not end:
         return 0

@@ -8,7 +8,7 @@ from worker_agent.base import Job
 
 
 def emit(job: Job, text: str) -> Any:
-    """Call the job as the JSON text says, then return its result or raise its error. Surrogates are escaped in it."""
+    """Call the job as the JSON text describes, then return its result or raise its error. Surrogates are escaped in it."""
     plan = json.loads(text)
     for call, values in plan["calls"]:
         # The interface refuses some values: then the job goes on, like one that catches the error.

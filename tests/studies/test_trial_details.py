@@ -1,4 +1,4 @@
-"""One trial in the API, and what a study says about its own origin."""
+"""One trial in the API, and what a study reports about its own origin."""
 
 import json
 from typing import Any

@@ -106,24 +106,7 @@ def read(
     rows = report.get("trades") or []
     if returns is None:
         returns = [row["return"] for row in rows if row.get("return") is not None]
-    charts = [
-        chart(
-            "rolling-sharpe",
-            "Rolling Sharpe ratio",
-            {**TIME, "values": times},
-            [
-                pane(
-                    "Sharpe",
-                    column("rolling Sharpe", data.get("rolling_sharpe")),
-                    levels=[{"y": 0, "name": ""}],
-                )
-            ],
-            zoom=True,
-            table=_series_table(data, ("time", "rolling_sharpe")),
-            note=_rolling_note(report.get("rolling")),
-        ),
-        _histogram(returns),
-    ]
+    charts = [_rolling_sharpe(data, times, report.get("rolling")), _histogram(returns)]
     price = [] if has_bars else [_price_pane(data, [_trade(row) for row in rows])]
     return BacktestReport(
         linked=_linked_chart(data, times, price),
@@ -181,6 +164,24 @@ def _linked_chart(data: dict[str, Any], times: list[int], price: list[dict[str, 
         log=True,
         size="chart-tall" if price else "",
         table=_series_table(data, ("time", "close", "equity", "benchmark", "drawdown")),
+    )
+
+
+def _rolling_sharpe(data: dict[str, Any], times: list[int], rolling: Any) -> Chart | None:
+    return chart(
+        "rolling-sharpe",
+        "Rolling Sharpe ratio",
+        {**TIME, "values": times},
+        [
+            pane(
+                "Sharpe",
+                column("rolling Sharpe", data.get("rolling_sharpe")),
+                levels=[{"y": 0, "name": ""}],
+            )
+        ],
+        zoom=True,
+        table=_series_table(data, ("time", "rolling_sharpe")),
+        note=_rolling_note(rolling),
     )
 
 

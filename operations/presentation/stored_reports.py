@@ -52,7 +52,7 @@ def _read(artifact: Artifact) -> dict[str, Any]:
         report = json.loads(artifacts.path_of(artifact.file_id).read_bytes())
     except OSError:
         raise ReportUnavailableError(f"{NAME} has been deleted.") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ReportUnavailableError(f"{NAME} is not valid JSON.") from None
     if not isinstance(report, dict):
         raise ReportUnavailableError(f"{NAME} is not a JSON object.")

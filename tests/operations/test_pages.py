@@ -279,6 +279,9 @@ def test_an_unreadable_report_does_not_prevent_the_comparison(browser: Client, i
     assert response.status_code == 200
     page = browser.get(f"/dashboard/operations/{broken.pk}?tab=report").content.decode()
     assert "report.json is not valid JSON." in page
+    broken.artifacts.update(file=artifacts.put([b"[" * 100_000]))
+    page = browser.get(f"/dashboard/operations/{broken.pk}?tab=report").content.decode()
+    assert "report.json is not valid JSON." in page
 
 
 def test_a_backtest_counts_as_a_run_of_the_strategy_that_its_model_was_trained_with(staff: Any) -> None:

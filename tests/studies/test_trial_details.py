@@ -37,6 +37,35 @@ def test_a_trial_has_its_folds_learning_curves_log_and_operation(api: APIClient,
     assert api.get(f"/studies/{study.study_id}/trials/3").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not a zip",
+        pack({"1.json": b"[" * 100_000}),
+        pack({"1.json": b"[1]"}),
+        pack({"1.json": b'{"folds": [NaN]}'}),
+        pack({"1.json": b'{"log": ["' + bytes(20_000_000) + b'"]}'}),
+    ],
+    ids=["no zip", "nested", "no object", "NaN", "bomb"],
+)
+def test_details_that_no_batch_writes_are_left_out(api: APIClient, person: User, content: bytes) -> None:
+    study, operation = create_study(person), OperationFactory(operation_type="study_training_batch")
+    stored = artifacts.put([content])
+    operation.artifacts.create(role="output", name=DETAILS_FILE, file_id=stored.sha256)
+    StudyBatch.objects.create(study=study, first=0, last=2, operation=operation, is_open=False)
+    trial = api.get(f"/studies/{study.study_id}/trials/1").json()
+    assert (trial["folds"], trial["trainings"], trial["log"]) == ([], [], [])
+
+
+def test_details_do_not_replace_the_result_of_their_trial(api: APIClient, person: User) -> None:
+    study, operation = create_study(person), OperationFactory(operation_type="study_training_batch")
+    stored = artifacts.put([pack({"1.json": b'{"value": 99, "log": ["a line"]}'})])
+    operation.artifacts.create(role="output", name=DETAILS_FILE, file_id=stored.sha256)
+    StudyBatch.objects.create(study=study, first=0, last=2, operation=operation, is_open=False)
+    trial = api.get(f"/studies/{study.study_id}/trials/1").json()
+    assert (trial["value"] == 99, trial["log"]) == (False, ["a line"])
+
+
 def test_another_version_of_optuna_is_stored_and_warned_about(api: APIClient, person: User) -> None:
     study = create_study(person)
     for version in ("5.0.0", "5.0.0", "5.1.0"):

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
 from dashboard.pages.studies import short_name
 from operations.presentation import stored_reports
 from operations.presentation.charts import Chart, Table, thin
 from operations.presentation.report_charts import bars, chart, milliseconds, pane, points, series
 from studies.models import Study
 
+log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 COORDINATES = 80
 """Trials in the parallel coordinates: the best half, and a sample of the others."""
@@ -37,6 +40,14 @@ def charts_of(study: Study, horizontal: str = "", vertical: str = "") -> StudyCh
         report = stored_reports.read(study.reporter)
     except stored_reports.ReportUnavailableError as error:
         return StudyCharts(missing=str(error))
+    try:
+        return _read(report, horizontal, vertical)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
+        log.exception("report of a study could not be drawn", study_id=study.study_id)
+        return StudyCharts(missing=f"The report has an unknown format ({type(error).__name__}).")
+
+
+def _read(report: Json, horizontal: str, vertical: str) -> StudyCharts:
     parameters = (report.get("points") or {}).get("parameters") or {}
     numeric = [name for name, values in parameters.items() if all(map(is_number, values))]
     axes = [(name, short_name(name, numeric)) for name in numeric]

@@ -1,5 +1,6 @@
 """The pages of studies: list, form with the plan, one study, and its buttons."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from dashboard.pages.study_charts import charts_of
+from operations import artifacts
 from operations.models import Operation
 from studies.models import Study
 from studies.rounds import Leader
@@ -77,6 +79,17 @@ def test_the_page_draws_every_part_of_the_report(reported: Study) -> None:
     swapped = charts_of(reported, "/indicators/fast/period", "/indicators/slow/period")
     assert swapped.chosen == ("/indicators/fast/period", "/indicators/slow/period")
     assert charts_of(reported, "/nowhere", "/nowhere").chosen == drawn.chosen
+
+
+@pytest.mark.parametrize("report", [{"points": 5}, {"points": {"parameters": {"a": 1}}}, {"progress": ["x"]}])
+def test_a_report_that_cannot_be_drawn_is_a_sentence(
+    page: Client, reported: Study, report: dict[str, Any]
+) -> None:
+    assert reported.reporter is not None
+    file = artifacts.put([json.dumps(report).encode()])
+    reported.reporter.artifacts.filter(name="report.json").update(file=file)
+    shown = page.get(f"/dashboard/studies/{reported.study_id}").content.decode()
+    assert "The report has an unknown format" in shown
 
 
 def test_the_page_has_a_button_for_each_trial(page: Client, reported: Study) -> None:

@@ -65,7 +65,7 @@ def _store_trials(study: Study, batch: StudyBatch, result: BatchResult) -> None:
             [
                 batch.rung,
                 result.number,
-                states_of(batch, result),
+                states_of(study, batch, result),
                 result.value,
                 scores,
                 result.cpu_ms,
@@ -78,17 +78,21 @@ def _store_trials(study: Study, batch: StudyBatch, result: BatchResult) -> None:
             raise ResultUnusable(f"{len(result.number) - cursor.rowcount} of its trials have results already")
 
 
-def states_of(batch: StudyBatch, result: BatchResult) -> list[str]:
-    """Return the states of the batch's trials; those that a rung stopped run until the study has decided which continue."""
+def states_of(study: Study, batch: StudyBatch, result: BatchResult) -> list[str]:
+    """Return the states of the batch's trials; those that a rung stopped run until the study has decided which continue.
+
+    After the last rung trainings go on to their end, whatever a worker reports.
+    """
+    waits_at_rung = 0 < batch.rung <= len((study.spec["stop_early"] or {}).get("rungs", ()))
     return [
-        TrialState.RUNNING.value if batch.rung and state.value == TrialState.STOPPED_EARLY else state.value
+        TrialState.RUNNING.value if waits_at_rung and state.value == TrialState.STOPPED_EARLY else state.value
         for state in result.state
     ]
 
 
 def _count(study: Study, batch: StudyBatch, result: BatchResult) -> None:
     """Update the counters and the best trial: of equal ones the first, in whatever order batches arrive."""
-    states = states_of(batch, result)
+    states = states_of(study, batch, result)
     changes: dict[str, Any] = {
         name: F(name) + states.count(name) for name in ("completed", "failed", "stopped_early")
     }

@@ -47,7 +47,8 @@ def best_of(cohort: list[StudyTrial], study: Study) -> list[StudyTrial]:
         cohort,
         key=lambda trial: (trial.value is None, sign * (trial.value or 0.0), trial.number),
     )
-    return ranked[: ceil(study.spec["stop_early"]["keep"] * len(cohort))]
+    share = study.spec["stop_early"]["keep"] * len(cohort)
+    return ranked[: ceil(round(share, 9))]  # 0.07 of 100 is 7.000000000000001
 
 
 def _create_batches(study: Study, room: Room, numbers: list[int], rung: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 from io import BytesIO, StringIO
 from multiprocessing import Pipe
@@ -191,6 +192,23 @@ def test_a_line_is_what_a_terminal_would_show(written: list[str], lines: list[st
         stream.write(text)
     stream.end()
     assert shown == lines
+
+
+ORPHAN = """
+from multiprocessing import Pipe
+from pathlib import Path
+from worker_agent.job.job import Assignment, Job
+received, sent = Pipe()
+job = Job(sent, Assignment("op", 1, {}, Path("."), {}, None))
+received.close()
+job.log("nobody reads this")
+print("still here")
+"""
+
+
+def test_a_job_whose_agent_is_gone_ends_without_a_traceback() -> None:
+    ended = subprocess.run([sys.executable, "-c", ORPHAN], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, b"", b"")
 
 
 async def test_a_failed_job_keeps_its_files_and_what_it_printed(

@@ -242,8 +242,12 @@ class Job:
             self._progress_sent_at = time.monotonic()
 
     def _send(self, message: dict[str, Any]) -> None:
+        content = json.dumps(message, allow_nan=False).encode()
         with self._lock:
-            self._pipe.send_bytes(json.dumps(message, allow_nan=False).encode())
+            try:
+                self._pipe.send_bytes(content)
+            except OSError:
+                os._exit(1)  # the agent is gone, and nobody reads what the job does
 
 
 def _number_of(value: Any, place: str, number: Callable[[Any], N]) -> N:

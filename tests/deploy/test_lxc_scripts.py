@@ -99,14 +99,17 @@ def test_a_container_that_exists_is_left_alone(proxmox: Proxmox) -> None:
     assert proxmox.calls == ["status 301"]
 
 
-@pytest.mark.parametrize(("extra", "wanted"), [("training", "[training]"), ("", "")])
+@pytest.mark.parametrize(("extra", "names"), [("training", "workers torch"), ("", "importer")])
 def test_a_template_is_made_from_the_wheel_and_the_unit_with_or_without_torch(
-    proxmox: Proxmox, extra: str, wanted: str
+    proxmox: Proxmox, extra: str, names: str
 ) -> None:
-    wheel, pins = proxmox.file("ktrdr_workers-1-py3-none-any.whl"), proxmox.file("workers.txt")
-    done = proxmox.run("make-template.sh", "300", wheel, pins, EXTRA=extra)
+    wheel = proxmox.file("ktrdr_workers-1-py3-none-any.whl")
+    done = proxmox.run("make-template.sh", "300", wheel, str(ROOT / "requirements"), EXTRA=extra)
     assert done.returncode == 0, done.stderr
-    assert any(call.endswith(f"ktrdr_workers-1-py3-none-any.whl{wanted}") for call in proxmox.calls)
+    assert any(call.endswith(f"/bin/python {names}") for call in proxmox.calls)
+    assert any(
+        call.endswith("--no-deps /tmp/ktrdr/ktrdr_workers-1-py3-none-any.whl") for call in proxmox.calls
+    )
     unit = (proxmox.directory / "pushed-300-ktrdr-worker@.service").read_text()
     assert unit == (ROOT / "deploy" / "systemd" / "ktrdr-worker@.service").read_text()
     assert proxmox.calls[-1] == "template 300"

@@ -105,7 +105,7 @@ def test_several_dispatchers_and_web_processes_are_services(tmp_path: Path) -> N
         "127.0.0.1", 8000, tmp_path, {}, demo=False, exit_after_demo=False, verbose=False, dispatchers=3, web_processes=4
     )  # fmt: skip
     with socket.socket() as listener:
-        services = {service.name: service.command() for service in servers(plan, listener)}
+        services = {service.name: service.command() for service in servers(plan, listener, None)}
     assert list(services) == ["web", "schedules", "studies", "dispatcher", "dispatcher-2", "dispatcher-3"]
     assert "--workers=4" in services["web"]
     assert {services[name][-1] for name in plan.dispatcher_names} == {"run_dispatcher"}

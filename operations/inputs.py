@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from access.prepared import fetch
 from access.problems import Invalid, invalid, pointer
-from operations.models import Artifact, MarketData, Operation
+from operations import market_data
+from operations.models import Artifact, AwaitedInput, Operation
 from operations.requests import Source
 from operations.states import Status
 from worker_agent.protocol import INPUT_MARK
@@ -24,12 +25,18 @@ _SCHEMAS = """
     SELECT parameters_schema::text FROM registry_capability
     WHERE operation_type = %(operation_type)s AND parameters_schema::text LIKE %(mark)s ORDER BY worker_type
 """
-_AWAITED = """
-    SELECT awaited.name, awaited.artifact, awaited.source_id, artifact.file_id
+_INPUTS = """
+    SELECT input.name, input.file_id, file.size, NULL::text AS source, NULL::text AS artifact
+    FROM operations_artifact AS input JOIN operations_storedfile AS file ON file.sha256 = input.file_id
+    WHERE input.operation_id = %(operation_id)s AND input.role = 'input'
+    UNION ALL
+    SELECT awaited.name, output.file_id, file.size, awaited.source_id, awaited.artifact
     FROM operations_awaitedinput AS awaited
-    LEFT JOIN operations_artifact AS artifact
-      ON artifact.operation_id = awaited.source_id AND artifact.role = 'output' AND artifact.name = awaited.artifact
+    LEFT JOIN operations_artifact AS output
+      ON output.operation_id = awaited.source_id AND output.role = 'output' AND output.name = awaited.artifact
+    LEFT JOIN operations_storedfile AS file ON file.sha256 = output.file_id
     WHERE awaited.operation_id = %(operation_id)s
+    ORDER BY name
 """
 
 
@@ -63,13 +70,13 @@ def find(sources: Mapping[str, Source], after: Collection[str], places: Mapping[
 
 
 def _find_bars(name: str, source: Source, inputs: Inputs) -> str:
-    rows = {row.timeframe: row for row in MarketData.objects.filter(symbol=source.symbol)}
-    if source.timeframe in rows:
-        inputs.files[name] = rows[source.timeframe].file_id
-        return ""
-    if not rows:
-        return f"There is no market data for {source.symbol}."
-    return f"{source.symbol} has bars of {', '.join(sorted(rows))}, but not of {source.timeframe}."
+    assert source.symbol is not None, "the caller has looked"
+    assert source.timeframe is not None, "the model requires both"
+    rows = market_data.find([source.symbol]).get(source.symbol, {})
+    if source.timeframe not in rows:
+        return market_data.explain_missing(source.symbol, source.timeframe, rows)
+    inputs.files[name] = rows[source.timeframe].file_id
+    return ""
 
 
 def _find(name: str, source: Source, after: Collection[str], inputs: Inputs) -> str:
@@ -78,7 +85,7 @@ def _find(name: str, source: Source, after: Collection[str], inputs: Inputs) -> 
     assert source.artifact is not None, "likewise"
     operation = Operation.objects.filter(pk=source.operation).only("status").first()
     if operation is None:
-        return f"There is no operation {source.operation}."
+        return f"Unknown operation {source.operation}."
     if operation.status == Status.COMPLETED:
         outputs = Artifact.objects.filter(operation=operation, role=Artifact.Role.OUTPUT)
         file = outputs.filter(name=source.artifact).values_list("file_id", flat=True).first()
@@ -133,20 +140,20 @@ def _source(name: str, mark: Mapping[str, str], value: str) -> Source:
         raise invalid(pointer(("parameters", name)), f"{quote(value)} is not {kind}.") from None
 
 
-def attach_awaited(operation: Operation) -> None:
-    """Make files that the operation waited for its inputs; calling it again is harmless. Raises InputMissing.
+def take(operation_id: str) -> list[tuple[str, str, int]]:
+    """Return name, SHA-256 and size of each input; those that the operation waited for become its own.
 
-    Called with the operation's row locked, when everything in its `after` has completed.
+    Called when an operation is claimed, so everything in its `after` has completed. Raises InputMissing.
     """
-    rows = fetch(_AWAITED, {"operation_id": operation.pk})
-    for _, artifact, source, file in rows:
+    rows = fetch(_INPUTS, {"operation_id": operation_id})
+    awaited = [row for row in rows if row[3] is not None]
+    for _, file, _, source, artifact in awaited:
         if file is None:
             raise InputMissing(f"The operation {source} completed without the artifact {artifact}.")
-    if rows:
+    if awaited:
         Artifact.objects.bulk_create(
-            [
-                Artifact(operation=operation, role=Artifact.Role.INPUT, name=name, file_id=file)
-                for name, _, _, file in rows
-            ],
-            ignore_conflicts=True,
+            Artifact(operation_id=operation_id, role=Artifact.Role.INPUT, name=name, file_id=file)
+            for name, file, *_ in awaited
         )
+        AwaitedInput.objects.filter(operation=operation_id).delete()
+    return [row[:3] for row in rows]

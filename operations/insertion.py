@@ -89,7 +89,7 @@ def errors_of_awaited(after: Sequence[str], awaited: Mapping[str, Operation]) ->
     for position, operation_id in enumerate(after):
         row = awaited.get(operation_id)
         if row is None:
-            detail = f"There is no operation {operation_id}."
+            detail = f"Unknown operation {operation_id}."
         elif row.status in (Status.FAILED, Status.CANCELLED):
             detail = f"The operation {operation_id} is {row.status}."
         else:

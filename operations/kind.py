@@ -151,10 +151,7 @@ class Kind:
     # Running
 
     def prepare(self, operation: "Operation") -> None:
-        """Complete the inputs before an attempt starts. Called with the operation locked, in the claim's transaction.
-
-        Raises InputMissing, which fails the operation.
-        """
+        """Complete the inputs before an attempt starts. Called with the operation locked, in the claim's transaction."""
 
     def complete(self, operation: "Operation", report: "Report") -> None:
         """Store the kind's own result of a completed report, in its transaction. Raises ResultUnusable."""
@@ -218,9 +215,6 @@ class AnnouncedKind(Kind):
     def __init__(self, operation_type: str) -> None:
         self.operation_type = operation_type
         self.title = operation_type
-
-    def prepare(self, operation: "Operation") -> None:
-        inputs.attach_awaited(operation)
 
 
 _kinds: dict[str, Kind] = {}

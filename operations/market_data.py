@@ -1,6 +1,6 @@
 """Bars by symbol and timeframe: which ones exist, which a run needs, and when they are replaced or removed."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -78,11 +78,8 @@ def inputs_of(
     for position, symbol in enumerate(symbols):
         at = f"/symbols/{position}" if pointer == "/symbols" else pointer
         rows = stored.get(symbol, {})
-        if not rows:
-            errors.append({"pointer": at, "detail": f"There is no market data for {symbol}."})
-        elif base not in rows:
-            detail = f"{symbol} has bars of {', '.join(sorted(rows))}, but not of {base}."
-            errors.append({"pointer": at, "detail": detail})
+        if base not in rows:
+            errors.append({"pointer": at, "detail": explain_missing(symbol, base, rows)})
         else:
             errors += _errors_of_range(rows[base], dates)
             inputs |= {
@@ -93,6 +90,13 @@ def inputs_of(
     if errors:
         raise Invalid(errors[0]["detail"], errors=errors)
     return inputs
+
+
+def explain_missing(symbol: str, timeframe: str, stored: Collection[str]) -> str:
+    """Return the sentence about bars that do not exist; `stored` are the timeframes that the symbol has."""
+    if not stored:
+        return f"No market data for {symbol}."
+    return f"{symbol} has bars of {', '.join(sorted(stored))}, but not of {timeframe}."
 
 
 def _errors_of_range(bars: MarketData, dates: DateRange) -> list[dict[str, str]]:

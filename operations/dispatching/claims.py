@@ -12,8 +12,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from access.isolation import isolated
-from access.prepared import columns_of, fetch, fetch_one, instance
-from operations import attempt_secrets, attempts, quotas
+from access.prepared import columns_of, fetch_one, instance
+from operations import attempt_secrets, attempts, inputs, quotas
 from operations.actors import Actor
 from operations.dispatching import workers
 from operations.dispatching.lanes import OWNER, READY_CONDITION, Lane
@@ -35,11 +35,6 @@ _LOCK_HEAD = f"""
       AND NOT operation_id = ANY(%(without)s::text[])
     ORDER BY rank, operation_id LIMIT 1 FOR UPDATE SKIP LOCKED
 """  # noqa: S608  (constants)
-_REFS_OF_INPUTS = """
-    SELECT artifact.name, artifact.file_id, file.size
-    FROM operations_artifact AS artifact JOIN operations_storedfile AS file ON file.sha256 = artifact.file_id
-    WHERE artifact.operation_id = %(operation_id)s AND artifact.role = 'input' ORDER BY artifact.name
-"""
 MAX_OTHERS = 3
 """Other workers that are tried immediately after the first one rejected the operation."""
 
@@ -162,7 +157,7 @@ def build_claim(
             attempt=attempt.number,
             attempt_secret=attempt_secrets.secret_of(attempt) if attempt.must_prove else "",
             parameters=operation.parameters,
-            inputs=_refs(fetch(_REFS_OF_INPUTS, {"operation_id": operation.pk})),
+            inputs=_refs(inputs.take(operation.pk)),
             resume_from=_checkpoint_ref(checkpoint),
             request_id=trace.request_id,
             traceparent=trace.traceparent,

@@ -114,9 +114,9 @@ def test_marked_parameters_name_inputs(api: APIClient, bars: str) -> None:
 @pytest.mark.parametrize(
     ("source", "detail"),
     [
-        ({"symbol": "IBM", "timeframe": "1d"}, "There is no market data for IBM."),
+        ({"symbol": "IBM", "timeframe": "1d"}, "No market data for IBM."),
         ({"symbol": "AAPL", "timeframe": "1h"}, "AAPL has bars of 1d, but not of 1h."),
-        ({"operation": "nobody", "artifact": "a"}, "There is no operation nobody."),
+        ({"operation": "nobody", "artifact": "a"}, "Unknown operation nobody."),
         ({"operation": "pending", "artifact": "a"}, "is PENDING; add it to `after` to wait"),
         ({"operation": "failed", "artifact": "a"}, "is FAILED: it has no artifact to use"),
         ({"operation": "done", "artifact": "a"}, "The operation done has no artifact a."),

@@ -101,9 +101,7 @@ def test_bars_of_another_symbol_become_inputs(api: APIClient) -> None:
     text = text.replace("crosses_above(fast, slow)", "crosses_above(fast, slow) and close / market > 0.5")
     response = api.post("/backtests/start", {"strategy_yaml": text, "symbol": "AAPL"})
     assert response.status_code == 422
-    assert response.json()["errors"] == [
-        {"pointer": "/strategy_yaml", "detail": "There is no market data for SPY."}
-    ]
+    assert response.json()["errors"] == [{"pointer": "/strategy_yaml", "detail": "No market data for SPY."}]
     MarketData.objects.create(
         symbol="SPY", timeframe="1d", file=artifacts.put([b"spy"]), rows=9, quality={},
         start=datetime(2000, 1, 1, tzinfo=UTC), end=datetime(2013, 1, 1, tzinfo=UTC),

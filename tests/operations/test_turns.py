@@ -196,7 +196,7 @@ def test_the_queries_of_a_round_do_not_depend_on_the_length_of_the_queue(waiting
         assert claims.claim_next(plan, ME) is not None
         assert claims.claim_next(plan, ME) is None
     assert len(planning) == 4, [query["sql"] for query in planning]
-    assert len(claiming) == 8, [query["sql"] for query in claiming]
+    assert len(claiming) == 7, [query["sql"] for query in claiming]
 
 
 @pytest.mark.django_db

@@ -119,11 +119,11 @@ database_needed = pytest.mark.django_db
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["cordon", "none"], "there is no worker none"),
-        (["uncordon", "none"], "there is no worker none"),
-        (["cancel_operation", "none"], "There is no operation none."),
-        (["retry_operation", "none"], "There is no operation none."),
-        (["follow", "none"], "There is no operation none."),
+        (["cordon", "none"], "Unknown worker none"),
+        (["uncordon", "none"], "Unknown worker none"),
+        (["cancel_operation", "none"], "Unknown operation none."),
+        (["retry_operation", "none"], "Unknown operation none."),
+        (["follow", "none"], "Unknown operation none."),
         (["create_api_token", "none"], "user none does not exist"),
         (["submit", "training", "none.yaml"], "Could not read none.yaml"),
         (["submit", "backtest", "examples/strategies/neuro_fuzzy_daily.yaml"], "A backtest needs one symbol"),

@@ -380,7 +380,7 @@ def test_bars_of_another_symbol_that_a_formula_reads_are_inputs_of_each_batch(
     )
     request = {"strategy_yaml": strategy, "study_yaml": study}
     refused = api.post("/studies", request).json()["errors"]
-    assert refused == [{"pointer": "/strategy_yaml", "detail": "There is no market data for SPY."}]
+    assert refused == [{"pointer": "/strategy_yaml", "detail": "No market data for SPY."}]
     add_bars("SPY")
     create(api, request)
     Leader().tick()

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         try:
             operation = interventions.cancel(operation_id, Actor("command:cancel_operation"), reason)
         except Operation.DoesNotExist as error:
-            raise CommandError(f"There is no operation {operation_id}.") from error
+            raise CommandError(f"Unknown operation {operation_id}.") from error
         except lifecycle.WrongState as error:
             raise CommandError(str(error)) from error
         summary = {"operation_id": operation.pk, "status": operation.status}

@@ -20,4 +20,4 @@ class Command(BaseCommand):
         try:
             sys.exit(follow_until_detached(operation_id, sys.stderr))
         except Operation.DoesNotExist as error:
-            raise CommandError(f"There is no operation {operation_id}.") from error
+            raise CommandError(f"Unknown operation {operation_id}.") from error

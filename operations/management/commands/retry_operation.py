@@ -24,7 +24,7 @@ class Command(BaseCommand):
         try:
             operation = run_again(operation_id, Actor("command:retry_operation"))
         except Operation.DoesNotExist as error:
-            raise CommandError(f"There is no operation {operation_id}.") from error
+            raise CommandError(f"Unknown operation {operation_id}.") from error
         except lifecycle.WrongState as error:
             raise CommandError(str(error)) from error
         summary = {"operation_id": operation.pk, "status": operation.status}

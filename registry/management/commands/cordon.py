@@ -23,7 +23,7 @@ class Command(BaseCommand):
         self, *args: Any, worker_id: str, reason: str, drain: bool, json: bool, **options: Any
     ) -> None:
         if not cordon(worker_id, Actor("command:cordon"), reason, drain=drain):
-            raise CommandError(f"there is no worker {worker_id}")
+            raise CommandError(f"Unknown worker {worker_id}")
         state = {"worker_id": worker_id, "cordoned": True, "draining": drain}
         text = f"{worker_id} is {'draining' if drain else 'cordoned'}"
         self.stdout.write(encoding.dumps(state) if json else text)

@@ -19,6 +19,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, worker_id: str, json: bool, **options: Any) -> None:
         if not uncordon(worker_id, Actor("command:uncordon")):
-            raise CommandError(f"there is no worker {worker_id}")
+            raise CommandError(f"Unknown worker {worker_id}")
         state = {"worker_id": worker_id, "cordoned": False, "draining": False}
         self.stdout.write(encoding.dumps(state) if json else f"{worker_id} is uncordoned")

@@ -12,7 +12,7 @@ TOKEN_PREFIX = "ktp_"  # noqa: S105  (people and secret scanners recognise it)
 
 
 def token_digest(token: str) -> str:
-    """Hash a token. SHA-256 is enough: 256 random bits cannot be guessed from their hash."""
+    """Hash a token or recovery code. SHA-256 is enough: 80 random bits or more cannot be guessed from their hash."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

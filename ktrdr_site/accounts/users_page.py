@@ -6,13 +6,11 @@ from http import HTTPStatus
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from access.actors import Actor
 from access.roles import Role, role_of
@@ -107,9 +105,7 @@ def _role(name: str) -> Role:
 
 
 def _page(request: PageRequest, problem: str = "", created: str = "", password: str = "") -> HttpResponse:
-    confirmed = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
-    rows = User.objects.annotate(has_second_factor=Exists(confirmed))
-    rows = rows.order_by("username").prefetch_related("groups")
+    rows = factors.with_factor(User.objects.order_by("username").prefetch_related("groups"))
     context = {
         "people": [(user, _role_from(user).group) for user in rows],
         "roles": [role.group for role in Role],

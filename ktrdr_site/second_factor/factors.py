@@ -1,18 +1,18 @@
 """Second factors: an authenticator app per user (TOTP, RFC 6238, by django-otp) and recovery codes for its loss."""
 
-import hashlib
 import secrets
 
 import segno
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from access import audit
 from access.actors import Actor
 from access.models import AuditEntry
 from ktrdr_site.accounts import people
-from ktrdr_site.models import RecoveryCode
+from ktrdr_site.models import RecoveryCode, token_digest
 
 Act = AuditEntry.Act
 RECOVERY_CODES = 10
@@ -29,14 +29,19 @@ def has_factor(user: User) -> bool:
     return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
 
 
+def with_factor(users: QuerySet[User]) -> QuerySet[User]:
+    """Add to each user whether they have a second factor, as `has_second_factor` and in the same query."""
+    confirmed = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
+    return users.annotate(has_second_factor=Exists(confirmed))
+
+
 def codes_left(user: User) -> int:
     return RecoveryCode.objects.filter(user=user).count()
 
 
 def start(user: User) -> TOTPDevice:
     """Create a new key for the user's app, which counts once a code of it is confirmed. Raises FactorProblem."""
-    if has_factor(user):
-        raise FactorProblem("You already have a second factor; remove it before you set up another one.")
+    _refuse_another(user)
     with transaction.atomic():
         TOTPDevice.objects.filter(user=user, confirmed=False).delete()
         return TOTPDevice.objects.create(user=user, name="app", confirmed=False)
@@ -53,8 +58,9 @@ def confirm(user: User, code: str, by: Actor) -> list[str]:
     """Make the new app the user's second factor and return its recovery codes. Raises FactorProblem."""
     with transaction.atomic():
         device = TOTPDevice.objects.select_for_update().filter(user=user, confirmed=False).first()
-        if device is None or has_factor(user):
-            raise FactorProblem("There is no second factor to confirm; start the setup again.")
+        _refuse_another(user)
+        if device is None:
+            raise FactorProblem("You have not started to set up a second factor; start, then enter a code.")
         if not _is_code_of(device, _normalized(code)):
             raise FactorProblem("This code is wrong or too old; enter the one that the app shows now.")
         TOTPDevice.objects.filter(pk=device.pk).update(confirmed=True)
@@ -72,7 +78,7 @@ def verify(user: User, code: str, by: Actor) -> bool:
             return False
         if _is_code_of(device, text):
             return True
-        used, _ = RecoveryCode.objects.filter(user=user, sha256=_digest(text)).delete()
+        used, _ = RecoveryCode.objects.filter(user=user, sha256=token_digest(text)).delete()
         if used:
             audit.record(Act.RECOVERY_CODE_USED, user.username, by, f"{codes_left(user)} left")
         return bool(used)
@@ -101,6 +107,11 @@ def reset(user: User, by: Actor) -> bool:
     return existed
 
 
+def _refuse_another(user: User) -> None:
+    if has_factor(user):
+        raise FactorProblem("You already have a second factor; remove it before you set up another one.")
+
+
 def _delete(user: User) -> bool:
     RecoveryCode.objects.filter(user=user).delete()
     confirmed, _ = TOTPDevice.objects.filter(user=user, confirmed=True).delete()
@@ -119,7 +130,7 @@ def _replace_recovery_codes(user: User) -> list[str]:
     RecoveryCode.objects.filter(user=user).delete()
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
     RecoveryCode.objects.bulk_create(
-        RecoveryCode(user=user, sha256=_digest(_normalized(code))) for code in codes
+        RecoveryCode(user=user, sha256=token_digest(_normalized(code))) for code in codes
     )
     return codes
 
@@ -131,7 +142,3 @@ def _new_recovery_code() -> str:
 
 def _normalized(code: str) -> str:
     return "".join(code.split()).replace("-", "").lower()
-
-
-def _digest(code: str) -> str:
-    return hashlib.sha256(code.encode()).hexdigest()

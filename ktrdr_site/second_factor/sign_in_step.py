@@ -19,7 +19,6 @@ from ktrdr_site.second_factor import factors, pending
 from ktrdr_site.second_factor.enforcement import VERIFIED
 
 log = structlog.get_logger(__name__)
-BACKEND = "ktrdr_site.second_factor.backend.PasswordBackend"
 
 
 @never_cache
@@ -50,7 +49,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
 def complete(request: HttpRequest, user: User, target: str) -> HttpResponse:
     """Sign the user in, with the second factor given, and remember the browser."""
     pending.forget(request)
-    login(request, user, backend=BACKEND)
+    login(request, user)
     request.session[VERIFIED] = True
     audit.record(AuditEntry.Act.SIGNED_IN, user.username, Actor.from_request(request), "second factor")
     response = redirect(target)

@@ -107,7 +107,7 @@ class Nursery:
             process = Program(
                 [
                     sys.executable, "-m", "ktrdr_site.processes.nursery_loop",
-                    f"--connection={theirs.fileno()}", f"--parent={os.getpid()}", *modules,
+                    f"--connection={theirs.fileno()}", *modules,
                 ],
                 env=environment,
                 cwd=directory,
@@ -191,7 +191,8 @@ def _enter(
 ) -> None:
     ours.close()
     os.setsid()  # Ctrl-C in a terminal reaches only `up`
-    run_nursery(connection, modules, prepare, parent)
+    die_with_parent(signal.SIGTERM, parent)()
+    run_nursery(connection, modules, prepare)
 
 
 def _file_of(content: bytes) -> IO[bytes]:

@@ -1,6 +1,6 @@
 """The process of a nursery: imports modules and then forks servers until its connection to `up` ends.
 
-`python -m ktrdr_site.processes.nursery_loop --connection=FD --parent=PID MODULE...` is the nursery of the workers, a new
+`python -m ktrdr_site.processes.nursery_loop --connection=FD MODULE...` is the nursery of the workers, a new
 program because the memory of `up` contains the secrets of the site.
 """
 
@@ -37,18 +37,14 @@ FIRST_FREE = 100
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--connection", type=int, required=True, help="descriptor of the socket to `up`")
-    parser.add_argument("--parent", type=int, required=True, help="process whose end ends this one")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="modules to import")
     options = parser.parse_args()
     connection = socket.socket(fileno=options.connection)
-    run_nursery(connection, options.modules, lambda: None, options.parent)
+    run_nursery(connection, options.modules, lambda: None)
 
 
-def run_nursery(
-    connection: socket.socket, modules: Iterable[str], prepare: Callable[[], object], parent: int
-) -> None:
-    """Run the nursery until its parent ends or closes the connection."""
-    die_with_parent(signal.SIGTERM, parent)()
+def run_nursery(connection: socket.socket, modules: Iterable[str], prepare: Callable[[], object]) -> None:
+    """Run the nursery until `up` closes the connection. The process must be bound to the end of `up` already."""
     setproctitle.setproctitle(f"{setproctitle.getproctitle()} (nursery)")
     for name in modules:
         import_module(name)

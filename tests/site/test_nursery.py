@@ -149,7 +149,7 @@ def test_a_forked_server_that_ends_is_forked_again_and_its_status_is_reported(
 
 
 @kinds
-def test_without_its_nursery_a_server_is_started_anew(tmp_path: Path, kind: str) -> None:
+def test_without_its_nursery_a_server_is_started_as_a_new_program(tmp_path: Path, kind: str) -> None:
     with supervisor(tmp_path, kind) as running:
         first = running.report()
         psutil.Process(int(str(first["parent"]))).kill()

@@ -1,4 +1,4 @@
-"""What the nurseries of `up` import: the code of the servers of the site, and that of the workers."""
+"""The nurseries of `up` and the code that each imports: that of the servers of the site, and that of the workers."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -140,19 +140,15 @@ def servers(plan: Plan, listener: socket.socket, nursery: Nursery | None) -> lis
     if hosts := other_hosts(plan.host):
         environment["KTRDR_ALLOWED_HOSTS"] = ",".join(dict.fromkeys([*settings.ALLOWED_HOSTS, *hosts]))
     web = partial(web_command, f"fd://{listener.fileno()}", plan.web_processes)
-    dispatch = [sys.executable, MANAGE, "run_dispatcher"]
+
+    def run(name: str, command: str) -> Service:
+        return Service(name, lambda: [sys.executable, MANAGE, command], environment, home, nursery=nursery)
+
     return [
         Service("web", web, environment, home, (listener.fileno(),), nursery),
-        Service(
-            "schedules", lambda: [sys.executable, MANAGE, "run_schedules"], environment, home, nursery=nursery
-        ),
-        Service(
-            "studies", lambda: [sys.executable, MANAGE, "run_studies"], environment, home, nursery=nursery
-        ),
-        *(
-            Service(name, lambda: dispatch, environment, home, nursery=nursery)
-            for name in plan.dispatcher_names
-        ),
+        run("schedules", "run_schedules"),
+        run("studies", "run_studies"),
+        *(run(name, "run_dispatcher") for name in plan.dispatcher_names),
     ]
 
 

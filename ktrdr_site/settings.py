@@ -184,7 +184,7 @@ Q_CLUSTER = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_SCHEMA_CLASS": "ktrdr_site.web.openapi_views.JsonSchema",
+    "DEFAULT_SCHEMA_CLASS": "ktrdr_site.web.openapi_bodies.JsonSchema",
     "EXCEPTION_HANDLER": "access.problems.exception_handler",
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "ktrdr_site.accounts.authentication.TokenAuthentication",

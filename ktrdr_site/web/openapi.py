@@ -78,7 +78,7 @@ PATH_LIMITS: dict[str, dict[str, Any]] = {
     "number": {"minimum": 0, "maximum": 2**31 - 1},
     "token_id": {"minimum": 1, "maximum": 2**63 - 1},
 }
-MAX_PATH_TEXT = 128
+PATH_TEXT_LIMITS = {"minLength": 1, "maxLength": 128}
 
 
 def root_paths_only(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
@@ -104,14 +104,18 @@ def with_limits(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """State the limits of the values in paths, and that a form is required."""
     for path in result["paths"].values():
         for method in METHODS & path.keys():
-            if "multipart/form-data" in path[method].get("requestBody", {}).get("content", ()):
-                path[method]["requestBody"]["required"] = True
+            body = path[method].get("requestBody", {})
+            if "multipart/form-data" in body.get("content", ()):
+                body["required"] = True
             for parameter in path[method].get("parameters", ()):
                 if parameter["in"] == "path":
-                    is_text = parameter["schema"]["type"] == "string"
-                    limits = {"minLength": 1, "maxLength": MAX_PATH_TEXT} if is_text else {}
-                    parameter["schema"] |= PATH_LIMITS.get(parameter["name"], limits)
+                    parameter["schema"] |= _limits_in_path(parameter)
     return result
+
+
+def _limits_in_path(parameter: dict[str, Any]) -> dict[str, Any]:
+    is_text = parameter["schema"]["type"] == "string"
+    return PATH_LIMITS.get(parameter["name"], PATH_TEXT_LIMITS if is_text else {})
 
 
 def with_links(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

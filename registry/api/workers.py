@@ -149,7 +149,7 @@ class Workers(APIView):
         if kind := request.query_params.get("worker_type"):
             workers = workers.filter(worker_type=kind.replace("\x00", ""))
         if operation_type := request.query_params.get("operation_type"):
-            workers = workers.filter(announced__operation_type=operation_type.replace("\x00", "")).distinct()
+            workers = workers.filter(announced__operation_type=operation_type.replace("\x00", ""))
         if status := request.query_params.get("status"):
             if status not in WorkerStatus.values:
                 raise invalid("/status", f"status must be one of {', '.join(WorkerStatus.values)}.")

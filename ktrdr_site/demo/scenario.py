@@ -121,9 +121,9 @@ class Demo:
         self.steps.begin("backtest")
         tested = await self._follow("backtest", backtest)
         self.steps.finish("backtest", "done", describe_backtest(tested["result"]))
-        return Results(tested, await self._study())
+        return Results(tested, await self._run_study())
 
-    async def _study(self) -> Json:
+    async def _run_study(self) -> Json:
         """Run the study until it has its verdict. It ends in other statuses than an operation."""
         body = {"strategy_yaml": self.texts.studied, "study_yaml": self.texts.study}
         study_id = str(_body(await self.http.post("/studies", json=body))["study_id"])

@@ -153,12 +153,12 @@ class BufferedSocket(socket.socket):
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive for a thread. Raises ConnectionResetError if the client is silent or too slow."""
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             data = super().recv(size, flags)
         except TimeoutError as error:
             raise _reset("the client is silent") from error
-        self._waited_s += time.monotonic() - begun
+        self._waited_s += time.monotonic() - started
         self._received += len(data)
         if self._waited_s > SLOW_S and self._received < self._waited_s * SLOW_BYTES_S:
             raise _reset("the client is too slow")

@@ -1,4 +1,4 @@
-"""What the web server's loop does with connections, event by event; `test_slow_clients` tests the server as a whole."""
+"""The web server's loop handles each connection event by event; `test_slow_clients` tests the server as a whole."""
 
 import selectors
 import socket

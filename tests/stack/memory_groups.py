@@ -42,13 +42,13 @@ def memory_group(limit_bytes: int) -> Iterator[MemoryGroup]:
     try:
         directory.mkdir()
     except OSError as error:
-        pytest.skip(f"no memory control group can be made here: {error}")
+        pytest.skip(f"this user cannot create the memory control group {directory}: {error}")
     try:
         try:
             for name, value in _limits(limit_bytes, version).items():
                 (directory / name).write_text(str(value))
         except OSError as error:
-            pytest.skip(f"the memory of a control group cannot be limited here: {error}")
+            pytest.skip(f"the memory controller is not available in {directory.parent}: {error}")
         yield MemoryGroup(directory, version)
     finally:
         directory.rmdir()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "client" / "ktrdr_client"
 SOURCE, TARGET = PACKAGE / "aio", PACKAGE / "sync"
+HEADER = "# Generated from ../aio/{name} by tools/blocking_client.py: change that file, not this one.\n"
 REPLACEMENTS = (
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
@@ -17,7 +18,6 @@ REPLACEMENTS = (
     (r"\b__aexit__\b", "__exit__"),
     (r"\baclose\b", "close"),
     (r"\bktrdr_client\.aio\b", "ktrdr_client.sync"),
-    (r"The client with coroutines\..*(?=\"\"\")", "The client; `tools/blocking_client.py` writes this package."),
 )  # fmt: skip
 
 
@@ -30,7 +30,10 @@ def blocking(text: str) -> str:
 
 def files() -> Mapping[str, str]:
     """Return the content of each file of the blocking client."""
-    return {path.name: blocking(path.read_text()) for path in sorted(SOURCE.glob("*.py"))}
+    return {
+        path.name: HEADER.format(name=path.name) + blocking(path.read_text())
+        for path in sorted(SOURCE.glob("*.py"))
+    }
 
 
 def main() -> int:

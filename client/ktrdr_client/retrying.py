@@ -21,4 +21,4 @@ def pause_s(number: int, response: httpx.Response | None = None) -> float:
     if text.isdigit():
         return min(float(text), LONGEST_RETRY_AFTER_S)
     longest = min(FIRST_PAUSE_S * 2**number, LONGEST_PAUSE_S)
-    return random.uniform(0, longest)  # noqa: S311  (no secret)
+    return random.uniform(0, longest)  # noqa: S311  (not a secret)

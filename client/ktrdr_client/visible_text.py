@@ -1,7 +1,8 @@
 """Foreign text on a terminal: control characters are shown, never sent.
 
 An escape sequence can repaint a terminal or forge a line; a bidirectional control reverses what is read. The characters are
-those of the site's own commands (`worker_agent.visible_text`), of which this distribution has nothing.
+those of `worker_agent.visible_text`, which the site's own commands use: this distribution cannot import it, and a test
+compares the two.
 """
 
 import re

@@ -1,11 +1,15 @@
 """A site that exists only as its OpenAPI document: it checks each request against it, and answers from a table."""
 
+import io
 import json
 from email import message_from_bytes
 from email.policy import HTTP
 from typing import Any
 
 import httpx
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tests.api_document import find_call, schema_errors
 
@@ -68,19 +72,33 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-class DocumentedSite:
-    """`called` has the identifiers of all calls."""
+def parquet(**columns: Any) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
 
-    def __init__(self, files: dict[str, bytes] | None = None) -> None:
-        self.called: set[str] = set()
+
+TIMES = pd.date_range("2020-01-01", periods=3, tz="UTC", unit="ns")
+FILES = {
+    "bars": parquet(time=TIMES, close=[1.0, 2.0, 3.0]),
+    "equity.parquet": parquet(time=TIMES, equity=[1.0, 2.0, 3.0]),
+    "trades.parquet": parquet(pnl=[1.0]),
+    "trades.csv": b"entry_time,pnl\n2020-01-01T00:00:00Z,1.5\n",
+    "report.json": b'{"trades": []}',
+}
+"""Content by the last part of the path."""
+
+
+class DocumentedSite:
+    """`requests` has all requests, in their order."""
+
+    def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
-        self._files = files or {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         call = find_call(request.method, request.url.path)
         self._check_parameters(call, request)
         self._check_body(call, request)
-        self.called.add(call["operationId"])
         self.requests.append(request)
         return self._answer(call["operationId"], request)
 
@@ -114,8 +132,8 @@ class DocumentedSite:
 
     def _answer(self, identifier: str, request: httpx.Request) -> httpx.Response:
         name = request.url.path.rsplit("/", 1)[-1]
-        if name in self._files:
-            return httpx.Response(200, content=self._files[name])
+        if name in FILES:
+            return httpx.Response(200, content=FILES[name])
         if identifier.startswith("operations_") and identifier.endswith(
             ("metrics_retrieve", "logs_retrieve", "events_retrieve")
         ):

@@ -10,8 +10,7 @@ from ktrdr_client.cli import following, main
 from ktrdr_client.cli.main import COMMANDS
 from ktrdr_client.visible_text import one_line, visible
 
-from tests.client.documented_site import OPERATION, STUDY, DocumentedSite
-from tests.client.test_the_client import FILES
+from tests.client.documented_site import FILES, OPERATION, STUDY, DocumentedSite
 from worker_agent import visible_text as of_the_site
 
 ESCAPES = "\x1b]0;owned\x07\u202etxt.exe\u2028\x9b31m"
@@ -19,7 +18,7 @@ ESCAPES = "\x1b]0;owned\x07\u202etxt.exe\u2028\x9b31m"
 
 @pytest.fixture
 def site() -> DocumentedSite:
-    return DocumentedSite(FILES)
+    return DocumentedSite()
 
 
 @pytest.fixture
@@ -113,7 +112,7 @@ def test_ctrl_c_detaches_and_names_the_command_that_follows_again(
 
 
 def test_a_study_is_followed_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(following, "POLL_S", 0.0)
+    monkeypatch.setattr("ktrdr_client.sync.studies.POLL_S", 0.0)
     running = {**STUDY, "status": "RUNNING", "progress": {"percentage": 50.0}}
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -135,7 +134,7 @@ def test_a_study_is_followed_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 def test_following_an_unknown_id_names_operation_and_study(capsys: pytest.CaptureFixture[str]) -> None:
     unknown = {"status": 404, "title": "Not Found", "detail": "Unknown study."}
     assert run(answering(unknown, status=404), "follow", "op1") == 1
-    assert "There is no operation or study with the id op1." in capsys.readouterr().err
+    assert "Unknown operation or study: op1." in capsys.readouterr().err
 
 
 def test_a_refusal_is_shown_with_its_pointers_and_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:

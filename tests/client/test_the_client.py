@@ -1,15 +1,16 @@
 """`ktrdr_client` asks only for what the OpenAPI document has, and returns what it promises."""
 
+import ast
 import inspect
-import io
+import re
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import httpx
 import ktrdr_client
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from ktrdr_client import (
     AsyncClient,
@@ -23,31 +24,16 @@ from ktrdr_client import (
 )
 from ktrdr_client.sync import client as client_module
 
-from tests.client.documented_site import OPERATION, DocumentedSite
+from tests.client.documented_site import FILES, OPERATION, TIMES, DocumentedSite
 from tools import blocking_client
+from tools.blocking_client import PACKAGE
 
-TIMES = pd.date_range("2020-01-01", periods=3, tz="UTC", unit="ns")
 STRATEGY = "name: a\n"
-
-
-def parquet(**columns: Any) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer)
-    return buffer.getvalue()
-
-
-FILES = {
-    "bars": parquet(time=TIMES, close=[1.0, 2.0, 3.0]),
-    "equity.parquet": parquet(time=TIMES, equity=[1.0, 2.0, 3.0]),
-    "trades.parquet": parquet(pnl=[1.0]),
-    "trades.csv": b"entry_time,pnl\n2020-01-01T00:00:00Z,1.5\n",
-    "report.json": b'{"trades": []}',
-}
 
 
 @pytest.fixture
 def site() -> DocumentedSite:
-    return DocumentedSite(FILES)
+    return DocumentedSite()
 
 
 @pytest.fixture
@@ -156,6 +142,29 @@ def _use_study(study: Study) -> Recorder:
 def test_the_blocking_client_is_written_from_the_one_with_coroutines() -> None:
     written = {path.name: path.read_text() for path in sorted(blocking_client.TARGET.glob("*.py"))}
     assert written == blocking_client.files(), "run python -m tools.blocking_client"
+
+
+def test_the_client_imports_only_what_its_distribution_requires() -> None:
+    imported = {
+        name.partition(".")[0]
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        for name in _imported_names(node)
+    }
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    required = [*project["dependencies"], *project["optional-dependencies"]["progress"]]
+    assert imported - sys.stdlib_module_names - {"ktrdr_client"} == {
+        re.split(r"\W", requirement)[0] for requirement in required
+    }
+
+
+def _imported_names(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Import():
+            return [alias.name for alias in node.names]
+        case ast.ImportFrom(module=str(module)):
+            return [module]
+    return []
 
 
 async def test_the_client_with_coroutines_has_the_same_methods(site: DocumentedSite) -> None:

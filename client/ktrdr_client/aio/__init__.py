@@ -1,1 +1,1 @@
-"""The client with coroutines. `tools/blocking_client.py` writes `ktrdr_client.sync` from this package."""
+"""The client: `aio` contains it with coroutines, `tools/blocking_client.py` generates `sync` from `aio`."""

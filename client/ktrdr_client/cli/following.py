@@ -4,15 +4,13 @@ import time
 from argparse import Namespace
 
 from ktrdr_client.cli.output import DETACHED, EXIT, show, warn
-from ktrdr_client.problems import ClientError, ProblemError
-from ktrdr_client.progress import display, state_of_operation, state_of_study
+from ktrdr_client.problems import ClientError, ProblemError, StudyFailed
+from ktrdr_client.progress import display, state_of_operation
 from ktrdr_client.sync.client import Client
 from ktrdr_client.sync.operations import Operation
 from ktrdr_client.sync.studies import Study
-from ktrdr_client.visible_text import visible
 
 POLL_S = 1.0
-LIVE_STUDIES = frozenset({"RUNNING", "REPORTING"})
 
 
 def follow(client: Client, options: Namespace) -> int:
@@ -29,9 +27,7 @@ def follow(client: Client, options: Namespace) -> int:
     except ProblemError as problem:
         if problem.status != 404:
             raise
-        raise ClientError(
-            f"There is no operation or study with the id {visible(options.id)[:80]}."
-        ) from problem
+        raise ClientError(f"Unknown operation or study: {options.id[:80]}.") from problem
     return follow_study(study)
 
 
@@ -49,15 +45,12 @@ def follow_operation(operation: Operation) -> int:
 def follow_study(study: Study) -> int:
     """Show the progress until the study has ended or pauses; Ctrl-C leaves it running."""
     try:
-        with display(progress=True) as shown:
-            while study.refresh().status in LIVE_STUDIES:
-                shown.show([state_of_study(study.data)])
-                time.sleep(POLL_S)
-            shown.show([state_of_study(study.data)])
+        study.follow()
     except KeyboardInterrupt:
         return _detach(study.id)
-    if study.status == "PAUSED":
-        warn(f"study {study.id} is PAUSED: {study.data['waiting_reason']}")
+    except StudyFailed as failure:
+        if study.status == "PAUSED":
+            warn(str(failure))
     if study.verdict is not None:
         best = study.best or {}
         show(f"{study.id}  {study.verdict}  best trial {best.get('number')}: {best.get('value')}")

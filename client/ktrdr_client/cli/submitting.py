@@ -28,6 +28,10 @@ def parameter(text: str) -> tuple[str, Any]:
 def add_queueing(parser: ArgumentParser) -> None:
     parser.add_argument("--priority", type=int, help="higher runs first")
     parser.add_argument("--after", nargs="+", metavar="ID", help="start when these operations have completed")
+    add_wait(parser)
+
+
+def add_wait(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--wait", action="store_true", help="follow it; exit 0 completed, 1 failed, 3 cancelled"
     )
@@ -67,9 +71,7 @@ def add_submit(parser: ArgumentParser) -> None:
     study.add_argument("file", metavar="STUDY.yaml", type=Path)
     study.add_argument("--strategy", required=True, metavar="STRATEGY.yaml", type=Path)
     study.add_argument("--model", metavar="ID", help="the training whose model is searched")
-    study.add_argument(
-        "--wait", action="store_true", help="follow it; exit 0 completed, 1 failed, 3 cancelled"
-    )
+    add_wait(study)
     study.set_defaults(run=submit_study)
 
 
@@ -105,9 +107,7 @@ def add_import(parser: ArgumentParser) -> None:
     parser.add_argument("--timezone", help="of times without an offset, such as Europe/Berlin")
     parser.add_argument("--stamped", choices=["open", "close"], help="the meaning of a bar's time")
     parser.add_argument("--decimal", choices=["point", "comma"])
-    parser.add_argument(
-        "--wait", action="store_true", help="follow it; exit 0 completed, 1 failed, 3 cancelled"
-    )
+    add_wait(parser)
     parser.set_defaults(run=import_bars)
 
 

@@ -1,1 +1,2 @@
-"""The client; `tools/blocking_client.py` writes this package."""
+# Generated from ../aio/__init__.py by tools/blocking_client.py: change that file, not this one.
+"""The client: `aio` contains it with coroutines, `tools/blocking_client.py` generates `sync` from `aio`."""

@@ -1,3 +1,4 @@
+# Generated from ../aio/client.py by tools/blocking_client.py: change that file, not this one.
 """The entry point."""
 
 import os

@@ -1,3 +1,4 @@
+# Generated from ../aio/market_data.py by tools/blocking_client.py: change that file, not this one.
 """Market data in and out as DataFrames."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# Generated from ../aio/operations.py by tools/blocking_client.py: change that file, not this one.
 """Operations of any type: submit, find, follow, and read what they produced."""
 
 import json
@@ -10,7 +11,7 @@ import pandas as pd
 from ktrdr_client import frames
 from ktrdr_client.sync.session import Session, Json, part
 from ktrdr_client.problems import OperationFailed, WaitTimeout
-from ktrdr_client.progress import FINAL, Silent, display, state_of_operation
+from ktrdr_client.progress import FINAL, display, state_of_operation
 
 LONG_POLL_S = 30
 POLL_S = 1.0
@@ -108,10 +109,10 @@ class Operation:
         """Return the metric points, such as losses by epoch: one column per metric, indexed by step."""
         return frames.points([row for row in self.newer("metrics")])
 
-    def newer(self, what: str, cursor: int = 0) -> Iterator[Json]:
+    def newer(self, stream: str, cursor: int = 0) -> Iterator[Json]:
         """Yield the rows of `metrics`, `logs` or `events` after the cursor; `seq` of the last row is the next cursor."""
         while True:
-            page = self._session.get(self._path(what), {"cursor": cursor})
+            page = self._session.get(self._path(stream), {"cursor": cursor})
             for row in page["results"]:
                 yield row
             if not page["results"]:
@@ -137,7 +138,7 @@ def wait_for(
             left = None if ends is None else ends - time.monotonic()
             if left is not None and left <= 0:
                 raise WaitTimeout(f"{len(waiting)} operations have not ended after {timeout_s:g} s")
-            if len(waiting) == 1 and isinstance(shown, Silent):
+            if len(waiting) == 1 and not progress:
                 _long_poll(session, waiting[0], left)
             else:
                 _read_all(session, waiting)
@@ -182,7 +183,7 @@ class Operations:
     ) -> Operation:
         """Submit an operation of any type that a worker has announced; `queueing` has `priority`, `after` and the like."""
         body = {"operation_type": operation_type, "parameters": dict(parameters or {}), **queueing}
-        return self._create("/operations", body)
+        return Operation(self._session, self._session.create("/operations", json=body))
 
     def batch(self, bodies: Iterable[Mapping[str, Any]]) -> list[Operation]:
         """Submit up to 1,000 operations, all or none; `#N` in `after` and `model` refers to item N."""
@@ -216,7 +217,3 @@ class Operations:
         """Return the results as one table when all have ended. Raises OperationFailed unless `check` is false, WaitTimeout."""
         wait_for(self._session, operations, timeout_s, progress=progress, check=check)
         return frames.results(operations)
-
-    def _create(self, path: str, body: Json) -> Operation:
-        created = self._session.create(path, json=body)
-        return Operation(self._session, created)

@@ -1,3 +1,4 @@
+# Generated from ../aio/runs.py by tools/blocking_client.py: change that file, not this one.
 """Trainings and backtests."""
 
 from collections.abc import Iterable, Mapping

@@ -1,3 +1,4 @@
+# Generated from ../aio/session.py by tools/blocking_client.py: change that file, not this one.
 """HTTP with the site: credentials, retries, idempotency keys and problem documents."""
 
 import time

@@ -1,3 +1,4 @@
+# Generated from ../aio/studies.py by tools/blocking_client.py: change that file, not this one.
 """Studies: submit, follow, change their course, and read trials and report."""
 
 import time

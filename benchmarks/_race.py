@@ -61,8 +61,7 @@ def compare(
 ) -> None:
     """Print our CPU seconds, the first of `seconds`, beside each of the others: medians, with the lowest and highest round.
 
-    `count`: print this many per CPU second instead. `goals`: the least ratio (their seconds over ours) by peer; "" for a
-    benchmark without peers.
+    `count`: print this many per CPU second instead. `goals`: the least ratio (their seconds over ours) by peer.
     """
     (_, ours), *peers = seconds.items()
     unit = "1/CPU s" if count else "CPU s"
@@ -74,16 +73,16 @@ def compare(
         "spread": [_rounded(min(values)), _rounded(max(values))],
         "wall_s": _rounded(median(ours.wall)),
     }
-    for name, theirs in peers or [("", None)]:
-        compared: dict[str, object] = {}
-        if theirs is not None:
-            compared = {
-                "peer": name,
-                "ratio": round(median(theirs.cpu) / median(ours.cpu), 2),
-                "peer_cpu_s": _rounded(median(theirs.cpu)),
-                "peer_spread": [_rounded(min(theirs.cpu)), _rounded(max(theirs.cpu))],
-                "peer_wall_s": _rounded(median(theirs.wall)),
-            }
+    if not peers:
+        print(json.dumps(line), flush=True)
+    for name, theirs in peers:
+        compared: dict[str, object] = {
+            "peer": name,
+            "ratio": round(median(theirs.cpu) / median(ours.cpu), 2),
+            "peer_cpu_s": _rounded(median(theirs.cpu)),
+            "peer_spread": [_rounded(min(theirs.cpu)), _rounded(max(theirs.cpu))],
+            "peer_wall_s": _rounded(median(theirs.wall)),
+        }
         if goals and name in goals:
             compared["goal"] = f"ratio at least {goals[name]:g}"
         print(json.dumps(line | compared), flush=True)

@@ -43,9 +43,9 @@ def main() -> None:
         from tests.operations.lab import Lab
 
         logging.disable(logging.INFO)
-        begun = time.process_time()
+        started = time.process_time()
         day = Lab(WORKERS, USERS, JOBS).run()
-        seconds = time.process_time() - begun
+        seconds = time.process_time() - started
         connections.close_all()
     name = f"day of {WORKERS:,} workers, {day.jobs:,} operations, {USERS} users"
     figure(f"{name}: lost", day.lost, "operations")

@@ -1,6 +1,6 @@
 """Time, processor time and memory of a start of the whole product with three workers, and of the demo's two jobs.
 
-One installation is started twice: with the demo, then again as every day. The second start is measured, then one
+One installation is started twice: with the demo, then again as every day. The second start is measured, then some
 trainings and backtests of the demo, as medians with the least and the most. Processor time is that of every process of
 the system, also of those that have ended. The bare loop is the training loop of the same job in a warm, forked
 process (`_bare_loop`): no data, audit, report or upload. Trainings and loops take turns.
@@ -249,7 +249,6 @@ def bare_loop(inputs: dict[str, Path]) -> Iterator[Callable[[], float]]:
             return float(replies.readline())
 
         yield run_once
-        questions.close()
 
 
 def imported_bars(http: httpx.Client, directory: Path) -> dict[str, Path]:

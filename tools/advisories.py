@@ -1,4 +1,4 @@
-"""Compares the pinned packages with a copy of OSV's advisories about PyPI: `make audit ADVISORIES=all.zip`.
+"""Compare the pinned packages with a copy of OSV's advisories about PyPI: `make audit ADVISORIES=all.zip`.
 
 The copy is the archive that osv.dev publishes for the ecosystem PyPI: one JSON file per advisory (OSV schema 1.x). No
 network is needed. The exit status is 1 if a pinned version is affected, 2 if the copy cannot be used.
@@ -115,7 +115,7 @@ def _parsed(text: str) -> Version | None:
 
 
 def audit(archive: Path, files: Sequence[Path]) -> list[Finding]:
-    """Raises UnusableCopy."""
+    """Print the size and the age of the copy, and return its findings about the pins. Raises UnusableCopy."""
     pins = pins_of(files)
     number, newest = 0, ""
     findings: list[Finding] = []

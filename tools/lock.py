@@ -1,4 +1,4 @@
-"""Pins the packages of requirements/*.in, with the hashes of all files of each release: `make lock`.
+"""Pin the packages of requirements/*.in, with the hashes of all files of each release: `make lock`.
 
 pip-compile writes the files. It reads hashes only from PyPI's own JSON interface and downloads every file of an index
 that has none; here it takes those that the index announces (PEP 503 and 691). The files contain no address of an index.
@@ -102,6 +102,7 @@ def _pin(name: str, version: str, hashes: Iterable[str]) -> str:
 def main() -> None:
     os.chdir(REQUIREMENTS)
     os.environ["CUSTOM_COMPILE_COMMAND"] = "make lock"
+    # pip-compile has no option for another repository.
     vars(compiler)["PyPIRepository"] = HashesOfIndex
     for name in sys.argv[1:] or NAMES:
         lock(name)

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,10 @@ def test_every_management_command_exists() -> None:
     assert [pair for pair in named if pair[1] not in get_commands()] == []
 
 
+def values_of(option: str, words: Sequence[str]) -> list[str]:
+    return [word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}=")]
+
+
 def test_gunicorn_serves_the_site_in_the_same_way_everywhere() -> None:
     own = web_command("0.0.0.0:8000", 2)
     lines = [words for _, words in commands() if "gunicorn" in words[0]]
@@ -91,14 +95,12 @@ def test_gunicorn_serves_the_site_in_the_same_way_everywhere() -> None:
     for words in lines:
         assert words[1] == "ktrdr_site.wsgi"
         for option in ("--worker-class", "--threads", "--timeout", "--keep-alive", "--logger-class"):
-            assert [one for one in words if one.startswith(f"{option}=")] == [
-                one for one in own if one.startswith(f"{option}=")
-            ]
+            assert values_of(option, words) == values_of(option, own)
 
 
 def test_the_server_keeps_connections_open_for_longer_than_clients() -> None:
     """A client that keeps its own for longer meets one that the server closes while a request is on its way."""
-    (seconds,) = (one.partition("=")[2] for one in web_command("", 1) if one.startswith("--keep-alive="))
+    (seconds,) = values_of("--keep-alive", web_command("", 1))
     assert float(seconds) >= 2 * httpx.Limits().keepalive_expiry
 
 

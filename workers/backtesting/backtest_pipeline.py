@@ -4,7 +4,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,61 +51,93 @@ def run_backtest(parameters: BacktestParameters, job: Job) -> dict[str, Any]:
     """
     job.progress(1, step="loading model and bars")
     inputs = load_inputs(parameters, job.inputs)
-    strategy, test_bars = inputs.strategy, inputs.test_bars
 
     job.progress(10, step="inputs and decisions")
     decided = decision_source.decide(inputs, job.inputs, allow_short=parameters.allow_short)
-    target = decided.target
 
     job.progress(50, step="simulation")
-    own = strategy.allow_short
-    may_short = own if parameters.allow_short is None else parameters.allow_short
-    rules = parameters.rules(allow_short=may_short)
-    result = simulate(test_bars, target, rules, before=inputs.earlier_bars)
-    benchmark = simulate_buy_and_hold(test_bars, rules)
-    calendar = calendar_of(inputs.base_bars)
-    periods = periods_of(result.index, calendar)
-    metrics = compute_metrics(result, calendar, parameters.trials, parameters.trial_sharpes)
-    benchmark_metrics = compute_metrics(benchmark, calendar)
+    runs = _simulate(parameters, inputs, decided.target)
 
     job.progress(70, step="audits")
-    sensitivity = simulate_worse_conditions(test_bars, target, result, inputs.earlier_bars)
-    look_ahead = decided.audit()
+    sensitivity = simulate_worse_conditions(
+        inputs.test_bars, decided.target, runs.result, inputs.earlier_bars
+    )
+    audit = {"look_ahead": decided.audit(), "sensitivity": sensitivity}
 
     job.progress(90, step="report")
-    operation_result: dict[str, Any] = {
-        "metrics": metrics,
-        "settings": settings_in_force(parameters, result, inputs, calendar),
-        "benchmark": benchmark_metrics,
-        "audit": {"look_ahead": look_ahead, "sensitivity": sensitivity},
-        "warnings": collect_warnings(
-            result,
-            metrics,
-            sensitivity,
-            decided.training_period,
-            benchmark=benchmark_metrics,
-            bars=test_bars,
-        ),
-        "confidence": significance.bootstrap(
-            periods.returns(result.equity, rules.initial_capital), periods.per_year, parameters.seed
-        ),
-        "bars": {"test": len(test_bars), "with_all_inputs": decided.complete_bars},
+    operation_result = _compose_result(parameters, inputs, decided, runs, audit, data_hashes(job.inputs))
+    operation_result["warnings"] += _store_artifacts(job, operation_result, runs, inputs)
+    operation_result["warnings"] += _store_chart(job, runs, inputs, decided)
+    job.progress(100, step="done")
+    return operation_result
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The simulation of the decisions and that of the benchmark, with their metrics."""
+
+    result: Result
+    benchmark: Result
+    calendar: str
+    periods: Periods
+    metrics: Metrics
+    benchmark_metrics: Metrics
+
+
+def _simulate(
+    parameters: BacktestParameters, inputs: ModelInputs | RulesInputs, target: NDArray[np.int8]
+) -> _Runs:
+    own = inputs.strategy.allow_short
+    may_short = own if parameters.allow_short is None else parameters.allow_short
+    rules = parameters.rules(allow_short=may_short)
+    result = simulate(inputs.test_bars, target, rules, before=inputs.earlier_bars)
+    benchmark = simulate_buy_and_hold(inputs.test_bars, rules)
+    calendar = calendar_of(inputs.base_bars)
+    return _Runs(
+        result,
+        benchmark,
+        calendar,
+        periods_of(result.index, calendar),
+        compute_metrics(result, calendar, parameters.trials, parameters.trial_sharpes),
+        compute_metrics(benchmark, calendar),
+    )
+
+
+def _compose_result(
+    parameters: BacktestParameters,
+    inputs: ModelInputs | RulesInputs,
+    decided: Decided,
+    runs: _Runs,
+    audit: dict[str, Any],
+    data: dict[str, str],
+) -> dict[str, Any]:
+    """Return the operation's result without the warnings of files that cannot be built."""
+    warnings = collect_warnings(
+        runs.result,
+        runs.metrics,
+        audit["sensitivity"],
+        decided.training_period,
+        benchmark=runs.benchmark_metrics,
+        bars=inputs.test_bars,
+    )
+    returns = runs.periods.returns(runs.result.equity, runs.result.rules.initial_capital)
+    return {
+        "metrics": runs.metrics,
+        "settings": settings_in_force(parameters, runs.result, inputs, runs.calendar),
+        "benchmark": runs.benchmark_metrics,
+        "audit": audit,
+        "warnings": [*warnings, *decided.warnings],
+        "confidence": significance.bootstrap(returns, runs.periods.per_year, parameters.seed),
+        "bars": {"test": len(inputs.test_bars), "with_all_inputs": decided.complete_bars},
         "provenance": provenance(
-            strategy_sha256=strategy.sha256,
-            data=data_hashes(job.inputs),
+            strategy_sha256=inputs.strategy.sha256,
+            data=data,
             model_sha256=decided.model_sha256,
             seed=parameters.seed,
             device="cpu",
         ),
+        **decided.result,
     }
-    operation_result |= decided.result
-    operation_result["warnings"] += decided.warnings
-    operation_result["warnings"] += _store_artifacts(
-        job, operation_result, result, benchmark, inputs, periods
-    )
-    operation_result["warnings"] += _store_chart(job, result, benchmark, inputs, decided, calendar)
-    job.progress(100, step="done")
-    return operation_result
 
 
 def simulate_buy_and_hold(bars: pd.DataFrame, rules: Rules) -> Result:
@@ -164,14 +196,10 @@ def settings_in_force(
 
 
 def _store_artifacts(
-    job: Job,
-    operation_result: dict[str, Any],
-    result: Result,
-    benchmark: Result,
-    inputs: BacktestInputs,
-    periods: Periods,
+    job: Job, operation_result: dict[str, Any], runs: _Runs, inputs: BacktestInputs
 ) -> list[dict[str, str]]:
     """Store the files of the result; return a warning for each part of the report that cannot be built."""
+    result, benchmark = runs.result, runs.benchmark
     job.artifact("trades.csv", result.trades.to_csv(index=False).encode())
     job.artifact("trades.parquet", _parquet(result.trades))
     equity = pd.DataFrame(
@@ -181,7 +209,7 @@ def _store_artifacts(
     job.artifact("equity.parquet", _parquet(equity.rename_axis("time").reset_index()))
     close: NDArray[np.float64] = np.asarray(inputs.test_bars["close"], dtype=np.float64)
     try:
-        report, errors = backtest_report.build_report(result, benchmark, close, periods)
+        report, errors = backtest_report.build_report(result, benchmark, close, runs.periods)
         job.artifact("report.json", json.dumps(report, allow_nan=False).encode())
         if not errors:
             job.artifact("report.html", tear_sheet.render(operation_result, report).encode())
@@ -194,18 +222,16 @@ def _store_artifacts(
     return missing_parts_warnings(errors, "the metrics are")
 
 
-def _store_chart(
-    job: Job, result: Result, benchmark: Result, inputs: BacktestInputs, decided: Decided, calendar: str
-) -> list[dict[str, str]]:
+def _store_chart(job: Job, runs: _Runs, inputs: BacktestInputs, decided: Decided) -> list[dict[str, str]]:
     """Store the bars with predictions and equity, and the trades, as a page reads them; return a warning on an error."""
-    bars = inputs.test_bars
+    result, bars = runs.result, inputs.test_bars
     try:
         chart = backtest_chart(
             bars,
             inputs.strategy.base_timeframe,
-            calendar,
+            runs.calendar,
             equity=result.equity,
-            benchmark=benchmark.equity,
+            benchmark=runs.benchmark.equity,
             position=result.position,
             predictions=decided.predictions,
             threshold=decided.threshold,

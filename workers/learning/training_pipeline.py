@@ -77,12 +77,26 @@ def run_training(parameters: TrainingParameters, job: Job, learn: Learn | None =
     warnings = collect_warnings(strategy, bars, data, trained, scores, description.parameters_count)
     warnings += _store_report(strategy, bars, data, trained, scores, job)
     model_sha256 = hashlib.sha256(files["model.safetensors"]).hexdigest()
+    result = _compose_result(strategy, data, trained, scores, description, model_sha256)
+    job.progress(100, step="done")
+    return result | {"audit": audit, "warnings": warnings}
+
+
+def _compose_result(
+    strategy: TrainedStrategy,
+    data: PreparedData,
+    trained: TrainedNetwork,
+    scores: dict[str, PartScores],
+    description: Description,
+    model_sha256: str,
+) -> dict[str, Any]:
+    """Return the operation's result without audit and warnings."""
     result: dict[str, Any] = {
         "model": {
             "sha256": model_sha256,
-            "architecture": strategy.model.model_dump(mode="json"),
+            "architecture": description.architecture,
             "parameters_count": description.parameters_count,
-            "input_names": list(strategy.input_names),
+            "input_names": list(description.input_names),
         },
         "best_epoch": trained.best_epoch,
         "epochs": trained.epochs,
@@ -90,16 +104,13 @@ def run_training(parameters: TrainingParameters, job: Job, learn: Learn | None =
         "metrics": {name: scores[name].metrics for name in PARTS},
         "rows": {name: len(getattr(data.split, name)) for name in PARTS},
         "left_out": {"purged": data.split.purged, **data.dataset.left_out},
-        "device": str(device),
+        "device": description.provenance["device"],
         "seconds": trained.seconds,
         "samples_per_second": trained.samples_per_second,
-        "audit": audit,
-        "warnings": warnings,
-        "provenance": origin | {"model_sha256": model_sha256},
+        "provenance": description.provenance | {"model_sha256": model_sha256},
     }
     if strategy.is_classification:
         result["label_balance"] = training_report.label_balance(data.dataset, data.split)
-    job.progress(100, step="done")
     return result
 
 

@@ -130,12 +130,10 @@ def trainable(network: nn.Module) -> list[Tensor]:
         return own
     vector = nn.Parameter(nn.utils.parameters_to_vector(own).detach().clone())
     vector.grad = torch.zeros_like(vector)
-    at = 0
-    for parameter in own:
-        here = slice(at, at + parameter.numel())
-        parameter.data = vector.data[here].view_as(parameter)
-        parameter.grad = vector.grad[here].view_as(parameter)
-        at = here.stop
+    sizes = [parameter.numel() for parameter in own]
+    parts = zip(own, torch.split(vector.data, sizes), torch.split(vector.grad, sizes), strict=True)
+    for parameter, values, gradient in parts:
+        parameter.data, parameter.grad = values.view_as(parameter), gradient.view_as(parameter)
     return [vector]
 
 

@@ -2,9 +2,9 @@
 
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import contextmanager
-from typing import Any, TextIO, cast
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, TextIO
 
 from worker_agent.protocol import MAX_TEXT
 
@@ -52,14 +52,12 @@ class LinesOfOutput:
 
 
 @contextmanager
-def redirect_output(write_line: Callable[[str], None]) -> Any:
+def redirect_output(write_line: Callable[[str], None]) -> Iterator[None]:
     """Pass on the lines that Python code writes to standard output and standard error inside."""
-    before = sys.stdout, sys.stderr
-    streams = [LinesOfOutput(stream, write_line) for stream in before]
-    sys.stdout, sys.stderr = (cast("TextIO", stream) for stream in streams)
+    output, errors = (LinesOfOutput(stream, write_line) for stream in (sys.stdout, sys.stderr))
     try:
-        yield
+        with redirect_stdout(output), redirect_stderr(errors):
+            yield
     finally:
-        sys.stdout, sys.stderr = before
-        for stream in streams:
-            stream.end()
+        output.end()
+        errors.end()

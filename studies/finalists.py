@@ -13,8 +13,7 @@ from studies.models import FINALIST_RUNG, Study, StudyBatch, StudyTrial, TrialSt
 from worker_agent.protocol import Report
 from worker_agent.validation_messages import first_problem
 from workers.studies.messages import FINALIST_FILE, FinalistResult
-
-DEFAULT_COUNT = 10
+from workers.studies.sections import Finalists
 
 
 def create_batches(study: Study) -> bool:
@@ -34,9 +33,10 @@ def create_batches(study: Study) -> bool:
 def finalists_of(study: Study) -> list[StudyTrial]:
     """Return the best completed trials with a value, the best first; of equal ones the lower number."""
     section = study.spec["finalists"]
+    count = section["count"] if section else Finalists().count
     rows = study.trials.filter(state=TrialState.COMPLETED, value__isnull=False)
     order = F("value").desc() if study.maximizes else F("value").asc()
-    return list(rows.order_by(order, "number")[: section["count"] if section else DEFAULT_COUNT])
+    return list(rows.order_by(order, "number")[:count])
 
 
 def close_batch(operation: Operation, report: Report) -> None:

@@ -73,9 +73,7 @@ def _validate(bound: BoundStudy, parameters: FinalistParameters, job: ResumableJ
     if section is None or section.validation is None:
         return None
     job.progress(0, step="folds")
-    market = load_market(
-        bound.strategy, parameters.symbols, parameters.start_date, parameters.end_date, job.inputs
-    )
+    market = load_market(bound.strategy, parameters, job.inputs)
     evaluator = TrainingEvaluator(
         bound, market, parameters.seed, choose_device("auto"), validation=section.validation
     )
@@ -136,7 +134,7 @@ def _trade(
     inputs: Mapping[str, Path],
 ) -> dict[str, Any]:
     """Return the figures of the model on the holdout, with its curve."""
-    market = load_market(bound.strategy, data.symbols, data.start_date, data.end_date, inputs)
+    market = load_market(bound.strategy, data, inputs)
     with tempfile.TemporaryDirectory() as directory:
         files = dict(inputs)
         for name in ("model.safetensors", "model.json"):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from worker_agent.protocol import InvalidInput
 from workers.learning.folds import group_ranges
 from workers.studies import out_of_sample
-from workers.studies.fold_days import days_in
+from workers.studies.fold_days import days_in, fold_days
+from workers.studies.market import Market
 from workers.studies.messages import Trial, TrialState
 from workers.studies.sections import CombinatorialPurged, Validation
 from workers.studies.training_progress import Progress
@@ -34,7 +35,7 @@ def validate(
     section: dict[str, Any] = {"folds": list(outcome.of_folds), "value": outcome.value}
     if isinstance(validation, CombinatorialPurged):
         return section | {"paths": _paths(evaluator, validation, returns)}
-    return section | {"walk_forward": _windows(evaluator, trial, returns)}
+    return section | {"walk_forward": _windows(evaluator.market, validation, trial, returns)}
 
 
 def _paths(
@@ -50,25 +51,12 @@ def _paths(
     return out_of_sample.join_paths(parts, scheme, market)
 
 
-def _windows(evaluator: TrainingEvaluator, trial: Trial, returns: Sequence[Floats]) -> dict[str, Any]:
-    market = evaluator.market
+def _windows(
+    market: Market, validation: Validation, trial: Trial, returns: Sequence[Floats]
+) -> dict[str, Any]:
+    """Describe each fold as a window in which the trial was trained and tested."""
     daily, tested, windows = np.zeros(len(market.days)), np.zeros(len(market.days), np.bool_), []
-    for ranges, days, part in zip(evaluator.folds, evaluator.days, returns, strict=True):
-        daily[days], tested = part, tested | days
-        windows.append(
-            {
-                "train": out_of_sample.span(days_in(ranges.train, market) & ~days, market.days),
-                "test": out_of_sample.span(days, market.days),
-                "number": trial.number,
-                "point": trial.point,
-                "train_sharpe": None,
-                "test_sharpe": out_of_sample.annual_sharpe(part, market.per_year),
-                "test_return": float(np.prod(1.0 + part) - 1.0),
-            }
-        )
-    return {
-        "windows": windows,
-        "efficiency": None,
-        "sharpe": out_of_sample.annual_sharpe(daily[tested], market.per_year),
-        "curve": out_of_sample.curve(daily[tested], market.days[tested]),
-    }
+    for fold, part in zip(fold_days(validation, market), returns, strict=True):
+        daily[fold.test], tested = part, tested | fold.test
+        windows.append(out_of_sample.describe_window(fold, trial, part, market))
+    return out_of_sample.join_windows(windows, daily, tested, market)

@@ -1,6 +1,6 @@
 """The bars of a study, and the axis of days on which the returns of all its symbols are placed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -16,6 +16,7 @@ from workers.market_data.bars import read_bars
 from workers.market_data.calendars import calendar_of
 from workers.market_data.sessions import unix_nanoseconds
 from workers.strategy.definition import Strategy
+from workers.studies.messages import SearchData
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
@@ -83,15 +84,11 @@ class Market:
         return ends
 
 
-def load_market(
-    strategy: Strategy,
-    symbols: Sequence[str],
-    start: date | None,
-    end: date | None,
-    files: Mapping[str, Path],
-) -> Market:
-    """Read the bars from `start` to `end`, UTC days that are both included. Raises InvalidInput."""
-    loaded = tuple(_load_symbol(strategy, symbol, start, end, files) for symbol in symbols)
+def load_market(strategy: Strategy, data: SearchData, files: Mapping[str, Path]) -> Market:
+    """Read the bars of the symbols and days of `data`. Raises InvalidInput."""
+    loaded = tuple(
+        _load_symbol(strategy, symbol, data.start_date, data.end_date, files) for symbol in data.symbols
+    )
     if len(loaded) == 1:
         # Each period is a day of its own, even if two end on one date.
         days = _dates(loaded[0])

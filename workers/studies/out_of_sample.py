@@ -58,27 +58,44 @@ def walk_forward_section(
         part = segment_returns(evaluator, trial, fold.test)
         daily[fold.test], means[position] = part, part.mean()
         tested |= fold.test
-        windows.append(
-            {
-                "train": span(fold.train, market.days),
-                "test": span(fold.test, market.days),
-                "number": number,
-                "point": trial.point,
-                "train_sharpe": number_or_none(selection.ratio[position] * math.sqrt(market.per_year)),
-                "test_sharpe": annual_sharpe(part, market.per_year),
-                "test_return": float(np.prod(1.0 + part) - 1.0),
-            }
-        )
+        train_sharpe = number_or_none(selection.ratio[position] * math.sqrt(market.per_year))
+        windows.append(describe_window(fold, trial, part, market, train_sharpe))
+    return join_windows(windows, daily, tested, market, efficiency(selection, means))
+
+
+def describe_window(
+    fold: FoldDays, trial: Trial, returns: Floats, market: Market, train_sharpe: float | None = None
+) -> dict[str, Any]:
+    """Return one window of a walk-forward. `returns`: the trial's on its test days; `train_sharpe`: annual."""
+    return {
+        "train": _span(fold.train, market.days),
+        "test": _span(fold.test, market.days),
+        "number": trial.number,
+        "point": trial.point,
+        "train_sharpe": train_sharpe,
+        "test_sharpe": annual_sharpe(returns, market.per_year),
+        "test_return": float(np.prod(1.0 + returns) - 1.0),
+    }
+
+
+def join_windows(
+    windows: Sequence[dict[str, Any]],
+    daily: Floats,
+    tested: NDArray[np.bool_],
+    market: Market,
+    efficiency: float | None = None,
+) -> dict[str, Any]:
+    """Return the windows with the figures of their joined test days; `daily`, `tested`: one entry per day of the market."""
     stitched = daily[tested]
     return {
-        "windows": windows,
-        "efficiency": efficiency(selection, means),
+        "windows": list(windows),
+        "efficiency": efficiency,
         "sharpe": annual_sharpe(stitched, market.per_year) if len(stitched) else None,
         "curve": curve(stitched, market.days[tested]) if len(stitched) else None,
     }
 
 
-def span(days: NDArray[np.bool_], dates: NDArray[np.datetime64]) -> list[str]:
+def _span(days: NDArray[np.bool_], dates: NDArray[np.datetime64]) -> list[str]:
     inside = np.flatnonzero(days)
     return [str(dates[inside[0]]), str(dates[inside[-1]])] if len(inside) else []
 
@@ -91,7 +108,7 @@ def paths_section(
     In each fold the trial that is best outside the test groups trades each of them, flat at their borders.
     """
     market = evaluator.market
-    groups = [days_in((span,), market) for span in group_ranges(market.times, scheme.groups)]
+    groups = [days_in((ranges,), market) for ranges in group_ranges(market.times, scheme.groups)]
     choices = list(itertools.combinations(range(scheme.groups), scheme.test_groups))
     returns: dict[tuple[int, int], Floats] = {}
     segments: dict[tuple[int, int], Floats] = {}

@@ -20,7 +20,6 @@ from workers.studies.messages import (
     Holdout,
     ReportParameters,
     ReportResult,
-    SearchData,
 )
 from workers.studies.report_data import Study, load_study
 from workers.studies.report_file import compose_report
@@ -89,8 +88,8 @@ def _folds_of_winner(study: Study) -> dict[str, Any]:
     """Return the windows or paths of a study of trainings, from the operation that validated its winner."""
     assert study.winner is not None
     number = int(study.table.numbers[study.winner])
-    found = next((found for found in study.tested if found["number"] == number), None)
-    validation = (found or {}).get("validation") or {}
+    finalist = next((row for row in study.tested if row["number"] == number), {})
+    validation = finalist.get("validation") or {}
     return {name: validation[name] for name in ("walk_forward", "paths") if name in validation}
 
 
@@ -102,10 +101,7 @@ def _holdout(study: Study, job: ResumableJob) -> dict[str, Any] | None:
     if study.evaluator is None:
         return _holdout_of_trainings(study, holdout)
     data = parameters.model_copy(update={"start_date": holdout.start_date, "end_date": holdout.end_date})
-    assert isinstance(data, SearchData)
-    market = load_market(
-        study.bound.strategy, parameters.symbols, holdout.start_date, holdout.end_date, job.inputs
-    )
+    market = load_market(study.bound.strategy, data, job.inputs)
     evaluator = Evaluator(
         study.bound, market, direction_source(data, study.bound, market, job.inputs), with_folds=False
     )
@@ -121,9 +117,9 @@ def _holdout(study: Study, job: ResumableJob) -> dict[str, Any] | None:
 def _holdout_of_trainings(study: Study, holdout: Holdout) -> dict[str, Any] | None:
     """Return what the finalists' own operations found in the sealed part."""
     rows = [
-        {"number": found["number"], **found["holdout"]}
-        for found in study.tested
-        if found["holdout"] is not None
+        {"number": finalist["number"], **finalist["holdout"]}
+        for finalist in study.tested
+        if finalist["holdout"] is not None
     ]
     end = None if holdout.end_date is None else holdout.end_date.isoformat()
     first = holdout.start_date.isoformat()
@@ -145,33 +141,15 @@ def _judge(
     outside: dict[str, Any],
     holdout: dict[str, Any] | None,
 ) -> ReportResult:
-    deflation, table = statistics.deflation, study.table
-    annual = math.sqrt(study.per_year)
-    sharpe = None if winner_returns is None else out_of_sample.annual_sharpe(winner_returns, study.per_year)
-    held = _sharpe_of_winner(study, holdout)
-    figures = Headline(
-        sharpe=sharpe,
-        needed_sharpe=deflation.needed * annual if deflation else None,
-        trials_counted=deflation.trials
-        if deflation
-        else len(table.numbers) + study.parameters.counted_before,
-        effective_trials=deflation.independent if deflation else None,
-        dsr=deflation.dsr if deflation else None,
-        pbo=statistics.overfitting.pbo if statistics.overfitting else None,
-        reality_check_p=statistics.snooping.reality_check_p if statistics.snooping else None,
-        spa_p=statistics.snooping.spa_p if statistics.snooping else None,
-        plateau=statistics.plateau.ratio if statistics.plateau else None,
-        walk_forward_efficiency=(outside.get("walk_forward") or {}).get("efficiency"),
-        holdout_sharpe=held,
-    )
+    figures = _headline(study, statistics, winner_returns, outside, holdout)
     verdict, reasons = judge(
         Evidence(
             figures.dsr,
             figures.pbo,
             statistics.overfitting.loss_probability if statistics.overfitting else None,
             figures.spa_p if study.returns.is_complete else None,
-            held,
-            sharpe,
+            figures.holdout_sharpe,
+            figures.sharpe,
             figures.needed_sharpe,
             figures.trials_counted,
             holdout["looks"] if holdout else 0,
@@ -179,13 +157,45 @@ def _judge(
             _holdout_remedy(study),
         )
     )
-    winner = study.winner
-    best = None
-    if winner is not None:
-        best = Best(
-            number=int(table.numbers[winner]), value=float(table.values[winner]), point=table.points[winner]
-        )
-    return ReportResult(verdict=verdict, reasons=reasons, figures=figures, best=best, states=table.counts())
+    return ReportResult(
+        verdict=verdict, reasons=reasons, figures=figures, best=_best(study), states=study.table.counts()
+    )
+
+
+def _headline(
+    study: Study,
+    statistics: Statistics,
+    winner_returns: Floats | None,
+    outside: dict[str, Any],
+    holdout: dict[str, Any] | None,
+) -> Headline:
+    deflation = statistics.deflation
+    annual = math.sqrt(study.per_year)
+    sharpe = None if winner_returns is None else out_of_sample.annual_sharpe(winner_returns, study.per_year)
+    return Headline(
+        sharpe=sharpe,
+        needed_sharpe=deflation.needed * annual if deflation else None,
+        trials_counted=deflation.trials
+        if deflation
+        else len(study.table.numbers) + study.parameters.counted_before,
+        effective_trials=deflation.independent if deflation else None,
+        dsr=deflation.dsr if deflation else None,
+        pbo=statistics.overfitting.pbo if statistics.overfitting else None,
+        reality_check_p=statistics.snooping.reality_check_p if statistics.snooping else None,
+        spa_p=statistics.snooping.spa_p if statistics.snooping else None,
+        plateau=statistics.plateau.ratio if statistics.plateau else None,
+        walk_forward_efficiency=(outside.get("walk_forward") or {}).get("efficiency"),
+        holdout_sharpe=_sharpe_of_winner(study, holdout),
+    )
+
+
+def _best(study: Study) -> Best | None:
+    table, winner = study.table, study.winner
+    if winner is None:
+        return None
+    return Best(
+        number=int(table.numbers[winner]), value=float(table.values[winner]), point=table.points[winner]
+    )
 
 
 def _holdout_remedy(study: Study) -> str:
@@ -199,7 +209,7 @@ def _holdout_remedy(study: Study) -> str:
 
 def _untested_warnings(study: Study) -> list[dict[str, str]]:
     """Return a warning if finalists of a study of trainings have no result of their own operation."""
-    tested = {found["number"] for found in study.tested}
+    tested = {finalist["number"] for finalist in study.tested}
     missing = [
         str(study.table.numbers[at]) for at in study.finalists if study.table.numbers[at] not in tested
     ]

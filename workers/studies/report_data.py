@@ -16,7 +16,7 @@ from workers.studies.market import load_market
 from workers.studies.messages import FINALIST_FILE, ReportParameters
 from workers.studies.returns_stream import Returns, returns_of
 from workers.studies.run import bind_study, direction_source
-from workers.studies.sections import CombinatorialPurged, WalkForward
+from workers.studies.sections import CombinatorialPurged, Finalists, WalkForward
 from workers.studies.statistics.walk_forward import FoldDays
 from workers.studies.trial_table import TrialTable, read_trials
 
@@ -24,7 +24,6 @@ Floats = NDArray[np.float64]
 
 DEFAULT_WINDOWS = 5
 DEFAULT_PATHS = CombinatorialPurged(scheme="cpcv")
-DEFAULT_FINALISTS = 10
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Study:
     path_folds: list[FoldDays]
     per_year: float
     tested: list[dict[str, Any]]
-    """Of a study of trainings: what the operations of its finalists found, in the order of the ranking."""
+    """Of a study of trainings: the files of its finalists, in the order of the ranking."""
 
     @property
     def winner(self) -> int | None:
@@ -53,8 +52,8 @@ class Study:
 
     @property
     def finalists(self) -> list[int]:
-        section = self.bound.study.finalists
-        return [int(at) for at in self.ranking[: section.count if section else DEFAULT_FINALISTS]]
+        section = self.bound.study.finalists or Finalists()
+        return [int(at) for at in self.ranking[: section.count]]
 
     def winner_returns(self) -> Floats | None:
         """Return the winner's daily returns; None without a winner, or where they were not kept."""
@@ -69,9 +68,7 @@ def load_study(parameters: ReportParameters, job: ResumableJob) -> Study:
     """Read the trials and the bars of the search. Raises InvalidInput."""
     bound = bind_study(parameters.study_yaml, parameters.strategy_yaml)
     table = read_trials(parameters.batches, job.inputs)
-    market = load_market(
-        bound.strategy, parameters.symbols, parameters.start_date, parameters.end_date, job.inputs
-    )
+    market = load_market(bound.strategy, parameters, job.inputs)
     ranking = table.ranking(maximize=bound.study.objective.maximize)
     evaluator = None
     if parameters.kind != "training":
@@ -102,8 +99,8 @@ def _read_finalists(
     parameters: ReportParameters, ranked: list[int], job: ResumableJob
 ) -> list[dict[str, Any]]:
     files = [job.inputs[f"{name}/{FINALIST_FILE}"] for name in parameters.finalists]
-    found = {row["number"]: row for row in (json.loads(file.read_bytes()) for file in files)}
-    return [found[number] for number in ranked if number in found]
+    finalists = {row["number"]: row for row in (json.loads(file.read_bytes()) for file in files)}
+    return [finalists[number] for number in ranked if number in finalists]
 
 
 def _windows_of(bound: BoundStudy, bars: int) -> WalkForward:

@@ -28,9 +28,7 @@ def run_batch(parameters: BatchParameters, job: ResumableJob) -> dict[str, Any]:
     """
     job.progress(0, step="loading bars")
     bound = bind_study(parameters.study_yaml, parameters.strategy_yaml)
-    market = load_market(
-        bound.strategy, parameters.symbols, parameters.start_date, parameters.end_date, job.inputs
-    )
+    market = load_market(bound.strategy, parameters, job.inputs)
     evaluator = Evaluator(bound, market, direction_source(parameters, bound, market, job.inputs))
     results = BatchResults(
         parameters.trials, parameters.seed, bound.study.objective.maximize, len(market.days)

@@ -32,9 +32,7 @@ def run_training_batch(parameters: BatchParameters, job: ResumableJob) -> dict[s
     """
     job.progress(0, step="loading bars")
     bound = bind_study(parameters.study_yaml, parameters.strategy_yaml)
-    market = load_market(
-        bound.strategy, parameters.symbols, parameters.start_date, parameters.end_date, job.inputs
-    )
+    market = load_market(bound.strategy, parameters, job.inputs)
     evaluator = TrainingEvaluator(bound, market, parameters.seed, choose_device("auto"), rung=parameters.rung)
     results = BatchResults(
         parameters.trials,
@@ -107,8 +105,8 @@ class _Batch:
         """Save every ten seconds and when the job is cancelled; return whether to go on."""
         cancelled = self.job.cancelled
         if cancelled or time.monotonic() - self.saved > CHECKPOINT_EVERY_S:
-            # The names of the checkpoints differ.
             own = {DETAILS_FILE: pack(self.details), RUNG_FILE: pack(self.rung)}
+            # No two of these have a file of the same name.
             files = {**self.results.checkpoint(), **own, **progress.as_files(), **pack_training()}
             self.job.checkpoint(len(self.results.rows), files)
             self.saved = time.monotonic()

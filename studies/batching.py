@@ -40,7 +40,8 @@ def next_size(study: Study, room: Room, lowest_open: int, measured: int) -> int:
     """Return the number of trials of the next batch; 0 if the study has to wait for results.
 
     The first batch measures. Then a batch fills `max(10 s, workers / 20)`, but never more than the part of the rest that
-    leaves two batches for each worker, unless that is less than a second of work. `lowest_open` is the first trial without a result, `measured` the number with one.
+    leaves two batches for each worker, unless that is less than a second of work. `lowest_open` is the first trial
+    without a result, `measured` the number with one.
     """
     left = study.planned - study.proposed
     method = study.spec["search"]["method"]

@@ -42,7 +42,10 @@ def new_proposer(study: Study) -> Proposer:
 
 
 def note_optimizer(study: Study, version: str) -> None:
-    """Store the version of Optuna. Another one that continues a study may propose other points; an event and a warning tell."""
+    """Store the version of Optuna.
+
+    Another version that continues a study may propose other points; an event and a warning report it.
+    """
     known = study.optimizer_version.split(", ")
     if known[-1] == version:
         return

@@ -69,7 +69,7 @@ class StudySerializer(serializers.ModelSerializer[Study]):
 
     class Meta:
         model = Study
-        fields = (
+        fields: tuple[str, ...] = (
             "study_id", "name", "kind", "status", "waiting_reason", "created_at", "ended_at", "created_by", "priority",
             "trials", "best", "spent", "progress", "verdict",
         )  # fmt: skip
@@ -106,7 +106,7 @@ class StudyDetailSerializer(StudySerializer):
     warnings = serializers.SerializerMethodField()
 
     class Meta(StudySerializer.Meta):
-        fields = (  # type: ignore[assignment]  # more fields
+        fields = (
             *StudySerializer.Meta.fields, "spec", "data", "start_date", "end_date", "model", "parallel", "hours",
             "cpu_hours", "holdout_looks", "counted_before", "report", "report_operation", "strategy_yaml", "study_yaml",
             "optimizer_version", "warnings",
@@ -141,7 +141,9 @@ class TrialSerializer(serializers.ModelSerializer[StudyTrial]):
 
     class Meta:
         model = StudyTrial
-        fields = ("number", "state", "parameters", "value", "scores", "rung", "cpu_ms", "error")
+        fields: tuple[str, ...] = (
+            "number", "state", "parameters", "value", "scores", "rung", "cpu_ms", "error"
+        )  # fmt: skip
 
 
 def counters(study: Study) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a batch kept of one trial beside its row: folds, learning curves and log."""
+"""The details that a batch kept of one trial beside its row: folds, learning curves and log."""
 
 import json
 import zipfile

@@ -57,9 +57,7 @@ class TrialDetailSerializer(TrialSerializer):
     log = serializers.ListField(child=serializers.CharField())
 
     class Meta(TrialSerializer.Meta):
-        fields = (  # type: ignore[assignment]  # more fields
-            *TrialSerializer.Meta.fields, "operation_id", "folds", "trainings", "log"
-        )  # fmt: skip
+        fields = (*TrialSerializer.Meta.fields, "operation_id", "folds", "trainings", "log")
 
 
 def ordered_trials(study: Study, order: str, state: str = "") -> QuerySet[StudyTrial]:

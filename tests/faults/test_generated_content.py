@@ -1,4 +1,4 @@
-"""Whatever a job reports through a real agent to a real backend ends its own operation and harms nothing else."""
+"""Any content that a job reports through a real agent to a real backend ends its own operation and harms nothing else."""
 
 import json
 from typing import Any

@@ -2,7 +2,7 @@
 
 uint32    length of the index
 bytes     the index: JSON, padded with spaces so that the columns start at a multiple of 8
-float64   the columns, one after the other, little endian; NaN where there is no value
+float64   the columns, one after the other, little endian; NaN for missing values
 """
 
 import json
@@ -81,7 +81,7 @@ def _seconds(times: "pd.Series[Any]") -> Floats:
 def protective_levels(
     trades: pd.DataFrame, bars: pd.DataFrame, before: pd.DataFrame | None, rules: Rules
 ) -> tuple[Floats, Floats]:
-    """Return the prices of the stop and of the target at the entry of each trade; NaN where there is none.
+    """Return the prices of the stop and of the target at the entry of each trade; NaN for trades without one.
 
     Of a stop and a trailing stop, the nearer one.
     """

@@ -28,7 +28,7 @@ class Series:
     """Values at each bar, and how those of several bars become one."""
 
     values: Floats
-    """float64[n]; NaN where there is no value."""
+    """float64[n]; NaN for missing values."""
     combine: Combine
     decimals: int = 4
     """With which the file stores them."""

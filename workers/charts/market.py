@@ -41,8 +41,9 @@ def chart_file(
     index = pd.DatetimeIndex(bars.index)
     series = {**_candles(bars, decimals), **extra}
     built = list(levels(BarSeries(index, timeframe, calendar, series)))
-    columns = [Column(name, fitting_scale(one.values, one.decimals)) for name, one in series.items()] + [
-        Column("session", 1.0)
+    columns = [
+        *(Column(name, fitting_scale(drawn.values, drawn.decimals)) for name, drawn in series.items()),
+        Column("session", 1.0),
     ]
     return encode(
         columns,

@@ -5,7 +5,7 @@
     bytes    the tiles of each level, one after the other: gzip
 
 A tile has `TILE_ROWS` rows of one level, column by column: int32, little endian, each the difference to the row above
-(modulo 2^32). A value is its integer divided by the scale of its column; `MISSING` has no value. The first column is
+(modulo 2^32). A value is its integer divided by the scale of its column; `MISSING` stands for a missing value. The first column is
 the time in seconds since the start of the tile, which the index contains.
 
 Integers keep prices exact, which float32 does not beyond seven digits, and compress: 1,000,000 bars of one minute with
@@ -49,7 +49,7 @@ class Level:
     times: Integers
     """int64[n], opening times in nanoseconds since 1970."""
     values: Mapping[str, Floats]
-    """float64[n] by column name; NaN where there is no value."""
+    """float64[n] by column name; NaN for missing values."""
 
 
 def fitting_scale(values: Floats, decimals: int) -> float:

@@ -43,10 +43,10 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
         log.warning("second factor failed", user=user.username, address=address)
         return _page(request, "This code is wrong, too old or already used.")
     throttling.give_back(buckets)
-    return complete(request, user, target)
+    return _complete(request, user, target)
 
 
-def complete(request: HttpRequest, user: User, target: str) -> HttpResponse:
+def _complete(request: HttpRequest, user: User, target: str) -> HttpResponse:
     """Sign the user in, with the second factor given, and remember the browser."""
     pending.forget(request)
     login(request, user)

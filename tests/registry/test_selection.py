@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rest_framework.test import APIClient
 
 from registry.models import Worker, WorkerStatus
 from registry.selection import candidates, counts, explain
@@ -35,6 +36,15 @@ def test_only_the_free_are_asked() -> None:
     WorkerFactory(worker_id="other", announced=("something else",))
     WorkerFactory(worker_id="free")
     assert select() == ["free"]
+
+
+def test_the_workers_that_announced_a_type_are_listed_once_each(api: APIClient) -> None:
+    WorkerFactory(worker_id="both", announced=("echo", "other"))
+    WorkerFactory(worker_id="one", announced=("echo",))
+    WorkerFactory(worker_id="neighbour", worker_type="second", announced=("echo",))
+    WorkerFactory(worker_id="none", announced=("other",))
+    rows = api.get("/workers", {"operation_type": "echo"}).json()["results"]
+    assert [row["worker_id"] for row in rows] == ["both", "neighbour", "one"]
 
 
 def test_a_gpu_comes_first_where_it_is_preferred_and_a_cpu_is_the_fallback() -> None:

@@ -210,7 +210,7 @@ def test_the_administration_does_not_show_keys() -> None:
     assert not administration.is_registered(RecoveryCode)
 
 
-def test_a_request_needs_no_further_query(person: User, app: App, django_assert_num_queries: Any) -> None:
+def test_a_request_needs_no_further_query(person: User, django_assert_num_queries: Any) -> None:
     browser = signed_in(person)
     browser.get("/dashboard/password")
     with django_assert_num_queries(3):  # the session, its user, and the groups for the menu

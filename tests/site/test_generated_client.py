@@ -62,7 +62,7 @@ class Generated:
 
 
 @pytest.fixture
-def ids(request: pytest.FixtureRequest) -> dict[str, str]:
+def ids() -> dict[str, str]:
     return populate(User.objects.create_user("generated", is_staff=True))
 
 

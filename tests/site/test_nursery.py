@@ -171,10 +171,14 @@ def test_a_killed_supervisor_ends_the_nursery_and_its_servers(tmp_path: Path, ki
 
 
 @kinds
-def test_an_idle_nursery_ends_with_its_parent(tmp_path: Path, kind: str) -> None:
+def test_an_idle_nursery_ends_with_its_parent(kind: str) -> None:
+    start = {
+        "forked": "start((), lambda: None)",
+        "program": "start_program((), dict(os.environ), Path.cwd())",
+    }[kind]
     code = (
-        "import time; from ktrdr_site.processes.nursery import Nursery\n"
-        "nursery = Nursery.start((), lambda: None)\n"  # kept: it ends with its connection, too
+        "import os, time; from pathlib import Path; from ktrdr_site.processes.nursery import Nursery\n"
+        f"nursery = Nursery.{start}\n"  # kept: it ends with its connection, too
         "print(nursery.process.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen(

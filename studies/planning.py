@@ -12,7 +12,7 @@ from operations import market_data
 from operations.models import Artifact, MarketData, Operation, TrialCount
 from operations.requests import DateRange
 from operations.states import Status
-from registry.workforce import Workforce
+from studies.batching import count_workers
 from studies.folds import Rows, count_folds, require_fitting_folds
 from studies.identity import spec_sha256
 from studies.models import Study, StudyCount
@@ -55,14 +55,6 @@ class Plan:
     needed_sharpe: float | None
     spec_sha256: str
     warnings: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def operation_type(self) -> str:
-        return OPERATION_TYPES[self.bound.kind]
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        return symbols_of(self.bound)
 
     def as_data(self) -> dict[str, Any]:
         """Return the plan as the API shows it."""
@@ -192,7 +184,7 @@ def _bars_within(bars: MarketData, dates: DateRange) -> tuple[int, float]:
 
 
 def _expect(bound: BoundStudy, strategy_yaml: str, runs: int) -> Expected:
-    workers = Workforce.load().counts(OPERATION_TYPES[bound.kind], {})["registered"]
+    workers = count_workers(OPERATION_TYPES[bound.kind])
     usable = max(1, workers // 2)
     if bound.kind == "training":
         earlier = Operation.objects.filter(operation_type="training", status=Status.COMPLETED)

@@ -13,6 +13,7 @@ from studies.models import Study, StudyTrial, TrialState
 from studies.proposing import bound_study
 from workers.strategy.document import write_document
 from workers.studies.binding import BoundStudy
+from workers.studies.messages import training_seed
 
 
 @transaction.atomic
@@ -49,7 +50,7 @@ def _items(study: Study, bound: BoundStudy, trial: StudyTrial) -> list[dict[str,
                 "operation_type": "training",
                 "strategy_yaml": strategy_yaml,
                 "symbols": symbols,
-                "seed": study.seed % 2**32,
+                "seed": training_seed(study.seed),
                 **dates,
             }
         )

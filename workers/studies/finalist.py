@@ -28,13 +28,12 @@ from workers.studies.messages import (
     FinalistParameters,
     FinalistResult,
     SearchData,
+    training_seed,
 )
 from workers.studies.run import CHECKPOINT_EVERY_S, bind_study
 from workers.studies.training_progress import Progress, Saved
 from workers.studies.training_trials import Stopped, TrainingEvaluator
 
-LARGEST_SEED = 2**32
-"""Of a training that a person submits."""
 _VALIDATION = "validation.json"
 """In a checkpoint: the result of the folds, after which the training for the holdout runs."""
 
@@ -115,7 +114,7 @@ def _trade_holdout(
         symbols=parameters.symbols,
         start_date=parameters.start_date,
         end_date=parameters.end_date,
-        seed=parameters.seed % LARGEST_SEED,
+        seed=training_seed(parameters.seed),
     )
     result = run_training(request, training)
     if result.get("stopped") == "cancelled":

@@ -23,7 +23,7 @@ MAX_KEPT_TRAININGS = 512
 TRIALS_FILE, MOMENTS_FILE, RETURNS_FILE = "trials.parquet", "moments.npy", "returns.npy"
 BATCH_FILES = (TRIALS_FILE, MOMENTS_FILE, RETURNS_FILE)
 DETAILS_FILE = "details.zip"
-"""`NUMBER.json` for each training of the batch: folds, learning curves and log."""
+"""`NUMBER.json` for each trial of the batch: folds, and of a training also learning curves and log."""
 RUNG_FILE = "rung.zip"
 """`NUMBER.zip` for each trial that waits at a rung of early stopping: what the next rung continues from."""
 FINALIST_FILE = "finalist.json"
@@ -34,6 +34,11 @@ Pointer = Annotated[str, Field(min_length=2, max_length=400)]
 """A JSON pointer (RFC 6901) into the strategy, or into `/backtest`."""
 Number = Annotated[int, Field(ge=0, lt=2**32)]
 StudyKind = Literal["decisions", "rules", "training"]
+
+
+def training_seed(seed: int) -> int:
+    """Return the seed of an operation that trains a point of a study with this seed: that of a request is below 2^32."""
+    return seed % 2**32
 
 
 class _Message(BaseModel):

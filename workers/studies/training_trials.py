@@ -34,7 +34,6 @@ from workers.studies.simulation import Simulator, TrialRun, rules_of
 from workers.studies.training_progress import PAUSED, FoldRun, Progress, Saved, curves_of
 
 Floats = NDArray[np.float64]
-Directions = NDArray[np.int8]
 TRAINING_SHARE = 0.7
 """Of the bars, where a study has no validation."""
 

@@ -5,7 +5,6 @@ Targets: 95th percentile of `/health` 0.1 s, a warm job's start 0.3 s, the idle 
 """
 
 import asyncio
-import json
 import os
 import statistics
 import subprocess
@@ -18,6 +17,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import psutil
 
+from benchmarks._figures import print_figure
 from worker_agent.protocol import Registration
 from worker_agent.testing import FakeBackend
 
@@ -25,10 +25,6 @@ TOKEN = "bench"
 STARTS = 20
 CHECKS = 300
 PAUSE_S = 0.02
-
-
-def figure(benchmark: str, value: float, unit: str) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 4), "unit": unit}), flush=True)
 
 
 @asynccontextmanager
@@ -53,7 +49,7 @@ async def main() -> None:
     async with FakeBackend(TOKEN) as backend, agent(backend) as process:
         worker = await backend.worker("bench")
         await starts(backend, worker)
-        figure("idle agent, memory of its own process", process.memory_info().rss / 2**20, "MiB")
+        print_figure("idle agent, memory of its own process", process.memory_info().rss / 2**20, "MiB")
         await health(backend, worker)
 
 
@@ -68,7 +64,7 @@ async def starts(backend: FakeBackend, worker: Registration) -> None:
         begun = (report.result or {})["begun"]
         assert isinstance(begun, float), report
         waits.append(begun - asked)
-    figure("warm worker, job start to first work, median", statistics.median(waits[1:]), "s")
+    print_figure("warm worker, job start to first work, median", statistics.median(waits[1:]), "s")
 
 
 async def health(backend: FakeBackend, worker: Registration) -> None:
@@ -88,8 +84,10 @@ async def health(backend: FakeBackend, worker: Registration) -> None:
     await backend.ask(worker, "DELETE", "/api/v1/operations/burn/cancel")
     await backend.report_of("burn")
     waits.sort()
-    figure(f"/health while {cores + 1} processes burn {cores} cores, median", statistics.median(waits), "s")
-    figure(
+    print_figure(
+        f"/health while {cores + 1} processes burn {cores} cores, median", statistics.median(waits), "s"
+    )
+    print_figure(
         f"/health while {cores + 1} processes burn {cores} cores, 95th percentile",
         waits[int(0.95 * CHECKS)],
         "s",

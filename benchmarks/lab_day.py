@@ -6,7 +6,6 @@ The database does not wait for its disk. The default takes about 20 minutes of p
 set other numbers.
 """
 
-import json
 import logging
 import os
 import statistics
@@ -14,13 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks._figures import print_figure
+
 WORKERS = int(os.environ.get("KTRDR_BENCH_WORKERS", "1000"))
 USERS = 50
 JOBS = int(os.environ.get("KTRDR_BENCH_JOBS", "100000"))
-
-
-def figure(benchmark: str, value: float, unit: str) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 3), "unit": unit}), flush=True)
 
 
 def main() -> None:
@@ -48,14 +45,16 @@ def main() -> None:
         seconds = time.process_time() - started
         connections.close_all()
     name = f"day of {WORKERS:,} workers, {day.jobs:,} operations, {USERS} users"
-    figure(f"{name}: lost", day.lost, "operations")
-    figure("doubled", day.doubled, "operations")
-    figure("attempts lost with their worker", day.losses, "attempts")
-    figure("failed jobs", day.failures, "operations")
-    figure("longest queue", day.longest_queue, "operations")
-    figure("time to the end by that on a private share, worst user", max(day.ratios), "of 1")
-    figure("the same, median user", statistics.median(day.ratios), "of 1")
-    figure("processor time of the simulation without its database", 1000 * seconds / day.jobs, "ms each")
+    print_figure(f"{name}: lost", day.lost, "operations")
+    print_figure("doubled", day.doubled, "operations")
+    print_figure("attempts lost with their worker", day.losses, "attempts")
+    print_figure("failed jobs", day.failures, "operations")
+    print_figure("longest queue", day.longest_queue, "operations")
+    print_figure("time to the end by that on a private share, worst user", max(day.ratios), "of 1")
+    print_figure("the same, median user", statistics.median(day.ratios), "of 1")
+    print_figure(
+        "processor time of the simulation without its database", 1000 * seconds / day.jobs, "ms each"
+    )
 
 
 if __name__ == "__main__":

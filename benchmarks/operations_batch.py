@@ -3,12 +3,12 @@
 Target: a batch is stored within two seconds.
 """
 
-import json
 import statistics
 import time
 
 import httpx
 
+from benchmarks._figures import print_figure
 from benchmarks._system import System, running
 
 ITEMS = 1000
@@ -51,17 +51,8 @@ def main() -> None:
             singles = ITEMS / SINGLES * sum(seconds(http, "/operations", NOOP) for _ in range(SINGLES))
             body = {"operations": [NOOP] * ITEMS}
             batch = statistics.median(seconds(http, "/operations/batch", body) for _ in range(ROUNDS))
-    print(
-        json.dumps(
-            {
-                "benchmark": f"{ITEMS:,} operations submitted as one batch",
-                "value": round(batch, 3),
-                "unit": "s",
-                "peer": f"one by one: {singles:.1f} s",
-                "ratio": round(singles / batch, 1),
-            }
-        )
-    )
+    compared = {"peer": f"one by one: {singles:.1f} s", "ratio": round(singles / batch, 1)}
+    print_figure(f"{ITEMS:,} operations submitted as one batch", batch, "s", **compared)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ the median and 33 ms at the 95th percentile on an idle machine.
 """
 
 import asyncio
-import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ import psycopg
 import psycopg.sql
 
 from benchmarks import _queue_peers
+from benchmarks._figures import print_median
 from benchmarks._noops import stubs, submit, through
 from benchmarks._peers import Peer, peer
 from benchmarks._system import System, processor_of_tree_s, processor_s, running, server_processor_s
@@ -48,17 +48,6 @@ class Rounds:
     def add(self, number: int, seconds: float, processor: float) -> None:
         self.rates.append(number / seconds)
         self.costs.append(1000 * processor / number)
-
-
-def figure(benchmark: str, values: list[float], unit: str, **more: object) -> None:
-    spread = [round(min(values), 4), round(max(values), 4)]
-    line = {
-        "benchmark": benchmark,
-        "value": round(statistics.median(values), 4),
-        "unit": unit,
-        "spread": spread,
-    }
-    print(json.dumps({**line, **more}), flush=True)
 
 
 async def main() -> None:
@@ -97,7 +86,7 @@ async def _measure_idle(system: System, http: httpx.AsyncClient, other: Peer | N
     for name, share, goal in (("median", 0.5, 15), ("95th percentile", 0.95, 33)):
         value = 1000 * _quantile(waits, share)
         compared = _comparison("procrastinate", value, 1000 * _quantile(theirs, share)) if theirs else {}
-        figure(f"idle submit to start, {name}", [value], "ms", goal=f"at most {goal}", **compared)
+        print_median(f"idle submit to start, {name}", [value], "ms", goal=f"at most {goal}", **compared)
 
 
 async def _wait_for_start(http: httpx.AsyncClient, worker: StubWorker) -> float:
@@ -135,17 +124,17 @@ async def _measure_throughput(
 def _report(results: Mapping[str, Rounds]) -> None:
     ours = results[OURS]
     rate, cost = statistics.median(ours.rates), statistics.median(ours.costs)
-    figure("no-op operations end to end, 10 stub workers", ours.rates, "1/s")
-    figure("processor time of a no-op operation", ours.costs, "ms", goal="at most 12")
+    print_median("no-op operations end to end, 10 stub workers", ours.rates, "1/s")
+    print_median("processor time of a no-op operation", ours.costs, "ms", goal="at most 12")
     for name, theirs in results.items():
         if name == OURS:
             continue
         other_rate, other_cost = statistics.median(theirs.rates), statistics.median(theirs.costs)
         goal = {"goal": "ratio at least 0.5"} if name == "procrastinate" else {}
-        figure(f"no-op tasks of {name}", theirs.rates, "1/s")
-        figure(f"processor time of a task of {name}", theirs.costs, "ms")
-        figure(f"rate beside {name}", [rate], "1/s", **_comparison(name, rate, other_rate), **goal)
-        figure(f"processor time beside {name}", [cost], "ms", **_comparison(name, cost, other_cost))
+        print_median(f"no-op tasks of {name}", theirs.rates, "1/s")
+        print_median(f"processor time of a task of {name}", theirs.costs, "ms")
+        print_median(f"rate beside {name}", [rate], "1/s", **_comparison(name, rate, other_rate), **goal)
+        print_median(f"processor time beside {name}", [cost], "ms", **_comparison(name, cost, other_cost))
 
 
 def _comparison(name: str, ours: float, theirs: float) -> dict[str, object]:

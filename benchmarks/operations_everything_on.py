@@ -8,7 +8,6 @@ arrived it counts for those. It says more than the throughput where something el
 """
 
 import asyncio
-import json
 import os
 import secrets
 import statistics
@@ -24,6 +23,7 @@ from pathlib import Path
 import httpx
 from aiohttp import web
 
+from benchmarks._figures import print_figure
 from benchmarks._noops import stubs, through
 from benchmarks._system import ROOT, System, processor_s, running
 from tests.faults.certificates import Certificates
@@ -141,10 +141,6 @@ def subscribe(system: System, url: str, variables: dict[str, str]) -> None:
     )
 
 
-def figure(benchmark: str, value: float, unit: str) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 4), "unit": unit}), flush=True)
-
-
 async def main() -> None:
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ktrdr-bench-")))
@@ -159,9 +155,11 @@ async def main() -> None:
                 await side.round()
     kept = statistics.median(one / other for one, other in zip(on.rates, off.rates, strict=True))
     for side, name in ((off, "off"), (on, "on")):
-        figure(f"no-ops end to end, everything {name}", statistics.median(side.rates), "1/s")
-        figure(f"processor time of a no-op, everything {name}", 1000 * statistics.median(side.costs), "ms")
-    figure("throughput kept with everything on", kept, "of 1")
+        print_figure(f"no-ops end to end, everything {name}", statistics.median(side.rates), "1/s")
+        print_figure(
+            f"processor time of a no-op, everything {name}", 1000 * statistics.median(side.costs), "ms"
+        )
+    print_figure("throughput kept with everything on", kept, "of 1")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 Target: each below 100 ms. Prints the median of a few runs after one that fills the caches.
 """
 
-import json
 import os
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks._figures import print_figure
 from benchmarks._system import running
 
 OPERATIONS = 200_000
@@ -61,10 +61,6 @@ FROM operations_operation WHERE completed_at IS NOT NULL
 """
 
 
-def figure(benchmark: str, value: float) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 1), "unit": "ms"}), flush=True)
-
-
 def main() -> None:
     with running(KTRDR_HEALTH_INTERVAL_S="3600") as system:
         os.environ |= {"DJANGO_SETTINGS_MODULE": "ktrdr_site.settings", "KTRDR_DATA_DIR": str(system.data)}
@@ -81,7 +77,7 @@ def main() -> None:
             print(f"stored {OPERATIONS:,} operations in {time.perf_counter() - started:.0f} s", flush=True)
             cursor.execute("VACUUM ANALYZE")
         for name, read in readings().items():
-            figure(f"{name} at {OPERATIONS:,} operations, database", database_ms(read))
+            print_figure(f"{name} at {OPERATIONS:,} operations, database", database_ms(read), "ms")
 
 
 def readings() -> dict[str, Callable[[], Any]]:

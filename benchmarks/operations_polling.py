@@ -5,11 +5,11 @@ that counts. A round is one request each for the operation, its metrics and its 
 """
 
 import asyncio
-import json
 import time
 
 import httpx
 
+from benchmarks._figures import print_figure
 from benchmarks._system import running
 from worker_agent.testing import StubWorker
 
@@ -17,10 +17,6 @@ USERS = 1_000
 SECONDS = 15.0
 AT_ONCE = 32
 """Connections; a user waits for one."""
-
-
-def figure(benchmark: str, value: float, unit: str) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 3), "unit": unit}), flush=True)
 
 
 async def main() -> None:
@@ -55,8 +51,10 @@ async def watch(http: httpx.AsyncClient, path: str, worker: StubWorker) -> None:
     seconds = time.perf_counter() - begun
     if answered < USERS:
         raise SystemExit(f"only {answered} of {USERS} users were answered")
-    figure(f"answers to {USERS:,} users who watch one operation", answered / seconds, "1/s")
-    figure("requests for it that its worker sees", (worker.count("operation") - before) / seconds, "1/s")
+    print_figure(f"answers to {USERS:,} users who watch one operation", answered / seconds, "1/s")
+    print_figure(
+        "requests for it that its worker sees", (worker.count("operation") - before) / seconds, "1/s"
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ system with its database.
 """
 
 import asyncio
-import json
 import os
 import statistics
 import time
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from benchmarks import _full_queue
+from benchmarks._figures import print_figure
 from benchmarks._system import System, processor_s, running
 from worker_agent.testing import StubWorker
 
@@ -26,10 +26,6 @@ WARM_UP = 50
 NEWCOMERS = 20
 WORK_S = 0.5
 TIME_LIMIT_S = 300.0
-
-
-def figure(benchmark: str, value: float, unit: str, **more: object) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 4), "unit": unit, **more}), flush=True)
 
 
 async def main() -> None:
@@ -48,11 +44,11 @@ async def main() -> None:
             await asyncio.to_thread(_full_queue.add_waiting, WAITING, DEMANDS, 1_000_000)
             await _until_run(workers, _count(workers) + WARM_UP)
             full_rate, full_cost = await _measure(system, workers, alone=False)
-            figure("dispatch from an otherwise empty queue", empty_rate, "1/s")
-            figure("its processor time per operation", 1000 * empty_cost, "ms")
+            print_figure("dispatch from an otherwise empty queue", empty_rate, "1/s")
+            print_figure("its processor time per operation", 1000 * empty_cost, "ms")
             name = f"dispatch with {WAITING:,} waiting, {DEMANDS} demands"
-            figure(name, full_rate, "1/s", peer="empty queue", ratio=full_rate / empty_rate)
-            figure(
+            print_figure(name, full_rate, "1/s", peer="empty queue", ratio=full_rate / empty_rate)
+            print_figure(
                 "its processor time per operation",
                 1000 * full_cost,
                 "ms",
@@ -108,12 +104,12 @@ async def _newcomers(system: System, workers: Sequence[StubWorker]) -> None:
             while not any(operation_id in worker.operations for worker in workers):
                 await asyncio.sleep(0.005)
         waits.append(time.perf_counter() - begun)
-    figure(
+    print_figure(
         f"wait of a new user's operation, {WORK_S} s operations of others, median",
         statistics.median(waits),
         "s",
     )
-    figure("the longest of them", max(waits), "s")
+    print_figure("the longest of them", max(waits), "s")
 
 
 if __name__ == "__main__":

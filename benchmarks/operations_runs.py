@@ -3,7 +3,6 @@
 Target: any order and any filter answers within 200 ms at the 95th percentile.
 """
 
-import json
 import os
 import random
 import time
@@ -13,6 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from benchmarks import _history
+from benchmarks._figures import print_figure
 from benchmarks._system import running
 from benchmarks.pages import session
 
@@ -113,7 +113,7 @@ def measure(http: httpx.Client, address: str, rounds: int = ROUNDS) -> float:
 
 
 def report(name: str, values: list[float]) -> None:
-    print(json.dumps({"benchmark": name, "value": round(max(values), 1), "unit": "ms"}), flush=True)
+    print_figure(name, max(values), "ms")
 
 
 if __name__ == "__main__":

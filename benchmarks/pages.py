@@ -5,7 +5,6 @@ sent; a report of 5,000 bars is drawn within 1.5 s; a hundred open dashboards co
 """
 
 import asyncio
-import json
 import os
 import statistics
 import time
@@ -16,6 +15,7 @@ import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks import _history
+from benchmarks._figures import print_figure
 from benchmarks._system import System, running
 
 OPERATIONS, WORKERS = 10_000, 200
@@ -43,10 +43,6 @@ PAGES = {
     "new training": "new/training",
     "new backtest": "new/backtest",
 }
-
-
-def figure(benchmark: str, value: float, unit: str) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 3), "unit": unit}), flush=True)
 
 
 def main() -> None:
@@ -88,8 +84,8 @@ def answers(system: System, cookie: str, known: dict[str, str]) -> None:
                 answer(http, address, SHARED_FOR_S if name == "overview" else 0) for _ in range(ROUNDS)
             )
             slowest = max(slowest, taken[int(0.95 * ROUNDS)])
-            figure(f"answer of the page: {name}, p95", taken[int(0.95 * ROUNDS)], "ms")
-        figure("answer of the slowest page, p95", slowest, "ms")
+            print_figure(f"answer of the page: {name}, p95", taken[int(0.95 * ROUNDS)], "ms")
+        print_figure("answer of the slowest page, p95", slowest, "ms")
 
 
 def answer(http: httpx.Client, address: str, pause: float) -> float:
@@ -121,7 +117,7 @@ async def dashboards(system: System, cookie: str) -> None:
         await asyncio.gather(*(dashboard(number) for number in range(DASHBOARDS)))
         after, seconds = cpu_seconds(processes), time.perf_counter() - begun
         used = sum(spent - before[pid] for pid, spent in after.items()) / seconds
-    figure(f"cost of {DASHBOARDS} open dashboards", used, "cores")
+    print_figure(f"cost of {DASHBOARDS} open dashboards", used, "cores")
 
 
 def _is_database_of(system: System, process: psutil.Process) -> bool:
@@ -149,11 +145,13 @@ def browser(system: System, cookie: str, known: dict[str, str]) -> None:
         )
         context = chromium.new_context(base_url=system.url, viewport={"width": 1280, "height": 900})
         context.add_cookies([{"name": "sessionid", "value": cookie, "url": system.url}])
-        figure("landing page as it is sent", weight(context.new_page()), "kB")
+        print_figure("landing page as it is sent", weight(context.new_page()), "kB")
         report = f"/dashboard/operations/{known['backtest']}?tab=report"
         drawn = [until_drawn(context.new_page(), report) for _ in range(5)]
-        figure(f"report of {_history.POINTS:,} bars is drawn and answers, first visit", drawn[0], "s")
-        figure(f"report of {_history.POINTS:,} bars is drawn and answers", statistics.median(drawn), "s")
+        print_figure(f"report of {_history.POINTS:,} bars is drawn and answers, first visit", drawn[0], "s")
+        print_figure(
+            f"report of {_history.POINTS:,} bars is drawn and answers", statistics.median(drawn), "s"
+        )
         chromium.close()
 
 

@@ -10,7 +10,6 @@ of the time.
 
 import argparse
 import itertools
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks._audit_cases import BARS, MARKETS, NETWORKS, Case, Workplace
+from benchmarks._figures import print_figure
 from benchmarks._leaks import leak_in_indicators, leak_in_inputs, leak_in_predictions, scales_of_all_rows
 from workers.backtesting import decision_source
 from workers.learning import training_pipeline
@@ -112,10 +112,6 @@ def count_caught(number: int, share: float) -> Tally:
     return tally
 
 
-def show(benchmark: str, value: float, unit: str, **more: Any) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": value, "unit": unit, **more}), flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true", help="500 honest runs and 100 leaks of each kind")
@@ -123,13 +119,15 @@ def main() -> None:
     count_false_alarms(5)
     trainings, backtests = count_false_alarms(runs)
     alarms = trainings.reported + backtests.reported
-    show(f"false alarms of the audit in {trainings.runs + backtests.runs} honest runs", alarms, "runs")
+    print_figure(
+        f"false alarms of the audit in {trainings.runs + backtests.runs} honest runs", alarms, "runs"
+    )
     for name, tally in (("training", trainings), ("backtest", backtests)):
         low, middle, high = (round(100 * float(share), 1) for share in np.quantile(tally.shares, (0, 0.5, 1)))
-        show(f"share of the audit in a {name}, {BARS:,} bars", middle, "%", lowest=low, highest=high)
+        print_figure(f"share of the audit in a {name}, {BARS:,} bars", middle, "%", lowest=low, highest=high)
     for name, share in (("every row", 1.0), ("1 % of the rows", 0.01)):
         tally = count_caught(leaks, share)
-        show(f"leaks in {name} caught, of {tally.runs}", tally.reported, "runs")
+        print_figure(f"leaks in {name} caught, of {tally.runs}", tally.reported, "runs")
 
 
 if __name__ == "__main__":

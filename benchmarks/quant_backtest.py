@@ -7,7 +7,6 @@ Targets: 1,000,000 bars 10 times vectorbt with numba and 7 times with Rust, 40 t
 second of 5,000 bars, in less than 300 MB.
 """
 
-import json
 import resource
 import tempfile
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ import pandas as pd
 import talib
 from numpy.typing import NDArray
 
+from benchmarks._figures import print_figure
 from benchmarks._peers import Peer, peer
 from benchmarks._race import Run, compare, in_process, of_peer, race
 from workers.backtesting.engine import Rules, simulate
@@ -172,7 +172,7 @@ def compare_searches(bars: pd.DataFrame, targets: NDArray[np.int8], theirs: Peer
     seconds = race(runs_of(lambda: search(bars, targets, RULES), theirs, questions))
     compare("backtests of 5,000 bars, 1,000 pairs", seconds, count=PAIRS)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_before) / 1024
-    print(json.dumps({"benchmark": "memory added by the search", "value": round(grown, 1), "unit": "MiB"}))
+    print_figure("memory added by the search", round(grown, 1), "MiB")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 with windows of 20 bars.
 """
 
-import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks._figures import print_figure
 from workers.backtesting.backtest_inputs import MODEL_DESCRIPTION, MODEL_WEIGHTS
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.backtest_pipeline import run_backtest
@@ -102,13 +102,7 @@ def main() -> None:
                 files[part].write_bytes(training.artifacts[Path(part).name])
             run_backtest(BacktestParameters(symbol="AAA"), Job(files))
             seconds = min(backtest_seconds(files) for _ in range(ROUNDS))
-            value = round(BARS / seconds)
-            print(
-                json.dumps(
-                    {"benchmark": f"backtest of a model, {name}", "value": value, "unit": "bars/CPU s"}
-                ),
-                flush=True,
-            )
+            print_figure(f"backtest of a model, {name}", round(BARS / seconds), "bars/CPU s")
 
 
 def backtest_seconds(files: Mapping[str, Path]) -> float:

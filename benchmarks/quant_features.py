@@ -6,7 +6,6 @@ pandas-ta-classic runs in the peers' environment, with TA-Lib, its faster mode. 
 Target: at least as fast as bare TA-Lib.
 """
 
-import json
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 import talib
 
+from benchmarks._figures import print_figure
 from benchmarks._peers import peer
 from benchmarks._race import Run, compare, in_process, of_peer, race
 from workers.strategy.features import build_features
@@ -146,12 +146,7 @@ def main() -> None:
     strategy = parse_strategy(strategy_text())
     seconds = race({"KTRDR": in_process(lambda: build_features(strategy, {"1m": bars}))}, rounds=3)
     inputs, rate = len(strategy.input_names), BARS / median(seconds["KTRDR"].cpu)
-    figure = {
-        "benchmark": f"features, {inputs} inputs on 1m and 1h",
-        "value": round(rate),
-        "unit": "bars/CPU s",
-    }
-    print(json.dumps(figure))
+    print_figure(f"features, {inputs} inputs on 1m and 1h", round(rate), "bars/CPU s")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow.csv
 import pyarrow.parquet
 
+from benchmarks._figures import print_figure
 from workers.market_data.importing import run_import
 from workers.market_data.parameters import ImportParameters
 
@@ -97,10 +98,9 @@ def main() -> None:
             for _ in range(ROUNDS)
         ]
     ours, theirs = min(row[0] for row in rounds), min(row[1] for row in rounds)
-    figure = {"benchmark": "import of 1,000,000 minutes", "value": round(ours, 3), "unit": "s"}
-    print(json.dumps({**figure, "peer": f"pyarrow {theirs:.3f} s", "ratio": round(theirs / ours, 2)}))
-    memory = max(row[2] for row in rounds)
-    print(json.dumps({"benchmark": "memory of that import", "value": round(memory), "unit": "MB"}))
+    compared = {"peer": f"pyarrow {theirs:.3f} s", "ratio": round(theirs / ours, 2)}
+    print_figure("import of 1,000,000 minutes", ours, "s", **compared)
+    print_figure("memory of that import", round(max(row[2] for row in rounds)), "MB")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Golden check: both engines read the same bars, compute their own averages and cr
 and put whole units of the equity at risk. Number of trades and final equity must agree. Times are CPU seconds.
 """
 
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks._figures import print_figure
 from benchmarks._peers import peer
 from workers.backtesting.condition_decisions import decide
 from workers.backtesting.engine import Rules, simulate
@@ -79,20 +79,16 @@ def best_of_rounds(work: Callable[[], object]) -> float:
     return min(times[1:])
 
 
-def figure(benchmark: str, value: float, unit: str) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 4), "unit": unit}), flush=True)
-
-
 def main() -> None:
     strategy = parse_strategy(EXAMPLE.read_text())
     assert isinstance(strategy, RulesStrategy)
     bars = daily_bars(BARS)
     frames = attach_calendar(strategy, {"1d": bars})
     columns = dict(zip(strategy.input_names, input_matrix(strategy, frames).T, strict=True))
-    figure(
+    print_figure(
         "columns of a cross, 5,000 bars", 1e3 * best_of_rounds(lambda: input_matrix(strategy, frames)), "ms"
     )
-    figure(
+    print_figure(
         "decisions of a cross from its columns, 5,000 bars",
         1e3 * best_of_rounds(lambda: decide(strategy, columns)),
         "ms",
@@ -108,7 +104,9 @@ def main() -> None:
                 print(
                     f"moving-average cross: {answer['trades']} closed trades, final equity {answer['final']:.6f} with backtesting.py"
                 )
-                figure("final equity against backtesting.py", result.final_equity / answer["final"] - 1.0, "")
+                print_figure(
+                    "final equity against backtesting.py", result.final_equity / answer["final"] - 1.0, ""
+                )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import pandas as pd
 from exchange_calendars import get_calendar
 from numpy.typing import NDArray
 
+from benchmarks._figures import print_figure
 from workers.market_data.bars import write_bars
 from workers.studies.messages import (
     BATCH_FILES,
@@ -190,10 +191,6 @@ def share_believed(studies: int, *, edge: float, similar: bool) -> float:
     return believed / studies
 
 
-def figure(benchmark: str, value: float, unit: str) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 5), "unit": unit}), flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=200)
@@ -203,15 +200,15 @@ def main() -> None:
         search(Path(folder), 100)  # compiles
     with tempfile.TemporaryDirectory() as folder:
         seconds = search(Path(folder), options.pairs)
-    figure(f"study of {options.pairs:,} pairs x {BARS:,} bars, with report", seconds["all"], "s")
-    figure("the same, CPU seconds", seconds["all_cpu"], "s")
-    figure("its batches", seconds["batches"], "s")
-    figure("memory of all of it", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MiB")
+    print_figure(f"study of {options.pairs:,} pairs x {BARS:,} bars, with report", seconds["all"], "s")
+    print_figure("the same, CPU seconds", seconds["all_cpu"], "s")
+    print_figure("its batches", seconds["batches"], "s")
+    print_figure("memory of all of it", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MiB")
     for name, edge in (("noise", 0.0), ("edge of 1.5", EDGE)):
         for similar in (True, False):
             kind = "similar" if similar else "independent"
             share = share_believed(options.studies, edge=edge, similar=similar)
-            figure(f"believed: {name}, {kind} trials", share, "share")
+            print_figure(f"believed: {name}, {kind} trials", share, "share")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Targets: at least 0.9 times the bare loop, 3.5 times the DataLoader with batches
 least half the MLP's rate; two processes on two cores at least 1.8 times one.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks._figures import print_figure
 from benchmarks._race import ROUNDS, Run, compare, in_process, race
 from workers.learning.batches import EVALUATION_BATCH, Rows
 from workers.learning.networks import build_network
@@ -178,9 +178,10 @@ def main() -> None:
     compare("rows of 16 rules, batches of 256", race(runs), {"the MLP": 0.5}, count=rows)
     single, both = pair()
     rate = 2 * ROWS * PAIR_EPOCHS / both
-    figure = {"benchmark": "two trainings at once", "value": round(rate), "unit": "rows/s"}
-    compared = {"peer": "a single one", "ratio": round(2 * single / both, 2), "goal": "ratio at least 1.8"}
-    print(json.dumps(figure | compared), flush=True)
+    print_figure(
+        "two trainings at once", round(rate), "rows/s",
+        peer="a single one", ratio=round(2 * single / both, 2), goal="ratio at least 1.8",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -14,11 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks._figures import print_figure
+
 WORKERS, HANGING, ROWS = 1_000, 100, 10_000
-
-
-def figure(benchmark: str, value: float, unit: str) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 3), "unit": unit}), flush=True)
 
 
 def main() -> None:
@@ -74,9 +72,9 @@ def sweep() -> None:
     if summary is None or (summary["healthy"], summary["failed"]) != (WORKERS - HANGING, HANGING):
         raise SystemExit(f"the sweep says {summary}")
     writing = [q for q in captured if q["sql"].lstrip().startswith(("UPDATE", "INSERT", "DELETE"))]
-    figure(f"sweep of {WORKERS} workers, {HANGING} hanging", seconds, "s")
-    figure("its writing statements", len(writing), "statements")
-    figure("its process, at most", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MiB")
+    print_figure(f"sweep of {WORKERS} workers, {HANGING} hanging", seconds, "s")
+    print_figure("its writing statements", len(writing), "statements")
+    print_figure("its process, at most", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MiB")
 
 
 def queries() -> None:
@@ -115,7 +113,7 @@ def queries() -> None:
     }
     for name, query in asked.items():
         plan = json.loads(query.explain(format="json", analyze=True))[0]
-        figure(f"{name} over {ROWS:,} workers, in the database", plan["Execution Time"], "ms")
+        print_figure(f"{name} over {ROWS:,} workers, in the database", plan["Execution Time"], "ms")
 
 
 if __name__ == "__main__":

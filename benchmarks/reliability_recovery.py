@@ -5,7 +5,6 @@ worker is TEMPORARILY_UNAVAILABLE within 35 s and its operation requeued within 
 seconds gives its operation back within 2 s of its registration.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -18,15 +17,12 @@ from typing import Any
 
 import httpx
 
+from benchmarks._figures import print_figure
 from benchmarks._system import System, running
 
 AGENTS = ("recovery-1", "recovery-2", "recovery-3")
 """Three, so that one lost is not half of all."""
 POLL_S = 0.1
-
-
-def figure(benchmark: str, value: float, unit: str = "s") -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 2), "unit": unit}), flush=True)
 
 
 class Watched:
@@ -116,7 +112,7 @@ def measure_restart(watched: Watched) -> None:
     seconds, _ = watched.until(
         f"/operations/{operation_id}", lambda one: one["attempt"] > 1 or one["status"] == "PENDING", 30
     )
-    figure("agent restarted: from its registration until its operation is requeued", seconds)
+    print_figure("agent restarted: from its registration until its operation is requeued", seconds, "s")
     watched.until(
         f"/operations/{operation_id}", lambda one: one["status"] == "RUNNING" and one["attempt"] > 1, 60
     )
@@ -130,15 +126,15 @@ def measure_kill(watched: Watched) -> None:
     watched.kill(name)
     begun = time.monotonic()
     watched.until(f"/workers/{name}", lambda worker: worker["status"] == "TEMPORARILY_UNAVAILABLE", 120)
-    figure("worker killed: until it is TEMPORARILY_UNAVAILABLE", time.monotonic() - begun)
+    print_figure("worker killed: until it is TEMPORARILY_UNAVAILABLE", time.monotonic() - begun, "s")
     watched.until(
         f"/operations/{operation_id}", lambda one: one["status"] == "PENDING" or one["attempt"] > 1, 180
     )
-    figure("worker killed: until its operation is requeued", time.monotonic() - begun)
+    print_figure("worker killed: until its operation is requeued", time.monotonic() - begun, "s")
     watched.until(
         f"/operations/{operation_id}", lambda one: one["status"] == "RUNNING" and one["attempt"] > 1, 60
     )
-    figure("worker killed: until its operation runs elsewhere", time.monotonic() - begun)
+    print_figure("worker killed: until its operation runs elsewhere", time.monotonic() - begun, "s")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Targets: first page 1.2 s, three workers 2.5 s, 6 s of processor time, 700 MiB; 
 backtest job 0.2 s of processor time and completed 0.6 s after its request.
 """
 
-import json
 import os
 import re
 import signal
@@ -18,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks._figures import print_figure, print_median
 from ktrdr_site.demo.scenario import (
     STRATEGY,
     TESTED_FROM,
@@ -48,23 +48,13 @@ TRAININGS = 5
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 
 
-def figure(benchmark: str, value: float, unit: str, **more: Any) -> None:
-    print(json.dumps({"benchmark": benchmark, "value": round(value, 3), "unit": unit, **more}), flush=True)
-
-
-def figures(benchmark: str, values: Sequence[float], unit: str, **more: Any) -> None:
-    """Print the median, with the least and the most."""
-    spread = [round(min(values), 3), round(max(values), 3)]
-    figure(benchmark, statistics.median(values), unit, spread=spread, **more)
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ktrdr-bench-") as directory:
         data = Path(directory) / "var"
         started = time.perf_counter()
         with up(data, "--exit-after-demo") as (process, _):
             process.wait(LIMIT_S)
-        figure("first start with demo, to its end", time.perf_counter() - started, "s")
+        print_figure("first start with demo, to its end", time.perf_counter() - started, "s")
         with up(data, "--no-demo") as (process, port):
             measure_start(data, process.pid, port)
             measure_jobs(data, process.pid, port)
@@ -96,19 +86,21 @@ def measure_start(data: Path, pid: int, port: int) -> None:
     url = f"http://127.0.0.1:{port}"
     with httpx.Client(base_url=url, follow_redirects=True, timeout=10) as http:
         until(lambda: answers(http, "/dashboard/"), "the first page")
-        figure("later start, to the first page", time.time() - started, "s", goal="at most 1.2")
+        print_figure("later start, to the first page", time.time() - started, "s", goal="at most 1.2")
         http.headers["Authorization"] = f"Bearer {(data / 'api-token').read_text().strip()}"
         until(lambda: available(http, started) == WORKERS, "the workers")
-        figure("later start, to three available workers", time.time() - started, "s", goal="at most 2.5")
+        print_figure(
+            "later start, to three available workers", time.time() - started, "s", goal="at most 2.5"
+        )
     until(lambda: is_settled(data, pid), "an idle system")
     used = {name: sum(times) for name, times in by_part(data, pid, processor_s).items()}
     for name, seconds in sorted(used.items()):
-        figure(f"later start, processor time of {name}", seconds, "s")
-    figure("later start, processor time until idle", sum(used.values()), "s", goal="at most 6")
+        print_figure(f"later start, processor time of {name}", seconds, "s")
+    print_figure("later start, processor time until idle", sum(used.values()), "s", goal="at most 6")
     memory = {name: sum(sizes) for name, sizes in by_part(data, pid, proportional_mib).items()}
     for name, size in sorted(memory.items()):
-        figure(f"idle with three workers, memory of {name}", size, "MiB (PSS)")
-    figure("idle with three workers, memory", sum(memory.values()), "MiB (PSS)", goal="at most 700")
+        print_figure(f"idle with three workers, memory of {name}", size, "MiB (PSS)")
+    print_figure("idle with three workers, memory", sum(memory.values()), "MiB (PSS)", goal="at most 700")
 
 
 def answers(http: httpx.Client, path: str) -> bool:
@@ -199,12 +191,16 @@ def measure_jobs(data: Path, pid: int, port: int) -> None:
         }  # fmt: skip
         backtests = [job(http, data, pid, "/backtests/start", backtest) for _ in range(BACKTESTS)]
     ratio = statistics.median(used for _, used, _ in trainings) / statistics.median(loops)
-    figures("demo, training job, processor time", [used for _, used, _ in trainings], "s")
-    figures("demo, bare training loop, processor time", loops, "s")
-    figure("demo, training job beside its bare loop", ratio, "times", goal="at most 1.3")
-    figures("demo, backtest job, processor time", [used for _, used, _ in backtests], "s", goal="at most 0.2")
-    figures("demo, training, POST to COMPLETED", [took for *_, took in trainings], "s")
-    figures("demo, backtest, POST to COMPLETED", [took for *_, took in backtests], "s", goal="at most 0.6")
+    print_median("demo, training job, processor time", [used for _, used, _ in trainings], "s")
+    print_median("demo, bare training loop, processor time", loops, "s")
+    print_figure("demo, training job beside its bare loop", ratio, "times", goal="at most 1.3")
+    print_median(
+        "demo, backtest job, processor time", [used for _, used, _ in backtests], "s", goal="at most 0.2"
+    )
+    print_median("demo, training, POST to COMPLETED", [took for *_, took in trainings], "s")
+    print_median(
+        "demo, backtest, POST to COMPLETED", [took for *_, took in backtests], "s", goal="at most 0.6"
+    )
 
 
 def job(

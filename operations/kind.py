@@ -77,7 +77,7 @@ class Kind:
     result_model: ClassVar[type[BaseModel] | None] = None
     """The result, for the API document."""
     request_example: ClassVar[Mapping[str, Any] | None] = None
-    """A body of the submission, for those who ask which types there are."""
+    """An example of the body of the submission, for `GET /operation-types`."""
     submit_path: ClassVar[str] = "/operations"
     """The path of the API to which such operations are submitted."""
     operation_fields: ClassVar[tuple[str, ...]] = ()

@@ -48,7 +48,7 @@ def wait_until_changed(
     """Return when the operation no longer has these marks, or after `seconds`. Its progress is kept up to date."""
 
     def has_changed() -> bool:
-        operation = Operation.objects.filter(pk=operation_id).first()
+        operation = Operation.objects.filter(pk=operation_id).only("status", "attempt").first()
         if operation is not None:
             progress.refresh(operation)
         return marks_of(operation_id) != marks

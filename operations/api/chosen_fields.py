@@ -1,4 +1,4 @@
-"""`GET /operations?fields=`: only the fields that were asked for, and only the columns and relations that they need."""
+"""`GET /operations?fields=`: only the named fields, and only the columns and relations that they need."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -37,7 +37,7 @@ HEADLINE = {
 
 
 class ChosenFieldsSerializer(OperationSerializer):
-    """Takes the names in the context's `fields`; the two of its own are computed only for those who ask."""
+    """Serializes the fields named in the context's `fields`; `subject` and `headline` are computed only if named."""
 
     subject = serializers.SerializerMethodField(help_text="strategy and symbols")
     headline = serializers.SerializerMethodField(help_text="the one number that summarizes the result")

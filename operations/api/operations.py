@@ -1,6 +1,7 @@
 """The operations API for people and their programs: submit, follow, cancel, retry."""
 
 import hashlib
+from functools import cached_property
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
@@ -78,34 +79,34 @@ class OperationList(ListAPIView[Operation]):
     filterset_class = OperationFilter
     example = example_requests.ANY_TYPE
 
+    @cached_property
+    def fields(self) -> frozenset[str] | None:
+        return read_fields(self.request.query_params)
+
     def get_queryset(self) -> Any:
-        query = self.request.query_params
-        fields = read_fields(query)
-        rows = rows_of_list(query)
+        rows = rows_of_list(self.request.query_params)
         return (
             operations_for_serializer(rows).defer("note")
-            if fields is None
-            else rows_with_fields(rows, fields)
+            if self.fields is None
+            else rows_with_fields(rows, self.fields)
         )
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset) or []
-        fields = read_fields(self.request.query_params)
-        if fields is None or "waiting_reason" in fields:
+        if self.fields is None or "waiting_reason" in self.fields:
             explain_waits(page)
         return page
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
-        fields = read_fields(self.request.query_params)
-        if fields is None:
+        if self.fields is None:
             return super().get_serializer(*args, **kwargs)
         (page,) = args
-        chosen = {"fields": fields, "strategies": strategies_for(page, fields)}
+        chosen = {"fields": self.fields, "strategies": strategies_for(page, self.fields)}
         return ChosenFieldsSerializer(page, many=True, context={**self.get_serializer_context(), **chosen})
 
     @extend_schema(parameters=[FIELDS_PARAMETER])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """List operations, newest first. `fields` leaves out what is not needed, such as results and strategy texts."""
+        """List operations, newest first. With `fields`, only these fields are returned."""
         return super().get(request, *args, **kwargs)
 
     @extend_schema(

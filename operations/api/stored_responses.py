@@ -34,18 +34,20 @@ def file_response(sha256: str, name: str, request: Request | None = None) -> Htt
         file = path.open("rb")
     except FileNotFoundError as error:
         raise NotFound("The file no longer exists.") from error
-    asked = _range(request, etag)
-    return _whole(file, name, etag) if asked is None else _part(file, path.stat().st_size, *asked, etag)
+    byte_range = _read_range(request, etag)
+    if byte_range is None:
+        return _whole(file, name, etag)
+    return _part(file, path.stat().st_size, *byte_range, etag)
 
 
-def _range(request: Request | None, etag: str) -> tuple[int, int | None] | None:
+def _read_range(request: Request | None, etag: str) -> tuple[int, int | None] | None:
     """Return first and last byte (None: the end of the file) of a range; other forms of `Range` may be ignored."""
     if request is None or request.headers.get("If-Range", etag) != etag:
         return None
-    found = _RANGE.fullmatch(request.headers.get("Range", ""))
-    if found is None:
+    match = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if match is None:
         return None
-    first, last = int(found[1]), int(found[2]) if found[2] else None
+    first, last = int(match[1]), int(match[2]) if match[2] else None
     return None if last is not None and last < first else (first, last)
 
 
@@ -65,7 +67,7 @@ def _part(file: BinaryIO, size: int, first: int, last: int | None, etag: str) ->
         return response
     end = size if last is None else min(last + 1, size)
     part = FileResponse(
-        _Part(file, first, end),
+        _Slice(file, first, end),
         status=status.HTTP_206_PARTIAL_CONTENT,
         content_type=BYTES,
     )
@@ -74,10 +76,10 @@ def _part(file: BinaryIO, size: int, first: int, last: int | None, etag: str) ->
     return _allow_caching(part, etag)
 
 
-class _Part:
-    """The bytes of a file from `first` to `end` (exclusive), as a file; closing it closes the other.
+class _Slice:
+    """The bytes of a file from `first` to `end` (exclusive), as a file; closing it closes that file.
 
-    It has the descriptor of the file, at `first`, from which the server sends without reading the bytes into memory.
+    It has the descriptor of that file, positioned at `first`, from which the server sends without reading the bytes into memory.
     """
 
     def __init__(self, file: BinaryIO, first: int, end: int) -> None:

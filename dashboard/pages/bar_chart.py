@@ -1,4 +1,4 @@
-"""The chart of market data: what its page shows as text, and what its script draws."""
+"""The chart of market data: the text of its page, and the data of its script."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from django.urls import reverse
 from operations.models import MarketData
 from operations.presentation import stored_charts
 from operations.presentation.numbers import decimal, percent, short, signed_percent
+from operations.presentation.report_charts import milliseconds
+from operations.presentation.stored_reports import UNKNOWN_FORMAT
 
 log = structlog.get_logger(__name__)
 MAX_OTHERS = 200
@@ -56,7 +58,7 @@ def bar_chart(data: MarketData) -> BarChart | None:
     stored = stored_charts.read(data.chart_id)
     try:
         return _described(data, stored)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
+    except UNKNOWN_FORMAT as error:
         log.warning(
             "chart has an unknown format",
             symbol=data.symbol,
@@ -82,16 +84,22 @@ def _described(data: MarketData, stored: stored_charts.StoredChart) -> BarChart:
 
 def others(data: MarketData) -> list[MarketData]:
     """Return other series that have a chart, those of the same timeframe first."""
-    rows = MarketData.objects.filter(chart__isnull=False).exclude(pk=data.pk).only("symbol", "timeframe")
+    rows = (
+        MarketData.objects.filter(chart__isnull=False)
+        .exclude(pk=data.pk)
+        .only("symbol", "timeframe", "chart")
+    )
     return sorted(rows[:MAX_OTHERS], key=lambda row: (row.timeframe != data.timeframe, row.symbol))
 
 
 def overlay(data: MarketData, symbol: str, candidates: Iterable[MarketData]) -> dict[str, Any] | None:
-    """Return what the script draws over the chart: another symbol of the same timeframe; None if there is none."""
+    """Return the data that the script draws over the chart: `symbol` in the same timeframe; None if it has no chart.
+
+    Raises ChartUnavailableError.
+    """
     row = next((row for row in candidates if (row.symbol, row.timeframe) == (symbol, data.timeframe)), None)
     if row is None:
         return None
-    row = MarketData.objects.get(pk=row.pk)
     return {**stored_charts.read(str(row.chart_id)).for_script, "url": _url(row), "name": row.symbol}
 
 
@@ -142,5 +150,4 @@ def _marks(listed: dict[str, Any]) -> list[Mark]:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return _time(milliseconds(text) / 1000)

@@ -25,7 +25,7 @@ TONES = ("muted", 6, 3, 2, "good")
 class StudyCharts:
     charts: list[Chart] = field(default_factory=list)
     missing: str = ""
-    """Why there are none."""
+    """Why `charts` is empty."""
     axes: list[tuple[str, str]] = field(default_factory=list)
     """Pointer and short name of the parameters that the heat map can show."""
     chosen: tuple[str, str] = ("", "")
@@ -42,7 +42,7 @@ def charts_of(study: Study, horizontal: str = "", vertical: str = "") -> StudyCh
         return StudyCharts(missing=str(error))
     try:
         return _read(report, horizontal, vertical)
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
+    except stored_reports.UNKNOWN_FORMAT as error:
         log.exception("report of a study could not be drawn", study_id=study.study_id)
         return StudyCharts(missing=f"The report has an unknown format ({type(error).__name__}).")
 
@@ -52,7 +52,7 @@ def _read(report: Json, horizontal: str, vertical: str) -> StudyCharts:
     numeric = [name for name, values in parameters.items() if all(map(is_number, values))]
     axes = [(name, short_name(name, numeric)) for name in numeric]
     chosen = choose_axes(report, numeric, horizontal, vertical)
-    drawn = [
+    charts = [
         _progress(report),
         _windows(report),
         _paths(report),
@@ -61,7 +61,7 @@ def _read(report: Json, horizontal: str, vertical: str) -> StudyCharts:
         _importance(report),
         _overfitting(report),
     ]
-    return StudyCharts([found for found in drawn if found is not None], "", axes, chosen)
+    return StudyCharts([drawn for drawn in charts if drawn is not None], "", axes, chosen)
 
 
 def is_number(value: Any) -> bool:
@@ -69,7 +69,7 @@ def is_number(value: Any) -> bool:
 
 
 def choose_axes(report: Json, numeric: Sequence[str], horizontal: str, vertical: str) -> tuple[str, str]:
-    """Return the parameters asked for; by default the two that explain most. Empty if there are not two."""
+    """Return the chosen parameters, by default the two that explain most; empty names if there are fewer than two."""
     ranked = [row["parameter"] for row in report.get("importance") or [] if row["parameter"] in numeric]
     if len(ranked) < 2:
         return "", ""
@@ -88,8 +88,8 @@ def _progress(report: Json) -> Chart | None:
 
 def _windows(report: Json) -> Chart | None:
     """Draw the joined test windows of the walk-forward; the table has the winner of each window."""
-    found = report.get("walk_forward") or {}
-    curve, windows = found.get("curve") or {}, found.get("windows") or []
+    walk_forward = report.get("walk_forward") or {}
+    curve, windows = walk_forward.get("curve") or {}, walk_forward.get("windows") or []
     times = [milliseconds(time) for time in curve.get("time") or []]
     bands = [
         {"from": milliseconds(window["test"][0]), "to": milliseconds(window["test"][1]), "tone": 1 + at % 2,
@@ -114,8 +114,8 @@ def _windows(report: Json) -> Chart | None:
 
 
 def _paths(report: Json) -> Chart | None:
-    found = report.get("paths") or {}
-    fan = found.get("fan") or {}
+    paths = report.get("paths") or {}
+    fan = paths.get("fan") or {}
     times = [milliseconds(time) for time in fan.get("time") or []]
     lines = [
         series("95 % of the paths are below", points(times, fan.get("high")), tone="good", dashed=True),
@@ -124,7 +124,7 @@ def _paths(report: Json) -> Chart | None:
     ]
     return chart(
         "study-paths",
-        f"Paths through {found.get('folds')} folds",
+        f"Paths through {paths.get('folds')} folds",
         {"type": "time", "name": ""},
         [pane("growth of 1", *lines)],
     )
@@ -132,14 +132,14 @@ def _paths(report: Json) -> Chart | None:
 
 def _coordinates(report: Json, numeric: Sequence[str]) -> Chart | None:
     """Draw trials as lines over their parameters, each from its lowest to its highest value, and the value itself."""
-    found = report.get("points") or {}
-    values = found.get("value") or []
+    trials = report.get("points") or {}
+    values = trials.get("value") or []
     valued = [at for at, value in enumerate(values) if value is not None]
     if not numeric or len(valued) < 2:
         return None
     half = COORDINATES // 2
     chosen = valued[:half] + valued[half :: max(1, (len(valued) - half) // half)][:half]
-    columns = {short_name(name, list(numeric)): found["parameters"][name] for name in numeric}
+    columns = {short_name(name, list(numeric)): trials["parameters"][name] for name in numeric}
     columns["value"] = values
     scaled = {name: _scale(column, valued) for name, column in columns.items()}
     best = set(chosen[: max(1, round(BEST_SHARE * len(chosen)))])
@@ -152,7 +152,7 @@ def _coordinates(report: Json, numeric: Sequence[str]) -> Chart | None:
         )
         for at in reversed(chosen)
     ]
-    rows = [[found["number"][at], *(column[at] for column in columns.values())] for at in chosen]
+    rows = [[trials["number"][at], *(column[at] for column in columns.values())] for at in chosen]
     return chart(
         "study-coordinates",
         "Parameters and value of trials",
@@ -173,12 +173,12 @@ def _scale(column: Sequence[Any], rows: Sequence[int]) -> list[float | None]:
 
 def _heat_map(report: Json, horizontal: str, vertical: str) -> Chart | None:
     """Place the trials by two parameters, in the colour of the fifth to which their value belongs."""
-    found = report.get("points") or {}
-    values = found.get("value") or []
+    trials = report.get("points") or {}
+    values = trials.get("value") or []
     valued = [at for at, value in enumerate(values) if value is not None]
     if not horizontal or len(valued) < len(FIFTHS):
         return None
-    xs, ys = (found["parameters"][name] for name in (horizontal, vertical))
+    xs, ys = (trials["parameters"][name] for name in (horizontal, vertical))
     ranked = sorted(valued, key=lambda at: values[at])
     parts = [
         ranked[len(ranked) * fifth // len(FIFTHS) : len(ranked) * (fifth + 1) // len(FIFTHS)]
@@ -189,7 +189,7 @@ def _heat_map(report: Json, horizontal: str, vertical: str) -> Chart | None:
         for name, part, tone in zip(FIFTHS, parts, TONES, strict=True)
     ]
     names = [short_name(name, [horizontal, vertical]) for name in (horizontal, vertical)]
-    rows = [[found["number"][at], xs[at], ys[at], values[at]] for at in valued]
+    rows = [[trials["number"][at], xs[at], ys[at], values[at]] for at in valued]
     return chart(
         "study-heat",
         f"Value by {names[0]} and {names[1]}",
@@ -215,11 +215,15 @@ def _importance(report: Json) -> Chart | None:
 
 
 def _overfitting(report: Json) -> Chart | None:
-    found = report.get("overfitting")
-    if not found:
+    overfitting = report.get("overfitting")
+    if not overfitting:
         return None
-    labels = [f"{edge:.2f}" for edge in found["edges"][: len(found["counts"])]]
+    labels = [f"{edge:.2f}" for edge in overfitting["edges"][: len(overfitting["counts"])]]
     title = "Rank of the in-sample winner out of sample (logit)"
     return bars(
-        "study-overfitting", title, labels, [float(count) for count in found["counts"]], label="logit from"
+        "study-overfitting",
+        title,
+        labels,
+        [float(count) for count in overfitting["counts"]],
+        label="logit from",
     )

@@ -248,7 +248,7 @@ def _report_context(request: PageRequest, operation: Operation) -> dict[str, Any
         return {**context, **kind.report_context(operation, stored_reports.read(operation))}
     except stored_reports.ReportUnavailableError as error:
         return {**context, "report_missing": str(error)}
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except stored_reports.UNKNOWN_FORMAT as error:
         logger.exception("report could not be rendered", operation_id=operation.pk)
         return {
             **context,

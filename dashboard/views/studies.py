@@ -111,8 +111,6 @@ def study(request: PageRequest, study_id: str) -> HttpResponse:
         "figures": pages.figures_of(row.report),
         "verdict": verdict,
         "verdict_look": pages.VERDICTS.get(verdict),
-        "charts": drawn.charts,
-        "charts_missing": drawn.missing,
         "drawn": drawn,
     }
     return render(request, "studies/detail.html", context)

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -156,6 +157,7 @@ def _form_page(
     return render(request, "submit/form.html", context, status=_page_status(response))
 
 
+@cache
 def _examples() -> dict[str, list[str]]:
     """Return the names of the example strategies, grouped by whether they need a training."""
     groups: dict[str, list[str]] = {

@@ -1,15 +1,13 @@
 """The trades of a backtest: on its bars, and as a table that the server sorts and filters."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 
 from dashboard.views.decorators import PageRequest, page
-from operations.models import Operation, StoredFile
-from operations.presentation.stored_charts import ChartUnavailableError
+from operations.models import Operation
 from operations.presentation.subject import strategies_of_models, subject
 from operations.presentation.trades import chart, stored, table
 from operations.presentation.trades.query import Query
@@ -17,7 +15,7 @@ from operations.presentation.trades.query import Query
 
 @page
 def trades(request: PageRequest, operation_id: str) -> HttpResponse:
-    """Chart and table of all trades; `?trade=` shows one, htmx gets the table only."""
+    """Chart and table of all trades; `?trade=` shows one, htmx gets only the table."""
     operation = get_object_or_404(Operation, pk=operation_id)
     files = stored.files_of(operation)
     try:
@@ -28,16 +26,8 @@ def trades(request: PageRequest, operation_id: str) -> HttpResponse:
     if request.htmx:
         return render(request, "trades/table.html", context)
     about = subject(operation, strategies_of_models([operation]))
-    return render(
-        request, "trades/page.html", {**context, "about": about, **_chart_context(operation, files)}
-    )
-
-
-def _chart_context(operation: Operation, files: Mapping[str, StoredFile]) -> dict[str, Any]:
-    try:
-        return {"bar_chart": chart.chart_script(operation, files)}
-    except ChartUnavailableError as error:
-        return {"bar_chart": None, "chart_missing": str(error)}
+    context |= {"about": about, **chart.chart_context(operation, files)}
+    return render(request, "trades/page.html", context)
 
 
 @page
@@ -49,7 +39,7 @@ def trades_drawn(request: PageRequest, operation_id: str) -> HttpResponse:
         if (number := request.GET.get("number")) is not None:
             trade = table.one(all_trades, int(_finite(number)))
             if trade is None:
-                raise Http404("There is no such trade.")
+                raise Http404("Unknown trade.")
             return JsonResponse(trade)
         start, end = (_finite(request.GET.get(name)) for name in ("from", "until"))
         return JsonResponse(table.trades_between(all_trades, start, end))

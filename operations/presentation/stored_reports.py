@@ -12,6 +12,9 @@ NAME = "report.json"
 MAX_BYTES = 30_000_000
 """a report with 5,000 points per series has a few hundred thousand"""
 
+UNKNOWN_FORMAT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError)
+"""Raised by code that reads content that no worker of ours writes; OSError by times that the C library does not have."""
+
 logger = structlog.get_logger(__name__)
 
 

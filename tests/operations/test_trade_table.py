@@ -213,12 +213,13 @@ def test_the_chart_asks_for_times_and_numbers(client: Client, backtest: Operatio
         assert client.get(address + query).status_code == 404
 
 
-def test_htmx_gets_the_table_alone(client: Client, backtest: Operation) -> None:
+def test_htmx_gets_only_the_table(client: Client, backtest: Operation) -> None:
     add(backtest, "trades.bin", backtest_files(backtest_report())["trades.bin"])
     fragment = client.get(
         f"/dashboard/operations/{backtest.pk}/trades?sort=pnl", headers={"HX-Request": "true"}
     )
-    assert fragment.content.decode().strip().startswith('<section class="card card-flush" id="trades">')
+    tag = '<section class="card card-flush" id="trades" hx-target="#trades" hx-swap="outerHTML">'
+    assert fragment.content.decode().strip().startswith(tag)
 
 
 def packed(columns: dict[str, list[float]]) -> bytes:

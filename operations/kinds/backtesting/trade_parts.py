@@ -4,21 +4,16 @@ import math
 from typing import Any
 
 from operations.models import Operation
-from operations.presentation.stored_charts import ChartUnavailableError
 from operations.presentation.trades import stored
-from operations.presentation.trades.chart import chart_script
+from operations.presentation.trades.chart import chart_context
 from operations.presentation.trades.query import Query
 from operations.presentation.trades.table import trade_page
 
 
 def trade_parts(operation: Operation) -> dict[str, Any]:
     """Return the context of the chart and of the table, or the sentence why one is missing."""
-    context: dict[str, Any] = {"bar_chart": None, "trades": None, "returns": None}
     files = stored.files_of(operation)
-    try:
-        context["bar_chart"] = chart_script(operation, files)
-    except ChartUnavailableError as error:
-        context["chart_missing"] = str(error)
+    context = {**chart_context(operation, files), "trades": None, "returns": None}
     try:
         trades = stored.read(files)
         context["trades"] = trade_page(trades, Query())

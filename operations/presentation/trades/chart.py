@@ -34,6 +34,14 @@ _EQUITY = {
 }
 
 
+def chart_context(operation: Operation, files: Mapping[str, StoredFile]) -> dict[str, Any]:
+    """Return the context of `trades/chart.html`, or in `chart_missing` why there is no chart."""
+    try:
+        return {"bar_chart": chart_script(operation, files)}
+    except stored_charts.ChartUnavailableError as error:
+        return {"bar_chart": None, "chart_missing": str(error)}
+
+
 def chart_script(operation: Operation, files: Mapping[str, StoredFile]) -> dict[str, Any] | None:
     """Return what the script draws; None for results that were stored before charts existed.
 

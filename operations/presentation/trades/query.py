@@ -1,4 +1,4 @@
-"""Which trades somebody asks for, in which order: from the query of a URL to row numbers."""
+"""Filters and sorts trades: from the query of a URL to row numbers."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -55,7 +55,7 @@ class Query:
 
 
 def select(trades: StoredTrades, query: Query) -> list[int]:
-    """Return the rows that match, in the order asked for; rows without a value come last."""
+    """Return the matching rows in the order of the query; rows without a value come last."""
     rows: list[int] = list(range(trades.rows))
     for column, test in _tests(trades, query):
         rows = [row for row in rows if test(column[row])]
@@ -91,7 +91,7 @@ def _tests(trades: StoredTrades, query: Query) -> list[tuple[Column, Callable[[f
 
 
 def hour_of(text: str) -> int | None:
-    """Return the hour of `14:00` or `14`; None if there is none."""
+    """Return the hour of `14:00` or `14`; None for other text."""
     digits = text.removesuffix(":00")
     return (
         int(digits)

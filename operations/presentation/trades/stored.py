@@ -46,7 +46,7 @@ class TradesUnavailableError(Exception):
 
 @dataclass(slots=True)
 class StoredTrades:
-    """Columns are read when they are first asked for; NaN where there is no value."""
+    """Columns are read on first use; missing values are NaN."""
 
     rows: int
     names: list[str]

@@ -1,6 +1,7 @@
 """A page of the table of trades, and the trades of a chart."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -55,10 +56,9 @@ _DRAWN = (
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    name: str
     title: str
     query: str
-    """Parameters that sort by the column, the other way if they do already."""
+    """Parameters that sort by the column; if it is sorted already, in the other direction."""
     order: str
     """`ascending`, `descending` or empty, for `aria-sort`."""
     is_number: bool
@@ -87,7 +87,6 @@ class TradePage:
     worst: int | None
     """Number of the trade with the largest loss among all; None without trades."""
     best: int | None
-    has_r: bool
 
     sides = tuple(SIDES)
     results = RESULTS
@@ -118,7 +117,6 @@ def trade_page(trades: StoredTrades, query: Query) -> TradePage:
         reasons=trades.reasons,
         worst=min(numbered, key=pnl.__getitem__) + 1 if numbered else None,
         best=max(numbered, key=pnl.__getitem__) + 1 if numbered else None,
-        has_r=has_r,
     )
 
 
@@ -133,7 +131,7 @@ def trades_between(trades: StoredTrades, start: float, end: float) -> dict[str, 
 
 
 def one(trades: StoredTrades, number: int) -> dict[str, Any] | None:
-    """Return one trade as the chart shows it; None if there is no such trade."""
+    """Return one trade as the chart shows it; None if the number is unknown."""
     if not 1 <= number <= trades.rows:
         return None
     values = {name: column[0] for name, column in _values(trades, [number - 1]).items()}
@@ -163,7 +161,7 @@ def _heading(name: str, query: Query) -> Heading:
     )
     order = ("descending" if query.descending else "ascending") if is_sorted else ""
     sort = f"-{name}" if descends else name
-    return Heading(name, COLUMNS[name], _parameters(query, sort=sort, page=1), order, name not in _TEXTS)
+    return Heading(COLUMNS[name], _parameters(query, sort=sort, page=1), order, name not in _TEXTS)
 
 
 def _parameters(query: Query, **changed: Any) -> str:
@@ -203,12 +201,12 @@ def _row(trades: StoredTrades, row: int, names: list[str]) -> Row:
     return Row(row + 1, [cells[name] for name in names if name != "number"])
 
 
-def _text_or_dash(value: float, text: Any) -> str:
-    return str(text(value)) if math.isfinite(value) else DASH
+def _text_or_dash(value: float, formatter: Callable[[float], str]) -> str:
+    return formatter(value) if math.isfinite(value) else DASH
 
 
 def moment(seconds: float) -> str:
-    """Format to the minute in UTC; midnight as the date only, nothing for no time or one that no calendar has."""
+    """Format to the minute in UTC; midnight as the date only; empty for NaN and times outside of the calendar."""
     try:
         time = datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):  # OSError: beyond the C library

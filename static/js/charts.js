@@ -7,7 +7,6 @@
 "use strict";
 
 (() => {
-  const MIN_MARGIN_MS = 30 * 86400000;
   const charts = new Map();
   const probe = document.createElement("span");
   probe.hidden = true;
@@ -235,20 +234,6 @@
       }
     }
     observe();
-  });
-
-  // A table row can centre the chart on its time.
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-centre]");
-    if (!button) return;
-    const element = document.getElementById(button.closest("[data-centres]").dataset.centres);
-    draw(element);
-    const chart = charts.get(element);
-    const from = Number(button.dataset.centre);
-    const until = Number(button.dataset.centreEnd || from);
-    const margin = Math.max((until - from) * 1.5, MIN_MARGIN_MS);
-    chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, startValue: from - margin, endValue: until + margin });
-    element.scrollIntoView({ block: "center" });
   });
 
   observe();

@@ -73,7 +73,7 @@
       this.library.timeScale().applyOptions({ timeVisible: this.isIntraday });
       this.series.fill(block);
       if (over) this.series.fillOverlay(block, over);
-      this.library.timeScale().setVisibleLogicalRange({ from: from - block.start, to: to - block.start });
+      this.scrollTo(this.view);
       await nextFrame();
       await nextFrame();
       this.applying = false;
@@ -171,7 +171,7 @@
       this.view = { from, to };
       const level = this.levelFor(this.span);
       if (level !== this.level) return this.changeLevel(level);
-      if (this.isLoaded()) this.library.timeScale().setVisibleLogicalRange({ from: from - this.block.start, to: to - this.block.start });
+      if (this.isLoaded()) this.scrollTo(this.view);
       if (!this.isNearEdge()) return this.notify();
       // The library would not move to where it has no bars, and report another range.
       return this.locked(() => this.show(level, from, to));
@@ -222,13 +222,17 @@
     }
 
     notify() { for (const listener of this.listeners) listener(this); }
-    redraw() { this.library.timeScale().applyOptions({}); }
+
+    // Scroll the library to rows of the level.
+    scrollTo({ from, to }) {
+      this.library.timeScale().setVisibleLogicalRange({ from: from - this.block.start, to: to - this.block.start });
+    }
+
     repaint() {
       this.colours = coloursOfTheme();
       this.series.paint(this.colours);
       if (!this.block) return; // the first bars are still on their way
-      const { from, to } = this.view;
-      this.library.timeScale().setVisibleLogicalRange({ from: from - this.block.start, to: to - this.block.start });
+      this.scrollTo(this.view);
     }
   }
 

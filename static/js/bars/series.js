@@ -5,14 +5,6 @@
   const { colour, faint } = barCharts;
   const TONES = ["series-1", "series-2", "series-4", "series-6"];
 
-  function coloursOfTheme() {
-    return {
-      good: colour("good"), bad: colour("bad"), warn: colour("warn"), text: colour("text"), muted: colour("muted"),
-      line: colour("line"), surface: colour("surface"), accent: colour("accent"),
-      session: faint(colour("series-1"), 0.06), outside: faint(colour("muted"), 0.16),
-    };
-  }
-
   // Rising candles are hollow and falling ones filled, so that they differ without colours.
   const candleOptions = (colours, decimals) => ({
     upColor: colours.surface, downColor: colours.bad, borderUpColor: colours.good, borderDownColor: colours.bad,
@@ -51,6 +43,7 @@
       this.library = library;
       this.spec = spec;
       this.lines = [];
+      this.levels = []; // price lines
       const { CandlestickSeries, HistogramSeries } = LightweightCharts;
       this.candles = library.addSeries(CandlestickSeries, candleOptions(colours, spec.decimals));
       if (spec.has_volume) {
@@ -69,10 +62,9 @@
           priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false, priceFormat: formats[pane.format],
         }, number);
         this.lines.push({ series, column: line.column, tone: line.tone ?? TONES[position % TONES.length] });
-        if (position === 0) {
-          pane.lines = (pane.levels ?? []).map((level) => series.createPriceLine({
-            price: level.value, title: level.label, lineStyle: 2, lineWidth: 1, axisLabelVisible: true, color: colour("muted"),
-          }));
+        if (position > 0) return;
+        for (const { value, label } of pane.levels ?? []) {
+          this.levels.push(series.createPriceLine({ price: value, title: label, lineStyle: 2, lineWidth: 1, axisLabelVisible: true }));
         }
       });
     }
@@ -94,6 +86,7 @@
       this.library.applyOptions(chartOptions(colours));
       this.candles.applyOptions(candleOptions(colours, this.spec.decimals));
       for (const line of this.lines) line.series.applyOptions({ color: colour(line.tone) });
+      for (const level of this.levels) level.applyOptions({ color: colours.muted });
       this.overlay?.applyOptions({ color: colour("series-2") });
       if (this.block) this.fill(this.block);
     }
@@ -119,5 +112,5 @@
     }
   }
 
-  Object.assign(barCharts, { SeriesSet, coloursOfTheme, chartOptions });
+  Object.assign(barCharts, { SeriesSet, chartOptions });
 })();

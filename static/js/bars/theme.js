@@ -13,6 +13,13 @@
   }
   const faint = (rgb, alpha) => rgb.replace("rgb(", "rgba(").replace(")", `, ${alpha})`);
 
+  function coloursOfTheme() {
+    return {
+      good: colour("good"), bad: colour("bad"), warn: colour("warn"), muted: colour("muted"), line: colour("line"),
+      surface: colour("surface"), session: faint(colour("series-1"), 0.06), outside: faint(colour("muted"), 0.16),
+    };
+  }
+
   function dateText(seconds, isIntraday) {
     return new Date(seconds * 1000).toISOString().slice(0, isIntraday ? 16 : 10).replace("T", " ");
   }
@@ -21,5 +28,5 @@
   const priceText = (value, decimals) => (Number.isNaN(value) ? "–" : value.toFixed(decimals).replace("-", "−"));
   const percentText = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value * 100).toFixed(2)} %`;
 
-  Object.assign(barCharts, { colour, faint, dateText, numberText, priceText, percentText });
+  Object.assign(barCharts, { colour, coloursOfTheme, faint, dateText, numberText, priceText, percentText });
 })();

@@ -126,7 +126,6 @@
   barCharts.onStart = async (figure, chart, spec) => {
     if (!spec.trades_url) return;
     const trades = new Trades(figure, chart, spec.trades_url);
-    figure.trades = trades;
     const plot = figure.querySelector("[data-plot]");
     plot.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;

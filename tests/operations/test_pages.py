@@ -284,6 +284,16 @@ def test_an_unreadable_report_does_not_prevent_the_comparison(browser: Client, i
     assert "report.json is not valid JSON." in page
 
 
+def test_a_report_whose_columns_have_different_lengths_is_a_sentence(
+    browser: Client, ids: dict[str, str]
+) -> None:
+    broken = Operation.objects.get(pk=ids["backtested_again"])
+    report = artifacts.put([b'{"series": {"time": [1, 2], "equity": [1.0]}}'])
+    broken.artifacts.filter(name="report.json").update(file=report)
+    page = browser.get(f"/dashboard/operations/{broken.pk}?tab=report").content.decode()
+    assert "The report has an unknown format (IndexError" in page
+
+
 def test_a_backtest_counts_as_a_run_of_the_strategy_that_its_model_was_trained_with(staff: Any) -> None:
     model = create_training(staff)
     best = create_operation(

@@ -16,6 +16,7 @@ from studies.batching import count_workers
 from studies.folds import Rows, count_folds, require_fitting_folds
 from studies.identity import spec_sha256
 from studies.models import Study, StudyCount
+from studies.proposing import bound_study
 from studies.reading import invalid_study, read
 from studies.request import StudyRequest
 from studies.significance import needed_sharpe
@@ -102,6 +103,14 @@ def make_plan(request: StudyRequest) -> Plan:
 
 def symbols_of(bound: BoundStudy) -> tuple[str, ...]:
     return bound.study.data.symbols or bound.strategy.symbols
+
+
+def traded_symbols(study: Study) -> tuple[str, ...]:
+    """Return the symbols that the trials trade, in the order of the data, which also contain those that its strategy only
+    reads. Raises Invalid if the study cannot be read any more.
+    """
+    traded = symbols_of(bound_study(study))
+    return tuple(dict.fromkeys(row["symbol"] for row in study.data if row["symbol"] in traded))
 
 
 def search_dates(bound: BoundStudy) -> DateRange:

@@ -10,6 +10,7 @@ from operations.batches import submit_batch
 from operations.insertion import Submitter
 from operations.models import Operation
 from studies.models import Study, StudyTrial, TrialState
+from studies.planning import traded_symbols
 from studies.proposing import bound_study
 from workers.strategy.document import write_document
 from workers.studies.binding import BoundStudy
@@ -41,7 +42,7 @@ def _items(study: Study, bound: BoundStudy, trial: StudyTrial) -> list[dict[str,
     strategy_yaml = write_document(bound.values_of(trial.parameters))
     dates = {"start_date": _text(study.start_date), "end_date": _text(study.end_date)}
     dates = {name: value for name, value in dates.items() if value}
-    symbols = list(dict.fromkeys(row["symbol"] for row in study.data))
+    symbols = list(traded_symbols(study))
     items: list[dict[str, Any]] = []
     model: dict[str, Any] = {}
     if study.kind == "training":

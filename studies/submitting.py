@@ -12,7 +12,7 @@ from operations.models.operation import new_operation_id
 from operations.requests import Queueing, Submission
 from studies.lifecycle import STUDIES
 from studies.models import Study, StudyBatch, StudyTrial
-from studies.planning import OPERATION_TYPES
+from studies.planning import OPERATION_TYPES, traded_symbols
 from workers.studies import messages
 
 REPORT_TYPE = "study_report"
@@ -101,7 +101,7 @@ def inputs_of(study: Study) -> dict[str, str]:
 
 def _data_parameters(study: Study) -> dict[str, Any]:
     return {
-        "symbols": tuple(dict.fromkeys(row["symbol"] for row in study.data)),
+        "symbols": traded_symbols(study),
         "start_date": study.start_date,
         "end_date": study.end_date,
         "strategy_yaml": study.strategy_yaml,

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import pytest
 from rest_framework.test import APIClient
 
 from access.models import AuditEntry
 from operations.models import Operation
 from studies.models import Study
 from studies.rounds import Leader
-from tests.studies.lab import STUDY, work
+from tests.studies.lab import STUDY, add_bars, work
 from workers.strategy.document import read_document, write_document
 from workers.strategy.grammar import parse_strategy
 
@@ -52,6 +53,40 @@ def test_a_study_of_trainings_promotes_a_training_and_its_backtest(
     assert (training.operation_type, backtest.operation_type) == ("training", "backtesting")
     assert backtest.parameters["model"] == training.pk
     assert list(backtest.after.all()) == [training]
+
+
+READS_MARKET = """\
+name: reads_market
+version: "3.0"
+training_data: {symbols: {mode: single, symbol: XY}, timeframes: {mode: single, timeframe: 1d}}
+indicators:
+  fast: {type: sma, period: 5}
+  market: {type: expression, expression: close, symbol: SPY}
+model: {type: rules}
+decisions: {long: fast > market, exit_long: fast < market}
+"""
+
+
+@pytest.mark.parametrize("symbols", ["symbols: [XY], ", ""], ids=["of the study", "of the strategy"])
+def test_a_symbol_that_the_strategy_only_reads_is_not_traded(
+    api: APIClient, body: dict[str, Any], symbols: str
+) -> None:
+    add_bars("SPY")
+    study_yaml = STUDY.replace("data: {", f"data: {{{symbols}").replace(
+        "/decisions/confidence_threshold: {range: [0.3, 0.9]}", "/indicators/fast/period: {range: [5, 30]}"
+    )
+    created = api.post("/studies", {"strategy_yaml": READS_MARKET, "study_yaml": study_yaml})
+    study = Study.objects.get(study_id=created.json()["study_id"])
+    Leader().tick()
+    batch = Operation.objects.get(operation_type="study_batch")
+    assert sorted(batch.artifacts.values_list("name", flat=True)) == [
+        "bars/SPY/1d.parquet",
+        "bars/XY/1d.parquet",
+    ]
+    assert batch.parameters["symbols"] == ["XY"]
+    study.trials.filter(number=0).update(state="completed", value=1.0)
+    (backtest,) = api.post(f"/studies/{study.study_id}/promote", {"number": 0}).json()["operations"]
+    assert Operation.objects.get(pk=backtest["operation_id"]).parameters["symbol"] == "XY"
 
 
 def test_a_second_look_at_the_holdout_is_for_staff_and_is_counted(

@@ -1,8 +1,8 @@
 """Pulls progress on demand: at most one request per second to the worker, however many clients ask.
 
-The thread that answers the client waits for the worker, half a second at most, and only a few threads of a process wait
-at the same time. An operation whose worker stays silent is not asked for again for a while. So people who watch
-operations of hanging workers delay nobody else.
+The thread that responds to the client waits for the worker, half a second at most, and only a few threads of a process
+wait at the same time. After a request without a response, no further one is sent for that operation for a while. So
+people who watch operations of hanging workers do not delay other requests.
 """
 
 import threading
@@ -52,7 +52,7 @@ def refresh(operation: Operation) -> Operation:
 
 
 def _pull(operation: Operation) -> Pulled | None:
-    """Return what the worker reports; None if it is not the time, or the worker does not respond."""
+    """Return what the worker reports; None if the row is fresh or the worker does not respond."""
     if not _claim_refresh(operation):
         return None
     attempt = operation.attempts.filter(_worker_answers(), number=operation.attempt, ended_at=None).first()

@@ -36,7 +36,7 @@ def searchable(strategy_yaml: str) -> list[Searchable]:
 
 
 def choices_of(value: bool | float) -> str:
-    """Return a range from half of the value to twice of it; whole numbers stay whole."""
+    """Return a range from half the value to twice the value; whole numbers stay whole."""
     if isinstance(value, bool):
         return "{choices: [true, false]}"
     if value == 0:

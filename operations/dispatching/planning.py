@@ -43,7 +43,7 @@ class Planner:
         """Admit what is due to the queue, and read the state of the next round."""
         admission.admit_due()
         if len(self._demands) > MAX_KNOWN_DEMANDS:
-            # Most have ended; those that wait are learnt again.
+            # Most have ended; the next rounds read those that wait again.
             self._demands.clear()
             self._fitting.clear()
         free = workers.free_profiles()

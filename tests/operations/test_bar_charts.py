@@ -1,4 +1,4 @@
-"""The page of market data shows its chart without reading bars, and says why where there is none."""
+"""The page of market data shows its chart without reading bars, or the reason why there is none."""
 
 import gzip
 import json

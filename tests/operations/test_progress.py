@@ -145,7 +145,7 @@ def test_people_who_watch_operations_of_hanging_workers_hold_a_few_threads_only(
         watching = [pool.submit(watch, one) for one in hanging]
         for _ in hanging:
             assert asked.acquire(timeout=30)
-        # All places are taken: this thread, and any other one, goes on at once and asks nobody.
+        # All places are taken: other threads continue at once, without a request to a worker.
         assert progress.refresh(healthy) is healthy
         assert not asked.acquire(blocking=False)
         assert not any(future.done() for future in watching)

@@ -26,7 +26,7 @@ def address(staff: Any, client: Client) -> str:
 
 
 @pytest.mark.parametrize(
-    ("asked", "first", "end"),
+    ("byte_range", "first", "end"),
     [
         ("bytes=0-0", 0, 1),
         ("bytes=100-70000", 100, 70001),
@@ -35,9 +35,9 @@ def address(staff: Any, client: Client) -> str:
     ],
 )
 def test_a_range_is_answered_with_its_bytes(
-    client: Client, address: str, asked: str, first: int, end: int
+    client: Client, address: str, byte_range: str, first: int, end: int
 ) -> None:
-    response = client.get(address, headers={"range": asked})
+    response = client.get(address, headers={"range": byte_range})
     assert response.status_code == 206
     assert response.getvalue() == CONTENT[first:end]
     assert response["Content-Range"] == f"bytes {first}-{end - 1}/256000"
@@ -52,9 +52,11 @@ def test_the_server_sends_a_range_from_the_descriptor(db: None) -> None:
     response.close()
 
 
-@pytest.mark.parametrize("asked", ["bytes=5-2", "bytes=-5", "bytes=0-1,4-5", "lines=1-2", "bytes=a-b", ""])
-def test_other_forms_of_a_range_get_the_whole_file(client: Client, address: str, asked: str) -> None:
-    response = client.get(address, headers={"range": asked})
+@pytest.mark.parametrize(
+    "byte_range", ["bytes=5-2", "bytes=-5", "bytes=0-1,4-5", "lines=1-2", "bytes=a-b", ""]
+)
+def test_other_forms_of_a_range_get_the_whole_file(client: Client, address: str, byte_range: str) -> None:
+    response = client.get(address, headers={"range": byte_range})
     assert response.status_code == 200
     assert response.getvalue() == CONTENT
 

@@ -1,4 +1,4 @@
-"""The fields beside the file of `POST /market-data`, and the parameters that become of them."""
+"""The fields beside the file of `POST /market-data`, and the parameters that are stored."""
 
 from typing import Annotated, Any, Literal
 

@@ -94,7 +94,7 @@ class TradePage:
 
 
 def trade_page(trades: StoredTrades, query: Query) -> TradePage:
-    """Return the page of trades that the query asks for; the last one if it asks for a later one."""
+    """Return the page of trades of the query; the last page if its number is too high."""
     rows = select(trades, query)
     pages = max(1, math.ceil(len(rows) / PAGE_ROWS))
     query = replace(query, page=min(query.page, pages))

@@ -1,4 +1,4 @@
-// A chart of bars: which level and which bars are shown, and loading them while somebody pans and zooms.
+// A chart of bars: selects the level and the bars to show, and loads them during pans and zooms.
 "use strict";
 
 (() => {
@@ -19,7 +19,7 @@
       this.series = new SeriesSet(this.library, spec, this.colours);
       if (this.overlayFile) this.series.addOverlay(spec.overlay.name);
       this.font = `11px ${getComputedStyle(document.body).fontFamily}`;
-      this.chosen = null; // a level that somebody chose; null: by zoom
+      this.chosen = null; // the level of the choice "Resolution"; null: by zoom
       this.level = 0;
       this.view = { from: 0, to: 1 }; // rows of the level
       this.loads = 0;

@@ -58,11 +58,11 @@
   function connect(figure, chart) {
     const plot = figure.querySelector("[data-plot]");
     const [range, bar] = [figure.querySelector("[data-bars-range]"), figure.querySelector("[data-bars-bar]")];
-    const say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
-    chart.onError = (error) => say(range, `Could not load the bars: ${error.message}. Pan again to retry.`);
+    const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+    chart.onError = (error) => setText(range, `Could not load the bars: ${error.message}. Pan again to retry.`);
     const act = (name) => chart.block && Promise.resolve(actions[name](chart)).catch(chart.onError);
-    chart.listeners.push(() => say(range, rangeText(chart)));
-    chart.onCursor = (row) => say(bar, row >= 0 && row < chart.block.count ? barText(chart, row) : "");
+    chart.listeners.push(() => setText(range, rangeText(chart)));
+    chart.onCursor = (row) => setText(bar, row >= 0 && row < chart.block.count ? barText(chart, row) : "");
     chart.library.subscribeCrosshairMove(({ logical, sourceEvent }) => {
       if (sourceEvent) chart.onCursor(Math.round(logical ?? -1));
     });

@@ -122,7 +122,7 @@ globalThis.barCharts = {};
         const decoded = bytes
           .then((buffer) => unpack(buffer.slice(from, from + sizes[tile])))
           .then((words) => decode(words, this.index.columns, starts[tile]));
-        decoded.catch(() => this.tiles.delete(key)); // asked for again next time
+        decoded.catch(() => this.tiles.delete(key)); // requested again next time
         this.tiles.set(key, decoded);
       }
     }

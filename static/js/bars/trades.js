@@ -9,7 +9,7 @@
 
   class Trades {
     constructor(figure, chart, url) {
-      Object.assign(this, { figure, chart, url, rows: [], shown: null, asked: "" });
+      Object.assign(this, { figure, chart, url, rows: [], shown: null, requested: "" });
       this.state = figure.querySelector("[data-bars-bar]");
       chart.series.candles.attachPrimitive(primitive(chart, "top", (context) => this.draw(context)));
       chart.listeners.push(() => this.load().catch(chart.onError));
@@ -25,11 +25,11 @@
     async load() {
       const { times, count, start } = this.chart.block;
       const key = `${this.chart.level}/${start}/${count}`;
-      if (key === this.asked) return;
-      this.asked = key;
+      if (key === this.requested) return;
+      this.requested = key;
       const end = start + count < this.chart.rowsOf(this.chart.level) ? times[count - 1] : times[count - 1] + 7 * 86400;
       const found = await this.get({ from: times[0], until: end });
-      if (key !== this.asked) return;
+      if (key !== this.requested) return;
       this.rows = found.numbers.map((number, row) => ({
         number, start: found.entry_time[row], end: found.exit_time[row], side: found.side[row], entry: found.entry_price[row],
         exit: found.exit_price[row], pnl: found.pnl[row], stop: found.stop[row], target: found.target[row],

@@ -28,7 +28,7 @@ def call(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs:
         return future.result(WAIT_S)
     except TimeoutError as error:
         future.cancel()
-        raise WorkerUncertain(f"no complete response within {WAIT_S:g} s") from error
+        raise WorkerUncertain(f"no response within {WAIT_S:g} s") from error
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

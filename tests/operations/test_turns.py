@@ -210,7 +210,7 @@ def test_the_first_operation_of_a_new_user_is_next_and_the_rows_of_the_queue_are
             created_by=owners[number % 5],
             blockers=0,
         )
-        for number in range(1_000)
+        for number in range(3_000)
     ]
     Operation.objects.bulk_create(rows)
     admission.store_demands([row.pk for row in rows])

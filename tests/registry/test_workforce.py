@@ -160,7 +160,7 @@ def test_the_commands_print_what_programs_and_people_read() -> None:
     call_command("cleanup", stdout=out)
     call_command("uncordon", "w", stdout=StringIO())
     assert not row("w").cordoned
-    with pytest.raises(CommandError, match="no worker nobody"):
+    with pytest.raises(CommandError, match="Unknown worker nobody"):
         call_command("cordon", "nobody")
 
 

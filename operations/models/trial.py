@@ -2,7 +2,10 @@ from django.db import models
 
 
 class Trial(models.Model):
-    """Settings of a backtest that ran on the bars of a symbol and timeframe. Repetitions are the same trial."""
+    """Settings of a backtest that ran on the bars of a symbol and timeframe, or of a training that showed test figures.
+
+    Repetitions are the same trial.
+    """
 
     symbol = models.CharField(max_length=64)
     timeframe = models.CharField(max_length=8)
@@ -13,10 +16,16 @@ class Trial(models.Model):
         null=True,
         help_text="per observation, not annualized; empty if the trial has not completed since version 0.3",
     )
+    is_training = models.BooleanField(db_default=False, default=False, help_text="it has no ratio")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["symbol", "timeframe", "settings_sha256"], name="trial_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["symbol", "timeframe"], condition=models.Q(is_training=True), name="trial_training"
+            )
         ]
 
     def __str__(self) -> str:
@@ -24,7 +33,7 @@ class Trial(models.Model):
 
 
 class TrialCount(models.Model):
-    """The number of distinct trials on the bars of a symbol and timeframe: the number of `Trial` rows."""
+    """The number of distinct backtests on the bars of a symbol and timeframe: `Trial` rows that are not of a training."""
 
     symbol = models.CharField(max_length=64)
     timeframe = models.CharField(max_length=8)

@@ -1,7 +1,10 @@
-"""The number of trials on the same bars: a counter, compared with a literal count of distinct settings."""
+"""The number of trials on the same bars, backtests and trainings, compared with a literal count of distinct settings."""
 
 import json
+from collections.abc import Callable
 from importlib import import_module
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,14 +12,23 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from operations import strategies
+from operations.kind import kind_of
 from operations.kinds.backtesting import trials
 from operations.kinds.backtesting.inputs import prepare
 from operations.kinds.backtesting.request import BacktestRequest
-from operations.kinds.backtesting.trials import count_trials, record_sharpe, sharpes_of_others
+from operations.kinds.backtesting.trials import (
+    count_trials,
+    record_sharpe,
+    sharpes_of_others,
+    training_trials,
+)
 from operations.models import Operation, Trial, TrialCount
 from registry.models import Capability
 from tests.factories import OperationFactory
+from worker_agent.protocol import Outcome, Report
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "strategies"
 DEFAULTS = json.loads(BacktestRequest.model_construct().model_dump_json(exclude_none=True))
 parameters = st.fixed_dictionaries(
     {"symbol": st.sampled_from(["AAPL", "IBM"]), "seed": st.sampled_from([1, 2, 42])},
@@ -24,6 +36,7 @@ parameters = st.fixed_dictionaries(
         "timeframe": st.sampled_from(["1d", "1h"]),
         "trials": st.integers(1, 9),
         "trial_sharpes": st.just([0.1, -0.2]),
+        "training_trials": st.integers(1, 9),
         "commission": st.sampled_from([0.001, 0.002]),
     },
 )
@@ -33,7 +46,7 @@ def distinct(settings: dict[str, Any]) -> str:
     kept = {
         name: value
         for name, value in settings.items()
-        if DEFAULTS.get(name) != value and name not in ("trials", "trial_sharpes")
+        if DEFAULTS.get(name) != value and name not in ("trials", "trial_sharpes", "training_trials")
     }
     return json.dumps(kept, sort_keys=True)
 
@@ -129,3 +142,117 @@ def test_the_ratios_are_those_of_the_newest_trials(monkeypatch: pytest.MonkeyPat
     for seed in range(4):
         complete(backtest(seed), 16.0 * seed)
     assert sharpes_of_others(backtest(9)) == [3.0, 2.0]
+
+
+LOOKED_AT = {"metrics": {"train": {"loss": 0.4}, "test": {"loss": 0.7, "accuracy": 0.55}}}
+
+
+def training(result: Any = LOOKED_AT, **parameters: Any) -> Operation:
+    settings = {"strategy_yaml": "a", "symbols": ["AAPL"], "timeframes": ["1d"], "seed": 42, "device": "auto"}
+    return OperationFactory(
+        operation_type="training", parameters=settings | parameters, result=result, status="COMPLETED",
+        completed_at="2026-01-01T00:00Z",
+    )  # fmt: skip
+
+
+def complete_each(operations: list[Operation]) -> None:
+    for operation in operations:
+        kind_of("training").complete(
+            operation, Report(attempt=1, instance_id="i", outcome=Outcome.COMPLETED, result=operation.result)
+        )
+
+
+def migrate(operations: list[Operation]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("operations.migrations.0025_training_trials").COUNT_TRAININGS)
+
+
+trainings = st.lists(
+    st.fixed_dictionaries(
+        {"symbols": st.lists(st.sampled_from(["AAPL", "IBM", "GE"]), min_size=1, max_size=4)},
+        optional={
+            "seed": st.sampled_from([1, 42]),
+            "device": st.sampled_from(["auto", "cpu"]),
+            "timeframes": st.sampled_from([["1h"], ["1d"]]),
+        },
+    ),
+    max_size=8,
+)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [complete_each, migrate])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=trainings)
+def test_settings_of_trainings_count_once_for_each_symbol(
+    count: Callable[[list[Operation]], None], rows: list[dict[str, Any]]
+) -> None:
+    with transaction.atomic():
+        seen = {
+            (symbol, *row.get("timeframes", ["1d"]), tuple(row["symbols"]), row.get("seed", 42))
+            for row in rows
+            for symbol in row["symbols"]
+        }
+        operations = [training(**row) for row in rows]
+        for each in (count, count, complete_each):
+            each(operations)
+        assert Trial.objects.filter(is_training=True).count() == len(seen)
+        for symbol, timeframe in product(("AAPL", "IBM", "GE"), ("1d", "1h")):
+            expected = sum(key[:2] == (symbol, timeframe) for key in seen)
+            assert training_trials(backtest(1, symbol, timeframe=timeframe)) == expected
+        transaction.set_rollback(True)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [complete_each, migrate])
+@pytest.mark.parametrize(
+    "result", [{}, {"metrics": None}, {"metrics": {"test": {}}}, {"metrics": {"test": {"loss": None, "f1": "x"}}}], ids=str
+)  # fmt: skip
+def test_a_training_without_test_figures_is_no_trial(
+    count: Callable[[list[Operation]], None], result: Any
+) -> None:
+    count([training(result)])
+    assert not Trial.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "parameters",
+    [{"symbols": "AAPL"}, {"symbols": None}, {"symbols": ["A" * 65]}, {"timeframes": ["1h", "1d"], "strategy_yaml": "[]"}],
+    ids=["text", "none", "long", "strategy"],
+)  # fmt: skip
+def test_a_training_of_unreadable_data_completes_without_a_trial(
+    parameters: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    operation = training(**parameters)
+    migrate([operation])
+    complete_each([operation])
+    assert not Trial.objects.exists()
+    assert "counting a training as a trial" in caplog.text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [complete_each, migrate])
+def test_several_timeframes_count_for_the_base_timeframe(count: Callable[[list[Operation]], None]) -> None:
+    text = (EXAMPLES / "weekly_trend_daily_entry.yaml").read_text()
+    count([training(strategy_yaml=text, timeframes=list(strategies.read(text, "").timeframes))])
+    assert Trial.objects.get().timeframe == strategies.read(text, "").base
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_known", [True, False], ids=["new-workers", "old-workers"])
+def test_trainings_are_trials_of_a_later_backtest(is_known: bool) -> None:
+    Capability.objects.create(
+        operation_type="backtesting",
+        worker_type="backtesting",
+        start_path="/backtests/start",
+        parameters_schema={"properties": {"training_trials": {}} if is_known else {}},
+    )
+    complete_each([training(seed=seed) for seed in (1, 2, 3)])
+    complete(backtest(1), 1.6)
+    later = backtest(2)
+    for _ in range(2):
+        prepare(later)
+        assert later.parameters["trials"] == 5
+        assert later.parameters.get("training_trials") == (3 if is_known else None)
+    assert sharpes_of_others(later) == [0.1], "a training has no ratio"

@@ -43,6 +43,8 @@ class BacktestParameters(BaseModel):
     """Seed of the bootstrap."""
     trials: int = Field(default=1, ge=1)
     """Number of trials on this data so far, for the deflated Sharpe ratio."""
+    training_trials: int = Field(default=0, ge=0)
+    """Those of `trials` that are trainings, whose test figures were seen."""
     trial_sharpes: list[float] = Field(default_factory=list, max_length=100_000)
     """Sharpe ratios per observation (not annualised) of the other trials, as far as they are known: their variance
     replaces the one that strategies without skill would have."""

@@ -127,6 +127,10 @@ def _compose_result(
         "benchmark": runs.benchmark_metrics,
         "audit": audit,
         "warnings": [*warnings, *decided.warnings],
+        "trials": {
+            "backtests": max(parameters.trials - parameters.training_trials, 0),
+            "trainings": parameters.training_trials,
+        },
         "confidence": significance.bootstrap(returns, runs.periods.per_year, parameters.seed),
         "bars": {"test": len(inputs.test_bars), "with_all_inputs": decided.complete_bars},
         "provenance": provenance(

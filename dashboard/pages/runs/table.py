@@ -16,7 +16,9 @@ from operations.runs.settings import STRATEGY
 
 MAX_SETTINGS = 6
 """Columns for settings that differ, unless all are wanted."""
-NOT_COMPARED = frozenset({"model", "trials", "trial_sharpes", "strategy.name", "strategy.description"})
+NOT_COMPARED = frozenset(
+    {"model", "trials", "trial_sharpes", "training_trials", "strategy.name", "strategy.description"}
+)
 """Names and counts; the strategy of a model is compared by its values."""
 
 

@@ -1,10 +1,12 @@
 """The inputs of a backtest that are complete only when it starts: the model, and how many trials this data has seen."""
 
+from typing import Any
+
 from django.db.models import QuerySet
 
 from access.problems import invalid
+from operations.kinds.backtesting import trials
 from operations.kinds.backtesting.request import BacktestRequest
-from operations.kinds.backtesting.trials import count_trials, sharpes_of_others, workers_read_sharpes
 from operations.models import Artifact, Operation
 from operations.states import Status
 
@@ -46,11 +48,25 @@ def prepare(operation: Operation) -> None:
     """Called with the operation's row locked, in the transaction that claims its worker."""
     if model := operation.parameters.get("model"):
         link_model(operation, model)
-    settings = {name: value for name, value in operation.parameters.items() if name != "trial_sharpes"}
-    trials = count_trials(operation)
-    sharpes = sharpes_of_others(operation) if trials > 1 and workers_read_sharpes() else []
-    operation.parameters = {**settings, "trials": trials} | ({"trial_sharpes": sharpes} if sharpes else {})
+    settings = {name: value for name, value in operation.parameters.items() if name not in trials.GIVEN}
+    operation.parameters = {**settings, **_trials(operation)}
     Operation.objects.filter(pk=operation.pk).update(parameters=operation.parameters)
+
+
+def _trials(operation: Operation) -> dict[str, Any]:
+    """Count the operation as a trial; return the parameters about the trials on its data that the workers know."""
+    trainings = trials.training_trials(operation)
+    count = trials.count_trials(operation) + trainings
+    added: dict[str, Any] = {"trials": count}
+    if trainings and trials.workers_read("training_trials"):
+        added["training_trials"] = trainings
+    if (
+        count > 1
+        and trials.workers_read("trial_sharpes")
+        and (sharpes := trials.sharpes_of_others(operation))
+    ):
+        added["trial_sharpes"] = sharpes
+    return added
 
 
 def link_model(operation: Operation, training_id: str) -> None:

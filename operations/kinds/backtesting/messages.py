@@ -63,6 +63,13 @@ class BacktestMetrics(BaseModel):
     trials: int | None
 
 
+class BacktestTrials(BaseModel):
+    """The trials on the same data, this backtest included."""
+
+    backtests: int
+    trainings: int
+
+
 class BacktestResult(BaseModel):
     model_config = ConfigDict(extra="allow")
 
@@ -71,6 +78,7 @@ class BacktestResult(BaseModel):
     """Every rule in force."""
     benchmark: BacktestMetrics
     """Buy and hold with the same costs."""
+    trials: BacktestTrials | None = None
     audit: dict[str, Any]
     warnings: list[dict[str, Any] | str]
     """`code` and `message` of each; text in old results."""

@@ -1,7 +1,8 @@
 """Counts the distinct backtests on the same bars: the number of trials of the deflated Sharpe ratio, and their ratios.
 
 Bailey and Lopez de Prado (2014). The data are the same where symbol and timeframe are, whichever part of the time was used:
-a person remembers what worked. A repetition of the same settings is not another trial.
+a person remembers what worked. A repetition of the same settings is not another trial. Trainings are trials too, without
+a ratio; `operations.kinds.training.trials` counts them.
 """
 
 import math
@@ -11,23 +12,22 @@ from typing import Any
 from django.db import connection
 
 from operations.kinds.backtesting.request import BacktestRequest
-from operations.models import Operation, TrialCount
+from operations.models import Operation, Trial, TrialCount
 from operations.presentation.numbers import dig
+from operations.trial_settings import digest_sql
 from registry.models import Capability
 
 MOST_SHARPES = 200
 """Newest trials whose ratios a backtest receives: enough for their variance, and 4 kB of its parameters."""
 
-_SETTINGS = """
+GIVEN = ("trials", "trial_sharpes", "training_trials")
+"""Parameters that `prepare` adds; they are not settings of the backtest."""
+
+_SETTINGS = f"""
     SELECT COALESCE(parameters ->> 'symbol', '') AS symbol, COALESCE(parameters ->> 'timeframe', '') AS timeframe,
-           encode(sha256(convert_to((
-               SELECT COALESCE(jsonb_object_agg(key, value), '{}')
-               FROM jsonb_each(parameters - 'trials' - 'trial_sharpes')
-               WHERE value IS DISTINCT FROM %s::jsonb -> key
-           )::text, 'UTF8')), 'hex') AS settings_sha256
+           {digest_sql(GIVEN)} AS settings_sha256
     FROM operations_operation WHERE operation_id = %s
-"""
-"""Settings that have their default are left out, so that a release that adds a setting counts no backtest again."""
+"""  # noqa: S608  (constants)
 _COUNT = f"""
     WITH operation AS ({_SETTINGS}), added AS (
         INSERT INTO operations_trial (symbol, timeframe, settings_sha256) SELECT * FROM operation
@@ -51,7 +51,7 @@ _OTHERS = f"""
 
 
 def count_trials(operation: Operation) -> int:
-    """Count the operation, unless its settings were counted before; return the number of trials on its data.
+    """Count the operation, unless its settings were counted before; return the number of backtests on its data.
 
     Takes the same time however many trials there are. The row of the counter stays locked until the transaction ends.
     """
@@ -60,8 +60,19 @@ def count_trials(operation: Operation) -> int:
         row = cursor.fetchone()
     if row is not None:
         return int(row[0])
-    data = {name: operation.parameters.get(name) or "" for name in ("symbol", "timeframe")}
-    return TrialCount.objects.get(**data).trials
+    return TrialCount.objects.get(**_data(operation)).trials
+
+
+def training_trials(operation: Operation) -> int:
+    """Return the number of trainings that showed figures of a test period on the operation's data.
+
+    Counted each time: a counter would make trainings that end at the same time wait for each other.
+    """
+    return Trial.objects.filter(**_data(operation), is_training=True).count()
+
+
+def _data(operation: Operation) -> dict[str, str]:
+    return {name: operation.parameters.get(name) or "" for name in ("symbol", "timeframe")}
 
 
 def record_sharpe(operation: Operation, result: dict[str, Any]) -> None:
@@ -83,10 +94,10 @@ def sharpes_of_others(operation: Operation) -> list[float]:
         return [float(sharpe) for (sharpe,) in cursor.fetchall()]
 
 
-def workers_read_sharpes() -> bool:
-    """Whether every type of worker that runs backtests accepts `trial_sharpes`, which version 0.2 rejects."""
+def workers_read(parameter: str) -> bool:
+    """Whether every type of worker that runs backtests accepts this parameter; older ones reject it."""
     known = Capability.objects.filter(operation_type="backtesting").values_list(
-        "parameters_schema__properties__trial_sharpes", flat=True
+        f"parameters_schema__properties__{parameter}", flat=True
     )
     return all(schema is not None for schema in known)
 

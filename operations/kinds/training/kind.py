@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from access.problems import invalid, validate
 from operations import example_requests, market_data, strategies
 from operations.kind import Headline, Kind, Step
-from operations.kinds.training import comparison, report
+from operations.kinds.training import comparison, report, trials
 from operations.kinds.training.form import FORM
 from operations.kinds.training.headline import headline
 from operations.kinds.training.messages import TrainingParameters, TrainingResult
@@ -20,6 +20,7 @@ from operations.presentation.curves import curves
 from operations.presentation.metrics import MetricStyle
 from operations.presentation.reliability import audit_lines, warnings_of
 from operations.requests import Submission
+from worker_agent.protocol import Report
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
@@ -78,6 +79,9 @@ class Training(Kind):
     def request_from_options(self, options: Mapping[str, Any]) -> TrainingRequest:
         symbols = {"symbols": options["symbols"]} if options["symbols"] else {}
         return validate(TrainingRequest, {**options["common"], **symbols})
+
+    def complete(self, operation: Operation, report: Report) -> None:
+        trials.count_trials(operation, report.result or {})
 
     def headline(self, operation: Operation) -> Headline | None:
         return headline(operation)

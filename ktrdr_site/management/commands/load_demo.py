@@ -26,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, api_url: str, **options: Any) -> None:
         token = settings.DATA_DIR / "api-token"
         if not token.exists():
-            raise CommandError(f"{token} does not exist; start the site with `manage.py up` first")
+            raise CommandError(f"{token} does not exist; `manage.py up` and `manage.py prepare` create it")
         try:
             asyncio.run(_run(api_url, token.read_text().strip()))
         except DemoError as error:

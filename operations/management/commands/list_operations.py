@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from rest_framework.renderers import JSONRenderer
 
+from operations import progress
 from operations.api.serializers import OperationSerializer, operations_for_serializer
 from operations.states import Status
 from operations.waiting import explain_waits
@@ -43,6 +44,7 @@ class Command(BaseCommand):
             data = encoding.loads(JSONRenderer().render(OperationSerializer(operations, many=True).data))
             self.stdout.write(encoding.dumps(data, indent=2))
             return
+        operations = [progress.refresh(row) for row in operations]
         self.stdout.write(COLUMNS.format("ID", "TYPE", "STATUS", "%", "WORKER", "WAITS FOR"))
         for row in operations:
             done = f"{row.progress.get('percentage') or 0:.0f}"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -21,6 +21,7 @@ COMPOSE = HERE / "compose.yml"
 GITHUB = ROOT / ".github"
 WITH_TOOLS = "make tools"
 OLDEST_COMPOSE = (2, 24)
+NOT_IN_WHEELS = {"pyproject.toml", "README.md"}
 ROOMS = (
     "ktrdr_site", "access", "registry", "operations", "studies", "dashboard", "worker_agent", "workers", "client",
 )  # fmt: skip
@@ -167,11 +168,16 @@ def check_manifests() -> None:
 
 def check_wheels() -> None:
     """Check that each wheel contains all files of its packages, and no package of the site."""
-    check_wheel(ROOT, ("pyproject.toml", "README.md", "LICENSE", "worker_agent", "workers"))
-    check_wheel(ROOT / "client", ("pyproject.toml", "README.md", "ktrdr_client"))
+    version = ("worker_agent/version.py",)
+    check_wheel(ROOT / "worker_agent", ("",), {"": "worker_agent"})
+    check_wheel(ROOT, ("pyproject.toml", "README.md", "LICENSE", "workers", *version), {"workers": "workers"})
+    check_wheel(
+        ROOT / "client", ("pyproject.toml", "README.md", "ktrdr_client"), {"ktrdr_client": "ktrdr_client"}
+    )
 
 
-def check_wheel(project: Path, parts: Sequence[str]) -> None:
+def check_wheel(project: Path, parts: Sequence[str], packages: Mapping[str, str]) -> None:
+    """`parts`: what the build needs. `packages`: folder of the project -> its name in the wheel."""
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory) / "source"
         for name in parts:
@@ -182,10 +188,10 @@ def check_wheel(project: Path, parts: Sequence[str]) -> None:
         with zipfile.ZipFile(wheel) as archive:
             names = {name for name in archive.namelist() if ".dist-info/" not in name}
         code = {
-            str(path.relative_to(project))
-            for room in parts
-            for path in (project / room).rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
+            str(Path(name) / path.relative_to(project / folder))
+            for folder, name in packages.items()
+            for path in (project / folder).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts and path.name not in NOT_IN_WHEELS
         }
     if names != code:
         raise CheckFailed(f"only in the wheel or only in the tree: {', '.join(sorted(names ^ code))}")

@@ -9,6 +9,7 @@ from factory.django import DjangoModelFactory
 from operations.dispatching.admission import store_demands
 from operations.models import Attempt, Operation, StoredFile
 from registry.models import Capability, Worker
+from worker_agent.version import version
 
 
 class CapabilityFactory(DjangoModelFactory[Capability]):
@@ -33,7 +34,7 @@ class WorkerFactory(DjangoModelFactory[Worker]):
     worker_type = "echo"
     endpoint_url = factory.Sequence(lambda number: f"http://127.0.0.1:{20_000 + number % 40_000}")
     instance_id = factory.LazyFunction(lambda: uuid4().hex)
-    version = "0.1.0"
+    version = factory.LazyFunction(version)
     capabilities = factory.LazyFunction(lambda: {"cores": 4, "memory_gb": 8, "gpu": False})
 
     @factory.post_generation

@@ -22,7 +22,6 @@ from typing import Any, ClassVar
 from aiohttp import web
 from pydantic import BaseModel, JsonValue
 
-from worker_agent import __version__
 from worker_agent.agent import Agent
 from worker_agent.job.job import Job
 from worker_agent.monitoring import logs
@@ -30,6 +29,7 @@ from worker_agent.operation_spec import OperationSpec
 from worker_agent.options import Options, read_options
 from worker_agent.program import forbid_inspection, harden_process
 from worker_agent.server.endpoints import create_application
+from worker_agent.version import version
 
 __all__ = ["Job", "OperationSpec", "WorkerAPIBase"]
 
@@ -68,7 +68,8 @@ class WorkerAPIBase:
 
     @property
     def version(self) -> str:
-        return __version__
+        """Of the agent. The site compares it with that of other workers: results may depend on it."""
+        return version()
 
     @classmethod
     def main(cls, arguments: Sequence[str] | None = None) -> None:

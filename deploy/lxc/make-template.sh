@@ -1,19 +1,23 @@
 #!/bin/sh
 # Makes a Proxmox LXC template with a KTRDR worker installed. Run on the Proxmox host as root.
-#   make-template.sh CTID WHEEL REQUIREMENTS [STORAGE] [BASE_TEMPLATE]
-# WHEEL: made by `pip wheel --no-deps .` in the repository. REQUIREMENTS: the folder requirements/ of the repository.
+#   make-template.sh CTID WHEELS REQUIREMENTS [STORAGE] [BASE_TEMPLATE]
+# WHEELS: a folder filled by `pip wheel --no-deps --wheel-dir WHEELS ./worker_agent .` in the repository.
+# REQUIREMENTS: the folder requirements/ of the repository.
 # EXTRA= in the environment omits torch, for workers that only import market data.
 set -eu
 
-[ $# -ge 3 ] || { echo "usage: $0 CTID WHEEL REQUIREMENTS [STORAGE] [BASE_TEMPLATE]" >&2; exit 2; }
-ctid=$1 wheel=$2 requirements=$3
+[ $# -ge 3 ] || { echo "usage: $0 CTID WHEELS REQUIREMENTS [STORAGE] [BASE_TEMPLATE]" >&2; exit 2; }
+ctid=$1 wheels=$2 requirements=$3
 storage=${4:-local-lvm}
 base=${5:-local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst}
 extra=${EXTRA-training}
 here=$(cd "$(dirname "$0")" && pwd)
 
 command -v pct >/dev/null || { echo "pct is missing: this is not a Proxmox host" >&2; exit 1; }
-[ -f "$wheel" ] || { echo "$wheel: no such wheel" >&2; exit 1; }
+for name in ktrdr_worker_agent ktrdr_workers; do
+    set -- "$wheels/$name"-*.whl
+    [ -f "$1" ] && [ $# = 1 ] || { echo "$wheels: must contain one wheel of $name" >&2; exit 1; }
+done
 [ -f "$requirements/install.sh" ] || { echo "$requirements: not the folder with install.sh" >&2; exit 1; }
 if pct status "$ctid" >/dev/null 2>&1; then echo "container $ctid exists already" >&2; exit 1; fi
 
@@ -32,7 +36,9 @@ done
 pct exec "$ctid" -- sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3 python3-venv'
 pct exec "$ctid" -- useradd --system --create-home --home-dir /var/lib/ktrdr --shell /usr/sbin/nologin ktrdr
 pct exec "$ctid" -- mkdir -p /opt/ktrdr-worker /etc/ktrdr /tmp/ktrdr
-pct push "$ctid" "$wheel" "/tmp/ktrdr/$(basename "$wheel")"
+for wheel in "$wheels"/ktrdr_worker*.whl; do
+    pct push "$ctid" "$wheel" "/tmp/ktrdr/$(basename "$wheel")"
+done
 for file in install.sh importer.txt workers.txt torch-cpu.txt torch-pypi.txt cuda.txt; do
     pct push "$ctid" "$requirements/$file" "/tmp/ktrdr/$file"
 done
@@ -41,7 +47,7 @@ pct exec "$ctid" -- python3 -m venv /opt/ktrdr-worker/.venv
 if [ -n "$extra" ]; then names="workers torch"; else names=importer; fi
 # shellcheck disable=SC2086  # the names are words
 pct exec "$ctid" -- sh /tmp/ktrdr/install.sh /opt/ktrdr-worker/.venv/bin/python $names
-pct exec "$ctid" -- /opt/ktrdr-worker/.venv/bin/pip install --quiet --no-deps "/tmp/ktrdr/$(basename "$wheel")"
+pct exec "$ctid" -- sh -c "/opt/ktrdr-worker/.venv/bin/pip install --quiet --no-deps /tmp/ktrdr/*.whl"
 pct exec "$ctid" -- rm -r /tmp/ktrdr
 pct stop "$ctid"
 trap - EXIT

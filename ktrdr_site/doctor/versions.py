@@ -9,6 +9,7 @@ from django.db import connection
 from ktrdr_site.doctor.finding import Finding, problem, warning
 from registry.models import Worker
 from worker_agent.protocol import PROTOCOL_VERSION
+from worker_agent.version import version
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_POSTGRESQL = 14
@@ -48,14 +49,21 @@ def workers() -> Iterator[Finding]:
                 f"this site speaks {PROTOCOL_VERSION} and supports one version before and after it.",
                 f"For {worker.worker_id}: {worker.protocol_problem}.",
             )
+    builds = "; ".join(
+        f"{build or 'unknown'}: {_shorten(names)}" for build, names in sorted(by_version.items())
+    )
     if len(by_version) > 1:
-        versions = "; ".join(
-            f"{version or 'unknown'}: {_shorten(names)}" for version, names in sorted(by_version.items())
-        )
         yield warning(
             "worker versions",
-            f"The workers run {len(by_version)} versions ({versions}); results may depend on the worker.",
+            f"The workers run {len(by_version)} versions ({builds}); this site runs {version()}. "
+            "Results may depend on the worker.",
             "Update the older ones: drain each, install the new version and restart it.",
+        )
+    elif by_version and version() not in by_version:
+        yield warning(
+            "worker versions",
+            f"The workers run another version ({builds}) than this site ({version()}).",
+            "Update the older side, the site first: drain each worker, install the new version and restart it.",
         )
 
 

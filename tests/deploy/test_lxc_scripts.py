@@ -51,6 +51,7 @@ def proxmox(tmp_path: Path) -> Proxmox:
     return Proxmox(tmp_path)
 
 
+WHEELS = ("ktrdr_worker_agent-1-py3-none-any.whl", "ktrdr_workers-1-py3-none-any.whl")
 WORKER = ("300", "301", "192.168.1.201/24", "192.168.1.1", "backtesting", "http://192.168.1.100:8000")
 
 
@@ -100,16 +101,32 @@ def test_a_container_that_exists_is_left_alone(proxmox: Proxmox) -> None:
 
 
 @pytest.mark.parametrize(("extra", "names"), [("training", "workers torch"), ("", "importer")])
-def test_a_template_is_made_from_the_wheel_and_the_unit_with_or_without_torch(
-    proxmox: Proxmox, extra: str, names: str
+def test_a_template_is_made_from_the_wheels_and_the_unit_with_or_without_torch(
+    proxmox: Proxmox, tmp_path: Path, extra: str, names: str
 ) -> None:
-    wheel = proxmox.file("ktrdr_workers-1-py3-none-any.whl")
-    done = proxmox.run("make-template.sh", "300", wheel, str(ROOT / "requirements"), EXTRA=extra)
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for name in WHEELS:
+        (wheels / name).touch()
+    done = proxmox.run("make-template.sh", "300", str(wheels), str(ROOT / "requirements"), EXTRA=extra)
     assert done.returncode == 0, done.stderr
     assert any(call.endswith(f"/bin/python {names}") for call in proxmox.calls)
-    assert any(
-        call.endswith("--no-deps /tmp/ktrdr/ktrdr_workers-1-py3-none-any.whl") for call in proxmox.calls
-    )
+    assert all((proxmox.directory / f"pushed-300-{name}").exists() for name in WHEELS)
+    assert any(call.endswith("pip install --quiet --no-deps /tmp/ktrdr/*.whl") for call in proxmox.calls)
     unit = (proxmox.directory / "pushed-300-ktrdr-worker@.service").read_text()
     assert unit == (ROOT / "deploy" / "systemd" / "ktrdr-worker@.service").read_text()
     assert proxmox.calls[-1] == "template 300"
+
+
+@pytest.mark.parametrize("wheels", [WHEELS[:1], WHEELS[1:], (*WHEELS, "ktrdr_workers-2-py3-none-any.whl")])
+def test_a_template_needs_exactly_one_wheel_of_agent_and_workers(
+    proxmox: Proxmox, tmp_path: Path, wheels: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    for name in wheels:
+        (folder / name).touch()
+    done = proxmox.run("make-template.sh", "300", str(folder), str(ROOT / "requirements"))
+    assert done.returncode == 1
+    assert "must contain one wheel of ktrdr_worker" in done.stderr
+    assert proxmox.calls == []

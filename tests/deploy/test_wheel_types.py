@@ -1,17 +1,14 @@
-"""The wheel ships its types: `mypy --strict` checks a worker against an installed wheel."""
+"""The wheels ship their types: `mypy --strict` checks a worker against installed wheels."""
 
-import shutil
 import subprocess
 import sys
 import sysconfig
-import venv
 from pathlib import Path
 
 import pytest
 
-from tests.stack.system import ROOT
+from tests.deploy.wheels import build_wheels, create_environment
 
-IN_THE_WHEEL = ("pyproject.toml", "README.md", "LICENSE", "worker_agent", "workers")
 TWO_OPERATIONS = """
 from pathlib import Path
 from typing import Any
@@ -65,25 +62,10 @@ class Wrong(WorkerAPIBase):
 
 @pytest.fixture
 def interpreter(tmp_path: Path) -> Path:
-    """The Python of an environment with the wheel, and with the packages of this one."""
-    source = tmp_path / "source"
-    source.mkdir()
-    for name in IN_THE_WHEEL:
-        path = ROOT / name
-        if path.is_dir():
-            shutil.copytree(path, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(path, source / name)
-    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    no_network = ("--no-deps", "--no-index", "--no-build-isolation")
-    subprocess.run([*pip, "wheel", *no_network, "--wheel-dir", tmp_path, "."], cwd=source, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    environment = tmp_path / "environment"
-    venv.create(environment, symlinks=True)
-    (site_packages,) = (environment / "lib").glob("python*/site-packages")
-    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", site_packages, wheel], check=True)
-    (site_packages / "packages.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return environment / "bin" / "python"
+    """The Python of an environment with the wheels, and with the packages of this one."""
+    packages = create_environment(tmp_path / "environment", build_wheels(tmp_path, "worker_agent", "."))
+    (packages / "packages.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return tmp_path / "environment" / "bin" / "python"
 
 
 def check_types(interpreter: Path, *files: Path) -> subprocess.CompletedProcess[str]:
@@ -100,14 +82,13 @@ def check_types(interpreter: Path, *files: Path) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.timeout(300)
-def test_mypy_strict_checks_workers_against_the_installed_wheel(interpreter: Path, tmp_path: Path) -> None:
+def test_mypy_strict_checks_workers_against_the_installed_wheels(interpreter: Path, tmp_path: Path) -> None:
     directory = tmp_path / "workers"
     directory.mkdir()
-    example, measurer, wrong = (directory / f"{name}.py" for name in ("echo", "measurer", "wrong"))
-    shutil.copy(ROOT / "examples" / "echo_worker.py", example)
+    measurer, wrong = (directory / f"{name}.py" for name in ("measurer", "wrong"))
     measurer.write_text(TWO_OPERATIONS)
     wrong.write_text(WRONG)
-    accepted = check_types(interpreter, example, measurer)
+    accepted = check_types(interpreter, measurer)
     assert accepted.returncode == 0, accepted.stdout + accepted.stderr
     rejected = check_types(interpreter, wrong)
     assert rejected.returncode == 1

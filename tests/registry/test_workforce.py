@@ -153,6 +153,7 @@ def test_the_commands_print_what_programs_and_people_read() -> None:
     out = StringIO()
     call_command("list_workers", stdout=out)
     assert "AVAILABLE (cordoned)" in out.getvalue()
+    assert row("w").version in out.getvalue()
     out = StringIO()
     call_command("check_workers", as_json=True, stdout=out)
     assert json.loads(out.getvalue())["failed"] == 1

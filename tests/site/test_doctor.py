@@ -45,6 +45,7 @@ from registry.schedules import ensure_schedules
 from tests.factories import StoredFileFactory, WorkerFactory
 from tests.registry.conftest import Neighbour, neighbour
 from worker_agent.testing import hang, status
+from worker_agent.version import version
 
 __all__ = ["neighbour"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -470,3 +471,13 @@ def test_workers_of_several_versions_and_one_that_is_too_old_are_found() -> None
     assert (too_old.severity, mixed.severity) == (Severity.PROBLEM, Severity.WARNING)
     assert "old speaks protocol version 0" in too_old.problem
     assert "and 2 more" in mixed.problem
+    assert f"this site runs {version()}" in mixed.problem
+
+
+@database_needed
+def test_workers_of_another_version_than_the_site_are_found() -> None:
+    WorkerFactory(worker_id="same", version=version())
+    assert list(versions.workers()) == []
+    Worker.objects.update(version="0.1.0.post20260101000000+g0000000")
+    finding = only(versions.workers(), Severity.WARNING)
+    assert "another version (0.1.0.post20260101000000+g0000000: same)" in finding.problem

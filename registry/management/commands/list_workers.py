@@ -31,5 +31,5 @@ class Command(BaseCommand):
         for row in rows:
             status = row["status"] + (" (cordoned)" if row["cordoned"] else "")
             current = row["current_operation_id"] or "-"
-            line = f"{row['worker_id']:{width}}  {row['worker_type']:12}  {status:36}  {current}"
+            line = f"{row['worker_id']:{width}}  {row['worker_type']:12}  {status:36}  {current}  {row['version']}"
             self.stdout.write(one_line(f"{line}  {row['protocol_problem']}".rstrip()))

@@ -25,9 +25,9 @@ _END_SILENT = """
 """
 LOCKS = {Sweep.Kind.HEALTH: 0x6B74_6873, Sweep.Kind.CLEANUP: 0x6B74_636C}
 """Advisory locks: 'kths' and 'ktcl'."""
+MAX_FILE_WORK_S = 600.0
+"""The longest time that the cleanup removes files without a statement in between."""
 OUTAGE_S = 60.0
-MAX_PAUSE_S = 6 * 3600.0
-"""The longest backup."""
 RETENTION = timedelta(days=1)
 
 
@@ -65,20 +65,8 @@ def _end_frozen_holder(kind: Sweep.Kind) -> None:
 
 
 def _max_silence_s(kind: Sweep.Kind) -> float:
-    """Return how long the holder may go without a statement: calls to workers; for a cleanup, a backup that pauses it."""
-    return max(45.0, 8 * settings.HEALTH_TIMEOUT_S) if kind is Sweep.Kind.HEALTH else MAX_PAUSE_S
-
-
-@contextmanager
-def pause(kind: Sweep.Kind) -> Iterator[None]:
-    """Wait for a running round to end; no other starts until the context is left."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [LOCKS[kind]])
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCKS[kind]])
+    """Return how long the holder may go without a statement, because it calls workers or removes files."""
+    return max(45.0, 8 * settings.HEALTH_TIMEOUT_S) if kind is Sweep.Kind.HEALTH else MAX_FILE_WORK_S
 
 
 def were_interrupted() -> bool:

@@ -1,7 +1,7 @@
 """The manifest of an archive. It is the last member, so a truncated archive has none."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,7 +31,8 @@ class Member(Part):
 
 
 class Manifest(Part):
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 1
+    """2 if artifacts are in the folder beside the archive."""
     created_at: datetime
     versions: dict[str, str]
     """python, django, postgresql, protocol"""
@@ -42,9 +43,15 @@ class Manifest(Part):
     """All other members of the archive, by name."""
     missing_artifacts: tuple[str, ...] = ()
     """SHA-256 of files that rows refer to but that were missing or damaged on disk at the time of the backup."""
+    apart: dict[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], int] = {}
+    """Sizes, by SHA-256, of the artifacts that are in the folder `artifacts` beside the archive."""
 
     @property
     def artifacts(self) -> list[str]:
+        return [*self.artifacts_inside, *self.apart]
+
+    @property
+    def artifacts_inside(self) -> list[str]:
         return [name.removeprefix(ARTIFACTS) for name in self.members if name.startswith(ARTIFACTS)]
 
     @property
@@ -69,13 +76,14 @@ class Manifest(Part):
             )
 
     def summary(self) -> dict[str, object]:
-        artifacts = [member for name, member in self.members.items() if name.startswith(ARTIFACTS)]
+        sizes = [self.members[f"{ARTIFACTS}{sha256}"].size for sha256 in self.artifacts_inside]
+        sizes += self.apart.values()
         return {
             "created_at": self.created_at.isoformat(),
             "rows": sum(table.rows for table in self.tables.values()),
             "operations": self.tables["operations_operation"].rows,
-            "artifacts": len(artifacts),
-            "artifact_bytes": sum(member.size for member in artifacts),
+            "artifacts": len(sizes),
+            "artifact_bytes": sum(sizes),
             "missing_artifacts": list(self.missing_artifacts),
             "secrets": self.secrets,
             "versions": self.versions,

@@ -16,6 +16,7 @@ from django.db import DatabaseError, transaction
 from pydantic import ValidationError
 
 from ktrdr_site.backup import tables
+from ktrdr_site.backup.folder import BackupFolder
 from ktrdr_site.backup.manifest import (
     ARTIFACTS,
     CHUNK,
@@ -36,8 +37,14 @@ MEMBER_NAME = re.compile(
 FILES_OF_FIRST_START = ("admin-password", "api-token", "worker-token")
 
 
+def read_manifest(source: Path) -> Manifest:
+    """Return the manifest of an archive without verifying the rest. Raises BackupError, OSError."""
+    with _open(source) as tar:
+        return _manifest(tar, source)
+
+
 def check(source: Path) -> Manifest:
-    """Verify every byte of the archive against its manifest. Raises BackupError, OSError."""
+    """Verify every byte of the archive, and of the artifacts beside it, against its manifest. Raises BackupError, OSError."""
     with _open(source) as tar:
         manifest = _manifest(tar, source)
         seen = set()
@@ -59,7 +66,18 @@ def check(source: Path) -> Manifest:
     absent = sorted(manifest.members.keys() - seen)
     if absent:
         raise BackupError(f"{source} is incomplete: {absent[0]} is missing")
+    for sha256, size in manifest.apart.items():
+        _check_copy(BackupFolder(source.parent).path_of(sha256), sha256, size)
     return manifest
+
+
+def _check_copy(path: Path, sha256: str, size: int) -> None:
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != size or _digest(file) != sha256:
+                raise BackupError(f"{path} is damaged: it differs from its checksum")
+    except FileNotFoundError as error:
+        raise BackupError(f"the backup is incomplete: {path} is missing") from error
 
 
 def restore(source: Path) -> Manifest:
@@ -70,7 +88,7 @@ def restore(source: Path) -> Manifest:
     with _open(source) as tar:
         try:
             tables.migrate_to(manifest.migrations)
-            with _staged_artifacts(tar, manifest) as artifacts, transaction.atomic():
+            with _staged_artifacts(tar, manifest, source) as artifacts, transaction.atomic():
                 _fill(tar, manifest)
                 artifacts.install()
         except DatabaseError as error:
@@ -129,10 +147,10 @@ def _digest(source: IO[bytes]) -> str:
 
 
 @contextmanager
-def _staged_artifacts(tar: tarfile.TarFile, manifest: Manifest) -> Iterator["_Staging"]:
+def _staged_artifacts(tar: tarfile.TarFile, manifest: Manifest, source: Path) -> Iterator["_Staging"]:
     """Unpack the artifacts beside their place, to be installed with the rows."""
     staging = _Staging(path_of("0" * 64).parents[1])
-    staging.fill(tar, manifest)
+    staging.fill(tar, manifest, BackupFolder(source.parent))
     try:
         yield staging
     except BaseException:
@@ -145,15 +163,21 @@ class _Staging:
         self._place = place
         self._draft = place.with_name(f"{place.name}.restoring")
 
-    def fill(self, tar: tarfile.TarFile, manifest: Manifest) -> None:
+    def fill(self, tar: tarfile.TarFile, manifest: Manifest, folder: BackupFolder) -> None:
         shutil.rmtree(self._draft, ignore_errors=True)  # left by a restore that was killed
         self._draft.mkdir(mode=0o700)
-        for sha256 in manifest.artifacts:
-            folder = self._draft / path_of(sha256).parent.name
-            folder.mkdir(mode=0o700, exist_ok=True)
-            with (folder / sha256).open("wb") as file:
-                shutil.copyfileobj(_content(tar, f"{ARTIFACTS}{sha256}"), file, CHUNK)
+        for sha256 in manifest.artifacts_inside:
+            self._write(sha256, _content(tar, f"{ARTIFACTS}{sha256}"))
+        for sha256 in manifest.apart:
+            with folder.path_of(sha256).open("rb") as file:
+                self._write(sha256, file)
         os.sync()
+
+    def _write(self, sha256: str, source: IO[bytes]) -> None:
+        directory = self._draft / path_of(sha256).parent.name
+        directory.mkdir(mode=0o700, exist_ok=True)
+        with (directory / sha256).open("wb") as file:
+            shutil.copyfileobj(source, file, CHUNK)
 
     def install(self) -> None:
         if self._place.exists():

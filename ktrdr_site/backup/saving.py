@@ -1,4 +1,8 @@
-"""Creates an archive. It is complete or absent: it is written beside its place, synced and linked."""
+"""Creates an archive. It is complete or absent: it is written beside its place, synced and linked.
+
+The cleanup goes on meanwhile: a file that the saved rows refer to stays for ARTIFACT_RETENTION_DAYS after its last
+reference went.
+"""
 
 import hashlib
 import io
@@ -18,6 +22,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from ktrdr_site.backup import tables
+from ktrdr_site.backup.folder import BackupFolder
 from ktrdr_site.backup.manifest import (
     ARTIFACTS,
     MANIFEST,
@@ -31,8 +36,6 @@ from ktrdr_site.backup.manifest import (
 )
 from operations.artifacts import path_of
 from operations.models import StoredFile
-from registry import sweeps
-from registry.models import Sweep
 from worker_agent.protocol import PROTOCOL_VERSION
 
 
@@ -61,11 +64,14 @@ class Writer:
         self._tar.addfile(info, source)
 
 
-def backup(target: Path, *, with_secrets: bool = True) -> Manifest:
-    """Write `target`, mode 0600, while the system may be running. Raises BackupError, OSError."""
+def backup(target: Path, *, with_secrets: bool = True, folder: BackupFolder | None = None) -> Manifest:
+    """Write `target`, mode 0600, while the system may be running. Raises BackupError, OSError.
+
+    With a folder, artifacts go there, once each, and not into the archive.
+    """
     if target.exists():
         raise BackupError(f"{target} already exists; choose another name")
-    with _atomic_file(target) as file, sweeps.pause(Sweep.Kind.CLEANUP):
+    with _atomic_file(target) as file:
         created_at = datetime.now(UTC)
         with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
             writer = Writer(tar, created_at)
@@ -73,16 +79,18 @@ def backup(target: Path, *, with_secrets: bool = True) -> Manifest:
                 tables.begin_snapshot()
                 saved, hashes = _save_rows(writer, target.parent)
                 migrations = tables.newest_migrations()
-            missing = [sha256 for sha256 in hashes if not _save_artifact(writer, sha256)]
+            missing, apart = _save_artifacts(writer, hashes, folder)
             if with_secrets:
                 _save_secrets(writer)
             manifest = Manifest(
+                format=1 if folder is None else 2,
                 created_at=created_at,
                 versions=_versions(),
                 migrations=migrations,
                 tables=saved,
                 members=writer.members,
                 missing_artifacts=tuple(missing),
+                apart=apart,
             )
             writer.close(manifest)
     return manifest
@@ -118,18 +126,39 @@ def _save_rows(writer: Writer, beside: Path) -> tuple[dict[str, Table], list[str
     return saved, list(StoredFile.objects.order_by("pk").values_list("pk", flat=True))
 
 
-def _save_artifact(writer: Writer, sha256: str) -> bool:
-    """Save one file; return False if it is missing or damaged, which must not prevent saving the others."""
+def _save_artifacts(
+    writer: Writer, hashes: list[str], folder: BackupFolder | None
+) -> tuple[list[str], dict[str, int]]:
+    """Save the files; return which are missing or damaged, and the sizes of those that are in the folder."""
+    missing, apart = [], {}
+    for sha256 in hashes:
+        if folder is not None and (stored := folder.size_of(sha256)) is not None:
+            apart[sha256] = stored
+            continue
+        with _open_artifact(sha256) as (file, size):
+            if file is None:
+                missing.append(sha256)
+            elif folder is None:
+                writer.add(f"{ARTIFACTS}{sha256}", file, size, sha256)
+            else:
+                apart[sha256] = folder.add(sha256, file)
+    # A file that nothing refers to may be removed with its row since the snapshot.
+    return sorted(StoredFile.objects.filter(pk__in=missing).values_list("pk", flat=True)), apart
+
+
+@contextmanager
+def _open_artifact(sha256: str) -> Iterator[tuple[IO[bytes] | None, int]]:
+    """Yield the file and its size, or None if it is missing or damaged, which must not prevent saving the others."""
     try:
-        with path_of(sha256).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                return False
-            size = file.tell()
-            file.seek(0)
-            writer.add(f"{ARTIFACTS}{sha256}", file, size, sha256)
+        file = path_of(sha256).open("rb")
     except FileNotFoundError:
-        return False
-    return True
+        yield None, 0
+        return
+    with file:
+        is_whole = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        yield (file if is_whole else None), size
 
 
 def _save_secrets(writer: Writer) -> None:

@@ -19,6 +19,7 @@ from ktrdr_site.backup.restoring import check, restore
 from ktrdr_site.backup.saving import backup
 from operations import artifacts
 from operations.models import Artifact, Operation, StoredFile
+from registry import cleanup
 from tests.factories import OperationFactory, WorkerFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -131,6 +132,27 @@ def test_a_backup_of_nothing_is_an_error(person: User, tmp_path: Path) -> None:
     call_command("restore", tmp_path / "empty.tar", "--check", "--allow-empty")
 
 
+def test_the_cleanup_goes_on_during_a_backup_and_what_it_removes_is_not_missed(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unused = artifacts.put([b"unused"])
+    StoredFile.objects.filter(pk=unused.pk).update(touched_at="2026-01-01T00:00Z")
+
+    def save_with_a_cleanup_meanwhile(table: str, target: Any) -> Any:
+        if table == "operations_artifact":
+            write_elsewhere(lambda: summaries.append(cleanup.cleanup()))
+        return save(table, target)
+
+    save, summaries = tables.save, []
+    monkeypatch.setattr(tables, "save", save_with_a_cleanup_meanwhile)
+    manifest = backup(tmp_path / "other.tar")
+    assert summaries[0] is not None
+    assert summaries[0]["failed"] == []
+    assert not artifacts.path_of(unused.sha256).exists()
+    assert not manifest.missing_artifacts
+    assert len(manifest.artifacts) == 1
+
+
 def test_an_existing_file_is_not_overwritten(archive: Path) -> None:
     before = archive.read_bytes()
     with pytest.raises(CommandError, match="already exists"):
@@ -199,7 +221,7 @@ def no_manifest(members: dict[str, bytes]) -> None:
 
 
 def other_format(members: dict[str, bytes]) -> None:
-    members[MANIFEST] = json.dumps({**json.loads(members[MANIFEST]), "format": 2}).encode()
+    members[MANIFEST] = json.dumps({**json.loads(members[MANIFEST]), "format": 3}).encode()
 
 
 def of_the_future(members: dict[str, bytes]) -> None:

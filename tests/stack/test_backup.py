@@ -71,7 +71,9 @@ async def test_what_ran_at_the_backup_is_lost_with_its_worker_and_done_by_anothe
             stub.work_s = 600
             running = submit(system)
             await reaches(stub, system, running, "RUNNING")
-            assert "3 operations" in await asyncio.to_thread(manage, old, "backup", str(archive))
+            printed = await asyncio.to_thread(manage, old, "backup", str(archive), "--verify")
+            assert "3 operations" in printed
+            assert "all rows and artifacts are the same" in printed
             assert system.get(f"/operations/{running}")["status"] == "RUNNING"
     manage(new, "restore", str(archive))
     manage(new, "backup", str(tmp_path / "again.tar"))

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ktrdr_site.backup.folder import BackupFolder
 from ktrdr_site.backup.manifest import BackupError, Manifest
 from ktrdr_site.backup.restoring import check, restore
 from ktrdr_site.stack import preparation
@@ -15,7 +16,12 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, metavar="FILE.tar")
+        parser.add_argument(
+            "file",
+            type=Path,
+            metavar="FILE.tar",
+            help="or a directory of `backup --into`: its newest archive",
+        )
         parser.add_argument(
             "--check",
             action="store_true",
@@ -27,6 +33,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path, json: bool, **options: Any) -> None:
         try:
+            if file.is_dir():
+                file = BackupFolder(file).newest_archive()
             if options["check"]:
                 manifest = check(file)
                 manifest.require_whole(

@@ -44,13 +44,14 @@ run: setup
 # Two processes per core, because the tests of whole systems wait more than they compute.
 PARALLEL := --numprocesses=auto --dist=loadscope --no-loadscope-reorder
 
+# The many processes that the tests start load cached bytecode, also where the environment keeps Python from writing any.
 test: setup browser
-	@exec $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(PARALLEL))
+	@exec env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(PARALLEL))
 
 # Apart from make test, because measuring needs three quarters more CPU time. Failures do not count here: make test judges.
 coverage: setup browser
 	@rm -rf dist/coverage && mkdir -p dist/coverage; export COVERAGE_FILE="$$PWD/dist/coverage/data"; \
-	$(BIN)/python -m pytest --cov --cov-report= $(PARALLEL); \
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --cov --cov-report= $(PARALLEL); \
 	$(BIN)/python -m coverage html --quiet --directory dist/coverage && $(BIN)/python -m coverage report | tail -1
 
 # Playwright drives the system's Chromium.

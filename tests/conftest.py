@@ -1,8 +1,10 @@
 """Shared by all rooms: a person, an API client with that person's token, and files that go with the test."""
 
+import gc
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,6 +54,15 @@ FIRST = (
 def pytest_xdist_auto_num_workers() -> int:
     """Return twice the number of cores: the tests of systems wait more than they compute."""
     return min(2 * (os.cpu_count() or 1), 8)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect garbage neither during the collection nor, later, among what it made: nothing of that is ever freed."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -94,6 +94,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySystem | N
     return BySystem(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Create the test database from one that is migrated already, unless it is to be on another server."""
+    from django.db import connection
+
+    from ktrdr_site.embedded import cluster
+    from ktrdr_site.stack.preparation import EMBEDDED
+    from tests.prepared import place
+
+    if connection.settings_dict["ENGINE"] == EMBEDDED:
+        place(Path(connection.settings_dict["OPTIONS"]["server_directory"]).parent)
+        connection.settings_dict["TEST"]["TEMPLATE"] = cluster.DATABASE
+
+
 @pytest.fixture(autouse=True)
 def _own_files(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> None:
     """Give each test its own directory for artifacts."""

@@ -19,6 +19,7 @@ from tests.faults.api import Api
 from tests.faults.certificates import Certificates
 from tests.faults.marks import Marks
 from tests.faults.processes import Processes, free_port, tree
+from tests.prepared import place
 from tests.waiting import until, until_exit
 
 WAITS_S = {"KTRDR_CANCEL_GRACE_S": 1.0, "KTRDR_REMOVAL_AFTER_S": 8.0, "KTRDR_CLEANUP_INTERVAL_S": 3.0}
@@ -90,10 +91,9 @@ class System:
         return self.processes.call("manage.py", *arguments)
 
     def prepare(self) -> None:
+        place(self.directory / "var")
         self.manage("prepare")
-        user = "from django.contrib.auth import get_user_model as u; u().objects.create_superuser('tester')"
-        self.manage("shell", "-v0", "-c", user)
-        self.api.token = self.manage("create_api_token", "tester").strip().split()[-1]
+        self.api.token = (self.directory / "var" / "api-token").read_text().strip()
 
     def start_web(self, name: str = "web") -> None:
         self.processes.start(name, *web_command(f"{self.host}:{self.port}", 2)[1:])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ktrdr_site.backup.restoring import check
+from tests.prepared import place
 from tests.stack.system import ROOT, Up, environment, up
 from tests.waiting import until
 from worker_agent.testing import StubWorker
@@ -58,6 +59,7 @@ async def reaches(stub: StubWorker, system: Up, operation_id: str, status: str) 
 
 async def test_what_ran_at_the_backup_is_lost_with_its_worker_and_done_by_another(tmp_path: Path) -> None:
     old, new, archive = tmp_path / "old", tmp_path / "new", tmp_path / "backup.tar"
+    place(old)
     with up(old, "--no-demo", "--workers", "") as system:
         system.wait_until_ready()
         with system.http() as http:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.faults.processes import free_port
 from tests.faults.proxy import FaultyProxy
+from tests.prepared import place
 from tests.stack.system import REQUEST_TIMEOUT_S, ROOT, Up, environment, up
 from tests.waiting import until, until_exit
 
@@ -130,6 +131,7 @@ def command_lines() -> str:
 
 
 def test_no_secret_is_in_a_log_a_page_a_command_line_or_a_url(tmp_path: Path) -> None:
+    place(tmp_path / "var")
     with up(tmp_path / "var", "--no-demo", "--workers", "") as system:
         system.wait_until_ready()
         secrets = {name: (system.data_dir / name).read_text().strip() for name in FILES}

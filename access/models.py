@@ -34,6 +34,8 @@ class AuditEntry(models.Model):
         USER_DEACTIVATED = "user_deactivated", "user deactivated"
         USER_ACTIVATED = "user_activated", "user activated"
         USER_SIGNED_OUT = "user_signed_out", "user signed out everywhere"
+        DISPATCHING_PAUSED = "dispatching_paused", "paused"
+        DISPATCHING_RESUMED = "dispatching_resumed", "resumed"
         OPERATION_TYPE_PERMITTED = "operation_type_permitted", "operation type permitted to"
         SCHEDULE_CHANGED = "schedule_changed", "schedule changed"
         OPERATIONS_CANCELLED = "operations_cancelled", "cancelled many operations"

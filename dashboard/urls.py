@@ -3,7 +3,14 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from dashboard.views.actions import act, act_on_many, labels, market_data_delete, worker_act
+from dashboard.views.actions import (
+    act,
+    act_on_many,
+    dispatch_pause,
+    labels,
+    market_data_delete,
+    worker_act,
+)
 from dashboard.views.bulk import act_on_all
 from dashboard.views.compare import compare
 from dashboard.views.market_data import market_data, market_data_of
@@ -73,6 +80,7 @@ urlpatterns = [
     path("studies/<id:study_id>", study, name="study"),
     path("studies/<id:study_id>/<id:act>", study_act, name="study_act"),
     path("workers", workers, name="workers"),
+    path("dispatch-pause", dispatch_pause, name="dispatch_pause"),
     path("workers/<id:worker_id>", worker, name="worker"),
     path("workers/<id:worker_id>/<id:act>", worker_act, name="worker_act"),
 ]

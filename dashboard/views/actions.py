@@ -167,6 +167,21 @@ def worker_act(request: PageRequest, worker_id: str, act: str) -> HttpResponse:
 
 @require_POST
 @login_required
+def dispatch_pause(request: PageRequest) -> HttpResponse:
+    """Pause or resume dispatching."""
+    if request.POST.get("act") == "resume":
+        _add_message(request, call_api(request, "DELETE", "/dispatch-pause"), "Dispatching continues.")
+    else:
+        hours = request.POST.get("hours", "").strip()
+        body = {"reason": request.POST.get("reason", ""), "hours": hours or None}
+        response = call_api(request, "PUT", "/dispatch-pause", body).raise_if_forbidden()
+        if not response.is_success:
+            messages.error(request, f"Not paused. {response.problems[0].name}: {response.problems[0].text}")
+    return redirect("dashboard:workers")
+
+
+@require_POST
+@login_required
 def market_data_delete(request: PageRequest, symbol: str, timeframe: str) -> HttpResponse:
     response = call_api(request, "DELETE", f"/market-data/{quote(symbol)}/{timeframe}")
     _add_message(request, response, f"{symbol} {timeframe} was deleted.")

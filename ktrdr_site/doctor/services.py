@@ -6,6 +6,7 @@ from django.conf import settings
 from django_q.models import Schedule, Task
 
 from ktrdr_site.doctor.finding import Finding, problem, warning
+from operations import dispatch_pauses
 from operations.dispatching.heartbeat import dispatchers_alive
 from registry import health
 from registry.schedules import PAUSED
@@ -51,6 +52,12 @@ def schedules() -> Iterator[Finding]:
 
 
 def dispatcher() -> Iterator[Finding]:
+    if pause := dispatch_pauses.current():
+        yield warning(
+            "dispatcher",
+            f"{dispatch_pauses.explain(pause)}.",
+            "Run manage.py resume_dispatching to end the pause.",
+        )
     if not dispatchers_alive():
         yield problem(
             "dispatcher",

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from operations import statistics
+from operations import dispatch_pauses, statistics
 from operations.dispatching import heartbeat
 from operations.models import Attempt, Operation, StoredFile
 from registry.models import Sweep, Worker
@@ -48,6 +48,7 @@ class _Rows(Collector):
     def collect(self) -> Iterator[Metric]:
         yield _workers()
         yield _sick_workers()
+        yield _dispatch_pause()
         yield _operations()
         yield from _queue()
         yield _stalled_operations()
@@ -94,6 +95,13 @@ def _sick_workers() -> Metric:
         "Workers that were cordoned automatically and have completed nothing since",
         ["worker_type"],
         (([worker_type], number) for worker_type, number in sick.annotate(number=Count("*"))),
+    )
+
+
+def _dispatch_pause() -> Metric:
+    is_paused = float(dispatch_pauses.current() is not None)
+    return _gauge(
+        "ktrdr_dispatch_paused", "1 while dispatching is paused for maintenance", [], [([], is_paused)]
     )
 
 

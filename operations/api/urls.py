@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from operations.api import batch, bulk, labels, operation_types
+from operations.api import batch, bulk, dispatch_pauses, labels, operation_types
 from operations.api.files import ArtifactOfOperation, ArtifactsOfOperation
 from operations.api.operations import (
     Cancel,
@@ -24,6 +24,7 @@ urlpatterns = [
     path("operations/<str:operation_id>/report", Reports.as_view(), name="report"),
     path("strategies/validate", ValidateStrategy.as_view(), name="validate-strategy"),
     path("strategies/catalog", Catalog.as_view(), name="strategy-catalog"),
+    *dispatch_pauses.urlpatterns,
     *operation_types.urlpatterns,
     *batch.urlpatterns,
     *bulk.urlpatterns,

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from access.isolation import isolated
-from operations import attempts, lifecycle
+from operations import attempts, dispatch_pauses, lifecycle
 from operations.dispatching import admission
 from operations.models import Attempt, Demand, Operation
 from operations.models.operation import READY
@@ -74,13 +74,18 @@ def refresh() -> None:
     _store_missing([digest for digest, is_stored in waiting.items() if not is_stored])
     if not waiting:
         return
+    pause = dispatch_pauses.current()
     workforce = Workforce.load()
     demands = Demand.objects.in_bulk(list(waiting))
     reasons: dict[str, str] = {}
     numbers: list[int] = []
     for digest, demand in demands.items():
         with isolated("explaining a demand", demand=digest, atomic=False):
-            reason = workforce.explain(demand.operation_type, demand.requirements)
+            reason = (
+                dispatch_pauses.explain(pause)
+                if pause
+                else workforce.explain(demand.operation_type, demand.requirements)
+            )
             numbers.append(workforce.in_service(demand.operation_type, demand.requirements))
             reasons[digest] = reason[: lifecycle.MAX_WAITING_REASON]
     with connection.cursor() as cursor:

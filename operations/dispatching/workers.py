@@ -15,8 +15,9 @@ from django.db.models.functions import Cast, Greatest, Now
 from psycopg import sql
 
 from access.prepared import fetch, fetch_one, instance
-from operations.models import Attempt, Operation
+from operations.models import Attempt, DispatchPause, Operation
 from operations.models.attempt import AttemptOutcome
+from operations.models.dispatch_pause import in_force
 from registry import protocol_versions, selection
 from registry.models import Worker
 
@@ -100,7 +101,10 @@ def _with_constants(statement: str, parameters: tuple[Any, ...]) -> Query:
 
 
 def _without_work(workers: QuerySet[Worker]) -> QuerySet[Worker]:
-    """Exclude workers with an attempt, and those that rejected or lost work and have not reported healthy since."""
+    """Exclude workers with an attempt, and those that rejected or lost work and have not reported healthy since.
+
+    During a pause of dispatching no worker is left.
+    """
     on_worker = Attempt.objects.filter(worker_id=OuterRef("pk"))
     recently_failed = on_worker.filter(
         outcome__in=[AttemptOutcome.REJECTED, AttemptOutcome.LOST],
@@ -111,4 +115,8 @@ def _without_work(workers: QuerySet[Worker]) -> QuerySet[Worker]:
             Now() - timedelta(seconds=2 * settings.HEALTH_INTERVAL_S),
         ),
     )
-    return workers.filter(~Exists(on_worker.filter(ended_at__isnull=True)), ~Exists(recently_failed))
+    return workers.filter(
+        ~Exists(on_worker.filter(ended_at__isnull=True)),
+        ~Exists(recently_failed),
+        ~Exists(DispatchPause.objects.filter(in_force())),
+    )

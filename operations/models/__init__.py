@@ -3,6 +3,7 @@ from operations.models.attempt import Attempt, Checkpoint
 from operations.models.awaited_input import AwaitedInput
 from operations.models.batch import Batch
 from operations.models.demand import Demand
+from operations.models.dispatch_pause import DispatchPause
 from operations.models.event import Event
 from operations.models.market_data import MarketData
 from operations.models.notification import Delivery, Subscription
@@ -22,6 +23,7 @@ __all__ = [
     "Checkpoint",
     "Delivery",
     "Demand",
+    "DispatchPause",
     "Event",
     "LogLine",
     "MarketData",

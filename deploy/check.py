@@ -22,6 +22,8 @@ GITHUB = ROOT / ".github"
 WITH_TOOLS = "make tools"
 OLDEST_COMPOSE = (2, 24)
 NOT_IN_WHEELS = {"pyproject.toml", "README.md"}
+KUBERNETES = ("1.31", "1.34", "1.37")
+"""The versions of the API whose schemas the manifests must follow."""
 ROOMS = (
     "ktrdr_site", "access", "registry", "operations", "studies", "dashboard", "worker_agent", "workers", "client",
 )  # fmt: skip
@@ -163,7 +165,8 @@ def check_shell_scripts() -> None:
 def check_manifests() -> None:
     validate = find_tool("kubernetes-validate", WITH_TOOLS)
     files = [file for file in sorted((HERE / "kubernetes").glob("*.yaml")) if file.stem != "kustomization"]
-    call(validate, "--strict", "--quiet", *files)
+    versions = [f"--kubernetes-version={version}" for version in KUBERNETES]
+    call(validate, *versions, "--strict", "--quiet", *files)
 
 
 def check_wheels() -> None:

@@ -54,6 +54,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "ktrdr_site.web.response_headers.ResponseHeadersMiddleware",
     "csp.middleware.CSPMiddleware",
+    "ktrdr_site.web.impersonal.ImpersonalMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -1,10 +1,14 @@
-"""Gives no access to a session without the second factor that its user has or must have. API tokens need none."""
+"""Gives no access to a session without the second factor that its user has or must have. API tokens need none.
+
+Such a session is not refused but ignored, so everything that responds without a person, or to a token, still does.
+"""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.conf import settings
 from django.contrib.auth import logout
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -33,8 +37,21 @@ class SecondFactorMiddleware:
             if request.user.has_second_factor:  # type: ignore[attr-defined]  # set by PasswordBackend
                 logout(request)
             elif is_required(request.user) and not _is_open(request):
-                return _refuse(request)
+                return self._respond_to_nobody(request)
         return self._get_response(request)
+
+    def _respond_to_nobody(self, request: HttpRequest) -> HttpResponseBase:
+        """Lead pages to the one that sets it up; treat other requests as if they came without the session."""
+        page = reverse("second_factor")
+        if request.path == "/" or request.path.startswith(PAGES):
+            return redirect(page)
+        request.user = AnonymousUser()
+        response = self._get_response(request)
+        if response.status_code == HTTPStatus.UNAUTHORIZED and "Authorization" not in request.headers:
+            return problem_response(
+                PermissionDenied(f"Your role requires a second factor; set it up at {page}.")
+            )
+        return response
 
 
 def is_required(user: User) -> bool:
@@ -46,10 +63,3 @@ def is_required(user: User) -> bool:
 def _is_open(request: HttpRequest) -> bool:
     """Return whether the address serves to set up a second factor or to leave."""
     return request.path.startswith((reverse("second_factor"), reverse("logout")))
-
-
-def _refuse(request: HttpRequest) -> HttpResponseBase:
-    if request.path == "/" or request.path.startswith(PAGES):
-        return redirect("second_factor")
-    page = reverse("second_factor")
-    return problem_response(PermissionDenied(f"Your role requires a second factor; set it up at {page}."))

@@ -6,14 +6,14 @@ redirect supports exceptions only by path, which would open those paths to every
 """
 
 import ipaddress
-import re
 from collections.abc import Callable
 
 from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 
-PROBES = re.compile(r"/(api/v1/)?(health|readyz)")
+from ktrdr_site.web.impersonal import PROBES
+
 FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded")
 """Set by a proxy; then the connecting address is the proxy's."""
 

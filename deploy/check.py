@@ -37,6 +37,10 @@ class CheckFailed(Exception):
     """The message is the tool's output."""
 
 
+class Advice(Exception):
+    """Nothing is wrong, but the message states what should be set for a deployment."""
+
+
 def find_tool(name: str, source: str) -> str:
     path = shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}")
     if path is None:
@@ -95,6 +99,25 @@ def check_hosted_ci() -> None:
 
 def check_dockerfile() -> None:
     call(find_tool("hadolint", WITH_TOOLS), HERE / "Dockerfile")
+
+
+def check_base_images() -> None:
+    """Advise on images without a digest: a tag may name another image tomorrow."""
+    settings = HERE / "compose.env"
+    path = settings if settings.exists() else HERE / "compose.env.example"
+    if tags := images_without_digest(path.read_text()):
+        raise Advice(
+            f"{path.relative_to(ROOT)} names images by their tags: {', '.join(tags)}. Set them by digest "
+            "(docker buildx imagetools inspect IMAGE shows it), and REQUIRE_DIGEST=on"
+        )
+
+
+def images_without_digest(settings: str) -> list[str]:
+    """Return `NAME=IMAGE` of each image in the settings of Compose that has no complete digest."""
+    images = re.findall(r"^([A-Z_]+_IMAGE)=(.*)$", settings, re.MULTILINE)
+    return [
+        f"{name}={image}" for name, image in images if not re.search(r"@sha256:[0-9a-f]{64}$", image.strip())
+    ]
 
 
 def check_build_context() -> None:
@@ -221,6 +244,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "compose.yml, schema": check_compose_schema,
     "compose.yml, read by Compose": check_compose_config,
     "Dockerfile": check_dockerfile,
+    "base images": check_base_images,
     "files of the build context": check_build_context,
     "files of the web image": check_web_image,
     "systemd units": check_units,
@@ -239,6 +263,8 @@ def main() -> int:
             check()
         except MissingTool as missing:
             print(f"skipped: {name}: {missing}")
+        except Advice as advice:
+            print(f"warning: {name}: {advice}")
         except (CheckFailed, OSError, subprocess.TimeoutExpired) as error:
             failures += 1
             print(f"failed: {name}:\n{error}")

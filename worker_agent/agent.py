@@ -9,6 +9,7 @@ import psutil
 from pydantic import JsonValue
 
 from worker_agent import proof
+from worker_agent.attempt.job_files import JOBS, JobFiles
 from worker_agent.attempt.record import AttemptRecord
 from worker_agent.attempt.running_attempt import RunningAttempt
 from worker_agent.attempt.services import Services
@@ -18,6 +19,7 @@ from worker_agent.backend.kept_token import KeptToken
 from worker_agent.backend.outbox import Outbox, OutboxEntry
 from worker_agent.backend.registrar import Registrar
 from worker_agent.job.launcher_choice import create_launcher
+from worker_agent.job.user import JobUser
 from worker_agent.monitoring import resources
 from worker_agent.monitoring.loop_lag import LoopLag
 from worker_agent.monitoring.nvidia_smi import memory_by_process
@@ -60,9 +62,12 @@ class OlderAttempt(Exception):
 
 
 class Agent:
-    def __init__(self, worker: Worker, options: Options, instance_id: str) -> None:
+    def __init__(
+        self, worker: Worker, options: Options, instance_id: str, job_user: JobUser | None = None
+    ) -> None:
         self.worker = worker
         self.options = options
+        self.job_user = job_user
         self.instance_id = instance_id
         self.capabilities: dict[str, JsonValue] = {**resources.capabilities(), **worker.capabilities()}
         self.client = BackendClient(options.api_url, options.token)
@@ -175,10 +180,11 @@ class Agent:
         if self.running is not None or self.draining or self.leaving.is_set():
             raise Busy(self.current.operation_id if self.current else None)
         parameters = spec.Parameters.model_validate(dict(request.parameters)).model_dump(mode="json")
-        directory = self.options.data_dir / "jobs" / f"{operation_id}.{request.attempt}"
+        directory = self.options.data_dir / JOBS / f"{operation_id}.{request.attempt}"
         trace = Trace.of(request.request_id, request.traceparent)
+        files = JobFiles(directory, self.job_user)
         record = AttemptRecord(
-            operation_id, spec.operation_type, request.attempt, directory, trace, request.attempt_secret
+            operation_id, spec.operation_type, request.attempt, files, trace, request.attempt_secret
         )
         self._remember(operation_id, request.attempt)
         self.running = RunningAttempt(record, self.services, spec, type(self.worker), request, parameters)
@@ -202,7 +208,7 @@ class Agent:
         entry = OutboxEntry(
             finished=FinishedOperation(operation_id=record.operation_id, report=report),
             files={ref.sha256: str(record.artifacts[ref.name]) for ref in report.artifacts},
-            directory=str(record.directory),
+            directory=str(record.files.directory),
             request_id=record.trace.request_id,
             traceparent=record.trace.traceparent,
         )

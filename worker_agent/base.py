@@ -17,13 +17,16 @@ import logging
 import secrets
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from aiohttp import web
 from pydantic import BaseModel, JsonValue
 
 from worker_agent.agent import Agent
+from worker_agent.attempt.job_files import open_to_jobs
 from worker_agent.job.job import Job
+from worker_agent.job.user import VARIABLE, JobUser, UnusableJobUser, job_user
 from worker_agent.monitoring import logs
 from worker_agent.operation_spec import OperationSpec
 from worker_agent.options import Options, read_options
@@ -86,7 +89,7 @@ class WorkerAPIBase:
     async def serve(self, options: Options, ready: asyncio.Event | None = None) -> None:
         """Serve requests and run operations until SIGTERM, SIGINT or a drain."""
         options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        agent = Agent(self, options, instance_id=secrets.token_hex(8))
+        agent = Agent(self, options, secrets.token_hex(8), usable_job_user(options.data_dir))
         runner = web.AppRunner(
             create_application(agent), access_log=None, handle_signals=False, auto_decompress=False
         )
@@ -102,3 +105,14 @@ class WorkerAPIBase:
             await agent.run()
         finally:
             await runner.cleanup()
+
+
+def usable_job_user(data_dir: Path) -> JobUser | None:
+    """Return the user of the agent's jobs, None for the agent's own; exit with the reason if it cannot be used."""
+    try:
+        user = job_user()
+        if user is not None:
+            user.check(open_to_jobs(data_dir, user))
+    except (UnusableJobUser, OSError) as error:
+        raise SystemExit(f"{VARIABLE}: {error}") from error
+    return user

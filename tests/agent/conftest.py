@@ -28,6 +28,7 @@ class RunningAgent:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     registered: int = 0
+    python: str = sys.executable
 
     @property
     def marks(self) -> list[list[str]]:
@@ -42,7 +43,7 @@ class RunningAgent:
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "tests.agent.working_worker", "--port", "0", "--worker-id", "tester",
+                    self.python, "-m", "tests.agent.working_worker", "--port", "0", "--worker-id", "tester",
                     "--api-url", self.backend.url, "--data-dir", str(self.directory / "data"),
                 ],
                 env={

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from worker_agent.attempt.job_files import JobFiles
 from worker_agent.attempt.record import AttemptRecord
 
 
@@ -18,7 +19,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 @pytest.fixture
 def operation() -> AttemptRecord:
-    return AttemptRecord("op", "t", 1, Path())
+    return AttemptRecord("op", "t", 1, JobFiles(Path()))
 
 
 def test_the_remaining_time_is_estimated_from_the_pace_once_there_is_one(

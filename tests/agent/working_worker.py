@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tests.agent.prying import name_a_path, pry
 from worker_agent.base import Job, OperationSpec, WorkerAPIBase
 from worker_agent.protocol import InvalidInput
 
@@ -35,6 +36,14 @@ class Parameters(BaseModel):
     """Printed."""
     look_for: str = ""
     """A text that the job looks for in every environment that it can read, its own and its children's included."""
+    pry: list[str] = []
+    """The agent's process and its directory, which the job tries to reach."""
+    names: str = ""
+    """A path that the job reports as an artifact."""
+    sends: str = ""
+    """A message as JSON that the job sends to the agent."""
+    times: int = 1
+    """How often the message contains `sends`."""
     hostile: bool = False
     """Reports what cannot be stored, in every call, and as its result."""
 
@@ -63,6 +72,12 @@ class WorkingWorker(WorkerAPIBase):
             print(parameters.says)
         if parameters.look_for:
             return {"found": environments_with(parameters.look_for), "names": sorted(os.environ)}
+        if parameters.pry:
+            return pry(job, int(parameters.pry[0]), Path(parameters.pry[1]))
+        if parameters.names:
+            name_a_path(job, parameters.names)
+        if parameters.sends:
+            job._pipe.send_bytes((parameters.sends * parameters.times).encode())
         if parameters.hostile:
             return report_hostile_content(job)
         job.progress(40.0, "working", 4, 10)

@@ -16,7 +16,7 @@ PAUSE_S = 0.5
 
 
 async def upload_checkpoint(
-    record: AttemptRecord, services: Services, step: int, files: dict[str, str]
+    record: AttemptRecord, services: Services, step: int, files: dict[str, Path]
 ) -> None:
     """Try twice; a failure is only logged, since the next checkpoint replaces this one and the job does not wait.
 
@@ -28,12 +28,12 @@ async def upload_checkpoint(
             attempt_secret=record.secret,
             instance_id=services.instance_id,
             step=step,
-            files=tuple([await _artifact_ref(name, Path(path)) for name, path in files.items()]),
+            files=tuple([await _artifact_ref(name, path) for name, path in files.items()]),
         )
         for last_try in (False, True):
             try:
                 for ref in message.files:
-                    await services.client.put_file(ref.sha256, Path(files[ref.name]), record.secret)
+                    await services.client.put_file(ref.sha256, files[ref.name], record.secret)
                 await services.client.checkpoint(record.operation_id, message)
                 break
             except Unauthorized:
@@ -47,7 +47,7 @@ async def upload_checkpoint(
         record.add_log(f"The checkpoint at step {step} was not saved: {reason}", LogLevel.WARNING)
     finally:
         for path in files.values():
-            Path(path).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 async def _artifact_ref(name: str, path: Path) -> ArtifactRef:

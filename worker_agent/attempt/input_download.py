@@ -26,6 +26,7 @@ async def download_inputs(
     record.progress = Progress(current_step="fetching inputs")
     checkpoint_files = checkpoint.files if checkpoint else ()
     paths = await _fetch_with_retries((*request.inputs, *checkpoint_files), record, services)
+    paths = record.files.share(paths)
     inputs = {ref.name: paths[ref.sha256] for ref in request.inputs}
     if checkpoint is None:
         return inputs, None

@@ -38,6 +38,8 @@ def final_report(record: AttemptRecord, instance_id: str, ending: Ending, stop: 
         return stop_report(record, instance_id, stop, message.get("result"))
     if message["outcome"] == "failed":
         return _report_failure(record, instance_id, OperationError.model_validate(message["error"]))
+    if record.refused_file:
+        return failure_report(record, instance_id, f"The result cannot be reported: {record.refused_file}")
     try:
         return _report(
             record,

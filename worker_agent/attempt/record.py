@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from worker_agent.attempt.job_files import ForeignFile, JobFiles
 from worker_agent.monitoring import logs
 from worker_agent.protocol import (
     MAX_LOG_LINES,
@@ -53,7 +54,7 @@ class AttemptRecord:
     operation_id: str
     operation_type: str
     attempt: int
-    directory: Path
+    files: JobFiles
     trace: Trace = field(default_factory=Trace.of)
     secret: str = field(default="", repr=False)
     """From the start request; repeated in everything that is sent about the attempt."""
@@ -63,7 +64,9 @@ class AttemptRecord:
     ended_at: datetime | None = None
     report: Report | None = None
     artifacts: dict[str, Path] = field(default_factory=dict)
-    """Name -> file in the job's directory. A later artifact replaces an earlier one of the same name."""
+    """Name -> file in the agent's folder. A later artifact replaces an earlier one of the same name."""
+    refused_file: str = ""
+    """Why an artifact was not taken from the job; the first reason."""
     _heard_at: float = field(default_factory=time.monotonic)
     _pace_start: tuple[float, float] | None = None
     """(monotonic seconds, percentage) from which the pace is measured."""
@@ -96,7 +99,14 @@ class AttemptRecord:
             case "log":
                 self.add_log(message["message"], LogLevel(message["level"]), message["time"])
             case "artifact":
-                self.artifacts[message["name"]] = Path(message["path"])
+                self._take_artifact(message["name"], message["path"])
+
+    def _take_artifact(self, name: str, path: str) -> None:
+        try:
+            self.artifacts[name] = self.files.take(path)
+        except ForeignFile as error:
+            self.refused_file = self.refused_file or str(error)
+            raise
 
     def set_progress(self, message: dict[str, Any]) -> None:
         percentage, steps_total = float(message["percentage"]), message.get("steps_total")

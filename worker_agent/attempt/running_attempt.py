@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import shutil
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from worker_agent.attempt.checkpoint_upload import upload_checkpoint
@@ -73,8 +73,8 @@ class RunningAttempt:
             self._process.kill()
 
     async def _run(self) -> Report:
-        shutil.rmtree(self.record.directory, ignore_errors=True)
-        self.record.directory.mkdir(parents=True)
+        files = self.record.files
+        files.create()
         instance_id = self.services.instance_id
         try:
             inputs, resume = await download_inputs(self.request, self.record, self.services)
@@ -88,7 +88,7 @@ class RunningAttempt:
             self.record.operation_id,
             self.record.attempt,
             self.parameters,
-            self.record.directory,
+            files.scratch,
             inputs,
             resume,
             self.record.trace.traceparent,
@@ -152,13 +152,14 @@ class RunningAttempt:
 
         def handle(message: dict[str, Any]) -> None:
             if message["kind"] == "checkpoint":
-                loop.call_soon_threadsafe(self._upload_checkpoint, message["step"], message["files"])
+                files = {name: self.record.files.take(path) for name, path in dict(message["files"]).items()}
+                loop.call_soon_threadsafe(self._upload_checkpoint, message["step"], files)
             else:
                 self.record.apply(message)
 
         return handle
 
-    def _upload_checkpoint(self, step: int, files: dict[str, str]) -> None:
+    def _upload_checkpoint(self, step: int, files: dict[str, Path]) -> None:
         with self.record.log_context():  # the task keeps the context in which it is created
             self._start_side_task(upload_checkpoint(self.record, self.services, step, files))
 

@@ -3,10 +3,13 @@
 import ctypes
 import os
 import signal
+import struct
 import sys
 from pathlib import Path
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+CAPABILITY_VERSION = 0x20080522
+"""Of the header of capset(2) with two sets of three words."""
 
 
 def _prctl(option: int, value: int) -> bool:
@@ -25,6 +28,31 @@ def die_with_parent(parent: int, number: signal.Signals = signal.SIGKILL) -> Non
 def adopt_orphans() -> bool:
     """Make this process the new parent of descendants whose parent ends, whatever their session."""
     return _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def forbid_new_privileges() -> bool:
+    """Take the effect of setuid bits and file capabilities from this process and its descendants."""
+    return _prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def allow_inspection() -> bool:
+    """Give this process its own files in /proc, which a change of the user takes away."""
+    return _prctl(PR_SET_DUMPABLE, 1)
+
+
+def capabilities() -> int:
+    """Return the permitted capabilities of this process as bits."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("CapPrm:")[2].split(maxsplit=1)[0], 16)
+
+
+def drop_capabilities() -> None:
+    """Drop all capabilities, also those that a change between two users other than root keeps. Raises OSError."""
+    header = struct.pack("=Ii", CAPABILITY_VERSION, 0)
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.capset(header, bytes(24)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def out_of_memory_kills() -> int:

@@ -21,6 +21,9 @@ TERM_GRACE_S = 2.0
 EXIT_GRACE_S = 5.0
 """For the process to exit after its final message."""
 
+MAX_MESSAGE_BYTES = 16 * 1024**2
+"""Of one message; the longest that `Job` sends is a result of 1 MiB with its error texts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -124,10 +127,10 @@ class JobProcess:
         assert self._child is not None
         try:
             while self._final_message is None:
-                self._handle(json.loads(self._pipe.recv_bytes()))
-        except (EOFError, OSError):
+                self._handle(json.loads(self._pipe.recv_bytes(MAX_MESSAGE_BYTES)))
+        except (EOFError, ConnectionError):
             pass
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             # Only the code of `Job` writes to this pipe; anything else that writes to it has broken the job.
             self.on_message(_log_message(f"The job sent an unreadable message: {_describe(error)}"))
             self._signal(signal.SIGKILL)
@@ -160,7 +163,7 @@ class JobProcess:
             return
         try:
             self.on_message(message)
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever is in the message, this thread must see the end of the job
             self.on_message(
                 _log_message(
                     f"A {message['kind']} message of the job could not be stored: {_describe(error)}"

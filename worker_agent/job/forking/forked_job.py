@@ -1,5 +1,7 @@
 """Both ends of a job's pipe before the job starts: the agent sends the work, and the forked process receives it."""
 
+import json
+import os
 import pickle
 from multiprocessing import spawn
 from multiprocessing.connection import Connection
@@ -7,6 +9,7 @@ from multiprocessing.connection import Connection
 from worker_agent.job.job import Assignment
 from worker_agent.job.launching import Work
 from worker_agent.job.main import run_job
+from worker_agent.protocol import ErrorClass
 
 
 def send_work(pipe: Connection, work: Work, assignment: Assignment) -> None:
@@ -19,6 +22,18 @@ def send_work(pipe: Connection, work: Work, assignment: Assignment) -> None:
 
 def run(pipe: Connection) -> None:
     """Receive the work from the agent and do it."""
-    spawn.prepare(pickle.loads(pipe.recv_bytes()))  # noqa: S301  # nosec B301 # from this user's own agent
+    preparation = pickle.loads(pipe.recv_bytes())  # noqa: S301  # nosec B301 # from this user's own agent
+    if not os.access(preparation["dir"], os.X_OK):  # the agent's directory, closed to the user of jobs
+        preparation.pop("dir")
+    spawn.prepare(preparation)
     work, assignment = pickle.loads(pipe.recv_bytes())  # noqa: S301  # nosec B301
     run_job(work, pipe, assignment)
+
+
+def refuse(pipe: Connection, reason: str) -> None:
+    """Report that the job failed before its code was reached. The work is received, but not unpacked."""
+    pipe.recv_bytes()
+    pipe.recv_bytes()
+    error = {"class": ErrorClass.JOB, "message": reason, "traceback": None}
+    message = {"kind": "end", "cancel_observed": False, "outcome": "failed", "error": error}
+    pipe.send_bytes(json.dumps(message).encode())

@@ -5,7 +5,6 @@ wait at the same time. After a request without a response, no further one is sen
 people who watch operations of hanging workers do not delay other requests.
 """
 
-import threading
 from datetime import timedelta
 
 import structlog
@@ -14,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
-from operations import attempts, lifecycle, reports, telemetry
+from operations import attempts, lifecycle, reports, telemetry, waiting_threads
 from operations.dispatching.claims import endpoint_of
 from operations.models import Attempt, Operation
 from operations.states import ACTIVE
@@ -26,8 +25,6 @@ from worker_agent.protocol import AgentOperation, LogsPage, MetricsPage
 log = structlog.get_logger(__name__)
 Pulled = tuple[Attempt, AgentOperation, MetricsPage | None, LogsPage | None]
 
-WAITING_THREADS = threading.BoundedSemaphore(3)
-"""Threads of this process that wait for a worker; a web process has eight. The others answer from the row."""
 SILENT_PAUSE_S = 5.0
 """From a request without a response to the next one for the same operation."""
 
@@ -38,12 +35,10 @@ def refresh(operation: Operation) -> Operation:
     Exactly one request, thread or process wins the UPDATE and calls the worker; the others use the row as it is. No
     transaction is open during the call. If the worker does not respond, the row is unchanged and becomes stale.
     """
-    if operation.status not in ACTIVE or not WAITING_THREADS.acquire(blocking=False):
+    if operation.status not in ACTIVE:
         return operation
-    try:
-        pulled = _pull(operation)
-    finally:
-        WAITING_THREADS.release()
+    with waiting_threads.short_wait() as is_free:
+        pulled = _pull(operation) if is_free else None
     if pulled is None:
         return operation
     store(*pulled)

@@ -1,23 +1,20 @@
 """Long polls: a request that waits until an operation ends or changes.
 
 A waiting request holds a thread of the web process and its database session, so only few may wait at a time; the others
-are answered at once with `Retry-After`.
+are answered at once with `Retry-After`. When the web process is about to end, all of them are answered with what is known.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from operations import progress
+from access.leaving import LEAVING
+from operations import progress, waiting_threads
 from operations.models import Operation
 from operations.states import FINAL
 
-MAX_WAITERS = 3
-"""Of one web process, which has 8 threads."""
 MAX_WAIT_S = 30
 POLL_S = 0.25
-WAITERS = threading.BoundedSemaphore(MAX_WAITERS)
 MARKS = ("status", "attempt", "waiting_reason", "progress_updated_at", "title", "archived_at", "dismissed_at")
 """Columns that show a change."""
 
@@ -28,22 +25,18 @@ Pause = Callable[[float], object]
 @contextmanager
 def waiter() -> Iterator[bool]:
     """Take the place of one waiting request, and yield whether one was free."""
-    is_free = WAITERS.acquire(blocking=False)
-    try:
+    with waiting_threads.long_wait() as is_free:
         yield is_free
-    finally:
-        if is_free:
-            WAITERS.release()
 
 
-def wait_until_ended(operation_id: str, seconds: float, pause: Pause = time.sleep) -> None:
+def wait_until_ended(operation_id: str, seconds: float, pause: Pause = LEAVING.wait) -> None:
     """Return when the operation has ended or is gone, or after `seconds`."""
     statuses = Operation.objects.filter(pk=operation_id).values_list("status", flat=True)
     _wait(lambda: statuses.first() in (*FINAL, None), seconds, pause)
 
 
 def wait_until_changed(
-    operation_id: str, marks: Marks | None, seconds: float, pause: Pause = time.sleep
+    operation_id: str, marks: Marks | None, seconds: float, pause: Pause = LEAVING.wait
 ) -> None:
     """Return when the operation no longer has these marks, or after `seconds`. Its progress is kept up to date."""
 
@@ -62,5 +55,5 @@ def marks_of(operation_id: str) -> Marks | None:
 
 def _wait(is_reached: Callable[[], bool], seconds: float, pause: Pause) -> None:
     ends = time.monotonic() + seconds
-    while not is_reached() and (left := ends - time.monotonic()) > 0:
+    while not is_reached() and not LEAVING.is_set() and (left := ends - time.monotonic()) > 0:
         pause(min(POLL_S, left))

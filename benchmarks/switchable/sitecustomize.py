@@ -61,10 +61,10 @@ class Switching(MetaPathFinder):
         place = pkgutil.resolve_name(f"{module.__name__}:{owner}") if owner else module
         original, state = getattr(place, name), self._state
 
-        def switched(*values: Any, **named: Any) -> Any:
+        def call(*values: Any, **named: Any) -> Any:
             return (original if state[0] else without)(*values, **named)
 
-        setattr(place, name, switched)
+        setattr(place, name, call)
 
 
 switch = os.environ.get("KTRDR_BENCH_SWITCH")

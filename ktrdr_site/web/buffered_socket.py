@@ -22,6 +22,10 @@ SILENT_S = 60.0
 """Without a byte for so long, a client is disconnected."""
 SLOW_S, SLOW_BYTES_S = 30.0, 1024
 """A thread that has waited so long for a body, and got less than that rate, disconnects the client."""
+CROWDED_S, CROWDED_BYTES_S = 10.0, 64 * 1024
+"""The same while other clients wait for a thread: then the slowest of those below the rate is disconnected."""
+HELD_S, HELD_BYTES_S = 60.0, 8 * 1024
+"""After so long, a client that took less of its response than that rate is disconnected."""
 MAX_HELD = 64 * 1024**2
 """Bytes of a response that are kept in memory; then its thread waits. Files are not kept in memory."""
 STEP = 256 * 1024
@@ -69,6 +73,10 @@ class Held:
     def in_memory(self) -> int:
         return len(self.view)
 
+    @property
+    def remaining(self) -> int:
+        return len(self.view)
+
     def close(self) -> None:
         self.view = self.view[:0]
 
@@ -110,6 +118,10 @@ class BufferedSocket(socket.socket):
         self._seen = 0
         self._waited_s = 0.0
         self._received = 0
+        self._receives_since: float | None = None
+        self._is_given_up = False
+        self._held_since: float | None = None
+        self._taken = 0
 
     def look(self) -> Arrival:
         """Return whether a thread can go on with the next request: it has arrived, or the thread must wait itself.
@@ -139,6 +151,7 @@ class BufferedSocket(socket.socket):
         if self._seen:
             self._wake_up_at(1)
         self._seen, self._waited_s, self._received = 0, 0.0, 0
+        self._held_since, self._taken = None, 0
         if not 0 < _length_of(data) <= len(data):
             self.lane = Lane.UPLOAD
         else:
@@ -153,16 +166,40 @@ class BufferedSocket(socket.socket):
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive for a thread. Raises ConnectionResetError if the client is silent or too slow."""
-        started = time.monotonic()
+        self._receives_since = started = time.monotonic()
         try:
             data = super().recv(size, flags)
         except TimeoutError as error:
             raise _reset("the client is silent") from error
+        finally:
+            self._receives_since = None
         self._waited_s += time.monotonic() - started
         self._received += len(data)
+        if self._is_given_up:
+            raise _reset("the client is too slow while others wait")
         if self._waited_s > SLOW_S and self._received < self._waited_s * SLOW_BYTES_S:
             raise _reset("the client is too slow")
         return data
+
+    def crowded_rate(self, now: float) -> float | None:
+        """Return the bytes a second of its body, None if the client is fast enough or its thread is not waiting for it."""
+        since = self._receives_since
+        if since is None or (waited := self._waited_s + now - since) < CROWDED_S:
+            return None
+        rate = self._received / waited
+        return rate if rate < CROWDED_BYTES_S else None
+
+    def give_up(self) -> None:
+        """End the wait of the thread that receives a body."""
+        self._is_given_up = True
+        self.shutdown(socket.SHUT_RD)
+
+    def takes_too_little(self, now: float) -> bool:
+        """Return whether the client takes its response so slowly that it is not worth keeping."""
+        if self._held_since is None:
+            self._held_since = now
+        held_s = now - self._held_since
+        return held_s > HELD_S and self._taken < held_s * HELD_BYTES_S
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send what the client takes now, and keep the rest."""
@@ -194,9 +231,10 @@ class BufferedSocket(socket.socket):
                 if not self.unsent:
                     return
                 part = self.unsent[0]
-                before = part.in_memory
+                before, remaining = part.in_memory, part.remaining
                 is_sent = part.send(self.fileno())
                 self._held -= before - part.in_memory
+                self._taken += remaining - part.remaining
                 if is_sent:
                     self.unsent.popleft().close()
         except BlockingIOError:

@@ -19,6 +19,7 @@ from typing import Any
 from gunicorn.errors import ConfigError
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from access.leaving import LEAVING
 from ktrdr_site.web.buffered_socket import SILENT_S, Arrival, BufferedSocket, Lane
 
 REQUEST_WITHIN_S = 15.0
@@ -27,9 +28,12 @@ LINGER_S = 2.0
 """For the client to close the connection after the last response (RFC 9112, section 9.6)."""
 UPLOAD_THREADS, LIVENESS_THREADS = 4, 1
 CHECK_S = 0.5
+ACCEPT_AGAIN_S = 0.5
+"""After no file was left for a connection."""
 FULL = 0.9
 """Of `--worker-connections`."""
-TRANSIENT = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK, errno.EMFILE, errno.ENFILE)
+TRANSIENT = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)
+NO_FILE_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 MOST_FILES = 65_536
 
 
@@ -45,7 +49,10 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # no types in the lib
         """Of the connections for whose client the loop waits."""
         self._without_request: dict[Any, None] = {}
         """In the order of their arrival."""
-        self._check_due = 0.0
+        self._check_due = self._accept_again = 0.0
+        self._waiting_uploads: dict[Any, None] = {}
+        """Connections whose body no thread reads yet."""
+        self._uploads_in_progress: dict[Any, None] = {}
         self._uploads = ThreadPoolExecutor(UPLOAD_THREADS)
         self._liveness = ThreadPoolExecutor(LIVENESS_THREADS)
         _allow_files()
@@ -55,17 +62,30 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # no types in the lib
         try:
             accepted, address = listener.accept()
         except OSError as error:
-            if error.errno in TRANSIENT:
-                return
-            raise
+            if error.errno in NO_FILE_LEFT:
+                self._pause_accepting()
+            elif error.errno not in TRANSIENT:
+                raise
+            return
         self._make_room()
         self.nr_conns += 1
         self._await_request(TConn(self.cfg, BufferedSocket(accepted), address, listener.getsockname()))
 
     def _make_room(self) -> None:
         """Near the limit, close the connection that has been idle for the longest: idle clients shut out nobody."""
-        if self.nr_conns < self.worker_connections * FULL:
-            return
+        if self.nr_conns >= self.worker_connections * FULL:
+            self._drop_idle()
+
+    def _pause_accepting(self) -> None:
+        """Free a file. The listener stays readable, so without a pause the loop would try again and again."""
+        self._drop_idle()
+        self._accept_again = time.monotonic() + ACCEPT_AGAIN_S
+        self.set_accept_enabled(False)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled and time.monotonic() >= self._accept_again)
+
+    def _drop_idle(self) -> None:
         if self._without_request:
             self._drop(next(iter(self._without_request)))
         elif self.keepalived_conns:
@@ -100,9 +120,32 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # no types in the lib
 
     def enqueue_req(self, conn: Any) -> None:
         conn.data_ready = True
-        pools = {Lane.PAGE: self.tpool, Lane.UPLOAD: self._uploads, Lane.LIVENESS: self._liveness}
-        future = pools[conn.sock.lane].submit(self.handle, conn)
+        match conn.sock.lane:
+            case Lane.UPLOAD:
+                self._waiting_uploads[conn] = None
+                future = self._uploads.submit(self._handle_upload, conn)
+            case Lane.LIVENESS:
+                future = self._liveness.submit(self.handle, conn)
+            case _:
+                future = self.tpool.submit(self.handle, conn)
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+    def _handle_upload(self, conn: Any) -> Any:
+        self._uploads_in_progress[conn] = None
+        self._waiting_uploads.pop(conn, None)
+        try:
+            return self.handle(conn)
+        finally:
+            self._uploads_in_progress.pop(conn, None)
+
+    def _end_slowest_upload(self, now: float) -> None:
+        """While others wait for a thread, disconnect the slowest client that holds one: slow ones hold none for ever."""
+        if not self._waiting_uploads:
+            return
+        rates = [(conn.sock.crowded_rate(now), conn.sock) for conn in list(self._uploads_in_progress)]
+        slow = [(rate, sock) for rate, sock in rates if rate is not None]
+        if slow:
+            min(slow, key=lambda item: item[0])[1].give_up()
 
     def finish_request(self, conn: Any, future: "Future[Any]") -> None:
         """Send the rest of the response, then keep or close the connection."""
@@ -118,7 +161,11 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # no types in the lib
         except OSError:
             self._drop(conn)
             return
-        self._deadlines[conn] = time.monotonic() + SILENT_S
+        now = time.monotonic()
+        self._deadlines[conn] = now + SILENT_S
+        if conn.sock.takes_too_little(now):
+            self._drop(conn)
+            return
         if not conn.sock.unsent:
             self._unwatch(conn)
             self._after_response(conn, future)
@@ -166,8 +213,14 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # no types in the lib
         if now < self._check_due:
             return
         self._check_due = now + CHECK_S
+        self._end_slowest_upload(now)
         for conn in [conn for conn, deadline in self._deadlines.items() if deadline < now]:
             self._drop(conn)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Handle SIGTERM: requests that wait for a change respond now."""
+        LEAVING.set()
+        super().handle_exit(sig, frame)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Wait for no client beyond the deadline that has not sent a request: the worker stops."""

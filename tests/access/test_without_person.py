@@ -23,7 +23,7 @@ def callers(settings: Any) -> Callers:
     return Callers.made()
 
 
-def documented(column: str) -> list[tuple[str, Route]]:
+def rows_open_to(column: str) -> list[tuple[str, Route]]:
     """Return the method and the route of each row of the API that gives the column access."""
     return [
         (method, Route(pattern, None))
@@ -43,7 +43,7 @@ def with_cookies_of(client: Client, browser: Client) -> Client:
 
 
 def test_what_is_open_to_everybody_is_open_to_a_session_without_its_second_factor(callers: Callers) -> None:
-    rows = documented("anonymous")
+    rows = rows_open_to("anonymous")
     assert ("GET", Route("health", None)) in rows
     addresses = {(method, callers.address(route, "staff")) for method, route in rows}
     doubled = {route.pattern for route in all_routes() if route.pattern.startswith(AGAIN)}
@@ -63,7 +63,7 @@ def test_what_is_open_to_everybody_is_open_to_a_session_without_its_second_facto
 def test_a_token_opens_the_same_with_such_a_session(callers: Callers, column: str) -> None:
     client = callers.tokens[column] if column in callers.tokens else callers.clients[column]
     both = with_cookies_of(client, callers.clients["viewer"])
-    rows = documented(column)
+    rows = rows_open_to(column)
     assert len(rows) > 4
     different = [
         (method, address)

@@ -1,5 +1,9 @@
 """Options of lists, long polls and the list of operation types."""
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +13,7 @@ from jsonschema import Draft202012Validator
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from operations import interventions, watching
+from operations import interventions, waiting_threads, watching
 from operations.actors import Actor
 from operations.api.chosen_fields import FIELD_NAMES
 from operations.models import MarketData, Operation
@@ -116,6 +120,49 @@ def test_only_a_few_requests_wait_and_the_others_are_answered_with_retry_after(a
     assert (answer.status_code, answer["Retry-After"], answer.json()["status"]) == (200, "1", "PENDING")
     with watching.waiter() as is_free:
         assert is_free
+
+
+def test_long_polls_and_waits_for_workers_leave_half_of_the_threads_free() -> None:
+    """Each thread of the pool stands for one of a web process, which has eight."""
+    start, is_over = threading.Barrier(9), threading.Event()
+
+    def wait(place: Callable[[], AbstractContextManager[bool]]) -> bool:
+        with place() as is_free:
+            start.wait(30)
+            if is_free:
+                is_over.wait(30)
+            return is_free
+
+    with ThreadPoolExecutor(8) as pool:
+        waits = [pool.submit(wait, watching.waiter) for _ in range(4)]
+        waits += [pool.submit(wait, waiting_threads.short_wait) for _ in range(4)]
+        start.wait(30)
+        is_over.set()
+        free = [future.result(30) for future in waits]
+    assert sum(free) == waiting_threads.MOST == 4
+    assert sum(free[:4]) <= waiting_threads.MOST_LONG
+    with watching.waiter() as is_free, waiting_threads.short_wait() as is_inner_free:
+        assert is_free
+        assert is_inner_free, "the progress of a long poll is read in its own place"
+
+
+def test_a_process_that_ends_answers_long_polls_with_what_is_known(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation = OperationFactory()
+    leaving = threading.Event()
+    monkeypatch.setattr(watching, "LEAVING", leaving)
+    pauses = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        leaving.set()
+
+    watching.wait_until_ended(operation.pk, 30, pause)
+    watching.wait_until_changed(operation.pk, watching.marks_of(operation.pk), 30, pause)
+    assert len(pauses) == 1
+    answer = api.get(f"/operations/{operation.pk}?wait=30")
+    assert (answer.status_code, answer.json()["status"]) == (200, "PENDING")
 
 
 def test_operation_types_have_schemas_examples_and_workers(api: APIClient) -> None:

@@ -16,7 +16,7 @@ from django.db import connections
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from operations import attempts, progress
+from operations import attempts, progress, waiting_threads
 from operations.actors import Actor
 from operations.models import Operation
 from registry import bounded_calls
@@ -28,7 +28,7 @@ from worker_agent.protocol import Progress
 
 pytestmark = pytest.mark.django_db
 ME = Actor("user:test")
-WATCHED_AT_ONCE = 3
+WATCHED_AT_ONCE = waiting_threads.MOST
 
 
 async def drip(request: web.Request) -> web.StreamResponse:

@@ -2,8 +2,10 @@
 
 import selectors
 import socket
+import time
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -13,7 +15,7 @@ from gunicorn.workers.gthread import TConn
 
 from ktrdr_site.web import buffered_socket
 from ktrdr_site.web.buffered_socket import BufferedSocket
-from ktrdr_site.web.buffered_worker import BufferedWorker
+from ktrdr_site.web.buffered_worker import NO_FILE_LEFT, BufferedWorker
 
 STEP = 300_000
 
@@ -51,6 +53,72 @@ def test_an_event_of_a_connection_that_made_room_is_ignored(
     worker._make_room()  # an earlier event of the same round: a new connection
     key.data(key.fileobj)
     assert worker.nr_conns == 0
+
+
+class FullListener:
+    """Has a connection for which no file is left."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.tries = 0
+        self.pair = socket.socketpair()
+
+    def fileno(self) -> int:
+        return self.pair[0].fileno()
+
+    def setblocking(self, flag: bool) -> None:
+        """Do nothing."""
+
+    def accept(self) -> Any:
+        self.tries += 1
+        raise OSError(self.number, "no file is left")
+
+
+@pytest.mark.parametrize("number", NO_FILE_LEFT)
+def test_without_a_file_left_the_server_frees_one_and_pauses(
+    number: int, pair: tuple[BufferedSocket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    worker, conn, listener = full_worker(), TConn(Config(), pair[0], "", ""), FullListener(number)
+    worker.nr_conns, worker.worker_connections = 1, 100
+    worker.sockets, worker._accepting, worker._accept_again = [listener], False, 0.0
+    worker.set_accept_enabled(True)
+    worker._await_request(conn)
+    listener.pair[1].send(b"a client")
+    for _ in range(10):  # rounds of the loop, in which the listener is readable all the time
+        for key, _ in worker.poller.select(0):
+            key.data(key.fileobj)
+        worker.set_accept_enabled(True)
+    assert listener.tries == 1
+    assert worker.nr_conns == 0, "the idle connection is closed"
+    now += 1
+    worker.set_accept_enabled(True)
+    for key, _ in worker.poller.select(0):
+        key.data(key.fileobj)
+    assert listener.tries == 2
+    for end in listener.pair:
+        end.close()
+
+
+@pytest.mark.parametrize("is_slow", [True, False])
+def test_a_client_that_takes_almost_nothing_of_its_response_is_disconnected(
+    is_slow: bool, pair: tuple[BufferedSocket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    ours, theirs = pair
+    worker, conn = full_worker(), TConn(Config(), ours, "", "")
+    ours.hand_over(b"")
+    ours.sendall(bytes(50_000_000))
+    worker.finish_request(conn, Future())
+    for _ in range(200):  # rounds of the loop, seven seconds apart
+        now += 7.0
+        theirs.recv(16_000 if is_slow else STEP)
+        for key, _ in worker.poller.select(0):
+            key.data(key.fileobj)
+    assert bool(ours.unsent) is not is_slow, "what is held for a dropped client is forgotten"
+    assert worker.nr_conns == (0 if is_slow else 1)
 
 
 def test_a_response_of_many_parts_is_held_up_to_the_limit(

@@ -7,12 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from ktrdr_site.web.buffered_socket import BufferedSocket
 from tests.faults.processes import free_port
 from tests.waiting import until
 
@@ -23,10 +26,13 @@ CONNECTIONS = 100
 LARGE = 20_000_000
 APPLICATION = f"""
 import hashlib
+from access.leaving import LEAVING
 def application(environ, start_response):
     body = b"".join(iter(lambda: environ["wsgi.input"].read(65536), b""))
     if environ["PATH_INFO"] == "/large":
         content = [bytes({LARGE})]
+    elif environ["PATH_INFO"] == "/wait":
+        content = [b"left" if LEAVING.wait(60) else b"waited"]
     elif environ["PATH_INFO"] == "/file":
         file = open("large", "rb")
         start_response("200 OK", [("Content-Length", "{LARGE}")])
@@ -36,6 +42,11 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Length", str(len(content[0])))])
     return content
 """
+CONFIGURATION = """
+from ktrdr_site.web import buffered_socket
+buffered_socket.CROWDED_S = 0.2
+"""
+"""Read by gunicorn: a shorter time, so that the tests need not wait for it."""
 COMMAND = [
     sys.executable, "-m", "gunicorn", "application", "--worker-class=ktrdr_site.web.buffered_worker.BufferedWorker",
     "--workers=1", f"--threads={THREADS}", "--graceful-timeout=20", "--no-control-socket",
@@ -48,6 +59,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
     directory = tmp_path_factory.mktemp("site")
     (directory / "application.py").write_text(APPLICATION)
+    (directory / "gunicorn.conf.py").write_text(CONFIGURATION)
     (directory / "large").write_bytes(bytes(LARGE))
     port = free_port()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -145,6 +157,40 @@ def test_a_slow_reader_gets_the_whole_response(path: str, port: int) -> None:
     assert received.partition(b"\r\n\r\n")[2] == bytes(LARGE)
 
 
+def test_slow_uploads_do_not_hold_the_threads_while_others_wait(port: int) -> None:
+    """They send faster than the lowest rate, so without others nobody would end them."""
+    length = head("Content-Length: 100000000", method="POST")
+    clients = [connect(port, length + bytes(40_000)) for _ in range(CLIENTS)]
+    is_over = threading.Event()
+
+    def drip() -> None:
+        while not is_over.wait(0.05):
+            for client in clients:
+                with suppress(OSError):  # it was disconnected
+                    client.send(bytes(200))
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        body = os.urandom(1_000_000)
+        assert ask(port, body=body) == digest(body)
+    finally:
+        is_over.set()
+        thread.join()
+        for client in clients:
+            client.close()
+
+
+def test_an_upload_whose_thread_computes_is_not_a_slow_one() -> None:
+    ours, theirs = socket.socketpair()
+    with BufferedSocket(ours) as upload, theirs:
+        upload.hand_over(b"")
+        theirs.send(b"x")
+        upload.setblocking(True)
+        upload.recv(1)
+        assert upload.crowded_rate(time.monotonic() + 1000) is None
+
+
 @pytest.mark.parametrize("size", [0, 1, 10_000, 32 * 1024, 40_000, 3_000_000])
 def test_bodies_of_every_length_arrive_as_they_were_sent(size: int, port: int) -> None:
     body = os.urandom(size)
@@ -198,17 +244,19 @@ def test_what_is_not_http_is_refused(port: int) -> None:
     assert ask(port) == digest()
 
 
-def test_a_stop_finishes_responses_and_waits_for_no_silent_client(
+def test_a_stop_finishes_responses_answers_waits_and_waits_for_no_silent_client(
     server: tuple[int, "subprocess.Popen[bytes]"],
 ) -> None:
     """The last test: it ends the server."""
     port, process = server
     silent = [connect(port), connect(port, head()[:-3])]
+    waiting = connect(port, head("Connection: close", path="/wait"))
     reader = connect(port, head("Connection: close", path="/large"), buffer=4096)
     assert reader.recv(1) == b"H"
     process.send_signal(signal.SIGTERM)
     received = b"".join(iter(lambda: reader.recv(1_000_000), b""))
     assert received.endswith(bytes(LARGE))
+    assert b"".join(iter(lambda: waiting.recv(4096), b"")).endswith(b"left")
     assert process.wait(15) == 0  # less than the graceful timeout
-    for client in (*silent, reader):
+    for client in (*silent, waiting, reader):
         client.close()

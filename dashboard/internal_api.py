@@ -23,6 +23,7 @@ class InputProblem:
     text: str
     line: int | None = None
     column: int | None = None
+    pointer: str = ""
 
     @property
     def message(self) -> str:
@@ -69,6 +70,7 @@ class ApiResponse:
                 str(error.get("detail") or error.get("message", "")),
                 error.get("line"),
                 error.get("column"),
+                str(error.get("pointer", "")),
             )
             for error in self.data.get("errors") or []
         ]

@@ -5,13 +5,14 @@ Each app under `operations.kinds` registers its kind when it starts.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
 from access.problems import Invalid, invalid, pointer, validate
-from operations import inputs
+from operations import announced_forms, inputs
 from operations.presentation.forms import Form
 from operations.presentation.metrics import MetricStyle
 from operations.presentation.numbers import words
@@ -193,6 +194,10 @@ class Kind:
         """Return sentences about results of this kind whose metrics cannot be compared; operations may be of any kind."""
         return []
 
+    def load_form(self) -> Form | None:
+        """Return the form of the submission; None if there is none."""
+        return self.form
+
     def form_suggestions(self) -> dict[str, list[tuple[str, str]]]:
         """Return field name -> (value, explanation) pairs of this kind's form."""
         return {}
@@ -212,9 +217,22 @@ class Kind:
 class AnnouncedKind(Kind):
     """A type that is known only from the workers that announced it."""
 
+    is_clonable: ClassVar = True
+
     def __init__(self, operation_type: str) -> None:
         self.operation_type = operation_type
         self.title = operation_type
+
+    def load_form(self) -> Form | None:
+        return self._announced_form
+
+    @cached_property
+    def _announced_form(self) -> Form | None:
+        return announced_forms.announced_form(self.operation_type)
+
+    def form_suggestions(self) -> dict[str, list[tuple[str, str]]]:
+        form = self.load_form()
+        return {} if form is None else announced_forms.suggestions(form)
 
 
 _kinds: dict[str, Kind] = {}

@@ -16,11 +16,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from access.body_limits import FORM_OVERHEAD, accept_bodies
-from dashboard.internal_api import ApiResponse, call_api, forward_upload
+from dashboard.internal_api import ApiResponse, InputProblem, call_api, forward_upload
 from dashboard.pages import submit_preview
 from dashboard.pages.strategies import recent_strategies, text_of
 from dashboard.views.decorators import PageRequest, page
-from operations import strategies
+from operations import announced_forms, strategies
 from operations.kind import Kind, all_kinds, find_kind, kind_of
 from operations.models import Operation
 from operations.presentation.forms import MAX_FILE_BYTES, Form, fill_fields, form_data_of, request_body
@@ -32,16 +32,22 @@ EXAMPLES = settings.BASE_DIR / "examples" / "strategies"
 @page
 def new(request: PageRequest) -> HttpResponse:
     """Choose a kind of operation to submit."""
-    kinds = [
-        {"kind": kind, "availability": submit_preview.worker_availability(kind.operation_type).sentence}
-        for kind in all_kinds()
-        if kind.form is not None
-    ]
+    own = [_choice(kind, kind.form.title, kind.description) for kind in all_kinds() if kind.form is not None]
     registered = [kind.operation_type for kind in all_kinds()]
-    others = Capability.objects.exclude(operation_type__in=registered).values_list(
-        "operation_type", flat=True
-    )
-    return render(request, "submit/new.html", {"kinds": kinds, "others": others.distinct()})
+    announced = Capability.objects.exclude(operation_type__in=registered).order_by("operation_type")
+    descriptions = {row.operation_type: announced_forms.description_of(row) for row in announced}
+    others = [_choice(kind_of(name), name, text) for name, text in descriptions.items()]
+    return render(request, "submit/new.html", {"kinds": [*own, *others]})
+
+
+def _choice(kind: Kind, title: str, description: str) -> dict[str, str]:
+    availability = submit_preview.worker_availability(kind.operation_type).sentence
+    return {
+        "operation_type": kind.operation_type,
+        "title": title,
+        "description": description,
+        "availability": availability,
+    }
 
 
 @accept_bodies(MAX_FILE_BYTES + FORM_OVERHEAD)
@@ -77,15 +83,16 @@ def submit(request: PageRequest, kind: str) -> HttpResponse:
 
 def _kind_with_form(name: str) -> Kind:
     """Find a kind by its name. Raises Http404."""
-    kind = find_kind(name)
-    if kind is None or kind.form is None:
+    kind = find_kind(name) or kind_of(name)
+    if kind.load_form() is None:
         raise Http404("Unknown kind of operation.")
     return kind
 
 
 def _form_of(kind: Kind) -> Form:
-    assert kind.form is not None, "only kinds with a form have a page"
-    return kind.form
+    form = kind.load_form()
+    assert form is not None, "only kinds with a form have a page"
+    return form
 
 
 def _link_to_origin(operation_id: str, origin: str) -> None:
@@ -115,10 +122,10 @@ def _form_page(
     file_preview: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
     form = _form_of(kind)
-    problems = response.problems
+    problems = [_locate(form, problem) for problem in response.problems]
     by_field: dict[str, list[str]] = {}
-    for problem in problems:
-        by_field.setdefault(problem.name, []).append(problem.message)
+    for name, text in problems:
+        by_field.setdefault(name, []).append(text)
     labels = {field.name: field.label for field in form.fields}
     suggestions = {**submit_preview.suggestions(), **kind.form_suggestions()}
     context = {
@@ -134,12 +141,8 @@ def _form_page(
             for fold in form.folds
         ],
         "problems": [
-            {
-                "field": problem.name if problem.name in labels else "",
-                "label": labels.get(problem.name, ""),
-                "text": problem.message,
-            }
-            for problem in problems
+            {"field": name if name in labels else "", "label": labels.get(name, ""), "text": text}
+            for name, text in problems
         ],
         "multipart": form.has_file,
         "form": form,
@@ -155,6 +158,14 @@ def _form_page(
         **_preview_context(request, kind, form_data),
     }
     return render(request, "submit/form.html", context, status=_page_status(response))
+
+
+def _locate(form: Form, problem: InputProblem) -> tuple[str, str]:
+    """Return the field's name and the text, which names the place within the value of a parameter."""
+    if not form.operation_type:
+        return problem.name, problem.message
+    name, place = form.locate(problem.pointer)
+    return name, f"{place}: {problem.message}" if place else problem.message
 
 
 @cache
@@ -213,7 +224,9 @@ def _check(response: ApiResponse) -> dict[str, Any]:
 
 def _preview_context(request: PageRequest, kind: Kind, form_data: Mapping[str, str]) -> dict[str, Any]:
     form = _form_of(kind)
-    text = form_data.get("symbols") or form_data.get("symbol") or ""
+    names = [field.name for field in form.fields if field.mark and field.mark[0] == "timeframe"]
+    names = names if form.operation_type else ["symbols", "symbol"]
+    text = next(filter(None, map(form_data.get, names)), "") or ""
     symbols = text.replace("\0", "").replace(",", " ").split()
     span = submit_preview.selected_coverage(symbols)
     covered = {row.data.symbol for row in span.rows}
@@ -228,6 +241,7 @@ def _preview_context(request: PageRequest, kind: Kind, form_data: Mapping[str, s
         "import_kinds": [kind for kind in all_kinds() if kind.imports_market_data],
         "missing_symbols": [symbol for symbol in symbols if symbol not in covered],
         "multipart": form.has_file,
+        "reads_market_data": bool(names) and not form.has_file,
         "curl": "" if form.has_file else submit_preview.as_curl(address, body),
         "python": "" if form.has_file else submit_preview.as_python(address, body),
     }
@@ -238,7 +252,7 @@ def clone(request: PageRequest, operation_id: str) -> HttpResponse:
     """Show the form of the operation's kind, filled with its parameters."""
     original = get_object_or_404(Operation, pk=operation_id)
     kind = kind_of(original.operation_type)
-    if not kind.is_clonable:
+    if not kind.is_clonable or kind.load_form() is None:
         raise Http404("Operations of this type can only be submitted through the API.")
     form_data = {**form_data_of(_form_of(kind), original.parameters), "cloned_from": original.pk}
     request.path = reverse("dashboard:new_operation", args=[kind.operation_type])  # the form's target

@@ -5,6 +5,7 @@ keeps text as entered and validates nothing: the API's errors, located by their 
 form can neither accept what the API rejects nor reject what it accepts.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -14,7 +15,13 @@ from pydantic import BaseModel
 MAX_FILE_BYTES = 1024**3
 """Maximum size of the file of a form."""
 
-Input = Literal["text", "number", "date", "choice", "check", "list", "strategy", "file"]
+PARAMETERS = "parameters."
+"""Prefix of the names of fields that belong in `parameters` of the body."""
+
+Input = Literal[
+    "text", "number", "date", "choice", "check", "list", "strategy", "file", "area", "lines", "json"
+]
+"""area: several lines of text; lines: a list with one entry per line; json: any JSON value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,17 @@ class Field:
     errors: tuple[str, ...] = ()
     suggestions: tuple[tuple[str, str], ...] = ()
     """pairs of value and explanation"""
+    values: tuple[Any, ...] = ()
+    """The JSON value of each choice, if it is not its text."""
+    has_text_items: bool = True
+    """The entries of lines are texts, also where they look like numbers."""
+    mark: tuple[str, str] | None = None
+    """The value names an input file: ("timeframe", "1d") of a symbol's bars, or ("artifact", NAME) of an operation."""
+
+    @property
+    def is_long(self) -> bool:
+        """The input has several lines."""
+        return self.kind in ("area", "lines", "json")
 
     @property
     def is_checked(self) -> bool:
@@ -63,6 +81,17 @@ class Form:
     preview_path: str = ""
     """Route that shows how the file would be read; the form then submits in a second step."""
     preview_template: str = ""
+    operation_type: str = ""
+    """In the body, beside `parameters`, for a type that workers announced."""
+    description: str = ""
+
+    def locate(self, pointer: str) -> tuple[str, str]:
+        """Return the field that an API's JSON pointer concerns, and the place within its value; both may be empty."""
+        first, *rest = [part.replace("~1", "/").replace("~0", "~") for part in pointer.strip("/").split("/")]
+        if self.operation_type and first == "parameters" and rest:
+            named = f"{PARAMETERS}{rest[0]}"
+            first, *rest = [named, *rest[1:]] if any(f.name == named for f in self.fields) else [first, *rest]
+        return first, "/".join(rest)
 
     @property
     def has_file(self) -> bool:
@@ -72,6 +101,17 @@ class Form:
     @property
     def fields(self) -> tuple[Field, ...]:
         return (*self.main, *(field for fold in self.folds for field in fold.fields))
+
+
+def form_text(value: Any, kind: Input) -> str:
+    """Return a JSON value as the text of an input; the reverse of `_value`."""
+    if kind == "json" or isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    if kind == "lines" and isinstance(value, list):
+        return "\n".join(map(_text, value))
+    if kind == "choice" and isinstance(value, bool):
+        return "true" if value else "false"
+    return _text(value)
 
 
 def _text(value: Any) -> str:
@@ -153,30 +193,57 @@ def fill_fields(
 def request_body(form: Form, form_data: Mapping[str, str]) -> dict[str, Any]:
     """Convert form data to the JSON body for the API. Empty and unchanged fields are omitted: the API has defaults."""
     body: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     for field in form.fields:
+        is_parameter = field.name.startswith(PARAMETERS)
+        target = parameters if is_parameter else body
+        name = field.name.removeprefix(PARAMETERS)
         text = form_data.get(field.name, field.value).replace("\r\n", "\n")
         text = text if field.kind == "strategy" else text.strip()
         if field.kind == "check":
             if (text == "true") != field.is_checked:
-                body[field.name] = text == "true"
+                target[name] = text == "true"
         elif text.strip() and text != field.value:
-            body[field.name] = _value(field.kind, text)
-    return body
+            target[name] = value_of(field, text)
+    if not form.operation_type:
+        return body
+    return {"operation_type": form.operation_type, "parameters": parameters, **body}
 
 
 def form_data_of(form: Form, parameters: Mapping[str, Any]) -> dict[str, str]:
     """Convert the parameters of an operation back to form data; the reverse of `request_body`."""
     return {
-        field.name: _text(parameters[field.name])
+        field.name: form_text(value, field.kind)
         for field in form.fields
-        if parameters.get(field.name) is not None
+        if (value := parameters.get(field.name.removeprefix(PARAMETERS))) is not None
+        and (field.name.startswith(PARAMETERS) or not form.operation_type)
+    } | {
+        field.name: form_text(dict(parameters), "json") for field in form.fields if field.name == "parameters"
     }
 
 
-def _value(kind: Input, text: str) -> Any:
-    if kind == "list":
-        return text.replace(",", " ").split()
-    return _number(text) if kind == "number" else text
+def value_of(field: Field, text: str) -> Any:
+    """Convert the text of an input to a JSON value; what cannot be converted stays a text for the API to reject."""
+    match field.kind:
+        case "list":
+            return text.replace(",", " ").split()
+        case "lines":
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            return lines if field.has_text_items else [_number(line) for line in lines]
+        case "number":
+            return _number(text)
+        case "json":
+            return _json(text)
+        case "choice" if field.values and text in field.choices:
+            return field.values[field.choices.index(text)]
+    return text
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _number(text: str) -> int | float | str:

@@ -4,9 +4,10 @@ import json
 import math
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from django.contrib.auth.models import User
+from pydantic import BaseModel, Field
 
 from operations import artifacts
 from operations.models import (
@@ -27,6 +28,7 @@ from registry.models import Capability, Sweep, Worker
 from tests.browser.charts import backtest_files, market_data_chart, trades_csv
 from tests.browser.reports import backtest_report, training_report
 from tests.studies.rows import create_reported_study
+from worker_agent.inputs import Bars
 
 STRATEGY = """\
 # Momentum of daily bars, read through fuzzy sets.
@@ -45,6 +47,18 @@ COSTS = {"initial_capital": 100_000, "commission": 0.001, "slippage": 0.0005, "s
 
 def ago(**span: float) -> datetime:
     return datetime.now(UTC) - timedelta(**span)
+
+
+class VolatilityParameters(BaseModel):
+    """Parameters of each kind, of a type that only a worker knows."""
+
+    symbol: Annotated[str, Bars("1d")]
+    window: int = Field(default=20, ge=2, le=500, description="Bars of one estimate")
+    estimator: Literal["close", "parkinson"] = "close"
+    is_annualized: bool = True
+    quantiles: list[float] = [0.1, 0.5, 0.9]
+    note: str = Field(default="", max_length=5000)
+    options: dict[str, float] = {}
 
 
 def populate(user: User) -> dict[str, str]:
@@ -107,6 +121,12 @@ def create_workers() -> None:
         worker_type="backtesting",
         start_path="/data-imports/start",
         parameters_schema=schema,
+    )
+    Capability.objects.create(
+        operation_type="volatility",
+        worker_type="volatility",
+        start_path="/volatility/start",
+        parameters_schema=VolatilityParameters.model_json_schema(),
     )
     for number, (kind, status, extra) in enumerate(
         [

@@ -39,6 +39,7 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/dashboard/new/training",
         f"/dashboard/new/backtesting?model={trained}&symbol=GOOG",
         "/dashboard/new/data_import",
+        "/dashboard/new/volatility",
         "/dashboard/runs?sort=-sharpe",
         "/dashboard/workers",
         "/dashboard/workers/training-01",

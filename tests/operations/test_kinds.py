@@ -223,7 +223,7 @@ def test_a_kind_is_found_by_its_type_and_its_former_names() -> None:
 
 def test_a_type_that_only_workers_know_has_the_defaults() -> None:
     kind = kind_of("echo")
-    assert (kind.operation_type, kind.title, kind.form, kind.is_clonable) == ("echo", "echo", None, False)
+    assert (kind.operation_type, kind.title, kind.form, kind.is_clonable) == ("echo", "echo", None, True)
 
 
 def test_two_kinds_of_one_type_are_refused() -> None:

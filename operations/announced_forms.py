@@ -1,0 +1,49 @@
+"""The forms of types that only workers know, and what the site can offer for their inputs."""
+
+from operations.models import Artifact, MarketData
+from operations.presentation.forms import Form
+from operations.presentation.schema_forms import schema_form
+from operations.states import Status
+from registry.models import Capability
+
+MAX_SUGGESTIONS = 200
+
+
+def announced_form(operation_type: str) -> Form | None:
+    """Return the form of a type by the schema that validates it first; None if no worker has announced it."""
+    capability = Capability.objects.filter(operation_type=operation_type).order_by("worker_type").first()
+    return None if capability is None else schema_form(operation_type, capability.parameters_schema)
+
+
+def suggestions(form: Form) -> dict[str, list[tuple[str, str]]]:
+    """Return (value, explanation) pairs of the fields that name an input: symbols, or operations with the artifact."""
+    return {
+        field.name: _symbols(value) if key == "timeframe" else _operations(value)
+        for field in form.fields
+        if field.mark
+        for key, value in [field.mark]
+    }
+
+
+def _symbols(timeframe: str) -> list[tuple[str, str]]:
+    rows = MarketData.objects.filter(timeframe=timeframe).order_by("symbol")
+    return [(symbol, "") for symbol in rows.values_list("symbol", flat=True)[:MAX_SUGGESTIONS]]
+
+
+def _operations(artifact: str) -> list[tuple[str, str]]:
+    rows = Artifact.objects.filter(
+        role=Artifact.Role.OUTPUT,
+        name=artifact,
+        operation__status=Status.COMPLETED,
+        operation__deleted_at=None,
+    ).order_by("-operation__completed_at")
+    fields = ("operation_id", "operation__operation_type", "operation__title", "operation__completed_at")
+    return [
+        (operation_id, f"{title or operation_type}, {ended:%Y-%m-%d %H:%M}")
+        for operation_id, operation_type, title, ended in rows.values_list(*fields)[:MAX_SUGGESTIONS]
+    ]
+
+
+def description_of(capability: Capability) -> str:
+    """Return the description that the author gave the parameters; empty without one."""
+    return schema_form(capability.operation_type, capability.parameters_schema).description

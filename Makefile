@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test coverage browser check tools audit sbom docs bench bench-peers soak lock openapi
+.PHONY: help setup run test coverage browser check tools audit sbom docs bench bench-peers soak deploy-test lock openapi
 
 help:
 	@echo "make run       start everything on this machine (first start: sample data and a demo); ARGS=\"...\" for manage.py up"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench     run all benchmarks; one table, and one JSON line per figure"
 	@echo "make bench-peers  install the programs that the benchmarks compare with, into .venv/peers"
 	@echo "make soak      repeat the fault tests; ARGS=\"...\" for its options"
+	@echo "make deploy-test  start the deployments on machines of their own (root, Debian 12); ARGS=\"systemd\" for one of them"
 	@echo "make tools     install the linters of deploy/ and bandit, which make check then runs"
 	@echo "make audit     list known vulnerabilities of the pinned packages (asks PyPI; ADVISORIES=FILE reads a copy of OSV)"
 	@echo "make sbom      list the packages of site and workers as CycloneDX in dist/"
@@ -122,6 +123,10 @@ bench-peers: setup
 
 soak: setup
 	@exec $(BIN)/python -m tests.faults.soak $(ARGS)
+
+# Not part of make test: needs root, 10 GB in KTRDR_DEPLOY_TEST_CACHE and up to 40 minutes.
+deploy-test: setup
+	@exec $(BIN)/python -m tests.deployments $(ARGS)
 
 # With the hashes of all files; without the address of an index. Needs an index or folder with the CPU build of torch.
 lock: setup

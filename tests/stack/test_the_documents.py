@@ -1,6 +1,7 @@
 """The commands of the documents, run as they stand there against a running system.
 
-A block marked `sh` or `python` is run; `sh not-run` is not, and its page says so to the reader.
+A block marked `sh` or `python` is run; `sh not-run` is not, and its page says so to the reader. `make deploy-test` runs
+those marked `sh deploy-test`.
 """
 
 import re
@@ -81,13 +82,26 @@ def test_what_a_page_says_to_run_runs(system: Up, page: str) -> None:
 @pytest.mark.parametrize("page", [*RUN, *NOT_RUN])
 def test_a_page_tells_its_reader_which_commands_are_not_run(page: str) -> None:
     kinds = {kind for kind, _ in blocks(page)}
-    assert kinds <= {"", "sh", "sh not-run", "python", "json"}
+    assert kinds <= {"", "sh", "sh not-run", "sh deploy-test", "python", "json"}
     text = " ".join((DOCS / page).read_text().split())
     if page in NOT_RUN:
         assert not kinds & {"sh", "python"}
-        assert re.search(r"was run|Not run", text)
+        assert re.search(r"was run|Not run|does not run", text)
     elif "sh not-run" in kinds:
         assert re.search(r"Not run by (a|that) test", text)
+    assert ("sh deploy-test" in kinds) == ("`sh deploy-test`" in text)
+
+
+@pytest.mark.parametrize("page", NOT_RUN)
+def test_every_block_marked_for_the_deployments_is_run_by_their_test(page: str) -> None:
+    trials = "".join(path.read_text() for path in (ROOT / "tests" / "deployments").glob("*.py"))
+    sections = re.split(r"(?m)^## (.*)$", (DOCS / page).read_text())
+    marked = [
+        title
+        for title, text in zip(sections[1::2], sections[2::2], strict=True)
+        if "```sh deploy-test" in text
+    ]
+    assert [title for title in marked if f'"{title}"' not in trials] == []
 
 
 @pytest.mark.parametrize("page", [*RUN, *NOT_RUN])

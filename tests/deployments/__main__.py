@@ -1,0 +1,63 @@
+import argparse
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from tests.deployments.command import TrialFailed
+from tests.deployments.results import Results
+
+TRIALS = ("systemd", "compose", "lxc")
+TOOLS = {
+    "debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "slirp4netns": "slirp4netns",
+    "iptables": "iptables", "lxc-start": "lxc", "ip": "iproute2", "git": "git",
+}  # fmt: skip
+"""Command -> its Debian package."""
+
+
+def install_tools() -> None:
+    packages = [package for command, package in TOOLS.items() if shutil.which(command) is None]
+    if packages:
+        print(f"Installing Debian's packages {', '.join(packages)}", flush=True)
+        quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
+        subprocess.run(["apt-get", "update", "-qq"], check=True, **quiet)
+        subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], check=True, **quiet
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="make deploy-test", description=sys.modules["tests.deployments"].__doc__
+    )
+    parser.add_argument("trials", nargs="*", choices=[[], *TRIALS], help="all, if none is named")
+    names = parser.parse_args().trials or TRIALS
+    if os.geteuid():
+        parser.error("only root may make network namespaces and mounts")
+    # As Ctrl-C: every mount, namespace and machine is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    install_tools()
+    done, failed = [], []
+    for name in names:
+        results, start = Results(name), time.monotonic()
+        trial: Callable[[Results], None] = importlib.import_module(f"tests.deployments.{name}").trial
+        try:
+            trial(results)
+        except TrialFailed as error:
+            failed.append(name)
+            print(f"{name}: FAILED: {error}", flush=True)
+        results.add("duration", f"{(time.monotonic() - start) / 60:.1f} min")
+        done.append(results)
+    print(f"\n{time.strftime('%d %B %Y')}\n\n| deployment | what | seen |\n|---|---|---|")
+    for results in done:
+        print(results.table())
+    print(f"\n{len(done) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Debian roots, made once by debootstrap and kept in the cache, and the wheels that machines install from."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.deployments.command import run
+from tests.stack.system import ROOT
+
+CACHE = Path(os.environ.get("KTRDR_DEPLOY_TEST_CACHE", "/var/cache/ktrdr-deploy-test"))
+MIRROR = os.environ.get("KTRDR_DEPLOY_TEST_MIRROR", "http://deb.debian.org/debian")
+WHEELS = CACHE / "wheels"
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+BASE = "systemd,systemd-sysv,dbus,init,iproute2,ca-certificates,procps,netbase,tzdata,ifupdown"
+"""What Debian's standard container template has, as far as the guides rely on it."""
+PIP = "[global]\nno-index = true\nfind-links = /wheels\n"
+"""A site's own index of packages; it has the CPU build of torch."""
+
+
+def debian(name: str, suite: str = "bookworm", packages: str = BASE) -> Path:
+    """Return the cached root, which nobody may change."""
+    root = CACHE / name
+    if not root.exists():
+        part, debs = CACHE / f"{name}.part", CACHE / "debs"
+        shutil.rmtree(part, ignore_errors=True)
+        debs.mkdir(parents=True, exist_ok=True)
+        run(
+            "debootstrap", "--variant=minbase", f"--cache-dir={debs}", f"--include={packages}", suite, part, MIRROR,
+            timeout_s=1200, variables={"DEBIAN_FRONTEND": "noninteractive"},
+        )  # fmt: skip
+        shutil.copy(CERTIFICATES, part / CERTIFICATES.relative_to("/"))
+        (part / "etc/apt/apt.conf.d/90trial").write_text(
+            'Acquire::Languages "none";\nDPkg::Options "--force-unsafe-io";\n'
+        )
+        part.rename(root)
+    return root
+
+
+def wheels() -> Path:
+    """Return the folder with all pinned packages for Debian 12's Python, downloaded once."""
+    WHEELS.mkdir(parents=True, exist_ok=True)
+    download = (
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--python-version=3.11",
+        f"--dest={WHEELS}",
+    )
+    for name in ("web", "workers", "importer", "torch-cpu"):
+        pins = ROOT / "requirements" / f"{name}.txt"
+        stamp = WHEELS / f".{name}"
+        if not stamp.exists() or stamp.read_bytes() != pins.read_bytes():
+            run(*download, "--only-binary=:all:", "--require-hashes", f"--requirement={pins}", timeout_s=1200)
+            stamp.write_bytes(pins.read_bytes())
+    if not list(WHEELS.glob("setuptools-*")):
+        run(*download, "--only-binary=:all:", "setuptools>=80")
+    return WHEELS
+
+
+@contextmanager
+def copy_of(base: Path, directory: Path) -> Iterator[Path]:
+    """Mount a changeable copy of the root on `directory`."""
+    upper, work = (
+        directory.with_name(f"{directory.name}.upper"),
+        directory.with_name(f"{directory.name}.work"),
+    )
+    for path in (directory, upper, work):
+        path.mkdir(parents=True)
+    run(
+        "mount",
+        "-t",
+        "overlay",
+        "overlay",
+        "-o",
+        f"lowerdir={base},upperdir={upper},workdir={work}",
+        directory,
+    )
+    try:
+        yield directory
+    finally:
+        run("umount", "--lazy", directory)
+
+
+def give_wheels(root: Path) -> None:
+    """Let pip in the root install from /wheels."""
+    (root / "etc/pip.conf").write_text(PIP)
+    (root / "wheels").mkdir(exist_ok=True)

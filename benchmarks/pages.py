@@ -33,7 +33,7 @@ PAGES = {
     "training": "operations/{training}",
     "training's metrics": "operations/{training}?tab=metrics",
     "training's log": "operations/{training}?tab=log",
-    "backtest's report": "operations/{backtest}?tab=report",
+    "backtest's report": "operations/{backtest}",
     "comparison": "compare?operation={backtest}&operation={other}",
     "workers": "workers",
     "worker": "workers/{worker}",
@@ -146,7 +146,7 @@ def browser(system: System, cookie: str, known: dict[str, str]) -> None:
         context = chromium.new_context(base_url=system.url, viewport={"width": 1280, "height": 900})
         context.add_cookies([{"name": "sessionid", "value": cookie, "url": system.url}])
         print_figure("landing page as it is sent", weight(context.new_page()), "kB")
-        report = f"/dashboard/operations/{known['backtest']}?tab=report"
+        report = f"/dashboard/operations/{known['backtest']}"
         drawn = [until_drawn(context.new_page(), report) for _ in range(5)]
         print_figure(f"report of {_history.POINTS:,} bars is drawn and answers, first visit", drawn[0], "s")
         print_figure(

@@ -97,7 +97,8 @@ class Kind:
     is_part: ClassVar[bool] = False
     """Part of something larger, such as a study: lists leave it out unless asked for, and nobody is notified."""
     result_template: ClassVar[str] = "operations/result.html"
-    report_template: ClassVar[str | None] = None
+    has_report: ClassVar[bool] = False
+    """Its worker stores a `report.json`, which the page of a result shows."""
 
     # Requesting
 
@@ -167,11 +168,11 @@ class Kind:
         return None
 
     def result_context(self, operation: "Operation") -> dict[str, Any]:
-        """Context of `result_template`."""
+        """Context of `result_template` without the report."""
         return {}
 
     def report_context(self, operation: "Operation", report: dict[str, Any]) -> dict[str, Any]:
-        """Context of `report_template` from a stored `report.json`; any error becomes a sentence on the page."""
+        """Further context of `result_template`, from a stored `report.json`; any error becomes a sentence on the page."""
         return {}
 
     def run_metrics(self, operation: "Operation") -> Mapping[str, Any]:

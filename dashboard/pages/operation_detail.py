@@ -104,6 +104,13 @@ def status_text(operation: Operation) -> str:
             return operation.progress.get("current_step") or "Starting"
 
 
+def steps_text(operation: Operation) -> str:
+    """Return for example `3 of 10`; empty if the operation has no steps or its status text already contains this."""
+    total = operation.progress.get("steps_total")
+    text = f"{operation.progress.get('steps_completed') or 0} of {total}"
+    return "" if not total or text in status_text(operation) else text
+
+
 def elapsed_time(operation: Operation) -> timedelta | None:
     """Return the time from the first start to the end; None before either."""
     if operation.started_at is None or operation.completed_at is None:

@@ -14,7 +14,7 @@ from dashboard.pages import operation_detail, operation_labels
 from dashboard.views.decorators import PageRequest, page
 from operations import attempts
 from operations.kind import Kind, all_kinds, kind_of
-from operations.models import Operation
+from operations.models import Attempt, Operation
 from operations.presentation import stored_reports
 from operations.presentation.charts import metric_charts
 from operations.presentation.curves import curves
@@ -26,8 +26,7 @@ from worker_agent.visible_text import visible
 logger = structlog.get_logger(__name__)
 
 TABS = {
-    "summary": "Summary",
-    "report": "Report",
+    "summary": "Result",
     "metrics": "Metrics",
     "log": "Log",
     "parameters": "Parameters",
@@ -39,22 +38,16 @@ TABS = {
 @page
 def operation(request: PageRequest, operation_id: str) -> HttpResponse:
     operation = get_object_or_404(Operation.objects.select_related("created_by"), pk=operation_id)
-    names = _tab_names(operation)
     tab = request.GET.get("tab", "summary")
-    if tab not in names:
+    if tab not in TABS:
         raise Http404("Unknown tab.")
     context = {
         **_live_context(request, operation, tab),
-        "tab_names": names.items(),
+        "tab_names": TABS.items(),
         "tab_template": f"operations/tabs/{tab}.html",
         **TAB_CONTEXTS[tab](request, operation),
     }
     return render(request, "operations/detail.html", context)
-
-
-def _tab_names(operation: Operation) -> dict[str, str]:
-    has_report = kind_of(operation.operation_type).report_template and operation.result is not None
-    return {key: name for key, name in TABS.items() if key != "report" or has_report}
 
 
 def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[str, Any]:
@@ -79,6 +72,7 @@ def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[
         "steps": [step for kind in all_kinds() if (step := kind.step_after(operation))],
         "losses": attempts.count_lost(operation) if operation.attempt > 1 else 0,
         "status_text": operation_detail.status_text(operation),
+        "steps_text": operation_detail.steps_text(operation),
         "etag": f'"{operation_detail.version(operation, active)}"',
     }
 
@@ -105,7 +99,9 @@ def operation_live(request: PageRequest, operation_id: str) -> HttpResponse:
     context = _live_context(request, operation, tab)
     if request.headers.get("If-None-Match") == context["etag"]:
         return HttpResponseNotModified()
-    response = render(request, "operations/detail_live.html", {**context, "refreshed": True})
+    shows_attempts = {"attempts": _attempts(operation), "is_swapped": True} if tab == "summary" else {}
+    context = {**context, **shows_attempts, "refreshed": True}
+    response = render(request, "operations/detail_live.html", context)
     response["ETag"] = context["etag"]
     if tab == "summary" and not context["is_live"]:
         response["HX-Refresh"] = "true"
@@ -152,26 +148,32 @@ def operation_metrics(request: PageRequest, operation_id: str) -> HttpResponse:
 
 
 def _summary_context(request: PageRequest, operation: Operation) -> dict[str, Any]:
-    attempts = list(operation.attempts.order_by("-number"))
-    for attempt in attempts:
-        if attempt.ended_at:
-            attempt.took = attempt.ended_at - attempt.claimed_at  # type: ignore[attr-defined]  # for the template
     model = operation.parameters.get("model")
     kind = kind_of(operation.operation_type)
     # The result of an operation that was cancelled or failed has only the values of that time.
     result_kind = kind if operation.status == Status.COMPLETED else Kind()
     return {
-        "attempts": attempts,
+        "attempts": _attempts(operation),
         "waits_for": operation.after.defer("result", "parameters"),
         "followers": operation.followers.defer("result", "parameters"),
         "checkpoint": operation_detail.newest_checkpoint(operation),
         "model_operation": model if isinstance(model, str) else None,
         "result_facts": _flat(operation.result or {}),
-        "kind": kind,
         "result_template": result_kind.result_template,
         **operation_labels.context(operation),
         **result_kind.result_context(operation),
+        **(_report_context(operation, result_kind) if result_kind.has_report else {}),
+        **(_metrics_context(request, operation) if operation_detail.is_live(operation) else {}),
     }
+
+
+def _attempts(operation: Operation) -> list[Attempt]:
+    """Return the attempts, the newest first; those that ended have `took`."""
+    attempts = list(operation.attempts.order_by("-number"))
+    for attempt in attempts:
+        if attempt.ended_at:
+            attempt.took = attempt.ended_at - attempt.claimed_at  # type: ignore[attr-defined]  # for the template
+    return attempts
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -236,29 +238,23 @@ def _artifacts_context(request: PageRequest, operation: Operation) -> dict[str, 
     return {"files": files}
 
 
-def _report_context(request: PageRequest, operation: Operation) -> dict[str, Any]:
-    """Build the report; if it is missing or broken, show the reason instead."""
-    kind = kind_of(operation.operation_type)
-    context = {
-        **kind.result_context(operation),
-        "kind": kind,
-        "provenance": _flat((operation.result or {}).get("provenance") or {}),
-    }
+def _report_context(operation: Operation, kind: Kind) -> dict[str, Any]:
+    """Build the parts of the page from the report; if it is missing or broken, show the reason instead."""
+    provenance = {"provenance": _flat((operation.result or {}).get("provenance") or {})}
     try:
-        return {**context, **kind.report_context(operation, stored_reports.read(operation))}
+        return {**provenance, **kind.report_context(operation, stored_reports.read(operation))}
     except stored_reports.ReportUnavailableError as error:
-        return {**context, "report_missing": str(error)}
+        return {**provenance, "report_missing": str(error)}
     except stored_reports.UNKNOWN_FORMAT as error:
         logger.exception("report could not be rendered", operation_id=operation.pk)
         return {
-            **context,
-            "report_missing": f"The report has an unknown format ({type(error).__name__}: {error}).",
+            **provenance,
+            "report_missing": f"It has an unknown format ({type(error).__name__}: {error}).",
         }
 
 
 TAB_CONTEXTS = {
     "summary": _summary_context,
-    "report": _report_context,
     "metrics": _metrics_context,
     "log": _log_tab,
     "parameters": _parameters_context,

@@ -83,7 +83,6 @@ def test_the_worst_trade_is_two_clicks_from_the_report(
     page: Page, ids: dict[str, str], live_server: Any
 ) -> None:
     page.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}")
-    page.get_by_role("link", name="Report", exact=True).click()
     figure = page.locator("[data-bars][data-drawn]")
     figure.wait_for()
     page.get_by_role("link", name="Worst trade").click()
@@ -103,7 +102,7 @@ def test_the_worst_trade_is_two_clicks_from_the_report(
 def test_trades_are_sorted_and_filtered_by_keyboard_without_another_page(
     page: Page, ids: dict[str, str], live_server: Any
 ) -> None:
-    address = f"{live_server.url}/dashboard/operations/{ids['backtested']}?tab=report"
+    address = f"{live_server.url}/dashboard/operations/{ids['backtested']}"
     page.goto(address)
     page.locator("[data-bars][data-drawn]").wait_for()
     trades = page.locator("#trades")
@@ -124,7 +123,7 @@ def test_the_page_of_trades_works_without_script(page: Page, ids: dict[str, str]
     assert browser is not None
     context = browser.new_context(java_script_enabled=False, storage_state=page.context.storage_state())
     plain = context.new_page()
-    plain.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}?tab=report")
+    plain.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}")
     plain.locator("#trades").get_by_role("link", name="P&L").click()
     assert "/trades?sort=pnl" in plain.url
     plain.get_by_label("Result").select_option("lost")
@@ -145,7 +144,7 @@ def test_the_heaviest_pages_are_light_on_a_first_visit(
 
     page.on("response", weigh)
     for address, most in (
-        (f"operations/{ids['backtested']}?tab=report", 700_000),
+        (f"operations/{ids['backtested']}", 700_000),
         (f"operations/{ids['backtested']}/trades", 400_000),
         ("market-data/AAPL/1d", 400_000),
         ("", 80_000),

@@ -67,7 +67,7 @@ def test_a_lost_connection_is_shown_until_it_returns(
 
 def test_a_printed_report_contains_every_chart(page: Page, ids: dict[str, str], live_server: Any) -> None:
     page.set_viewport_size({"width": 1280, "height": 300})
-    page.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}?tab=report")
+    page.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}")
     page.locator("[data-chart]").first.scroll_into_view_if_needed()
     page.locator("[data-chart][data-drawn]").first.wait_for()
     assert page.locator("[data-chart]:not([data-drawn])").count() > 0, "charts out of view are drawn later"

@@ -54,7 +54,7 @@ def test_shows_detects_a_wrong_digit() -> None:
 def test_the_report_of_a_training(both: Both, ids: dict[str, str]) -> None:
     result = both.api(f"operations/{ids['trained']}")["result"]
     report = both.api(f"operations/{ids['trained']}/artifacts/report.json")
-    page = both.page(f"operations/{ids['trained']}?tab=report")
+    page = both.page(f"operations/{ids['trained']}")
     tile_texts = tiles(page)
     assert tile_texts["Best epoch"] == (str(result["best_epoch"]), f"of {result['epochs']}")
     assert shows(tile_texts["Accuracy, test"][0], result["metrics"]["test"]["accuracy"])
@@ -85,7 +85,7 @@ def test_the_report_of_a_training(both: Both, ids: dict[str, str]) -> None:
 def test_the_report_of_a_backtest(both: Both, ids: dict[str, str]) -> None:
     result = both.api(f"operations/{ids['backtested']}")["result"]
     report = both.api(f"operations/{ids['backtested']}/artifacts/report.json")
-    page = both.page(f"operations/{ids['backtested']}?tab=report")
+    page = both.page(f"operations/{ids['backtested']}")
     metrics, benchmark = result["metrics"], result["benchmark"]
     tile_texts = tiles(page)
     for name, key in (

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db.models.functions import Now
 from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
@@ -35,10 +36,10 @@ QUERIES = {
     "": 14,
     "operations": 5,
     "operations?status=FAILED": 4,
-    "operations/{running}": 7,
+    "operations/{running}": 8,
     "operations/{trained}?tab=metrics": 2,
-    "operations/{trained}?tab=report": 3,
-    "operations/{backtested}?tab=report": 3,
+    "operations/{trained}": 3,
+    "operations/{backtested}": 3,
     "operations/{backtested}/trades?sort=-pnl": 2,
     "operations/{running}?tab=log": 4,
     "operations/{trained}?tab=parameters": 1,
@@ -150,6 +151,29 @@ def test_the_live_part_is_sent_only_if_it_changed(browser: Client, ids: dict[str
     assert "44 %" in changed.content.decode()
 
 
+def test_a_running_training_shows_its_curve_and_its_progress_once(
+    browser: Client, ids: dict[str, str]
+) -> None:
+    page = browser.get(f"/dashboard/operations/{ids['running']}").content.decode()
+    assert 'data-chart="metric-loss"' in page
+    assert 'id="metrics-data"' in page
+    assert page.count("43 of 100") == 1
+    row = Operation.objects.get(pk=ids["running"])
+    row.progress = {**row.progress, "current_step": "training"}
+    row.save(update_fields=["progress"])
+    assert "43 of 100 ·" in browser.get(f"/dashboard/operations/{ids['running']}").content.decode()
+
+
+def test_the_table_of_attempts_is_replaced_with_the_live_part(browser: Client, ids: dict[str, str]) -> None:
+    row = Operation.objects.get(pk=ids["running"])
+    row.attempts.update(ended_at=Now(), outcome="lost", error="worker gone")
+    address = f"/dashboard/operations/{row.pk}/live"
+    part = browser.get(address).content.decode()
+    assert '<div id="attempts" hx-swap-oob="true">' in part
+    assert "worker gone" in part
+    assert "attempts" not in browser.get(f"{address}?tab=log").content.decode()
+
+
 def test_the_live_part_of_an_ended_operation_stops_polling(browser: Client, ids: dict[str, str]) -> None:
     response = browser.get(f"/dashboard/operations/{ids['trained']}/live?tab=log")
     text = response.content.decode()
@@ -251,7 +275,7 @@ def test_backtests_of_different_engine_semantics_are_compared_with_a_warning(
         assert "different engine semantics: 1 (3.) and 2 (2.)" in warning
         page = browser.get("/dashboard/compare", {"operation": pair}).content.decode()
         assert "different engine semantics: 1 (2.) and 2 (1.)" in page
-        report = browser.get(f"/dashboard/operations/{old.pk}?tab=report").content.decode()
+        report = browser.get(f"/dashboard/operations/{old.pk}").content.decode()
         assert "Engine semantics 1: spread and slippage were cut" in report
 
 
@@ -260,7 +284,7 @@ def test_a_backtest_shows_its_basis_and_its_debt(browser: Client, ids: dict[str,
     result: Any = row.result
     row.result = {**result, "metrics": {**result["metrics"], "final_equity": -2000.0, "debt": 2000.0}}
     row.save(update_fields=["result"])
-    page = browser.get(f"/dashboard/operations/{row.pk}?tab=report").content.decode()
+    page = browser.get(f"/dashboard/operations/{row.pk}").content.decode()
     assert "Annual figures: 803 daily observations, 252 a year (sessions of XNYS)" in page
     assert "a debt of 2" in page
     assert "notional traded / mean equity, whole period" in page
@@ -277,10 +301,10 @@ def test_an_unreadable_report_does_not_prevent_the_comparison(browser: Client, i
     broken.artifacts.update(file=artifacts.put([b"not JSON"]))
     response = browser.get(f"/dashboard/compare?operation={ids['backtested']}&operation={broken.pk}")
     assert response.status_code == 200
-    page = browser.get(f"/dashboard/operations/{broken.pk}?tab=report").content.decode()
+    page = browser.get(f"/dashboard/operations/{broken.pk}").content.decode()
     assert "report.json is not valid JSON." in page
     broken.artifacts.update(file=artifacts.put([b"[" * 100_000]))
-    page = browser.get(f"/dashboard/operations/{broken.pk}?tab=report").content.decode()
+    page = browser.get(f"/dashboard/operations/{broken.pk}").content.decode()
     assert "report.json is not valid JSON." in page
 
 
@@ -290,8 +314,8 @@ def test_a_report_whose_columns_have_different_lengths_is_a_sentence(
     broken = Operation.objects.get(pk=ids["backtested_again"])
     report = artifacts.put([b'{"series": {"time": [1, 2], "equity": [1.0]}}'])
     broken.artifacts.filter(name="report.json").update(file=report)
-    page = browser.get(f"/dashboard/operations/{broken.pk}?tab=report").content.decode()
-    assert "The report has an unknown format (IndexError" in page
+    page = browser.get(f"/dashboard/operations/{broken.pk}").content.decode()
+    assert "It has an unknown format (IndexError" in page
 
 
 def test_a_backtest_counts_as_a_run_of_the_strategy_that_its_model_was_trained_with(staff: Any) -> None:

@@ -143,7 +143,6 @@ def test_a_model_is_traded_on_another_symbol_and_compared(page: Page, system: Up
     form(page).get_by_label("Symbol").fill("IBM")
     form(page).get_by_role("textbox", name="From").fill("2010-01-01")
     page.get_by_role("button", name="Start backtest").click()
-    page.get_by_role("link", name="Full report").click()
     expect(page.get_by_role("heading", name="IBM against buy and hold")).to_be_visible()
     second = page.url.rsplit("/", 1)[-1].partition("?")[0]
 
@@ -164,7 +163,7 @@ def test_a_report_is_read(page: Page, system: Up, kind: str) -> None:
     for name in tabs.all_inner_texts():
         tabs.get_by_text(name, exact=True).click()
         expect(tabs.and_(page.locator("[aria-current]"))).to_have_text(name)
-    tabs.get_by_text("Report", exact=True).click()
+    tabs.get_by_text("Result", exact=True).click()
     assert read_every_chart(page) >= 3
     if kind == "backtesting":
         trades = page.locator("#trades")

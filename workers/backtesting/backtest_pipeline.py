@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workers.backtesting import backtest_report, decision_source, significance, tear_sheet
+from workers.backtesting import backtest_report, decision_source, no_trades, significance, tear_sheet
 from workers.backtesting.backtest_inputs import BacktestInputs, ModelInputs, RulesInputs, load_inputs
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.backtest_warnings import collect_warnings
@@ -126,7 +126,7 @@ def _compose_result(
         "settings": settings_in_force(parameters, runs.result, inputs, runs.calendar),
         "benchmark": runs.benchmark_metrics,
         "audit": audit,
-        "warnings": [*warnings, *decided.warnings],
+        "warnings": _with_explanation([*warnings, *decided.warnings], runs.result, decided),
         "trials": {
             "backtests": max(parameters.trials - parameters.training_trials, 0),
             "trainings": parameters.training_trials,
@@ -142,6 +142,16 @@ def _compose_result(
         ),
         **decided.result,
     }
+
+
+def _with_explanation(
+    warnings: list[dict[str, str]], result: Result, decided: Decided
+) -> list[dict[str, str]]:
+    """Replace what follows from having no trades by the reason why there are none."""
+    if result.entries:
+        return warnings
+    reasons = [*decided.explain_no_trades(), *no_trades.refusal_reasons(result.refused)]
+    return [no_trades.explain(reasons), *no_trades.without_repetitions(warnings)]
 
 
 def simulate_buy_and_hold(bars: pd.DataFrame, rules: Rules) -> Result:

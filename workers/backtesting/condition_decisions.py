@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from workers.backtesting.decisions import may_short
 from workers.strategy.grammar import RulesStrategy
 from workers.strategy.indicators.evaluation import Condition, evaluate_condition
 from workers.strategy.sections.rules import CONDITIONS
@@ -62,8 +63,6 @@ def follow_conditions(
     strategy: RulesStrategy, conditions: Conditions, *, start: int = 0, allow_short: bool | None = None
 ) -> NDArray[np.int8]:
     """Return the target directions of conditions, as `decide` does."""
-    own = strategy.decisions.allow_short
-    may_short = own if allow_short is None else allow_short and own
     separation = strategy.decisions.filters.min_signal_separation
     target: NDArray[np.int8] = _follow(
         conditions.long,
@@ -72,7 +71,7 @@ def follow_conditions(
         conditions.exit_short,
         start,
         separation,
-        may_short,
+        may_short(strategy.decisions, allow_short),
     )
     return target
 

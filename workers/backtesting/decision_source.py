@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from worker_agent.protocol import InvalidInput
-from workers.backtesting import condition_decisions, decisions
+from workers.backtesting import condition_decisions, decisions, no_trades
 from workers.backtesting.backtest_inputs import MODEL_WEIGHTS, BacktestInputs, ModelInputs, RulesInputs
 from workers.backtesting.condition_audit import audit_conditions
 from workers.backtesting.condition_report import conditions_table, never_true_warnings
@@ -37,6 +37,8 @@ class Decided:
     """Bars of the test period that have all inputs."""
     audit: Callable[[], dict[str, Any]]
     """Checks the decisions for look-ahead. Raises LookAheadError."""
+    explain_no_trades: Callable[[], list[str]]
+    """Returns sentences why the decisions led to no trade."""
     predictions: NDArray[np.float64] | None = None
     """Of a model: float64[n, 3] probabilities or float64[n] forecasts at the n bars of the test period."""
     threshold: float | None = None
@@ -67,10 +69,17 @@ def _decide_by_model(inputs: ModelInputs, files: Mapping[str, Path], allow_short
     )
     index = inputs.test_bars.index
     at_all_bars = predictions.reindex(index)
+    rules = inputs.strategy.decisions
     return Decided(
         target=pd.Series(decided, index=predictions.index).reindex(index, fill_value=0).to_numpy(np.int8),
         complete_bars=complete_bars,
         audit=partial(audit_decisions, inputs, features, predictions, decided, allow_short=allow_short),
+        explain_no_trades=partial(
+            no_trades.model_reasons,
+            rules,
+            decision_array(at_all_bars),
+            may_short=decisions.may_short(rules, allow_short),
+        ),
         predictions=decision_array(at_all_bars),
         threshold=decisions.threshold(inputs.strategy.decisions),
         model_sha256=file_sha256(files[MODEL_WEIGHTS]),
@@ -92,6 +101,12 @@ def _decide_by_conditions(inputs: RulesInputs, allow_short: bool | None) -> Deci
         target=decided[start:],
         complete_bars=complete_bars,
         audit=partial(audit_conditions, inputs, features, columns, decided, allow_short=allow_short),
+        explain_no_trades=partial(
+            no_trades.condition_reasons,
+            table,
+            decided[start:],
+            may_short=decisions.may_short(strategy.decisions, allow_short),
+        ),
         result={"conditions": table},
         warnings=never_true_warnings(table),
     )

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from worker_agent.protocol import InvalidInput
 from workers.strategy.sections.decisions import ClassificationDecisions, RegressionDecisions
+from workers.strategy.sections.rules import RulesDecisions
 
 Floats = NDArray[np.float64]
 UNCLEAR = 2
@@ -82,10 +83,19 @@ def directions_from_signals(
     allow_short: bool | None = None,
 ) -> NDArray[np.int8]:
     """Return the target directions, int8[n], of signals, int8[n], as `target_directions` does."""
-    may_short = decisions.allow_short if allow_short is None else allow_short and decisions.allow_short
     return _follow_signals(
-        signals, decisions.position_awareness, decisions.filters.min_signal_separation, may_short
+        signals,
+        decisions.position_awareness,
+        decisions.filters.min_signal_separation,
+        may_short(decisions, allow_short),
     )
+
+
+def may_short(
+    decisions: ClassificationDecisions | RegressionDecisions | RulesDecisions, allow_short: bool | None
+) -> bool:
+    """Return whether short positions are allowed: by the strategy, and by the backtest if it decides."""
+    return decisions.allow_short if allow_short is None else allow_short and decisions.allow_short
 
 
 @njit(cache=True)

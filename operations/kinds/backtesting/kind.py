@@ -17,6 +17,7 @@ from operations.kinds.backtesting.metric_rows import metric_rows, metric_style
 from operations.kinds.backtesting.request import BacktestRequest
 from operations.kinds.backtesting.run_metrics import equity_curve, run_metrics
 from operations.kinds.backtesting.trade_parts import trade_parts
+from operations.kinds.backtesting.verdict import verdict
 from operations.models import MarketData, Operation
 from operations.presentation.charts import Chart
 from operations.presentation.metrics import MetricStyle
@@ -50,7 +51,7 @@ class Backtesting(Kind):
     curve_name: ClassVar = "Equity"
     is_submitted_by_command: ClassVar = True
     result_template: ClassVar = "backtesting/result.html"
-    report_template: ClassVar = "backtesting/report.html"
+    has_report: ClassVar = True
 
     def build(self, request: BacktestRequest) -> Submission:
         training = inputs.training_of(request) if request.model else None
@@ -107,7 +108,12 @@ class Backtesting(Kind):
 
     def result_context(self, operation: Operation) -> dict[str, Any]:
         result = operation.result or {}
-        return {"warnings": warnings_of(result), "audit_lines": audit_lines(result)}
+        return {
+            "verdict": verdict(result),
+            "warnings": warnings_of(result),
+            "audit_lines": audit_lines(result),
+            "metric_rows": metric_rows(result.get("metrics") or {}),
+        }
 
     def report_context(self, operation: Operation, stored: dict[str, Any]) -> dict[str, Any]:
         parts = trade_parts(operation)
@@ -115,7 +121,6 @@ class Backtesting(Kind):
         return {
             **parts,
             "report": stored_report.read(stored, parts["returns"], has_bars=has_bars),
-            "metric_rows": metric_rows((operation.result or {}).get("metrics") or {}),
             "month_names": MONTHS,
         }
 

@@ -14,6 +14,7 @@ from operations.kinds.training.model_card import architecture
 from operations.kinds.training.request import TrainingRequest
 from operations.kinds.training.run_metrics import learning_curve, run_metrics
 from operations.kinds.training.scores import headlines, metric_style, scores
+from operations.kinds.training.verdict import verdict
 from operations.models import MarketData, Operation
 from operations.presentation.charts import Chart
 from operations.presentation.curves import curves
@@ -43,7 +44,7 @@ class Training(Kind):
     curve_name: ClassVar = "Validation loss"
     is_submitted_by_command: ClassVar = True
     result_template: ClassVar = "training/result.html"
-    report_template: ClassVar = "training/report.html"
+    has_report: ClassVar = True
 
     def build(self, request: TrainingRequest) -> Submission:
         needs = strategies.read(request.strategy_yaml, "/strategy_yaml")
@@ -90,6 +91,7 @@ class Training(Kind):
         result = operation.result or {}
         table = scores(result)
         return {
+            "verdict": verdict(result),
             "architecture": architecture(result),
             "scores": table,
             "headline_scores": headlines(table),

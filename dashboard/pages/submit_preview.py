@@ -45,8 +45,10 @@ def worker_availability(operation_type: str) -> WorkerAvailability:
 def suggestions() -> dict[str, list[tuple[str, str]]]:
     """Return (value, explanation) pairs by field name for any form: symbols with market data, and timeframes."""
     symbols = MarketData.objects.order_by("symbol").values_list("symbol", flat=True).distinct()
+    listed = [(symbol, "") for symbol in symbols]
     return {
-        "symbol": [(symbol, "") for symbol in symbols],
+        "symbol": listed,
+        "reference": listed,
         "timeframe": [(timeframe, "") for timeframe in TIMEFRAMES],
     }
 

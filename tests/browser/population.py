@@ -389,6 +389,7 @@ def create_backtest(user: User, model: Operation, drift: float = 0.0003) -> Oper
                 "max_drawdown": -0.31,
                 "trades": 1,
             },
+            "gross": {"total_return": 0.291, "cagr": 0.071, "sharpe": 0.61, "final_equity": 129_100.0},
             "settings": {"engine_semantics": 2, "calendar": "XNYS", "fill": "next_open", **COSTS},
             "warnings": ["The strategy is not profitable with doubled costs."],
             "audit": {"checked": 24, "passed": True},

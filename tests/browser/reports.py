@@ -38,9 +38,48 @@ def backtest_report(days: int = 800) -> dict[str, Any]:
             "equity": equity,
             "benchmark": [100_000 * value / 300 for value in close],
             "drawdown": drawdown,
-            "rolling_sharpe": [None] * 60 + [math.sin(index / 90) for index in range(days - 60)],
+            **{
+                f"rolling_{name}": [None] * 62 + [scale * math.sin(index / 90) for index in range(days - 62)]
+                for name, scale in (("sharpe", 1.0), ("sortino", 1.4), ("volatility", 0.2), ("beta", 0.6))
+            },
         },
         "rolling": {"observations": 63, "unit": "daily"},
+        "yearly_returns": [
+            {"year": 2010 + index, "return": 0.083 - 0.06 * index, "benchmark": 0.051 * (index - 1)}
+            for index in range(3)
+        ],
+        "distribution": {
+            "unit": "daily",
+            "edges": [-0.041 + 0.002 * index for index in range(42)],
+            "counts": [round(90 * math.exp(-(((index - 20) / 7) ** 2))) for index in range(41)],
+            "mean": 0.00031,
+            "deviation": 0.0121,
+            "skewness": -0.23,
+            "excess_kurtosis": 2.71,
+            "positive": 0.53,
+        },
+        "extremes": {
+            "best": [
+                {"time": time[300 + index], "return": 0.041 - 0.002 * index, "benchmark": 0.022}
+                for index in range(10)
+            ],
+            "worst": [
+                {"time": time[200 + index], "return": 0.002 * index - 0.047, "benchmark": None}
+                for index in range(10)
+            ],
+        },
+        "relations": [
+            {
+                "name": name,
+                "alpha": 0.0412,
+                "beta": 0.613,
+                "correlation": 0.712,
+                "information_ratio": -0.23,
+                "tracking_error": 0.094,
+                "observations": days - 1,
+            }
+            for name in ("buy and hold", "SPY")
+        ],
         "trades": trades,
         "monthly_returns": months,
         "drawdowns": [

@@ -104,6 +104,7 @@ def test_the_report_of_a_backtest(both: Both, ids: dict[str, str]) -> None:
     for name, key in (("Profit factor", "profit_factor"), ("PSR", "psr"), ("DSR", "dsr"), ("Fees", "fees")):
         assert shows(all_metrics[name], metrics[key]), name
 
+    _check_returns(page, result, report)
     trades = table(page, "Trades")
     assert f"Trades {len(report['trades'])}" in [title.text for title in page.all("h2")]
     assert len(trades) == len(report["trades"])
@@ -113,6 +114,23 @@ def test_the_report_of_a_backtest(both: Both, ids: dict[str, str]) -> None:
         assert all(map(shows, row[6:11], expected)), row
         assert all(map(shows, row[12:14], (trade["mae"], trade["mfe"]))), row
         assert shows(row[14].split(" (")[0], trade["fees"] + trade["slippage_cost"]), row
+
+
+def _check_returns(page: Element, result: Any, report: Any) -> None:
+    gross = {row[0]: row[1:] for row in table(page, "Before and after costs")}
+    for name, key in (("Total return", "total_return"), ("CAGR", "cagr"), ("Sharpe", "sharpe")):
+        assert shows(gross[name][0], result["gross"][key]), name
+        assert shows(gross[name][1], result["metrics"][key]), name
+    relations = table(page, "Alpha and beta")
+    for row, figures in zip(relations, report["relations"], strict=True):
+        keys = ("alpha", "beta", "correlation", "information_ratio", "tracking_error", "observations")
+        assert row[0] == figures["name"]
+        assert all(map(shows, row[1:], [figures[key] for key in keys])), row
+    for heading, key in (("Best days", "best"), ("Worst days", "worst")):
+        for row, figures in zip(table(page, heading), report["extremes"][key], strict=True):
+            assert row[0] == figures["time"][:10]
+            assert shows(row[1], figures["return"])
+            assert row[2] == "–" if figures["benchmark"] is None else shows(row[2], figures["benchmark"])
 
 
 def test_the_list_of_operations(both: Both, ids: dict[str, str]) -> None:

@@ -50,7 +50,8 @@ def test_tables_of_a_report_show_dates_money_and_percentages() -> None:
                  "depth": -0.192, "bars": 171, "days": 248.0}
             ],
             "by_side": [{"key": "long", "trades": 14, "win_rate": 0.5714, "pnl": 14330.5, "average_return": 0.0112}],
-        }
+        },
+        {},
     )  # fmt: skip
     assert report.drawdowns is not None
     assert report.drawdowns.rows == [["2010-04-26", "2010-07-02", "–", "−19.2 %", "171", "248"]]

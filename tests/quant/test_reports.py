@@ -74,9 +74,13 @@ def fail_once() -> Any:
 @pytest.mark.parametrize(
     ("builder", "left_out"),
     [
-        ("rolling_sharpe", "series"),
+        ("rolling_figures", "series"),
         ("monthly_returns", "monthly_returns"),
         ("drawdowns", "drawdowns"),
+        ("yearly_returns", "yearly_returns"),
+        ("distribution", "distribution"),
+        ("extremes", "extremes"),
+        ("relate", "relations"),
         ("_trade_groups", "by_side"),
     ],
 )

@@ -15,6 +15,7 @@ from workers.strategy.grammar import RulesStrategy, Strategy, StrategyError, Tra
 if TYPE_CHECKING:
     from workers.learning.model_files import TrainedModel
 
+REFERENCE = "reference/{}.parquet"
 MODEL_WEIGHTS, MODEL_DESCRIPTION = "model/model.safetensors", "model/model.json"
 
 
@@ -25,6 +26,8 @@ class BacktestInputs:
     """Bars by key (`1d`, `SPY/1d`), up to the end of the test period; those before its start warm the indicators up."""
     test_bars: pd.DataFrame
     """Bars of the base timeframe inside the test period."""
+    reference: "pd.Series[float] | None"
+    """Closes of the series that the returns are compared with."""
 
     @property
     def base_bars(self) -> pd.DataFrame:
@@ -54,7 +57,7 @@ def load_inputs(parameters: BacktestParameters, files: Mapping[str, Path]) -> Mo
     if isinstance(given, RulesStrategy):
         if MODEL_WEIGHTS in files:
             raise InvalidInput("A rules strategy needs no model; omit `model`.")
-        return RulesInputs(given, *_load_bars(given, parameters, files))
+        return RulesInputs(given, *_load_bars(given, parameters, files), _load_reference(parameters, files))
     if MODEL_WEIGHTS not in files or MODEL_DESCRIPTION not in files:
         raise InvalidInput(
             "A backtest needs a trained model or a rules strategy; set `model` to the id of a COMPLETED training."
@@ -64,7 +67,8 @@ def load_inputs(parameters: BacktestParameters, files: Mapping[str, Path]) -> Mo
     if isinstance(given, TrainedStrategy):
         model.check_compatible(given)
         strategy = given.with_input_order(model.description.input_names)
-    return ModelInputs(strategy, *_load_bars(strategy, parameters, files), model)
+    frames, test_bars = _load_bars(strategy, parameters, files)
+    return ModelInputs(strategy, frames, test_bars, _load_reference(parameters, files), model)
 
 
 def _parse(text: str) -> Strategy:
@@ -97,6 +101,17 @@ def _load_bars(
             f"and {parameters.end_date or 'the end'}."
         )
     return frames, test_bars
+
+
+def _load_reference(parameters: BacktestParameters, files: Mapping[str, Path]) -> "pd.Series[float] | None":
+    if parameters.reference is None:
+        return None
+    path = files.get(REFERENCE.format(parameters.reference))
+    if path is None:
+        raise InvalidInput(
+            f"No bars of {parameters.reference} found; import them first, or omit `reference`."
+        )
+    return _until_end(read_bars(path), parameters)["close"]
 
 
 def _load_model(files: Mapping[str, Path]) -> "TrainedModel":

@@ -19,6 +19,8 @@ class BacktestParameters(BaseModel):
     """Defaults to the model's own strategy, from which only the decisions may differ."""
     model: str | None = None
     """The training operation, for information: its files are inputs of the job."""
+    reference: str | None = Field(default=None, min_length=1, max_length=64)
+    """Symbol whose bars the returns are also compared with; alpha and beta against them are in the report."""
     start_date: date | None = None
     end_date: date | None = None
     initial_capital: float = Field(default=100_000.0, gt=0)

@@ -20,8 +20,10 @@ from workers.backtesting.backtest_warnings import collect_warnings
 from workers.backtesting.decision_source import Decided
 from workers.backtesting.engine import Result, Rules, simulate
 from workers.backtesting.engine_rules import ENGINE_SEMANTICS
+from workers.backtesting.gross import gross_figures
 from workers.backtesting.metrics import Metrics, compute
 from workers.backtesting.periods import Periods, periods_of
+from workers.backtesting.relation import reference_returns
 from workers.backtesting.sensitivity import simulate_worse_conditions
 from workers.backtesting.spread import data_spread
 from workers.backtesting.trade_file import trade_file
@@ -125,6 +127,9 @@ def _compose_result(
         "metrics": runs.metrics,
         "settings": settings_in_force(parameters, runs.result, inputs, runs.calendar),
         "benchmark": runs.benchmark_metrics,
+        "gross": gross_figures(
+            inputs.test_bars, decided.target, runs.result, runs.calendar, inputs.earlier_bars
+        ),
         "audit": audit,
         "warnings": _with_explanation([*warnings, *decided.warnings], runs.result, decided),
         "trials": {
@@ -201,6 +206,7 @@ def settings_in_force(
         "spread": float(result.spread.mean()) if from_data else result.rules.spread or 0.0,
         "spread_source": "data" if from_data else "constant",
         "symbol": parameters.symbol,
+        "reference": parameters.reference,
         "timeframe": inputs.strategy.base_timeframe,
         "calendar": calendar,
         "start": inputs.test_bars.index[0].isoformat(),
@@ -223,7 +229,9 @@ def _store_artifacts(
     job.artifact("equity.parquet", _parquet(equity.rename_axis("time").reset_index()))
     close: NDArray[np.float64] = np.asarray(inputs.test_bars["close"], dtype=np.float64)
     try:
-        report, errors = backtest_report.build_report(result, benchmark, close, runs.periods)
+        report, errors = backtest_report.build_report(
+            result, benchmark, close, runs.periods, _other_returns(operation_result["settings"], runs, inputs)
+        )
         job.artifact("report.json", json.dumps(report, allow_nan=False).encode())
         if not errors:
             job.artifact("report.html", tear_sheet.render(operation_result, report).encode())
@@ -234,6 +242,12 @@ def _store_artifacts(
     for name, reason in errors.items():
         job.log(f"Could not build {name} of the report: {type(reason).__name__}: {reason}", level="error")
     return missing_parts_warnings(errors, "the metrics are")
+
+
+def _other_returns(settings: dict[str, Any], runs: _Runs, inputs: BacktestInputs) -> dict[str, Floats]:
+    if inputs.reference is None:
+        return {}
+    return {settings["reference"]: reference_returns(inputs.reference, runs.result.index, runs.periods)}
 
 
 def _store_chart(job: Job, runs: _Runs, inputs: BacktestInputs, decided: Decided) -> list[dict[str, str]]:

@@ -1,6 +1,7 @@
 """Build `report.json` of a backtest: series of at most 5,000 points for the charts, and tables of the trades."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,27 +11,28 @@ from numpy.typing import NDArray
 from workers.backtesting.downsample import pick_points
 from workers.backtesting.engine import Result
 from workers.backtesting.periods import Periods
+from workers.backtesting.relation import relate
+from workers.backtesting.return_tables import distribution, extremes, yearly_returns
+from workers.backtesting.rolling import rolling_figures, rolling_window
 from workers.report_parts import build_parts
 
 Floats = NDArray[np.float64]
 MAX_TRADES = 5000
 WORST_DRAWDOWNS = 10
-ROLLING_DAYS = 63
-"""A quarter of a year of an exchange's days."""
-FEWEST_ROLLING = 12
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def build_report(
-    result: Result, benchmark: Result, close: Floats, periods: Periods
+    result: Result, benchmark: Result, close: Floats, periods: Periods, others: Mapping[str, Floats]
 ) -> tuple[dict[str, Any], dict[str, Exception]]:
     """Return the report, JSON values only (NaN becomes null), and the errors of the parts that it lacks.
 
-    `close`: float64[n]; `periods`: those of the metrics.
+    `close`: float64[n]; `periods`: those of the metrics; `others`: returns per period of other series, float64[k] by name.
     """
     index, trades, initial_capital = result.index, result.trades, result.rules.initial_capital
     peaks = np.maximum(np.maximum.accumulate(result.equity), initial_capital)
     drawdown = result.equity / peaks - 1.0
+    returns, held = (periods.returns(run.equity, initial_capital) for run in (result, benchmark))
     return build_parts(
         {
             "the series": lambda: _series(result, benchmark, close, drawdown, periods),
@@ -40,6 +42,19 @@ def build_report(
             },
             "the monthly returns": lambda: {
                 "monthly_returns": monthly_returns(result.equity, initial_capital, periods, index)
+            },
+            "the yearly returns": lambda: {
+                "yearly_returns": yearly_returns(
+                    result.equity, benchmark.equity, initial_capital, periods, index
+                )
+            },
+            "the distribution of returns": lambda: {"distribution": distribution(returns, periods.unit)},
+            "the best and worst periods": lambda: {"extremes": extremes(returns, held, periods, index)},
+            "the relation to other series": lambda: {
+                "relations": [
+                    {"name": name, **relate(returns, other, periods.per_year)}
+                    for name, other in {"buy and hold": held, **others}.items()
+                ]
             },
             "the drawdowns": lambda: {"drawdowns": drawdowns(drawdown, index)},
             "the trades by group": lambda: {
@@ -56,6 +71,7 @@ def _series(
     result: Result, benchmark: Result, close: Floats, drawdown: Floats, periods: Periods
 ) -> dict[str, Any]:
     picked = pick_points(result.equity)
+    rolling = rolling_figures(result.equity, benchmark.equity, result.rules.initial_capital, periods)
     return {
         "series": {
             "time": [time.isoformat() for time in result.index[picked]],
@@ -63,9 +79,7 @@ def _series(
             "equity": _numbers(result.equity[picked]),
             "benchmark": _numbers(benchmark.equity[picked]),
             "drawdown": _numbers(drawdown[picked]),
-            "rolling_sharpe": _numbers(
-                rolling_sharpe(result.equity, result.rules.initial_capital, periods)[picked]
-            ),
+            **{name: _numbers(values[picked]) for name, values in rolling.items()},
             "position": _numbers(result.position[picked]),
         },
         "rolling": {"observations": rolling_window(periods), "unit": periods.unit},
@@ -87,23 +101,6 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, pd.Timestamp):
         return value.isoformat()
     return value.item() if isinstance(value, np.generic) else value
-
-
-def rolling_window(periods: Periods) -> int:
-    """Return the number of observations of the rolling ratio: a quarter of a year, but at least 12."""
-    if periods.unit == "daily":
-        return ROLLING_DAYS
-    return max(FEWEST_ROLLING, round(periods.per_year / 4))
-
-
-def rolling_sharpe(equity: Floats, initial_capital: float, periods: Periods) -> Floats:
-    """Return float64[n]: the annual Sharpe ratio of the last `rolling_window` periods at each bar; NaN before."""
-    window = pd.Series(periods.returns(equity, initial_capital)).rolling(rolling_window(periods))
-    deviation = window.std(ddof=1).where(lambda s: s > 1e-12)
-    ratios = (window.mean() / deviation * math.sqrt(periods.per_year)).to_numpy()
-    # A period's ratio is known at its last bar; the earlier bars have that of the previous period.
-    known = np.searchsorted(periods.ends, np.arange(len(equity)), side="right") - 1
-    return np.where(known >= 0, ratios[np.maximum(known, 0)], np.nan)
 
 
 def monthly_returns(

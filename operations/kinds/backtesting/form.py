@@ -88,6 +88,12 @@ FORM = Form(
         field_of(BacktestRequest, "timeframe", "Timeframe", "Defaults to the strategy's timeframe."),
         *date_fields(BacktestRequest),
         field_of(BacktestRequest, "initial_capital", "Initial capital"),
+        field_of(
+            BacktestRequest,
+            "reference",
+            "Compare with",
+            "Symbol of imported bars; the result has alpha and beta against them, beside buy and hold.",
+        ),
     ),
     folds=(Fold("Costs, fills, stops and queue", _cost_fields()), Fold("Advanced", _advanced_fields())),
 )

@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from access.problems import invalid
+from operations import market_data
 from operations.kinds.backtesting import trials
 from operations.kinds.backtesting.request import BacktestRequest
 from operations.models import Artifact, Operation
@@ -42,6 +43,16 @@ def training_of(request: BacktestRequest) -> Operation:
             f"The training {training.pk} is {training.status}; add it to `after` to wait for its model.",
         )
     return training
+
+
+def reference_of(symbol: str | None, timeframe: str) -> dict[str, str]:
+    """Return input name -> SHA-256 of the bars that the returns are compared with. Raises Invalid if they do not exist."""
+    if symbol is None:
+        return {}
+    stored = market_data.find([symbol]).get(symbol, {})
+    if timeframe not in stored:
+        raise invalid("/reference", market_data.explain_missing(symbol, timeframe, stored))
+    return {f"reference/{symbol}.parquet": stored[timeframe].file_id}
 
 
 def prepare(operation: Operation) -> None:

@@ -72,6 +72,7 @@ class Backtesting(Kind):
         parameters = {**settings, "timeframe": needs.base, **request.dates()}
         bars = market_data.inputs_of([request.symbol], needs.timeframes, needs.base, request, "/symbol")
         bars |= market_data.inputs_of(needs.other_symbols, needs.timeframes, needs.base, request, pointer)
+        bars |= inputs.reference_of(request.reference, needs.base)
         return Submission(self.operation_type, parameters, request, inputs=bars)
 
     def api_urls(self) -> "Sequence[URLPattern]":
@@ -120,7 +121,7 @@ class Backtesting(Kind):
         has_bars = parts["bar_chart"] is not None
         return {
             **parts,
-            "report": stored_report.read(stored, parts["returns"], has_bars=has_bars),
+            "report": stored_report.read(stored, operation.result or {}, parts["returns"], has_bars=has_bars),
             "month_names": MONTHS,
         }
 

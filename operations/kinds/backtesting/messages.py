@@ -18,6 +18,7 @@ class BacktestParameters(BaseModel):
     timeframe: str
     model: str | None = None
     strategy_yaml: str | None = None
+    reference: str | None = None
     start_date: date | None = None
     end_date: date | None = None
     initial_capital: float

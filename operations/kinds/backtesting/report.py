@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from operations.kinds.backtesting.return_figures import ReturnFigures, read_returns
 from operations.presentation.charts import Chart, Table, thin, with_spaces
 from operations.presentation.numbers import decimal, integer, percent, sign, signed_percent
 from operations.presentation.report_charts import (
@@ -87,16 +88,21 @@ class GroupRow:
 @dataclass(frozen=True, slots=True)
 class BacktestReport:
     linked: Chart | None
-    charts: list[Chart]
+    figures: ReturnFigures
+    trade_returns: Chart | None
     years: list[Year]
     drawdowns: Table | None
     groups: list[tuple[str, list[GroupRow]]]
 
 
 def read(
-    report: dict[str, Any], returns: Sequence[float] | None = None, *, has_bars: bool = False
+    report: dict[str, Any],
+    result: dict[str, Any],
+    returns: Sequence[float] | None = None,
+    *,
+    has_bars: bool = False,
 ) -> BacktestReport:
-    """Build the charts and tables of a `report.json`.
+    """Build the charts and tables of a `report.json` and the operation's result.
 
     `returns`: of all trades; the report has at most 5,000. With `has_bars`, prices and trades are in a chart of
     their own.
@@ -106,11 +112,11 @@ def read(
     rows = report.get("trades") or []
     if returns is None:
         returns = [row["return"] for row in rows if row.get("return") is not None]
-    charts = [_rolling_sharpe(data, times, report.get("rolling")), _histogram(returns)]
     price = [] if has_bars else [_price_pane(data, [_trade(row) for row in rows])]
     return BacktestReport(
         linked=_linked_chart(data, times, price),
-        charts=[drawn for drawn in charts if drawn],
+        figures=read_returns(report, result, times),
+        trade_returns=_histogram(returns),
         years=_years(report.get("monthly_returns") or []),
         drawdowns=records(report.get("drawdowns"), DRAWDOWN_COLUMNS, DRAWDOWN_FORMATS),
         groups=[
@@ -165,31 +171,6 @@ def _linked_chart(data: dict[str, Any], times: list[int], price: list[dict[str, 
         size="chart-tall" if price else "",
         table=_series_table(data, ("time", "close", "equity", "benchmark", "drawdown")),
     )
-
-
-def _rolling_sharpe(data: dict[str, Any], times: list[int], rolling: Any) -> Chart | None:
-    return chart(
-        "rolling-sharpe",
-        "Rolling Sharpe ratio",
-        {**TIME, "values": times},
-        [
-            pane(
-                "Sharpe",
-                column("rolling Sharpe", data.get("rolling_sharpe")),
-                levels=[{"y": 0, "name": ""}],
-            )
-        ],
-        zoom=True,
-        table=_series_table(data, ("time", "rolling_sharpe")),
-        note=_rolling_note(rolling),
-    )
-
-
-def _rolling_note(rolling: Any) -> str:
-    """Describe the window of the rolling ratio; reports of engine semantics 1 do not contain it."""
-    if not isinstance(rolling, dict):
-        return ""
-    return f"Last {rolling.get('observations')} {rolling.get('unit')} observations, annual"
 
 
 def _series_table(data: dict[str, Any], names: Sequence[str]) -> Table | None:

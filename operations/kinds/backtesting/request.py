@@ -17,6 +17,7 @@ class BacktestRequest(Queueing, DateRange):
     strategy_yaml: StrategyText | None = None
     symbol: Symbol
     timeframe: Timeframe | None = None
+    reference: Symbol | None = None
     initial_capital: float = Field(default=100_000, gt=0, le=1e15)
     commission: Share = 0.001
     slippage: Share = 0.0005

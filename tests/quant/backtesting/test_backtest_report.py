@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.backtesting import backtest_report
+from workers.backtesting import backtest_report, rolling
 from workers.backtesting.backtest_warnings import collect_warnings
 from workers.backtesting.downsample import MAX_POINTS, pick_points
 from workers.backtesting.engine import Result, Rules, simulate
@@ -37,7 +37,7 @@ def simulate_waves(n: int = 3000, rules: Rules = FREE) -> tuple[pd.DataFrame, Re
 
 def build_report(bars: pd.DataFrame, result: Result) -> dict:
     close = bars["close"].to_numpy()
-    report, errors = backtest_report.build_report(result, result, close, periods_of(result.index))
+    report, errors = backtest_report.build_report(result, result, close, periods_of(result.index), {})
     assert errors == {}
     return json.loads(json.dumps(report, allow_nan=False))
 
@@ -103,14 +103,15 @@ def test_every_closed_trade_is_in_each_table_once() -> None:
     assert {"stop_loss", "signal"} <= {row["key"] for row in tables["by_exit_reason"]}
 
 
-def test_the_rolling_ratio_depends_only_on_the_past() -> None:
-    _, result = simulate_waves()
-    index = pd.DatetimeIndex(result.index)
-    complete = backtest_report.rolling_sharpe(result.equity, 1000.0, periods_of(index))
-    cut = backtest_report.rolling_sharpe(result.equity[:2000], 1000.0, periods_of(index[:2000]))
-    days = int(np.isfinite(complete).argmax()) // 24 + 1
-    assert days >= backtest_report.ROLLING_DAYS
-    np.testing.assert_array_equal(complete[: 2000 - 24], cut[: 2000 - 24])
+def test_the_rolling_figures_depend_only_on_the_past() -> None:
+    bars, result = simulate_waves()
+    index, held = pd.DatetimeIndex(result.index), bars["close"].to_numpy()
+    complete = rolling.rolling_figures(result.equity, held, 1000.0, periods_of(index))
+    cut = rolling.rolling_figures(result.equity[:2000], held[:2000], 1000.0, periods_of(index[:2000]))
+    for name, values in complete.items():
+        days = int(np.isfinite(values).argmax()) // 24 + 1
+        assert days >= rolling.ROLLING_DAYS, name
+        np.testing.assert_array_equal(values[: 2000 - 24], cut[name][: 2000 - 24], name)
 
 
 def test_the_excursions_enclose_the_result_of_each_trade() -> None:

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.backtesting.backtest_report import monthly_returns, rolling_sharpe, rolling_window
+from workers.backtesting.backtest_report import monthly_returns
 from workers.backtesting.metrics import Metrics, compute
 from workers.backtesting.periods import periods_of
+from workers.backtesting.rolling import rolling_figures, rolling_window
 from workers.market_data.session_counts import FIRST_YEAR, LAST_YEAR, SESSIONS_PER_YEAR
 
 EXACT = 1e-9
@@ -292,7 +293,7 @@ def test_the_rolling_ratio_has_the_same_basis() -> None:
         equity = random_equity(index)
         periods = periods_of(index, calendar)
         window = rolling_window(periods)
-        rolling = rolling_sharpe(equity.to_numpy(), 1e5, periods)
+        rolling = rolling_figures(equity.to_numpy(), equity.to_numpy(), 1e5, periods)["rolling_sharpe"]
         days = list(dict.fromkeys(labels))
         in_window = [label in set(days[-window:]) for label in labels]
         before = equity[[not inside for inside in in_window]].iloc[-1]

@@ -5,6 +5,7 @@ Each app under `operations.kinds` registers its kind when it starts.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
@@ -205,6 +206,10 @@ class Kind:
 
     def step_after(self, operation: "Operation") -> Step | None:
         """Return a form of this kind that can follow `operation`, which may be of any kind."""
+        return None
+
+    def seen_period(self, form_data: "Mapping[str, str]") -> "tuple[datetime, datetime] | None":
+        """Return the first and last bar that the model chosen in this kind's form was trained on, if it is known."""
         return None
 
     def step_from_market_data(self, bars: "MarketData") -> Step | None:

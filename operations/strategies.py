@@ -23,6 +23,7 @@ class Needs:
     inputs: tuple[str, ...]
     warm_up_bars: int
     """The first bars of the base timeframe, which have no decision."""
+    allow_short: bool
     is_trained: bool
     """False for a rules strategy, which is backtested without a model."""
     warnings: tuple[str, ...]
@@ -59,6 +60,7 @@ def read(text: str, at: str) -> Needs:
         other_symbols=strategy.other_symbols,
         inputs=strategy.input_names,
         warm_up_bars=strategy.warm_up_bars,
+        allow_short=strategy.allow_short,
         is_trained=isinstance(strategy, TrainedStrategy),
         warnings=tuple(
             f"line {warning.line}: {warning.message}" if warning.line else warning.message

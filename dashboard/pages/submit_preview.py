@@ -79,6 +79,32 @@ def selected_window(span: Span, start: str, end: str) -> Window | None:
     return Window(first, last)
 
 
+@dataclass(frozen=True, slots=True)
+class SeenPeriod:
+    """The bars that the chosen model was trained on."""
+
+    window: Window
+    text: str
+    is_tested: bool
+    """whether the selected dates include some of them"""
+
+
+def seen_window(
+    span: Span, period: tuple[datetime, datetime] | None, start: str, end: str
+) -> SeenPeriod | None:
+    """Locate the bars that a model has seen within the data; None if they are not known."""
+    if period is None or span.begins is None or span.ends is None:
+        return None
+    first, last = (moment.date() for moment in period)
+    try:
+        chosen_from = date.fromisoformat(start) if start else span.begins.date()
+        chosen_to = date.fromisoformat(end) if end else span.ends.date()
+    except ValueError:
+        chosen_from = chosen_to = date.max
+    window = Window(_share(span.begins, span.ends, first), _share(span.begins, span.ends, last))
+    return SeenPeriod(window, f"{first} to {last}", chosen_from <= last and chosen_to >= first)
+
+
 def _share(begins: datetime, ends: datetime, day: date) -> float:
     moment = datetime(day.year, day.month, day.day, tzinfo=begins.tzinfo)
     length = (ends - begins).total_seconds() or 1.0

@@ -1,12 +1,22 @@
 """Small SVG charts from the server; they work without JavaScript and in print."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 register = template.Library()
+
+
+class Stretch(Protocol):
+    """A part of the span, as shares of it."""
+
+    @property
+    def start(self) -> float: ...
+    @property
+    def end(self) -> float: ...
 
 
 @register.simple_tag
@@ -92,9 +102,26 @@ def lane(blocks: Sequence[tuple[float, float, str, str]], label: str = "") -> Sa
 
 @register.simple_tag
 def coverage(
-    start: float, end: float, label: str = "", selected_from: float | str = "", selected_to: float | str = ""
+    start: float,
+    end: float,
+    label: str = "",
+    selected_from: float | str = "",
+    selected_to: float | str = "",
+    seen: Stretch | str | None = None,
 ) -> SafeString:
-    """The covered part from `start` to `end` (shares of the span), with a frame around the selected dates."""
+    """The covered part from `start` to `end` (shares of the span), with a frame around the selected dates.
+
+    `seen`: the part that a model was trained on, drawn in amber.
+    """
+    amber = (
+        ""
+        if not seen or isinstance(seen, str)
+        else format_html(
+            '<rect class="coverage-seen" x="{}" y="2" width="{}" height="6"/>',
+            f"{seen.start * 100:.2f}",
+            f"{max((seen.end - seen.start) * 100, 0.5):.2f}",
+        )
+    )
     frame = (
         format_html(
             '<rect class="coverage-chosen" x="{}" y="0.5" width="{}" height="9"/>',
@@ -107,9 +134,10 @@ def coverage(
     return format_html(
         '<svg class="coverage" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{}">'
         '<rect class="bar-track" width="100" height="10"/>'
-        '<rect class="coverage-part" x="{}" width="{}" height="10"/>{}</svg>',
+        '<rect class="coverage-part" x="{}" width="{}" height="10"/>{}{}</svg>',
         label,
         f"{start * 100:.2f}",
         f"{max((end - start) * 100, 0.5):.2f}",
+        amber,
         frame,
     )

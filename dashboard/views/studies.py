@@ -3,6 +3,7 @@
 import secrets
 from urllib.parse import quote
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
@@ -11,9 +12,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages import studies as pages
+from dashboard.pages.strategies import recent_strategies
 from dashboard.pages.study_charts import charts_of
 from dashboard.pages.study_parameters import searchable
 from dashboard.views.decorators import PageRequest, page
+from dashboard.views.submit import strategy_text_of
 from studies.failures import errors_of
 from studies.models import Study
 from studies.serializers import counters, progress_of
@@ -29,6 +32,12 @@ ACTS_BY_STATUS: dict[str, list[tuple[str, str]]] = {
     StudyStatus.RUNNING: [("pause", "Pause")],
     StudyStatus.PAUSED: [("resume", "Resume")],
 }
+EXAMPLES_FOLDER = settings.BASE_DIR / "examples" / "studies"
+EXAMPLES = {
+    "moving_average_search": "moving_average_cross",
+    "moving_average_walk_forward": "moving_average_cross",
+}
+"""The strategy of each example of a study."""
 FIELDS = {"strategy_yaml": "Strategy", "study_yaml": "Study", "model": "Model"}
 SKELETON = """study: "1.0"
 name: my_search
@@ -54,7 +63,7 @@ def new_study(request: PageRequest) -> HttpResponse:
     """Show the form. A POST shows the plan first, and starts the study when its plan was seen."""
     values = {name: request.POST.get(name, "") for name in FIELDS}
     if request.method != "POST":
-        return _form(request, values | {"study_yaml": SKELETON}, ApiResponse(200))
+        return _form(request, values | _start_values(request), ApiResponse(200))
     body = {name: value for name, value in values.items() if value.strip()}
     if request.POST.get("step") != "start":
         return _form(request, values, call_api(request, "POST", "/studies/validate", body))
@@ -63,6 +72,15 @@ def new_study(request: PageRequest) -> HttpResponse:
     if not response.is_success:
         return _form(request, values, response)
     return redirect("dashboard:study", response.data["study_id"])
+
+
+def _start_values(request: PageRequest) -> dict[str, str]:
+    """Return an example (`?example=NAME`), or a skeleton for the strategy of `?strategy=DIGEST`."""
+    example = request.GET.get("example", "")
+    if example in EXAMPLES:
+        study = (EXAMPLES_FOLDER / f"{example}.yaml").read_text()
+        return {"study_yaml": study, "strategy_yaml": strategy_text_of(f"example:{EXAMPLES[example]}") or ""}
+    return {"study_yaml": SKELETON, "strategy_yaml": strategy_text_of(request.GET.get("strategy", "")) or ""}
 
 
 def _form(request: PageRequest, values: dict[str, str], response: ApiResponse) -> HttpResponse:
@@ -76,6 +94,8 @@ def _form(request: PageRequest, values: dict[str, str], response: ApiResponse) -
         "is_typing": request.POST.get("step") == "typing",
         "parameters": searchable(values["strategy_yaml"]),
         "idempotency_key": secrets.token_urlsafe(12),
+        "examples": EXAMPLES,
+        "earlier": recent_strategies(6),
     }
     return render(request, "studies/new.html", context)
 

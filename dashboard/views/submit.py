@@ -238,6 +238,12 @@ def _preview_context(request: PageRequest, kind: Kind, form_data: Mapping[str, s
         "window": submit_preview.selected_window(
             span, form_data.get("start_date", ""), form_data.get("end_date", "")
         ),
+        "seen": submit_preview.seen_window(
+            span,
+            kind.seen_period(form_data),
+            form_data.get("start_date", ""),
+            form_data.get("end_date", ""),
+        ),
         "import_kinds": [kind for kind in all_kinds() if kind.imports_market_data],
         "missing_symbols": [symbol for symbol in symbols if symbol not in covered],
         "multipart": form.has_file,

@@ -46,14 +46,25 @@ def _defaults(form: Form, model: type[BaseModel]) -> dict[str, Any]:
     return {field.name: model.model_fields[field.name].default for field in form.fields if field.value}
 
 
-def test_a_clone_sends_the_same_body_as_its_original() -> None:
+@pytest.mark.parametrize("allow_short", [True, False])
+def test_a_clone_sends_the_same_body_as_its_original(allow_short: bool) -> None:
     body: dict[str, Any] = {
-        "symbol": "GOOG", "model": "abc", "commission": 0.002, "fill": "next_close", "allow_short": True,
+        "symbol": "GOOG", "model": "abc", "commission": 0.002, "fill": "next_close", "allow_short": allow_short,
         "after": ["abc"], "start_date": "2010-01-04", "queue": False,
     }  # fmt: skip
     form = MODELS["backtesting"][0]
     stored = BacktestRequest.model_validate(body).model_dump(mode="json")
     assert request_body(form, form_data_of(form, stored)) == body
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"), [("", {}), ("true", {"allow_short": True}), ("false", {"allow_short": False})]
+)
+def test_a_question_without_an_answer_is_left_to_the_strategy(text: str, sent: dict[str, bool]) -> None:
+    form = MODELS["backtesting"][0]
+    (field,) = [field for field in form.fields if field.name == "allow_short"]
+    assert field.choices == ("", "true", "false")
+    assert request_body(form, {"allow_short": text}) == sent
 
 
 def test_choices_come_from_the_model() -> None:

@@ -8,10 +8,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from dashboard.pages.study_charts import charts_of
+from dashboard.views.studies import EXAMPLES
 from operations import artifacts
 from operations.models import Operation
 from studies.models import Study
 from studies.rounds import Leader
+from tests.browser.population import create_import
 from tests.studies.lab import work
 from tests.studies.rows import POINTS, create_reported_study, create_study
 
@@ -37,6 +39,24 @@ def test_the_form_shows_the_plan_and_then_starts_the_study(page: Client, body: d
     assert "Leaderboard" in shown
     assert "50 trials" not in shown
     assert study.name in page.get("/dashboard/studies").content.decode()
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_fills_both_texts_with_a_plan(page: Client, example: str) -> None:
+    create_import(User.objects.get(), "AAPL")
+    form = page.get("/dashboard/studies/new", {"example": example})
+    values = form.context["values"]
+    planned = page.post("/dashboard/studies/new", {**values, "step": "plan"}).content.decode()
+    assert "Sharpe ratio that luck reaches" in planned
+
+
+def test_a_strategy_fills_the_form(page: Client) -> None:
+    form = page.get("/dashboard/studies/new", {"strategy": "example:neuro_fuzzy_daily"}).content.decode()
+    assert "name: neuro_fuzzy_daily" in form
+    assert 'data-parameter-line="' in form
+    assert "study: &quot;1.0&quot;" in form
+    unknown = page.get("/dashboard/studies/new", {"strategy": "0" * 64, "example": "../secret"})
+    assert unknown.context["values"]["strategy_yaml"] == ""
 
 
 def test_the_form_shows_the_line_of_a_mistake(page: Client, body: dict[str, Any]) -> None:

@@ -103,6 +103,8 @@ def _compose_result(
         "stopped": trained.stopped,
         "metrics": {name: scores[name].metrics for name in PARTS},
         "rows": {name: len(getattr(data.split, name)) for name in PARTS},
+        "trained_from": description.trained_from,
+        "trained_until": description.trained_until,
         "left_out": {"purged": data.split.purged, **data.dataset.left_out},
         "device": description.provenance["device"],
         "seconds": trained.seconds,

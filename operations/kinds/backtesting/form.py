@@ -34,7 +34,12 @@ def _cost_fields() -> tuple[Field, ...]:
         field_of(
             BacktestRequest, "trailing_stop", "Trailing stop", "Distance from the best price since entry."
         ),
-        field_of(BacktestRequest, "allow_short", "Allow short positions"),
+        field_of(
+            BacktestRequest,
+            "allow_short",
+            "Allow short positions",
+            "Automatic: as the strategy says. It can forbid what the strategy allows, not more.",
+        ),
         *queueing_fields(BacktestRequest),
     )
 

@@ -1,11 +1,12 @@
 """The inputs of a backtest that are complete only when it starts: the model, and how many trials this data has seen."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
 
-from access.problems import invalid
-from operations import market_data
+from access.problems import Invalid, invalid
+from operations import market_data, strategies
 from operations.kinds.backtesting import trials
 from operations.kinds.backtesting.request import BacktestRequest
 from operations.models import Artifact, Operation
@@ -21,6 +22,30 @@ def completed_trainings() -> QuerySet[Operation]:
 
 def is_completed_training(operation: Operation) -> bool:
     return operation.operation_type == TRAINING and operation.status == Status.COMPLETED
+
+
+def seen_period(training: Operation) -> tuple[datetime, datetime] | None:
+    """Return the first and last bar that the model depends on; None for results of workers that do not report them."""
+    result = training.result or {}
+    try:
+        first, last = (datetime.fromisoformat(result[name]) for name in ("trained_from", "trained_until"))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return first, last
+
+
+def fields_of_model(training: Operation) -> dict[str, str]:
+    """Return the fields of the form that test a model: its first symbol, from the first day that it has not seen."""
+    symbols = training.parameters.get("symbols") or []
+    fields = {"model": training.pk, **({"symbol": str(symbols[0])} if symbols else {})}
+    try:
+        needs = strategies.read(str(training.parameters.get("strategy_yaml", "")), "/model")
+    except Invalid:
+        return fields
+    fields |= {"timeframe": needs.base, "allow_short": "true" if needs.allow_short else "false"}
+    if period := seen_period(training):
+        fields["start_date"] = (period[1] + timedelta(days=1)).date().isoformat()
+    return fields
 
 
 def training_of(request: BacktestRequest) -> Operation:

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.management.base import CommandError
@@ -153,7 +154,13 @@ class Backtesting(Kind):
     def step_after(self, operation: Operation) -> Step | None:
         if not inputs.is_completed_training(operation):
             return None
-        return Step("Backtest this model", self.operation_type, {"model": operation.pk})
+        return Step("Backtest this model", self.operation_type, inputs.fields_of_model(operation))
+
+    def seen_period(self, form_data: Mapping[str, str]) -> tuple[datetime, datetime] | None:
+        training = (
+            inputs.completed_trainings().filter(pk=form_data.get("model", "").replace("\0", "")).first()
+        )
+        return inputs.seen_period(training) if training else None
 
     def step_from_strategy(self, digest: str | None, text: str) -> Step | None:
         if digest is None or not strategies.has_rules(text):

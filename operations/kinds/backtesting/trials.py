@@ -20,12 +20,14 @@ from registry.models import Capability
 MOST_SHARPES = 200
 """Newest trials whose ratios a backtest receives: enough for their variance, and 4 kB of its parameters."""
 
-GIVEN = ("trials", "trial_sharpes", "training_trials", "reference")
-"""Parameters that `prepare` adds, and a series that the returns are only compared with: not settings of the backtest."""
+GIVEN = ("trials", "trial_sharpes", "training_trials")
+"""Parameters that `prepare` adds; they are not settings of the backtest."""
+NO_SETTINGS = (*GIVEN, "reference")
+"""Also the series that the returns are only compared with: another one makes no other trial."""
 
 _SETTINGS = f"""
     SELECT COALESCE(parameters ->> 'symbol', '') AS symbol, COALESCE(parameters ->> 'timeframe', '') AS timeframe,
-           {digest_sql(GIVEN)} AS settings_sha256
+           {digest_sql(NO_SETTINGS)} AS settings_sha256
     FROM operations_operation WHERE operation_id = %s
 """  # noqa: S608  (constants)
 _COUNT = f"""

@@ -48,6 +48,10 @@ class TrainingResult(BaseModel):
     epochs: int
     metrics: PartMetrics
     rows: PartRows
+    trained_from: str | None = None
+    """The first bar of the training and validation sets."""
+    trained_until: str | None = None
+    """The last bar that the weights depend on, with those of its labels."""
     device: str
     seconds: float
     samples_per_second: float | None

@@ -7,15 +7,19 @@ from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subqu
 from django.db.models.functions import Now, TruncHour
 from django.utils import timezone
 
-from operations.kind import unlisted_types
+from operations.kind import kind_of, unlisted_types
 from operations.models import Attempt, Operation
 from operations.models.operation import LISTED
+from operations.presentation.numbers import decimal, integer, sign, signed_percent
+from operations.presentation.subject import strategies_of_models, subject
+from operations.runs import ranking
 from operations.states import ACTIVE, Status
 from registry.models import Sweep, Worker, WorkerStatus
 
 HOURS = 24
 LANES = 40
 RECENT = timedelta(hours=24)
+WEEK = timedelta(days=7)
 NEWEST_END = F("completed_at").desc(nulls_last=True)
 """The order of the index `operation_newest_end`."""
 
@@ -120,6 +124,39 @@ def troubled_workers(limit: int = 6) -> QuerySet[Worker]:
 def finished_recently(limit: int = 8) -> QuerySet[Operation]:
     ended = Operation.objects.filter(LISTED, status__in=[Status.COMPLETED, Status.CANCELLED])
     return _for_lists(ended).order_by(NEWEST_END)[:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """A run of the last week with its rank among them."""
+
+    operation: Operation
+    about: str
+    cells: list[tuple[str, str, str]]
+    """(name, text, CSS class) of each figure"""
+    curve: list[float]
+    curve_label: str
+
+
+def best_of_the_week(limit: int = 5) -> list[Best]:
+    """Return the runs with the highest Sharpe ratio that completed within a week."""
+    rows = ranking.runs(Operation.objects.filter(LISTED, completed_at__gt=Now() - WEEK))
+    keys = ranking.sort(rows.filter(run_metrics__sharpe__isnull=False), "-sharpe").values_list(
+        "pk", flat=True
+    )
+    operations = ranking.load(list(keys[:limit]))
+    strategies = strategies_of_models(operations)
+    return [_best(operation, subject(operation, strategies)) for operation in operations]
+
+
+def _best(operation: Operation, about: str) -> Best:
+    metrics, kind = operation.run_metrics, kind_of(operation.operation_type)
+    cells = [
+        ("Sharpe", decimal(metrics.sharpe), ""),
+        ("return", signed_percent(metrics.total_return), sign(metrics.total_return)),
+        ("trades", integer(metrics.trades), ""),
+    ]
+    return Best(operation, about, cells, metrics.curve, f"{kind.curve_name} of {operation.pk}")
 
 
 def _for_lists(operations: QuerySet[Operation]) -> QuerySet[Operation]:

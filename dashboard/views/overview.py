@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import conditional_page
 
 from dashboard.pages import overview as data
+from dashboard.pages.first_steps import first_steps
 from dashboard.pages.operation_rows import describe
 from dashboard.views.decorators import PageRequest, page
 from operations.dispatching.heartbeat import dispatchers_alive
@@ -41,10 +42,16 @@ def overview(request: PageRequest) -> HttpResponse:
 
 def _live() -> str:
     health = data.health()
+    parts = _parts(health)
     return render_to_string(
         "overview_live.html",
         {
-            "parts": _parts(health),
+            "first_steps": first_steps(),
+            "best": data.best_of_the_week(),
+            "parts": parts,
+            "is_healthy": all(part.is_good for part in parts)
+            and not (health.workers["unavailable"] or health.sweep_summary.get("held_back"))
+            and bool(health.workers["total"]),
             "health": health,
             "queue": data.queue(),
             "throughput": data.throughput(),

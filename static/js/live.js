@@ -49,6 +49,16 @@
     if (title) document.title = title;
   });
 
+  // Folds that somebody opened or closed stay so when their part is swapped.
+  const folds = new Map();
+  document.addEventListener("click", (event) => {
+    const fold = event.target.closest("[data-keep-open] > summary")?.parentElement;
+    if (fold) folds.set(fold.id, !fold.open); // the click changes it afterwards
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const [id, isOpen] of folds) document.getElementById(id)?.toggleAttribute("open", isOpen);
+  });
+
   // Do not swap a part while a menu in it is open.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const element = event.detail.elt;

@@ -22,7 +22,7 @@ class FirstStep:
 
 def first_steps() -> list[FirstStep]:
     """Return the five steps; empty once all are done. One query."""
-    done = _done()
+    done = _find_done()
     steps = [
         FirstStep(title, explanation, address, key in done) for key, title, explanation, address in _steps()
     ]
@@ -49,7 +49,7 @@ def _form(operation_type: str) -> str:
     return reverse("dashboard:new_operation", args=[operation_type])
 
 
-def _done() -> set[str]:
+def _find_done() -> set[str]:
     """Return the keys of the steps of which at least one row exists."""
     completed = Operation.objects.filter(status=Status.COMPLETED)
     rows: dict[str, QuerySet[Any]] = {

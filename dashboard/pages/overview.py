@@ -151,11 +151,11 @@ def best_of_the_week(limit: int = 5) -> list[Best]:
 
 def _best(operation: Operation, about: str) -> Best:
     metrics, kind = operation.run_metrics, kind_of(operation.operation_type)
-    cells = [
-        ("Sharpe", decimal(metrics.sharpe), ""),
-        ("return", signed_percent(metrics.total_return), sign(metrics.total_return)),
-        ("trades", integer(metrics.trades), ""),
-    ]
+    cells = [("Sharpe", decimal(metrics.sharpe), "")]
+    if metrics.total_return is not None:
+        cells.append(("return", signed_percent(metrics.total_return), sign(metrics.total_return)))
+    if metrics.trades is not None:
+        cells.append(("trades", integer(metrics.trades), ""))
     return Best(operation, about, cells, metrics.curve, f"{kind.curve_name} of {operation.pk}")
 
 

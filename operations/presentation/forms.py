@@ -131,7 +131,9 @@ def field_of(
     shape = next(option for option in definition.get("anyOf", [definition]) if option.get("type") != "null")
     default = definition.get("default")
     if shape.get("type") == "boolean" and default is None:
-        return Field(name, "choice", label, help=hint, choices=("", "true", "false"), values=(None, True, False))
+        return Field(
+            name, "choice", label, help=hint, choices=("", "true", "false"), values=(None, True, False)
+        )
     return Field(
         name=name,
         kind=kind or _kind(shape),

@@ -64,12 +64,10 @@ def test_dates_that_the_model_has_seen_are_named(
 
 @pytest.mark.parametrize("allowed", ["true", "false"])
 def test_short_positions_are_those_of_the_strategy(training: Operation, allowed: str) -> None:
+    decisions = "decisions: {output_format: classification"
     text = example_requests.TRAINING["strategy_yaml"]
-    lines = [line for line in text.splitlines() if "allow_short" not in line]
-    at = next(number for number, line in enumerate(lines) if line.startswith("decisions:"))
-    training.parameters["strategy_yaml"] = "\n".join(
-        [*lines[: at + 1], f"  allow_short: {allowed}", *lines[at + 1 :]]
-    )
+    assert decisions in text
+    training.parameters["strategy_yaml"] = text.replace(decisions, f"{decisions}, allow_short: {allowed}")
     assert inputs.fields_of_model(training)["allow_short"] == allowed
 
 

@@ -17,22 +17,22 @@ from tests.browser.population import create_backtest, create_import, create_trai
 from tests.studies.rows import create_study
 
 
-def steps_done() -> list[bool]:
+def list_ticks() -> list[bool]:
     return [step.is_done for step in first_steps()]
 
 
 def test_each_first_step_is_ticked_off_by_what_exists(staff: Any, client: Client) -> None:
     cache.clear()
-    assert steps_done() == [False] * 5
+    assert list_ticks() == [False] * 5
     client.force_login(staff)
     assert "First steps" in client.get("/dashboard/").content.decode()
     create_import(staff, "IBM")
-    assert steps_done() == [True, False, False, False, False]
+    assert list_ticks() == [True, False, False, False, False]
     training = create_training(staff)
-    assert steps_done() == [True, True, True, False, False], "its parameters contain a strategy"
+    assert list_ticks() == [True, True, True, False, False], "its parameters contain a strategy"
     create_backtest(staff, training)
-    assert steps_done() == [True, True, True, True, False]
-    Study.objects.filter(pk=create_study(staff).pk).update(status="COMPLETED")
+    assert list_ticks() == [True, True, True, True, False]
+    Study.objects.filter(pk=create_study(staff).pk).update(status="COMPLETED", ended_at=Now())
     assert first_steps() == []
 
 
@@ -62,7 +62,7 @@ def test_the_plumbing_is_one_line_and_opens_when_something_is_wrong(
         case "sweep":
             Sweep.objects.update(completed_at=Now() - timedelta(hours=1))
         case "worker":
-            Worker.objects.filter(pk=Worker.objects.first().pk).update(status="TEMPORARILY_UNAVAILABLE")  # type: ignore[union-attr]  # the population has workers
+            Worker.objects.update(status="TEMPORARILY_UNAVAILABLE", unavailable_since=Now())
         case "held back":
             Sweep.objects.update(summary={"held_back": "3 of 4 workers"})
     page = client.get("/dashboard/").content.decode()

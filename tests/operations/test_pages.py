@@ -33,7 +33,7 @@ def browser(client: Client, staff: Any) -> Client:
 
 
 QUERIES = {
-    "": 14,
+    "": 18,
     "operations": 5,
     "operations?status=FAILED": 4,
     "operations/{running}": 8,

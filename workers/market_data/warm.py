@@ -13,4 +13,5 @@ def warm_up_readings() -> None:
     """Compare some hours of 2024 with all calendars and zones."""
     hours = np.arange(_WEEKS * 7 * 24, dtype=np.int64) * _HOUR
     start = np.datetime64("2024-03-04", "ns").astype(np.int64)
-    rank_readings(Points(start + hours, _HOUR), ("open", "close"))
+    points = Points(start + hours, _HOUR)
+    rank_readings({"open": points, "close": points})

@@ -87,6 +87,73 @@ def test_bars_stamped_at_their_close_have_a_warning(import_file: Import, calenda
     assert honest.result["warnings"] == []
 
 
+STAMPED: list[tuple[Series, str]] = [
+    (sessions_of("XBOM", "2022-08-15", 12, "4h"), "Asia/Kolkata"),
+    (sessions_of("XETR", "2023-05-02", 15, "30min"), "Europe/Berlin"),
+    (sessions_of("XTKS", "2023-02-01", 40, "4h"), "Asia/Tokyo"),
+    (sessions_of("XAMS", "2023-07-24", 60, "4h"), "Europe/Amsterdam"),
+    (sessions_of("BVMF", "2023-10-10", 25, "1h"), "America/Sao_Paulo"),
+    (fx("2023-08-28", 9), "America/New_York"),
+    (crypto("2023-08-01", 300), "Asia/Tokyo"),
+    (crypto("2023-08-01", 300, "5min"), "UTC"),
+]
+TIMEFRAME = {"5min": "5m", "30min": "30m", "1h": "1h", "4h": "4h"}
+
+
+@pytest.mark.parametrize("is_instant", [False, True], ids=["zone", "instants"])
+@pytest.mark.parametrize(
+    ("series", "zone"), STAMPED, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_close_is_never_silently_taken_for_an_open(
+    import_file: Import, series: Series, zone: str, is_instant: bool
+) -> None:
+    """A warning if the sessions show it; otherwise the assumption and the other reading are part of the result."""
+    timeframe = next(name for step, name in TIMEFRAME.items() if pd.Timedelta(step) == series.step)
+    form = "%Y-%m-%dT%H:%M:%SZ" if is_instant else "%Y-%m-%d %H:%M:%S"
+    options = {} if is_instant else {"timezone": zone}
+    written_in = "UTC" if is_instant else zone
+
+    closes = import_file(series.plain(form, written_in, at="close"), timeframe, **options)
+    stamped = closes.result["reading"]["stamped"]
+    if list(closes.bars.index) != list(series.opens):
+        told = [
+            text for text in (*closes.result["warnings"], *closes.quality["notes"]) if "stamped=close" in text
+        ]
+        assert told
+        assert stamped["runner_up"]
+    decided = import_file(series.plain(form, written_in, at="close"), timeframe, stamped="close", **options)
+    assert list(decided.bars.index) == list(series.opens)
+
+    opens = import_file(series.plain(form, written_in), timeframe, **options)
+    assert list(opens.bars.index) == list(series.opens)
+    assert opens.result["warnings"] == [], "an honest file has no warning"
+
+
+def test_the_exchange_of_the_zone_shows_the_stamp(import_file: Import) -> None:
+    """As opens these times fit another exchange; but the file is in the time of Mumbai."""
+    series, zone = STAMPED[0]
+    closes = import_file(series.plain(zone=zone, at="close"), "4h", timezone=zone)
+    assert any("stamped=close" in warning and "XBOM" in warning for warning in closes.result["warnings"])
+
+
+@pytest.mark.parametrize(("step", "timeframe"), [("1h", "1h"), ("5min", "5m"), ("1min", "1m")])
+def test_a_market_that_never_closes_shows_no_stamp(import_file: Import, step: str, timeframe: str) -> None:
+    series = crypto("2024-05-01", 1400, step)
+    imported = import_file(series.plain("%Y-%m-%dT%H:%M:%SZ"), timeframe)
+    stamped = imported.result["reading"]["stamped"]
+    assert stamped["value"] == "open"
+    assert stamped["reason"].startswith("assumed")
+    assert stamped["runner_up"].startswith("close, ")
+    assert any(note.startswith("assumed that the times are the opens") for note in imported.quality["notes"])
+
+
+def test_sessions_that_show_the_stamp_need_no_assumption(import_file: Import) -> None:
+    imported = import_file(sessions_of("XNYS", "2024-01-08", 30).plain(), "1h", timezone="UTC")
+    stamped = imported.result["reading"]["stamped"]
+    assert stamped["reason"].startswith("fits XNYS")
+    assert not [note for note in imported.quality["notes"] if "assumed" in note]
+
+
 @pytest.mark.parametrize("calendar", ["XNYS", "XLON", "XASX"])
 def test_close_stamps_without_a_zone_are_refused_with_both_options(
     import_file: Import, calendar: str

@@ -125,6 +125,7 @@ def read_bars_of(grid: Grid, parameters: ImportParameters, filename: str) -> Rea
     del grid, columns  # Half of the memory: the texts of all cells.
     fillers = find_fillers(values.prices, values.volume)
     settled = settle(Question(times, ~fillers, layout, parameters, zone, is_close_time, lines))
+    notes += settled.notes
     frame = pd.DataFrame(
         {**values.prices, "volume": values.volume}, index=as_index(settled.opens), copy=False
     )

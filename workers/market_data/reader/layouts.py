@@ -3,7 +3,8 @@
 * Yahoo: `Date,Open,High,Low,Close,Adj Close,Volume`, also with the three header lines of newer downloads.
 * Stooq: `<TICKER>,<PER>,<DATE>,<TIME>,...,<OPENINT>`, in Warsaw time. Finam: the same without open interest, in Moscow time.
 * MetaTrader: `<DATE> <TIME> <OPEN> ... <TICKVOL> <VOL> <SPREAD>` (version 5) or, without a header,
-  `2012.02.01,00:00,open,high,low,close,volume` (version 4), in the time of the broker's server; `copy_rates` is its Python package.
+  `2012.02.01,00:00,open,high,low,close,volume` (version 4), stamped at the open in the time of the broker's server; `copy_rates` is
+  its Python package.
 * histdata.com and NinjaTrader: `20120201 000000;open;high;low;close;volume`, in Eastern Standard Time and stamped at the
   open, or in UTC and stamped at the close. histdata.com also writes MetaTrader files `DAT_MT_*`.
 * Binance: twelve columns without a header.
@@ -43,16 +44,18 @@ class Layout:
 
 
 GENERIC = Layout("csv")
-METATRADER = Layout("metatrader", usual_zones=("Europe/Athens", NEW_YORK_CLOSE), has_points=True)
+METATRADER = Layout(
+    "metatrader", usual_zones=("Europe/Athens", NEW_YORK_CLOSE), stamped="open", has_points=True
+)
 LAYOUTS = {
     "generic": GENERIC,
     "metatrader": METATRADER,
-    "copy_rates": Layout("copy_rates", has_points=True, has_server_epochs=True),
+    "copy_rates": Layout("copy_rates", stamped="open", has_points=True, has_server_epochs=True),
     "histdata": Layout("histdata", timezone=EASTERN_STANDARD, stamped="open"),
     "ninjatrader": Layout("ninjatrader", timezone="UTC", stamped="close"),
     "finam": Layout("finam", timezone="Europe/Moscow"),
     "stooq": Layout("stooq", usual_zones=("Europe/Warsaw",)),
-    "yahoo": Layout("yahoo"),
+    "yahoo": Layout("yahoo", stamped="open"),
     "binance": Layout("binance", timezone="UTC", stamped="open"),
 }
 """The layouts that the option `layout` can name."""

@@ -4,7 +4,7 @@ A reading is a zone, a stamp and a calendar. Each implies sessions, and every ba
 without bars contradicts the reading. A reading is chosen if it has few contradictions and any other one clearly more.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -90,16 +90,19 @@ def is_evident(found: Fit) -> bool:
     return found.is_good and found.sessions >= _FEWEST_SESSIONS
 
 
-def rank_readings(local: Points, stamps: Iterable[Stamped], zones: tuple[str, ...] = ()) -> Ranking:
+def rank_readings(by_stamp: Mapping[Stamped, Points], zones: tuple[str, ...] = ()) -> Ranking:
     """Compare the zones of all exchanges with their own calendars, UTC with every calendar, and the zones of brokers with
-    that of currencies; with `zones`, compare only these with every calendar."""
-    if len(local.opens) < _FEWEST_POINTS:
-        return Ranking(())
+    that of currencies; with `zones`, compare only these with every calendar.
+
+    `by_stamp`: the local opens of the bars for each stamp that is compared. Closes are made opens before bars are left
+    out, because the edges of hours that are kept are others.
+    """
     readings: dict[bytes, Reading] = {}
-    for stamped in stamps:
-        shift = local.length if stamped == "close" else 0
+    for stamped, local in by_stamp.items():
+        if len(local.opens) < _FEWEST_POINTS:
+            continue
         for zone, calendars in _pairs(zones):
-            opens = approximate_utc(local.opens, zone) - shift
+            opens = approximate_utc(local.opens, zone)
             points = local.at(opens)
             best = _best_fit(points, calendars)
             if best is None:

@@ -18,16 +18,15 @@ from workers.market_data.reader.readings import (
     is_evident,
     rank_readings,
 )
+from workers.market_data.reader.stamps import StampEvidence, examine_stamp, is_precise
 from workers.market_data.reader.times import Times, as_index
 from workers.market_data.reader.zones import to_utc
 from workers.market_data.row_errors import Lines
-from workers.market_data.session_fit import Flags, points_of
+from workers.market_data.session_fit import Flags, Points, points_of
 from workers.market_data.sessions import NANOSECONDS_A_DAY, UnixNanoseconds
 from workers.market_data.timeframes import nanoseconds
 
 _NAMED = 3
-_PRECISE = 0.05
-"""Contradictions per session up to which a reading is proposed against the chosen one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +41,7 @@ class Settled:
     """Readings of local times; empty if the file has instants or dates."""
     better: Reading | None = None
     """A reading that fits clearly better than the chosen one."""
+    notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -93,18 +93,23 @@ def settle(question: Question) -> Settled:
     if question.length >= NANOSECONDS_A_DAY:
         return _settle_days(question)
     known = question.known_zone()
-    local = points_of(times.values[question.moving], question.length)
-    stamp = question.known_stamp()
-    stamps: tuple[Stamped, ...] = (stamp[0],) if stamp else ("open", "close")
+    ranking = rank_readings(_local_points(question))
     if known is not None:
-        return _finish(
-            question, to_utc(times.values, known.value, question.lines), known, rank_readings(local, stamps)
-        )
-    ranking = rank_readings(local, stamps)
+        return _finish(question, to_utc(times.values, known.value, question.lines), known, ranking)
     zone, warnings = _choose_zone(question, ranking)
     settled = _finish(question, to_utc(times.values, zone.value, question.lines), zone, ranking)
     settled.warnings[:0] = warnings
     return settled
+
+
+def _local_points(question: Question) -> dict[Stamped, Points]:
+    """Return the local opens of the bars for each stamp that is possible."""
+    times, stamp = question.times.values[question.moving], question.known_stamp()
+    stamps: tuple[Stamped, ...] = (stamp[0],) if stamp else ("open", "close")
+    return {
+        stamped: points_of(times - question.length if stamped == "close" else times, question.length)
+        for stamped in stamps
+    }
 
 
 def _settle_days(question: Question) -> Settled:
@@ -183,44 +188,57 @@ def _propose(problem: str, readings: list[Reading]) -> str:
 
 def _finish(question: Question, instants: UnixNanoseconds, zone: Choice, ranking: Ranking) -> Settled:
     """Apply the stamp, choose the calendar, and look for a reading that fits clearly better."""
-    stamp, reason = question.known_stamp() or ("open", "the default")
+    known = question.known_stamp()
+    stamp, reason = known or ("open", "the default")
     opens = instants - question.length if stamp == "close" and not _are_dates(question) else instants
     check_order(as_index(opens), question.lines)
-    choice = choose_calendar(points_of(opens[question.moving], question.length))
-    settled = Settled(opens, zone, Choice(stamp, reason), choice, ranking)
+    points = points_of(opens[question.moving], question.length)
+    settled = Settled(opens, zone, Choice(stamp, reason), choose_calendar(points), ranking)
     if question.length < NANOSECONDS_A_DAY:
-        settled.better = _find_better(question, settled)
+        evidence = None if known else _examine_stamp(question, settled, points)
+        if evidence is not None:
+            settled.stamped = evidence.choice
+            settled.notes += [evidence.note] if evidence.note else []
+        settled.better = _find_better(settled, evidence)
         settled.warnings += [] if settled.better is None else [_describe_better(settled.better, settled)]
     return settled
+
+
+def _examine_stamp(question: Question, settled: Settled, points: Points) -> StampEvidence:
+    is_instant = question.times.are_instants and not question.layout.has_server_epochs
+    known = question.known_zone() is not None
+    closing = [reading for reading in settled.ranking.readings if reading.stamped == "close"]
+    rival = closing[0] if closing and not known and not is_instant else None
+    earlier = points_of(settled.opens[question.moving] - question.length, question.length)
+    return examine_stamp(
+        points,
+        earlier,
+        settled.calendar.fit,
+        settled.timezone.value,
+        is_zone_known=known and not is_instant,
+        rival=rival,
+    )
 
 
 def _are_dates(question: Question) -> bool:
     return question.length >= NANOSECONDS_A_DAY and not question.times.are_instants
 
 
-def _find_better(question: Question, settled: Settled) -> Reading | None:
+def _find_better(settled: Settled, evidence: StampEvidence | None) -> Reading | None:
     """Return the reading that explains the bars clearly better than the chosen one; the same zone is preferred."""
-    current = settled.calendar.fit
-    if current is None or current.contradictions < CLEARLY:
+    if evidence is not None and evidence.closing is not None:
+        return evidence.closing
+    current, best = settled.calendar.fit, settled.ranking.best
+    if current is None or best is None or current.contradictions < CLEARLY:
         return None
-    readings = []
-    if question.known_stamp() is None:
-        closing = points_of(settled.opens[question.moving] - question.length, question.length)
-        if (found := choose_calendar(closing).fit) is not None:
-            readings.append(Reading(settled.timezone.value, "close", found))
-    readings += settled.ranking.readings[:1]
-    best = min(readings, key=lambda reading: reading.contradictions, default=None)
-    if best is None or not is_evident(best.fit):
-        return None
-    is_precise = best.contradictions <= max(1.0, _PRECISE * best.fit.sessions)
-    return best if is_precise and is_clearly_better(best.fit, current) else None
+    return best if is_precise(best.fit) and is_clearly_better(best.fit, current) else None
 
 
 def _describe_better(better: Reading, settled: Settled) -> str:
     calendar = better.fit.calendar
     if better.zone == settled.timezone.value:
         return (
-            f"the last bar of each session lies outside the hours of {calendar}: the bars seem stamped at their close, so "
+            f"as opens the times do not fit {calendar}, but one bar earlier they do: the bars seem stamped at their close, so "
             "import the file again with stamped=close"
         )
     stamped = " and stamped=close" if better.stamped == "close" else ""

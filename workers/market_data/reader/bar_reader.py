@@ -19,11 +19,11 @@ from workers.market_data.reader.columns import Columns, choose_columns
 from workers.market_data.reader.container import Container, open_container
 from workers.market_data.reader.fillers import find_fillers, outside_sessions
 from workers.market_data.reader.grid import Grid, head_texts, is_text
-from workers.market_data.reader.layouts import headless_titles, recognise_layout
+from workers.market_data.reader.layouts import Layout, headless_titles, recognise_layout
 from workers.market_data.reader.numerals import Floats, Marks, Surroundings, find_marks
 from workers.market_data.reader.readings import Ranking, Reading
 from workers.market_data.reader.settling import Question, Settled, settle
-from workers.market_data.reader.spreads import in_price
+from workers.market_data.reader.spreads import check_plausible, in_price
 from workers.market_data.reader.tables import read_grid
 from workers.market_data.reader.times import Times, as_index, parse_times
 from workers.market_data.reader.values import Values
@@ -131,11 +131,9 @@ def read_bars_of(grid: Grid, parameters: ImportParameters, filename: str) -> Rea
     )
     check_prices(frame, lines)
     if values.spread is not None:
-        close = frame["close"].to_numpy()
-        frame["spread"], added = in_price(
-            values.spread, close, layout, parameters.point_size, values.decimals
+        frame["spread"] = _spread_in_price(
+            values.spread, values, frame["close"].to_numpy(), layout, parameters, notes
         )
-        notes += added
     if parameters.adjust:
         _adjust(frame, values.adjusted, lines)
     available = "available" if values.adjusted is not None else "none"
@@ -156,6 +154,22 @@ def read_bars_of(grid: Grid, parameters: ImportParameters, filename: str) -> Rea
         notes=notes,
         warnings=settled.warnings,
     )
+
+
+def _spread_in_price(
+    spread: Floats,
+    values: Values,
+    close: Floats,
+    layout: Layout,
+    parameters: ImportParameters,
+    notes: list[str],
+) -> Floats:
+    if values.is_spread_quoted:
+        check_plausible(spread, close)
+        return spread
+    converted, added = in_price(spread, close, layout, parameters.point_size, values.decimals)
+    notes += added
+    return converted
 
 
 def _check_one_series(columns: Columns, timeframe: str) -> None:

@@ -27,6 +27,8 @@ class Values:
     volume: Floats
     spread: Floats | None
     """As the file has it, in price or in points."""
+    is_spread_quoted: bool
+    """Whether the spread is that of bid and ask, so in price."""
     adjusted: Floats | None
     decimals: int
     """Most decimals of a price."""
@@ -45,6 +47,7 @@ class Values:
             prices={name: numbers(name) for name in PRICES},
             volume=_volume(columns, marks, lines, order),
             spread=None if spread is None else sort(spread, order),
+            is_spread_quoted="spread" not in columns.by_role,
             adjusted=numbers("adjusted") if "adjusted" in columns.by_role else None,
             decimals=0 if spread is None else count_decimals(prices, marks),
             marks=marks,

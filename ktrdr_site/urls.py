@@ -4,19 +4,20 @@ from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from dashboard.views.tokens import create_token, revoke_token, tokens
 from ktrdr_site.accounts.password_page import change_password
 from ktrdr_site.accounts.sign_in import SignIn
 from ktrdr_site.observability import monitoring
 from ktrdr_site.second_factor.sign_in_step import sign_in_code
+from ktrdr_site.web.schema_view import SchemaView
 
 api: list[URLPattern | URLResolver] = [
     path("health", monitoring.health),
     path("readyz", monitoring.readyz),
     path("metrics", monitoring.metrics),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", SchemaView.as_view(), name="schema"),
     # Most requests are about operations: the others come after them.
     path("", include("operations.api.urls")),
     path("", include("registry.api.workers")),

@@ -43,6 +43,9 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # no types in the lib
         super().check_config(cfg, log)
         if cfg.is_ssl:
             raise ConfigError("This worker serves plain HTTP; terminate TLS in a proxy.")
+        # The site is served at the root. From local proxies gunicorn would believe the headers SCRIPT_NAME and PATH_INFO,
+        # also those that a proxy passes on from its client, who could so choose the address of redirects.
+        cfg.set("forwarder_headers", "")
 
     def init_process(self) -> None:
         self._deadlines: dict[Any, float] = {}

@@ -33,6 +33,8 @@ def application(environ, start_response):
         content = [bytes({LARGE})]
     elif environ["PATH_INFO"] == "/wait":
         content = [b"left" if LEAVING.wait(60) else b"waited"]
+    elif environ["PATH_INFO"] == "/script":
+        content = [environ["SCRIPT_NAME"].encode() or b"none"]
     elif environ["PATH_INFO"] == "/file":
         file = open("large", "rb")
         start_response("200 OK", [("Content-Length", "{LARGE}")])
@@ -229,6 +231,17 @@ def test_a_connection_serves_many_requests_also_at_once(port: int) -> None:
         assert (response.read(), response.headers["Content-Length"]) == (b"", str(LARGE))
     with connect(port, head() * 3 + head("Connection: close")) as client:
         assert b"".join(iter(lambda: client.recv(4096), b"")).count(digest()) == 4
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["SCRIPT_NAME: /script", "SCRIPT_NAME: //evil.example", "PATH_INFO: /large", "Script-Name: /script"],
+)
+def test_a_client_does_not_choose_where_the_site_is(header: str, port: int) -> None:
+    """It comes from a local address, as a proxy that passes its client's headers on."""
+    with connect(port, head(header, "Connection: close", path="/script")) as client:
+        response = b"".join(iter(lambda: client.recv(4096), b""))
+    assert response.endswith(b"\r\n\r\nnone")
 
 
 def test_what_is_not_http_is_refused(port: int) -> None:

@@ -18,7 +18,7 @@ from operations.states import Status
 register = template.Library()
 
 LOG_LINE = (
-    '<div class="log-line log-{level}" id="L{id}"><a href="#L{id}" aria-label="Link to line {attempt}.{seq}">{seq}</a>'
+    '<div class="log-line log-{level}" id="L{id}"><a href="#L{id}" aria-label="Link to line {seq} of attempt {attempt}">{attempt}.{seq}</a>'
     '<time datetime="{iso}" title="{day} {clock} UTC" data-moment="time">{clock}</time>'
     '<span class="log-level">{level}</span><span class="log-text">{text}</span></div>'
 )

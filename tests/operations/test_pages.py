@@ -196,6 +196,14 @@ def test_the_log_continues_after_the_last_line(browser: Client, ids: dict[str, s
     assert text.count('class="log-line') == 2
 
 
+def test_each_line_of_the_log_has_the_number_of_its_attempt(browser: Client, ids: dict[str, str]) -> None:
+    row = Operation.objects.get(pk=ids["running"])
+    line = row.log_lines.order_by("-pk")[0]
+    row.log_lines.filter(pk=line.pk).update(attempt=3)
+    page = browser.get(f"/dashboard/operations/{row.pk}?tab=log").content.decode()
+    assert f'aria-label="Link to line {line.seq} of attempt 3">3.{line.seq}</a>' in page
+
+
 def test_the_log_is_filtered_by_level_and_text(browser: Client, ids: dict[str, str]) -> None:
     address = f"/dashboard/operations/{ids['running']}?tab=log"
     assert browser.get(f"{address}&level=warning").content.decode().count('class="log-line') == 120 // 23

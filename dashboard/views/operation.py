@@ -15,7 +15,7 @@ from dashboard.views.decorators import PageRequest, page
 from operations import attempts
 from operations.kind import Kind, all_kinds, kind_of
 from operations.models import Attempt, Operation
-from operations.presentation import stored_reports
+from operations.presentation import file_previews, stored_reports
 from operations.presentation.charts import metric_charts
 from operations.presentation.curves import curves
 from operations.presentation.subject import strategies_of_models, subject
@@ -235,7 +235,7 @@ def _artifacts_context(request: PageRequest, operation: Operation) -> dict[str, 
     files = operation_detail.files(operation)
     for file in files:
         file.url = f"/operations/{operation.pk}/artifacts/{file.name}"  # type: ignore[attr-defined]  # for the template
-    return {"files": files}
+    return {"files": files, "previews": file_previews.previews(files)}
 
 
 def _report_context(operation: Operation, kind: Kind) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Renders notes in Markdown. Raw HTML in them is shown as text, and what remains is cleaned again."""
+"""Renders notes in Markdown, and cleans HTML of jobs. Raw HTML in notes is shown as text, and what remains is cleaned again."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,11 @@ def render_markdown(text: str) -> SafeString:
     """Return the note as HTML that is safe to show."""
     tokens = _PARSER.parse(text)
     _lower_headings(tokens)
-    html = _PARSER.renderer.render(tokens, _PARSER.options, {})
+    return clean_html(_PARSER.renderer.render(tokens, _PARSER.options, {}))
+
+
+def clean_html(html: str) -> SafeString:
+    """Return HTML of anybody without scripts, styles, pictures and the headings that belong to the page."""
     clean = nh3.clean(
         html,
         tags=TAGS,

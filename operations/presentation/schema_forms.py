@@ -61,7 +61,10 @@ def _fields(schema: Schema) -> Iterator[Field]:
     names = required if isinstance(required, list) else []
     if not properties:
         yield Field(WHOLE, "json", "Parameters", help="A JSON object with all parameters.")
-    for name, definition in list(properties.items())[:MAX_FIELDS]:
+    # The database keeps no order of keys, but that of the list of required ones.
+    places = {name: place for place, name in enumerate(names) if isinstance(name, str)}
+    ordered = sorted(properties.items(), key=lambda item: places.get(item[0], len(places)))
+    for name, definition in ordered[:MAX_FIELDS]:
         yield _field(name, _mapping(definition), schema, is_required=name in names)
 
 

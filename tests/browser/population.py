@@ -1,5 +1,6 @@
 """Sample data: workers of all statuses, operations of all kinds and statuses."""
 
+import base64
 import json
 import math
 import random
@@ -42,6 +43,10 @@ training_data:
 indicators:
   rsi_14: {type: rsi, period: 14}
 """
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+"""One pixel."""
 COSTS = {"initial_capital": 100_000, "commission": 0.001, "slippage": 0.0005, "spread": 0.0}
 
 
@@ -352,6 +357,10 @@ def create_training(user: User, shift: float = 0.0) -> Operation:
     add_metrics(row, 80, shift)
     add_log_lines(row, 80)
     add_artifact(row, "report.json", json.dumps(training_report()).encode())
+    add_artifact(row, "estimates.csv", b"symbol,volatility,bars\nAAPL,0.3125,2500\nIBM,0.1875,2400\n")
+    add_artifact(row, "notes.txt", b"Two symbols, no gaps.\n")
+    add_artifact(row, "plot.png", PICTURE)
+    add_artifact(row, "summary.html", b"<h3 style='color: red'>Summary</h3><p>Prices move.</p>")
     Checkpoint.objects.create(operation=row, attempt=1, step=61)
     recording.record(row)
     return row

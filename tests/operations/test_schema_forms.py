@@ -57,6 +57,7 @@ def test_each_parameter_has_the_input_of_its_type() -> None:
         "lengths": "lines", "symbol": "text", "fitted": "text", "inner": "json", "either": "json", "pairs": "json",
     }  # fmt: skip
     assert {name for name, field in FIELDS.items() if field.is_required} == {"word", "size"}
+    assert [field.name for field in FORM.main[:2]] == ["parameters.word", "parameters.size"]
     assert FORM.description == "Each kind of parameter once."
 
 

@@ -235,7 +235,7 @@ def _upgrade(results: Results, compose: Compose, visitor: Visitor) -> None:
     found = outcomes(visitor, training)
     results.add("attempts of the training that ran during the upgrade", ", ".join(found))
     require(len(found) == 2 and "lost" not in found, f"{found}")
-    visitor.call("POST", f"/operations/{training}/cancel", json={"reason": "end of the trial"})
+    visitor.cancel(training)
 
 
 def _check_stop_grace(results: Results, compose: Compose, visitor: Visitor) -> None:
@@ -255,7 +255,7 @@ def _check_stop_grace(results: Results, compose: Compose, visitor: Visitor) -> N
     found = outcomes(visitor, training)
     require(found == ["interrupted"], f"{found}")
     require(len(visitor.workers()) == BACKTEST_WORKERS, "the stopped worker has not deregistered")
-    visitor.call("POST", f"/operations/{training}/cancel", json={"reason": "end of the trial"})
+    visitor.cancel(training)
 
 
 def _check_down(results: Results, compose: Compose) -> None:

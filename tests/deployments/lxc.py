@@ -132,7 +132,7 @@ def _use(results: Results, host: Proxmox, visitor: Visitor) -> None:
     found = outcomes(visitor, training)
     results.add("attempts of the interrupted training", ", ".join(found))
     require("interrupted" in found and "failed" not in found, f"{found}")
-    visitor.call("POST", f"/operations/{training}/cancel", json={"reason": "end of the trial"})
+    visitor.cancel(training)
     host.run("pct shutdown 301 && pct destroy 301", timeout_s=120)
     wait_for(lambda: len(visitor.workers()) == 2, "the removed worker deregisters")
 

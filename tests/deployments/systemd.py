@@ -191,4 +191,4 @@ def use(results: Results, site: Booted, host: Booted, visitor: Visitor) -> None:
     found = outcomes(visitor, training)
     results.add("attempts of the interrupted training", ", ".join(found))
     require(found == ["interrupted", "interrupted", "running"], f"{found}")
-    visitor.call("POST", f"/operations/{training}/cancel", json={"reason": "end of the trial"})
+    visitor.cancel(training)

@@ -89,6 +89,9 @@ class Visitor:
     def operation(self, operation_id: str) -> Json:
         return self.call("GET", f"/operations/{operation_id}")
 
+    def cancel(self, operation_id: str) -> None:
+        self.call("DELETE", f"/operations/{operation_id}/cancel", params={"reason": "end of the trial"})
+
     def follow(self, operation_id: str, timeout_s: float = 600) -> Json:
         """Return the completed operation; the site may be away for a while."""
         end = time.monotonic() + timeout_s

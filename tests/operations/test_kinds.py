@@ -162,6 +162,8 @@ def test_adding_a_kind_takes_a_folder_and_a_line_of_settings(tmp_path: Path) -> 
     for name in ("static", "docs", "examples"):
         (tree / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "pyproject.toml", tree)
+    (ROOT / ".pytest_cache").mkdir(exist_ok=True)
+    (tree / ".pytest_cache").symlink_to(ROOT / ".pytest_cache")  # with the migrated database
     folder = tree / "operations" / "kinds" / "count"
     folder.mkdir()
     (folder / "__init__.py").write_text("")

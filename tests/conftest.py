@@ -4,6 +4,7 @@ import gc
 import os
 import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,10 +109,18 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
         connection.settings_dict["TEST"]["TEMPLATE"] = cluster.DATABASE
 
 
+@pytest.fixture(scope="session")
+def _directories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a new directory each time, without `mktemp`, which reads the names of all earlier ones."""
+    parent = tmp_path_factory.mktemp("var")
+    return (parent / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def _own_files(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> None:
+def _own_files(_directories: Iterator[Path], settings: Any) -> None:
     """Give each test its own directory for artifacts."""
-    settings.DATA_DIR = tmp_path_factory.mktemp("var")
+    settings.DATA_DIR = next(_directories)
+    settings.DATA_DIR.mkdir(mode=0o700)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Zone, stamp and calendar are decided by the sessions of known markets, or refused with the options that decide."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from tests.quant.market_data.series import Series, crypto, daily, fx, sessions_o
 from workers.market_data.calendars import infer_calendar
 from workers.market_data.errors import MarketDataError
 from workers.market_data.exchanges import compute_sessions, exchange_names, find_exchange, table_version
+from workers.market_data.sessions import Sessions
 
 MARKETS = {
     "XNYS": "America/New_York", "XLON": "Europe/London", "XETR": "Europe/Berlin", "XTKS": "Asia/Tokyo",
@@ -127,6 +130,30 @@ def test_a_close_is_never_silently_taken_for_an_open(
     opens = import_file(series.plain(form, written_in), timeframe, **options)
     assert list(opens.bars.index) == list(series.opens)
     assert opens.result["warnings"] == [], "an honest file has no warning"
+
+
+@pytest.mark.parametrize("options", [{}, {"stamped": "close"}], ids=["evident", "chosen"])
+@pytest.mark.parametrize("calendar", ["XNYS", "XTKS", "XASX", "XLON", "XTAE"])
+def test_daily_bars_at_the_close_of_their_session_have_its_date(
+    import_file: Import, calendar: str, options: dict[str, str]
+) -> None:
+    """They were bars of the next session; a short session closes while 24 hours before it another one is open."""
+    days = sessions_of(calendar, "2024-10-01", 90, "1D")
+    table = Sessions.covering(calendar, days.opens[0].value, days.opens[-1].value)
+    rows = slice(*np.searchsorted(table.opens, [days.opens[0].value, days.opens[-1].value + 1]))
+    closes = replace(days, opens=pd.DatetimeIndex(table.closes[rows], tz="UTC"))
+    imported = import_file(closes.plain("%Y-%m-%dT%H:%M:%SZ"), "1d", **options)
+    assert list(imported.bars.index) == list(pd.DatetimeIndex(table.days[rows], tz="UTC"))
+    assert imported.result["reading"]["stamped"]["value"] == "close"
+    assert imported.result["warnings"] == []
+
+
+@pytest.mark.parametrize("calendar", ["XNYS", "XTKS", "XLON"])
+def test_daily_bars_at_the_open_of_their_session_keep_it(import_file: Import, calendar: str) -> None:
+    days = sessions_of(calendar, "2024-10-01", 90, "1D")
+    imported = import_file(days.plain("%Y-%m-%dT%H:%M:%SZ"), "1d")
+    assert list(imported.bars.index) == list(days.opens)
+    assert imported.result["reading"]["stamped"]["value"] == "open"
 
 
 def test_the_exchange_of_the_zone_shows_the_stamp(import_file: Import) -> None:

@@ -23,10 +23,19 @@ from workers.market_data.reader.times import Times, as_index
 from workers.market_data.reader.zones import to_utc
 from workers.market_data.row_errors import Lines
 from workers.market_data.session_fit import Flags, Points, points_of
-from workers.market_data.sessions import NANOSECONDS_A_DAY, UnixNanoseconds
+from workers.market_data.sessions import (
+    GENERIC_CALENDARS,
+    NANOSECONDS_A_DAY,
+    Sessions,
+    UnixNanoseconds,
+    midnights,
+)
 from workers.market_data.timeframes import nanoseconds
 
 _NAMED = 3
+_FEWEST_CLOSES = 10
+_NEARLY_ALL = 0.9
+"""Share of daily bars at the close of a session that shows their stamp; some sources ignore short sessions."""
 
 
 @dataclass(slots=True, eq=False)
@@ -188,9 +197,9 @@ def _propose(problem: str, readings: list[Reading]) -> str:
 
 def _finish(question: Question, instants: UnixNanoseconds, zone: Choice, ranking: Ranking) -> Settled:
     """Apply the stamp, choose the calendar, and look for a reading that fits clearly better."""
-    known = question.known_stamp()
+    known = question.known_stamp() or _show_daily_closes(question, instants)
     stamp, reason = known or ("open", "the default")
-    opens = instants - question.length if stamp == "close" and not _are_dates(question) else instants
+    opens = _opens_of_closes(question, instants) if stamp == "close" else instants
     check_order(as_index(opens), question.lines)
     points = points_of(opens[question.moving], question.length)
     settled = Settled(opens, zone, Choice(stamp, reason), choose_calendar(points), ranking)
@@ -220,8 +229,33 @@ def _examine_stamp(question: Question, settled: Settled, points: Points) -> Stam
     )
 
 
-def _are_dates(question: Question) -> bool:
-    return question.length >= NANOSECONDS_A_DAY and not question.times.are_instants
+def _opens_of_closes(question: Question, closes: UnixNanoseconds) -> UnixNanoseconds:
+    """Return the times of bars that are stamped at their close; a daily bar gets the date of its session.
+
+    24 hours before the close of a short session, the session before it may still be open. No session closes on a later
+    day than its own by UTC, except at midnight.
+    """
+    if question.length < NANOSECONDS_A_DAY:
+        return closes - question.length
+    if not question.times.are_instants:
+        return closes  # Dates.
+    return midnights(closes - 1) if question.length == NANOSECONDS_A_DAY else closes - question.length
+
+
+def _show_daily_closes(question: Question, instants: UnixNanoseconds) -> tuple[Stamped, str] | None:
+    """Return the stamp of daily bars whose instants are those at which the sessions of an exchange close."""
+    if question.length != NANOSECONDS_A_DAY or not question.times.are_instants:
+        return None
+    moving = instants[question.moving]
+    if len(moving) < _FEWEST_CLOSES or (moving % NANOSECONDS_A_DAY == 0).all():
+        return None
+    calendar = choose_calendar(points_of(midnights(moving - 1), question.length)).calendar
+    if calendar in GENERIC_CALENDARS:
+        return None
+    closes = Sessions.covering(calendar, int(moving.min()), int(moving.max())).closes
+    if np.isin(moving, closes).mean() < _NEARLY_ALL:
+        return None
+    return "close", f"the sessions of {calendar} close at these times"
 
 
 def _find_better(settled: Settled, evidence: StampEvidence | None) -> Reading | None:

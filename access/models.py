@@ -43,6 +43,8 @@ class AuditEntry(models.Model):
         OPERATIONS_LABELLED = "operations_labelled", "labelled many operations"
         OPERATIONS_DELETED = "operations_deleted", "deleted many operations"
         OPERATIONS_RESTORED = "operations_restored", "restored many operations"
+        STRATEGY_DELETED = "strategy_deleted", "strategy deleted"
+        STRATEGY_RESTORED = "strategy_restored", "strategy restored"
         MARKET_DATA_DELETED = "market_data_deleted", "market data deleted"
         HOLDOUT_LOOK = "holdout_look", "looked at a holdout again"
         SUBSCRIPTION_CREATED = "subscription_created", "notification created"

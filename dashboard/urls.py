@@ -25,9 +25,10 @@ from dashboard.views.operation import (
 from dashboard.views.operation_list import operations
 from dashboard.views.overview import overview
 from dashboard.views.runs import runs, runs_csv, tag, tag_change, tags
-from dashboard.views.strategies import strategies, strategy
+from dashboard.views.strategies import examples, strategies, strategy, strategy_diff, strategy_text
+from dashboard.views.strategy_changes import check, import_files, new_strategy, save_version, strategy_act
 from dashboard.views.studies import new_study, studies, study, study_act
-from dashboard.views.submit import clone, new, preview, strategy_text, submit
+from dashboard.views.submit import clone, new, preview, submit
 from dashboard.views.trades import trades, trades_drawn
 from dashboard.views.workers import worker, workers
 
@@ -74,7 +75,14 @@ urlpatterns = [
     path("tags/<str:name>/change", tag_change, name="tag_change"),
     path("strategies", strategies, name="strategies"),
     path("strategies/text", strategy_text, name="strategy_text"),
-    path("strategies/<id:digest>", strategy, name="strategy"),
+    path("strategies/new", new_strategy, name="new_strategy"),
+    path("strategies/check", check, name="check_strategy"),
+    path("strategies/examples", examples, name="examples"),
+    path("strategies/import", import_files, name="import_strategies"),
+    path("strategies/<id:name>", strategy, name="strategy"),
+    path("strategies/<id:name>/diff", strategy_diff, name="strategy_diff"),
+    path("strategies/<id:name>/save", save_version, name="save_version"),
+    path("strategies/<id:name>/act/<id:act>", strategy_act, name="strategy_act"),
     path("studies", studies, name="studies"),
     path("studies/new", new_study, name="new_study"),
     path("studies/<id:study_id>", study, name="study"),

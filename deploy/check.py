@@ -25,7 +25,8 @@ NOT_IN_WHEELS = {"pyproject.toml", "README.md"}
 KUBERNETES = ("1.31", "1.34", "1.37")
 """The versions of the API whose schemas the manifests must follow."""
 ROOMS = (
-    "ktrdr_site", "access", "registry", "operations", "studies", "dashboard", "worker_agent", "workers", "client",
+    "ktrdr_site", "access", "registry", "operations", "strategies", "studies", "dashboard", "worker_agent", "workers",
+    "client",
 )  # fmt: skip
 
 

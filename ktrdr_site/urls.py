@@ -22,6 +22,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("operations.api.urls")),
     path("", include("registry.api.workers")),
     path("", include("registry.api.enrolment")),
+    path("", include("strategies.api.urls")),
     path("", include("studies.api.urls")),
     path("", include("ktrdr_site.accounts.api_tokens")),
 ]

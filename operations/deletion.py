@@ -1,6 +1,7 @@
 """Deletion with undo: a deleted operation is hidden immediately, and removed by the cleanup after a grace."""
 
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -16,6 +17,9 @@ from operations.models import Operation
 from operations.retention import WHOLE, remove_rows
 
 CLEANUP_LASTS_S = 10.0
+
+cleanups: dict[str, Callable[[], int]] = {}
+"""Name in the log -> what removes the deleted rows of another room; each adds its own when it starts."""
 
 
 @atomic_with_retries

@@ -127,6 +127,7 @@ class RegistryAdapter:
     def cleanup_parts(self) -> dict[str, Callable[[], int]]:
         return {
             "removed_operations": deletion.remove_deleted,
+            **deletion.cleanups,
             "removed_files": artifacts.remove_unreferenced,
             "removed_orphans": orphans.remove_orphans,
             "removed_deliveries": delivery.delete_old,

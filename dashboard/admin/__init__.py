@@ -1,5 +1,5 @@
 """Admin classes of all apps; imported by the admin's autodiscovery."""
 
-from dashboard.admin import chores, operations, second_factors, studies, workers
+from dashboard.admin import chores, operations, second_factors, strategies, studies, workers
 
-__all__ = ["chores", "operations", "second_factors", "studies", "workers"]
+__all__ = ["chores", "operations", "second_factors", "strategies", "studies", "workers"]

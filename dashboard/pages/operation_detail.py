@@ -1,6 +1,5 @@
 """Data for the page of one operation: actions, failure, log, metrics and files."""
 
-import difflib
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
@@ -189,24 +188,6 @@ def files(operation: Operation) -> list[Artifact]:
 
 def newest_checkpoint(operation: Operation) -> Checkpoint | None:
     return operation.checkpoints.order_by("-attempt", "-step").first()
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    kind: str
-    """add, del or same"""
-    text: str
-
-
-def differences(before: str, after: str) -> list[Difference]:
-    """Diff two texts by line, with three lines of context."""
-    kinds = {"+": "add", "-": "del", " ": "same"}
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3)
-    return [
-        Difference(kinds[line[0]], line)
-        for line in lines
-        if line[:1] in kinds and not line.startswith(("+++", "---"))
-    ]
 
 
 def is_live(operation: Operation) -> bool:

@@ -1,5 +1,6 @@
 """Strategies of past operations. A strategy is identified by its text, whatever its file is called."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,21 +67,44 @@ class UsedStrategy:
     """the newest runs, oldest first"""
 
 
+@dataclass(frozen=True, slots=True)
+class RunsOfText:
+    runs: int
+    best_return: float | None
+    strip: list[Operation]
+    """the newest runs, oldest first"""
+
+
 def list_strategies(limit: int = 100) -> list[UsedStrategy]:
     """List strategies, most recently used first, with three queries."""
     newest = _newest(limit)
+    runs = runs_by_digest([digest for digest, _, _ in newest])
+    return [
+        UsedStrategy(
+            digest,
+            name or "unnamed",
+            runs[digest].runs,
+            last_used,
+            runs[digest].best_return,
+            runs[digest].strip,
+        )
+        for digest, last_used, name in newest
+    ]
+
+
+def runs_by_digest(digests: Sequence[str]) -> dict[str, RunsOfText]:
+    """Return the runs of each text, with two queries."""
     with connection.cursor() as cursor:
-        cursor.execute(SUMMARY, [[digest for digest, _, _ in newest], STRIP])
+        cursor.execute(SUMMARY, [list(digests), STRIP])
         summaries = {digest: rest for digest, *rest in cursor.fetchall()}
-    run_ids = [pk for _, ids, _ in summaries.values() for pk in ids]
-    rows = Operation.objects.only("status", "operation_type").in_bulk(run_ids)
-    strategies = []
-    for digest, last_used, name in newest:
-        runs, ids, best_return = summaries[digest]
-        strip = [rows[pk] for pk in ids if pk in rows]
-        best = None if best_return is None else float(best_return)
-        strategies.append(UsedStrategy(digest, name or "unnamed", runs, last_used, best, strip))
-    return strategies
+    run_ids = [pk for _, ids, _ in summaries.values() for pk in ids or ()]
+    rows = Operation.objects.only("status", "operation_type", "created_at").in_bulk(run_ids)
+    return {
+        digest: RunsOfText(
+            runs, None if best is None else float(best), [rows[pk] for pk in ids or () if pk in rows]
+        )
+        for digest, (runs, ids, best) in summaries.items()
+    }
 
 
 def recent_strategies(limit: int = 20) -> list[tuple[str, str]]:
@@ -102,8 +126,8 @@ def runs_of(digest: str, limit: int = 100) -> list[Operation]:
     return describe(operations[:limit])
 
 
-def text_of(digest: str) -> str | None:
-    """Return the strategy file with this digest."""
+def text_of_runs(digest: str) -> str | None:
+    """Return the strategy file with this digest that an operation has used."""
     rows = Operation.objects.filter(strategy=digest, strategy_digest__isnull=False).order_by("created_at")
     row = rows.values_list(KT("parameters__strategy_yaml")).first()
     return str(row[0]) if row else None

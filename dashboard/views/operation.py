@@ -21,6 +21,7 @@ from operations.presentation.curves import curves
 from operations.presentation.subject import strategies_of_models, subject
 from operations.states import Status
 from operations.waiting import explain_wait
+from strategies.differences import diff_lines
 from worker_agent.visible_text import visible
 
 logger = structlog.get_logger(__name__)
@@ -213,7 +214,7 @@ def _parameters_context(request: PageRequest, operation: Operation) -> dict[str,
             (name, value) for name, value in operation.parameters.items() if name != "strategy_yaml"
         ],
         "strategy_text": operation.parameters.get("strategy_yaml"),
-        "changes": operation_detail.differences(_as_text(original), _as_text(operation)) if original else [],
+        "changes": diff_lines(_as_text(original), _as_text(operation)) if original else [],
     }
 
 

@@ -13,10 +13,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages import studies as pages
 from dashboard.pages.strategies import recent_strategies
+from dashboard.pages.strategy_texts import find_text
 from dashboard.pages.study_charts import charts_of
 from dashboard.pages.study_parameters import searchable
 from dashboard.views.decorators import PageRequest, page
-from dashboard.views.submit import strategy_text_of
 from studies.failures import errors_of
 from studies.models import Study
 from studies.serializers import counters, progress_of
@@ -75,12 +75,12 @@ def new_study(request: PageRequest) -> HttpResponse:
 
 
 def _start_values(request: PageRequest) -> dict[str, str]:
-    """Return an example (`?example=NAME`), or a skeleton for the strategy of `?strategy=DIGEST`."""
+    """Return an example (`?example=NAME`), or a skeleton for the strategy of `?strategy=NAME` or `DIGEST`."""
     example = request.GET.get("example", "")
     if example in EXAMPLES:
         study = (EXAMPLES_FOLDER / f"{example}.yaml").read_text()
-        return {"study_yaml": study, "strategy_yaml": strategy_text_of(f"example:{EXAMPLES[example]}") or ""}
-    return {"study_yaml": SKELETON, "strategy_yaml": strategy_text_of(request.GET.get("strategy", "")) or ""}
+        return {"study_yaml": study, "strategy_yaml": find_text(f"example:{EXAMPLES[example]}") or ""}
+    return {"study_yaml": SKELETON, "strategy_yaml": find_text(request.GET.get("strategy", "")) or ""}
 
 
 def _form(request: PageRequest, values: dict[str, str], response: ApiResponse) -> HttpResponse:

@@ -2,12 +2,9 @@
 
 import secrets
 from collections.abc import Mapping
-from functools import cache
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, QueryDict
@@ -18,15 +15,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 from access.body_limits import FORM_OVERHEAD, accept_bodies
 from dashboard.internal_api import ApiResponse, InputProblem, call_api, forward_upload
 from dashboard.pages import submit_preview
-from dashboard.pages.strategies import recent_strategies, text_of
+from dashboard.pages.strategy_check import check_of
+from dashboard.pages.strategy_texts import find_text, grouped_texts
 from dashboard.views.decorators import PageRequest, page
-from operations import announced_forms, strategies
+from operations import announced_forms
 from operations.kind import Kind, all_kinds, find_kind, kind_of
 from operations.models import Operation
 from operations.presentation.forms import MAX_FILE_BYTES, Form, fill_fields, form_data_of, request_body
 from registry.models import Capability
-
-EXAMPLES = settings.BASE_DIR / "examples" / "strategies"
 
 
 @page
@@ -109,7 +105,7 @@ def _initial_data(request: PageRequest, form: Form) -> dict[str, str]:
     """Read field values and a stored strategy from the query string."""
     names = {field.name for field in form.fields}
     form_data = {name: str(value) for name, value in request.GET.items() if name in names}
-    if (digest := request.GET.get("strategy")) and (text := strategy_text_of(digest)):
+    if text := find_text(request.GET.get("strategy", "")):
         form_data["strategy_yaml"] = text
     return form_data
 
@@ -153,8 +149,7 @@ def _form_page(
         "is_filled": bool(form_data),
         "idempotency_key": form_data.get("idempotency_key") or secrets.token_urlsafe(16),
         "cloned_from": form_data.get("cloned_from", ""),
-        "examples": _examples(),
-        "earlier": recent_strategies(),
+        "texts": grouped_texts(),
         **_preview_context(request, kind, form_data),
     }
     return render(request, "submit/form.html", context, status=_page_status(response))
@@ -166,20 +161,6 @@ def _locate(form: Form, problem: InputProblem) -> tuple[str, str]:
         return problem.name, problem.message
     name, place = form.locate(problem.pointer)
     return name, f"{place}: {problem.message}" if place else problem.message
-
-
-@cache
-def _examples() -> dict[str, list[str]]:
-    """Return the names of the example strategies, grouped by whether they need a training."""
-    groups: dict[str, list[str]] = {
-        "Examples with a trained model": [],
-        "Examples with rules, not trained": [],
-    }
-    trained, rules = groups.values()
-    for path in sorted(EXAMPLES.glob("*.yaml")):
-        needs = strategies.read(path.read_text(), "/strategy_yaml")
-        (trained if needs.is_trained else rules).append(path.stem)
-    return groups
 
 
 def _file_preview(response: ApiResponse) -> dict[str, Any] | None:
@@ -204,22 +185,8 @@ def preview(request: PageRequest, kind: str) -> HttpResponse:
     """Render the preview for the current input: strategy check, workers, market data, the request as code."""
     form_data = _form_data(request.POST)
     context = _preview_context(request, _kind_with_form(kind), form_data)
-    text = form_data.get("strategy_yaml", "")
-    if text.strip():
-        context["check"] = _check(call_api(request, "POST", "/strategies/validate", {"strategy_yaml": text}))
+    context["check"] = check_of(request, form_data.get("strategy_yaml", ""))
     return render(request, "submit/preview.html", context)
-
-
-def _check(response: ApiResponse) -> dict[str, Any]:
-    errors = [
-        {"line": problem.line, "place": problem.place, "message": problem.text, "pointer": problem.name}
-        for problem in response.problems
-    ]
-    data = response.data
-    return {
-        "errors": errors,
-        **{name: data.get(name) for name in ("name", "inputs", "warnings", "warm_up_bars", "is_trained")},
-    }
 
 
 def _preview_context(request: PageRequest, kind: Kind, form_data: Mapping[str, str]) -> dict[str, Any]:
@@ -263,20 +230,3 @@ def clone(request: PageRequest, operation_id: str) -> HttpResponse:
     form_data = {**form_data_of(_form_of(kind), original.parameters), "cloned_from": original.pk}
     request.path = reverse("dashboard:new_operation", args=[kind.operation_type])  # the form's target
     return _form_page(request, kind, form_data, ApiResponse(200))
-
-
-@page
-def strategy_text(request: PageRequest) -> HttpResponse:
-    """Return an example (`?of=example:NAME`) or a stored strategy (`?of=DIGEST`)."""
-    text = strategy_text_of(request.GET.get("of", ""))
-    if text is None:
-        raise Http404("Unknown strategy.")
-    return HttpResponse(text, content_type="text/plain; charset=utf-8")
-
-
-def strategy_text_of(name: str) -> str | None:
-    if name.startswith("example:"):
-        paths = {path.stem: path for path in EXAMPLES.glob("*.yaml")}
-        path = paths.get(name.removeprefix("example:"))
-        return path.read_text() if path else None
-    return text_of(quote(name))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.http import HttpRequest
 
-KEY = "deleted_operations"
+KEY, STRATEGY_KEY = "deleted_operations", "deleted_strategy"
 
 
 def remember_deleted(request: HttpRequest, operation_ids: Sequence[str]) -> None:
@@ -15,3 +15,13 @@ def take_deleted(request: HttpRequest) -> list[str]:
     """Return the ids once."""
     deleted: list[str] = request.session.pop(KEY, [])
     return deleted
+
+
+def remember_deleted_strategy(request: HttpRequest, name: str) -> None:
+    request.session[STRATEGY_KEY] = name
+
+
+def take_deleted_strategies(request: HttpRequest) -> list[str]:
+    """Return the names once."""
+    name: str | None = request.session.pop(STRATEGY_KEY, None)
+    return [] if name is None else [name]

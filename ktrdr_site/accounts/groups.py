@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from access.roles import Role
 
-VIEWED_APPS = ("access", "registry", "operations", "studies", "ktrdr_site", "django_q")
+VIEWED_APPS = ("access", "registry", "operations", "strategies", "studies", "ktrdr_site", "django_q")
 
 
 def create_groups(using: str, apps: Apps = installed, **kwargs: Any) -> None:

@@ -16,6 +16,7 @@ from operations.models import Artifact, MarketData, Operation, Subscription, Tag
 from registry import enrolment
 from registry.auth import worker_token
 from registry.models import EnrolmentToken
+from strategies.models import SavedStrategy, StrategyVersion
 from tests.access.routes import Route
 from tests.browser.population import populate
 from tests.factories import WorkerFactory
@@ -25,12 +26,19 @@ QUERIES = {
     "dashboard/operations/<id:operation_id>/log": "after=0",
     "dashboard/operations/<id:operation_id>/trades/drawn": "number=1",
     "dashboard/strategies/text": "of={digest}",
+    "dashboard/strategies/<id:name>/diff": "from=1&to=2",
 }
 FORMS = {
     "dashboard/tokens/create": {"kind": "api", "name": "of a test"},
     "dashboard/act": {"act": "cancel", "operation": "{operation_id}"},
 }
-ACTS = {"users": "sign-out", "workers": "cordon", "notifications": "test", "second-factor": "start"}
+ACTS = {
+    "users": "sign-out",
+    "workers": "cordon",
+    "notifications": "test",
+    "strategies": "archive",
+    "second-factor": "start",
+}
 """What a request has to say for its answer to depend on who asks."""
 COLUMNS = ("anonymous", "viewer", "operator", "staff", "worker", "old worker", "enrolment")
 SIGN_IN = ("/dashboard/login", "/admin/login/")
@@ -78,6 +86,9 @@ class Callers:
         stored = artifacts.put([b"{}"])
         Artifact.objects.create(operation=operation, role="output", name="out.json", file_id=stored.sha256)
         Tag.objects.create(name="out.json", goal="a tag and an artifact of one name")
+        for number in (1, 2):
+            saved = SavedStrategy.objects.get_or_create(name="out.json")[0]
+            StrategyVersion.objects.create(strategy=saved, number=number, text="name: x")
         bars = MarketData.objects.all()[0]
         MarketData.objects.filter(pk=bars.pk).update(file=stored)
         # A small number, because a trial of the study has it too; the sequence continues from test to test.

@@ -5,6 +5,7 @@ import json
 import math
 import random
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from django.contrib.auth.models import User
@@ -26,11 +27,14 @@ from operations.models import (
 )
 from operations.runs import recording
 from registry.models import Capability, Sweep, Worker
+from strategies import saving
+from strategies.requests import NewStrategy, NewVersion
 from tests.browser.charts import backtest_files, market_data_chart, trades_csv
 from tests.browser.reports import backtest_report, training_report
 from tests.studies.rows import create_reported_study
 from worker_agent.inputs import Bars
 
+EXAMPLES = Path(__file__).parents[2] / "examples" / "strategies"
 STRATEGY = """\
 # Momentum of daily bars, read through fuzzy sets.
 name: momentum_daily
@@ -82,10 +86,27 @@ def populate(user: User) -> dict[str, str]:
     }
     operations["backtested"] = create_backtest(user, operations["trained"])
     operations["backtested_again"] = create_backtest(user, operations["trained_again"], drift=-0.0002)
+    create_strategies(user)
     return {role: row.pk for role, row in operations.items()} | {
         "subscription": str(create_subscription(user).pk),
         "study": create_reported_study(user, trials=60).study_id,
     }
+
+
+def create_strategies(user: User) -> None:
+    """Save an example with two versions, the newest with a note, and the text of the trainings."""
+    text = (EXAMPLES / "moving_average_cross.yaml").read_text()
+    new = NewStrategy(
+        name="ma_cross",
+        title="Moving averages that cross",
+        note="Holds **long** trends.",
+        tags=["trend"],
+        change="from the example",
+        strategy_yaml=text,
+    )
+    saving.create(new, user)
+    longer = text.replace("period: 100", "period: 150").replace("period: 50", "period: 60")
+    saving.add_version("ma_cross", NewVersion(strategy_yaml=longer, change="slower"), user)
 
 
 def create_subscription(user: User) -> Subscription:

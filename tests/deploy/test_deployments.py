@@ -19,7 +19,17 @@ from workers.backtest import BacktestWorker
 from workers.training import TrainingWorker
 
 DEPLOY = ROOT / "deploy"
-ROOMS = ("ktrdr_site", "access", "registry", "operations", "studies", "dashboard", "worker_agent", "workers")
+ROOMS = (
+    "ktrdr_site",
+    "access",
+    "registry",
+    "operations",
+    "strategies",
+    "studies",
+    "dashboard",
+    "worker_agent",
+    "workers",
+)
 OF_COMPOSE = {"KTRDR_BIND", "KTRDR_PORT", "KTRDR_HOSTS", "WORKER_MEMORY", "WORKER_EXTRA"}
 """Read only by compose.yml."""
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))

@@ -27,7 +27,7 @@ from tests.operations.lanes import FIRST, LAST, Lanes
 
 pytestmark = pytest.mark.django_db
 
-ROOMS = ("access", "registry", "operations", "studies", "dashboard", "ktrdr_site")
+ROOMS = ("access", "registry", "operations", "strategies", "studies", "dashboard", "ktrdr_site")
 PACKAGES = (operations, operations.dispatching, operations.notifications, registry)
 CLASSES = (Dispatcher, RegistryAdapter)
 OF_A_REQUEST = frozenset(

@@ -51,8 +51,8 @@ QUERIES = {
     "workers/training-01": 6,
     "market-data": 2,
     "market-data/AAPL/1d": 2,
-    "strategies": 3,
-    "strategies/{strategy}": 3,
+    "strategies": 8,
+    "strategies/{strategy}": 4,
     "compare?operation={trained}&operation={trained_again}": 2,
     "compare?operation={backtested}&operation={backtested_again}": 3,
 }

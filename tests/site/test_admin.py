@@ -29,10 +29,11 @@ from operations.models import (
     Subscription,
 )
 from registry.models import Capability, EnrolmentToken, Sweep, Worker
+from strategies.models import SavedStrategy, StrategyVersion
 from studies.models import Study, StudyBatch
 
 pytestmark = pytest.mark.django_db
-OURS = ("access", "operations", "registry", "studies")
+OURS = ("access", "operations", "registry", "strategies", "studies")
 LISTS = [
     *sorted(model._meta.label_lower for model in admin.site._registry if model._meta.app_label in OURS),
     "django_q.schedule",
@@ -117,6 +118,8 @@ def add(number: int, by: Any, file: StoredFile) -> None:
         planned=8,
         created_by=by,
     )
+    strategy = SavedStrategy.objects.create(name=f"strategy_{number}", created_by=by)
+    StrategyVersion.objects.create(strategy=strategy, number=1, text="name: x", created_by=by)
     StudyBatch.objects.create(study=study, first=0, last=7, operation_id=f"operation-{number:02}")
     apps.get_model("django_q", "schedule").objects.create(func=f"f{number}", next_run=timezone.now())
 

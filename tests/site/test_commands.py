@@ -21,7 +21,7 @@ from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from worker_agent.protocol import ErrorClass, OperationError
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("access", "dashboard", "ktrdr_site", "operations", "registry", "studies")
+ROOMS = ("access", "dashboard", "ktrdr_site", "operations", "registry", "strategies", "studies")
 PROMISED = {
     "backup": ("--without-secrets", "--json"),
     "cancel_operation": ("--json",),

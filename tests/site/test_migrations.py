@@ -13,7 +13,7 @@ from django.db.models import NOT_PROVIDED
 
 from operations.models import Operation
 
-ROOMS = ("access", "ktrdr_site", "operations", "registry", "studies")
+ROOMS = ("access", "ktrdr_site", "operations", "registry", "strategies", "studies")
 Key = tuple[str, str]
 
 

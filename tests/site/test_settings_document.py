@@ -4,7 +4,17 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("ktrdr_site", "access", "registry", "operations", "studies", "dashboard", "worker_agent", "workers")
+ROOMS = (
+    "ktrdr_site",
+    "access",
+    "registry",
+    "operations",
+    "strategies",
+    "studies",
+    "dashboard",
+    "worker_agent",
+    "workers",
+)
 NAME = r"(?:KTRDR|WORKER)_[A-Z_]+"
 
 

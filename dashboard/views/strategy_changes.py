@@ -1,0 +1,177 @@
+"""Save, import, label, archive, delete and restore strategies, and check a text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from dashboard.internal_api import ApiResponse, call_api
+from dashboard.pages.operation_labels import read_form
+from dashboard.pages.strategy_check import check_of
+from dashboard.pages.strategy_texts import OF_EXAMPLE, find_text, grouped_texts
+from dashboard.views.decorators import PageRequest
+from dashboard.views.strategies import page_status, strategy_page
+from dashboard.views.undo import remember_deleted_strategy
+from operations.strategies import MAX_LENGTH
+
+MAX_FILES = 100
+SKELETON = """\
+# Ctrl-Space completes names; a name under the pointer explains itself.
+name: my_strategy
+version: "3.0"
+description: One sentence about the idea.
+
+training_data:
+  symbols: {mode: single, symbol: AAPL}
+  timeframes: {mode: single, timeframe: 1d}
+
+indicators:
+  fast: {type: sma, period: 20}
+  slow: {type: sma, period: 100}
+
+model: {type: rules}
+
+decisions:
+  long: crosses_above(fast, slow)
+  exit_long: crosses_below(fast, slow)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyAct:
+    """The API call behind a button, and the message after it succeeded."""
+
+    method: str
+    path: str
+    success: str
+    body: Mapping[str, object] | None = None
+
+
+ACTS = {
+    "archive": StrategyAct("PATCH", "/strategies/{}", "Archived: lists hide it.", {"archived": True}),
+    "unarchive": StrategyAct("PATCH", "/strategies/{}", "Lists show it again.", {"archived": False}),
+    "labels": StrategyAct("PATCH", "/strategies/{}", "Saved."),
+    "delete": StrategyAct("POST", "/strategies/{}/delete", "Deleted."),
+    "restore": StrategyAct("POST", "/strategies/{}/restore", "Restored."),
+}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def new_strategy(request: PageRequest) -> HttpResponse:
+    """Show the form, filled from `?of=`. A POST saves the strategy, or shows the form with the problems."""
+    if request.method == "POST":
+        entered = {name: request.POST.get(name, "") for name in ("name", "change", "strategy_yaml")}
+        body = {name: text for name, text in entered.items() if text.strip()}
+        response = call_api(request, "POST", "/strategies", body).raise_if_forbidden()
+        if response.is_success:
+            return _redirect_to(request, response.data["name"], "Saved.")
+    else:
+        reference = request.GET.get("of", "")
+        entered = {
+            "strategy_yaml": find_text(reference) or SKELETON,
+            "change": f"from the {reference.replace(OF_EXAMPLE, 'example ')}"
+            if OF_EXAMPLE in reference
+            else "",
+        }
+        response = ApiResponse(200)
+    context = {
+        **entered,
+        "texts": grouped_texts(),
+        "problems": response.problems,
+        "is_filled": request.method == "POST" or "of" in request.GET,
+    }
+    return render(request, "strategies/new.html", context, status=page_status(response))
+
+
+@require_POST
+@login_required
+def save_version(request: PageRequest, name: str) -> HttpResponse:
+    """Save the text as the next version; if it is refused, show it again with the problems."""
+    entered = {field: request.POST.get(field, "") for field in ("strategy_yaml", "change", "based_on")}
+    based_on = entered["based_on"]
+    body: dict[str, Any] = {"strategy_yaml": entered["strategy_yaml"], "change": entered["change"]}
+    if based_on.isascii() and based_on.isdigit():
+        body["based_on"] = int(based_on)
+    response = call_api(request, "POST", f"/strategies/{name}/versions", body).raise_if_forbidden()
+    if not response.is_success:
+        if response.status == 409:
+            # The person has seen the message; the next save is meant as the successor of the newest version.
+            entered.pop("based_on")
+        return strategy_page(request, name, response, entered)
+    number = response.data["version"]
+    return _redirect_to(
+        request,
+        name,
+        f"Saved as version {number}."
+        if response.status == 201
+        else f"Version {number} has this text already.",
+    )
+
+
+@require_POST
+@login_required
+def import_files(request: PageRequest) -> HttpResponse:
+    """Save each of the uploaded files as a strategy."""
+    names = []
+    for file in request.FILES.getlist("files")[:MAX_FILES]:
+        response = call_api(request, "POST", "/strategies", _body_of(file)).raise_if_forbidden()
+        if response.is_success:
+            names.append(response.data["name"])
+        else:
+            messages.error(request, f"{file.name}: {response.problems[0].message}")
+    if names:
+        messages.success(request, f"Imported {', '.join(names)}.")
+    elif not request.FILES:
+        messages.warning(request, "No file selected.")
+    return redirect("dashboard:strategy", names[0]) if len(names) == 1 else redirect("dashboard:strategies")
+
+
+def _body_of(file: "UploadedFile[Any]") -> dict[str, str]:
+    content = file.read(4 * MAX_LENGTH).decode("utf-8-sig", "replace")
+    return {"strategy_yaml": content, "change": f"imported from {file.name}"[:200]}
+
+
+@require_POST
+@login_required
+def strategy_act(request: PageRequest, name: str, act: str) -> HttpResponse:
+    """Label, archive, delete or restore a strategy."""
+    if act not in ACTS:
+        return HttpResponse(status=404)
+    call = ACTS[act]
+    body = _labels(request) if act == "labels" else call.body
+    response = call_api(request, call.method, call.path.format(name), body).raise_if_forbidden()
+    if not response.is_success:
+        problem = response.problems[0]
+        messages.error(request, f"{problem.name}: {problem.text}" if problem.name else problem.text)
+        return redirect("dashboard:strategies") if act == "restore" else redirect("dashboard:strategy", name)
+    if act == "delete":
+        remember_deleted_strategy(request, name)
+        return redirect("dashboard:strategies")
+    messages.success(request, call.success)
+    return redirect("dashboard:strategy", response.data["name"])
+
+
+def _labels(request: PageRequest) -> dict[str, object]:
+    name = request.POST.get("name", "").strip()
+    return read_form(request.POST) | ({"name": name} if name else {})
+
+
+@require_POST
+@login_required
+def check(request: PageRequest) -> HttpResponse:
+    """Render the check of the text that is being edited."""
+    return render(
+        request, "strategies/check.html", {"check": check_of(request, request.POST.get("strategy_yaml", ""))}
+    )
+
+
+def _redirect_to(request: PageRequest, name: str, message: str) -> HttpResponse:
+    messages.success(request, message, extra_tags="submitted")  # the script then deletes the draft
+    return redirect("dashboard:strategy", name)

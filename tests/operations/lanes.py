@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from operations import artifacts, interventions, progress, reports
 from operations.actors import Actor
+from operations.dispatching import workers
 from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Delivery, Operation, StoredFile, Subscription
 from operations.notifications import delivery, sending
@@ -104,6 +105,7 @@ class Lanes:
         self.calls: dict[str, Callable[[Endpoint], None]] = {}
         self.step = ""
         """The name of the step that runs."""
+        workers._choice_query.cache_clear()  # it calls `selection` only for requirements that are new to this process
         monkeypatch.setattr(health, "WorkerClient", lambda **options: Client(self))
         monkeypatch.setattr(health_checks, "WorkerClient", lambda **options: Client(self))
         monkeypatch.setattr(sending, "_post", self._post)

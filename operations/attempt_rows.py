@@ -1,5 +1,7 @@
 """The statements with which `attempts` writes its rows, each with everything that changes at the same moment."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db import connection
@@ -11,22 +13,42 @@ from operations.models.attempt import AttemptOutcome
 from operations.models.operation import LARGE
 from operations.states import Status
 
-_INSERT = """
-    WITH attempt AS (
+_BEGIN = """
+    WITH given AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS given (
+            operation_id text, number int, worker_id text, instance_id text, endpoint_url text,
+            resumed_from_step bigint, must_prove boolean, reason text
+        )
+    ), attempt AS (
         INSERT INTO operations_attempt (
             operation_id, number, worker_id, instance_id, endpoint_url, resumed_from_step, must_prove,
             pushed_at, contact_after, outcome, error, report_sha256, metrics_cursor, logs_cursor
-        ) VALUES (
-            %(operation_id)s, %(number)s, %(worker_id)s, %(instance_id)s, %(endpoint_url)s, %(resumed_from_step)s,
-            %(must_prove)s, CASE WHEN %(is_pushed)s THEN statement_timestamp() END,
-            statement_timestamp() + make_interval(secs => %(contact_after_s)s), '', '', '', 0, 0
-        ) RETURNING id, claimed_at, pushed_at, contact_after
+        )
+        SELECT operation_id, number, worker_id, instance_id, endpoint_url, resumed_from_step, must_prove,
+               CASE WHEN %(is_pushed)s THEN statement_timestamp() END,
+               statement_timestamp() + make_interval(secs => %(contact_after_s)s), '', '', '', 0, 0
+        FROM given RETURNING operation_id, id, claimed_at, pushed_at, contact_after
     ), worker AS (
-        UPDATE registry_worker SET status = 'BUSY', last_selected_at = statement_timestamp()
-        WHERE worker_id = %(worker_id)s
+        UPDATE registry_worker AS worker SET status = 'BUSY', last_selected_at = statement_timestamp()
+        FROM given WHERE worker.worker_id = given.worker_id AND worker.worker_id = ANY(%(worker_ids)s::text[])
+    ), moved AS (
+        UPDATE operations_operation AS operation
+        SET status = 'DISPATCHING', attempt = given.number, worker_id = given.worker_id, waiting_reason = '',
+            not_before = NULL, progress = '{}', progress_updated_at = NULL, progress_asked_at = NULL
+        FROM given
+        WHERE operation.operation_id = given.operation_id AND operation.operation_id = ANY(%(operation_ids)s::text[])
+          AND operation.status = 'PENDING'
+        RETURNING operation.operation_id
+    ), event AS (
+        INSERT INTO operations_event
+            (operation_id, kind, from_status, to_status, attempt, actor, user_id, address, reason)
+        SELECT operation_id, 'status', 'PENDING', 'DISPATCHING', given.number, %(actor)s, %(user_id)s::int,
+               %(address)s::inet, given.reason
+        FROM moved JOIN given USING (operation_id)
     )
-    SELECT id, claimed_at, pushed_at, contact_after FROM attempt
+    SELECT operation_id, id, claimed_at, pushed_at, contact_after FROM attempt JOIN moved USING (operation_id)
 """
+"""PostgreSQL expects a hundred rows of `given`, and would read the whole table for them: the keys choose the index."""
 _LOCK_REPORTED = f"""
     WITH operation AS MATERIALIZED (
         SELECT * FROM operations_operation WHERE operation_id = %(operation_id)s FOR UPDATE
@@ -63,8 +85,10 @@ _NOT_LOGGED = frozenset(field.attname for field in Operation._meta.concrete_fiel
 _ACCEPT = f"""
     WITH operation AS MATERIALIZED (
         SELECT {columns_of(Operation, "operation", without=_NOT_LOGGED)}, timeout_s
-        FROM operations_operation AS operation
-        WHERE operation_id = %(operation_id)s AND attempt = %(number)s FOR UPDATE
+        FROM unnest(%(operation_ids)s::text[], %(numbers)s::int[]) AS given (operation_id, number)
+        JOIN operations_operation AS operation USING (operation_id)
+        WHERE operation.operation_id = ANY(%(operation_ids)s::text[]) AND operation.attempt = given.number
+        ORDER BY operation.operation_id FOR UPDATE OF operation
     ), accepted AS (
         UPDATE operations_attempt AS attempt
         SET started_at = COALESCE(attempt.started_at, statement_timestamp()),
@@ -117,24 +141,37 @@ class Acceptance:
     """The change to RUNNING; None if the operation was not DISPATCHING."""
 
 
-def insert(attempt: Attempt, *, is_pushed: bool, contact_after_s: float) -> None:
-    """Store a new attempt, and mark its worker as busy."""
-    row = fetch_one(
-        _INSERT,
+def begin(
+    attempts: Mapping[str, tuple[Attempt, str]], actor: Actor, *, is_pushed: bool, contact_after_s: float
+) -> int:
+    """Store new attempts by the ids of their operations, each with its reason; return how many operations were PENDING.
+
+    Each operation becomes DISPATCHING, with its event, and its worker BUSY. All these rows are locked by the caller.
+    """
+    given = [
         {
-            "operation_id": attempt.operation_id,
+            "operation_id": operation_id,
             "number": attempt.number,
             "worker_id": attempt.worker_id,
             "instance_id": attempt.instance_id,
             "endpoint_url": attempt.endpoint_url,
             "resumed_from_step": attempt.resumed_from_step,
             "must_prove": attempt.must_prove,
-            "is_pushed": is_pushed,
-            "contact_after_s": contact_after_s,
-        },
-    )
-    assert row is not None, "an INSERT returns its row"
-    attempt.pk, attempt.claimed_at, attempt.pushed_at, attempt.contact_after = row
+            "reason": reason,
+        }
+        for operation_id, (attempt, reason) in attempts.items()
+    ]
+    by = {"actor": actor.label, "user_id": actor.user_id, "address": actor.address}
+    pushed = {"is_pushed": is_pushed, "contact_after_s": contact_after_s}
+    keys = {
+        "operation_ids": list(attempts),
+        "worker_ids": [attempt.worker_id for attempt, _ in attempts.values()],
+    }
+    rows = fetch(_BEGIN, {"rows": json.dumps(given), **keys, **pushed, **by})
+    for operation_id, *stored in rows:
+        attempt, _ = attempts[operation_id]
+        attempt.pk, attempt.claimed_at, attempt.pushed_at, attempt.contact_after = stored
+    return len(rows)
 
 
 def lock_reported(operation_id: str, worker_id: str, number: int) -> tuple[Operation, Attempt | None]:
@@ -164,21 +201,22 @@ def end(
     return bool(fetch(_END, {**values, "starts": starts}))
 
 
-def accept(operation_id: str, number: int, actor: Actor, reason: str) -> Acceptance | None:
-    """Record that the worker has the attempt; None if it has ended or is not the operation's newest."""
+def accept(started: Mapping[str, int], actor: Actor, reason: str) -> dict[str, Acceptance]:
+    """Record that workers have these attempts, numbers by operation id; leave out those that ended or are not the newest."""
     parameters = {
-        "operation_id": operation_id,
-        "number": number,
+        "operation_ids": list(started),
+        "numbers": list(started.values()),
         "actor": actor.label,
         "user_id": actor.user_id,
         "address": actor.address,
         "reason": reason,
         "is_alone": not connection.in_atomic_block,
     }
-    row = fetch_one(_ACCEPT, parameters)
-    if row is None:
-        return None
-    operation = instance(Operation, row, without=_NOT_LOGGED)
+    rows = (instance(Operation, row, without=_NOT_LOGGED) for row in fetch(_ACCEPT, parameters))
+    return {operation.pk: _acceptance_of(operation, actor, reason) for operation in rows}
+
+
+def _acceptance_of(operation: Operation, actor: Actor, reason: str) -> Acceptance:
     if operation.status != Status.DISPATCHING:
         return Acceptance(operation, None)
     operation.status = Status.RUNNING
@@ -187,7 +225,7 @@ def accept(operation_id: str, number: int, actor: Actor, reason: str) -> Accepta
         kind="status",
         from_status=Status.DISPATCHING,
         to_status=Status.RUNNING,
-        attempt=number,
+        attempt=operation.attempt,
         actor=actor.label,
         reason=reason,
     )

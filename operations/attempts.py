@@ -4,6 +4,8 @@
 the attempt has not ended. The rules of `lifecycle` for locks and events apply here as well.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -19,7 +21,7 @@ from operations import attempt_rows, sick_workers, time_limits
 from operations.actors import Actor
 from operations.followers import lock_with_followers
 from operations.lifecycle import MAX_REASON, MAX_WAITING_REASON, WrongState, fail, lock, move
-from operations.models import Attempt, Operation
+from operations.models import Attempt, Event, Operation
 from operations.models.attempt import AttemptOutcome
 from operations.notifications import outbox
 from operations.recording import announce
@@ -28,6 +30,7 @@ from registry import dispatch_channel, protocol_versions
 from registry.models import Worker
 from worker_agent.protocol import ErrorClass, OperationError
 
+ACCEPTED = "accepted by the worker"
 MAX_BACKOFF_S = 600.0
 MAX_INTERRUPTIONS = 100
 """Rejections and planned interruptions without progress, after which an operation fails: nobody will ever run it."""
@@ -42,42 +45,64 @@ def push_lease() -> timedelta:
     return timedelta(seconds=3 * settings.HEALTH_TIMEOUT_S)
 
 
-def begin(
-    operation: Operation, worker: Worker, actor: Actor, *, push: bool, resumed_from: int | None = None
-) -> Attempt:
-    """Claim `worker` for the PENDING operation. Both rows are locked by the caller.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An operation and the worker that gets it."""
 
-    With `push` the caller sends the start itself, now; otherwise the next dispatcher does.
+    operation: Operation
+    worker: Worker
+    resumed_from: int | None = None
+
+
+def begin(starts: Sequence[Start], actor: Actor, *, push: bool) -> list[Attempt]:
+    """Claim a worker for each PENDING operation. All these rows are locked by the caller. Raises WrongState.
+
+    With `push` the caller sends the starts itself, now; otherwise the next dispatcher does.
     """
-    number = operation.attempt + 1
-    attempt = Attempt(
-        operation=operation,
-        number=number,
+    begun = {start.operation.pk: (_attempt_of(start, push=push), _reason_of(start)) for start in starts}
+    contact_after_s = push_lease().total_seconds() if push else 0.0
+    if attempt_rows.begin(begun, actor, is_pushed=push, contact_after_s=contact_after_s) < len(starts):
+        raise WrongState("An operation is no longer PENDING.")
+    changes = [(start.operation, _note_claim(start, actor)) for start in starts]
+    announce(changes, has_subscribers=False)  # nobody is notified of a claim
+    if not push:
+        dispatch_channel.notify_dispatchers()
+    return [attempt for attempt, _ in begun.values()]
+
+
+def _attempt_of(start: Start, *, push: bool) -> Attempt:
+    worker = start.worker
+    return Attempt(
+        operation=start.operation,
+        number=start.operation.attempt + 1,
         worker_id=worker.worker_id,
         instance_id=worker.instance_id,
         endpoint_url=worker.endpoint_url,
-        resumed_from_step=resumed_from,
+        resumed_from_step=start.resumed_from,
         must_prove=push and worker.protocol_version >= protocol_versions.PROVING,
     )
-    attempt_rows.insert(
-        attempt, is_pushed=push, contact_after_s=push_lease().total_seconds() if push else 0.0
+
+
+def _reason_of(start: Start) -> str:
+    return f"claimed worker {start.worker.worker_id}"[:MAX_REASON]
+
+
+def _note_claim(start: Start, actor: Actor) -> Event:
+    """Update the operation like its row; return the event that is stored with it."""
+    operation = start.operation
+    event = Event(
+        operation=operation,
+        kind="status",
+        from_status=operation.status,
+        to_status=Status.DISPATCHING,
+        attempt=operation.attempt + 1,
+        actor=actor.label,
+        reason=_reason_of(start),
     )
-    move(
-        operation,
-        Status.DISPATCHING,
-        actor,
-        f"claimed worker {worker.worker_id}",
-        attempt=number,
-        worker_id=worker.worker_id,
-        waiting_reason="",
-        not_before=None,
-        progress={},
-        progress_updated_at=None,
-        progress_asked_at=None,
-    )
-    if not push:
-        dispatch_channel.notify_dispatchers()
-    return attempt
+    operation.status, operation.attempt = Status.DISPATCHING, operation.attempt + 1
+    operation.worker_id, operation.waiting_reason, operation.not_before = start.worker.worker_id, "", None
+    operation.progress, operation.progress_updated_at, operation.progress_asked_at = {}, None, None
+    return event
 
 
 def current(operation: Operation, number: int) -> Attempt | None:
@@ -112,17 +137,19 @@ def _examine(worker_id: str) -> None:
         sick_workers.examine(worker_id)
 
 
-@statement_with_retries
-def accept(operation_id: str, number: int, actor: Actor, reason: str = "accepted by the worker") -> bool:
+def accept(operation_id: str, number: int, actor: Actor, reason: str = ACCEPTED) -> bool:
     """Record that the worker has it: DISPATCHING -> RUNNING. Return False if it is superseded or being cancelled."""
-    accepted = attempt_rows.accept(operation_id, number, actor, reason)
-    if accepted is None:
-        return False
-    if accepted.event is not None:
-        announce([(accepted.operation, accepted.event)], has_subscribers=False)
-        return True
-    dispatch_channel.notify_dispatchers()
-    return accepted.operation.status == Status.RUNNING
+    return operation_id in accept_all({operation_id: number}, actor, reason)
+
+
+@statement_with_retries
+def accept_all(started: Mapping[str, int], actor: Actor, reason: str = ACCEPTED) -> set[str]:
+    """Record that workers have these attempts, numbers by operation id; return the operations that are RUNNING."""
+    accepted = attempt_rows.accept(started, actor, reason).values()
+    announce([(one.operation, one.event) for one in accepted if one.event], has_subscribers=False)
+    if any(one.event is None for one in accepted):
+        dispatch_channel.notify_dispatchers()
+    return {one.operation.pk for one in accepted if one.operation.status == Status.RUNNING}
 
 
 def schedule_contact(attempts: QuerySet[Attempt], after_s: float = 0.0) -> int:

@@ -5,7 +5,7 @@ They come from `inputs` of the request, or from parameters that the worker's sch
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,16 +26,16 @@ _SCHEMAS = """
     WHERE operation_type = %(operation_type)s AND parameters_schema::text LIKE %(mark)s ORDER BY worker_type
 """
 _INPUTS = """
-    SELECT input.name, input.file_id, file.size, NULL::text AS source, NULL::text AS artifact
+    SELECT input.operation_id, input.name, input.file_id, file.size, NULL::text AS source, NULL::text AS artifact
     FROM operations_artifact AS input JOIN operations_storedfile AS file ON file.sha256 = input.file_id
-    WHERE input.operation_id = %(operation_id)s AND input.role = 'input'
+    WHERE input.operation_id = ANY(%(operation_ids)s::text[]) AND input.role = 'input'
     UNION ALL
-    SELECT awaited.name, output.file_id, file.size, awaited.source_id, awaited.artifact
+    SELECT awaited.operation_id, awaited.name, output.file_id, file.size, awaited.source_id, awaited.artifact
     FROM operations_awaitedinput AS awaited
     LEFT JOIN operations_artifact AS output
       ON output.operation_id = awaited.source_id AND output.role = 'output' AND output.name = awaited.artifact
     LEFT JOIN operations_storedfile AS file ON file.sha256 = output.file_id
-    WHERE awaited.operation_id = %(operation_id)s
+    WHERE awaited.operation_id = ANY(%(operation_ids)s::text[])
     ORDER BY name
 """
 
@@ -140,20 +140,24 @@ def _source(name: str, mark: Mapping[str, str], value: str) -> Source:
         raise invalid(pointer(("parameters", name)), f"{quote(value)} is not {kind}.") from None
 
 
-def take(operation_id: str) -> list[tuple[str, str, int]]:
-    """Return name, SHA-256 and size of each input; those that the operation waited for become its own.
+def take(operation_ids: Sequence[str]) -> dict[str, list[tuple[str, str, int]]]:
+    """Return name, SHA-256 and size of each input by operation; those that an operation waited for become its own.
 
-    Called when an operation is claimed, so everything in its `after` has completed. Raises InputMissing.
+    Called when the operations are claimed, so everything in their `after` has completed. Raises InputMissing.
     """
-    rows = fetch(_INPUTS, {"operation_id": operation_id})
-    awaited = [row for row in rows if row[3] is not None]
-    for _, file, _, source, artifact in awaited:
-        if file is None:
+    inputs: dict[str, list[tuple[str, str, int]]] = {operation_id: [] for operation_id in operation_ids}
+    awaited: list[Artifact] = []
+    for operation_id, name, file, size, source, artifact in fetch(
+        _INPUTS, {"operation_ids": list(operation_ids)}
+    ):
+        if source is not None and file is None:
             raise InputMissing(f"The operation {source} completed without the artifact {artifact}.")
+        if source is not None:
+            awaited.append(
+                Artifact(operation_id=operation_id, role=Artifact.Role.INPUT, name=name, file_id=file)
+            )
+        inputs[operation_id].append((name, file, size))
     if awaited:
-        Artifact.objects.bulk_create(
-            Artifact(operation_id=operation_id, role=Artifact.Role.INPUT, name=name, file_id=file)
-            for name, file, *_ in awaited
-        )
-        AwaitedInput.objects.filter(operation=operation_id).delete()
-    return [row[:3] for row in rows]
+        Artifact.objects.bulk_create(awaited)
+        AwaitedInput.objects.filter(operation__in={row.operation_id for row in awaited}).delete()
+    return inputs

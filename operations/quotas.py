@@ -151,13 +151,13 @@ def require_few_demands(user: "User | None") -> None:
         )
 
 
-def is_below_running_limit(owner: int, allowance: Allowance) -> bool:
-    """Return whether the owner may have one more operation running; the answer holds until the transaction ends."""
+def running_room(owner: int, allowance: Allowance) -> float:
+    """Return how many more operations the owner may have running; the answer holds until the transaction ends."""
     if allowance.max_running == inf:
-        return True
+        return inf
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_KEY, owner])
-    return count_running(owner) < allowance.max_running
+    return allowance.max_running - count_running(owner)
 
 
 def count_running(owner: int) -> int:
@@ -166,7 +166,7 @@ def count_running(owner: int) -> int:
 
 def require_running(user: "User | None") -> None:
     """Raise Unavailable if the user may not have one more operation running."""
-    if user is not None and not is_below_running_limit(user.pk, allowance := allowance_of(user)):
+    if user is not None and running_room(user.pk, allowance := allowance_of(user)) < 1:
         raise Unavailable(
             f"You may have {allowance.max_running:,} operations running; wait until one has ended."
         )

@@ -7,4 +7,4 @@ from operations.dispatching.planning import Planner
 
 
 def claim_next(actor: Actor) -> Claim | None:
-    return claims.claim_next(Planner().make_plan(), actor)
+    return next(iter(claims.claim_some(Planner().make_plan(), actor, at_most=1)), None)

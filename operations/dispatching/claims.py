@@ -1,10 +1,11 @@
 """Claims: give the operation whose turn it is a worker, and build the start request.
 
 A claim is one transaction that locks an operation and a worker without waiting (SKIP LOCKED), so two dispatchers can
-never choose the same one. Unique indexes in the schema enforce this as well.
+never choose the same one. Unique indexes in the schema enforce this as well. While the operations of only one user and
+demand are left, several are claimed in a transaction.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from access.isolation import isolated
-from access.prepared import columns_of, fetch_one, instance
+from access.prepared import columns_of, fetch, instance
 from operations import attempt_secrets, attempts, inputs, quotas
 from operations.actors import Actor
 from operations.dispatching import workers
@@ -29,12 +30,14 @@ from worker_agent.protocol import ArtifactRef, CheckpointRef, StartRequest
 from worker_agent.trace import Trace
 
 _UNUSED = LARGE - {"parameters"}
-_LOCK_HEAD = f"""
+_LOCK_HEADS = f"""
     SELECT {columns_of(Operation, "o", without=_UNUSED)} FROM operations_operation AS o
     WHERE {READY_CONDITION} AND demand = %(demand)s AND {OWNER} = %(owner)s
       AND NOT operation_id = ANY(%(without)s::text[])
-    ORDER BY rank, operation_id LIMIT 1 FOR UPDATE SKIP LOCKED
+    ORDER BY rank, operation_id LIMIT %(number)s FOR UPDATE SKIP LOCKED
 """  # noqa: S608  (constants)
+MAX_TOGETHER = 20
+"""Claims per transaction. Their starts are sent when it has ended."""
 MAX_OTHERS = 3
 """Other workers that are tried immediately after the first one rejected the operation."""
 
@@ -51,43 +54,63 @@ class Claim:
     trace: Trace
 
 
-def claim_next(plan: Plan, actor: Actor) -> Claim | None:
-    """Claim a worker for the operation whose turn it is; None if no operation of the plan can have one.
+def claim_some(plan: Plan, actor: Actor, at_most: int = MAX_TOGETHER) -> list[Claim]:
+    """Claim workers for the operations whose turn it is; empty if no operation of the plan can have one.
 
     An operation whose claim raises is set aside, and the next one gets its turn.
     """
     while (lane := plan.choose()) is not None:
-        if (claim := _claim_head(plan, lane, actor)) is not None:
-            return claim
-    return None
+        if claims := _claim_heads(plan, lane, min(at_most, plan.consecutive(lane)), actor):
+            return claims
+    return []
 
 
-def _claim_head(plan: Plan, lane: Lane, actor: Actor) -> Claim | None:
-    """Try to claim a worker for the head of the lane; None if the plan had to be corrected instead."""
-    claim, operation = None, None
-    with isolated("claiming an operation", demand=lane.demand) as unit:
-        if not quotas.is_below_running_limit(lane.owner, plan.allowances[lane.owner]):
+def _claim_heads(plan: Plan, lane: Lane, at_most: int, actor: Actor) -> list[Claim]:
+    """Try to claim workers for the first operations of the lane; empty if the plan had to be corrected instead.
+
+    If claiming several raises, all are rolled back, and from then on the plan's operations are claimed one by one.
+    """
+    claims: list[Claim] = []
+    heads: list[Operation] = []
+    free: list[FreeWorker] = []
+    with isolated("claiming operations", demand=lane.demand) as unit:
+        number = int(min(at_most, quotas.running_room(lane.owner, plan.allowances[lane.owner])))
+        if number < 1:
             plan.close_owner(lane.owner)
-            return None
-        operation = _lock_head(lane, plan.failed)
-        if operation is None:
-            plan.close(lane)
-        elif _is_still_chosen(plan, lane, operation):
-            claim = _claim_for(plan, lane, operation, actor)
-    if unit.error is None:
-        return claim
-    if operation is None:
+            return []
+        heads = _lock_heads(lane, number, plan.failed)
+        if heads and not _is_still_chosen(plan, lane, heads[0]):
+            return []
+        if heads:
+            free = workers.lock_free(heads[0], wait=False, number=len(heads))
+            claims = _begin(list(zip(heads, free, strict=False)), actor, push=True)
+    if unit.error is not None:
+        _correct(plan, lane, heads, unit.error)
+        return []
+    for worker in free:
+        plan.take(lane, worker.profile)
+    if len(heads) < number:
         plan.close(lane)
+    elif len(free) < len(heads):
+        plan.exhaust(lane.demand)
+    return claims
+
+
+def _correct(plan: Plan, lane: Lane, heads: Sequence[Operation], error: Exception) -> None:
+    """Keep claims that raised from being tried again without end."""
+    if not heads:
+        plan.close(lane)
+    elif len(heads) > 1:
+        plan.claims_together = False
     else:
-        plan.failed.add(operation.pk)
-        set_aside(operation.pk, unit.error)
-    return None
+        plan.failed.add(heads[0].pk)
+        set_aside(heads[0].pk, error)
 
 
-def _lock_head(lane: Lane, without: set[str]) -> Operation | None:
-    """Lock the first operation of the lane that no other transaction holds."""
-    row = fetch_one(_LOCK_HEAD, {"demand": lane.demand, "owner": lane.owner, "without": list(without)})
-    return None if row is None else instance(Operation, row, without=_UNUSED)
+def _lock_heads(lane: Lane, number: int, without: set[str]) -> list[Operation]:
+    """Lock the first operations of the lane that no other transaction holds."""
+    parameters = {"demand": lane.demand, "owner": lane.owner, "without": list(without), "number": number}
+    return [instance(Operation, row, without=_UNUSED) for row in fetch(_LOCK_HEADS, parameters)]
 
 
 def _is_still_chosen(plan: Plan, lane: Lane, operation: Operation) -> bool:
@@ -96,16 +119,6 @@ def _is_still_chosen(plan: Plan, lane: Lane, operation: Operation) -> bool:
         return True
     lane.rank, lane.priority = operation.rank, operation.priority
     return plan.choose() is lane
-
-
-def _claim_for(plan: Plan, lane: Lane, operation: Operation, actor: Actor) -> Claim | None:
-    free = workers.lock_free(operation, wait=False)
-    if free is None:
-        plan.exhaust(lane.demand)
-        return None
-    claim = _begin(operation, free, actor, push=True)
-    plan.take(lane, free.profile)
-    return claim
 
 
 def claim_another(operation_id: str, actor: Actor) -> Claim | None:
@@ -128,22 +141,39 @@ def claim_for(operation: Operation, actor: Actor, *, push: bool = True, wait: bo
     row is waited for instead of skipped, so None is reliable; use it only for an operation that is not yet visible
     to others.
     """
-    free = workers.lock_free(operation, wait=wait)
-    return None if free is None else _begin(operation, free, actor, push=push)
+    pairs = [(operation, free) for free in workers.lock_free(operation, wait=wait)]
+    return next(iter(_begin(pairs, actor, push=push)), None)
 
 
-def _begin(operation: Operation, free: FreeWorker, actor: Actor, *, push: bool) -> Claim:
-    """Begin an attempt of the locked operation on the locked worker."""
+def _begin(pairs: Sequence[tuple[Operation, FreeWorker]], actor: Actor, *, push: bool) -> list[Claim]:
+    """Begin an attempt of each locked operation on its locked worker."""
+    if not pairs:
+        return []
+    checkpoints = [_prepare(operation) for operation, _ in pairs]
+    starts = [
+        attempts.Start(operation, free.worker, checkpoint.step if checkpoint else None)
+        for (operation, free), checkpoint in zip(pairs, checkpoints, strict=True)
+    ]
+    begun = attempts.begin(starts, actor, push=push)
+    files = inputs.take([operation.pk for operation, _ in pairs])
+    return [
+        build_claim(operation, attempt, checkpoint, free.start_path, files[operation.pk])
+        for (operation, free), attempt, checkpoint in zip(pairs, begun, checkpoints, strict=True)
+    ]
+
+
+def _prepare(operation: Operation) -> Checkpoint | None:
+    """Let the operation's kind prepare it; return the checkpoint from which it resumes."""
     kind_of(operation.operation_type).prepare(operation)
-    checkpoint = newest_checkpoint(operation)
-    attempt = attempts.begin(
-        operation, free.worker, actor, push=push, resumed_from=checkpoint.step if checkpoint else None
-    )
-    return build_claim(operation, attempt, checkpoint, free.start_path)
+    return newest_checkpoint(operation)
 
 
 def build_claim(
-    operation: Operation, attempt: Attempt, checkpoint: Checkpoint | None, start_path: str
+    operation: Operation,
+    attempt: Attempt,
+    checkpoint: Checkpoint | None,
+    start_path: str,
+    files: Iterable[tuple[str, str, int]],
 ) -> Claim:
     """Build the claim of an attempt that has begun; its worker starts such operations at `start_path`."""
     trace = operation.trace
@@ -157,7 +187,7 @@ def build_claim(
             attempt=attempt.number,
             attempt_secret=attempt_secrets.secret_of(attempt) if attempt.must_prove else "",
             parameters=operation.parameters,
-            inputs=_refs(inputs.take(operation.pk)),
+            inputs=_refs(files),
             resume_from=_checkpoint_ref(checkpoint),
             request_id=trace.request_id,
             traceparent=trace.traceparent,

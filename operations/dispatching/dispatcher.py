@@ -29,6 +29,7 @@ from access.isolation import is_database_trouble
 from operations import attempts, event_log, lifecycle, reports
 from operations.actors import DISPATCHER
 from operations.dispatching import claims, follow_ups, time_limits
+from operations.dispatching.acceptances import Acceptances
 from operations.dispatching.claims import MAX_OTHERS, Claim
 from operations.dispatching.follow_ups import FollowUp
 from operations.dispatching.planning import Planner
@@ -70,6 +71,7 @@ class Dispatcher:
         self._stack = AsyncExitStack()
         self._client: WorkerClient
         self._limits_due = 0.0
+        self._acceptances = Acceptances()
         self._planner = Planner()
         self._reasons = Reasons()
 
@@ -90,9 +92,10 @@ class Dispatcher:
             self._spawn(follow_up.operation_id, self._handle(follow_up))
             started += 1
         plan = await db(self._planner.make_plan)
-        while claim := await db(claims.claim_next, plan, DISPATCHER):
-            self._spawn(claim.operation_id, self._push(claim))
-            started += 1
+        while some := await db(claims.claim_some, plan, DISPATCHER):
+            for claim in some:
+                self._spawn(claim.operation_id, self._push(claim))
+            started += len(some)
         if self._reasons.is_due:
             await db(self._reasons.refresh_if_due)
         return started
@@ -156,7 +159,7 @@ class Dispatcher:
             log.info("outcome of the start is unknown", reason=str(error))
             await db(follow_ups.schedule_again, claim.operation_id, claim.attempt)
         else:
-            await db(attempts.accept, claim.operation_id, claim.attempt, DISPATCHER)
+            await self._acceptances.store(claim.operation_id, claim.attempt)
 
     async def _push_elsewhere(self, claim: Claim, reason: str, others: int) -> None:
         log.info("worker rejected the operation", reason=reason)
@@ -216,7 +219,7 @@ class Dispatcher:
         if operation.attempt != follow_up.attempt:
             await self._handle_unknown(follow_up)
         elif operation.state == "running":
-            await db(attempts.accept, follow_up.operation_id, follow_up.attempt, DISPATCHER)
+            await self._acceptances.store(follow_up.operation_id, follow_up.attempt)
         elif operation.report is not None and operation.report.attempt == follow_up.attempt:
             await db(apply_fetched_report, follow_up, operation)
         else:

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from access.isolation import isolated
 from access.prepared import fetch
-from operations import attempts
+from operations import attempts, inputs
 from operations.dispatching import claims
 from operations.dispatching.claims import Claim
 from operations.models import Attempt
@@ -106,7 +106,8 @@ def _build(attempt: Attempt) -> FollowUp | None:
         checkpoint = claims.newest_checkpoint(operation)
         try:
             start_path = selection.start_path(Worker(worker_id=attempt.worker_id), operation.operation_type)
-            start = claims.build_claim(operation, attempt, checkpoint, start_path)
+            files = inputs.take([operation.pk])[operation.pk]
+            start = claims.build_claim(operation, attempt, checkpoint, start_path, files)
         except Capability.DoesNotExist:
             # The worker is gone or no longer announces this type. Its removal has ended the attempt, or will.
             return None

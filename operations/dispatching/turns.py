@@ -37,6 +37,8 @@ class Plan:
     clock: Callable[[], float] = time.monotonic
     failed: set[str] = field(default_factory=set)
     """Operations whose claim raised; not tried again in this round."""
+    claims_together: bool = True
+    """Whether several operations may be claimed in one transaction; not after one of them raised in this round."""
     misses: int = 0
     """Demands in a row for which no worker was free."""
 
@@ -59,9 +61,16 @@ class Plan:
         waited_s = self.clock() - self.served.get(owner, -inf)
         return self.running[owner] / weight, -waited_s * weight
 
+    def consecutive(self, lane: Lane) -> int:
+        """Return how many operations of the chosen lane may be claimed before it can be another lane's turn."""
+        if len(self.lanes) > 1 or not self.claims_together:
+            return 1
+        free = (number for key, number in self.free.items() if lane.demand in self.fitting[key])
+        return max(1, sum(free))
+
     def close(self, lane: Lane) -> None:
-        """Remove a lane that has no operation left."""
-        self.lanes.remove(lane)
+        """Remove a lane that has no operation left, unless it was removed already."""
+        self.lanes = [other for other in self.lanes if other is not lane]
 
     def close_owner(self, owner: int) -> None:
         """Remove the lanes of an owner who may not have more operations running."""

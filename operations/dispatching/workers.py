@@ -14,7 +14,7 @@ from django.db.models import Count, Exists, F, OuterRef, QuerySet, TextChoices, 
 from django.db.models.functions import Cast, Greatest, Now
 from psycopg import sql
 
-from access.prepared import fetch, fetch_one, instance
+from access.prepared import fetch, instance
 from operations.models import Attempt, DispatchPause, Operation
 from operations.models.attempt import AttemptOutcome
 from operations.models.dispatch_pause import in_force
@@ -44,15 +44,19 @@ def free_profiles() -> dict[ProfileKey, int]:
     return {(operation_type, capabilities): number for operation_type, capabilities, number in rows}
 
 
-def lock_free(operation: Operation, *, wait: bool) -> FreeWorker | None:
-    """Lock a worker that can take the operation now. With `wait`, wait for locked rows instead of skipping them."""
+def lock_free(operation: Operation, *, wait: bool, number: int = 1) -> list[FreeWorker]:
+    """Lock up to `number` workers that can take the operation, or one with the same demand, now; the best one comes first.
+
+    With `wait`, wait for locked rows instead of skipping them.
+    """
     requirements = json.dumps(operation.requirements)
-    query = _choice_query(operation.operation_type, requirements, operation.prefer_gpu, wait, _constants())
-    row = fetch_one(*query)
-    if row is None:
-        return None
-    *columns, start_path, profile = row
-    return FreeWorker(instance(Worker, columns), start_path, (operation.operation_type, profile))
+    statement, parameters = _choice_query(
+        operation.operation_type, requirements, operation.prefer_gpu, wait, _constants()
+    )
+    return [
+        FreeWorker(instance(Worker, columns), start_path, (operation.operation_type, profile))
+        for *columns, start_path, profile in fetch(statement, (*parameters, number))
+    ]
 
 
 def _constants() -> Constants:
@@ -76,12 +80,12 @@ def _choice_query(
     operation_type: str, requirements: str, prefer_gpu: bool, wait: bool, constants: Constants
 ) -> Query:
     candidates = selection.candidates(operation_type, json.loads(requirements), prefer_gpu)
-    workers = (
-        _without_work(candidates)
-        .annotate(start_path=F("announced__start_path"), profile=Cast("capabilities", TextField()))
-        .select_for_update(of=("self",), skip_locked=not wait)
+    workers = _without_work(candidates).annotate(
+        start_path=F("announced__start_path"), profile=Cast("capabilities", TextField())
     )
-    return _with_constants(*workers[:1].query.sql_with_params())
+    statement, parameters = _with_constants(*workers.query.sql_with_params())
+    lock = f"FOR UPDATE OF registry_worker{'' if wait else ' SKIP LOCKED'}"
+    return f"{statement} LIMIT %s {lock}", parameters
 
 
 def _with_constants(statement: str, parameters: tuple[Any, ...]) -> Query:

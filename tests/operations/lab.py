@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
@@ -188,7 +189,7 @@ class Lab:
 
     def _dispatch(self, planner: Planner, now: float, names: dict[str, Job]) -> None:
         plan = planner.make_plan()
-        while (claim := claims.claim_next(plan, DISPATCHER)) is not None:
+        for claim in chain.from_iterable(iter(lambda: claims.claim_some(plan, DISPATCHER), [])):
             pk = claim.operation_id
             attempts.accept(pk, claim.attempt, DISPATCHER)
             self._doubled += self._running[pk] > 0 or pk in self._ended

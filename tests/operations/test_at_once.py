@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from operations import attempts, insertion, interventions, lifecycle, progress, reports, submission
 from operations.actors import Actor
 from operations.dispatching import admission, claims
+from operations.dispatching.planning import Planner
 from operations.kinds.backtesting.trials import count_trials
 from operations.models import Attempt, Event, Operation, Trial, TrialCount
 from operations.requests import Queueing, Submission
@@ -75,9 +76,8 @@ def test_two_dispatchers_and_eight_submitters_give_each_worker_and_operation_one
     def dispatch() -> list[str]:
         claimed, over = [], False
         while True:
-            claim = claim_next(ME)
-            if claim is not None:
-                claimed.append(claim.operation_id)
+            if some := claims.claim_some(Planner().make_plan(), ME):
+                claimed += [claim.operation_id for claim in some]
             elif over:
                 return claimed
             else:

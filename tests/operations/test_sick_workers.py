@@ -39,7 +39,7 @@ def end(worker: Worker, how: str, operation: Operation | None = None, took_s: fl
     operation = operation or OperationFactory()
     number = operation.attempt + 1
     worker.refresh_from_db()
-    attempts.begin(operation, worker, ME, push=True)
+    attempts.begin([attempts.Start(operation, worker)], ME, push=True)
     attempts.accept(operation.pk, number, ME)
     Attempt.objects.filter(operation=operation, number=number).update(
         started_at=Now() - timedelta(seconds=took_s)
@@ -194,7 +194,7 @@ def test_a_failure_is_examined_when_its_transaction_commits(
     with django_capture_on_commit_callbacks(execute=True):
         for operation in operations:
             sick.refresh_from_db()
-            attempts.begin(operation, sick, ME, push=True)
+            attempts.begin([attempts.Start(operation, sick)], ME, push=True)
             attempts.mark_lost(operation.pk, 1, ME, "gone")
     sick.refresh_from_db()
     assert sick.cordoned
@@ -218,7 +218,7 @@ def test_an_examination_that_raises_stops_nothing(
     operations = [OperationFactory(max_attempts=1) for _ in range(3)]
     for operation in operations:
         sick.refresh_from_db()
-        attempts.begin(operation, sick, ME, push=True)
+        attempts.begin([attempts.Start(operation, sick)], ME, push=True)
         if operation is operations[-1]:
             monkeypatch.setattr(sick_workers, name, fail)
         with django_capture_on_commit_callbacks(execute=True):

@@ -1,9 +1,10 @@
 """Whose turn it is, against a literal model, and the plan that a round makes of the database."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from itertools import islice
+from itertools import chain
 from math import inf
 from typing import Any
 
@@ -16,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.actors import Actor
+from operations.attempts import Start
 from operations.dispatching import admission, claims, planning, reasons
 from operations.dispatching.claims import Claim
 from operations.dispatching.lanes import Lane
 from operations.dispatching.planning import Planner
 from operations.dispatching.turns import Plan
-from operations.models import Demand, Operation
+from operations.models import Attempt, Demand, Event, Operation, Quota
 from operations.models.operation import AGING_S
 from operations.quotas import Allowance
 from tests.claiming import claim_next
@@ -108,6 +110,10 @@ def test_a_long_queue_of_one_user_does_not_delay_the_others() -> None:
     assert owners(6) == ["user-0", "user-1", "user-2", "user-0", "user-1", "user-0"]
 
 
+def claim_all(plan: Plan) -> list[Claim]:
+    return list(chain.from_iterable(iter(lambda: claims.claim_some(plan, ME), [])))
+
+
 @pytest.mark.django_db
 def test_one_round_takes_turns_like_many() -> None:
     for user in users(3):
@@ -116,7 +122,7 @@ def test_one_round_takes_turns_like_many() -> None:
     for _ in range(6):
         WorkerFactory()
     plan = Planner().make_plan()
-    claimed = [claim.operation_id for claim in islice(iter(lambda: claims.claim_next(plan, ME), None), 20)]
+    claimed = [claim.operation_id for claim in claim_all(plan)]
     by_user = Counter(Operation.objects.filter(pk__in=claimed).values_list("created_by__username", flat=True))
     assert by_user == {"user-0": 2, "user-1": 2, "user-2": 2}
 
@@ -167,7 +173,7 @@ def test_a_planner_learns_new_demands_and_new_workers() -> None:
     planner = Planner()
 
     def claim() -> Claim | None:
-        return claims.claim_next(planner.make_plan(), ME)
+        return next(iter(claims.claim_some(planner.make_plan(), ME)), None)
 
     WorkerFactory()
     OperationFactory(requirements={"gpu": True})
@@ -193,10 +199,10 @@ def test_the_queries_of_a_round_do_not_depend_on_the_length_of_the_queue(waiting
     with CaptureQueriesContext(connection) as planning:
         plan = planner.make_plan()
     with CaptureQueriesContext(connection) as claiming:
-        assert claims.claim_next(plan, ME) is not None
-        assert claims.claim_next(plan, ME) is None
+        assert len(claims.claim_some(plan, ME)) == 1
+        assert not claims.claim_some(plan, ME)
     assert len(planning) == 4, [query["sql"] for query in planning]
-    assert len(claiming) == 7, [query["sql"] for query in claiming]
+    assert len(claiming) == 6, [query["sql"] for query in claiming]
 
 
 @pytest.mark.django_db
@@ -217,14 +223,13 @@ def test_the_first_operation_of_a_new_user_is_next_and_the_rows_of_the_queue_are
     planner = Planner()
     for _ in owners:
         WorkerFactory(capabilities={"cores": 8})
-        assert claims.claim_next(planner.make_plan(), ME) is not None
+        assert claims.claim_some(planner.make_plan(), ME)
     newcomer = OperationFactory(created_by=User.objects.create_user("newcomer"), requirements={"cores": 2})
     WorkerFactory(capabilities={"cores": 8})
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE operations_operation, operations_demand")
     before = entries_read()
-    claim = claims.claim_next(planner.make_plan(), ME)
-    assert claim is not None
+    (claim,) = claims.claim_some(planner.make_plan(), ME)
     assert claim.operation_id == newcomer.pk
     assert 0 < entries_read() - before < len(rows) / 10
 
@@ -265,8 +270,7 @@ def test_a_planner_forgets_demands_before_they_become_too_many(monkeypatch: pyte
     for number in range(4):
         OperationFactory(requirements={"cores": number})
         WorkerFactory()
-    claimed = [claims.claim_next(planner.make_plan(), ME) for _ in range(4)]
-    assert None not in claimed
+    assert all(claims.claim_some(planner.make_plan(), ME) for _ in range(4))
     assert len(planner._demands) <= 4
 
 
@@ -286,19 +290,73 @@ def test_an_operation_whose_claim_raises_is_set_aside_and_the_others_get_their_t
 ) -> None:
     bad, good = OperationFactory(), OperationFactory()
     WorkerFactory()
-    begin = claims.attempts.begin
-
-    def raise_for_bad(operation: Operation, *args: Any, **options: Any) -> Any:
-        if operation.pk == bad.pk:
-            raise ZeroDivisionError("a defect")
-        return begin(operation, *args, **options)
-
-    monkeypatch.setattr(claims.attempts, "begin", raise_for_bad)
+    break_claims_of(bad, monkeypatch)
     assert next_claimed() == good.pk
     bad.refresh_from_db()
     assert (bad.status, bad.setbacks) == ("PENDING", 1)
     assert bad.not_before is not None
     assert "a defect" in bad.waiting_reason
+
+
+def break_claims_of(bad: Operation, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = claims.attempts.begin
+
+    def raise_for_bad(starts: Sequence[Start], *args: Any, **options: Any) -> Any:
+        if bad.pk in {start.operation.pk for start in starts}:
+            raise ZeroDivisionError("a defect")
+        return begin(starts, *args, **options)
+
+    monkeypatch.setattr(claims.attempts, "begin", raise_for_bad)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("waiting", "free"), [(1, 1), (1, 3), (3, 1), (5, 3), (3, 5), (25, 25)])
+def test_one_users_operations_are_claimed_together_in_their_order(waiting: int, free: int) -> None:
+    rows = [OperationFactory() for _ in range(waiting)]
+    for number, row in enumerate(rows):
+        Operation.objects.filter(pk=row.pk).update(created_at=Now() - timedelta(seconds=100 - number))
+    for _ in range(free):
+        WorkerFactory()
+    plan = Planner().make_plan()
+    with CaptureQueriesContext(connection) as claiming:
+        claimed = claim_all(plan)
+    number = min(waiting, free)
+    assert [claim.operation_id for claim in claimed] == [row.pk for row in rows[:number]]
+    assert len({claim.endpoint.worker_id for claim in claimed}) == number
+    assert Operation.objects.filter(status="DISPATCHING", attempt=1).count() == number
+    assert Event.objects.filter(from_status="PENDING", to_status="DISPATCHING").count() == number
+    assert set(Attempt.objects.values_list("operation_id", "worker_id")) == {
+        (claim.operation_id, claim.endpoint.worker_id) for claim in claimed
+    }
+    assert len(claiming) <= 6 * (1 + number // claims.MAX_TOGETHER)
+
+
+@pytest.mark.django_db
+def test_operations_claimed_together_respect_the_limit_of_their_user() -> None:
+    (user,) = users(1)
+    Quota.objects.create(user=user, max_running=3)
+    for _ in range(5):
+        OperationFactory(created_by=user)
+        WorkerFactory()
+    assert len(claim_all(Planner().make_plan())) == 3
+    assert claim_all(Planner().make_plan()) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("position", [0, 2, 4])
+def test_an_operation_whose_claim_raises_harms_none_of_those_claimed_with_it(
+    position: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [OperationFactory() for _ in range(5)]
+    for _ in rows:
+        WorkerFactory()
+    bad = rows[position]
+    break_claims_of(bad, monkeypatch)
+    claimed = claim_all(Planner().make_plan())
+    assert {claim.operation_id for claim in claimed} == {row.pk for row in rows} - {bad.pk}
+    bad.refresh_from_db()
+    assert (bad.status, bad.setbacks) == ("PENDING", 1)
+    assert Attempt.objects.filter(operation=bad).count() == 0
 
 
 @pytest.mark.django_db

@@ -1,0 +1,70 @@
+"""Records that workers have accepted their attempts: together with those that arrive while the database is busy."""
+
+import asyncio
+import contextvars
+from dataclasses import dataclass
+
+from asgiref.sync import sync_to_async
+
+from access.isolation import is_database_trouble
+from operations import attempts
+from operations.actors import DISPATCHER
+
+MAX_TOGETHER = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    operation_id: str
+    attempt: int
+    stored: "asyncio.Future[None]"
+
+
+class Acceptances:
+    """Of one dispatcher."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Acceptance] = []
+        self._writer: asyncio.Task[None] | None = None
+        # Without the log keys of the operation whose task starts the writer.
+        self._context = contextvars.copy_context()
+
+    async def store(self, operation_id: str, attempt: int) -> None:
+        """Return when the acceptance is stored. Raises what the database raises for it."""
+        acceptance = Acceptance(operation_id, attempt, asyncio.get_running_loop().create_future())
+        self._waiting.append(acceptance)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write(), context=self._context.copy())
+        await acceptance.stored
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:MAX_TOGETHER], self._waiting[MAX_TOGETHER:]
+                await _store(batch)
+        finally:
+            self._writer = None
+
+
+def _attempt_of(acceptance: Acceptance) -> int:
+    return acceptance.attempt
+
+
+async def _store(batch: list[Acceptance]) -> None:
+    """Store the acceptances; if that raises for several, store one after the other, so that one defect harms only itself."""
+    # Of two attempts of an operation only the newer one can be its current one.
+    started = {acceptance.operation_id: acceptance.attempt for acceptance in sorted(batch, key=_attempt_of)}
+    try:
+        await sync_to_async(attempts.accept_all, thread_sensitive=True)(started, DISPATCHER)
+    except Exception as error:
+        if len(batch) > 1 and not is_database_trouble(error):
+            for acceptance in batch:
+                await _store([acceptance])
+            return
+        for acceptance in batch:
+            if not acceptance.stored.done():
+                acceptance.stored.set_exception(error)
+    else:
+        for acceptance in batch:
+            if not acceptance.stored.done():
+                acceptance.stored.set_result(None)

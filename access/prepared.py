@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import psycopg
-from django.db import NotSupportedError, connection, models
+from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connection, connections, models
 from django.db.backends.utils import CursorWrapper
 
 from access.conflicts import is_stale_plan
@@ -53,10 +53,11 @@ def _execute(statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
 
 def _cursor() -> CursorWrapper:
     """Return a cursor that sends the parameters apart from the statement, with Django's errors and log of queries."""
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    cursor: Any = psycopg.Cursor(connection.connection)  # the stubs expect Django's own
+    session = connections[DEFAULT_DB_ALIAS]  # once: `connection` looks it up at each access
+    session.close_if_health_check_failed()
+    session.ensure_connection()
+    wrap = session.make_debug_cursor if session.queries_logged else session.make_cursor
+    cursor: Any = psycopg.Cursor(session.connection)  # the stubs expect Django's own
     return wrap(cursor)
 
 
@@ -72,7 +73,7 @@ def instance(model: type[Row], values: Sequence[Any], *, without: Collection[str
     converted = list(values)
     for position, convert in layout.converters.items():
         converted[position] = convert(converted[position], None, connection)
-    return model.from_db(connection.alias, layout.names, converted)
+    return model.from_db(DEFAULT_DB_ALIAS, layout.names, converted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 Users without a group are viewers. Superusers and Django's staff users have the role staff without a group.
 """
 
+from collections.abc import Collection
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,11 @@ def role_of(user: "User") -> Role:
     return role
 
 
+def note_groups(user: "User", groups: Collection[str]) -> None:
+    """Derive the role from the names of the user's groups, which were read together with the user."""
+    user._ktrdr_role = _role_in(user, groups)  # type: ignore[attr-defined]  # see `role_of`
+
+
 def limit_role(user: "User", role: Role) -> None:
     """Give the user at most this role for the rest of the request, whose credentials may do less than the user."""
     if role < Role.STAFF:
@@ -40,7 +46,12 @@ def limit_role(user: "User", role: Role) -> None:
 def _load_role(user: "User") -> Role:
     if user.is_superuser or user.is_staff:
         return Role.STAFF
-    groups = set(user.groups.values_list("name", flat=True))
+    return _role_in(user, set(user.groups.values_list("name", flat=True)))
+
+
+def _role_in(user: "User", groups: Collection[str]) -> Role:
+    if user.is_superuser or user.is_staff:
+        return Role.STAFF
     return max((role for role in Role if role.group in groups), default=Role.VIEWER)
 
 

@@ -21,10 +21,6 @@ from worker_agent.protocol import INPUT_MARK
 from worker_agent.validation_messages import quote
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-_SCHEMAS = """
-    SELECT parameters_schema::text FROM registry_capability
-    WHERE operation_type = %(operation_type)s AND parameters_schema::text LIKE %(mark)s ORDER BY worker_type
-"""
 _INPUTS = """
     SELECT input.operation_id, input.name, input.file_id, file.size, NULL::text AS source, NULL::text AS artifact
     FROM operations_artifact AS input JOIN operations_storedfile AS file ON file.sha256 = input.file_id
@@ -103,14 +99,13 @@ def _find(name: str, source: Source, after: Collection[str], inputs: Inputs) -> 
     return ""
 
 
-def marked(operation_type: str, parameters: Mapping[str, Any]) -> dict[str, Source]:
-    """Return the sources that the parameters name, by parameter, as the schema of the type's workers marks them.
+def marked(schemas: Sequence[str], parameters: Mapping[str, Any]) -> dict[str, Source]:
+    """Return the sources that the parameters name, by parameter, as the first schema with marks of the type's workers does.
 
     Call it with parameters that the schema accepts. Raises Invalid.
     """
-    schemas = fetch(_SCHEMAS, {"operation_type": operation_type, "mark": f"%{INPUT_MARK}%"})
     sources: dict[str, Source] = {}
-    for (text,) in schemas[:1]:
+    for text in [schema for schema in schemas if INPUT_MARK in schema][:1]:
         for name, schema in json.loads(text).get("properties", {}).items():
             value = parameters.get(name)
             if isinstance(value, str) and (mark := next(_marks(schema), None)):

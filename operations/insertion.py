@@ -52,7 +52,7 @@ _INSERT = f"""
         SELECT operation_id, 'status', '', status, %(actor)s, %(user_id)s::int, %(address)s::inet, 'submitted'
         FROM stored ORDER BY created_at
     )
-    SELECT {columns_of(Operation, "stored", without=LARGE)}
+    SELECT {quotas.DEMANDS_EXCEED}, {columns_of(Operation, "stored", without=LARGE)}
     FROM stored, (SELECT pg_notify(%(channel)s, '')) AS wake_up ORDER BY stored.created_at
 """  # noqa: S608  (constants)
 
@@ -113,9 +113,11 @@ def insert(
     quotas.require_pending(by.user, len(entries))
     rows = [_row(entry, by, awaited, keyed) for entry in entries]
     actor = {"actor": by.actor.label, "user_id": by.actor.user_id, "address": by.actor.address}
-    stored = fetch(_INSERT, {"rows": json.dumps(rows), "channel": CHANNEL, **actor})
-    quotas.require_few_demands(by.user)
-    operations = [instance(Operation, columns, without=LARGE) for columns in stored]
+    limits = {"owner": None if by.user is None else by.user.pk, "max_demands": quotas.MAX_DEMANDS}
+    stored = fetch(_INSERT, {"rows": json.dumps(rows), "channel": CHANNEL, **actor, **limits})
+    if any(exceeds_demands for exceeds_demands, *_ in stored):
+        raise quotas.too_many_demands()
+    operations = [instance(Operation, columns, without=LARGE) for _, *columns in stored]
     through = Operation.after.through
     through.objects.bulk_create(
         through(from_operation_id=entry.operation_id, to_operation_id=awaited_id)

@@ -18,7 +18,7 @@ from operations.presentation.forms import Form
 from operations.presentation.metrics import MetricStyle
 from operations.presentation.numbers import words
 from operations.requests import GenericRequest, Queueing, Submission
-from operations.schemas import parameter_errors
+from operations.schemas import parameter_errors, read_schemas
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -122,9 +122,10 @@ class Kind:
             raise
 
     def _build_announced(self, request: GenericRequest) -> Submission:
-        if errors := parameter_errors(self.operation_type, request.parameters):
+        schemas = read_schemas(self.operation_type)
+        if errors := parameter_errors(self.operation_type, schemas, request.parameters):
             raise Invalid(errors[0]["detail"], errors=errors)
-        marked = inputs.marked(self.operation_type, request.parameters)
+        marked = inputs.marked(schemas, request.parameters)
         places = {name: pointer(("parameters", name)) for name in marked}
         places |= {name: pointer(("inputs", name)) for name in request.inputs}
         found = inputs.find({**marked, **request.inputs}, request.after, places)

@@ -36,19 +36,27 @@ _HAS_PENDING = """
         OFFSET %(number)s::int LIMIT 1
     )
 """
-_HAS_DEMANDS = """
-    WITH RECURSIVE waiting AS (
-        (SELECT demand FROM operations_operation WHERE status = 'PENDING' AND created_by_id = %(owner)s
-         ORDER BY demand LIMIT 1)
-    UNION ALL
-        SELECT (SELECT demand FROM operations_operation
-                WHERE status = 'PENDING' AND created_by_id = %(owner)s AND demand > waiting.demand
-                ORDER BY demand LIMIT 1)
-        FROM waiting WHERE waiting.demand IS NOT NULL
+DEMANDS_EXCEED = """
+    %(owner)s::int IS NOT NULL AND (
+        WITH RECURSIVE waiting AS (
+            (SELECT demand FROM operations_operation WHERE status = 'PENDING' AND created_by_id = %(owner)s::int
+             ORDER BY demand LIMIT 1)
+        UNION ALL
+            SELECT (SELECT demand FROM operations_operation
+                    WHERE status = 'PENDING' AND created_by_id = %(owner)s::int AND demand > waiting.demand
+                    ORDER BY demand LIMIT 1)
+            FROM waiting WHERE waiting.demand IS NOT NULL
+        )
+        SELECT count(*) > %(max_demands)s::int FROM (
+            (SELECT demand FROM waiting WHERE demand IS NOT NULL LIMIT %(max_demands)s::int + 1)
+            UNION SELECT demand FROM stored
+        ) AS all_demands
     )
-    SELECT EXISTS (SELECT FROM waiting WHERE demand IS NOT NULL OFFSET %(number)s::int LIMIT 1)
 """
-"""It steps through the index from demand to demand, however many operations have the same one."""
+"""Whether the waiting operations of the owner, with the new ones in `stored`, have too many different requirements.
+
+It steps through the index from demand to demand, however many operations have the same one.
+"""
 MAX_DEMANDS = 1_000
 """Different requirements of the waiting operations of a user: each round of a dispatcher looks at all of them."""
 PRIORITIES: Mapping[Role, range] = {
@@ -139,16 +147,12 @@ def require_pending(user: "User | None", number: int) -> None:
         )
 
 
-def require_few_demands(user: "User | None") -> None:
-    """Raise Busy if the waiting operations of the user, new ones included, have too many different requirements."""
-    if user is None:
-        return
-    ((is_exceeded,),) = fetch(_HAS_DEMANDS, {"owner": user.pk, "number": MAX_DEMANDS})
-    if is_exceeded:
-        raise Busy(
-            f"Your pending operations may have {MAX_DEMANDS:,} different requirements; round the values that you require.",
-            RETRY_AFTER_S,
-        )
+def too_many_demands() -> Busy:
+    """Return the error if `DEMANDS_EXCEED`."""
+    return Busy(
+        f"Your pending operations may have {MAX_DEMANDS:,} different requirements; round the values that you require.",
+        RETRY_AFTER_S,
+    )
 
 
 def running_room(owner: int, allowance: Allowance) -> float:

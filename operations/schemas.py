@@ -1,7 +1,7 @@
 """Validates parameters against the JSON schemas that workers announced for an operation type."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
@@ -47,12 +47,16 @@ class _Budget:
 _budget: ContextVar[_Budget] = ContextVar("budget")
 
 
-def parameter_errors(operation_type: str, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return no errors if at least one worker type's schema accepts the parameters; otherwise the errors of the first."""
-    errors_by_schema = [
-        _errors(schema_text, parameters)
-        for (schema_text,) in fetch(_SCHEMAS, {"operation_type": operation_type})
-    ]
+def read_schemas(operation_type: str) -> list[str]:
+    """Return the schema of each worker type that announced the operation type, as JSON text."""
+    return [schema for (schema,) in fetch(_SCHEMAS, {"operation_type": operation_type})]
+
+
+def parameter_errors(
+    operation_type: str, schemas: Sequence[str], parameters: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """Return no errors if at least one of the type's schemas accepts the parameters; otherwise the errors of the first."""
+    errors_by_schema = [_errors(schema, parameters) for schema in schemas]
     if not errors_by_schema:
         detail = f"No worker has ever announced operations of type {operation_type}."
         return [{"pointer": "/operation_type", "detail": detail}]

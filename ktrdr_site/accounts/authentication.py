@@ -10,13 +10,17 @@ from rest_framework.request import Request
 from access import throttling
 from access.client_address import client_address
 from access.prepared import columns_of, fetch_one, instance
-from access.roles import limit_role
+from access.roles import limit_role, note_groups
 from ktrdr_site.models import TOKEN_PREFIX, ApiToken, token_digest
 
 _TOKEN_COLUMNS = len(ApiToken._meta.concrete_fields)
 _FIND = f"""
     SELECT COALESCE(token.expires_at <= statement_timestamp(), false),
            COALESCE(token.last_used_at > statement_timestamp() - interval '1 minute', false),
+           ARRAY(
+               SELECT name::text FROM auth_user_groups JOIN auth_group ON auth_group.id = auth_user_groups.group_id
+               WHERE auth_user_groups.user_id = token.user_id
+           ),
            {columns_of(ApiToken, "token")}, {columns_of(User, "owner")}
     FROM ktrdr_site_apitoken AS token JOIN auth_user AS owner ON owner.id = token.user_id
     WHERE token.sha256 = %(sha256)s AND token.revoked_at IS NULL
@@ -35,7 +39,7 @@ class TokenAuthentication(BaseAuthentication):
         if row is None:
             self._count_failure(request)
             raise AuthenticationFailed("This API token is unknown or revoked.")
-        has_expired, use_is_recent, *columns = row
+        has_expired, use_is_recent, groups, *columns = row
         api_token = instance(ApiToken, columns[:_TOKEN_COLUMNS])
         api_token.user = instance(User, columns[_TOKEN_COLUMNS:])
         if has_expired:
@@ -45,6 +49,7 @@ class TokenAuthentication(BaseAuthentication):
         if not use_is_recent:
             # Once a minute is enough to find unused tokens, and saves a write per request.
             ApiToken.objects.filter(pk=api_token.pk).update(last_used_at=Now())
+        note_groups(api_token.user, groups)
         limit_role(api_token.user, ApiToken.Scope(api_token.scope).role)
         return api_token.user, api_token
 

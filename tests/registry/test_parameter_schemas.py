@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
 from operations import schemas
-from operations.schemas import parameter_errors
+from operations.schemas import parameter_errors, read_schemas
 from registry import parameter_schemas
 from registry.parameter_schemas import UnsafeSchema, check
 from tests.factories import CapabilityFactory
@@ -19,7 +19,7 @@ from tests.factories import CapabilityFactory
 
 def errors_of(schema: Any, parameters: dict[str, Any]) -> list[dict[str, str]]:
     CapabilityFactory(operation_type="x", worker_type="x", parameters_schema=schema)
-    return parameter_errors("x", parameters)
+    return parameter_errors("x", read_schemas("x"), parameters)
 
 
 def mutual(number: int, keyword: str) -> dict[str, Any]:

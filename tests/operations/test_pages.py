@@ -16,8 +16,8 @@ from operations.states import Status
 from tests.browser.population import STRATEGY, create_operation, create_training, populate
 from tests.browser.reports import backtest_report
 
-SIGNED_IN = 2
-"""queries of every page: the session and its user"""
+EVERY_PAGE = 3
+"""queries of every page: the session, its user, and the pause of dispatching"""
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_rows(
     for number in range(20):
         create_operation(staff, "training", "COMPLETED", worker_id=f"training-{number:02}", hours=1 + number)
     full = f"/dashboard/{address.format(**ids, strategy=list_strategies()[0].digest)}"
-    with django_assert_num_queries(QUERIES[address] + SIGNED_IN, info=address):
+    with django_assert_num_queries(QUERIES[address] + EVERY_PAGE, info=address):
         response = browser.get(full)
     assert response.status_code == 200
 

@@ -66,8 +66,19 @@ class HashesOfIndex(PyPIRepository):
 
 
 def lock(name: str) -> None:
-    """Write NAME.txt. Raises SystemExit if torch was resolved to its build on PyPI."""
+    """Write NAME.txt, or leave it as it is. Raises SystemExit if torch was resolved to its build on PyPI."""
     path = Path(f"{name}.txt")
+    before = path.read_text() if path.exists() else None
+    try:
+        path.write_text(_resolve(name, path))
+    except BaseException:
+        if before is not None:
+            path.write_text(before)
+        raise
+
+
+def _resolve(name: str, path: Path) -> str:
+    """Return the content of NAME.txt. pip-compile keeps the versions that are in the file, and writes it."""
     if path.exists():
         # With known hashes, pip would prefer the files of an index to those of a folder.
         path.write_text(HASHES.sub("", path.read_text()))
@@ -79,7 +90,7 @@ def lock(name: str) -> None:
         sys.exit(
             f"requirements/{name}.txt has CUDA: set PIP_EXTRA_INDEX_URL to an index of CPU builds of torch"
         )
-    path.write_text(PIP_NOTE.sub("", TORCH_BLOCK.sub("", text)))
+    return PIP_NOTE.sub("", TORCH_BLOCK.sub("", text))
 
 
 def lock_torch() -> None:

@@ -1,7 +1,7 @@
 from django.db import migrations, models
 
 COUNT_TRAININGS = r"""
-    INSERT INTO operations_trial (symbol, timeframe, settings_sha256, is_training)
+    INSERT INTO operations_trial (symbol, timeframe, settings_sha256, without_ratio)
     SELECT * FROM (
         SELECT DISTINCT symbol,
                CASE WHEN jsonb_typeof(parameters -> 'timeframes') = 'array' AND parameters -> 'timeframes' ->> 1 IS NULL
@@ -32,13 +32,13 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="trial",
-            name="is_training",
-            field=models.BooleanField(db_default=False, default=False, help_text="it has no ratio"),
+            name="without_ratio",
+            field=models.BooleanField(db_default=False, default=False, help_text="its figures have no Sharpe ratio"),
         ),
         migrations.AddIndex(
             model_name="trial",
             index=models.Index(
-                condition=models.Q(("is_training", True)), fields=["symbol", "timeframe"], name="trial_training"
+                condition=models.Q(("without_ratio", True)), fields=["symbol", "timeframe"], name="trial_without_ratio"
             ),
         ),
         migrations.RunSQL(COUNT_TRAININGS, migrations.RunSQL.noop),

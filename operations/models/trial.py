@@ -2,7 +2,7 @@ from django.db import models
 
 
 class Trial(models.Model):
-    """Settings of a backtest that ran on the bars of a symbol and timeframe, or of a training that showed test figures.
+    """Settings of an operation whose figures on the bars of a symbol and timeframe somebody could look at.
 
     Repetitions are the same trial.
     """
@@ -16,7 +16,9 @@ class Trial(models.Model):
         null=True,
         help_text="per observation, not annualized; empty if the trial has not completed since version 0.3",
     )
-    is_training = models.BooleanField(db_default=False, default=False, help_text="it has no ratio")
+    without_ratio = models.BooleanField(
+        db_default=False, default=False, help_text="its figures have no Sharpe ratio"
+    )
 
     class Meta:
         constraints = [
@@ -24,7 +26,9 @@ class Trial(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["symbol", "timeframe"], condition=models.Q(is_training=True), name="trial_training"
+                fields=["symbol", "timeframe"],
+                condition=models.Q(without_ratio=True),
+                name="trial_without_ratio",
             )
         ]
 
@@ -33,7 +37,7 @@ class Trial(models.Model):
 
 
 class TrialCount(models.Model):
-    """The number of distinct backtests on the bars of a symbol and timeframe: `Trial` rows that are not of a training."""
+    """The number of distinct trials with a Sharpe ratio on the bars of a symbol and timeframe."""
 
     symbol = models.CharField(max_length=64)
     timeframe = models.CharField(max_length=8)

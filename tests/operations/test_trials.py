@@ -196,7 +196,7 @@ def test_settings_of_trainings_count_once_for_each_symbol(
         operations = [training(**row) for row in rows]
         for each in (count, count, complete_each):
             each(operations)
-        assert Trial.objects.filter(is_training=True).count() == len(seen)
+        assert Trial.objects.filter(without_ratio=True).count() == len(seen)
         for symbol, timeframe in product(("AAPL", "IBM", "GE"), ("1d", "1h")):
             expected = sum(key[:2] == (symbol, timeframe) for key in seen)
             assert training_trials(backtest(1, symbol, timeframe=timeframe)) == expected

@@ -70,7 +70,7 @@ def training_trials(operation: Operation) -> int:
 
     Counted each time: a counter would make trainings that end at the same time wait for each other.
     """
-    return Trial.objects.filter(**_data(operation), is_training=True).count()
+    return Trial.objects.filter(**_data(operation), without_ratio=True).count()
 
 
 def _data(operation: Operation) -> dict[str, str]:

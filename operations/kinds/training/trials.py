@@ -18,7 +18,7 @@ from operations.runs.recording import finite
 from operations.trial_settings import digest_sql
 
 _COUNT = f"""
-    INSERT INTO operations_trial (symbol, timeframe, settings_sha256, is_training)
+    INSERT INTO operations_trial (symbol, timeframe, settings_sha256, without_ratio)
     SELECT DISTINCT symbol, %s, {digest_sql(("device",))}, TRUE
     FROM operations_operation, jsonb_array_elements_text(parameters -> 'symbols') AS symbol
     WHERE operation_id = %s ORDER BY symbol ON CONFLICT DO NOTHING

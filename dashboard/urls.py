@@ -26,7 +26,14 @@ from dashboard.views.operation_list import operations
 from dashboard.views.overview import overview
 from dashboard.views.runs import runs, runs_csv, tag, tag_change, tags
 from dashboard.views.strategies import examples, strategies, strategy, strategy_diff, strategy_text
-from dashboard.views.strategy_changes import check, import_files, new_strategy, save_version, strategy_act
+from dashboard.views.strategy_changes import (
+    check,
+    import_files,
+    new_strategy,
+    preview_strategy,
+    save_version,
+    strategy_act,
+)
 from dashboard.views.studies import new_study, studies, study, study_act
 from dashboard.views.submit import clone, new, preview, submit
 from dashboard.views.trades import trades, trades_drawn
@@ -77,6 +84,7 @@ urlpatterns = [
     path("strategies/text", strategy_text, name="strategy_text"),
     path("strategies/new", new_strategy, name="new_strategy"),
     path("strategies/check", check, name="check_strategy"),
+    path("strategies/preview", preview_strategy, name="preview_strategy"),
     path("strategies/examples", examples, name="examples"),
     path("strategies/import", import_files, name="import_strategies"),
     path("strategies/<id:name>", strategy, name="strategy"),

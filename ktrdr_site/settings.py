@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "operations.kinds.backtesting",
     "operations.kinds.data_import",
     "operations.kinds.data_preview",
+    "operations.kinds.strategy_preview",
     "strategies",
     "studies",
     "dashboard",

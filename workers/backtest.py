@@ -5,6 +5,7 @@ from typing import Any
 from worker_agent.base import Job, OperationSpec, WorkerAPIBase
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.market_data.parameters import ImportParameters
+from workers.previews.parameters import StrategyPreviewParameters
 from workers.studies.messages import BatchParameters, ReportParameters
 
 
@@ -24,6 +25,14 @@ def preview_data(worker: "BacktestWorker", parameters: ImportParameters, job: Jo
     from workers.market_data.preview import run_preview
 
     return run_preview(parameters, job)
+
+
+def preview_strategy(
+    worker: "BacktestWorker", parameters: StrategyPreviewParameters, job: Job
+) -> dict[str, Any]:
+    from workers.previews.strategy_preview import run_strategy_preview
+
+    return run_strategy_preview(parameters, job)
 
 
 def study_batch(worker: "BacktestWorker", parameters: BatchParameters, job: Job) -> dict[str, Any]:
@@ -46,6 +55,9 @@ class BacktestWorker(WorkerAPIBase):
         OperationSpec("backtesting", "/backtests/start", BacktestParameters, backtest),
         OperationSpec("data_import", "/data-imports/start", ImportParameters, import_data),
         OperationSpec("data_preview", "/data-previews/start", ImportParameters, preview_data),
+        OperationSpec(
+            "strategy_preview", "/strategy-previews/start", StrategyPreviewParameters, preview_strategy
+        ),
         OperationSpec("study_batch", "/study-batches/start", BatchParameters, study_batch),
         OperationSpec("study_report", "/study-reports/start", ReportParameters, study_report),
     )
@@ -54,6 +66,7 @@ class BacktestWorker(WorkerAPIBase):
     preload = (
         "workers.market_data.preview",
         "workers.backtesting.backtest_pipeline",
+        "workers.previews.strategy_preview",
         "workers.studies.report",
         "workers.learning.model_files",
     )

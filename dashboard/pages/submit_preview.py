@@ -42,10 +42,13 @@ def worker_availability(operation_type: str) -> WorkerAvailability:
     return WorkerAvailability(**counts, title=kind_of(operation_type).title)
 
 
+def symbols_with_bars() -> list[str]:
+    return list(MarketData.objects.order_by("symbol").values_list("symbol", flat=True).distinct())
+
+
 def suggestions() -> dict[str, list[tuple[str, str]]]:
     """Return (value, explanation) pairs by field name for any form: symbols with market data, and timeframes."""
-    symbols = MarketData.objects.order_by("symbol").values_list("symbol", flat=True).distinct()
-    listed = [(symbol, "") for symbol in symbols]
+    listed = [(symbol, "") for symbol in symbols_with_bars()]
     return {
         "symbol": listed,
         "reference": listed,

@@ -14,6 +14,7 @@ from dashboard.pages.examples import list_examples
 from dashboard.pages.saved_strategies import describe_strategy, find_version, list_saved, list_unsaved
 from dashboard.pages.strategies import runs_of, text_of_runs
 from dashboard.pages.strategy_texts import find_text
+from dashboard.pages.submit_preview import symbols_with_bars
 from dashboard.views.decorators import PageRequest, page
 from dashboard.views.undo import take_deleted_strategies
 from operations.kind import Step, all_kinds
@@ -98,6 +99,7 @@ def strategy_page(
         "based_on": entered.get("based_on", context["newest"].number),
         "is_newest": is_newest,
         "problems": response.problems,
+        "symbols": symbols_with_bars(),
         "steps": steps,
     }
     return render(request, "strategies/detail.html", context, status=page_status(response))

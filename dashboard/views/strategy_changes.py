@@ -14,7 +14,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages.operation_labels import read_form
 from dashboard.pages.strategy_check import check_of
+from dashboard.pages.strategy_preview import preview_of
 from dashboard.pages.strategy_texts import OF_EXAMPLE, find_text, grouped_texts
+from dashboard.pages.submit_preview import symbols_with_bars
 from dashboard.views.decorators import PageRequest
 from dashboard.views.strategies import page_status, strategy_page
 from dashboard.views.undo import remember_deleted_strategy
@@ -84,6 +86,7 @@ def new_strategy(request: PageRequest) -> HttpResponse:
     context = {
         **entered,
         "texts": grouped_texts(),
+        "symbols": symbols_with_bars(),
         "problems": response.problems,
         "is_filled": request.method == "POST" or "of" in request.GET,
     }
@@ -170,6 +173,15 @@ def check(request: PageRequest) -> HttpResponse:
     return render(
         request, "strategies/check.html", {"check": check_of(request, request.POST.get("strategy_yaml", ""))}
     )
+
+
+@require_POST
+@login_required
+def preview_strategy(request: PageRequest) -> HttpResponse:
+    """Render what a worker computes for the text that is being edited; without script, as a page of its own."""
+    template = "strategies/preview.html" if request.htmx else "strategies/preview_page.html"
+    text, symbol = (request.POST.get(name, "") for name in ("strategy_yaml", "symbol"))
+    return render(request, template, {"preview": preview_of(request, text, symbol)})
 
 
 def _redirect_to(request: PageRequest, name: str, message: str) -> HttpResponse:

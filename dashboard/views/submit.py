@@ -142,6 +142,7 @@ def _form_page(
         ],
         "multipart": form.has_file,
         "form": form,
+        "has_editor": any(field.kind == "strategy" for field in form.main),
         "file_preview": file_preview,
         # The file that the preview has stored; a browser does not fill in a file again.
         "preview_id": response.data.get("preview") or form_data.get("preview", ""),

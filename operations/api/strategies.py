@@ -16,6 +16,7 @@ from operations import strategies
 from workers.strategy.catalog import catalog_as_data
 from workers.strategy.expressions.functions import functions_as_data
 from workers.strategy.indicator_catalog import INDICATORS
+from workers.strategy.section_catalog import sections_as_data
 
 
 class TextParser(BaseParser):
@@ -30,8 +31,13 @@ class TextParser(BaseParser):
 class Catalog(APIView):
     @extend_schema(responses={(200, "application/json"): {"type": "object", "additionalProperties": True}})
     def get(self, request: Request) -> Response:
-        """List what a strategy may use: timeframes, price sources, indicators, fuzzy sets, functions of expressions."""
-        return Response({**catalog_as_data(INDICATORS), "functions": functions_as_data()})
+        """List what a strategy may use: sections with their keys, timeframes, price sources, indicators, fuzzy sets, functions of expressions."""
+        catalog = {
+            **catalog_as_data(INDICATORS),
+            "functions": functions_as_data(),
+            "sections": sections_as_data(),
+        }
+        return Response(catalog)
 
 
 class StrategyNeedsSerializer(serializers.Serializer[Any]):

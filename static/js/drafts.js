@@ -3,6 +3,7 @@
 "use strict";
 
 (() => {
+  document.querySelector("[data-focus]")?.focus();
   const prefix = "draft:";
   if (document.querySelector("[data-submitted]")) {
     for (const key of Object.keys(sessionStorage)) if (key.startsWith(prefix)) sessionStorage.removeItem(key);

@@ -63,7 +63,14 @@ async def worker(backend: FakeBackend, tmp_path: Path) -> AsyncIterator[Registra
 async def test_it_registers_and_imports_market_data(backend: FakeBackend, worker: Registration) -> None:
     assert worker.worker_type == "backtesting"
     announced = [kind.operation_type for kind in worker.operation_types]
-    assert announced == ["backtesting", "data_import", "data_preview", "study_batch", "study_report"]
+    assert announced == [
+        "backtesting",
+        "data_import",
+        "data_preview",
+        "strategy_preview",
+        "study_batch",
+        "study_report",
+    ]
     raw = backend.keep("raw", BARS.encode())
     await backend.start(
         worker, "import", {"symbol": "AAA", "timeframe": "1d", "filename": "a.csv"}, inputs=(raw,), kind=1

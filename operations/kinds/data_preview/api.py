@@ -46,7 +46,7 @@ class MarketDataPreview(APIView):
         upload = receive(request)
         # Without the idempotency key, which belongs to the import that follows.
         by = replace(submitter(request, {}), idempotency_key="", request_sha256="")
-        operation = _wait(submit(build(upload.request, upload.file, upload.filename), by).pk)
+        operation = wait_for_end(submit(build(upload.request, upload.file, upload.filename), by).pk)
         if not operation.is_final:
             return accepted_response(request, operation)
         if operation.status != Status.COMPLETED:
@@ -59,7 +59,7 @@ class MarketDataPreview(APIView):
         return Response({"preview": operation.pk, **result})
 
 
-def _wait(operation_id: str) -> Operation:
+def wait_for_end(operation_id: str) -> Operation:
     """Return the operation when it has ended, or as it is after the limit."""
     ends = monotonic() + LIMIT_S
     pause = _FIRST_POLL_S

@@ -1,0 +1,141 @@
+"""Journeys through the strategy studio: from an idea to a submitted training, with and without script, by keyboard."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Response, expect
+
+from operations.models import Operation
+from strategies.models import SavedStrategy
+from tests.browser.watch import serious_findings
+
+pytestmark = pytest.mark.browser
+MINUTES_ALLOWED = 3
+
+
+def editor_of(page: Page) -> Locator:
+    return page.get_by_role("textbox", name=re.compile("^Strategy"))
+
+
+def text_of(page: Page) -> str:
+    return page.locator("#id_strategy_yaml").input_value()
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (360, "dark")])
+def test_from_an_idea_to_a_training_without_documentation(
+    page: Page, ids: dict[str, str], live_server: Any, width: int, theme: Any
+) -> None:
+    """RSI and MACD as fuzzy sets: choose the example, change the idea, save, train."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=theme)
+    started = time.monotonic()
+    page.goto(f"{live_server.url}/dashboard/strategies")
+    page.get_by_role("link", name="Examples").click()
+    page.locator("section", has_text="rsi_macd_fuzzy").get_by_role("link", name="Use this").click()
+    editor = editor_of(page)
+    expect(editor).to_contain_text("rsi_macd_fuzzy")
+    editor.click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("# RSI and MACD, my way\n")
+    assert text_of(page).startswith("# RSI and MACD, my way\n")
+    expect(page.locator("#preview")).to_contain_text("is valid")
+    assert serious_findings(page) == []
+    page.get_by_label("Name (optional)").fill("my_idea")
+    page.get_by_role("button", name="Save strategy").click()
+    page.get_by_role("link", name="Train this strategy").click()
+    expect(editor_of(page)).to_contain_text("my way")
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url("**/dashboard/operations/*")
+    assert time.monotonic() - started < MINUTES_ALLOWED * 60
+    operation = Operation.objects.get(
+        operation_type="training", status="PENDING", strategy_name="rsi_macd_fuzzy"
+    )
+    assert (
+        operation.parameters["strategy_yaml"] == SavedStrategy.objects.get(name="my_idea").versions.get().text
+    )
+
+
+def test_completion_and_help_come_from_the_catalog(page: Page, ids: dict[str, str], live_server: Any) -> None:
+    page.goto(f"{live_server.url}/dashboard/strategies/ma_cross")
+    editor = editor_of(page)
+    editor.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("\nindicators:\n  new: {type: boll")
+    expect(page.get_by_role("option", name=re.compile("^bollinger"))).to_be_visible()
+    page.keyboard.press("Enter")
+    assert re.search(r"\{type: bollinger\w*$", text_of(page).rstrip("}")) is not None
+    page.locator(".cm-line", has_text="crosses_above").first.locator(".expr-function").first.hover()
+    expect(page.locator(".cm-tooltip-hover")).to_contain_text("crosses_above(a, b)")
+
+
+def test_an_error_is_marked_at_its_line(page: Page, ids: dict[str, str], live_server: Any) -> None:
+    page.goto(f"{live_server.url}/dashboard/strategies/ma_cross")
+    editor_of(page).click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("nonsense: 1\n")
+    expect(page.locator(".cm-lint-marker-error")).to_have_count(1)
+    expect(page.locator(".cm-lintRange-error")).to_contain_text("nonsense")
+    page.locator("#preview a").first.click()
+    expect(editor_of(page)).to_be_focused()
+
+
+def test_tab_indents_and_escape_then_tab_leaves(page: Page, ids: dict[str, str], live_server: Any) -> None:
+    page.goto(f"{live_server.url}/dashboard/strategies/new")
+    expect(page.get_by_text("Tab indents; Esc, then Tab leaves.")).to_be_visible()
+    editor = editor_of(page)
+    editor.focus()
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("Tab")
+    assert text_of(page).startswith("  #")
+    page.keyboard.press("Shift+Tab")
+    assert text_of(page).startswith("#")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    expect(editor).not_to_be_focused()
+
+
+def test_a_strategy_is_saved_by_keyboard(page: Page, ids: dict[str, str], live_server: Any) -> None:
+    page.goto(f"{live_server.url}/dashboard/strategies/new")
+    editor_of(page).focus()
+    page.keyboard.press("Escape")
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/dashboard/strategies/my_strategy")
+    assert SavedStrategy.objects.get(name="my_strategy").versions.count() == 1
+
+
+def test_strategies_are_written_and_previewed_without_script(
+    chromium: Browser, page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    context = chromium.new_context(java_script_enabled=False, storage_state=page.context.storage_state())
+    plain = context.new_page()
+    plain.goto(f"{live_server.url}/dashboard/strategies/ma_cross")
+    box = plain.locator("#id_strategy_yaml")
+    box.fill(box.input_value().replace("period: 20", "period: 25"))
+    plain.get_by_role("button", name="Show the preview").click()
+    assert "No worker is free" in plain.locator("main").inner_text()
+    plain.goto(f"{live_server.url}/dashboard/strategies/ma_cross")
+    box.fill(f"# plain\n{box.input_value()}")
+    plain.get_by_role("button", name="Save as a new version").click()
+    assert "Saved as version 3." in plain.locator("main").inner_text()
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "has_editor"),
+    [("strategies/ma_cross", True), ("new/training", True), ("studies/new", True), ("strategies", False)],
+)
+def test_a_first_visit_stays_below_700_kb_and_only_editors_load_the_editor(
+    page: Page, ids: dict[str, str], live_server: Any, address: str, has_editor: bool
+) -> None:
+    """Without compression, which the test server does not do."""
+    responses: list[Response] = []
+    page.on("response", lambda response: responses.append(response))
+    page.goto(f"{live_server.url}/dashboard/{address}")
+    page.wait_for_load_state("networkidle")
+    sizes = {response.url: len(response.body()) for response in responses}
+    assert any("codemirror" in url for url in sizes) is has_editor
+    assert sum(sizes.values()) < 700_000

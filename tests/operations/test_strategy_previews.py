@@ -1,0 +1,115 @@
+"""`POST /strategies/preview`: an operation on an idle worker, whose result is the response."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from dashboard.pages.strategies import list_strategies
+from operations import reports
+from operations.kinds.data_preview import api as waiting
+from operations.models import MarketData, Operation
+from tests.factories import StoredFileFactory, WorkerFactory
+from tests.strategies.texts import RULES, TRAINED
+from worker_agent.protocol import Outcome, Report
+
+pytestmark = pytest.mark.django_db
+RESULT = {
+    "valid": True, "symbol": "AAPL", "timeframe": "1d", "bars": 3000, "first": "2001-01-02", "last": "2012-12-31",
+    "drawn_from": "2012-01-20", "close": [1.0, 2.0, 1.5], "indicators": [
+        {"name": "fast", "values": [None, 1.4, 1.5]}, {"name": "rsi_14", "values": [None, 40.0, 60.0]},
+    ],
+    "fuzzy": [{"name": "strength", "members": [{"name": "weak", "values": [0.0, 0.5, 1.0]}]}],
+    "dead_inputs": [{"name": "1d_strength_none", "value": 0.0}], "is_trained": False,
+    "conditions": [{"name": "long", "bars": 17, "share": 0.0057}], "held": {"short": 0.0, "flat": 0.4, "long": 0.6},
+    "entries": 9,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def bars(db: None) -> None:
+    MarketData.objects.create(
+        symbol="AAPL", timeframe="1d", file=StoredFileFactory(), rows=3000, quality={},
+        start="2001-01-02T00:00:00Z", end="2012-12-31T00:00:00Z",
+    )  # fmt: skip
+
+
+def report_while_waiting(monkeypatch: pytest.MonkeyPatch, outcome: Outcome, **fields: Any) -> None:
+    """The worker reports while the view waits for the first time."""
+    worker = WorkerFactory(worker_type="backtesting", announced=["strategy_preview"])
+
+    def report(_: float) -> None:
+        operation = Operation.objects.get(operation_type="strategy_preview")
+        reports.apply(
+            operation.pk, worker.worker_id, Report(attempt=1, instance_id="any", outcome=outcome, **fields)
+        )
+
+    monkeypatch.setattr(waiting, "sleep", report)
+
+
+def ask(api: APIClient, **fields: Any) -> Any:
+    return api.post("/strategies/preview", {"strategy_yaml": RULES, **fields}, format="json")
+
+
+def test_the_result_of_the_worker_is_the_response(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    report_while_waiting(monkeypatch, Outcome.COMPLETED, result=RESULT)
+    response = ask(api)
+    assert response.status_code == 200
+    assert response.json() == {name: value for name, value in RESULT.items() if name != "valid"}
+
+
+def test_a_preview_is_no_run_of_the_strategy(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    report_while_waiting(monkeypatch, Outcome.COMPLETED, result=RESULT)
+    ask(api)
+    assert list_strategies() == []
+    assert api.get("/operations").json()["results"] == []
+
+
+def test_without_an_idle_worker_nothing_is_stored(api: APIClient) -> None:
+    assert ask(api).status_code == 503
+    assert not Operation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"strategy_yaml": RULES.replace("type: sma", "type: smma")}, "/strategy_yaml"),
+        ({"symbol": "NONE"}, "/symbol"),
+        ({"strategy_yaml": TRAINED.replace("symbol: AAPL", "symbol: IBM")}, "/symbol"),
+        ({"days": 3}, "/days"),
+    ],
+)
+def test_an_invalid_request_points_to_its_field(api: APIClient, fields: dict[str, Any], pointer: str) -> None:
+    response = ask(api, **fields)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["pointer"].startswith(pointer)
+
+
+def test_bars_that_do_not_suffice_are_a_sentence(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    report_while_waiting(
+        monkeypatch, Outcome.COMPLETED, result={"valid": False, "error": "none of the 20 bars"}
+    )
+    response = ask(api)
+    assert response.status_code == 422
+    assert response.json()["detail"] == "none of the 20 bars"
+
+
+def test_the_page_draws_what_the_worker_computed(
+    client: Client, person: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report_while_waiting(monkeypatch, Outcome.COMPLETED, result=RESULT)
+    client.force_login(person)
+    form = {"strategy_yaml": RULES, "symbol": "AAPL"}
+    page = client.post("/dashboard/strategies/preview", form, headers={"HX-Request": "true"}).content.decode()
+    assert "3 000 bars" in page.replace("\u202f", " ")
+    assert "1d_strength_none" in page
+    assert page.count("<polyline") == 4
+    assert "9 entries" in page
+
+
+def test_the_page_states_that_no_worker_is_free(client: Client, person: Any) -> None:
+    client.force_login(person)
+    page = client.post("/dashboard/strategies/preview", {"strategy_yaml": RULES}).content.decode()
+    assert "No worker is free" in page
+    assert "<h1>Preview</h1>" in page

@@ -49,7 +49,7 @@ class Pause(APIView):
         dispatch_pauses.begin(Actor.from_request(request), asked.reason, asked.hours)
         return _response()
 
-    @extend_schema(operation_id="dispatch_pause_end", responses=PauseSerializer)
+    @extend_schema(operation_id="dispatch_pause_end", responses={200: PauseSerializer})
     def delete(self, request: Request) -> Response:
         """End the pause; nothing changes if there is none."""
         dispatch_pauses.end(Actor.from_request(request))

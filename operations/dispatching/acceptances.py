@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 from dataclasses import dataclass
+from operator import attrgetter
 
 from asgiref.sync import sync_to_async
 
@@ -38,33 +39,29 @@ class Acceptances:
         await acceptance.stored
 
     async def _write(self) -> None:
+        """Store what waits; if that raises for several, store one after the other, so that one defect harms only itself."""
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:MAX_TOGETHER], self._waiting[MAX_TOGETHER:]
-                await _store(batch)
+                parts, self._waiting = [self._waiting[:MAX_TOGETHER]], self._waiting[MAX_TOGETHER:]
+                while parts:
+                    part = parts.pop(0)
+                    try:
+                        await _store(part)
+                    except Exception as error:
+                        if len(part) > 1 and not is_database_trouble(error):
+                            parts += [[acceptance] for acceptance in part]
+                            continue
+                        for acceptance in part:
+                            if not acceptance.stored.done():
+                                acceptance.stored.set_exception(error)
         finally:
             self._writer = None
 
 
-def _attempt_of(acceptance: Acceptance) -> int:
-    return acceptance.attempt
-
-
-async def _store(batch: list[Acceptance]) -> None:
-    """Store the acceptances; if that raises for several, store one after the other, so that one defect harms only itself."""
+async def _store(part: list[Acceptance]) -> None:
     # Of two attempts of an operation only the newer one can be its current one.
-    started = {acceptance.operation_id: acceptance.attempt for acceptance in sorted(batch, key=_attempt_of)}
-    try:
-        await sync_to_async(attempts.accept_all, thread_sensitive=True)(started, DISPATCHER)
-    except Exception as error:
-        if len(batch) > 1 and not is_database_trouble(error):
-            for acceptance in batch:
-                await _store([acceptance])
-            return
-        for acceptance in batch:
-            if not acceptance.stored.done():
-                acceptance.stored.set_exception(error)
-    else:
-        for acceptance in batch:
-            if not acceptance.stored.done():
-                acceptance.stored.set_result(None)
+    started = {one.operation_id: one.attempt for one in sorted(part, key=attrgetter("attempt"))}
+    await sync_to_async(attempts.accept_all, thread_sensitive=True)(started, DISPATCHER)
+    for acceptance in part:
+        if not acceptance.stored.done():
+            acceptance.stored.set_result(None)

@@ -63,13 +63,11 @@ class VersionDetail(APIView):
 
 
 class VersionFile(APIView):
-    @extend_schema(
-        operation_id="strategies_versions_file", responses={(200, "application/yaml"): OpenApiTypes.STR}
-    )
+    @extend_schema(operation_id="strategies_versions_file", responses={(200, "text/plain"): OpenApiTypes.STR})
     def get(self, request: Request, name: str, number: int) -> HttpResponse:
         """Send a version as a file."""
         version = version_or_404(name, number)
-        response = HttpResponse(version.text, content_type="application/yaml; charset=utf-8")
+        response = HttpResponse(version.text, content_type="text/plain; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="{name}.yaml"'
         return response
 

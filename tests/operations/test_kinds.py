@@ -148,6 +148,7 @@ def test_adding_a_kind_takes_a_folder_and_a_line_of_settings(tmp_path: Path) -> 
     tree = tmp_path / "site"
     for room in (
         "access",
+        "strategies",
         "studies",
         "dashboard",
         "ktrdr_site",

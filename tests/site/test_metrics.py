@@ -33,7 +33,7 @@ from worker_agent.protocol import Outcome, Report
 
 pytestmark = pytest.mark.django_db
 ME = Actor("user:test")
-QUERIES = 15
+QUERIES = 16
 """Queries per scrape, the caller's token included, for any number of rows."""
 
 

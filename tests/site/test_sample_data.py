@@ -33,5 +33,5 @@ def test_finding_the_sample_data_does_not_import_its_package(tmp_path: Path) -> 
 
 def test_missing_sample_data_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample_data, "PACKAGE", "no_such_package_at_all")
-    with pytest.raises(sample_data.NoSampleDataError, match="install the package no_such_package_at_all"):
+    with pytest.raises(sample_data.NoSampleDataError, match="the package no_such_package_at_all"):
         sample_data.write_sample_files(tmp_path)

@@ -105,13 +105,22 @@ def test_a_cancelled_training_ends_cancelled_and_frees_its_worker(system: Up) ->
         assert http.delete(f"/operations/{operation_id}/cancel").status_code == 409
 
 
-def test_a_killed_worker_loses_no_operation_and_changes_no_number(system: Up) -> None:
+def kill_while_it_trains(system: Up) -> tuple[str, dict[str, Any]]:
+    """Kill the worker of a training; return its id and the completed operation. A short training may end before the kill."""
     strategy = str(oldest(system, "training")["parameters"]["strategy_yaml"])
-    operation_id = start_training(system, strategy_yaml=strategy)
-    running = until_status(system, operation_id, "RUNNING")
-    victim = running["attempts"][-1]["worker_id"]
-    system.agents()[victim].kill()
-    finished = until_status(system, operation_id, "COMPLETED")
+    for _ in range(10):
+        operation_id = start_training(system, strategy_yaml=strategy)
+        running = until_status(system, operation_id, "RUNNING", "COMPLETED")
+        victim = running["attempts"][-1]["worker_id"]
+        system.agents()[victim].kill()
+        finished = until_status(system, operation_id, "COMPLETED")
+        if len(finished["attempts"]) > 1:
+            return victim, finished
+    pytest.fail("ten trainings ended before their worker was killed")
+
+
+def test_a_killed_worker_loses_no_operation_and_changes_no_number(system: Up) -> None:
+    victim, finished = kill_while_it_trains(system)
     first, second = finished["attempts"]
     assert (first["worker_id"], first["outcome"]) == (victim, "lost")
     assert second["outcome"] == "completed"

@@ -48,6 +48,13 @@
           blur() {
             isLeaving = false;
           },
+          // Chromium gives text that replaces a coloured selection an inline style, which the content policy refuses.
+          beforeinput(event, view) {
+            if (event.inputType !== "insertText" || !event.data || view.composing) return;
+            if (view.state.selection.main.empty) return;
+            event.preventDefault();
+            view.dispatch(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+          },
         }),
         EditorView.updateListener.of(toBox),
       ],

@@ -73,7 +73,9 @@ def test_a_training_is_submitted_watched_and_cancelled(page: Page, system: Up) -
     expect(page.locator("#preview")).to_contain_text("neuro_fuzzy_daily is valid")
     editor = page.get_by_role("textbox", name="Strategy")
     text = page.locator("#id_strategy_yaml").input_value()
-    editor.fill(re.sub(r"(epochs|patience): \d+", r"\1: 2000", text))
+    editor.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(re.sub(r"(epochs|patience): \d+", r"\1: 2000", text))
     form(page).get_by_label("Symbols").fill("AAPL IBM")
     page.get_by_role("button", name="Start training").click()
 

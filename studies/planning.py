@@ -12,6 +12,7 @@ from operations import market_data
 from operations.models import Artifact, MarketData, Operation, TrialCount
 from operations.requests import DateRange
 from operations.states import Status
+from studies import earlier_studies
 from studies.batching import count_workers
 from studies.folds import Rows, count_folds, require_fitting_folds
 from studies.identity import spec_sha256
@@ -97,7 +98,7 @@ def make_plan(request: StudyRequest) -> Plan:
         counted_before=counted,
         needed_sharpe=needed_sharpe(bound.trials + counted, years),
         spec_sha256=sha256,
-        warnings=_warnings(bound, fold_count),
+        warnings=[*_warnings(bound, fold_count), *earlier_studies.warnings(inputs, sha256)],
     )
 
 

@@ -160,6 +160,8 @@ def _require_valid_corners(study: Study, space: Space, values: dict[str, Any]) -
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
     return str(list(value)) if isinstance(value, tuple) else quote(value)
 
 

@@ -1,7 +1,7 @@
 """The search space of a study: `point(number)` computes the point of a trial by arithmetic; nothing is materialised."""
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice, product
@@ -71,25 +71,26 @@ class Space:
         return all(condition.holds(point) for condition in self.conditions)
 
     def corners(self, limit: int) -> Iterator[Point]:
-        """Return every allowed combination of extremes and choices; if there are more than `limit`, a fixed sample."""
+        """Return every allowed combination of extremes and choices; if there are more than `limit`, a fixed sample, in which
+        every choice occurs unless the conditions exclude its combination."""
         if self.points:
             yield from islice(self.points, limit)
             return
         extremes = [axis.extremes for axis in self.axes]
-        if prod(map(len, extremes)) <= limit:
-            candidates: Iterator[tuple[Any, ...]] = product(*extremes)
-        else:
-            candidates = (
-                tuple(
-                    values[int(uniform("corner", number, axis.pointer) * len(values))]
-                    for axis, values in zip(self.axes, extremes, strict=True)
-                )
-                for number in range(CORNER_SAMPLE)
-            )
-        for values in candidates:
+        is_few = prod(map(len, extremes)) <= limit
+        for values in product(*extremes) if is_few else self._corner_sample(extremes):
             point = dict(zip(self.pointers, values, strict=True))
             if self.allows(point):
                 yield point
+
+    def _corner_sample(self, extremes: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+        for number in range(max(CORNER_SAMPLE, *map(len, extremes))):
+            yield tuple(
+                values[number]
+                if number < len(values)
+                else values[int(uniform("corner", number, axis.pointer) * len(values))]
+                for axis, values in zip(self.axes, extremes, strict=True)
+            )
 
     def share_allowed(self) -> float:
         """Return the share of the points that meets the conditions: exact for a grid, else of 2,000 draws."""

@@ -1,5 +1,8 @@
 """Messages of studies: sizes and consistency."""
 
+import math
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -39,3 +42,12 @@ def test_a_batch_lists_its_trials_once_in_order(numbers: tuple[int, ...]) -> Non
 def test_columns_of_a_result_have_one_entry_per_trial() -> None:
     with pytest.raises(ValidationError, match="one entry per trial"):
         BatchResult(number=[1, 2], state=[TrialState.FAILED] * 2, value=[None], scores={}, cpu_ms=[1.0, 1.0])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_is_refused(value: float) -> None:
+    columns: dict[str, Any] = {"number": [1], "state": [TrialState.COMPLETED], "cpu_ms": [1.0]}
+    with pytest.raises(ValidationError, match="finite"):
+        BatchResult(**columns, value=[value], scores={})
+    with pytest.raises(ValidationError, match="finite"):
+        BatchResult(**columns, value=[None], scores={"sharpe": [value]})

@@ -76,6 +76,20 @@ def test_corners_have_every_choice_and_the_ends_of_each_range() -> None:
     assert [tuple(corner.values()) for corner in corners] == [(1, None, 9), (1, 0.1, 9), (1, "x", 9), (5, None, 9), (5, 0.1, 9), (5, "x", 9)]  # fmt: skip
 
 
+def test_a_sample_of_the_corners_has_every_choice() -> None:
+    many = Axis("/many", Parameter(choices=tuple(range(1000))))
+    corners = list(Space("random", 1, (many, B, C, RATE)).corners(4096))
+    assert len(corners) == 1000
+    assert [corner["/many"] for corner in corners] == list(range(1000))
+    assert {corner["/b"] for corner in corners} == {None, 0.1, "x"}
+    assert {(corner["/c"], corner["/rate"]) for corner in corners} == {
+        (1, 1e-4),
+        (1, 0.1),
+        (9, 1e-4),
+        (9, 0.1),
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -171,6 +171,20 @@ def test_a_training_that_raises_is_a_failed_trial(bars: dict[str, Path]) -> None
     assert "Fold 0: " in result.errors["0"]
 
 
+def test_a_fold_whose_training_part_has_one_class_is_named(tmp_path: Path) -> None:
+    rising = synthetic(0)
+    steps = np.full(700 - 290, 1.003)
+    for name in ("open", "high", "low", "close"):
+        rising.iloc[290:700, rising.columns.get_loc(name)] = rising[name].iloc[290] * np.cumprod(steps)
+    files = {"bars/AAA/1d.parquet": tmp_path / "AAA.parquet"}
+    write_bars(rising, files["bars/AAA/1d.parquet"])
+    result, _ = run(files, range(1))
+    assert result.state == [TrialState.FAILED]
+    assert result.errors["0"] == (
+        "Fold 2: All rows of the training part have the same label; change the label settings or the period."
+    )
+
+
 def test_the_parts_of_a_fold_do_not_touch() -> None:
     strategy = parse_strategy(STRATEGY)
     dataset = build_dataset(strategy, {"AAA": {"1d": synthetic(0)}})

@@ -14,7 +14,7 @@ from ktrdr_site.doctor import (
     versions,
     workers,
 )
-from ktrdr_site.doctor.finding import Finding
+from ktrdr_site.doctor.finding import Finding, problem
 
 FindProblems = Callable[[], Iterator[Finding]]
 
@@ -57,10 +57,28 @@ def examine(url: str) -> list[Finding]:
     for check in checks(url):
         if check.needs_database and not has_database:
             continue
-        check_findings = list(check.find())
+        check_findings = _run(check)
         if check.name == "database" and check_findings:
             has_database = False
         if check.name == "migrations" and check_findings:
             has_database = False  # the other checks query tables that may be missing or different
         findings += check_findings
+    return findings
+
+
+def _run(check: Check) -> list[Finding]:
+    """Return what the check finds. A check that fails is a finding too, and the others still run."""
+    findings = []
+    try:
+        for finding in check.find():
+            findings.append(finding)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".")
+        findings.append(
+            problem(
+                check.name,
+                f"This check could not finish: {reason}.",
+                "Fix what it names, for example a missing permission of the database's role, and run doctor again.",
+            )
+        )
     return findings

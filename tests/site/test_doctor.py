@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -27,6 +28,7 @@ from ktrdr_site.doctor import (
     clocks,
     database,
     disk,
+    examination,
     notifications,
     secret_files,
     services,
@@ -35,7 +37,7 @@ from ktrdr_site.doctor import (
     workers,
 )
 from ktrdr_site.doctor.examination import checks, examine
-from ktrdr_site.doctor.finding import Finding, Severity
+from ktrdr_site.doctor.finding import Finding, Severity, warning
 from operations.dispatching import heartbeat
 from operations.models import Delivery, Subscription
 from operations.tasks import PERIODIC_TASKS
@@ -272,6 +274,48 @@ def test_a_migration_that_is_not_applied_is_found_and_ends_what_needs_the_tables
     assert f"operations.{newest.name}" in finding.problem
     assert finding.remedy == "Run manage.py migrate."
     assert "dispatcher" not in {f.check for f in examine("http://127.0.0.1:1")}
+
+
+@pytest.mark.parametrize("name", [check.name for check in checks("http://127.0.0.1:1")])
+def test_a_check_that_fails_is_one_finding_and_the_others_still_run(
+    healthy: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def examined() -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for finding in examine("http://127.0.0.1:1"):
+            found.setdefault(finding.check, []).append(finding.problem)
+        return found
+
+    def broken() -> Iterator[Finding]:
+        yield warning(name, "Seen before.", "Nothing.")
+        raise PermissionError("permission denied\nfor view x.")
+
+    usual = examined()
+    real = checks("http://127.0.0.1:1")
+    changed = [replace(check, find=broken) if check.name == name else check for check in real]
+    monkeypatch.setattr(examination, "checks", lambda url: tuple(changed))
+    found = examined()
+    assert found.pop(name) == [
+        "Seen before.", "This check could not finish: PermissionError: permission denied for view x.",
+    ]  # fmt: skip
+    usual.pop(name, None)
+    if name in ("database", "migrations"):
+        assert found.items() <= usual.items(), "the checks that need the database are left out"
+    else:
+        assert found == usual
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_role_without_permissions_is_found_without_a_traceback() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("REVOKE SELECT ON registry_worker FROM CURRENT_USER")
+        try:
+            findings = examine("http://127.0.0.1:1")
+        finally:
+            cursor.execute("GRANT SELECT ON registry_worker TO CURRENT_USER")
+    denied = {finding.check for finding in findings if "permission denied" in finding.problem}
+    assert denied == {"workers", "worker versions"}
+    assert {"schedules", "dispatcher"} <= {finding.check for finding in findings}
 
 
 @database_needed

@@ -14,10 +14,11 @@ from datetime import timedelta
 from functools import reduce
 from operator import or_
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, ManyToOneRel, Model, OuterRef, QuerySet
+from django.db.models import Count, Exists, ManyToOneRel, Model, OuterRef, QuerySet, Sum
 from django.db.models.functions import Now
 
 from access.isolation import isolated
@@ -132,15 +133,9 @@ def _clean_batch(batch: int) -> tuple[int, int]:
     lock). A crash before the unlink leaves a file without a row, which the next put of the same content reuses or
     `orphans` removes. The row of a file that cannot be removed stays.
     """
-    old = Now() - timedelta(days=settings.ARTIFACT_RETENTION_DAYS)
-    is_referred = reduce(or_, (Exists(rows.filter(**{name: OuterRef("pk")})) for rows, name in _references()))
     with transaction.atomic():
-        rows = list(
-            StoredFile.objects.select_for_update(of=("self",), skip_locked=True)
-            .filter(touched_at__lt=old)
-            .annotate(is_referred=is_referred)
-            .order_by("touched_at")[:batch]
-        )
+        locked = _old_files().select_for_update(of=("self",), skip_locked=True)
+        rows = list(locked.order_by("touched_at")[:batch])
         # Whoever removes a reference now waits for the lock, and notes the moment afterwards.
         referred = [row.sha256 for row in rows if row.is_referred]
         StoredFile.objects.filter(sha256__in=referred).update(touched_at=None)
@@ -149,6 +144,19 @@ def _clean_batch(batch: int) -> tuple[int, int]:
         kept = [row for row in unreferred if not _unlink(row.sha256)]
         StoredFile.objects.bulk_create(kept)
     return len(rows), len(unreferred) - len(kept)
+
+
+def count_unreferenced() -> tuple[int, int]:
+    """Return how many files `remove_unreferenced` would remove, and how many bytes they have."""
+    total = _old_files().filter(is_referred=False).aggregate(files=Count("pk"), size=Sum("size"))
+    return total["files"], total["size"] or 0
+
+
+def _old_files() -> Any:
+    """Return the files whose last reference went, or that were uploaded, before the retention time; with `is_referred`."""
+    old = Now() - timedelta(days=settings.ARTIFACT_RETENTION_DAYS)
+    is_referred = reduce(or_, (Exists(rows.filter(**{name: OuterRef("pk")})) for rows, name in _references()))
+    return StoredFile.objects.filter(touched_at__lt=old).annotate(is_referred=is_referred)
 
 
 def _references() -> Iterator[tuple[QuerySet[Model], str]]:

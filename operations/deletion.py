@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from access.conflicts import atomic_with_retries
@@ -18,8 +19,17 @@ from operations.retention import WHOLE, remove_rows
 
 CLEANUP_LASTS_S = 10.0
 
-cleanups: dict[str, Callable[[], int]] = {}
-"""Name in the log -> what removes the deleted rows of another room; each adds its own when it starts."""
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """A part of the cleanup: `remove` acts and returns how many it removed, `count` returns how many it would remove."""
+
+    remove: Callable[[], int]
+    count: Callable[[], int]
+
+
+cleanups: dict[str, Cleanup] = {}
+"""Name in the summary -> what removes the deleted rows of another room; each adds its own when it starts."""
 
 
 @atomic_with_retries
@@ -77,9 +87,7 @@ def remove_deleted(lasts_s: float = CLEANUP_LASTS_S) -> int:
     Their files go later: `artifacts.remove_unreferenced` removes those to which nothing else refers.
     """
     until = time.monotonic() + lasts_s
-    overdue = Operation.with_deleted.filter(
-        deleted_at__lt=Now() - timedelta(days=settings.DELETED_RETENTION_DAYS)
-    )
+    overdue = _overdue()
     keys = list(overdue.order_by("deleted_at").values_list("pk", flat=True))
     removed = 0
     for pk in keys:
@@ -90,3 +98,14 @@ def remove_deleted(lasts_s: float = CLEANUP_LASTS_S) -> int:
             if locked and _find_user(pk) is None:
                 removed += remove_rows(WHOLE, [pk])[Operation._meta.db_table]
     return removed
+
+
+def count_deleted() -> int:
+    """Return how many operations `remove_deleted` would remove if it had the time."""
+    return sum(_find_user(pk) is None for pk in _overdue().order_by().values_list("pk", flat=True))
+
+
+def _overdue() -> QuerySet[Operation]:
+    return Operation.with_deleted.filter(
+        deleted_at__lt=Now() - timedelta(days=settings.DELETED_RETENTION_DAYS)
+    )

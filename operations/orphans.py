@@ -23,15 +23,30 @@ def remove_orphans() -> int:
     return remove_partial_uploads(root) + remove_without_row(root / f"{turn:02x}")
 
 
+def count_orphans() -> int:
+    """Return how many files the rounds of a day would remove."""
+    root = Path(settings.DATA_DIR) / "artifacts"
+    directories = (root / f"{turn:02x}" for turn in range(DIRECTORIES))
+    return len(_partial_uploads(root)) + sum(len(_without_row(directory)) for directory in directories)
+
+
 def remove_partial_uploads(root: Path) -> int:
-    return _remove(_old_files(root, ".incoming-*", DAY_S))
+    return _remove(_partial_uploads(root))
+
+
+def _partial_uploads(root: Path) -> list[Path]:
+    return _old_files(root, ".incoming-*", DAY_S)
 
 
 def remove_without_row(directory: Path) -> int:
     """Remove the files of a directory that have no row, and had none for the retention time."""
+    return _remove(_without_row(directory))
+
+
+def _without_row(directory: Path) -> list[Path]:
     files = _old_files(directory, "*", max(DAY_S, settings.ARTIFACT_RETENTION_DAYS * DAY_S))
     known = set(StoredFile.objects.filter(pk__in=[path.name for path in files]).values_list("pk", flat=True))
-    return _remove(path for path in files if path.name not in known)
+    return [path for path in files if path.name not in known]
 
 
 def _old_files(directory: Path, pattern: str, age_s: float) -> list[Path]:

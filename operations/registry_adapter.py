@@ -127,12 +127,22 @@ class RegistryAdapter:
     def cleanup_parts(self) -> dict[str, Callable[[], int]]:
         return {
             "removed_operations": deletion.remove_deleted,
-            **deletion.cleanups,
+            **{name: part.remove for name, part in deletion.cleanups.items()},
             "removed_files": artifacts.remove_unreferenced,
             "removed_orphans": orphans.remove_orphans,
             "removed_deliveries": delivery.delete_old,
             "corrected_blockers": blockers.repair,
             "removed_demands": admission.remove_idle_demands,
+        }
+
+    def cleanup_counts(self) -> dict[str, Callable[[], int]]:
+        return {
+            "removed_operations": deletion.count_deleted,
+            **{name: part.count for name, part in deletion.cleanups.items()},
+            "removed_files": lambda: artifacts.count_unreferenced()[0],
+            "removed_bytes": lambda: artifacts.count_unreferenced()[1],
+            "removed_orphans": orphans.count_orphans,
+            "removed_deliveries": lambda: delivery.old_deliveries().count(),
         }
 
 

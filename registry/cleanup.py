@@ -42,18 +42,36 @@ def cleanup() -> dict[str, Any] | None:
     return summary
 
 
-def _remove_workers() -> tuple[list[str], list[str]]:
-    """Return (removed, held back). A worker that came back meanwhile has another status or instance and stays."""
-    overdue = Worker.objects.filter(
+def preview() -> dict[str, Any]:
+    """Return the summary of a cleanup that would run now, as far as it removes something; change nothing.
+
+    The removal of operations makes files unreferenced, which a later cleanup removes.
+    """
+    gone, held = _find_gone()
+    counts = operations_port.operations().cleanup_counts()
+    return {
+        "removed_workers": sorted(gone.keys() - held),
+        "held_back": sorted(held),
+        **{name: count() for name, count in counts.items()},
+    }
+
+
+def _overdue() -> QuerySet[Worker]:
+    return Worker.objects.filter(
         status=WorkerStatus.TEMPORARILY_UNAVAILABLE,
         unavailable_since__lt=Now() - timedelta(seconds=settings.REMOVAL_AFTER_S),
     )
+
+
+def _find_gone() -> tuple[dict[str, str], set[str]]:
+    """Return the overdue workers (worker id -> instance id), and those of them that a cleanup holds back."""
+    overdue = _overdue()
     gone = dict(overdue.values_list("pk", "instance_id"))
     if not gone:
-        return [], []
+        return {}, set()
     if sweeps.were_interrupted():
         log.warning("health checks were paused; not removing any worker this round", workers=sorted(gone))
-        return [], sorted(gone)
+        return gone, set(gone)
     held: set[str] = set()
     if sweeps.is_mass_failure(len(gone), Worker.objects.count()):
         extended = Now() - timedelta(seconds=2 * settings.REMOVAL_AFTER_S)
@@ -63,7 +81,13 @@ def _remove_workers() -> tuple[list[str], list[str]]:
                 "half of the workers would be removed at once; extending their grace period",
                 workers=sorted(held),
             )
-    removed = []
+    return gone, held
+
+
+def _remove_workers() -> tuple[list[str], list[str]]:
+    """Return (removed, held back). A worker that came back meanwhile has another status or instance and stays."""
+    gone, held = _find_gone()
+    overdue, removed = _overdue(), []
     for worker_id in sorted(gone.keys() - held):
         with isolated("removing a worker", atomic=False, worker_id=worker_id):
             if _remove(overdue.filter(pk=worker_id, instance_id=gone[worker_id]), worker_id, gone[worker_id]):

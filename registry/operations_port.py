@@ -66,6 +66,9 @@ class OperationsPort(Protocol):
     def cleanup_parts(self) -> Mapping[str, Callable[[], int]]:
         """Return the operations' parts of the cleanup: the name of a count in the summary -> a function that returns it."""
 
+    def cleanup_counts(self) -> Mapping[str, Callable[[], int]]:
+        """Return what counts, under the same names, what the parts would remove; without the rows that only keep books."""
+
 
 class _Installed:
     port: OperationsPort | None = None

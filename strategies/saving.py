@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from access import audit
@@ -113,15 +114,19 @@ def restore(name: str, actor: Actor) -> SavedStrategy:
 def remove_deleted(lasts_s: float = CLEANUP_LASTS_S) -> int:
     """Remove the strategies whose grace is over; return how many. Stop after `lasts_s`."""
     until = time.monotonic() + lasts_s
-    overdue = SavedStrategy.with_deleted.filter(
-        deleted_at__lt=Now() - timedelta(days=settings.DELETED_RETENTION_DAYS)
-    )
-    removed = 0
+    overdue, removed = overdue_strategies(), 0
     for pk in list(overdue.order_by("deleted_at").values_list("pk", flat=True)):
         if time.monotonic() > until:
             break
         removed += bool(overdue.filter(pk=pk).delete()[0])
     return removed
+
+
+def overdue_strategies() -> QuerySet[SavedStrategy]:
+    """Return the deleted strategies whose grace is over."""
+    return SavedStrategy.with_deleted.filter(
+        deleted_at__lt=Now() - timedelta(days=settings.DELETED_RETENTION_DAYS)
+    )
 
 
 def _lock(name: str) -> SavedStrategy:

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from asgiref.sync import async_to_sync
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -102,5 +102,8 @@ def record_outcome(delivery: Delivery, outcome: Outcome) -> bool:
 
 def delete_old() -> int:
     """Delete deliveries that ended before the retention time; return how many."""
-    old = Delivery.objects.filter(ended_at__lt=Now() - RETENTION)
-    return old.delete()[0]
+    return old_deliveries().delete()[0]
+
+
+def old_deliveries() -> QuerySet[Delivery]:
+    return Delivery.objects.filter(ended_at__lt=Now() - RETENTION)

@@ -209,7 +209,8 @@ def test_the_cleanup_removes_deleted_strategies_after_the_grace(api: APIClient) 
     for name, days in (("old", 1), ("recent", -1)):
         grace = timedelta(days=django_settings.DELETED_RETENTION_DAYS + days)
         SavedStrategy.objects.filter(name=name).update(deleted_at=Now() - grace)
-    assert cleanups["removed_strategies"]() == 1
+    assert cleanups["removed_strategies"].count() == 1
+    assert cleanups["removed_strategies"].remove() == 1
     assert set(SavedStrategy.with_deleted.values_list("name", flat=True)) == {"recent", "kept"}
     assert StrategyVersion.objects.count() == 2
 

@@ -280,21 +280,21 @@ def test_a_migration_that_is_not_applied_is_found_and_ends_what_needs_the_tables
 def test_a_check_that_fails_is_one_finding_and_the_others_still_run(
     healthy: None, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    def examined() -> dict[str, list[str]]:
+    def problems_by_check() -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for finding in examine("http://127.0.0.1:1"):
             found.setdefault(finding.check, []).append(finding.problem)
         return found
 
-    def broken() -> Iterator[Finding]:
+    def fail_halfway() -> Iterator[Finding]:
         yield warning(name, "Seen before.", "Nothing.")
         raise PermissionError("permission denied\nfor view x.")
 
-    usual = examined()
+    usual = problems_by_check()
     real = checks("http://127.0.0.1:1")
-    changed = [replace(check, find=broken) if check.name == name else check for check in real]
+    changed = [replace(check, find=fail_halfway) if check.name == name else check for check in real]
     monkeypatch.setattr(examination, "checks", lambda url: tuple(changed))
-    found = examined()
+    found = problems_by_check()
     assert found.pop(name) == [
         "Seen before.", "This check could not finish: PermissionError: permission denied for view x.",
     ]  # fmt: skip

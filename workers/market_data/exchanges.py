@@ -7,6 +7,7 @@ again after an upgrade of `exchange_calendars`: `python -m workers.market_data.e
 
 import json
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,7 @@ MAJOR = ("XNYS", "XLON", "XETR", "XPAR", "XTKS", "XHKG", "XTSE", "XASX", "XSHG",
 _FIRST, _LAST = pd.Timestamp("1960-01-01"), pd.Timestamp("2027-12-31")
 _MINUTE = 60_000_000_000
 _MOST_HOLIDAYS = 5
+_BATCH_ROWS = 16_384
 _TIMES = ("open", "close", "break_start", "break_end")
 _METADATA = b"ktrdr.exchanges"
 
@@ -86,21 +88,29 @@ def find_exchange(name: str) -> Exchange | None:
 @cache
 def _table() -> dict[str, Exchange]:
     # Not pq.read_table, whose import of pyarrow.dataset takes as long as everything else here. From memory, because
-    # for files Arrow starts a thread, and job processes are forked after this.
-    table = pq.ParquetFile(pa.BufferReader(TABLE.read_bytes())).read(use_threads=False)
-    timezones: dict[str, str] = json.loads(table.schema.metadata[_METADATA])["timezones"]
-    names = table["exchange"].combine_chunks()
-    codes = names.indices.to_numpy()
-    # Copies, so that Arrow can return the 115 MB that it took for decompressing: the table itself is 13 MB.
-    days = table["day"].cast(pa.int32()).to_numpy().copy()
-    columns = [table[name].to_numpy().copy() for name in _TIMES]
-    exchanges = {}
-    for code, name in enumerate(names.dictionary.to_pylist()):
-        rows = slice(*np.searchsorted(codes, [code, code + 1]))
+    # for files Arrow starts a thread, and job processes are forked after this. In batches, because the whole table
+    # would take 115 MB for a moment to become arrays of 13 MB.
+    file = pq.ParquetFile(pa.BufferReader(TABLE.read_bytes()))
+    timezones: dict[str, str] = json.loads(file.schema_arrow.metadata[_METADATA])["timezones"]
+    days = np.empty(file.metadata.num_rows, np.int32)
+    columns = tuple(np.empty(file.metadata.num_rows, np.int16) for _ in _TIMES)
+    rows_of: Counter[str] = Counter()  # in the order of the table, which is sorted by exchange
+    filled = 0
+    for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
+        rows = slice(filled, filled + batch.num_rows)
+        days[rows] = batch["day"].cast(pa.int32())
+        for column, name in zip(columns, _TIMES, strict=True):
+            column[rows] = batch[name]
+        for found in batch["exchange"].value_counts().to_pylist():
+            rows_of[found["values"]] += found["counts"]
+        filled += batch.num_rows
+    exchanges, first = {}, 0
+    for name, count in rows_of.items():
+        rows = slice(first, first + count)
         exchanges[name] = Exchange(
             name, timezones[name], days[rows], tuple(column[rows] for column in columns)
         )
-    del table, names, codes
+        first += count
     pa.default_memory_pool().release_unused()
     return exchanges
 

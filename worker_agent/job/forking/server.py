@@ -1,7 +1,8 @@
 """`python -m worker_agent.job.forking.server`: forks job processes from a process with loaded and warm libraries.
 
-Between two requests the server warms up, one step at a time, so a job that comes early waits for one step only and does
-the rest itself. It never starts a thread: a thread does not survive a fork, and the locks that it held stay locked.
+The first job waits until the modules are loaded: forked earlier it would load them itself, into memory that nobody shares.
+After that the server warms up between two requests, one step at a time, so an early job waits for one step only and does
+the rest itself. The server never starts a thread: a thread does not survive a fork, and the locks that it held stay locked.
 """
 
 import argparse
@@ -64,10 +65,10 @@ def serve(options: argparse.Namespace, preload: tuple[str, ...], warm_ups: tuple
 
 
 def warm_steps(preload: tuple[str, ...], warm_ups: tuple[str, ...]) -> Iterator[None]:
-    """Import a module at each step, then take the steps of the functions."""
+    """Import all modules at the first step, then take the steps of the functions."""
     for name in preload:
         import_module(name)
-        yield
+    yield
     for function in warm_ups:
         yield from pkgutil.resolve_name(function)()
 
@@ -82,6 +83,7 @@ class ForkServer:
     keepers: set[int] = field(default_factory=set)
 
     def run(self) -> None:
+        self._warm_up()
         self.listener.setblocking(False)
         signals, requests = self.wake_up.fileno(), self.listener.fileno()
         while not self.leaving or self.keepers:

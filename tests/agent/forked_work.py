@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 WARM_FILE = "KTRDR_WARM_FILE"
+SLOW_MODULE = "tests.agent.slow_module"
 
 
 def quick(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:
     os.write(1, b"printed by the job\n")  # as a library in C does; what Python prints is in the log
     return {"pid": os.getpid(), "parent": os.getppid()}
+
+
+def has_slow_module(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:
+    return {"loaded": SLOW_MODULE in sys.modules}
 
 
 def patient(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:

@@ -70,8 +70,8 @@ def test_a_cancel_while_no_dispatcher_lives_is_carried_out_by_the_next_one(syste
 
 def test_the_schedules_second_process_takes_over_when_the_leader_is_killed(system: System) -> None:
     """Lesson W12."""
+    cluster = system.cluster()  # without one, the second process would lead at once
     system.start_schedules("schedules in waiting")
-    cluster = system.cluster()
     system.processes.kill("schedules")
     until_gone(cluster.values(), "the leader's cluster ends with it", 10)
     operations = begin(system)
@@ -82,8 +82,9 @@ def test_the_schedules_second_process_takes_over_when_the_leader_is_killed(syste
 @pytest.mark.slow
 def test_a_suspended_leader_of_the_schedules_is_replaced_and_does_not_return(system: System) -> None:
     """Lessons W12, W16: its process lives, its session too, and it believes that it still leads when it thaws."""
+    cluster = system.cluster()  # without one, the second process would lead at once
     system.start_schedules("schedules in waiting")
-    frozen = [system.processes.tree("schedules")[0], *system.cluster().values()]
+    frozen = [system.processes.tree("schedules")[0], *cluster.values()]
     signal_all(frozen, signal.SIGSTOP)
     try:
         operations = begin(system)

@@ -1,5 +1,7 @@
 """Closing times of bars, and resampling to longer bars."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +131,13 @@ def test_unknown_names_are_rejected() -> None:
         Sessions.covering("XXXX", 0, 10)
     with pytest.raises(MarketDataError, match="cannot be made"):
         resample(random_bars(5), "1d", "1h", "weekdays")
+
+
+def test_the_table_of_exchanges_is_read_without_a_peak_of_memory() -> None:
+    """Each early job reads it, and a machine with 1 GB runs several."""
+    code = (
+        "import pyarrow; from workers.market_data.exchanges import exchange_names; "
+        "assert len(exchange_names()) > 50; print(pyarrow.default_memory_pool().max_memory())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 16 * 2**20

@@ -45,6 +45,8 @@ class AuditEntry(models.Model):
         OPERATIONS_RESTORED = "operations_restored", "restored many operations"
         STRATEGY_DELETED = "strategy_deleted", "strategy deleted"
         STRATEGY_RESTORED = "strategy_restored", "strategy restored"
+        RESULT_SHARED = "result_shared", "result shared by a link"
+        RESULT_UNSHARED = "result_unshared", "link to a result revoked"
         MARKET_DATA_DELETED = "market_data_deleted", "market data deleted"
         HOLDOUT_LOOK = "holdout_look", "looked at a holdout again"
         SUBSCRIPTION_CREATED = "subscription_created", "notification created"

@@ -25,6 +25,7 @@ from dashboard.views.operation import (
 from dashboard.views.operation_list import operations
 from dashboard.views.overview import overview
 from dashboard.views.runs import runs, runs_csv, tag, tag_change, tags
+from dashboard.views.sharing import revoke_link, share
 from dashboard.views.strategies import examples, strategies, strategy, strategy_diff, strategy_text
 from dashboard.views.strategy_changes import (
     check,
@@ -64,6 +65,8 @@ urlpatterns = [
     path("operations/<id:operation_id>/trades", trades, name="trades"),
     path("operations/<id:operation_id>/trades/drawn", trades_drawn, name="trades_drawn"),
     path("operations/<id:operation_id>/labels", labels, name="labels"),
+    path("operations/<id:operation_id>/share", share, name="share"),
+    path("operations/<id:operation_id>/share/<int:number>/revoke", revoke_link, name="revoke_link"),
     path("act", act_on_many, name="act_on_many"),
     path("new", new, name="new"),
     path("new/<id:kind>", submit, name="new_operation"),

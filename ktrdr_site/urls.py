@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
+from dashboard.views.sharing import shared_result
 from dashboard.views.tokens import create_token, revoke_token, tokens
 from ktrdr_site.accounts.password_page import change_password
 from ktrdr_site.accounts.sign_in import SignIn
@@ -42,6 +43,7 @@ urlpatterns = [
     path("dashboard/tokens/create", create_token, name="create_token"),
     path("dashboard/tokens/<str:kind>/<int:token_id>/revoke", revoke_token, name="revoke_token"),
     path("dashboard/", include("dashboard.urls")),
+    path("shared/<slug:token>", shared_result, name="shared_result"),
     path("docs/", include("dashboard.views.documentation")),
     path(
         "schema/browse",

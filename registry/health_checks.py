@@ -52,14 +52,21 @@ async def check_all(endpoints: Sequence[Endpoint]) -> CheckResults:
     return results
 
 
+KEPT_LOADS = 60
+"""Health checks whose load is kept: ten minutes of one each ten seconds."""
+LOADS = ("cpu_percent", "memory_percent", "gpu_percent")
+LARGEST_LOAD = 1000
 HEALTHY = """
 UPDATE registry_worker AS w
    SET last_health_check = statement_timestamp(), last_healthy_at = statement_timestamp(),
        health_check_failures = 0, health_problem = '', unavailable_since = NULL,
        resources = a.resources::jsonb,
+       load_history = CASE WHEN jsonb_array_length(w.load_history) >= %s THEN w.load_history - 0
+                           ELSE w.load_history END || jsonb_build_array(a.load::jsonb),
        -- A worker claimed after it was asked stays BUSY: the claim is newer than its response.
        status = CASE WHEN a.busy OR (w.status = 'BUSY' AND w.last_selected_at >= %s) THEN 'BUSY' ELSE 'AVAILABLE' END
-  FROM unnest(%s::text[], %s::text[], %s::bool[], %s::text[]) AS a(worker_id, instance_id, busy, resources)
+  FROM unnest(%s::text[], %s::text[], %s::bool[], %s::text[], %s::text[])
+       AS a(worker_id, instance_id, busy, resources, load)
  WHERE w.worker_id = a.worker_id AND w.instance_id = a.instance_id
 """
 
@@ -82,16 +89,29 @@ def write_healthy(endpoints: Mapping[str, Endpoint], healthy: Mapping[str, Healt
 
     def write(ids: list[str]) -> None:
         values: list[Any] = [
+            KEPT_LOADS,
             sweep.started_at,
             ids,
             [endpoints[worker_id].instance_id for worker_id in ids],
             [healthy[worker_id].status is AgentState.BUSY for worker_id in ids],
             [json.dumps(healthy[worker_id].resources).replace("\\u0000", "") for worker_id in ids],
+            [json.dumps(_load(healthy[worker_id].resources)) for worker_id in ids],
         ]
         with connection.cursor() as cursor:
             cursor.execute(HEALTHY, values)
 
     _write_isolated(write, sorted(healthy))
+
+
+def _load(resources: Mapping[str, Any]) -> list[float | None]:
+    """Return CPU, memory and GPU in percent; None for what the worker does not report as a number."""
+    values = (resources.get(name) for name in LOADS)
+    return [
+        round(float(value), 1)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_LOAD
+        else None
+        for value in values
+    ]
 
 
 def write_failed(endpoints: Mapping[str, Endpoint], failed: Mapping[str, str]) -> None:

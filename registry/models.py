@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 
 from registry import protocol_versions
@@ -98,6 +98,13 @@ class Worker(models.Model):
         default=dict, blank=True, help_text="cores, memory_gb, gpu, gpu_memory_gb, ..."
     )
     resources = models.JSONField(default=dict, blank=True, help_text="load at the last health response")
+    load_history = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        editable=False,
+        help_text="[CPU, memory, GPU] in percent of the last health checks, the newest last",
+    )
     enrolled_with = models.ForeignKey(
         EnrolmentToken, null=True, blank=True, on_delete=models.SET_NULL, related_name="workers"
     )

@@ -9,6 +9,8 @@ from operations.models import Attempt, Operation
 from operations.models.attempt import AttemptOutcome
 from registry.models import Worker
 
+RECENT = ("CPU", "Memory", "GPU")
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
@@ -17,6 +19,10 @@ class WorkerRow:
     """currently running"""
     completed: int
     failed: int
+
+    @property
+    def loads(self) -> list["Recent"]:
+        return recent_loads(self.worker)
 
     @property
     def machine(self) -> str:
@@ -75,6 +81,26 @@ class Load:
     share: float
     """0 to 1"""
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """One resource in the last health checks, in percent."""
+
+    name: str
+    text: str
+    values: list[float | None]
+
+
+def recent_loads(worker: Worker) -> list[Recent]:
+    """Return the resources that the newest health check reported, each with its recent values."""
+    rows = [row for row in worker.load_history if isinstance(row, list) and len(row) == len(RECENT)]
+    columns = [[row[position] for row in rows] for position in range(len(RECENT))]
+    return [
+        Recent(name, f"{values[-1]:.0f} %", values)
+        for name, values in zip(RECENT, columns, strict=True)
+        if values and values[-1] is not None
+    ]
 
 
 def load(worker: Worker) -> list[Load]:

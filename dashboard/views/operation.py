@@ -4,18 +4,18 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import structlog
 from django.http import Http404, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from access.roles import Role, refusal
 from dashboard.internal_api import call_api
 from dashboard.pages import operation_detail, operation_labels
+from dashboard.pages.results import result_context
 from dashboard.views.decorators import PageRequest, page
-from operations import attempts
-from operations.kind import Kind, all_kinds, kind_of
+from operations import attempts, sharing
+from operations.kind import all_kinds, kind_of
 from operations.models import Attempt, Operation
-from operations.presentation import file_previews, stored_reports
+from operations.presentation import file_previews
 from operations.presentation.charts import metric_charts
 from operations.presentation.curves import curves
 from operations.presentation.subject import strategies_of_models, subject
@@ -23,8 +23,6 @@ from operations.states import Status
 from operations.waiting import explain_wait
 from strategies.differences import diff_lines
 from worker_agent.visible_text import visible
-
-logger = structlog.get_logger(__name__)
 
 TABS = {
     "summary": "Result",
@@ -150,20 +148,16 @@ def operation_metrics(request: PageRequest, operation_id: str) -> HttpResponse:
 
 def _summary_context(request: PageRequest, operation: Operation) -> dict[str, Any]:
     model = operation.parameters.get("model")
-    kind = kind_of(operation.operation_type)
-    # The result of an operation that was cancelled or failed has only the values of that time.
-    result_kind = kind if operation.status == Status.COMPLETED else Kind()
     return {
         "attempts": _attempts(operation),
         "waits_for": operation.after.defer("result", "parameters"),
         "followers": operation.followers.defer("result", "parameters"),
         "checkpoint": operation_detail.newest_checkpoint(operation),
         "model_operation": model if isinstance(model, str) else None,
-        "result_facts": _flat(operation.result or {}),
-        "result_template": result_kind.result_template,
         **operation_labels.context(operation),
-        **result_kind.result_context(operation),
-        **(_report_context(operation, result_kind) if result_kind.has_report else {}),
+        **result_context(operation),
+        "shared_links": sharing.usable_links(operation) if operation.status == Status.COMPLETED else [],
+        "default_days": sharing.DEFAULT_DAYS,
         **(_metrics_context(request, operation) if operation_detail.is_live(operation) else {}),
     }
 
@@ -175,18 +169,6 @@ def _attempts(operation: Operation) -> list[Attempt]:
         if attempt.ended_at:
             attempt.took = attempt.ended_at - attempt.claimed_at  # type: ignore[attr-defined]  # for the template
     return attempts
-
-
-def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Flatten nested values into a list of (dotted name, value)."""
-    items: list[tuple[str, Any]] = []
-    for key, value in data.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            items += _flat(value, f"{name}.")
-        else:
-            items.append((name, value))
-    return items
 
 
 def _log_context(request: PageRequest, operation: Operation, after: int | None = None) -> dict[str, Any]:
@@ -237,21 +219,6 @@ def _artifacts_context(request: PageRequest, operation: Operation) -> dict[str, 
     for file in files:
         file.url = f"/operations/{operation.pk}/artifacts/{file.name}"  # type: ignore[attr-defined]  # for the template
     return {"files": files, "previews": file_previews.previews(files)}
-
-
-def _report_context(operation: Operation, kind: Kind) -> dict[str, Any]:
-    """Build the parts of the page from the report; if it is missing or broken, show the reason instead."""
-    provenance = {"provenance": _flat((operation.result or {}).get("provenance") or {})}
-    try:
-        return {**provenance, **kind.report_context(operation, stored_reports.read(operation))}
-    except stored_reports.ReportUnavailableError as error:
-        return {**provenance, "report_missing": str(error)}
-    except stored_reports.UNKNOWN_FORMAT as error:
-        logger.exception("report could not be rendered", operation_id=operation.pk)
-        return {
-            **provenance,
-            "report_missing": f"It has an unknown format ({type(error).__name__}: {error}).",
-        }
 
 
 TAB_CONTEXTS = {

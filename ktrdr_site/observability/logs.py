@@ -1,6 +1,7 @@
 """Log configuration: an event and key-values on standard error; `KTRDR_LOG_FORMAT` is console or json."""
 
 import logging.config
+import re
 from typing import Any
 
 import structlog
@@ -17,15 +18,16 @@ SHARED: list[Processor] = [
 ]
 
 MULTI_LINE = ("exception", "stack")
+TOKEN_IN_PATH = re.compile(r"(/shared/)[\w-]+")
+"""The token of a link to a result, the only secret in a path."""
 
 
 def formatter(form: str) -> logging.Formatter:
-    renderer: list[Processor]
+    renderer: list[Processor] = [structlog.processors.format_exc_info, _hide_tokens]
     if form == "json":
-        renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        renderer += [structlog.processors.JSONRenderer()]
     else:
-        renderer = [
-            structlog.processors.format_exc_info,
+        renderer += [
             _show_line_breaks,
             # Plain: a traceback with the variables of each frame would write secrets to the log.
             structlog.dev.ConsoleRenderer(
@@ -37,6 +39,14 @@ def formatter(form: str) -> logging.Formatter:
         foreign_pre_chain=SHARED,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
     )
+
+
+def _hide_tokens(logger: object, method: str, event: EventDict) -> EventDict:
+    """Hide the tokens of links to results, so that a reader of the log cannot open them."""
+    return {
+        name: TOKEN_IN_PATH.sub(r"\1...", value) if isinstance(value, str) else value
+        for name, value in event.items()
+    }
 
 
 def _show_line_breaks(logger: object, method: str, event: EventDict) -> EventDict:

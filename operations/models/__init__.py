@@ -11,6 +11,7 @@ from operations.models.operation import Operation
 from operations.models.quota import Quota
 from operations.models.run_metrics import RunMetrics
 from operations.models.search_text import SearchText
+from operations.models.shared_link import SharedLink
 from operations.models.tag import Tag
 from operations.models.telemetry import LogLine, MetricPoint
 from operations.models.trial import Trial, TrialCount
@@ -32,6 +33,7 @@ __all__ = [
     "Quota",
     "RunMetrics",
     "SearchText",
+    "SharedLink",
     "StoredFile",
     "Subscription",
     "Tag",

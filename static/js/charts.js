@@ -208,16 +208,24 @@
     for (const element of document.querySelectorAll("[data-chart]:not([data-drawn])")) near.observe(element);
   };
 
-  // Print does not scroll and does not wait for the next frame: draw every chart now.
-  addEventListener("beforeprint", () => {
-    for (const element of document.querySelectorAll("[data-chart]:not([data-drawn])")) draw(element);
-    for (const chart of charts.values()) chart.getZr().flush();
-  });
-
   const redraw = () => {
     colours.clear();
     for (const element of charts.keys()) draw(element);
   };
+
+  // Print does not scroll and does not wait for the next frame: draw every chart now, in the colours of paper.
+  let themeOfScreen;
+  addEventListener("beforeprint", () => {
+    themeOfScreen = document.documentElement.dataset.theme;
+    document.documentElement.dataset.theme = "light";
+    for (const element of document.querySelectorAll("[data-chart]:not([data-drawn])")) draw(element);
+    redraw();
+    for (const chart of charts.values()) chart.getZr().flush();
+  });
+  addEventListener("afterprint", () => {
+    document.documentElement.dataset.theme = themeOfScreen;
+    redraw();
+  });
   document.addEventListener("theme", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   document.addEventListener("input", (event) => {

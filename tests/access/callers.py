@@ -11,7 +11,7 @@ from django.test import Client
 from access.actors import Actor
 from dashboard.pages.strategies import list_strategies
 from ktrdr_site.models import ApiToken
-from operations import artifacts
+from operations import artifacts, sharing
 from operations.models import Artifact, MarketData, Operation, Subscription, Tag
 from registry import enrolment
 from registry.auth import worker_token
@@ -112,6 +112,7 @@ class Callers:
             "number": number,
             "people": people,
             "user_id": people["viewer"].pk,
+            "token": sharing.share(Operation.objects.get(pk=ids["backtested"]), 7, Actor("test")),
         }
 
     def address(self, route: Route, caller: str) -> str:

@@ -12,6 +12,7 @@ from workers.backtesting.engine_rules import Rules
 from workers.backtesting.trade_file import trade_file
 from workers.charts.backtest import backtest_chart
 from workers.charts.market import market_chart
+from workers.charts.strategy_lines import StrategyLine
 from workers.market_data.quality import Findings, examine
 
 GAP_AT, SPIKE_AT = 4000, 2500
@@ -57,6 +58,11 @@ def backtest_files(report: dict[str, Any]) -> dict[str, bytes]:
     chart = backtest_chart(
         bars, "1d", "24/7", equity=np.array(series["equity"]), benchmark=np.array(series["benchmark"]),
         position=np.where(np.arange(n) % 20 < 10, 100.0, 0.0), threshold=0.55,
+        lines=[
+            StrategyLine("On the price", "sma_20", True, pd.Series(close).rolling(20).mean().to_numpy()),
+            StrategyLine("rsi_14", "rsi_14", False, 50 + 40 * np.sin(np.arange(n) / 15)),
+            StrategyLine("Fuzzy sets of rsi_14", "rsi_14.low", False, 0.5 + 0.5 * np.cos(np.arange(n) / 15)),
+        ],
         predictions=np.stack([np.full(n, 0.1), np.full(n, 0.3), np.linspace(0.4, 0.7, n)], axis=1),
     )  # fmt: skip
     trades = pd.DataFrame(report["trades"])

@@ -187,6 +187,10 @@ def create_workers() -> None:
                 "status": status,
                 "capabilities": {"cores": 8, "memory_gb": 32, "gpu": False},
                 "resources": {"cpu_percent": 11.0 * number, "memory_percent": 23.0},
+                "load_history": [
+                    [11.0 * number + check % 9, 23.0, 90.0 - check if number == 1 else None]
+                    for check in range(60)
+                ],
                 "registered_at": ago(days=2),
                 "last_health_check": ago(seconds=4),
                 "last_healthy_at": ago(seconds=4),

@@ -5,6 +5,9 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page
 
+from access.actors import Actor
+from operations import sharing
+from operations.models import Operation
 from tests.browser.watch import serious_findings
 
 pytestmark = pytest.mark.browser
@@ -61,6 +64,8 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/dashboard/second-factor",
         "/dashboard/notifications",
         f"/dashboard/notifications/{ids['subscription']}",
+        f"/shared/{sharing.share(Operation.objects.get(pk=trained), 7, Actor('test'))}",
+        f"/shared/{sharing.share(Operation.objects.get(pk=backtested), 7, Actor('test'))}",
         f"/dashboard/compare?operation={trained}&operation={ids['trained_again']}",
         f"/dashboard/compare?operation={backtested}&operation={ids['backtested_again']}",
     ]

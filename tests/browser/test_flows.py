@@ -73,6 +73,14 @@ def test_a_printed_report_contains_every_chart(page: Page, ids: dict[str, str], 
     assert page.locator("[data-chart]:not([data-drawn])").count() > 0, "charts out of view are drawn later"
     page.pdf()
     assert page.locator("[data-chart]:not([data-drawn])").count() == 0
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 720, "height": 1000})
+    cut = page.evaluate(
+        "[...document.querySelectorAll('main *')].filter((e) => e.offsetParent && e.getBoundingClientRect().right > 721)"
+        ".map((e) => e.outerHTML.slice(0, 80))"
+    )
+    assert not cut, "nothing is wider than the paper"
+    assert page.evaluate("getComputedStyle(document.querySelector('main .card')).printColorAdjust") == "exact"
 
 
 def test_the_form_shows_the_request_as_code_while_typing(

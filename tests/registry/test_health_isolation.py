@@ -38,8 +38,8 @@ def test_one_worker_whose_health_cannot_be_written_leaves_the_others_checked(
                 resources={"cpu_percent": 1.0, "name": worker.worker_id},
             )
 
-    def dumps(value: dict[str, Any]) -> str:
-        return "{not json" if value["name"] == "bad" else "{}"
+    def dumps(value: Any) -> str:
+        return "{not json" if isinstance(value, dict) and value["name"] == "bad" else "[]"
 
     monkeypatch.setattr(health_checks, "WorkerClient", Client)
     monkeypatch.setattr(health_checks.json, "dumps", dumps)

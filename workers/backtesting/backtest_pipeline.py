@@ -29,6 +29,7 @@ from workers.backtesting.spread import data_spread
 from workers.backtesting.trade_file import trade_file
 from workers.charts.backtest import backtest_chart
 from workers.charts.market import decimals_of
+from workers.charts.strategy_lines import strategy_lines
 from workers.market_data.calendars import calendar_of
 from workers.provenance import data_hashes, provenance
 from workers.report_parts import missing_parts_warnings
@@ -263,6 +264,7 @@ def _store_chart(job: Job, runs: _Runs, inputs: BacktestInputs, decided: Decided
             position=result.position,
             predictions=decided.predictions,
             threshold=decided.threshold,
+            lines=strategy_lines(inputs.strategy, inputs.frames, len(bars)),
         )
         trades = trade_file(result.trades, bars, inputs.earlier_bars, result.rules, decimals_of(bars))
     except Exception as error:

@@ -55,8 +55,20 @@ def chart_script(operation: Operation, files: Mapping[str, StoredFile]) -> dict[
         "url": f"/operations/{operation.pk}/artifacts/{CHART}",
         "shows_all": True,
         "panes": _panes(stored.index),
+        "line_groups": _line_groups(stored.index.get("lines") or []),
         "trades_url": reverse("dashboard:trades_drawn", args=[operation.pk]),
     }
+
+
+def _line_groups(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the strategy's indicators and fuzzy sets by group; one group is drawn at a time."""
+    groups: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        group = groups.setdefault(
+            line["group"], {"name": line["group"], "on_price": line["on_price"], "series": []}
+        )
+        group["series"].append({"column": line["column"], "label": line["label"]})
+    return list(groups.values())
 
 
 def _panes(index: dict[str, Any]) -> list[dict[str, Any]]:

@@ -49,7 +49,8 @@
       + `close ${price("close")}${change}${volume}${linesText(chart, row)}`;
   }
 
-  const linesText = (chart, row) => (chart.spec.panes ?? []).flatMap((pane) => pane.series.map((line) => {
+  const shownPanes = ({ spec }, group) => [...(spec.panes ?? []), ...(group ? [group] : [])];
+  const linesText = (chart, row) => shownPanes(chart, chart.series.group).flatMap((pane) => pane.series.map((line) => {
     const value = chart.block.columns[line.column][row];
     if (Number.isNaN(value)) return "";
     return `, ${line.label} ${pane.format === "percent" ? `${(value * 100).toFixed(1)} %` : numberText(value)}`;
@@ -86,6 +87,10 @@
       const button = event.target.closest("[data-bars-do]");
       if (button) act(button.dataset.barsDo);
     });
+    const lines = figure.querySelector("[data-line-group]");
+    const showLines = () => chart.series.showLines(chart.spec.line_groups[lines.value]);
+    lines?.addEventListener("change", showLines);
+    if (lines?.value) showLines();
     const choice = figure.querySelector("[data-resolution]");
     choice?.addEventListener("change", () => chart.block && chart.choose(choice.value === "" ? null : Number(choice.value)).catch(chart.onError));
   }

@@ -24,6 +24,7 @@
   });
 
   const formats = {
+    plain: { type: "custom", minMove: 0.000001, formatter: (value) => barCharts.numberText(Number(value.toPrecision(5))) },
     percent: { type: "custom", minMove: 0.001, formatter: (value) => `${(value * 100).toFixed(1)} %` },
     money: { type: "custom", minMove: 1, formatter: (value) => barCharts.numberText(Math.round(value)) },
     return: { type: "custom", minMove: 0.000001, formatter: (value) => `${(value * 100).toFixed(3)} %` },
@@ -54,8 +55,7 @@
       this.paint(colours);
     }
 
-    addPane(pane) {
-      const number = this.library.panes().length;
+    addPane(pane, number = this.library.panes().length) {
       pane.series.forEach((line, position) => {
         const series = this.library.addSeries(LightweightCharts.LineSeries, {
           lineWidth: line.faint ? 1 : 2, lineStyle: line.dashed ? 2 : 0, lineType: line.step ? 1 : 0, title: line.label,
@@ -67,6 +67,21 @@
           this.levels.push(series.createPriceLine({ price: value, title: label, lineStyle: 2, lineWidth: 1, axisLabelVisible: true }));
         }
       });
+    }
+
+    // Indicators or fuzzy sets of the strategy, one group at a time: on the candles, or in a pane of their own.
+    showLines(group) {
+      for (const { series } of this.shown ?? []) this.library.removeSeries(series);
+      this.lines = this.lines.filter((line) => !this.shown?.includes(line));
+      this.shown = [];
+      this.group = group;
+      if (group) {
+        const before = this.lines.length;
+        this.addPane({ ...group, format: "plain" }, group.on_price ? 0 : this.library.panes().length);
+        this.shown = this.lines.slice(before);
+      }
+      this.setHeights();
+      this.paint(this.colours);
     }
 
     setHeights() {

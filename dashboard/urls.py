@@ -25,6 +25,7 @@ from dashboard.views.operation import (
 from dashboard.views.operation_list import operations
 from dashboard.views.overview import overview
 from dashboard.views.runs import runs, runs_csv, tag, tag_change, tags
+from dashboard.views.schedules import new_schedule, next_times, schedule, schedule_act, schedules
 from dashboard.views.sharing import revoke_link, share
 from dashboard.views.strategies import examples, strategies, strategy, strategy_diff, strategy_text
 from dashboard.views.strategy_changes import (
@@ -83,6 +84,11 @@ urlpatterns = [
     path("tags", tags, name="tags"),
     path("tags/<str:name>", tag, name="tag"),
     path("tags/<str:name>/change", tag_change, name="tag_change"),
+    path("schedules", schedules, name="schedules"),
+    path("schedules/new", new_schedule, name="new_schedule"),
+    path("schedules/next", next_times, name="next_times"),
+    path("schedules/<id:schedule_id>", schedule, name="schedule"),
+    path("schedules/<id:schedule_id>/act/<id:act>", schedule_act, name="schedule_act"),
     path("strategies", strategies, name="strategies"),
     path("strategies/text", strategy_text, name="strategy_text"),
     path("strategies/new", new_strategy, name="new_strategy"),

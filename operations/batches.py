@@ -163,16 +163,20 @@ def _build(draft: Draft, by: Submitter) -> None:
 
 
 def build_item(item: Item) -> Submission:
-    """Build one item: the body of `POST /operations`, or that of its kind's own route. Raises Invalid."""
-    kind = kind_of(str(item.get("operation_type")))
-    if "parameters" in item or kind.request_model is None:
-        submission = kind.build_generic(validate(GenericRequest, item))
-    else:
-        fields = {name: value for name, value in item.items() if name != "operation_type"}
-        submission = kind.build(validate(kind.request_model, fields))
+    """Build one item of a batch. Raises Invalid."""
+    submission = build_any(item)
     if not submission.queueing.queue:
         raise invalid("/queue", "`queue: false` is not available in a batch.")
     return submission
+
+
+def build_any(item: Item) -> Submission:
+    """Build the body of `POST /operations`, or `operation_type` with the body of its kind's own route. Raises Invalid."""
+    kind = kind_of(str(item.get("operation_type")))
+    if "parameters" in item or kind.request_model is None:
+        return kind.build_generic(validate(GenericRequest, item))
+    fields = {name: value for name, value in item.items() if name != "operation_type"}
+    return kind.build(validate(kind.request_model, fields))
 
 
 def _foreign_ids(drafts: Iterable[Draft]) -> set[str]:

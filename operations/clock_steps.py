@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 
 from operations.attempts import MAX_BACKOFF_S
 from operations.models import Attempt, Operation
+from operations.schedules.running import repair_due_times
 from operations.states import ACTIVE, Status
 
 MAX_AHEAD = timedelta(seconds=2 * MAX_BACKOFF_S)
@@ -23,5 +24,6 @@ def repair_timestamps() -> int:
             ),
             Attempt.objects.filter(contact_after__gt=ahead).update(contact_after=Now()),
             Attempt.objects.filter(ended_at__gt=Now()).update(ended_at=Now()),
+            repair_due_times(),
         )
     )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from operations.api import batch, bulk, dispatch_pauses, labels, operation_types
+from operations.api import batch, bulk, dispatch_pauses, labels, operation_types, schedules
 from operations.api.files import ArtifactOfOperation, ArtifactsOfOperation
 from operations.api.operations import (
     Cancel,
@@ -25,6 +25,7 @@ urlpatterns = [
     path("strategies/validate", ValidateStrategy.as_view(), name="validate-strategy"),
     path("strategies/catalog", Catalog.as_view(), name="strategy-catalog"),
     *dispatch_pauses.urlpatterns,
+    *schedules.urlpatterns,
     *operation_types.urlpatterns,
     *batch.urlpatterns,
     *bulk.urlpatterns,

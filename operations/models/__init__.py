@@ -10,6 +10,7 @@ from operations.models.notification import Delivery, Subscription
 from operations.models.operation import Operation
 from operations.models.quota import Quota
 from operations.models.run_metrics import RunMetrics
+from operations.models.schedule import Schedule, ScheduleRun
 from operations.models.search_text import SearchText
 from operations.models.shared_link import SharedLink
 from operations.models.tag import Tag
@@ -32,6 +33,8 @@ __all__ = [
     "Operation",
     "Quota",
     "RunMetrics",
+    "Schedule",
+    "ScheduleRun",
     "SearchText",
     "SharedLink",
     "StoredFile",

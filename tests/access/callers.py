@@ -38,6 +38,7 @@ ACTS = {
     "notifications": "test",
     "strategies": "archive",
     "second-factor": "start",
+    "schedules": "pause",
 }
 """What a request has to say for its answer to depend on who asks."""
 COLUMNS = ("anonymous", "viewer", "operator", "staff", "worker", "old worker", "enrolment")
@@ -95,6 +96,7 @@ class Callers:
         number = 1 + (ids["subscription"] == "1")
         Subscription.objects.create(pk=number, name="x", channel="email", target="x@example.org")
         return {
+            "schedule_id": ids["schedule"],
             "study_id": create_study(people["operator"], trials=number + 1).study_id,
             "operation_id": operation.pk,
             "trained": ids["trained"],

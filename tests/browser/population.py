@@ -22,6 +22,8 @@ from operations.models import (
     MarketData,
     MetricPoint,
     Operation,
+    Schedule,
+    ScheduleRun,
     StoredFile,
     Subscription,
 )
@@ -90,6 +92,7 @@ def populate(user: User) -> dict[str, str]:
     return {role: row.pk for role, row in operations.items()} | {
         "subscription": str(create_subscription(user).pk),
         "study": create_reported_study(user, trials=60).study_id,
+        "schedule": create_schedule(user, operations["trained"]).schedule_id,
     }
 
 
@@ -126,6 +129,25 @@ def create_subscription(user: User) -> Subscription:
             payload={"data": {"worker_id": "training-01"}}, log=[tried] * tries,
         )  # fmt: skip
     return subscription
+
+
+def create_schedule(user: User, last: Operation) -> Schedule:
+    """Create a schedule whose last submission failed, with an entry of each outcome in its log."""
+    schedule = Schedule.objects.create(
+        name="Retrain every morning", cron="30 6 * * mon-fri", time_zone="Europe/Berlin", catch_up="once", overlap="skip",
+        submission={"operation_type": "training", "strategy_yaml": STRATEGY}, created_by=user, last_operation=last,
+        next_run_at=ago(seconds=90), not_before=ago(seconds=-60), failures=1, problem="There is no market data of IBM 1d.",
+    )  # fmt: skip
+    for outcome, detail in (
+        ("submitted", ""),
+        ("skipped", f"The operation {last.pk} had not ended."),
+        ("failed", schedule.problem),
+    ):
+        operation = last if outcome == "submitted" else None
+        ScheduleRun.objects.create(
+            schedule=schedule, due_at=ago(hours=2), outcome=outcome, operation=operation, detail=detail
+        )
+    return schedule
 
 
 def create_workers() -> None:

@@ -235,7 +235,6 @@ def run_kernel(
 ) -> np.void:
     """Run the kernel into `buffers` and return its `kernel_records.ACCOUNT`; `rules` as from `kernel_rules`."""
     account = np.zeros(1, kernel_records.ACCOUNT)
-    account["cash"] = rules["initial_capital"]
     compiled: Any = kernel.run  # its Python signature is not what mypy sees
     compiled(
         bars.open, bars.high, bars.low, bars.close, target, bars.friction, bars.atr, rules,

@@ -60,20 +60,38 @@ def run(
     friction: np.ndarray,  # float64[n], or [1] if constant: slippage + half the spread, as a fraction of the price
     atr: np.ndarray,  # float64[n] price units; empty where stops are fractions
     rules_record: np.ndarray,  # RULES[1]
-    account_record: np.ndarray,  # ACCOUNT[1] in, out: all zero but for the cash
+    account_record: np.ndarray,  # ACCOUNT[1] out: all zero before
     trades: np.ndarray,  # TRADE[2 n + 1] out: account.trades rows
     equity: np.ndarray,  # float64[n] out
     position: np.ndarray,  # float64[n] out: signed quantity at the close
 ) -> None:
     """Simulate the target directions bar by bar."""
     rules, account = rules_record[0], account_record[0]
+    account.cash = rules.initial_capital
     n = close.size
     at_open = rules.fill == NEXT_OPEN
     lag = 0 if rules.fill == SAME_CLOSE else 1  # bars from the signal to its fill
     varies, constant = friction.size > 1, friction[0]
-    for t in range(n):
+    first_signal, last_signal = lag, n - 2 + lag
+    may_pass = rules.trailing_stop == 0.0
+    t = 0
+    while t < n:
+        s = t - lag
+        if (
+            may_pass
+            and t >= first_signal
+            and s + 3 < n - 1
+            and target[s] == target[s + 1] == target[s + 2] == target[s + 3]
+            and _target_direction(rules, account, int(target[s])) == _held_direction(account)
+        ):
+            quiet = _pass_quiet_bars(
+                rules, account, t, lag, last_signal, high, low, close, target, equity, position
+            )
+            if quiet > 0:
+                t += quiet
+                continue
         bar = Bar(open_[t], high[t], low[t], close[t], friction[t] if varies else constant)
-        has_signal = lag <= t < n - 1 + lag
+        has_signal = first_signal <= t <= last_signal
         signal_atr = atr[t - lag] if has_signal and rules.stops_in_atr else 0.0
         if has_signal and at_open:
             direction = _target_direction(rules, account, int(target[t - lag]))
@@ -100,8 +118,63 @@ def run(
             value = account.cash + account.quantity * bar.close
         equity[t] = value
         position[t] = account.quantity
+        t += 1
     if account.quantity != 0.0:
         _record_exit(account, trades[account.trades], -1, close[n - 1], 0.0, 0.0, STILL_OPEN)
+
+
+@njit(cache=True, inline="always")
+def _pass_quiet_bars(
+    rules: Record,
+    account: Record,
+    first: int,
+    lag: int,
+    last_signal: int,
+    high: np.ndarray,
+    low: np.ndarray,
+    close: np.ndarray,
+    target: np.ndarray,
+    equity: np.ndarray,
+    position: np.ndarray,
+) -> int:
+    """Write the bars from `first` on that change nothing but the equity; return how many.
+
+    They have the signal of bar `first`, for which no order exists, and reach no stop, margin or target. Their values stay in
+    registers: of the bars that `run` handles one by one, reading and writing the account takes most of the time. Trailing
+    stops move at each bar, so the caller leaves these out.
+    """
+    signal, cash, quantity = target[first - lag], account.cash, account.quantity
+    if quantity == 0.0:
+        if cash <= 0.0:
+            return 0
+        end = first + 1
+        while end <= last_signal and target[end - lag] == signal:
+            end += 1
+        equity[first:end] = cash
+        position[first:end] = 0.0
+        return end - first
+    # Both sides in one form: of a short position the negative prices rise from the target and fall to the stop.
+    held = 1.0 if quantity > 0.0 else -1.0
+    nearest = held * account.liquidation_price
+    if rules.stop_loss > 0.0:
+        nearest = max(nearest, held * account.stop_price)
+    farthest = held * account.target_price if rules.take_profit > 0.0 else np.inf
+    lowest, highest = account.lowest_price, account.highest_price
+    lows, highs, closes, signals = low[first:], high[first:], close[first:], target[first - lag :]
+    equities, positions = equity[first:], position[first:]
+    passed = 0
+    for i in range(last_signal - first + 1):
+        bottom, top = lows[i], highs[i]
+        value = cash + quantity * closes[i]
+        worst, best = (bottom, top) if held > 0.0 else (-top, -bottom)
+        if signals[i] != signal or worst <= nearest or best >= farthest or value <= 0.0:
+            break
+        lowest, highest = min(lowest, bottom), max(highest, top)
+        equities[i] = value
+        positions[i] = quantity
+        passed += 1
+    account.lowest_price, account.highest_price = lowest, highest
+    return passed
 
 
 @njit(cache=True, inline="always")

@@ -19,6 +19,16 @@ fraction = st.one_of(st.none(), st.floats(0.005, 0.3))
 
 
 @st.composite
+def targets(draw: st.DrawFn, n: int) -> list[int]:
+    """Target directions that change at any bar, or after stretches of bars, which the kernel passes in one go."""
+    longest = draw(st.sampled_from([1, 12]))
+    stretches = st.tuples(st.sampled_from([-1, 0, 1]), st.integers(1, longest))
+    drawn = draw(st.lists(stretches, min_size=math.ceil(n / longest), max_size=n))
+    signals = [signal for signal, length in drawn for _ in range(length)]
+    return [*signals, *[0] * n][:n]
+
+
+@st.composite
 def cases(draw: st.DrawFn) -> tuple[pd.DataFrame, list[int], Rules]:
     n = draw(st.integers(1, 40))
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -34,7 +44,7 @@ def cases(draw: st.DrawFn) -> tuple[pd.DataFrame, list[int], Rules]:
         },
         index=pd.date_range("2020-01-01", periods=n, freq="h", tz="UTC"),
     )
-    target = draw(st.lists(st.sampled_from([-1, 0, 1]), min_size=n, max_size=n))
+    target = draw(targets(n))
     size, max_leverage = draw(st.sampled_from([(0.1, 1.0), (1.0, 1.0), (1.0, 5.0), (5.0, 5.0), (30.0, 30.0)]))
     rules = Rules(
         initial_capital=draw(st.sampled_from([100.0, 10_000.0])),

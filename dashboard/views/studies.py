@@ -1,16 +1,17 @@
 """Pages of studies: list, form with the plan, and one study."""
 
 import secrets
+from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from dashboard.internal_api import ApiResponse, call_api
+from dashboard.internal_api import ApiResponse, InputProblem, call_api
 from dashboard.pages import studies as pages
 from dashboard.pages.strategies import recent_strategies
 from dashboard.pages.strategy_texts import find_text
@@ -18,6 +19,7 @@ from dashboard.pages.study_charts import charts_of
 from dashboard.pages.study_parameters import searchable
 from dashboard.views.decorators import PageRequest, page
 from studies.failures import errors_of
+from studies.lifecycle import wall_s
 from studies.models import Study
 from studies.serializers import counters, progress_of
 from studies.states import LIVE, StudyStatus
@@ -26,12 +28,14 @@ ACTS = {
     "pause": "Paused: no more batches are submitted.",
     "resume": "Resumed.",
     "cancel": "Cancelled; finished trials are kept.",
+    "extend": "Extended.",
     "promote": "Submitted the trial as ordinary operations.",
 }
 ACTS_BY_STATUS: dict[str, list[tuple[str, str]]] = {
     StudyStatus.RUNNING: [("pause", "Pause")],
     StudyStatus.PAUSED: [("resume", "Resume")],
 }
+EXTENDABLE = (StudyStatus.RUNNING, StudyStatus.PAUSED, StudyStatus.COMPLETED)
 EXAMPLES_FOLDER = settings.BASE_DIR / "examples" / "studies"
 EXAMPLES = {
     "moving_average_search": "moving_average_cross",
@@ -104,7 +108,8 @@ def _form(request: PageRequest, values: dict[str, str], response: ApiResponse) -
 def study(request: PageRequest, study_id: str) -> HttpResponse:
     """One study. Its live part polls the counters only; a change of status, which changes the actions and at the end
     brings verdict and charts, reloads the page."""
-    row = Study.objects.select_related("created_by", "reporter").filter(study_id=study_id).first()
+    rows = Study.objects.select_related("created_by", "reporter").annotate(ran_s=wall_s())
+    row = rows.filter(study_id=study_id).first()
     if row is None:
         raise Http404(f"Unknown study {study_id}.")
     context = {
@@ -125,6 +130,7 @@ def study(request: PageRequest, study_id: str) -> HttpResponse:
             *ACTS_BY_STATUS.get(row.status, ()),
             *([("cancel", "Cancel")] if context["is_live"] else []),
         ],
+        "can_extend": row.status in EXTENDABLE,
         "board": pages.leaderboard(row, request.GET.get("order", "")),
         "batches": pages.batches_of(row),
         "errors": errors_of(row) if row.failed else [],
@@ -142,13 +148,29 @@ def study_act(request: PageRequest, study_id: str, act: str) -> HttpResponse:
     """Act on a study and show its page; if the page was outdated, with the API's error message."""
     if act not in ACTS:
         return HttpResponse(status=404)
-    number = request.POST.get("number", "")
-    body = {"number": int(number)} if number.isascii() and number.isdigit() and len(number) < 10 else {}
+    body = _act_body(request.POST, act)
     response = call_api(request, "POST", f"/studies/{quote(study_id)}/{act}", body).raise_if_forbidden()
     if response.is_success:
         messages.success(request, ACTS[act])
     else:
-        messages.error(request, response.detail)
+        messages.error(request, "; ".join(_sentence(problem) for problem in response.problems))
     if act == "promote" and response.is_success:
         return redirect("dashboard:operation", response.data["operations"][-1]["operation_id"])
     return redirect("dashboard:study", study_id)
+
+
+def _act_body(fields: QueryDict, act: str) -> dict[str, Any]:
+    """Return the body of the API's call: numbers as numbers, and other text as it is, for the API to refuse."""
+    names = {"promote": ("number",), "extend": ("trials", "hours")}.get(act, ())
+    return {name: _number(fields[name].strip()) for name in names if fields.get(name, "").strip()}
+
+
+def _number(text: str) -> int | float | str:
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        return text
+
+
+def _sentence(problem: InputProblem) -> str:
+    return f"{problem.name}: {problem.text}" if problem.name else problem.text

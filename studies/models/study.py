@@ -121,6 +121,11 @@ class Study(models.Model):
         return self.proposed - self.ended
 
     @property
+    def cpu_s(self) -> float:
+        """CPU seconds of its trials so far."""
+        return self.cpu_ms / 1000
+
+    @property
     def maximizes(self) -> bool:
         return bool(self.spec["objective"]["maximize"])
 

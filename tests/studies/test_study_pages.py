@@ -157,6 +157,29 @@ def test_buttons_pause_and_resume(page: Client, person: User) -> None:
         assert study.status == status
 
 
+def test_the_page_extends_a_study_and_shows_why_it_cannot(page: Client, person: User) -> None:
+    study = create_study(person, hours=2.0, cpu_ms=90_000.0)
+    address = f"/dashboard/studies/{study.study_id}"
+    shown = page.get(address).content.decode()
+    assert 'name="trials"' in shown
+    assert 'name="hours"' in shown
+    assert "of 2 h" in shown
+    extended = page.post(f"{address}/extend", {"trials": "5", "hours": "0.5"}, follow=True).content.decode()
+    assert "Extended." in extended
+    study.refresh_from_db()
+    assert (study.planned, study.hours) == (65, 2.5)
+    for fields, message in (
+        ({"trials": "", "hours": ""}, "set trials, hours or both"),
+        ({"trials": "2000000"}, "trials: must be at most 1000000, not 2000000"),
+        ({"trials": "many"}, 'trials: must be a whole number, not "many"'),
+    ):
+        refused = page.post(f"{address}/extend", fields, follow=True)
+        (shown,) = refused.context["messages"]
+        assert message in str(shown)
+    page.post(f"{address}/cancel")
+    assert 'name="trials"' not in page.get(address).content.decode()
+
+
 def test_a_study_is_ranked_beside_trainings_and_backtests(page: Client, body: dict[str, Any]) -> None:
     page.post("/dashboard/studies/new", {**body, "step": "start"})
     work(Leader())

@@ -162,7 +162,8 @@ def study_act(request: PageRequest, study_id: str, act: str) -> HttpResponse:
 def _act_body(fields: QueryDict, act: str) -> dict[str, Any]:
     """Return the body of the API's call: numbers as numbers, and other text as it is, for the API to refuse."""
     names = {"promote": ("number",), "extend": ("trials", "hours")}.get(act, ())
-    return {name: _number(fields[name].strip()) for name in names if fields.get(name, "").strip()}
+    texts = {name: str(fields.get(name, "")).strip() for name in names}
+    return {name: _number(text) for name, text in texts.items() if text}
 
 
 def _number(text: str) -> int | float | str:

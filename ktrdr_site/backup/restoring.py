@@ -52,12 +52,7 @@ def check(source: Path) -> Manifest:
             if info.name == MANIFEST:
                 continue
             member = manifest.members.get(info.name)
-            if (
-                member is None
-                or not info.isreg()
-                or info.name in seen
-                or not MEMBER_NAME.fullmatch(info.name)
-            ):
+            if member is None or info.name in seen or not MEMBER_NAME.fullmatch(info.name):
                 raise BackupError(f"{source} contains {info.name!r}, which is not in its manifest")
             seen.add(info.name)
             sha256 = info.name.removeprefix(ARTIFACTS) if info.name.startswith(ARTIFACTS) else member.sha256
@@ -73,11 +68,20 @@ def check(source: Path) -> Manifest:
 
 def _check_copy(path: Path, sha256: str, size: int) -> None:
     try:
-        with path.open("rb") as file:
+        with _open_copy(path) as file:
             if os.fstat(file.fileno()).st_size != size or _digest(file) != sha256:
                 raise BackupError(f"{path} is damaged: it differs from its checksum")
     except FileNotFoundError as error:
         raise BackupError(f"the backup is incomplete: {path} is missing") from error
+
+
+@contextmanager
+def _open_copy(path: Path) -> Iterator[IO[bytes]]:
+    """Open a regular file. A link, a pipe or a device, whose content may never come or end, raises BackupError."""
+    if path.exists() and (path.is_symlink() or not path.is_file()):
+        raise BackupError(f"{path} is damaged: it is not a regular file")
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        yield file
 
 
 def restore(source: Path) -> Manifest:
@@ -115,15 +119,28 @@ def require_empty_directory() -> None:
 def _open(source: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(source, mode="r:") as tar:
+            _read_headers(tar, source)
             yield tar
     except (tarfile.TarError, EOFError) as error:
         raise BackupError(f"{source} is not a complete archive: {error}") from error
 
 
+def _read_headers(tar: tarfile.TarFile, source: Path) -> None:
+    """Find all members, of which each must be a file with all its bytes in the archive. Raises BackupError.
+
+    A sparse member of a few bytes may have a terabyte of zeros, and one of negative size leads back to itself.
+    """
+    end = -1
+    while (info := tar.next()) is not None:
+        if not info.isreg() or info.issparse() or info.size < 0 or info.offset <= end:
+            raise BackupError(f"{source} contains {info.name!r}, which is not a plain file")
+        end = info.offset
+
+
 def _manifest(tar: tarfile.TarFile, source: Path) -> Manifest:
     try:
         info = tar.getmember(MANIFEST)
-        if not info.isreg() or info.size > MAX_MANIFEST:
+        if info.size > MAX_MANIFEST:
             raise BackupError(f"{source} has no readable manifest")
         return Manifest.model_validate_json(_content(tar, MANIFEST).read())
     except KeyError as error:
@@ -169,7 +186,7 @@ class _Staging:
         for sha256 in manifest.artifacts_inside:
             self._write(sha256, _content(tar, f"{ARTIFACTS}{sha256}"))
         for sha256 in manifest.apart:
-            with folder.path_of(sha256).open("rb") as file:
+            with _open_copy(folder.path_of(sha256)) as file:
                 self._write(sha256, file)
         os.sync()
 

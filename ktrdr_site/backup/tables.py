@@ -62,7 +62,11 @@ def save(table: str, target: IO[bytes]) -> Table:
 
 
 def load(table: str, manifest: Table, source: IO[bytes]) -> None:
-    """Fill the empty table. Raises BackupError if the number of rows differs from the manifest."""
+    """Fill the empty table. Raises BackupError if it lacks a column of the manifest, or gets another number of rows."""
+    # The names come from the archive and become SQL, in which COPY can run a program.
+    unknown = sorted(set(manifest.columns) - set(columns(table)))
+    if unknown:
+        raise BackupError(f"{table} has no column {unknown[0]!r}, which the manifest names")
     with connection.cursor() as cursor, gzip.GzipFile(fileobj=source, mode="rb") as packed:
         with cursor.copy(f"COPY {_quote(table)} ({_list(manifest.columns)}) FROM STDIN") as rows:
             while block := packed.read(CHUNK):

@@ -15,7 +15,7 @@ from django.db import connections
 
 from ktrdr_site.backup import tables
 from ktrdr_site.backup.manifest import MANIFEST, BackupError
-from ktrdr_site.backup.restoring import check, restore
+from ktrdr_site.backup.restoring import check, read_manifest, restore
 from ktrdr_site.backup.saving import backup
 from operations import artifacts
 from operations.models import Artifact, Operation, StoredFile
@@ -235,6 +235,14 @@ def fewer_rows(members: dict[str, bytes]) -> None:
     members[MANIFEST] = json.dumps(manifest).encode()
 
 
+def statement_for_a_column(members: dict[str, bytes]) -> None:
+    """A server that lets the site's role run programs would run this one."""
+    manifest = json.loads(members[MANIFEST])
+    columns = manifest["tables"]["operations_operation"]["columns"]
+    columns[:] = ['"operation_id") FROM PROGRAM \'touch /tmp/outside\' --"']
+    members[MANIFEST] = json.dumps(manifest).encode()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -245,6 +253,7 @@ def fewer_rows(members: dict[str, bytes]) -> None:
         (other_format, "an invalid manifest: format"),
         (of_the_future, "upgrade first"),
         (fewer_rows, "1 rows in the archive but 7 in its manifest"),
+        (statement_for_a_column, "operations_operation has no column .* FROM PROGRAM"),
     ],
 )
 def test_a_changed_archive_is_refused_and_a_restore_can_be_tried_again(
@@ -259,6 +268,45 @@ def test_a_changed_archive_is_refused_and_a_restore_can_be_tried_again(
     emptied.write_bytes(content)
     restore(emptied)
     assert Operation.objects.exists()
+
+
+def member(name: str, **fields: Any) -> bytes:
+    """Return the header of a member, without its content."""
+    info = tarfile.TarInfo(name)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def sparse(size: int, stored: int = 0) -> bytes:
+    """Return the header of a file of zeros (GNU tar's manual, "Basic Tar Format")."""
+    header = bytearray(member(f"artifacts/{'a' * 64}", type=tarfile.GNUTYPE_SPARSE, size=stored))
+    header[483:495] = f"{size:011o}\0".encode()
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    return bytes(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        member("tables/operations_operation.copy.gz", size=-512),
+        sparse(8 * 1024**3),
+        sparse(1024, stored=-512),
+        member("artifacts", type=tarfile.DIRTYPE),
+        member("secrets/secret-key", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+        member("secrets/secret-key", type=tarfile.LNKTYPE, linkname=MANIFEST),
+        member("secrets/secret-key", type=tarfile.CHRTYPE, devmajor=1, devminor=5),
+        member("secrets/secret-key", type=tarfile.FIFOTYPE),
+    ],
+    ids=["negative", "sparse", "negative sparse", "folder", "link", "second name", "device", "pipe"],
+)
+def test_only_plain_files_are_read(archive: Path, header: bytes) -> None:
+    """A negative size would be read for ever, a sparse file unpacks to any size."""
+    archive.write_bytes(header + archive.read_bytes())
+    for read in (check, read_manifest):
+        with pytest.raises(BackupError, match=r"contains '.*', which is not a plain file"):
+            read(archive)
 
 
 def test_a_file_that_is_not_an_archive_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A folder of backups has each artifact once, and each of its archives can be restored."""
 
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -84,12 +85,25 @@ def change(copy: Path) -> None:
     copy.write_bytes(b"barz")
 
 
+def link(copy: Path) -> None:
+    copy.rename(copy.with_name("elsewhere"))
+    copy.symlink_to(copy.with_name("elsewhere"))
+
+
+def pipe(copy: Path) -> None:
+    """Opening it waits for a writer."""
+    copy.unlink()
+    os.mkfifo(copy)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lose, "is incomplete: .* is missing"),
         (shorten, "is damaged: it differs from its checksum"),
         (change, "is damaged: it differs from its checksum"),
+        (link, "is damaged: it is not a regular file"),
+        (pipe, "is damaged: it is not a regular file"),
     ],
 )
 def test_a_lost_or_damaged_copy_is_refused_and_nothing_changes(

@@ -7,6 +7,7 @@ from access.problems import Invalid, invalid
 from workers.strategy.grammar import StrategyError, TrainedStrategy, parse_strategy
 
 MAX_LENGTH = 200_000
+MAX_LINES = 10_000
 CACHED_STRATEGIES = 32
 
 
@@ -36,6 +37,8 @@ def read(text: str, at: str) -> Needs:
         raise invalid(at, "The strategy is empty.")
     if len(text) > MAX_LENGTH:
         raise invalid(at, f"A strategy may have at most {MAX_LENGTH} characters.")
+    if (lines := len(text.splitlines())) > MAX_LINES:
+        raise invalid(at, f"A strategy may have at most {MAX_LINES} lines, not {lines}.")
     try:
         strategy = parse_strategy(text)
     except StrategyError as error:

@@ -1,10 +1,12 @@
 """Saved strategies over the API; rights and routes are in tests/access."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.conf import settings as django_settings
@@ -242,6 +244,52 @@ def test_the_lines_of_a_difference_turn_one_text_into_the_other(before: list[str
         assert line.new is None or newer[line.new - 1] == line.text
     assert without(older, removed) == without(newer, added)
     assert bool(lines) == (older != newer)
+
+
+PART = st.lists(st.sampled_from(["", "#", "a: 1"]), max_size=8)
+
+
+@given(PART, PART, PART, PART)
+@settings(deadline=None)
+def test_a_change_that_takes_too_long_to_take_apart_is_shown_as_a_whole(
+    start: list[str], old: list[str], new: list[str], end: list[str]
+) -> None:
+    """The rule of the test above, for comparisons over the limit."""
+    older, newer = [*start, *old, *end], [*start, *new, *end]
+    with mock.patch("strategies.differences.MAX_STEPS", 0):
+        lines = diff_lines("\n".join(["0", *older, "9"]), "\n".join(["0", *newer, "9"]))
+    removed = [line.old for line in lines if line.kind == "del"]
+    added = [line.new for line in lines if line.kind == "add"]
+    older, newer = ["0", *older, "9"], ["0", *newer, "9"]
+    assert without(older, removed) == without(newer, added)
+    assert bool(lines) == (older != newer)
+    assert all(older[line.old - 1] == line.text for line in lines if line.old)
+    assert all(newer[line.new - 1] == line.text for line in lines if line.new)
+
+
+SLOW = {
+    "equal lines": (["#"] * 4999, ["#", "x"] * 2500),
+    "each second line": ([str(n) for n in range(5000)], [str(n - n % 2) for n in range(5000)]),
+    "reversed": ([str(n) for n in range(5000)], [str(-n) for n in range(-4999, 1)]),
+    "few distinct lines": (["a", "b", "c"] * 1600, ["c", "b", "a"] * 1600),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_texts_that_difflib_would_compare_for_minutes_are_not_taken_apart(name: str) -> None:
+    older, newer = SLOW[name]
+    kinds = Counter(line.kind for line in diff_lines("\n".join(older), "\n".join(newer)))
+    assert kinds["del"] == len(older) - kinds["same"]
+    assert kinds["add"] == len(newer) - kinds["same"]
+    assert kinds["same"] <= 3
+
+
+def test_a_strategy_of_many_lines_is_refused_with_their_number(api: APIClient) -> None:
+    response = save(api, strategy_yaml=RULES + "#\n" * 10_000)
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert error["pointer"] == "/strategy_yaml"
+    assert error["detail"] == f"A strategy may have at most 10000 lines, not {10_000 + RULES.count(chr(10))}."
 
 
 def test_a_comparison_needs_two_versions_that_exist(api: APIClient) -> None:

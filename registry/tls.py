@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from registry import worker_urls
+
 HANDSHAKE_TIMEOUT_S = 2.0
 HOSTNAME_MISMATCH, ADDRESS_MISMATCH, EXPIRED, NOT_YET_VALID = 62, 64, 10, 9
 """OpenSSL's X509_V_ERR_... codes."""
@@ -32,20 +34,24 @@ def _context(ca: Path | None) -> ssl.SSLContext:
 
 
 def check(url: str) -> None:
-    """Do a TLS handshake with an https worker. Raises Untrusted; a worker that does not respond is left to the health sweep."""
+    """Do a TLS handshake with an https worker. Raises Untrusted, BadAddress.
+
+    A worker that does not respond is left to the health sweep.
+    """
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.hostname is None:
         return
-    try:
-        with (
-            create_connection((parts.hostname, parts.port or 443), HANDSHAKE_TIMEOUT_S) as plain,
-            context().wrap_socket(plain, server_hostname=parts.hostname),
-        ):
-            pass
-    except ssl.SSLError as error:
-        raise Untrusted(explain(error) or str(error)) from error
-    except OSError:
-        return
+    for address in worker_urls.resolve_allowed(parts.hostname):
+        try:
+            with (
+                create_connection((str(address), parts.port or 443), HANDSHAKE_TIMEOUT_S) as plain,
+                context().wrap_socket(plain, server_hostname=parts.hostname),
+            ):
+                return
+        except ssl.SSLError as error:
+            raise Untrusted(explain(error) or str(error)) from error
+        except OSError:
+            continue
 
 
 def explain(error: BaseException) -> str | None:

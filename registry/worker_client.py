@@ -26,6 +26,7 @@ from django.conf import settings
 from pydantic import ValidationError
 
 from registry import auth, protocol_versions, tls
+from registry.checked_connections import CheckedBackend
 from registry.models import Worker
 from worker_agent import proof, trace
 from worker_agent.protocol import (
@@ -146,6 +147,7 @@ class WorkerClient:
             max_connections=connections,
             max_keepalive_connections=connections if keepalive_s else 0,
             keepalive_expiry=keepalive_s,
+            network_backend=CheckedBackend(),
         )
 
     async def __aenter__(self) -> Self:

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from access.outbound import BadAddress, check, parse
+from access.outbound import BadAddress, IPAddress, check, parse
 
 FIELD = "endpoint_url"
 NETWORKS = "KTRDR_WORKER_NETWORKS (by default loopback and private networks)"
@@ -14,8 +14,13 @@ def validate(url: str) -> str:
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise BadAddress(f"{FIELD} must consist of scheme, host and port only.")
     _check_scheme(parts.scheme)
-    check(host, settings.WORKER_NETWORKS, NETWORKS, allow_public=False)
+    resolve_allowed(host)
     return url.rstrip("/")
+
+
+def resolve_allowed(host: str) -> list[IPAddress]:
+    """Return the host's current addresses if workers may be there. Raises BadAddress."""
+    return check(host, settings.WORKER_NETWORKS, NETWORKS, allow_public=False)
 
 
 def _check_scheme(scheme: str) -> None:

@@ -1,9 +1,12 @@
 """The client for workers: a kept connection is never in the way of the next call, and no response is unpacked."""
 
 import gzip
+import socket
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
 
 import brotli
 import pytest
@@ -102,3 +105,42 @@ async def test_an_encoded_response_of_a_worker_is_refused_and_not_unpacked(name:
         await runner.cleanup()
     assert asked == ["identity"]
     assert len(str(refused.value)) < 200
+
+
+async def test_a_name_that_leads_elsewhere_since_is_not_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only the resolver knows when a name changes, so the address of each connection is the one that was checked."""
+    answers = ["127.0.0.1", "169.254.169.254", "8.8.8.8"]
+
+    def resolve(host: str, *_: object, **__: object) -> list[Any]:
+        address = answers.pop(0) if host == "gpu-1.example" else host
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0))]
+
+    async with served([]) as worker, WorkerClient() as client:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        named = replace(worker, url=worker.url.replace("127.0.0.1", "gpu-1.example"))
+        assert (await client.health(named)).worker_id == "w"
+        for reason in ("169.254.169.254, a link-local", "8.8.8.8, which is outside KTRDR_WORKER_NETWORKS"):
+            with pytest.raises(WorkerRefused, match=reason):
+                await client.health(named)
+    assert not answers  # one question per connection, so the answer that was checked is the one that was used
+
+
+async def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(host: str, *_: object, **__: object) -> list[Any]:
+        addresses = ["127.0.0.9", "127.0.0.1"] if host == "gpu-1.example" else [host]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
+
+    async with served([]) as worker, WorkerClient() as client:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        named = replace(worker, url=worker.url.replace("127.0.0.1", "gpu-1.example"))
+        assert (await client.health(named)).worker_id == "w"
+
+
+async def test_an_address_outside_the_networks_is_not_called_whatever_is_registered(settings: Any) -> None:
+    async with served([]) as worker, WorkerClient() as client:
+        await client.health(worker)
+        settings.WORKER_NETWORKS = ["10.0.0.0/8"]
+        with pytest.raises(WorkerRefused, match="outside KTRDR_WORKER_NETWORKS"):
+            await client.health(worker)

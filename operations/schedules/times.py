@@ -19,8 +19,8 @@ from pydantic import AfterValidator, Field
 from worker_agent.validation_messages import quote
 
 SHOWN = 5
-MAX_YEARS = 9
-"""29 February may be eight years away."""
+MAX_YEARS = 41
+"""29 February as the fifth Tuesday of its month comes every 28 years, and around 2100 after 40."""
 _FIELDS = re.compile(r"[0-9A-Za-z*/,#-]+( [0-9A-Za-z*/,#-]+){4}")
 _RANDOM = re.compile(r"(^| )[rh]($|[^a-z])", re.IGNORECASE)
 """croniter's extensions that choose a value by chance or hash."""
@@ -36,7 +36,8 @@ def validate_cron(text: str) -> str:
     try:
         next(due_times(expression, "UTC", datetime(2000, 1, 1, tzinfo=UTC)))
     except (ValueError, StopIteration) as error:
-        raise ValueError(f"{quote(text)} has no due time: {error}") from error
+        reason = f": {error}" if str(error) else ""
+        raise ValueError(f"{quote(text)} has no due time{reason}") from error
     return expression
 
 

@@ -113,6 +113,15 @@ def test_an_expression_with_a_time_is_accepted(cron: str) -> None:
 # Requests
 
 
+@pytest.mark.parametrize("day", ["sun", "mon", "tue", "wed", "thu", "fri", "sat"])
+@pytest.mark.parametrize("year", [2026, 2027, 2033, 2061, 2097])
+def test_the_rarest_time_comes_again_whenever_one_looks(day: str, year: int) -> None:
+    """29 February as a fifth weekday: every 28 years, and after 40 around 2100, which has none."""
+    expression = validate_cron(f"0 0 29 2 {day}#5")
+    (following,) = next_times(expression, "UTC", datetime(year, 3, 1, tzinfo=UTC), 1)
+    assert (following.month, following.day, f"{following:%a}".lower()) == (2, 29, day)
+
+
 def test_a_schedule_shows_its_submission_and_its_next_five_times(api: APIClient) -> None:
     answer = api.post("/schedules", {**BODY, "time_zone": "Europe/Berlin"})
     shown = api.get(answer.headers["Location"]).json()

@@ -125,6 +125,13 @@ def test_a_workbook_of_repeated_bytes_is_refused(import_file: Import) -> None:
     assert "expands" in refuse(import_file, buffer.getvalue(), "x.xlsx")
 
 
+def test_an_encrypted_archive_is_named(import_file: Import) -> None:
+    content = bytearray(zip_file("x.csv", b"Date,Open,High,Low,Close\n"))
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(header) + flags] |= 1
+    assert "the archive is encrypted" in refuse(import_file, bytes(content), "x.zip")
+
+
 @pytest.mark.parametrize("text", ["[" * 2_000_000, "[[" + "1," * 2_000_000 + "1]]", "{" * 100_000])
 def test_deep_and_wide_json_is_refused(import_file: Import, text: str) -> None:
     refuse(import_file, text.encode(), "x.json")

@@ -30,6 +30,8 @@ _UNSUPPORTED = {
     b"\x89HDF": "an HDF5 file; write Parquet or CSV",
 }
 _WORKBOOK_MEMBERS = ("[Content_Types].xml", "xl/workbook.xml")
+_ENCRYPTED = 1
+"""The flag of a member of a zip."""
 _CHUNK = 1024**2
 
 
@@ -137,6 +139,8 @@ def _data_member(archive: zipfile.ZipFile) -> tuple[zipfile.ZipInfo, tuple[str, 
             if plain
             else "the archive contains no data file"
         )
+    if plain[0].flag_bits & _ENCRYPTED:
+        raise MarketDataError("the archive is encrypted; unpack it and import the file in it")
     if plain[0].file_size > MAX_BYTES:
         check_bytes(plain[0].file_size)
     others = len(files) - 1

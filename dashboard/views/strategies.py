@@ -86,7 +86,7 @@ def strategy_page(
     """Show the page of a saved strategy; after a refused save with the text entered and the problems."""
     saved = get_object_or_404(SavedStrategy, name=name)
     number = request.GET.get("version", "")
-    context = describe_strategy(saved, int(number) if number.isascii() and number.isdigit() else None)
+    context = describe_strategy(saved, int(number[:10]) if number.isascii() and number.isdigit() else None)
     if context is None:
         raise Http404("The strategy has no such version.")
     shown = context["shown"]

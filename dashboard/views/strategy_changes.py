@@ -101,7 +101,9 @@ def save_version(request: PageRequest, name: str) -> HttpResponse:
     based_on = entered["based_on"]
     body: dict[str, Any] = {"strategy_yaml": entered["strategy_yaml"], "change": entered["change"]}
     if based_on.isascii() and based_on.isdigit():
-        body["based_on"] = int(based_on)
+        body["based_on"] = int(
+            based_on[:10]
+        )  # one of more digits is refused like this one: no version has it
     response = call_api(request, "POST", f"/strategies/{name}/versions", body).raise_if_forbidden()
     if not response.is_success:
         if response.status == 409:
@@ -137,7 +139,7 @@ def import_files(request: PageRequest) -> HttpResponse:
 
 
 def _body_of(file: "UploadedFile[Any]") -> dict[str, str]:
-    content = file.read(4 * MAX_LENGTH).decode("utf-8-sig", "replace")
+    content = file.read(4 * MAX_LENGTH + 4).decode("utf-8-sig", "replace")  # too long if the file is
     return {"strategy_yaml": content, "change": f"imported from {file.name}"[:200]}
 
 

@@ -82,6 +82,14 @@ def test_a_save_over_somebody_elses_version_is_refused_once(browser: Client) -> 
     assert SavedStrategy.objects.get().versions.count() == 3
 
 
+@pytest.mark.parametrize("digits", ["9" * 20, "9" * 5000])
+def test_a_number_of_many_digits_is_no_version(browser: Client, digits: str) -> None:
+    save(browser, strategy_yaml=RULES, name="one")
+    form = {"strategy_yaml": variant(1), "based_on": digits}
+    assert browser.post("/dashboard/strategies/one/save", form).status_code == 422
+    assert browser.get("/dashboard/strategies/one", {"version": digits}).status_code == 404
+
+
 def test_runs_belong_to_the_version_with_their_text(browser: Client) -> None:
     save(browser, name="mine", strategy_yaml=TRAINED)
     run = create_run(TRAINED)

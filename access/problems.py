@@ -8,7 +8,7 @@ from uuid import uuid4
 import structlog
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import DatabaseError
+from django.db import DatabaseError, DataError
 from django.http import Http404, HttpResponse
 from pydantic import BaseModel, ValidationError
 from rest_framework import exceptions, pagination
@@ -20,6 +20,9 @@ from rest_framework.views import set_rollback
 from access.browsable import MEDIA_TYPE
 from access.conflicts import is_conflict
 from worker_agent.validation_messages import problems_of
+from worker_agent.values import escape
+
+log = structlog.get_logger(__name__)
 
 Model = TypeVar("Model", bound=BaseModel)
 TIMEOUTS = ("55P03", "57014")
@@ -115,6 +118,9 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
         )
     elif isinstance(exception, DatabaseError) and _is_contention(exception):
         exception = Unavailable("The database is busy; try again.", headers={"Retry-After": "2"})
+    elif problem := _describe_unstorable(exception):
+        log.warning("a value that cannot be stored was found late", exc_info=exception)
+        exception = invalid("", problem)
     if not isinstance(exception, exceptions.APIException):
         return None
     set_rollback()
@@ -149,6 +155,18 @@ def problem_response(exception: exceptions.APIException) -> HttpResponse:
 def _is_contention(error: DatabaseError) -> bool:
     """Return whether the statement was ended because others held its locks or the server was overloaded."""
     return is_conflict(error) or getattr(error.__cause__, "sqlstate", None) in TIMEOUTS
+
+
+def _describe_unstorable(error: Exception) -> str:
+    """Return what of the request cannot be stored; empty for any other error.
+
+    Views refuse such a value with its place before they use it. This is for one that a view overlooks.
+    """
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return f"The text contains the character {escape(error.object[error.start])}, which cannot be stored."
+    if isinstance(error, DataError):
+        return f"A value cannot be stored: {' '.join(str(error).split())[:200]}."
+    return ""
 
 
 def _content_type(context: Mapping[str, Any]) -> str | None:

@@ -20,6 +20,7 @@ from operations.models import Batch, Operation
 from operations.models.operation import new_operation_id
 from operations.requests import GenericRequest, Submission
 from operations.submission import find_repeat, require_storable_parameters
+from worker_agent.values import find_fault
 
 MAX_ITEMS = 1000
 MAX_ERRORS = 100
@@ -183,7 +184,7 @@ def _foreign_ids(drafts: Iterable[Draft]) -> set[str]:
     """Return the ids of the operations outside the batch that valid items wait for."""
     after = (draft.item.get("after") for draft in drafts)
     values = {value for part in after if isinstance(part, list) for value in part if isinstance(value, str)}
-    return {value for value in values if "\x00" not in value} - {draft.operation_id for draft in drafts}
+    return {value for value in values if find_fault(value) is None} - {draft.operation_id for draft in drafts}
 
 
 def _check_awaited(draft: Draft, awaited: Mapping[str, Operation]) -> Entry | None:

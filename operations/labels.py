@@ -84,9 +84,12 @@ class SharedLabels(BaseModel):
 
 
 def with_tags(operations: QuerySet[Operation], tags: Iterable[str]) -> QuerySet[Operation]:
-    """Select the operations that have all the tags."""
+    """Select the operations that have all the tags. Raises ValueError if they are more than an operation can have."""
+    names = _distinct(list(tags))
+    if len(names) > MAX_TAGS:
+        raise ValueError(f"an operation has at most {MAX_TAGS} tags, not {len(names)}")
     links = Operation.tags.through._base_manager.order_by()
-    for tag in tags:
+    for tag in names:
         operations = operations.filter(pk__in=links.filter(tag_id=tag).values("operation_id"))
     return operations
 

@@ -112,10 +112,9 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
 
     def by_tag(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
         try:
-            tags = [normalize_tag(part) for part in value.split(",")]
+            return with_tags(queryset, map(normalize_tag, value.split(",")))
         except ValueError as error:
             raise invalid("/tag", str(error)) from error
-        return with_tags(queryset, tags)
 
     def by_expression(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
         try:

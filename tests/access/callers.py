@@ -141,7 +141,7 @@ class Callers:
         return verdict(asked(client, method, f"{self.address(route, caller)}?{query}", form))
 
 
-def asked(client: Client, method: str, address: str, form: dict[str, str]) -> Any:
+def asked(client: Client, method: str, address: str, form: dict[str, str], body: str = "") -> Any:
     """The answer to a request that leaves nothing behind."""
     cookies = copy.deepcopy(client.cookies)
     with transaction.atomic():
@@ -149,7 +149,7 @@ def asked(client: Client, method: str, address: str, form: dict[str, str]) -> An
         if form:
             answer = client.post(address, form)
         else:
-            answer = client.generic(method, address, content_type="application/json")
+            answer = client.generic(method, address, body, content_type="application/json")
         if answer.streaming:
             b"".join(answer.streaming_content)  # type: ignore[arg-type]  # closes the file
         transaction.savepoint_rollback(point)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 
 from tests.deployments.command import TrialFailed
@@ -47,8 +48,10 @@ def main() -> int:
         trial: Callable[[Results], None] = importlib.import_module(f"tests.deployments.{name}").trial
         try:
             trial(results)
-        except TrialFailed as error:
+        except Exception as error:
             failed.append(name)
+            if not isinstance(error, TrialFailed):
+                traceback.print_exc()
             print(f"{name}: FAILED: {error}", flush=True)
         results.add("duration", f"{(time.monotonic() - start) / 60:.1f} min")
         done.append(results)

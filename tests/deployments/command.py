@@ -1,6 +1,7 @@
 """Run commands of the machine and of the machines that the trials start."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+PATIENCE_S = 600.0
+"""For an event that takes seconds on an idle machine; a busy one must not fail a trial."""
 
 
 class TrialFailed(Exception):
@@ -23,17 +26,21 @@ def run(
 ) -> str:
     """Return the standard output. Raises TrialFailed with all output if the command fails or takes too long."""
     words = [str(word) for word in command]
-    try:
-        process = subprocess.run(
-            words, input=stdin, cwd=cwd, env={**os.environ, **(variables or {})},
-            capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise TrialFailed(f"{' '.join(words)[:200]}: not finished after {timeout_s:.0f} s") from error
+    with subprocess.Popen(
+        words, cwd=cwd, env={**os.environ, **(variables or {})}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            output, errors = process.communicate(stdin, timeout=timeout_s)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise TrialFailed(f"{' '.join(words)[:200]}: not finished after {timeout_s:.0f} s") from error
     if process.returncode:
-        output = f"{process.stdout}{process.stderr}"[-6000:]
-        raise TrialFailed(f"{' '.join(words)[:200]}: exit status {process.returncode}\n{output}")
-    return process.stdout
+        end = f"{output}{errors}"[-6000:]
+        raise TrialFailed(f"{' '.join(words)[:200]}: exit status {process.returncode}\n{end}")
+    return output
 
 
 def succeeds(*command: str | Path, timeout_s: float = 60) -> bool:
@@ -49,7 +56,7 @@ def require(condition: object, message: str) -> None:
         raise TrialFailed(message)
 
 
-def wait_for(condition: Callable[[], T], event: str, timeout_s: float = 120) -> T:
+def wait_for(condition: Callable[[], T], event: str, timeout_s: float = PATIENCE_S) -> T:
     """Return the first true value of `condition`. Raises TrialFailed after `timeout_s`."""
     end = time.monotonic() + timeout_s
     while not (value := condition()):

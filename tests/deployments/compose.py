@@ -151,7 +151,7 @@ def _check_confinement(results: Results, compose: Compose) -> None:
     require(set(published) == {"web"}, f"{published}")
     require([bound["HostIp"] for bound in published["web"]["8000/tcp"]] == ["127.0.0.1"], f"{published}")
     for service in ("db", "web", "backtest-worker", "training-worker"):
-        wait_for(lambda service=service: _all_healthy(compose, service), f"{service} is healthy", 90)
+        wait_for(lambda service=service: _all_healthy(compose, service), f"{service} is healthy")
     results.add(
         "confined", "uid 10001, no capabilities, seccomp, read-only root; only 127.0.0.1:8000 published"
     )

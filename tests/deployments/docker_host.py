@@ -93,7 +93,7 @@ def docker_host(directory: Path) -> Iterator[DockerHost]:
             )  # fmt: skip
             host = DockerHost(name, "127.0.0.1", root, dockerd)
             try:
-                wait_for(host.answers, "dockerd answers", 60)
+                wait_for(host.answers, "dockerd answers")
                 yield host
             finally:
                 dockerd.kill()

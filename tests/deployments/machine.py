@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.deployments.command import TrialFailed, run, wait_for
+from tests.deployments.command import PATIENCE_S, TrialFailed, run, wait_for
 from tests.deployments.network import BRIDGE, GATEWAY, NAMESERVER
 from tests.deployments.roots import CACHE, WHEELS, copy_of, give_wheels
 
@@ -37,7 +37,7 @@ class Booted:
                  "--console=pipe", "--boot"],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
             )  # fmt: skip
-        wait_for(lambda: self._state() in RUNNING, f"{self.name} has booted", 300)
+        wait_for(lambda: self._state() in RUNNING, f"{self.name} has booted")
 
     def _state(self) -> str:
         try:
@@ -64,7 +64,7 @@ class Booted:
         """Shut down as an operator does, with the units' stop times."""
         os.kill(self.leader, POWER_OFF)
         assert self.nspawn
-        self.nspawn.wait(timeout=300)
+        self.nspawn.wait(timeout=PATIENCE_S)
 
     def kill(self) -> None:
         if self.nspawn and self.nspawn.poll() is None:

@@ -29,7 +29,7 @@ def debian(name: str, suite: str = "bookworm", packages: str = BASE) -> Path:
         debs.mkdir(parents=True, exist_ok=True)
         run(
             "debootstrap", "--variant=minbase", f"--cache-dir={debs}", f"--include={packages}", suite, part, MIRROR,
-            timeout_s=1200, variables={"DEBIAN_FRONTEND": "noninteractive"},
+            timeout_s=3600, variables={"DEBIAN_FRONTEND": "noninteractive"},
         )  # fmt: skip
         shutil.copy(CERTIFICATES, part / CERTIFICATES.relative_to("/"))
         (part / "etc/apt/apt.conf.d/90trial").write_text(

@@ -99,7 +99,7 @@ def kill_each(host: Booted, units: tuple[str, ...]) -> None:
     def back() -> bool:
         return host.active(*units) and all(host.main_process(unit) not in {0, before[unit]} for unit in units)
 
-    wait_for(back, f"{units} run again", 300)
+    wait_for(back, f"{units} run again")
 
 
 def check_commands(host: Booted) -> None:

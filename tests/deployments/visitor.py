@@ -19,7 +19,7 @@ from ktrdr_site.demo.scenario import (
     TRAINED_ON,
     TRAINED_UNTIL,
 )
-from tests.deployments.command import TrialFailed, require, wait_for
+from tests.deployments.command import PATIENCE_S, TrialFailed, require, wait_for
 from tests.stack.system import ROOT
 
 Json = dict[str, Any]
@@ -37,20 +37,20 @@ class Visitor:
         """Return the JSON of the response. Raises TrialFailed on an error of the site, httpx.HTTPError without a response."""
         response = httpx.request(
             method, f"{self.url}{path}", headers={"Authorization": f"Bearer {self.token}"},
-            timeout=30, trust_env=False, **arguments,
+            timeout=120, trust_env=False, **arguments,
         )  # fmt: skip
         require(response.is_success, f"{method} {path}: {response.status_code} {response.text[:1000]}")
         return dict(response.json())
 
     def answers(self, path: str = "/readyz") -> bool:
         try:
-            return httpx.get(f"{self.url}{path}", timeout=5, trust_env=False).is_success
+            return httpx.get(f"{self.url}{path}", timeout=30, trust_env=False).is_success
         except httpx.HTTPError:
             return False
 
     def sign_in(self, user: str, password: str) -> None:
         """Sign in with the form, and fetch the style sheets of the first page."""
-        with httpx.Client(base_url=self.url, follow_redirects=True, timeout=30, trust_env=False) as browser:
+        with httpx.Client(base_url=self.url, follow_redirects=True, timeout=120, trust_env=False) as browser:
             form = browser.get("/dashboard/")
             token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text)
             require(token, f"no form at {form.url}")
@@ -78,7 +78,7 @@ class Visitor:
         wanted = {status, "BUSY"} if status == "AVAILABLE" else {status}
         return [worker for worker in self.call("GET", "/workers")["results"] if worker["status"] in wanted]
 
-    def wait_for_workers(self, number: int, timeout_s: float = 120) -> list[Json]:
+    def wait_for_workers(self, number: int, timeout_s: float = PATIENCE_S) -> list[Json]:
         wait_for(
             lambda: self.answers() and len(self.workers()) >= number,
             f"{number} workers are available",
@@ -92,7 +92,7 @@ class Visitor:
     def cancel(self, operation_id: str) -> None:
         self.call("DELETE", f"/operations/{operation_id}/cancel", params={"reason": "end of the trial"})
 
-    def follow(self, operation_id: str, timeout_s: float = 600) -> Json:
+    def follow(self, operation_id: str, timeout_s: float = 3 * PATIENCE_S) -> Json:
         """Return the completed operation; the site may be away for a while."""
         end = time.monotonic() + timeout_s
         operation: Json = {}

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connections
 
 from ktrdr_site.task_cluster import run_cluster, start_context
-from operations import tasks
+from operations import dispatch_pauses, tasks
 from registry import health, leases, schedules
 
 log = structlog.get_logger(__name__)
@@ -107,6 +107,8 @@ class Leader:
             log.info("leading the schedules")
             schedules.ensure_schedules(tasks.PERIODIC_TASKS)
             self.leads = True
+        if dispatch_pauses.is_read_only():  # no chore is due, and the age of the newest sweep proves nothing
+            return True
         self._keep_cluster()
         schedules.queue_due(tasks.PERIODIC_TASKS)
         return True

@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "ktrdr_site.accounts.session_limits.SessionLimitMiddleware",
     "ktrdr_site.second_factor.enforcement.SecondFactorMiddleware",
+    "ktrdr_site.web.read_only.ReadOnlyMiddleware",
     "access.body_limits.BodyLimitMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "ktrdr_site.observability.correlation.CorrelationMiddleware",

@@ -1,8 +1,13 @@
-"""A pause of dispatching, for maintenance: what runs goes on and is reported, what is submitted waits."""
+"""A pause of dispatching, for maintenance: what runs goes on and is reported, what is submitted waits.
 
+A read-only pause also refuses every change that people, programs and workers request, and the processes of the site
+make none: workers keep their reports until it ends.
+"""
+
+import time
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from access import audit
@@ -14,6 +19,15 @@ from registry.dispatch_channel import notify_dispatchers
 
 MAX_HOURS = 24 * 365
 SUBJECT = "dispatching"
+NOTICED_AFTER_S = 2.0
+"""Every process asks for the pause at least this often."""
+QUIET_POLL_S = 0.1
+_WRITERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL
+      AND xact_start < (SELECT paused_at FROM operations_dispatchpause) + %s * interval '1 second'
+"""
+"""Transactions that have written and began before every process had noticed the pause."""
 
 
 def current() -> DispatchPause | None:
@@ -21,19 +35,23 @@ def current() -> DispatchPause | None:
     return DispatchPause.objects.filter(in_force()).first()
 
 
+def is_read_only() -> bool:
+    return DispatchPause.objects.filter(in_force(), read_only=True).exists()
+
+
 def explain(pause: DispatchPause) -> str:
     """Return why an operation waits during the pause."""
     return f"Dispatching is paused by {pause.paused_by}: {pause.reason}"
 
 
-def begin(actor: Actor, reason: str, hours: float | None = None) -> DispatchPause:
+def begin(actor: Actor, reason: str, hours: float | None = None, *, read_only: bool = False) -> DispatchPause:
     """Start no operation from now on, for so many hours or until `end`. Replaces a pause that is in force."""
     with transaction.atomic():
         DispatchPause.objects.bulk_create(
-            [DispatchPause(reason=reason, paused_by=actor.label)],
+            [DispatchPause(reason=reason, paused_by=actor.label, read_only=read_only)],
             update_conflicts=True,
             unique_fields=["number"],
-            update_fields=["reason", "paused_by"],
+            update_fields=["reason", "paused_by", "read_only"],
         )
         ends_at = None if hours is None else Now() + timedelta(hours=hours)
         DispatchPause.objects.update(paused_at=Now(), ends_at=ends_at)
@@ -49,3 +67,20 @@ def end(actor: Actor) -> bool:
             audit.record(AuditEntry.Act.DISPATCHING_RESUMED, SUBJECT, actor)
             notify_dispatchers()
     return bool(ended)
+
+
+def wait_until_quiet(timeout_s: float) -> bool:
+    """Wait for what was being written when the read-only pause began; return whether all of it has ended in time."""
+    until = time.monotonic() + timeout_s
+    time.sleep(NOTICED_AFTER_S)
+    while _writers():
+        if time.monotonic() > until:
+            return False
+        time.sleep(QUIET_POLL_S)
+    return True
+
+
+def _writers() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITERS, [NOTICED_AFTER_S])
+        return int(cursor.fetchone()[0])

@@ -8,6 +8,7 @@ from django.db.models import Count, Q
 
 from access.isolation import isolated
 from access.problems import Busy, Invalid
+from operations import dispatch_pauses
 from registry import leases
 from studies import failures, lifecycle
 from studies.advancing import advance
@@ -51,7 +52,7 @@ class Leader:
             log.info("leading the studies" if leads else "lost the lead of the studies to another process")
             self.proposers.clear()
         self.leads = leads
-        return self._advance_all() if leads else False
+        return self._advance_all() if leads and not dispatch_pauses.is_read_only() else False
 
     def stop(self) -> None:
         """Leave the lead to another process at once."""

@@ -173,7 +173,11 @@ def dispatch_pause(request: PageRequest) -> HttpResponse:
         _add_message(request, call_api(request, "DELETE", "/dispatch-pause"), "Dispatching continues.")
     else:
         hours = request.POST.get("hours", "").strip()
-        body = {"reason": request.POST.get("reason", ""), "hours": hours or None}
+        body = {
+            "reason": request.POST.get("reason", ""),
+            "hours": hours or None,
+            "read_only": "read_only" in request.POST,
+        }
         response = call_api(request, "PUT", "/dispatch-pause", body).raise_if_forbidden()
         if not response.is_success:
             messages.error(request, f"Not paused. {response.problems[0].name}: {response.problems[0].text}")

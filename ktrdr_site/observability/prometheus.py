@@ -48,7 +48,7 @@ class _Rows(Collector):
     def collect(self) -> Iterator[Metric]:
         yield _workers()
         yield _sick_workers()
-        yield _dispatch_pause()
+        yield from _dispatch_pause()
         yield _operations()
         yield from _queue()
         yield _stalled_operations()
@@ -98,11 +98,16 @@ def _sick_workers() -> Metric:
     )
 
 
-def _dispatch_pause() -> Metric:
-    is_paused = float(dispatch_pauses.current() is not None)
-    return _gauge(
-        "ktrdr_dispatch_paused", "1 while dispatching is paused for maintenance", [], [([], is_paused)]
+def _dispatch_pause() -> Iterator[Metric]:
+    pause = dispatch_pauses.current()
+    yield _gauge(
+        "ktrdr_dispatch_paused",
+        "1 while dispatching is paused for maintenance",
+        [],
+        [([], float(pause is not None))],
     )
+    is_read_only = float(pause is not None and pause.read_only)
+    yield _gauge("ktrdr_read_only", "1 while the site refuses every change", [], [([], is_read_only)])
 
 
 def _operations() -> Metric:

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from operations import dispatch_pauses
 from operations.dispatching.heartbeat import dispatchers_alive
 from registry import health
 
@@ -17,6 +18,8 @@ def unapplied_migrations() -> str | None:
 
 
 def stale_sweep() -> str | None:
+    if dispatch_pauses.is_read_only():  # no sweep is due
+        return None
     age = health.age_s()
     if age is None:
         return "no health sweep has completed yet; is manage.py run_schedules running?"

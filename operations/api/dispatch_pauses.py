@@ -24,10 +24,14 @@ class PauseRequest(BaseModel):
     hours: float | None = Field(
         default=None, gt=0, le=dispatch_pauses.MAX_HOURS, description="null: until somebody resumes"
     )
+    read_only: bool = Field(
+        default=False, description="also refuse every change with 503, those of workers included"
+    )
 
 
 class PauseSerializer(serializers.Serializer[dict[str, Any]]):
     paused = serializers.BooleanField()
+    read_only = serializers.BooleanField()
     reason = serializers.CharField(allow_null=True)
     paused_by = serializers.CharField(allow_null=True)
     paused_at = serializers.DateTimeField(allow_null=True)
@@ -46,7 +50,9 @@ class Pause(APIView):
     def put(self, request: Request) -> Response:
         """Start no operation until the pause ends: what runs goes on, what is submitted waits."""
         asked = validate(PauseRequest, body(request))
-        dispatch_pauses.begin(Actor.from_request(request), asked.reason, asked.hours)
+        dispatch_pauses.begin(
+            Actor.from_request(request), asked.reason, asked.hours, read_only=asked.read_only
+        )
         return _response()
 
     @extend_schema(operation_id="dispatch_pause_end", responses={200: PauseSerializer})
@@ -60,7 +66,8 @@ def _response() -> Response:
     pause = dispatch_pauses.current()
     fields = ("reason", "paused_by", "paused_at", "ends_at")
     state = {name: getattr(pause, name, None) for name in fields}
-    return Response(PauseSerializer({"paused": pause is not None, **state}).data)
+    read_only = pause is not None and pause.read_only
+    return Response(PauseSerializer({"paused": pause is not None, "read_only": read_only, **state}).data)
 
 
 urlpatterns = [path("dispatch-pause", Pause.as_view(), name="dispatch-pause")]

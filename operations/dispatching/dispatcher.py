@@ -26,7 +26,7 @@ import structlog
 from asgiref.sync import sync_to_async
 
 from access.isolation import is_database_trouble
-from operations import attempts, event_log, lifecycle, reports
+from operations import attempts, dispatch_pauses, event_log, lifecycle, reports
 from operations.actors import DISPATCHER
 from operations.dispatching import claims, follow_ups, time_limits
 from operations.dispatching.acceptances import Acceptances
@@ -54,6 +54,8 @@ log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 LIMITS_INTERVAL_S = 1.0
+PAUSE_INTERVAL_S = 1.0
+"""How often a dispatcher asks whether the site is read-only."""
 KEEPALIVE_S = 2.0
 """Short operations reach the same worker one after the other, and a TLS handshake costs as much as the rest of a call."""
 
@@ -71,6 +73,8 @@ class Dispatcher:
         self._stack = AsyncExitStack()
         self._client: WorkerClient
         self._limits_due = 0.0
+        self._pause_due = 0.0
+        self._is_read_only = False
         self._acceptances = Acceptances()
         self._planner = Planner()
         self._reasons = Reasons()
@@ -86,7 +90,10 @@ class Dispatcher:
         await self._stack.aclose()
 
     async def round(self) -> int:
-        """Start all work that is due now; return how much that was."""
+        """Start all work that is due now; return how much that was. While the site is read-only nothing is due."""
+        if await self._is_site_read_only():
+            await self.drain()
+            return 0
         started = await self._enforce_time_limits()
         for follow_up in await db(follow_ups.lease_due):
             self._spawn(follow_up.operation_id, self._handle(follow_up))
@@ -106,6 +113,12 @@ class Dispatcher:
             return 0
         self._limits_due = time.monotonic() + LIMITS_INTERVAL_S
         return await db(time_limits.enforce)
+
+    async def _is_site_read_only(self) -> bool:
+        if time.monotonic() >= self._pause_due:
+            self._pause_due = time.monotonic() + PAUSE_INTERVAL_S
+            self._is_read_only = await db(dispatch_pauses.is_read_only)
+        return self._is_read_only
 
     async def drain(self) -> None:
         """Wait until all started work has ended."""

@@ -4,7 +4,10 @@ from django.db.models.functions import Now
 
 
 class DispatchPause(models.Model):
-    """While this single row exists and has not expired, dispatchers start no operation."""
+    """While this single row exists and has not expired, dispatchers start no operation.
+
+    If it is read-only, nothing that the site or its workers request is stored either.
+    """
 
     ONLY = 1
 
@@ -12,6 +15,7 @@ class DispatchPause(models.Model):
     reason = models.CharField(max_length=200)
     paused_by = models.CharField(max_length=200, help_text="user:NAME, command")
     paused_at = models.DateTimeField(db_default=Now())
+    read_only = models.BooleanField(default=False, db_default=False)
     ends_at = models.DateTimeField(null=True, help_text="empty: until somebody ends it")
 
     class Meta:

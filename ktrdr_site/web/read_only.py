@@ -1,0 +1,58 @@
+"""Refuses changes while the site is read-only, and leaves open what ends that: signing in, and the pause itself."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import Resolver404, resolve
+
+from access.problems import Unavailable, problem_response
+from ktrdr_site.web.error_pages import PAGES
+from operations import dispatch_pauses
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+OPEN = frozenset(
+    {
+        "login",
+        "sign_in_code",
+        "logout",
+        "dispatch-pause",
+        "dashboard:dispatch_pause",
+        "validate-strategy",
+        "validate-study",
+        "dashboard:preview",
+        "dashboard:check_strategy",
+    }
+)
+"""Names of routes that store nothing, or only a session or the pause."""
+RETRY_AFTER_S = 30
+
+
+class ReadOnlyMiddleware:
+    """Goes before anything reads the body. Workers keep a report that is refused, and send it again."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method in SAFE_METHODS or _is_open(request) or not dispatch_pauses.is_read_only():
+            return self._get_response(request)
+        if request.path.startswith(PAGES):
+            response: HttpResponseBase = render(
+                request, "read_only.html", status=HTTPStatus.SERVICE_UNAVAILABLE
+            )
+        else:
+            response = problem_response(
+                Unavailable("The site is read-only for maintenance; nothing was changed. Try again later.")
+            )
+        response["Retry-After"] = str(RETRY_AFTER_S)
+        return response
+
+
+def _is_open(request: HttpRequest) -> bool:
+    try:
+        return resolve(request.path_info).view_name in OPEN
+    except Resolver404:
+        return False

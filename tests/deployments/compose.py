@@ -13,6 +13,7 @@ from tests.deployments.command import require, wait_for
 from tests.deployments.docker_host import CHECKOUT, DockerHost, docker_host
 from tests.deployments.document import blocks, filled_in
 from tests.deployments.images import TORCH_INDEX, import_bases, package_index
+from tests.deployments.job_user import require_jobs_of
 from tests.deployments.results import Results
 from tests.deployments.systemd import outcomes
 from tests.deployments.visitor import Visitor
@@ -91,7 +92,9 @@ def _use(results: Results, host: DockerHost) -> None:
         _check_data_block(compose)
         _upgrade(results, compose, visitor)
         _check_stop_grace(results, compose, visitor)
+        _check_job_user(results, compose, visitor)
         _check_down(results, compose)
+        results.conclude()
     finally:
         compose.run("ktrdr down --volumes --timeout 5 >/dev/null 2>&1 || true")
 
@@ -256,6 +259,15 @@ def _check_stop_grace(results: Results, compose: Compose, visitor: Visitor) -> N
     require(found == ["interrupted"], f"{found}")
     require(len(visitor.workers()) == BACKTEST_WORKERS, "the stopped worker has not deregistered")
     visitor.cancel(training)
+
+
+def _check_job_user(results: Results, compose: Compose, visitor: Visitor) -> None:
+    """The training worker with the second file of Compose, which docs/security.md names."""
+    files = "-f deploy/compose.yml -f deploy/compose.job-user.yml --env-file deploy/compose.env"
+    with results.step("jobs of another user"):
+        compose.run(f"docker compose {files} up -d --no-deps training-worker")
+        visitor.wait_for_workers(BACKTEST_WORKERS + 1)
+        require_jobs_of(results, compose.host.run, "nobody", visitor)
 
 
 def _check_down(results: Results, compose: Compose) -> None:

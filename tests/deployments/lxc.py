@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from tests.deployments.command import require, run, succeeds, wait_for
 from tests.deployments.document import blocks
+from tests.deployments.job_user import install_drop_in, require_jobs_of
 from tests.deployments.network import BRIDGE, NAMESERVER, lan
 from tests.deployments.results import Results
 from tests.deployments.roots import WHEELS, copy_of, debian, give_wheels, wheels
@@ -55,6 +57,10 @@ class Proxmox:
             variables=variables,
         )
         return output.read_text()
+
+    def inside_401(self, script: str) -> str:
+        """Run the script in the container of the training worker."""
+        return self.run(f"pct exec 401 -- bash -euo pipefail -c {shlex.quote(script)}")
 
     def remove_containers(self) -> None:
         for home in (self.folder / "containers").glob("[0-9]*"):
@@ -102,6 +108,7 @@ def trial(results: Results) -> None:
                 host.run(command, timeout_s=3600)
                 results.add(f"`{Path(command.split()[0]).name}`", f"{time.monotonic() - begin:.0f} s")
             _use(results, host, visitor)
+            results.conclude()
 
 
 def _use(results: Results, host: Proxmox, visitor: Visitor) -> None:
@@ -133,8 +140,12 @@ def _use(results: Results, host: Proxmox, visitor: Visitor) -> None:
     results.add("attempts of the interrupted training", ", ".join(found))
     require("interrupted" in found and "failed" not in found, f"{found}")
     visitor.cancel(training)
+    wait_for(lambda: visitor.operation(training)["status"] == "CANCELLED", "the training is cancelled")
     host.run("pct shutdown 301 && pct destroy 301", timeout_s=120)
     wait_for(lambda: len(visitor.workers()) == 2, "the removed worker deregisters")
+    with results.step("jobs of another user"):
+        install_drop_in(host.inside_401, "ktrdr-worker@1")
+        require_jobs_of(results, host.inside_401, "ktrdr-jobs", visitor)
 
 
 def _cut_and_restore(visitor: Visitor) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.deployments.checkout import REPOSITORY, clone_to, commit_change
 from tests.deployments.command import require, wait_for
 from tests.deployments.document import blocks, filled_in
+from tests.deployments.job_user import install_drop_in, require_jobs_of
 from tests.deployments.machine import Booted, machine
 from tests.deployments.network import lan
 from tests.deployments.results import Results
@@ -154,6 +155,7 @@ def trial(results: Results) -> None:
             with results.step("the guide's blocks about a worker"):
                 install_workers(host, values)
             use(results, site, host, visitor)
+            results.conclude()
 
 
 def use(results: Results, site: Booted, host: Booted, visitor: Visitor) -> None:
@@ -192,3 +194,7 @@ def use(results: Results, site: Booted, host: Booted, visitor: Visitor) -> None:
     results.add("attempts of the interrupted training", ", ".join(found))
     require(found == ["interrupted", "interrupted", "running"], f"{found}")
     visitor.cancel(training)
+    wait_for(lambda: visitor.operation(training)["status"] == "CANCELLED", "the training is cancelled")
+    with results.step("jobs of another user"):
+        install_drop_in(host.run, WORKER_UNITS[1])
+        require_jobs_of(results, host.run, "ktrdr-jobs", visitor)

@@ -31,7 +31,7 @@ class PauseRequest(BaseModel):
 
 class PauseSerializer(serializers.Serializer[dict[str, Any]]):
     paused = serializers.BooleanField()
-    read_only = serializers.BooleanField()
+    read_only = serializers.BooleanField()  # type: ignore[assignment]  # a declared field, not the attribute
     reason = serializers.CharField(allow_null=True)
     paused_by = serializers.CharField(allow_null=True)
     paused_at = serializers.DateTimeField(allow_null=True)

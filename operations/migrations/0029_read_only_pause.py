@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("operations", "0026_dispatch_pause")]
+    dependencies = [("operations", "0028_schedules_of_users")]
 
     operations = [
         migrations.AddField(

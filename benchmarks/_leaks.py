@@ -14,6 +14,9 @@ from workers.learning.model_files import TrainedModel
 from workers.strategy import features, lookahead
 from workers.strategy.indicators import BarColumns
 
+_CONSTANT = 1e-5
+"""Range of the probabilities, or of the forecasts relative to the labels, of a model that has learned nothing."""
+
 
 def leaky_rows(times: pd.DatetimeIndex, share: float, seed: int) -> np.ndarray:
     """Choose rows by their time, so that the same bars leak in data of any length; never the last row."""
@@ -58,14 +61,21 @@ def leak_in_indicators(share: float, seed: int) -> Iterator[None]:
         yield
 
 
+class NothingLeaks(Exception):
+    """The model predicts the same at every row, so a prediction of the next row tells nothing."""
+
+
 @contextmanager
 def leak_in_predictions(share: float, seed: int) -> Iterator[None]:
+    """Raises NothingLeaks in the run."""
     predict = TrainedModel.predict
 
     def leaky_predict(self: TrainedModel, inputs: pd.DataFrame, bars: Any = None) -> np.ndarray:
-        return with_next_row(
-            predict(self, inputs, bars), leaky_rows(pd.DatetimeIndex(inputs.index), share, seed)
-        )
+        honest = predict(self, inputs, bars)
+        scale = 1.0 if self.description.classification else self.description.label_scale
+        if np.nanmax(np.nanmax(honest, axis=0) - np.nanmin(honest, axis=0)) < _CONSTANT * scale:
+            raise NothingLeaks
+        return with_next_row(honest, leaky_rows(pd.DatetimeIndex(inputs.index), share, seed))
 
     with patch.object(TrainedModel, "predict", leaky_predict):
         yield

@@ -99,7 +99,10 @@ def minutes(n: int) -> pd.DataFrame:
 
 
 def crossing(close: NDArray[np.float64], fast: int, slow: int) -> NDArray[np.int8]:
+    """Return 1 where the fast average is above the slow one. At the last bar nothing changes: KTRDR opens no position there
+    and vectorbt does."""
     above: NDArray[np.int8] = (talib.SMA(close, fast) > talib.SMA(close, slow)).astype(np.int8)
+    above[-1] = above[-2]
     return above
 
 

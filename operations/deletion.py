@@ -1,4 +1,7 @@
-"""Deletion with undo: a deleted operation is hidden immediately, and removed by the cleanup after a grace."""
+"""Deletion with undo: a deleted operation is hidden immediately, and removed by the cleanup after a grace.
+
+The cleanup also removes previews, which are not results.
+"""
 
 import time
 from collections.abc import Callable
@@ -13,11 +16,13 @@ from access.conflicts import atomic_with_retries
 from access.isolation import isolated
 from operations import lifecycle
 from operations.actors import Actor
-from operations.kind import all_kinds, kind_of
+from operations.kind import all_kinds, kind_of, preview_types
 from operations.models import Operation
 from operations.retention import WHOLE, remove_rows
+from operations.states import FINAL
 
 CLEANUP_LASTS_S = 10.0
+PREVIEWS_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +91,49 @@ def remove_deleted(lasts_s: float = CLEANUP_LASTS_S) -> int:
 
     Their files go later: `artifacts.remove_unreferenced` removes those to which nothing else refers.
     """
-    until = time.monotonic() + lasts_s
-    overdue = _overdue()
-    keys = list(overdue.order_by("deleted_at").values_list("pk", flat=True))
-    removed = 0
-    for pk in keys:
-        if time.monotonic() > until:
-            break
-        with isolated("removing a deleted operation", operation_id=pk):
-            locked = overdue.select_for_update(of=("self",), skip_locked=True).filter(pk=pk).exists()
-            if locked and _find_user(pk) is None:
-                removed += remove_rows(WHOLE, [pk])[Operation._meta.db_table]
-    return removed
+    return _remove(_overdue(), lasts_s)
 
 
 def count_deleted() -> int:
     """Return how many operations `remove_deleted` would remove if it had the time."""
-    return sum(_find_user(pk) is None for pk in _overdue().order_by().values_list("pk", flat=True))
+    return _count(_overdue())
+
+
+def remove_previews(lasts_s: float = CLEANUP_LASTS_S) -> int:
+    """Remove the previews that ended a day ago, unless others need them; return how many. Stop after `lasts_s`."""
+    return _remove(_old_previews(), lasts_s)
+
+
+def count_previews() -> int:
+    """Return how many operations `remove_previews` would remove if it had the time."""
+    return _count(_old_previews())
 
 
 def _overdue() -> QuerySet[Operation]:
     return Operation.with_deleted.filter(
         deleted_at__lt=Now() - timedelta(days=settings.DELETED_RETENTION_DAYS)
     )
+
+
+def _old_previews() -> QuerySet[Operation]:
+    return Operation.with_deleted.filter(
+        operation_type__in=preview_types(), status__in=FINAL, completed_at__lt=Now() - PREVIEWS_KEPT
+    )
+
+
+def _remove(overdue: QuerySet[Operation], lasts_s: float) -> int:
+    until = time.monotonic() + lasts_s
+    keys = list(overdue.order_by("completed_at").values_list("pk", flat=True))
+    removed = 0
+    for pk in keys:
+        if time.monotonic() > until:
+            break
+        with isolated("removing an operation", operation_id=pk):
+            locked = overdue.select_for_update(of=("self",), skip_locked=True).filter(pk=pk).exists()
+            if locked and _find_user(pk) is None:
+                removed += remove_rows(WHOLE, [pk])[Operation._meta.db_table]
+    return removed
+
+
+def _count(overdue: QuerySet[Operation]) -> int:
+    return sum(_find_user(pk) is None for pk in overdue.order_by().values_list("pk", flat=True))

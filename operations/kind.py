@@ -97,6 +97,8 @@ class Kind:
     """Runs for about a second while somebody waits: nobody is notified, and the overview leaves it out."""
     is_part: ClassVar[bool] = False
     """Part of something larger, such as a study: lists leave it out unless asked for, and nobody is notified."""
+    is_preview: ClassVar[bool] = False
+    """Its result is not kept: the cleanup removes it a day after its end, unless another operation needs it."""
     result_template: ClassVar[str] = "operations/result.html"
     has_report: ClassVar[bool] = False
     """Its worker stores a `report.json`, which the page of a result shows."""
@@ -260,6 +262,10 @@ def all_kinds() -> list[Kind]:
 def unlisted_types() -> list[str]:
     """Return the types of which nobody is notified and which overviews leave out: brief ones, and parts of others."""
     return [kind.operation_type for kind in all_kinds() if kind.is_brief or kind.is_part]
+
+
+def preview_types() -> list[str]:
+    return [kind.operation_type for kind in all_kinds() if kind.is_preview]
 
 
 def part_types() -> list[str]:

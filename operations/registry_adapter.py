@@ -127,6 +127,7 @@ class RegistryAdapter:
     def cleanup_parts(self) -> dict[str, Callable[[], int]]:
         return {
             "removed_operations": deletion.remove_deleted,
+            "removed_previews": deletion.remove_previews,
             **{name: part.remove for name, part in deletion.cleanups.items()},
             "removed_files": artifacts.remove_unreferenced,
             "removed_orphans": orphans.remove_orphans,
@@ -138,6 +139,7 @@ class RegistryAdapter:
     def cleanup_counts(self) -> dict[str, Callable[[], int]]:
         return {
             "removed_operations": deletion.count_deleted,
+            "removed_previews": deletion.count_previews,
             **{name: part.count for name, part in deletion.cleanups.items()},
             "removed_files": lambda: artifacts.count_unreferenced()[0],
             "removed_bytes": lambda: artifacts.count_unreferenced()[1],

@@ -25,18 +25,21 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class NoPreview:
-    """Why there is none; `is_invalid` if the check beside the editor explains it."""
+    """Why there is none; `is_invalid` if the check beside the editor explains it; `is_waiting` for a worker."""
 
     reason: str
     is_invalid: bool = False
+    is_waiting: bool = False
 
 
 def preview_of(request: HttpRequest, text: str, symbol: str) -> Preview | NoPreview:
     """Ask a worker through the API."""
+    if not text.strip():
+        return NoPreview("The preview appears when the text of a strategy is here.")
     body = {"strategy_yaml": text.replace("\r\n", "\n")} | ({"symbol": symbol} if symbol else {})
     response = call_api(request, "POST", "/strategies/preview", body)
     if response.status == 503:
-        return NoPreview("No worker is free to compute the preview. It returns when one is idle.")
+        return NoPreview("No worker is free. The preview appears when one is idle.", is_waiting=True)
     if response.status == 202:
         return NoPreview("The preview takes long; change the text to start it again.")
     if not response.is_success:

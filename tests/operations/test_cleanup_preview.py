@@ -39,6 +39,8 @@ def remains(settings: Any) -> None:
     for operation, age in ((create_completed(), LONG_AGO), (create_completed(), timedelta(0))):
         deletion.delete(operation.pk, Actor("user:me"))
         Operation.with_deleted.filter(pk=operation.pk).update(deleted_at=Now() - age)
+    for age in (LONG_AGO, timedelta(0)):
+        OperationFactory(operation_type="strategy_preview", status="COMPLETED", completed_at=Now() - age)
     for name, age in (("old", LONG_AGO), ("new", timedelta(0))):
         SavedStrategy.objects.create(name=name, deleted_at=Now() - age)
     for content, age in ((b"four", LONG_AGO), (b"new", timedelta(0))):
@@ -71,7 +73,8 @@ def test_the_preview_changes_nothing_and_the_cleanup_removes_what_it_lists(remai
     listed = preview()
     assert state() == before
     assert listed == {
-        "removed_workers": ["gone"], "held_back": [], "removed_operations": 1, "removed_strategies": 1,
+        "removed_workers": ["gone"], "held_back": [], "removed_operations": 1, "removed_previews": 1,
+        "removed_strategies": 1,
         "removed_files": 1, "removed_bytes": 4, "removed_orphans": 1, "removed_deliveries": 1,
     }  # fmt: skip
     removed = cleanup()

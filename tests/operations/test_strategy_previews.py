@@ -1,16 +1,19 @@
 """`POST /strategies/preview`: an operation on an idle worker, whose result is the response."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 from rest_framework.test import APIClient
 
 from dashboard.pages.strategies import list_strategies
-from operations import reports
+from operations import deletion, reports
+from operations.kind import preview_types
 from operations.kinds.data_preview import api as waiting
 from operations.models import MarketData, Operation
-from tests.factories import StoredFileFactory, WorkerFactory
+from tests.factories import OperationFactory, StoredFileFactory, WorkerFactory
 from tests.strategies.texts import RULES, TRAINED
 from worker_agent.protocol import Outcome, Report
 
@@ -113,3 +116,45 @@ def test_the_page_states_that_no_worker_is_free(client: Client, person: Any) -> 
     page = client.post("/dashboard/strategies/preview", {"strategy_yaml": RULES}).content.decode()
     assert "No worker is free" in page
     assert "<h1>Preview</h1>" in page
+
+
+@pytest.mark.parametrize("operation_type", preview_types())
+@pytest.mark.parametrize(("status", "hours", "stays"), [
+    ("COMPLETED", 25, False), ("FAILED", 25, False), ("CANCELLED", 25, False), ("COMPLETED", 23, True), ("RUNNING", 25, True),
+])  # fmt: skip
+def test_a_preview_is_removed_a_day_after_its_end(
+    operation_type: str, status: str, hours: float, stays: bool
+) -> None:
+    moment = Now() - timedelta(hours=hours)
+    ended = None if status == "RUNNING" else moment
+    why = {"error_class": "job"} if status == "FAILED" else {}
+    row = OperationFactory(
+        operation_type=operation_type, status=status, created_at=moment, completed_at=ended, **why
+    )
+    other = OperationFactory(operation_type="backtesting", status="COMPLETED", completed_at=moment)
+    assert deletion.count_previews() == (0 if stays else 1)
+    assert deletion.remove_previews() == (0 if stays else 1)
+    assert Operation.objects.filter(pk=row.pk).exists() == stays
+    assert Operation.objects.filter(pk=other.pk).exists()
+
+
+def test_a_preview_that_an_operation_waits_for_stays() -> None:
+    row = OperationFactory(
+        operation_type="data_preview", status="COMPLETED", completed_at=Now() - timedelta(days=2)
+    )
+    OperationFactory().after.add(row)
+    assert deletion.count_previews() == deletion.remove_previews() == 0
+    assert Operation.objects.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("is_free", [True, False])
+def test_the_page_asks_again_only_while_no_worker_is_free(
+    client: Client, person: Any, monkeypatch: pytest.MonkeyPatch, is_free: bool
+) -> None:
+    if is_free:
+        report_while_waiting(monkeypatch, Outcome.COMPLETED, result=RESULT)
+    client.force_login(person)
+    page = client.post(
+        "/dashboard/strategies/preview", {"strategy_yaml": RULES}, headers={"HX-Request": "true"}
+    )
+    assert ("tick from:body" in page.content.decode()) != is_free

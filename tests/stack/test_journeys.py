@@ -103,6 +103,29 @@ def test_a_training_is_submitted_watched_and_cancelled(page: Page, system: Up) -
     stopped.close()
 
 
+def test_a_preview_follows_the_keyboard_and_waits_for_a_worker(page: Page, system: Up) -> None:
+    page.goto("/dashboard/strategies/new?of=example:moving_average_cross")
+    preview = page.locator("[data-preview]")
+    expect(preview.locator("svg").first).to_be_visible()
+    editor = page.get_by_role("textbox", name=re.compile("^Strategy"))
+    for period in ("33", "44"):
+        text = page.locator("#id_strategy_yaml").input_value()
+        editor.click()
+        page.keyboard.press("Control+A")
+        with page.expect_response("**/strategies/preview") as answer:
+            page.keyboard.insert_text(re.sub(r"period: \d+", f"period: {period}", text, count=1))
+        assert answer.value.ok
+        expect(preview.locator("svg").first).to_be_visible()
+    (worker,) = system.get("/workers?worker_type=backtesting")["results"]
+    with system.http() as api:
+        api.post(f"/workers/{worker['worker_id']}/cordon", json={"reason": "a test"}).raise_for_status()
+        editor.press("End")
+        page.keyboard.type(" ")
+        expect(preview).to_contain_text("No worker is free")
+        api.post(f"/workers/{worker['worker_id']}/uncordon").raise_for_status()
+    expect(preview.locator("svg").first).to_be_visible()
+
+
 def test_a_file_is_uploaded_and_its_bars_can_be_looked_at(page: Page, tmp_path: Path) -> None:
     (tmp_path / "bars.csv").write_text(BARS)
     page.goto("/dashboard/market-data")

@@ -35,6 +35,7 @@ class DataPreview(Kind):
     submit_path: ClassVar = "/market-data/preview"
     parameters_model: ClassVar = ImportParameters
     is_brief: ClassVar = True
+    is_preview: ClassVar = True
 
     def build_generic(self, request: GenericRequest) -> Submission:
         raise invalid("/operation_type", "A preview needs its file: use POST /market-data/preview.")

@@ -66,6 +66,7 @@ class StrategyPreview(Kind):
     submit_path: ClassVar = "/strategies/preview"
     parameters_model: ClassVar = PreviewParameters
     is_brief: ClassVar = True
+    is_preview: ClassVar = True
     is_part: ClassVar = True
 
     def build_generic(self, request: GenericRequest) -> Submission:

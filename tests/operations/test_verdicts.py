@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from operations.kinds.backtesting.verdict import verdict as backtest_verdict
 from operations.kinds.training.verdict import verdict as training_verdict
+from workers.verdicts.backtest import verdict as backtest_verdict
 
 
 def backtest(

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from workers.backtesting.downsample import pick_points
+from workers.verdicts.backtest import verdict
 
 Floats = NDArray[np.float64]
 WIDTH, HEIGHT = 1000.0, 260.0
@@ -31,25 +32,31 @@ HEADLINE = (
     ("final_equity", "Final equity", "money"),
 )
 
+TILES = ("total_return", "cagr", "sharpe", "max_drawdown", "trades", "final_equity")
+"""Those of HEADLINE in large, in the order of the page of a result."""
+
 
 def render(result: dict[str, Any], report: dict[str, Any]) -> str:
     """Return HTML of the operation's result and its report (`build_report`). Everything in them is escaped."""
     series = report["series"]
     equity, benchmark = _floats(series["equity"]), _floats(series["benchmark"])
+    figures = {
+        key: (
+            label,
+            format_figure(result["metrics"].get(key), kind),
+            format_figure(result["benchmark"].get(key), kind),
+        )
+        for key, label, kind in HEADLINE
+    }
     return (
         _environment()
         .get_template("tear_sheet.html")
         .render(
             result=result,
             report=report,
-            headline=[
-                (
-                    label,
-                    format_figure(result["metrics"].get(key), kind),
-                    format_figure(result["benchmark"].get(key), kind),
-                )
-                for key, label, kind in HEADLINE
-            ],
+            verdict=verdict(result),
+            tiles=[figures[key] for key in TILES],
+            headline=figures.values(),
             equity=chart([equity, benchmark]),
             underwater=chart([_floats(series["drawdown"])]),
             first=series["time"][0][:10],

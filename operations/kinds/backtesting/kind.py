@@ -18,7 +18,6 @@ from operations.kinds.backtesting.metric_rows import metric_rows, metric_style
 from operations.kinds.backtesting.request import BacktestRequest
 from operations.kinds.backtesting.run_metrics import equity_curve, run_metrics
 from operations.kinds.backtesting.trade_parts import trade_parts
-from operations.kinds.backtesting.verdict import verdict
 from operations.models import MarketData, Operation
 from operations.presentation.charts import Chart
 from operations.presentation.metrics import MetricStyle
@@ -27,6 +26,7 @@ from operations.presentation.reliability import audit_lines, warnings_of
 from operations.presentation.subject import subject
 from operations.requests import DateRange, Queueing, Submission
 from worker_agent.protocol import Report
+from workers.verdicts.backtest import verdict
 
 if TYPE_CHECKING:
     from django.urls import URLPattern

@@ -3,7 +3,7 @@
 from typing import Any
 
 from operations.presentation.numbers import dig, percent, short
-from operations.presentation.verdicts import Verdict
+from workers.verdicts.verdict import Verdict
 
 
 def verdict(result: dict[str, Any]) -> Verdict | None:

@@ -9,6 +9,7 @@ from tests.quant.backtesting.conftest import NewJob
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.backtest_pipeline import run_backtest
 from workers.backtesting.tear_sheet import format_figure, render
+from workers.verdicts.backtest import verdict
 
 
 @pytest.fixture
@@ -27,6 +28,20 @@ def test_it_shows_the_metrics_of_the_result(rendered: tuple[dict, dict, str]) ->
         assert warning["message"] in html
     assert html.count("<tr><td>2017-") + html.count("<tr><td>2018-") >= len(report["trades"])
     assert result["provenance"]["model_sha256"] in html
+
+
+def test_it_has_the_order_of_the_page(rendered: tuple[dict, dict, str]) -> None:
+    """Picture, verdict, headline figures, then the rest."""
+    result, _, html = rendered
+    found = verdict(result)
+    assert found is not None
+    assert f"{found.title}.</strong>" in html
+    order = [
+        "<svg", found.title, result["warnings"][0]["message"], '<dl class="tiles">', "<h2>Monthly returns</h2>", "<h2>Trades</h2>",
+        "<h2>Provenance</h2>",
+    ]  # fmt: skip
+    places = [html.index(part) for part in order]
+    assert places == sorted(places)
 
 
 def test_it_needs_no_other_file(rendered: tuple[dict, dict, str]) -> None:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from operations.presentation.numbers import dig, signed_percent
-from operations.presentation.verdicts import Verdict, warning_codes
+from workers.verdicts.verdict import Verdict, warning_codes
 
 CHANCE = frozenset({"few_trades", "luck", "concentration", "doubled_costs", "one_bar_later"})
 UNREAL = frozenset({"splits", "same_close", "no_costs", "implausible_costs", "implausible"})
@@ -11,12 +10,12 @@ UNREAL = frozenset({"splits", "same_close", "no_costs", "implausible_costs", "im
 
 def verdict(result: dict[str, Any]) -> Verdict | None:
     """Return the most serious finding; None if the result has no total return."""
-    earned, held = (dig(result, part, "total_return") for part in ("metrics", "benchmark"))
+    earned, held = (_dig(result, part, "total_return") for part in ("metrics", "benchmark"))
     if held is None:
-        held = dig(result, "benchmark", "metrics", "total_return")
+        held = _dig(result, "benchmark", "metrics", "total_return")
     if not isinstance(earned, int | float):
         return None
-    figures = f"{signed_percent(earned)} after costs; buy and hold {signed_percent(held)}."
+    figures = f"{_signed_percent(earned)} after costs; buy and hold {_signed_percent(held)}."
     return (
         _invalid(result, figures)
         or _unprofitable(result, earned, held, figures)
@@ -26,9 +25,9 @@ def verdict(result: dict[str, Any]) -> Verdict | None:
 
 def _invalid(result: dict[str, Any], figures: str) -> Verdict | None:
     codes = warning_codes(result)
-    if dig(result, "audit", "look_ahead", "passed") is False:
+    if _dig(result, "audit", "look_ahead", "passed") is False:
         return Verdict("bad", "Not valid", f"The decisions depend on later bars. {figures}")
-    if dig(result, "metrics", "trades") == 0:
+    if _dig(result, "metrics", "trades") == 0:
         return Verdict("warn", "No trades", "There is nothing to judge.")
     if "overlap" in codes:
         return Verdict("bad", "Not an out-of-sample test", f"The model has seen this period. {figures}")
@@ -56,3 +55,16 @@ def _doubtful(result: dict[str, Any], figures: str) -> Verdict:
     if result.get("warnings"):
         return Verdict("warn", "Better than buy and hold, with warnings", figures)
     return Verdict("good", "Better than buy and hold", figures)
+
+
+def _dig(data: Any, *path: str) -> Any:
+    """Return the value below nested mappings; None where a part of the path is missing."""
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _signed_percent(value: Any) -> str:
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value * 100:+.1f} %".replace("-", "−")

@@ -1,6 +1,7 @@
 """The one check of every address that a user or a worker gives to the backend before it sends requests there."""
 
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
@@ -10,6 +11,8 @@ from access.embedded_addresses import forms_of
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_ADDRESSES = 16
 MAX_SHOWN = 80
+AMBIGUOUS = re.compile(r"[\s\x00-\x20\x7f-\x9f\\]|\][^:/?#]")
+"""What readers of URLs drop, end at or take for something else, so that the checked host may not be the called one."""
 GLOBAL_UNICAST = (ipaddress.ip_network("2000::/3"), ipaddress.ip_network("64:ff9b::/96"))
 """The IPv6 networks in which public hosts are: what IANA has assigned, and the well-known NAT64 prefix."""
 NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
@@ -112,6 +115,10 @@ class BadAddress(Exception):
 
 def parse(url: str, what: str) -> tuple[SplitResult, str]:
     """Return (parts, host) of a URL. `what` names the URL in error messages. Raises BadAddress."""
+    if AMBIGUOUS.search(url):
+        raise BadAddress(
+            f"{what} must not contain spaces, control characters, backslashes or text after a bracket."
+        )
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -11,7 +11,7 @@ NETWORKS = "KTRDR_WORKER_NETWORKS (by default loopback and private networks)"
 def validate(url: str) -> str:
     """Return the URL without a trailing slash. Raises BadAddress with the reason."""
     parts, host = parse(url, FIELD)
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
+    if parts.path not in ("", "/") or not {"?", "#"}.isdisjoint(url):
         raise BadAddress(f"{FIELD} must consist of scheme, host and port only.")
     _check_scheme(parts.scheme)
     resolve_allowed(host)

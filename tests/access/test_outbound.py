@@ -140,6 +140,34 @@ def test_no_public_address_is_private_or_special(ip: Any) -> None:
     assert not (is_public(ip) and any(special))
 
 
+@pytest.mark.parametrize(
+    "mark", ["\0", "\t", "\n", "\r", " ", "\x1f", "\x7f", "\x85", "\u2028", "\\", "\\@example.org"]
+)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "http://127.0.0.1{}:5003",
+        "http://127.0.0.1:5003{}",
+        "ht{}tp://127.0.0.1:5003",
+        "{}http://127.0.0.1:5003",
+    ],
+)
+def test_no_address_contains_what_is_read_differently(form: str, mark: str) -> None:
+    """`urlsplit` drops a tab, a browser takes a backslash for a slash, and a C library ends at NUL."""
+    for accept in (worker_urls.validate, address_of):
+        with pytest.raises(BadAddress):
+            accept(form.format(mark))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:5003?", "http://127.0.0.1:5003#", "http://127.0.0.1:5003/?", "http://[::1]x:5003"],
+)
+def test_a_worker_is_a_scheme_a_host_and_a_port(url: str) -> None:
+    with pytest.raises(BadAddress):
+        worker_urls.validate(url)
+
+
 @pytest.mark.parametrize("port", sorted(OTHER_PROTOCOLS))
 def test_a_port_of_another_protocol_is_refused(port: int) -> None:
     for url in (f"http://10.0.0.1:{port}", f"https://example.org:{port}/hook"):

@@ -68,6 +68,8 @@ def growth_rates(marks: Floats) -> Floats:
     """Return the return from each mark to the next, 0 from a mark that is not positive; float64[n - 1]."""
     before = marks[:-1]
     alive = before > 0
+    if alive.all():
+        return np.asarray(marks[1:] / before - 1.0)
     return np.where(alive, marks[1:] / np.where(alive, before, 1.0) - 1.0, 0.0)
 
 

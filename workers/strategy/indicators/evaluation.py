@@ -130,9 +130,10 @@ class _Evaluation:
 
     def comparison(self, operator: str, left: Node, right: Node) -> Condition:
         a, b = self.number(left), self.number(right)
-        missing = np.isnan(a) | np.isnan(b)
-        true = _COMPARISONS[operator](a, b)
-        return Condition(np.broadcast_to(true, self.n), np.broadcast_to(~missing, self.n))
+        true, known = _COMPARISONS[operator](a, b), ~(np.isnan(a) | np.isnan(b))
+        if true.shape == (self.n,):  # broadcasting takes longer than comparing a few thousand values
+            return Condition(true, known)
+        return Condition(np.broadcast_to(true, self.n), np.broadcast_to(known, self.n))
 
     def crossing(self, function: str, left: Node, right: Node) -> Condition:
         after, before = (">", "<=") if function == "crosses_above" else ("<", ">=")

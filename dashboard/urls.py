@@ -26,6 +26,7 @@ from dashboard.views.operation_list import operations
 from dashboard.views.overview import overview
 from dashboard.views.runs import runs, runs_csv, tag, tag_change, tags
 from dashboard.views.schedules import new_schedule, next_times, schedule, schedule_act, schedules
+from dashboard.views.seed_runs import new_seed_run, seed_run, seed_runs
 from dashboard.views.sharing import revoke_link, share
 from dashboard.views.strategies import examples, strategies, strategy, strategy_diff, strategy_text
 from dashboard.views.strategy_changes import (
@@ -89,6 +90,9 @@ urlpatterns = [
     path("schedules/next", next_times, name="next_times"),
     path("schedules/<id:schedule_id>", schedule, name="schedule"),
     path("schedules/<id:schedule_id>/act/<id:act>", schedule_act, name="schedule_act"),
+    path("seed-runs", seed_runs, name="seed_runs"),
+    path("seed-runs/new", new_seed_run, name="new_seed_run"),
+    path("seed-runs/<id:seed_run_id>", seed_run, name="seed_run"),
     path("strategies", strategies, name="strategies"),
     path("strategies/text", strategy_text, name="strategy_text"),
     path("strategies/new", new_strategy, name="new_strategy"),

@@ -93,6 +93,8 @@ class Kind:
     """Its results are ranked on the page of runs."""
     curve_name: ClassVar[str] = ""
     """The name of the values that `run_curve` returns."""
+    is_seeded: ClassVar[bool] = False
+    """Its results depend on the `seed` of its request."""
     is_brief: ClassVar[bool] = False
     """Runs for about a second while somebody waits: nobody is notified, and the overview leaves it out."""
     is_part: ClassVar[bool] = False

@@ -36,12 +36,15 @@ TABS = {
 
 @page
 def operation(request: PageRequest, operation_id: str) -> HttpResponse:
-    operation = get_object_or_404(Operation.objects.select_related("created_by"), pk=operation_id)
+    operation = get_object_or_404(
+        Operation.objects.select_related("created_by", "seed_run_member__seed_run"), pk=operation_id
+    )
     tab = request.GET.get("tab", "summary")
     if tab not in TABS:
         raise Http404("Unknown tab.")
     context = {
         **_live_context(request, operation, tab),
+        "seed_run_member": getattr(operation, "seed_run_member", None),
         "tab_names": TABS.items(),
         "tab_template": f"operations/tabs/{tab}.html",
         **TAB_CONTEXTS[tab](request, operation),
@@ -68,6 +71,7 @@ def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[
         "interruption": operation_detail.interruption(operation),
         "is_live": operation_detail.is_live(operation),
         "is_clonable": kind_of(operation.operation_type).is_clonable,
+        "is_seeded": kind_of(operation.operation_type).is_seeded,
         "steps": [step for kind in all_kinds() if (step := kind.step_after(operation))],
         "losses": attempts.count_lost(operation) if operation.attempt > 1 else 0,
         "status_text": operation_detail.status_text(operation),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from operations.api import batch, bulk, dispatch_pauses, labels, operation_types, schedules
+from operations.api import batch, bulk, dispatch_pauses, labels, operation_types, schedules, seed_runs
 from operations.api.files import ArtifactOfOperation, ArtifactsOfOperation
 from operations.api.operations import (
     Cancel,
@@ -26,6 +26,7 @@ urlpatterns = [
     path("strategies/catalog", Catalog.as_view(), name="strategy-catalog"),
     *dispatch_pauses.urlpatterns,
     *schedules.urlpatterns,
+    *seed_runs.urlpatterns,
     *operation_types.urlpatterns,
     *batch.urlpatterns,
     *bulk.urlpatterns,

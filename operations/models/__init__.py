@@ -12,6 +12,7 @@ from operations.models.quota import Quota
 from operations.models.run_metrics import RunMetrics
 from operations.models.schedule import Schedule, ScheduleRun
 from operations.models.search_text import SearchText
+from operations.models.seed_run import SeedRun, SeedRunMember
 from operations.models.shared_link import SharedLink
 from operations.models.tag import Tag
 from operations.models.telemetry import LogLine, MetricPoint
@@ -36,6 +37,8 @@ __all__ = [
     "Schedule",
     "ScheduleRun",
     "SearchText",
+    "SeedRun",
+    "SeedRunMember",
     "SharedLink",
     "StoredFile",
     "Subscription",

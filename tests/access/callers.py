@@ -96,6 +96,7 @@ class Callers:
         number = 1 + (ids["subscription"] == "1")
         Subscription.objects.create(pk=number, name="x", channel="email", target="x@example.org")
         return {
+            "seed_run_id": ids["seed_run"],
             "schedule_id": ids["schedule"],
             "study_id": create_study(people["operator"], trials=number + 1).study_id,
             "operation_id": operation.pk,

@@ -24,6 +24,8 @@ from operations.models import (
     Operation,
     Schedule,
     ScheduleRun,
+    SeedRun,
+    SeedRunMember,
     StoredFile,
     Subscription,
 )
@@ -92,6 +94,7 @@ def populate(user: User) -> dict[str, str]:
     return {role: row.pk for role, row in operations.items()} | {
         "subscription": str(create_subscription(user).pk),
         "study": create_reported_study(user, trials=60).study_id,
+        "seed_run": create_seed_run(user, [operations["trained"], operations["trained_again"]]).seed_run_id,
         "schedule": create_schedule(user, operations["trained"]).schedule_id,
     }
 
@@ -129,6 +132,13 @@ def create_subscription(user: User) -> Subscription:
             payload={"data": {"worker_id": "training-01"}}, log=[tried] * tries,
         )  # fmt: skip
     return subscription
+
+
+def create_seed_run(user: User, operations: list[Operation]) -> SeedRun:
+    seed_run = SeedRun.objects.create(created_by=user)
+    for seed, operation in enumerate(operations):
+        SeedRunMember.objects.create(seed_run=seed_run, operation=operation, seed=seed)
+    return seed_run
 
 
 def create_schedule(user: User, last: Operation) -> Schedule:

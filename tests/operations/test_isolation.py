@@ -44,6 +44,7 @@ OF_A_REQUEST = frozenset(
         "operations.notifications.wording",
         "operations.queue_place",
         "operations.schemas",
+        "operations.seed_runs",
         "operations.sharing",
         "operations.statistics",
         "operations.strategies",

@@ -41,6 +41,7 @@ class Training(Kind):
     form: ClassVar = FORM
     is_clonable: ClassVar = True
     is_run: ClassVar = True
+    is_seeded: ClassVar = True
     curve_name: ClassVar = "Validation loss"
     is_submitted_by_command: ClassVar = True
     result_template: ClassVar = "training/result.html"

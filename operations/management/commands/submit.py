@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
+from pydantic import BaseModel
 
 from access.problems import Problem, validate
-from operations.kind import all_kinds, find_kind, kind_of
+from operations import seed_runs
+from operations.insertion import Submitter
+from operations.kind import Kind, all_kinds, find_kind, kind_of
 from operations.management.submitting import SubmittingCommand, command_error, read_file, submittables
 from operations.presentation.forms import PARAMETERS, Field, Form, value_of
 from operations.requests import GenericRequest
@@ -48,6 +51,12 @@ class Command(SubmittingCommand):
         parser.add_argument("--from", dest="start_date", metavar="DATE")
         parser.add_argument("--to", dest="end_date", metavar="DATE")
         parser.add_argument("--priority", type=int)
+        parser.add_argument(
+            "--seeds",
+            type=int,
+            metavar="N",
+            help="training: N operations with different seeds, as a seed run",
+        )
         for kind in kinds:
             kind.add_arguments(parser)
         for submittable in submittables.values():
@@ -89,7 +98,20 @@ class Command(SubmittingCommand):
             **{name: options[name] for name in ("start_date", "end_date") if options[name]},
         }
         request = kind.request_from_options({**options, "common": common})
+        if options["seeds"] is not None:
+            self._submit_seeds(kind, request, options)
+            return
         self.submit(kind.build(request), wait=options["wait"], json=options["json"])
+
+    def _submit_seeds(self, kind: Kind, request: BaseModel, options: dict[str, Any]) -> None:
+        """Submit the request with several seeds and print the id of the seed run. Raises Invalid."""
+        if options["wait"]:
+            raise CommandError("--seeds cannot be combined with --wait")
+        fields = request.model_dump(mode="json", exclude_unset=True)
+        body = {"seeds": options["seeds"], "operation": {"operation_type": kind.operation_type, **fields}}
+        seed_run = seed_runs.create(validate(seed_runs.SeedRunRequest, body), Submitter())
+        summary = json.dumps({"seed_run_id": seed_run.seed_run_id})
+        self.stdout.write(summary if options["json"] else seed_run.seed_run_id)
 
 
 def _read_object(path: Path) -> dict[str, Any]:

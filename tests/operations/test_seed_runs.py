@@ -1,0 +1,205 @@
+"""Seed runs: distinct derived seeds in one batch, the spread of the figures, API, command and pages."""
+
+import json
+import statistics
+from datetime import UTC, datetime
+from html import unescape
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db.models.functions import Now
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+from rest_framework.test import APIClient
+
+from operations import artifacts, seed_runs
+from operations.models import MarketData, Operation, RunMetrics, SeedRun
+from operations.seed_runs import derive_seeds
+from tests.factories import CapabilityFactory, OperationFactory
+
+pytestmark = pytest.mark.django_db
+FILE = "examples/strategies/neuro_fuzzy_daily.yaml"
+STRATEGY = Path(FILE).read_text()
+TRAINING: dict[str, Any] = {
+    "operation_type": "training",
+    "strategy_yaml": STRATEGY,
+    "symbols": ["AAPL"],
+    "end_date": "2009-12-31",
+}
+SCHEMA = {"type": "object", "properties": {"seed": {"type": "integer"}, "paths": {"type": "integer"}}}
+
+
+@pytest.fixture(autouse=True)
+def bars() -> None:
+    file = artifacts.put([b"bars"])
+    MarketData.objects.create(
+        symbol="AAPL", timeframe="1d", file=file, rows=9, quality={},
+        start=datetime(2000, 1, 1, tzinfo=UTC), end=datetime(2013, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def browser(client: Client, person: Any) -> Client:
+    client.force_login(person)
+    return client
+
+
+def post(api: APIClient, headers: dict[str, str] | None = None, **fields: Any) -> Any:
+    return api.post("/seed-runs", {"seeds": 3, "operation": TRAINING, **fields}, headers=headers or {})
+
+
+def complete(operation_id: str, result: dict[str, Any] | None = None, **figures: float) -> None:
+    Operation.objects.filter(pk=operation_id).update(status="COMPLETED", completed_at=Now(), result=result)
+    if figures:
+        RunMetrics.objects.create(pk=operation_id, **figures)
+
+
+def pointers(answer: Any) -> list[str]:
+    assert answer.status_code == 422, answer.json()
+    return [error["pointer"] for error in answer.json()["errors"]]
+
+
+@given(first=st.integers(0, 2**32 - 1), number=st.integers(1, seed_runs.MAX_SEEDS))
+def test_derived_seeds_are_distinct_repeatable_and_continue(first: int, number: int) -> None:
+    seeds = derive_seeds(first, number)
+    assert seeds[0] == first
+    assert len(set(seeds)) == number
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert derive_seeds(first, number + 1)[:number] == seeds
+    assert derive_seeds(first + 1, 2)[1] != derive_seeds(first, 2)[1]
+
+
+def test_a_training_runs_with_different_seeds_and_nothing_else_differs(api: APIClient) -> None:
+    answer = post(api)
+    assert answer.status_code == 202, answer.json()
+    shown = api.get(answer.headers["Location"]).json()
+    assert shown["spread"] == []
+    rows = Operation.objects.in_bulk([member["operation_id"] for member in shown["operations"]])
+    parameters = [rows[member["operation_id"]].parameters for member in shown["operations"]]
+    assert [each.pop("seed") for each in parameters] == derive_seeds(42, 3)
+    assert parameters[0] == parameters[1] == parameters[2]
+    assert [member["seed"] for member in shown["operations"]] == derive_seeds(42, 3)
+    assert api.get("/seed-runs").json()["results"][0]["created_by"] == "researcher"
+
+
+def test_each_trained_model_is_backtested(api: APIClient) -> None:
+    answer = post(api, seeds=2, backtest={"symbol": "AAPL", "start_date": "2010-01-01"})
+    assert answer.status_code == 202, answer.json()
+    members = answer.json()["operations"]
+    assert [member["operation_type"] for member in members] == ["training"] * 2 + ["backtesting"] * 2
+    assert [member["seed"] for member in members] == derive_seeds(42, 2) * 2
+    for training, backtest in zip(members[:2], members[2:], strict=True):
+        row = Operation.objects.get(pk=backtest["operation_id"])
+        assert row.parameters["model"] == training["operation_id"]
+        assert [other.pk for other in row.after.all()] == [training["operation_id"]]
+
+
+def test_the_spread_is_that_of_the_completed_operations(api: APIClient) -> None:
+    shown = post(api, seeds=4).json()
+    scores = [0.5, 0.75, 0.25]
+    for member, score in zip(shown["operations"], scores, strict=False):
+        complete(member["operation_id"], validation_score=score)
+    (spread,) = api.get(f"/seed-runs/{shown['seed_run_id']}").json()["spread"]
+    assert spread == {
+        "operation_type": "training", "name": "validation_score", "count": 3, "minimum": 0.25, "median": 0.5,
+        "mean": 0.5, "maximum": 0.75, "deviation": pytest.approx(statistics.stdev(scores)),
+    }  # fmt: skip
+
+
+def test_one_value_has_no_deviation(api: APIClient) -> None:
+    shown = post(api).json()
+    complete(shown["operations"][1]["operation_id"], test_score=0.5)
+    (spread,) = api.get(f"/seed-runs/{shown['seed_run_id']}").json()["spread"]
+    assert (spread["count"], spread["minimum"], spread["deviation"]) == (1, 0.5, None)
+
+
+def test_an_announced_type_with_a_seed_has_the_numbers_of_its_result(api: APIClient) -> None:
+    CapabilityFactory(operation_type="paths", worker_type="paths", parameters_schema=SCHEMA)
+    item = {"operation_type": "paths", "parameters": {"paths": 9, "seed": 7}}
+    shown = post(api, seeds=2, operation=item).json()
+    assert [member["seed"] for member in shown["operations"]] == derive_seeds(7, 2)
+    for number, member in enumerate(shown["operations"]):
+        complete(member["operation_id"], {"mean_price": number, "ok": True, "text": "x"})
+    (spread,) = api.get(f"/seed-runs/{shown['seed_run_id']}").json()["spread"]
+    assert (spread["name"], spread["minimum"], spread["maximum"]) == ("mean_price", 0.0, 1.0)
+
+
+def test_problems_point_into_the_request_once_and_nothing_is_stored(api: APIClient) -> None:
+    CapabilityFactory()
+    for fields, places in (
+        ({"seeds": 1}, ["/seeds"]),
+        ({"seeds": 101}, ["/seeds"]),
+        ({"operation": {**TRAINING, "symbols": ["ZZZ"]}}, ["/operation/symbols/0"]),
+        ({"operation": {**TRAINING, "seed": -1}}, ["/operation/seed"]),
+        ({"operation": {"operation_type": "echo", "parameters": {}}}, ["/operation/operation_type"]),
+        ({"operation": {"operation_type": "backtesting"}}, ["/operation/operation_type"]),
+        ({"backtest": {"symbol": "AAPL", "commission": 9}}, ["/backtest/commission"]),
+    ):
+        assert pointers(post(api, **fields)) == places, fields
+    assert not Operation.objects.exists()
+    assert not SeedRun.objects.exists()
+
+
+def test_a_repeated_request_submits_once(api: APIClient) -> None:
+    first, again = (post(api, {"Idempotency-Key": "one"}).json() for _ in range(2))
+    assert first == again
+    assert (SeedRun.objects.count(), Operation.objects.count()) == (1, 3)
+    assert post(api, {"Idempotency-Key": "one"}, seeds=2).status_code == 422
+
+
+def test_the_command_submits_a_seed_run() -> None:
+    out = StringIO()
+    options = ("training", FILE, "--symbols", "AAPL", "--to", "2009-12-31")
+    call_command("submit", *options, "--seeds", "3", "--json", stdout=out)
+    seed_run = SeedRun.objects.get()
+    assert json.loads(out.getvalue()) == {"seed_run_id": seed_run.seed_run_id}
+    assert seed_run.members.count() == 3
+    with pytest.raises(CommandError, match="cannot be combined"):
+        call_command("submit", *options, "--seeds", "3", "--wait")
+    with pytest.raises(CommandError, match="/seeds"):
+        call_command("submit", *options, "--seeds", "1")
+
+
+def test_pages_repeat_a_training_and_show_the_spread(browser: Client) -> None:
+    parameters = {"strategy_yaml": STRATEGY, "symbols": ["AAPL"], "timeframes": ["1d"], "seed": 5}
+    operation = OperationFactory(operation_type="training", parameters=parameters)
+    page = browser.get(f"/dashboard/operations/{operation.pk}").content.decode()
+    address = f"/dashboard/seed-runs/new?operation={operation.pk}"
+    assert address in page
+    form = unescape(browser.get(address).content.decode())
+    submission = json.loads(form.split('name="operation"')[1].split(">", 1)[1].split("</textarea>")[0])
+    assert (submission["seed"], submission["symbols"]) == (5, ["AAPL"])
+    created = browser.post(
+        "/dashboard/seed-runs/new",
+        {"seeds": "3", "operation": json.dumps(submission), "backtest": '{"symbol": "AAPL"}'},
+    )
+    seed_run = SeedRun.objects.get()
+    assert created.headers["Location"] == f"/dashboard/seed-runs/{seed_run.seed_run_id}"
+    for member, score in zip(seed_runs.members_of(seed_run), (0.5, 0.6, 0.7), strict=False):
+        complete(member.operation_id, validation_score=score)
+    shown = browser.get(created.headers["Location"]).content.decode()
+    assert "Training: spread over the seeds" in shown
+    assert [text in shown for text in ("50.0 %", "60.0 %", "70.0 %", "10.0 %")] == [True] * 4
+    assert "3 of 6 operations have ended" in shown
+    assert seed_run.seed_run_id in browser.get("/dashboard/seed-runs").content.decode()
+    member = seed_run.members.all()[0]
+    assert (
+        f"/dashboard/seed-runs/{seed_run.seed_run_id}"
+        in browser.get(f"/dashboard/operations/{member.operation_id}").content.decode()
+    )
+
+
+def test_a_refused_form_keeps_what_was_entered(browser: Client) -> None:
+    answer = browser.post(
+        "/dashboard/seed-runs/new", {"seeds": "1", "operation": '{"operation_type": "echo"}'}
+    )
+    text = unescape(answer.content.decode())
+    assert answer.status_code == 422
+    assert "Not submitted. Please fix 1 problem." in text
+    assert '{"operation_type": "echo"}' in text
+    unknown = OperationFactory()
+    assert browser.get(f"/dashboard/seed-runs/new?operation={unknown.pk}").status_code == 404

@@ -17,7 +17,7 @@ from operations.actors import Actor
 from worker_agent.values import Text
 
 
-class PauseRequest(BaseModel):
+class DispatchPauseRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     reason: Text = Field(min_length=1, max_length=200, description="shown on every page and with what waits")
@@ -46,10 +46,12 @@ class Pause(APIView):
         """Whether dispatching is paused, by whom and why."""
         return _response()
 
-    @extend_schema(operation_id="dispatch_pause_begin", request=PauseRequest, responses=PauseSerializer)
+    @extend_schema(
+        operation_id="dispatch_pause_begin", request=DispatchPauseRequest, responses=PauseSerializer
+    )
     def put(self, request: Request) -> Response:
         """Start no operation until the pause ends: what runs goes on, what is submitted waits."""
-        asked = validate(PauseRequest, body(request))
+        asked = validate(DispatchPauseRequest, body(request))
         dispatch_pauses.begin(
             Actor.from_request(request), asked.reason, asked.hours, read_only=asked.read_only
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.deployments.checkout import REPOSITORY, clone_to, commit_change
-from tests.deployments.command import require, wait_for
+from tests.deployments.command import TrialFailed, require, wait_for
 from tests.deployments.docker_host import CHECKOUT, DockerHost, docker_host
 from tests.deployments.document import blocks, filled_in
 from tests.deployments.images import TORCH_INDEX, import_bases, package_index
@@ -95,6 +95,10 @@ def _use(results: Results, host: DockerHost) -> None:
         _check_job_user(results, compose, visitor)
         _check_down(results, compose)
         results.conclude()
+    except TrialFailed as error:
+        print(f"compose: {error}", flush=True)
+        print(compose.run("ktrdr ps --all 2>&1 || true; ktrdr logs --tail=15 2>&1 || true"), flush=True)
+        raise
     finally:
         compose.run("ktrdr down --volumes --timeout 5 >/dev/null 2>&1 || true")
 

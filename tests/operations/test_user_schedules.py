@@ -19,7 +19,8 @@ from rest_framework.test import APIClient
 
 from access.models import AuditEntry
 from access.roles import Role
-from operations import clock_steps, quotas, tasks
+from operations import clock_steps, dispatch_pauses, quotas, tasks
+from operations.actors import Actor
 from operations.models import Event, Operation, Schedule, ScheduleRun
 from operations.schedules import running, saving
 from operations.schedules.times import due_times, next_times, validate_cron
@@ -415,6 +416,15 @@ def test_a_round_ends_in_time_and_the_rest_is_due_in_the_next(api: APIClient) ->
     make_due()
     assert running.run_due(lasts_s=-1) == {}
     assert running.run_due() == {"submitted": 2}
+
+
+def test_a_read_only_site_submits_nothing_and_catches_up_afterwards(api: APIClient) -> None:
+    create(api)
+    make_due(late=timedelta(hours=1))
+    dispatch_pauses.begin(Actor("user:me"), "new disk", read_only=True)
+    assert running.run_due() == {}
+    dispatch_pauses.end(Actor("user:me"))
+    assert running.run_due() == {"submitted": 1}
 
 
 def test_the_log_is_bounded(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,7 @@ LOCK_TIMEOUT_S = environment.seconds("KTRDR_LOCK_TIMEOUT_S", 10)
 IDLE_TRANSACTION_TIMEOUT_S = environment.seconds("KTRDR_IDLE_TRANSACTION_TIMEOUT_S", 60)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
+FORMAT_MODULE_PATH = "ktrdr_site.formats"
 USE_I18N = False  # English only; looking up the language takes a tenth of the time of a long page
 TIME_ZONE = "UTC"
 DATA_UPLOAD_MAX_MEMORY_SIZE = (

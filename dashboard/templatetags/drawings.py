@@ -20,12 +20,16 @@ class Stretch(Protocol):
 
 
 @register.simple_tag
-def spark_line(values: Sequence[float | None], label: str = "") -> SafeString:
-    """A line through `values` (missing ones skipped), scaled to its own range."""
+def spark_line(
+    values: Sequence[float | None], label: str = "", low: float | None = None, high: float | None = None
+) -> SafeString:
+    """A line through `values` (missing ones skipped), by default in its own range."""
     present = [(index, value) for index, value in enumerate(values) if value is not None]
     if len(present) < 2:
         return format_html("")
-    low, high = min(value for _, value in present), max(value for _, value in present)
+    low = min(value for _, value in present) if low is None else low
+    highest = max(value for _, value in present)
+    high = highest if high is None else max(high, highest)
     span = (high - low) or 1.0
     last = max(len(values) - 1, 1)
     points = " ".join(

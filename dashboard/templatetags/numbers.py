@@ -10,6 +10,7 @@ register = template.Library()
 for formatter in (
     numbers.percent, numbers.signed_percent, numbers.decimal, numbers.integer, numbers.short, numbers.words,
     numbers.plain, numbers.sign, numbers.duration, numbers.file_size, numbers.moment, numbers.ago, numbers.entry,
+    numbers.day, numbers.minute, numbers.stored_time,
     numbers.quantity, numbers.basis_points,
 ):  # fmt: skip
     register.filter(formatter)

@@ -12,7 +12,7 @@ from operations.kind import kind_of
 from operations.models import LogLine, Operation
 from operations.presentation.cells import escape_cells
 from operations.presentation.charts import Table
-from operations.presentation.numbers import short
+from operations.presentation.numbers import short, stored_time
 from operations.states import Status
 
 register = template.Library()
@@ -35,9 +35,10 @@ MARKS = {
 
 @register.simple_tag
 def table_rows(table: Table) -> SafeString:
-    """The body of a chart's table: the first column is the row's name, the others are numbers."""
+    """The body of a chart's table: the first column is the row's name or time, the others are numbers."""
     row = "<tr><td>{}</td>" + '<td class="num">{}</td>' * (len(table.columns) - 1) + "</tr>"
-    return mark_safe("".join([row.format(*escape_cells(map(short, values))) for values in table.rows]))  # noqa: S308  (each cell is escaped)
+    cells = ([short(stored_time(first)), *map(short, others)] for first, *others in table.rows)
+    return mark_safe("".join([row.format(*escape_cells(texts)) for texts in cells]))  # noqa: S308  (each cell is escaped)
 
 
 @register.simple_tag

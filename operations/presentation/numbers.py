@@ -1,13 +1,15 @@
 """Formats numbers, durations and times for pages."""
 
 import math
-from datetime import datetime, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 
 DASH = "–"
+_STORED_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 ACRONYMS = {"gpu": "GPU", "cpu": "CPU", "gb": "GB", "sha256": "SHA-256", "id": "id", "var": "VaR", "f1": "F1"}
 
 
@@ -140,6 +142,31 @@ def moment(value: datetime | None) -> SafeString | str:
     utc = timezone.localtime(value, timezone.get_default_timezone())
     iso = utc.isoformat()
     return mark_safe(f'<time datetime="{iso}" data-moment>{iso[:10]} {iso[11:19]}</time>')  # noqa: S308  (a time has nothing to escape)
+
+
+def day(value: date | None) -> str:
+    """Format a day, or the day of a time, in UTC."""
+    if value is None:
+        return DASH
+    return f"{_utc(value):%Y-%m-%d}"
+
+
+def minute(value: datetime | None) -> str:
+    """Format a time of market data, which stays in UTC."""
+    if value is None:
+        return DASH
+    return f"{_utc(value):%Y-%m-%d %H:%M}"
+
+
+def stored_time(value: Any) -> Any:
+    """Format a time stored as text: 2026-05-04T17:30 -> `2026-05-04 17:30`, midnight as the day only."""
+    if not isinstance(value, str) or not _STORED_TIME.match(value):
+        return value
+    return f"{value[:10]} {value[11:16]}".removesuffix(" 00:00")
+
+
+def _utc(value: date) -> date:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def ago(value: datetime | None) -> SafeString | str:

@@ -17,6 +17,7 @@ REMEDIES = {
     "registry.tasks.health_sweep": "Run manage.py check_workers to see the whole error.",
     "registry.tasks.registry_cleanup": "Run manage.py cleanup to see the whole error.",
     "operations.tasks.deliver_notifications": "Check the log of manage.py run_schedules; notifications wait until it works.",
+    "operations.tasks.submit_scheduled": "Check the log of manage.py run_schedules; scheduled submissions wait until it works.",
 }
 """Remedy by chore, for all of them."""
 

@@ -33,6 +33,38 @@ search:
     /indicators/slow/period: {{range: [31, 90]}}
 budget: {{parallel: 3}}
 """
+TRAINED_STRATEGY = """\
+name: learns
+version: "3.0"
+training_data: {symbols: {mode: single, symbol: WALK}, timeframes: {mode: single, timeframe: 1d}}
+indicators: {mom_5: {type: roc, period: 5}}
+nn_inputs: [{raw_indicator: mom_5, timeframes: all, normalization: zscore}]
+model: {type: mlp, architecture: {hidden_layers: [4]}}
+decisions: {output_format: classification}
+training:
+  labels: {source: forward_return, horizon: 3, threshold: 0.002}
+  batch_size: 64
+  epochs: 6
+  learning_rate: 0.05
+"""
+TRAINED_STUDY = """\
+study: "1.0"
+name: rates
+data: {symbols: [WALK], until: 2002-09-01}
+holdout: {from: 2002-04-01}
+search:
+  method: random
+  trials: 4
+  seed: 3
+  parameters:
+    /training/learning_rate: {range: [0.01, 0.1]}
+validation: {scheme: walk_forward, train: 250, test: 150}
+stop_early: {rungs: [3], keep: 0.5}
+finalists: {count: 1}
+budget: {parallel: 3}
+"""
+"""Trainings of six epochs; the better half goes on after a rung at the third, and the best one is trained for the holdout."""
+BATCHES = ("study_batch", "study_training_batch")
 OWN = ("study", "name")
 """Keys of a report that differ between two studies with the same spec."""
 
@@ -41,9 +73,9 @@ OWN = ("study", "name")
 class Laboratory:
     system: System
 
-    def start(self, study_yaml: str = STUDY) -> str:
+    def start(self, study_yaml: str = STUDY, strategy_yaml: str = STRATEGY) -> str:
         with self.system.api.http() as http:
-            answer = http.post("/studies", json={"strategy_yaml": STRATEGY, "study_yaml": study_yaml})
+            answer = http.post("/studies", json={"strategy_yaml": strategy_yaml, "study_yaml": study_yaml})
         assert answer.status_code == 202, answer.text
         return str(answer.json()["study_id"])
 
@@ -74,6 +106,21 @@ class Laboratory:
 
         return until(running, "a job is in the middle of its batch", 40, lambda: self.story(study_id))
 
+    def until_saved(self, study_id: str) -> tuple[psutil.Process, str]:
+        """Wait until a job that was not resumed has saved a checkpoint and waits; return it and its worker."""
+
+        def waiting() -> tuple[psutil.Process, str] | None:
+            over = {mark.pid for word in ("resumed", "end") for mark in self.marks(study_id, word)}
+            saved = {
+                str(row[0]) for row in self.system.rows("SELECT operation_id FROM operations_checkpoint")
+            }
+            for mark in self.marks(study_id, "start"):
+                if mark.pid not in over and mark.operation_id in saved and psutil.pid_exists(mark.pid):
+                    return psutil.Process(mark.pid), mark.rest[0]
+            return None
+
+        return until(waiting, "a job has saved a checkpoint", 40, lambda: self.story(study_id))
+
     def until_completed(self, study_id: str) -> dict[str, Any]:
         """Wait until the study has ended; return its trials, and its report without its own name."""
         until(
@@ -92,7 +139,7 @@ class Laboratory:
 
     def operations(self, study_id: str) -> list[str]:
         rows = self.system.rows(
-            "SELECT o.operation_id FROM operations_operation o WHERE o.operation_type = 'study_batch'"
+            f"SELECT o.operation_id FROM operations_operation o WHERE o.operation_type IN {BATCHES}"
             f" AND o.created_at >= (SELECT created_at FROM studies_study WHERE study_id = '{study_id}')"
         )
         return [str(row[0]) for row in rows]

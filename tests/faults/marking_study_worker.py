@@ -2,6 +2,7 @@
 
 Its marks are those of `marking_worker`: `trial OPERATION ATTEMPT PID NUMBER` and `evaluated ...`. A trial takes a while, so that
 a test can kill something meanwhile. The numbers in the file `deadly` beside the marks end their job by a lack of memory.
+While there is a file `stuck`, a batch of trainings that was not resumed waits after its first epoch, which it has saved.
 """
 
 import os
@@ -17,6 +18,7 @@ from workers.backtest import BacktestWorker
 from workers.studies import run, threads
 from workers.studies.evaluation import Evaluator, Outcome
 from workers.studies.messages import BatchParameters, Trial
+from workers.training import TrainingWorker
 
 TRIAL_S = 0.15
 CHECKPOINT_EVERY_S = 0.2
@@ -52,17 +54,54 @@ def marked_batch(worker: "MarkingStudyWorker", parameters: BatchParameters, job:
     return result
 
 
+def marked_training_batch(
+    worker: "MarkingStudyWorker", parameters: BatchParameters, job: Job
+) -> dict[str, Any]:
+    from workers.studies import training_batch
+
+    who = (job.operation_id, job.attempt, os.getpid())
+    holds = [Hold(f"operation-{job.operation_id}", who), Hold(f"worker-{os.environ['WORKER_ID']}", who)]
+    mark("start", *who, os.environ["WORKER_ID"])
+    after_epoch = training_batch._Batch._after_epoch
+
+    def marked(self: Any, progress: Any, pack_training: Any) -> bool:
+        for hold in holds:
+            hold.look()
+        mark("epoch", *who, progress.number)
+        goes_on: bool = after_epoch(self, progress, pack_training)
+        while job.resume is None and beside_marks("stuck").exists():
+            time.sleep(0.05)
+        return goes_on
+
+    training_batch._Batch._after_epoch = marked  # type: ignore[method-assign]
+    training_batch.CHECKPOINT_EVERY_S = -1.0
+    if job.resume is not None:
+        mark("resumed", *who, job.resume.step)
+    result = training_batch.run_training_batch(parameters, job)
+    mark("end", *who)
+    return result
+
+
+def beside_marks(name: str) -> Path:
+    return Path(os.environ["KTRDR_MARKS"]).parent / name
+
+
 def deadly() -> set[int]:
-    path = Path(os.environ["KTRDR_MARKS"]).parent / "deadly"
+    path = beside_marks("deadly")
     return set(map(int, path.read_text().split())) if path.exists() else set()
 
 
+MARKED = {"study_batch": marked_batch, "study_training_batch": marked_training_batch}
+
+
 class MarkingStudyWorker(BacktestWorker):
+    """Runs every operation of a study."""
+
     operations = tuple(
-        replace(spec, run=marked_batch) if spec.operation_type == "study_batch" else spec
-        for spec in BacktestWorker.operations
+        replace(spec, run=MARKED.get(spec.operation_type, spec.run))
+        for spec in (*BacktestWorker.operations, *TrainingWorker.operations)
     )
-    preload = ("workers.studies.report", "workers.market_data.importing")
+    preload = ("workers.studies.report", "workers.studies.finalist", "workers.market_data.importing")
     warm_up = ""
 
 

@@ -4,12 +4,21 @@ Each study here has the same spec: it has to end with the same trials and the sa
 """
 
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.faults.laboratory import TRIALS, WORKERS, Laboratory, laboratory, number_of
+from tests.faults.laboratory import (
+    TRAINED_STRATEGY,
+    TRAINED_STUDY,
+    TRIALS,
+    WORKERS,
+    Laboratory,
+    laboratory,
+    number_of,
+)
 from tests.faults.system import System
 from tests.waiting import until, until_gone
 
@@ -67,6 +76,35 @@ def test_a_batch_whose_process_is_killed_goes_on_from_its_checkpoint(
     kill(lab, study_id)
     assert lab.until_completed(study_id) == calm
     lab.judge(study_id, calm, repeated=True)
+
+
+def test_a_study_of_trainings_whose_job_and_worker_are_killed_repeats_no_epoch_that_was_saved(
+    lab: Laboratory,
+) -> None:
+    study_id = lab.start(TRAINED_STUDY, TRAINED_STRATEGY)
+    calm = lab.until_completed(study_id)
+    undisturbed = epochs_of(lab, study_id)
+    assert Counter(row["state"] for row in calm["trials"]) == {"completed": 2, "stopped_early": 2}
+    assert undisturbed.keys() == {row["number"] for row in calm["trials"]}
+
+    stuck = lab.system.directory / "stuck"
+    stuck.touch()
+    try:
+        study_id = lab.start(TRAINED_STUDY, TRAINED_STRATEGY)
+        lab.until_saved(study_id)[0].kill()
+        until(lambda: lab.marks(study_id, "resumed"), "its batch continues", 40, lambda: lab.story(study_id))
+        lab.system.processes.kill(lab.until_saved(study_id)[1])
+    finally:
+        stuck.unlink()
+    assert lab.until_completed(study_id) == calm
+    assert len({mark.operation_id for mark in lab.marks(study_id, "resumed")}) >= 2
+    assert epochs_of(lab, study_id) == undisturbed
+    assert not lab.marks(study_id, "overlap")
+
+
+def epochs_of(lab: Laboratory, study_id: str) -> Counter[int]:
+    """Return how many epochs ran for each trial, whether they counted or not."""
+    return Counter(number_of(mark) for mark in lab.marks(study_id, "epoch"))
 
 
 def kill_run_studies(lab: Laboratory) -> None:

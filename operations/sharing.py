@@ -1,4 +1,4 @@
-"""Links at which people without an account read one result until they expire or are revoked."""
+"""Links at which people without an account read one result, until they expire, are revoked or lose their creator."""
 
 import hashlib
 import secrets
@@ -63,10 +63,11 @@ def usable_links(operation: Operation) -> QuerySet[SharedLink]:
 
 
 def find_shared(token: str) -> Operation | None:
-    """Return the operation of a usable link; None for an unknown, expired or revoked one, and for a deleted operation."""
+    """Return the operation of a usable link; None for any other, and for a deleted operation."""
     link = _usable().filter(sha256=_digest(token)).values("operation")
     return Operation.objects.filter(pk__in=link).first()
 
 
 def _usable() -> QuerySet[SharedLink]:
-    return SharedLink.objects.filter(revoked_at=None, expires_at__gt=Now())
+    """Return the links that are neither revoked nor expired, and whose creator has not been deactivated or deleted."""
+    return SharedLink.objects.filter(revoked_at=None, expires_at__gt=Now(), created_by__is_active=True)

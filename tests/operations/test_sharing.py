@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.test import Client
 
@@ -98,14 +99,22 @@ def test_a_revoked_link_no_longer_works_and_both_acts_are_in_the_audit_trail(
     assert list(acts) == ["result_shared", "result_shared", "result_unshared"]
 
 
-@pytest.mark.parametrize("change", ["expired", "deleted", "unknown"])
-def test_a_link_that_no_longer_counts_is_not_found(client: Client, ids: dict[str, str], change: str) -> None:
+@pytest.mark.parametrize(
+    "change", ["expired", "deleted", "creator deactivated", "creator deleted", "unknown"]
+)
+def test_a_link_that_no_longer_counts_is_not_found(
+    client: Client, ids: dict[str, str], staff: User, change: str
+) -> None:
     address = create_link(client, ids["backtested"])
     match change:
         case "expired":
             SharedLink.objects.update(expires_at=Now() - timedelta(seconds=1))
         case "deleted":
             Operation.objects.filter(pk=ids["backtested"]).update(deleted_at=Now())
+        case "creator deactivated":
+            User.objects.filter(pk=staff.pk).update(is_active=False)
+        case "creator deleted":
+            SharedLink.objects.update(created_by=None)
         case _:
             address = "/shared/" + "x" * 43
     answer = Client().get(address)

@@ -114,7 +114,7 @@ def test_without_the_enrolment_token_nobody_enters(enrol: APIClient, token: str 
         ("http://127.0.0.1:-1", "not a URL"),
         ("http://127.0.0.1:5003:80", "not a URL"),
         ("http://127.0.0.1:5003#@8.8.8.8", "scheme, host and port"),
-        ("http://127.0.0.1\\@8.8.8.8", "credentials"),
+        ("http://127.0.0.1\\@8.8.8.8", "backslashes"),
         ("http://0.0.0.0:5003", "never called"),
         ("http://[::]:5003", "never called"),
         ("http://134744072:5003", "outside KTRDR_WORKER_NETWORKS"),

@@ -68,3 +68,15 @@ BATCH: dict[str, Any] = {
         },
     ]
 }
+SCHEDULE = {
+    "name": "Retrain every morning",
+    "cron": "30 6 * * mon-fri",
+    "time_zone": "Europe/Berlin",
+    "overlap": "skip",
+    "operation": {"operation_type": "training", "strategy_yaml": STRATEGY},
+}
+SEED_RUN: dict[str, Any] = {
+    "seeds": 5,
+    "operation": {"operation_type": "training", **TRAINING},
+    "backtest": {"symbol": "AAPL", "start_date": "2010-01-01"},
+}

@@ -95,6 +95,8 @@ class Kind:
     """The name of the values that `run_curve` returns."""
     is_seeded: ClassVar[bool] = False
     """Its results depend on the `seed` of its request."""
+    tests_models: ClassVar[bool] = False
+    """Its request has a field `model`, the operation whose model it tests."""
     is_brief: ClassVar[bool] = False
     """Runs for about a second while somebody waits: nobody is notified, and the overview leaves it out."""
     is_part: ClassVar[bool] = False

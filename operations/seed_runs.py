@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from access.problems import Invalid, invalid
 from operations.batches import find_repeated_batch, submit_batch
 from operations.insertion import Submitter
-from operations.kind import kind_of
+from operations.kind import all_kinds, kind_of
 from operations.models import Operation, SeedRun, SeedRunMember
 from operations.presentation.numbers import words
 from operations.runs.columns import METRICS
@@ -25,7 +25,6 @@ from operations.states import Status
 MAX_SEEDS = 100
 DEFAULT_SEED = 42
 MAX_FIGURES = 50
-BACKTESTING = "backtesting"
 
 
 class SeedRunRequest(BaseModel):
@@ -135,8 +134,12 @@ def _with_seed(item: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return {**item, "seed": seed}
 
 
+def _model_test() -> str:
+    return next(kind.operation_type for kind in all_kinds() if kind.tests_models)
+
+
 def _backtest(body: Mapping[str, Any], index: int) -> dict[str, Any]:
-    return {**body, "operation_type": BACKTESTING, "model": f"#{index}", "after": [f"#{index}"]}
+    return {**body, "operation_type": _model_test(), "model": f"#{index}", "after": [f"#{index}"]}
 
 
 def _locate(errors: Sequence[Mapping[str, Any]], seeds: int) -> list[dict[str, Any]]:

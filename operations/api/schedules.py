@@ -24,14 +24,6 @@ from operations.schedules import saving
 from operations.schedules.requests import PauseRequest, ScheduleChange, ScheduleRequest
 from operations.schedules.times import next_times
 
-EXAMPLE = {
-    "name": "Retrain every morning",
-    "cron": "30 6 * * mon-fri",
-    "time_zone": "Europe/Berlin",
-    "overlap": "skip",
-    "operation": {"operation_type": "training", "strategy_yaml": example_requests.STRATEGY},
-}
-
 
 class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
     created_by = serializers.CharField(source="created_by.username")
@@ -95,14 +87,14 @@ class ScheduleList(ListAPIView[Schedule]):
     queryset = Schedule.objects.select_related("created_by")
     serializer_class = ScheduleSerializer
     pagination_class = NewestFirst
-    example = EXAMPLE
+    example = example_requests.SCHEDULE
 
     @extend_schema(
         operation_id="schedules_create",
         request=ScheduleRequest,
         responses={201: ScheduleDetailSerializer},
         parameters=[IDEMPOTENCY_KEY],
-        examples=[OpenApiExample("A training on every weekday", value=EXAMPLE, request_only=True)],
+        examples=[OpenApiExample("Every weekday", value=example_requests.SCHEDULE, request_only=True)],
     )
     def post(self, request: Request) -> Response:
         """Repeat a submission at the times of a cron expression, as its owner. 422 if it could not be submitted now."""

@@ -17,12 +17,6 @@ from operations.api import examples
 from operations.api.base import IDEMPOTENCY_KEY, submitter
 from operations.models import SeedRun, SeedRunMember
 
-EXAMPLE: dict[str, Any] = {
-    "seeds": 5,
-    "operation": {"operation_type": "training", **example_requests.TRAINING},
-    "backtest": {"symbol": "AAPL", "start_date": "2010-01-01"},
-}
-
 
 class MemberSerializer(serializers.ModelSerializer[SeedRunMember]):
     operation_id = serializers.CharField()
@@ -73,14 +67,16 @@ class SeedRunList(ListAPIView[SeedRun]):
     queryset = SeedRun.objects.select_related("created_by")
     serializer_class = SeedRunSerializer
     pagination_class = NewestFirst
-    example = EXAMPLE
+    example = example_requests.SEED_RUN
 
     @extend_schema(
         operation_id="seed_runs_create",
         request=seed_runs.SeedRunRequest,
         responses={202: SeedRunDetailSerializer},
         parameters=[IDEMPOTENCY_KEY],
-        examples=[examples.request_example("Five trainings and their backtests", EXAMPLE)],
+        examples=[
+            examples.request_example("Five seeds, and a backtest of each model", example_requests.SEED_RUN)
+        ],
     )
     def post(self, request: Request) -> Response:
         """Submit one operation with several seeds, all or none, and optionally a backtest of each trained model.

@@ -115,7 +115,11 @@ class Callers:
             "number": number,
             "people": people,
             "user_id": people["viewer"].pk,
-            "token": sharing.share(Operation.objects.get(pk=ids["backtested"]), 7, Actor("test")),
+            "token": sharing.share(
+                Operation.objects.get(pk=ids["backtested"]),
+                7,
+                Actor.person(people["operator"].username, people["operator"].pk),
+            ),
         }
 
     def address(self, route: Route, caller: str) -> str:

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import pytest
+from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page
 
 from access.actors import Actor
@@ -20,6 +21,8 @@ RULES: dict[Literal["light", "dark"], tuple[str, ...]] = {
 
 def addresses(ids: dict[str, str]) -> list[str]:
     trained, backtested = ids["trained"], ids["backtested"]
+    person = User.objects.filter(is_staff=True)[0]
+    creator = Actor.person(person.username, person.pk)
     return [
         "/dashboard/",
         "/dashboard/operations",
@@ -70,8 +73,8 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/dashboard/second-factor",
         "/dashboard/notifications",
         f"/dashboard/notifications/{ids['subscription']}",
-        f"/shared/{sharing.share(Operation.objects.get(pk=trained), 7, Actor('test'))}",
-        f"/shared/{sharing.share(Operation.objects.get(pk=backtested), 7, Actor('test'))}",
+        f"/shared/{sharing.share(Operation.objects.get(pk=trained), 7, creator)}",
+        f"/shared/{sharing.share(Operation.objects.get(pk=backtested), 7, creator)}",
         f"/dashboard/compare?operation={trained}&operation={ids['trained_again']}",
         f"/dashboard/compare?operation={backtested}&operation={ids['backtested_again']}",
     ]

@@ -166,7 +166,7 @@ def test_workers(both: Both, ids: dict[str, str]) -> None:
     for worker in workers:
         details = facts(both.page(f"workers/{worker['worker_id']}"))
         assert (details["Completed"], details["Failed"]) == (str(worker["completed"]), str(worker["failed"]))
-        assert listed[worker["worker_id"]][5:7] == [details["Completed"], details["Failed"]]
+        assert listed[worker["worker_id"]][6:8] == [details["Completed"], details["Failed"]]
 
 
 def test_market_data(both: Both, ids: dict[str, str]) -> None:

@@ -49,6 +49,7 @@ class Backtesting(Kind):
     form: ClassVar = FORM
     is_clonable: ClassVar = True
     is_run: ClassVar = True
+    tests_models = True
     curve_name: ClassVar = "Equity"
     is_submitted_by_command: ClassVar = True
     result_template: ClassVar = "backtesting/result.html"

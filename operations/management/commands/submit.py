@@ -55,7 +55,7 @@ class Command(SubmittingCommand):
             "--seeds",
             type=int,
             metavar="N",
-            help="training: N operations with different seeds, as a seed run",
+            help="N operations with different seeds, as a seed run; for kinds with a seed",
         )
         for kind in kinds:
             kind.add_arguments(parser)

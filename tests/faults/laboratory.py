@@ -33,10 +33,12 @@ search:
     /indicators/slow/period: {{range: [31, 90]}}
 budget: {{parallel: 3}}
 """
+SYMBOLS = ("WALK", "LEARNED")
+"""Trainings have bars of their own: the report of a study counts all trials on its bars."""
 TRAINED_STRATEGY = """\
 name: learns
 version: "3.0"
-training_data: {symbols: {mode: single, symbol: WALK}, timeframes: {mode: single, timeframe: 1d}}
+training_data: {symbols: {mode: single, symbol: LEARNED}, timeframes: {mode: single, timeframe: 1d}}
 indicators: {mom_5: {type: roc, period: 5}}
 nn_inputs: [{raw_indicator: mom_5, timeframes: all, normalization: zscore}]
 model: {type: mlp, architecture: {hidden_layers: [4]}}
@@ -50,7 +52,7 @@ training:
 TRAINED_STUDY = """\
 study: "1.0"
 name: rates
-data: {symbols: [WALK], until: 2002-09-01}
+data: {symbols: [LEARNED], until: 2002-09-01}
 holdout: {from: 2002-04-01}
 search:
   method: random
@@ -178,7 +180,8 @@ def laboratory(system: System) -> Iterator[Laboratory]:
     system.backend = (*backend, "studies")
     try:
         system.heal()
-        import_walk(system)
+        for seed, symbol in enumerate(SYMBOLS, 1):
+            import_walk(system, symbol, seed)
         yield Laboratory(system)
     finally:
         system.expected, system.backend = agents, backend
@@ -195,9 +198,9 @@ def remove(system: System, name: str) -> bool:
     return system.api.worker(name) is not None
 
 
-def import_walk(system: System) -> None:
+def import_walk(system: System, symbol: str, seed: int) -> None:
     """Import 700 daily bars of a random walk."""
-    generator = np.random.default_rng(1)
+    generator = np.random.default_rng(seed)
     closes = 100 * np.exp(np.cumsum(generator.normal(0.0003, 0.01, 700)))
     rows = ["Date,Open,High,Low,Close,Volume"]
     for number, close in enumerate(closes):
@@ -206,6 +209,6 @@ def import_walk(system: System) -> None:
     path = Path(system.directory) / "walk.csv"
     path.write_text("\n".join(rows))
     with system.api.http() as http, path.open("rb") as file:
-        answer = http.post("/market-data", data={"symbol": "WALK", "timeframe": "1d"}, files={"file": file})
+        answer = http.post("/market-data", data={"symbol": symbol, "timeframe": "1d"}, files={"file": file})
     assert answer.status_code == 202, answer.text
     system.api.until_status(answer.json()["operation_id"], "COMPLETED")

@@ -215,7 +215,7 @@ class CursorPagination(pagination.CursorPagination):
     page_size = PAGE_SIZE
     max_page_size = MAX_PAGE_SIZE
     page_size_query_param = "limit"
-    ordering = "-pk"
+    ordering: str | tuple[str, ...] = "-pk"
     invalid_cursor_message = "The cursor does not belong to this list."
 
     def get_page_size(self, request: Request) -> int | None:
@@ -246,3 +246,9 @@ class CursorPagination(pagination.CursorPagination):
             f'<{url}>; rel="{"prev" if name == "previous" else name}"' for name, url in links.items() if url
         )
         return Response({"results": data, **links}, headers={"Link": header} if header else None)
+
+
+class NewestFirst(CursorPagination):
+    """Also where rows were restored in another order than they were created."""
+
+    ordering = ("-created_at", "-pk")

@@ -1,7 +1,7 @@
 """A pause of dispatching, for maintenance: what runs goes on and is reported, what is submitted waits.
 
-A read-only pause also refuses every change that people, programs and workers request, and the processes of the site
-make none: workers keep their reports until it ends.
+A read-only pause also refuses every change that people, programs and workers request, and the site's own processes make
+none. Workers keep their reports until it ends.
 """
 
 import time
@@ -70,7 +70,7 @@ def end(actor: Actor) -> bool:
 
 
 def wait_until_quiet(timeout_s: float) -> bool:
-    """Wait for what was being written when the read-only pause began; return whether all of it has ended in time."""
+    """Wait for the transactions that were writing when the read-only pause began; return whether all ended in time."""
     until = time.monotonic() + timeout_s
     time.sleep(NOTICED_AFTER_S)
     while _writers():

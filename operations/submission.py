@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError
+from django.db.models import Model, QuerySet
 
 from access.conflicts import atomic_with_retries
 from access.problems import Invalid, Unavailable, invalid
@@ -18,6 +19,7 @@ from operations.requests import Submission
 from registry import selection
 from worker_agent.values import escape, find_fault
 
+Row = TypeVar("Row", bound=Model)
 MAX_KEY = 255
 
 
@@ -29,14 +31,23 @@ def digest_of(path: str, body: Any) -> str:
 
 def find_repeat(by: Submitter) -> Operation | None:
     """Return the operation that the same request created. Raises Invalid if its key was used for another request."""
+    return find_same_request(Operation.with_deleted.all(), by)
+
+
+def find_same_request(rows: QuerySet[Row], by: Submitter) -> Row | None:
+    """Return the row that a request with the same key created. Raises Invalid if that was another request.
+
+    The rows have `created_by`, `idempotency_key` and `request_sha256`.
+    """
     if not by.idempotency_key:
         return None
     if len(by.idempotency_key) > MAX_KEY or "\x00" in by.idempotency_key:
         raise Invalid(f"An Idempotency-Key may have at most {MAX_KEY} characters and no NUL.")
-    earlier = Operation.with_deleted.filter(created_by=by.user, idempotency_key=by.idempotency_key).first()
+    earlier: Any = rows.filter(created_by=by.user, idempotency_key=by.idempotency_key).first()
     if earlier is not None and earlier.request_sha256 != by.request_sha256:
         raise Invalid("This Idempotency-Key was already used for a different request.")
-    return earlier
+    found: Row | None = earlier
+    return found
 
 
 def require_storable_parameters(submission: Submission) -> None:

@@ -6,7 +6,7 @@ from access.problems import Invalid
 from operations import quotas
 from operations.insertion import Submitter
 from operations.models import StoredFile
-from operations.submission import MAX_KEY
+from operations.submission import find_same_request
 from studies.channel import notify_studies
 from studies.identity import data_of
 from studies.lifecycle import record
@@ -19,14 +19,7 @@ from studies.tpe_window import window_of
 
 def find_repeat(by: Submitter) -> Study | None:
     """Return the study that the same request created. Raises Invalid if its key was used for another request."""
-    if not by.idempotency_key:
-        return None
-    if len(by.idempotency_key) > MAX_KEY or "\x00" in by.idempotency_key:
-        raise Invalid(f"An Idempotency-Key may have at most {MAX_KEY} characters and no NUL.")
-    earlier = Study.objects.filter(created_by=by.user, idempotency_key=by.idempotency_key).first()
-    if earlier is not None and earlier.request_sha256 != by.request_sha256:
-        raise Invalid("This Idempotency-Key was already used for a different request.")
-    return earlier
+    return find_same_request(Study.objects.all(), by)
 
 
 def create(request: StudyRequest, by: Submitter) -> tuple[Study, Plan]:

@@ -1,13 +1,11 @@
 """Data of the pages of schedules: the list, the form, the next due times, and one schedule with its log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from dashboard.internal_api import InputProblem
 from operations.models import Schedule, ScheduleRun
-from operations.presentation.forms import Field, Form, field_of, fill_fields
+from operations.presentation.forms import Form, field_of
 from operations.schedules import times
 from operations.schedules.requests import ScheduleRequest
 from operations.schedules.saving import database_time
@@ -66,10 +64,8 @@ def newest_runs(schedule: Schedule) -> list[ScheduleRun]:
 
 def next_times(cron: str, time_zone: str) -> NextTimes:
     try:
-        expression, zone = (
-            times.validate_cron(cron[:200]),
-            times.validate_time_zone(time_zone.strip() or "UTC"),
-        )
+        expression = times.validate_cron(cron[:200])
+        zone = times.validate_time_zone(time_zone.strip() or "UTC")
     except ValueError as error:
         return NextTimes(problem=f"{error}.")
     return NextTimes(times.next_times(expression, zone, database_time()))
@@ -77,17 +73,3 @@ def next_times(cron: str, time_zone: str) -> NextTimes:
 
 def values_of(schedule: Schedule) -> dict[str, str]:
     return {field.name: str(getattr(schedule, field.name)) for field in RULES}
-
-
-def fields_of(form: Form, values: Mapping[str, str], problems: Sequence[InputProblem]) -> list[Field]:
-    """Return the fields with the text entered and its errors, each with the place within the submission."""
-    errors: dict[str, list[str]] = {}
-    for problem in problems:
-        name, place = form.locate(problem.pointer)
-        errors.setdefault(name, []).append(f"{place}: {problem.message}" if place else problem.message)
-    return fill_fields(form.main, values, errors, {})
-
-
-def problems_without_field(form: Form, problems: Sequence[InputProblem]) -> list[Any]:
-    names = {field.name for field in form.fields}
-    return [problem for problem in problems if form.locate(problem.pointer)[0] not in names]

@@ -58,8 +58,3 @@ def tables(spreads: list[Spread]) -> list[tuple[str, list[Row]]]:
         row = Row(spread.title, spread.count, tuple(spread.format(value) for value in values))
         found.setdefault(spread.operation_type, []).append(row)
     return list(found.items())
-
-
-def seed_run_of(operation_id: str) -> SeedRun | None:
-    """Return the seed run that submitted an operation."""
-    return SeedRun.objects.filter(members__operation=operation_id).first()

@@ -35,7 +35,7 @@ class NoPreview:
 def preview_of(request: HttpRequest, text: str, symbol: str) -> Preview | NoPreview:
     """Ask a worker through the API."""
     if not text.strip():
-        return NoPreview("The preview appears when the text of a strategy is here.")
+        return NoPreview("Enter a strategy to see its preview.")
     body = {"strategy_yaml": text.replace("\r\n", "\n")} | ({"symbol": symbol} if symbol else {})
     response = call_api(request, "POST", "/strategies/preview", body)
     if response.status == 503:

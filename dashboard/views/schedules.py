@@ -13,11 +13,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages import schedules as pages
+from dashboard.pages.form_problems import fields_of, problems_without_field
 from dashboard.views.decorators import PageRequest, page
+from operations import repetition
 from operations.kind import kind_of
 from operations.models import Operation, Schedule
 from operations.presentation.forms import request_body
-from operations.schedules import repetition, saving
+from operations.schedules import saving
 
 ACTS = {"pause": "Paused: nothing is submitted.", "resume": "Resumed.", "change": "Saved."}
 
@@ -63,9 +65,9 @@ def _form_page(
     request: PageRequest, values: Mapping[str, str], lost_inputs: list[str], response: ApiResponse
 ) -> HttpResponse:
     context = {
-        "fields": pages.fields_of(pages.FORM, values, response.problems),
+        "fields": fields_of(pages.FORM, values, response.problems),
         "problems": response.problems,
-        "other_problems": pages.problems_without_field(pages.FORM, response.problems),
+        "other_problems": problems_without_field(pages.FORM, response.problems),
         "lost_inputs": lost_inputs,
         "next": pages.next_times(values["cron"], values.get("time_zone", "")) if values.get("cron") else None,
         "idempotency_key": values.get("idempotency_key") or secrets.token_urlsafe(16),
@@ -99,7 +101,7 @@ def _schedule_page(
         "next": pages.next_times(row.cron, row.time_zone),
         "runs": pages.newest_runs(row),
         "submission": json.dumps(row.submission, indent=2, ensure_ascii=False),
-        "fields": pages.fields_of(pages.CHANGE_FORM, values, response.problems),
+        "fields": fields_of(pages.CHANGE_FORM, values, response.problems),
         "problems": response.problems,
         "refusal": saving.refusal(row, request.user),
     }

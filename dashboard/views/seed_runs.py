@@ -12,13 +12,13 @@ from django.views.decorators.http import require_http_methods
 
 from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages import seed_runs as pages
-from dashboard.pages.schedules import fields_of, problems_without_field
+from dashboard.pages.form_problems import fields_of, problems_without_field
 from dashboard.views.decorators import PageRequest, page
 from operations import seed_runs as runs
 from operations.kind import kind_of
 from operations.models import Operation, SeedRun
 from operations.presentation.forms import request_body
-from operations.schedules.repetition import submission_of
+from operations.repetition import submission_of
 
 
 @page

@@ -57,7 +57,7 @@ def revoke_link(request: PageRequest, operation_id: str, number: int) -> HttpRes
 @never_cache
 @require_safe
 def shared_result(request: HttpRequest, token: str) -> HttpResponse:
-    """Show one result to anybody who has its link, without anything else of the site."""
+    """Show one result to anybody with its link. The page leads to nothing else on the site."""
     operation = sharing.find_shared(token)
     if operation is None:
         response = render(request, "sharing/gone.html", status=HTTPStatus.NOT_FOUND)

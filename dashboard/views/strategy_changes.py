@@ -101,9 +101,8 @@ def save_version(request: PageRequest, name: str) -> HttpResponse:
     based_on = entered["based_on"]
     body: dict[str, Any] = {"strategy_yaml": entered["strategy_yaml"], "change": entered["change"]}
     if based_on.isascii() and based_on.isdigit():
-        body["based_on"] = int(
-            based_on[:10]
-        )  # one of more digits is refused like this one: no version has it
+        # Cut: no version has a number of ten digits, and a longer one is refused like it.
+        body["based_on"] = int(based_on[:10])
     response = call_api(request, "POST", f"/strategies/{name}/versions", body).raise_if_forbidden()
     if not response.is_success:
         if response.status == 409:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from access.body_limits import FORM_OVERHEAD, accept_bodies
 from dashboard.internal_api import ApiResponse, InputProblem, call_api, forward_upload
 from dashboard.pages import submit_preview
+from dashboard.pages.form_problems import locate
 from dashboard.pages.strategy_check import check_of
 from dashboard.pages.strategy_texts import find_text, grouped_texts
 from dashboard.views.decorators import PageRequest, page
@@ -157,11 +158,8 @@ def _form_page(
 
 
 def _locate(form: Form, problem: InputProblem) -> tuple[str, str]:
-    """Return the field's name and the text, which names the place within the value of a parameter."""
-    if not form.operation_type:
-        return problem.name, problem.message
-    name, place = form.locate(problem.pointer)
-    return name, f"{place}: {problem.message}" if place else problem.message
+    """Return the field's name and the text; for an announced type with the place within the value of a parameter."""
+    return locate(form, problem) if form.operation_type else (problem.name, problem.message)
 
 
 def _file_preview(response: ApiResponse) -> dict[str, Any] | None:

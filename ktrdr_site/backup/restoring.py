@@ -77,7 +77,7 @@ def _check_copy(path: Path, sha256: str, size: int) -> None:
 
 @contextmanager
 def _open_copy(path: Path) -> Iterator[IO[bytes]]:
-    """Open a regular file. A link, a pipe or a device, whose content may never come or end, raises BackupError."""
+    """Open a regular file. Raises BackupError for a link, a pipe or a device: reading one might never end."""
     if path.exists() and (path.is_symlink() or not path.is_file()):
         raise BackupError(f"{path} is damaged: it is not a regular file")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
@@ -128,7 +128,7 @@ def _open(source: Path) -> Iterator[tarfile.TarFile]:
 def _read_headers(tar: tarfile.TarFile, source: Path) -> None:
     """Find all members, of which each must be a file with all its bytes in the archive. Raises BackupError.
 
-    A sparse member of a few bytes may have a terabyte of zeros, and one of negative size leads back to itself.
+    A sparse member of a few bytes may unpack to a terabyte, and one of negative size leads back to itself.
     """
     end = -1
     while (info := tar.next()) is not None:

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.problems import Conflict, CursorPagination, body, validate
+from access.problems import Conflict, NewestFirst, body, validate
 from operations import example_requests, interventions, labels, lifecycle, progress, watching
 from operations.actors import Actor
 from operations.api import examples
@@ -67,10 +67,6 @@ def page_schema(name: str, of: type[serializers.BaseSerializer[Any]]) -> Any:
 def build_submission(request: GenericRequest) -> Submission:
     """Build an operation of any announced type; registered kinds validate it as their own routes do."""
     return kind_of(request.operation_type).build_generic(request)
-
-
-class NewestFirst(CursorPagination):
-    ordering = ("-created_at", "-operation_id")  # type: ignore[assignment]  # DRF takes several
 
 
 class OperationList(ListAPIView[Operation]):

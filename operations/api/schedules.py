@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.problems import CursorPagination, body, validate
+from access.problems import CursorPagination, NewestFirst, body, validate
 from operations import example_requests
 from operations.actors import Actor
 from operations.api.base import IDEMPOTENCY_KEY, submitter
@@ -77,10 +77,6 @@ class ScheduleRunSerializer(serializers.ModelSerializer[ScheduleRun]):
     class Meta:
         model = ScheduleRun
         fields = ("due_at", "at", "outcome", "operation_id", "detail")
-
-
-class NewestFirst(CursorPagination):
-    ordering = ("-created_at", "-id")  # type: ignore[assignment]  # DRF takes several
 
 
 class ScheduleList(ListAPIView[Schedule]):

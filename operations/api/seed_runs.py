@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.problems import CursorPagination, body, validate
+from access.problems import NewestFirst, body, validate
 from operations import example_requests, seed_runs
 from operations.api import examples
 from operations.api.base import IDEMPOTENCY_KEY, submitter
@@ -57,10 +57,6 @@ class SeedRunDetailSerializer(SeedRunSerializer):
 
     class Meta(SeedRunSerializer.Meta):
         fields = (*SeedRunSerializer.Meta.fields, "operations", "spread")  # type: ignore[assignment]  # more
-
-
-class NewestFirst(CursorPagination):
-    ordering = ("-created_at", "-id")  # type: ignore[assignment]  # DRF takes several
 
 
 class SeedRunList(ListAPIView[SeedRun]):

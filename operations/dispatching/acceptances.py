@@ -39,23 +39,26 @@ class Acceptances:
         await acceptance.stored
 
     async def _write(self) -> None:
-        """Store what waits; if that raises for several, store one after the other, so that one defect harms only itself."""
+        """Store what waits, together."""
         try:
             while self._waiting:
-                parts, self._waiting = [self._waiting[:MAX_TOGETHER]], self._waiting[MAX_TOGETHER:]
-                while parts:
-                    part = parts.pop(0)
-                    try:
-                        await _store(part)
-                    except Exception as error:
-                        if len(part) > 1 and not is_database_trouble(error):
-                            parts += [[acceptance] for acceptance in part]
-                            continue
-                        for acceptance in part:
-                            if not acceptance.stored.done():
-                                acceptance.stored.set_exception(error)
+                part, self._waiting = self._waiting[:MAX_TOGETHER], self._waiting[MAX_TOGETHER:]
+                await self._settle(part)
         finally:
             self._writer = None
+
+    async def _settle(self, part: list[Acceptance]) -> None:
+        """Store a part; if that raises for several, store one after the other, so that one defect harms only itself."""
+        try:
+            await _store(part)
+        except Exception as error:
+            if len(part) > 1 and not is_database_trouble(error):
+                for acceptance in part:
+                    await self._settle([acceptance])
+                return
+            for acceptance in part:
+                if not acceptance.stored.done():
+                    acceptance.stored.set_exception(error)
 
 
 async def _store(part: list[Acceptance]) -> None:

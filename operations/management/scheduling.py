@@ -7,7 +7,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from access.problems import Problem
-from operations.actors import Actor
 from operations.management.submitting import command_error
 from operations.models import Schedule
 
@@ -36,7 +35,3 @@ class ScheduleCommand(BaseCommand):
         self.stdout.write(
             encoding.dumps({"schedule_id": schedule_id}) if json else f"{schedule_id} is {self.done}"
         )
-
-
-def actor_of(name: str) -> Actor:
-    return Actor(f"command:{name}")

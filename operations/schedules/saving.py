@@ -20,7 +20,7 @@ from operations.models import Schedule
 from operations.requests import Submission
 from operations.schedules.requests import ScheduleChange, ScheduleRequest
 from operations.schedules.times import next_time
-from operations.submission import MAX_KEY, require_storable_parameters
+from operations.submission import find_same_request, require_storable_parameters
 from worker_agent.values import escape, find_fault
 
 MAX_SCHEDULES = 100
@@ -29,14 +29,7 @@ MAX_SCHEDULES = 100
 
 def find_repeat(by: Submitter) -> Schedule | None:
     """Return the schedule that the same request created. Raises Invalid if its key was used for another request."""
-    if not by.idempotency_key:
-        return None
-    if len(by.idempotency_key) > MAX_KEY or "\x00" in by.idempotency_key:
-        raise Invalid(f"An Idempotency-Key may have at most {MAX_KEY} characters and no NUL.")
-    earlier = Schedule.objects.filter(created_by=by.user, idempotency_key=by.idempotency_key).first()
-    if earlier is not None and earlier.request_sha256 != by.request_sha256:
-        raise Invalid("This Idempotency-Key was already used for a different request.")
-    return earlier
+    return find_same_request(Schedule.objects.all(), by)
 
 
 def create(request: ScheduleRequest, by: Submitter) -> Schedule:

@@ -1,8 +1,8 @@
 """The due times of a cron expression in a time zone.
 
-A schedule at fixed hours follows the clock on the wall: in the hour that is repeated when summer time ends it is due once,
-and a time that does not exist when it begins is due as much later as the clocks were put forward. A schedule whose minute
-or hour starts with `*` follows real time, so that no hour has a gap.
+A schedule at fixed hours follows local time. In the hour that repeats when summer time ends it is due once; a time that
+does not exist when summer time begins is due as much later as the clocks were put forward. A schedule whose minute or hour
+starts with `*` follows elapsed time, so no hour has a gap.
 """
 
 import re
@@ -71,11 +71,11 @@ def due_times(cron: str, time_zone: str, after: datetime) -> Iterator[datetime]:
     zone = ZoneInfo(time_zone)
     local = after.astimezone(zone)
     if any(field.startswith("*") for field in cron.split()[:2]):
-        for time in croniter(cron, local, max_years_between_matches=MAX_YEARS).all_next(datetime):
+        for time in _matches(cron, local):
             yield time.astimezone(UTC)
         return
     last = after
-    for wall in _wall_times(cron, local.replace(tzinfo=None)):
+    for wall in _matches(cron, local.replace(tzinfo=None)):
         # PEP 495: of a repeated time the first, and of one that does not exist the one as much later.
         time = wall.replace(tzinfo=zone).astimezone(UTC)
         if time > last:
@@ -83,6 +83,6 @@ def due_times(cron: str, time_zone: str, after: datetime) -> Iterator[datetime]:
             last = time
 
 
-def _wall_times(cron: str, after: datetime) -> Iterator[datetime]:
+def _matches(cron: str, after: datetime) -> Iterator[datetime]:
     times: Iterator[datetime] = croniter(cron, after, max_years_between_matches=MAX_YEARS).all_next(datetime)
     return times

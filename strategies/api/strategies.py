@@ -63,13 +63,13 @@ class StrategyFilter(django_filters.FilterSet):  # type: ignore[misc]  # the lib
         return queryset if value == "any" else queryset.filter(archived_at__isnull=value == "false")
 
 
-class NewestFirst(CursorPagination):
-    ordering = ("-changed_at", "-id")  # type: ignore[assignment]  # DRF takes several
+class LastChangedFirst(CursorPagination):
+    ordering = ("-changed_at", "-id")
 
 
 class StrategyList(ListAPIView[SavedStrategy]):
     serializer_class = SavedStrategySerializer
-    pagination_class = NewestFirst
+    pagination_class = LastChangedFirst
     filterset_class = StrategyFilter
 
     def get_queryset(self) -> Any:

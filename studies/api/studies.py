@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.actors import Actor
-from access.problems import CursorPagination, body, invalid, validate
+from access.problems import NewestFirst, body, invalid, validate
 from access.roles import Role
 from operations.api.base import IDEMPOTENCY_KEY, submitter
 from operations.example_requests import RULES_STRATEGY
@@ -70,10 +70,6 @@ class StudyFilter(django_filters.FilterSet):  # type: ignore[misc]  # the librar
 
     def by_text(self, queryset: QuerySet[Study], name: str, value: str) -> QuerySet[Study]:
         return queryset.filter(name__icontains=value)
-
-
-class NewestFirst(CursorPagination):
-    ordering = ("-created_at", "-id")  # type: ignore[assignment]  # DRF takes several
 
 
 class StudyList(ListAPIView[Study]):

@@ -10,6 +10,8 @@ from typing import Any
 
 WARM_FILE = "KTRDR_WARM_FILE"
 SLOW_MODULE = "tests.agent.slow_module"
+LAST_MODULE = "mailbox"
+"""Nothing else imports it."""
 
 
 def quick(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:
@@ -17,8 +19,8 @@ def quick(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:
     return {"pid": os.getpid(), "parent": os.getppid()}
 
 
-def has_slow_module(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:
-    return {"loaded": SLOW_MODULE in sys.modules}
+def has_last_module(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:
+    return {"loaded": LAST_MODULE in sys.modules}
 
 
 def patient(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.agent.fork_servers import Job, Server, fork_server
-from tests.agent.forked_work import SLOW_MODULE, WARM_FILE, has_slow_module, patient, quick
+from tests.agent.forked_work import LAST_MODULE, SLOW_MODULE, WARM_FILE, has_last_module, patient, quick
 from tests.waiting import until, until_exit, until_gone
 from worker_agent.job.forking import messages
 
@@ -64,9 +64,9 @@ def test_a_job_that_comes_while_the_server_warms_up_is_done_first(
 
 
 def test_a_job_that_comes_while_modules_are_loaded_waits_and_shares_them(tmp_path: Path) -> None:
-    with fork_server(tmp_path, (SLOW_MODULE,)) as server:
+    with fork_server(tmp_path, (SLOW_MODULE, LAST_MODULE)) as server:
         server.until_logged("importing a slow module")
-        job = server.launch(has_slow_module)
+        job = server.launch(has_last_module)
         assert job.outcome()["result"] == {"loaded": True}
         assert job.exit().code == 0
 

@@ -146,7 +146,7 @@ def create_schedule(user: User, last: Operation) -> Schedule:
     schedule = Schedule.objects.create(
         name="Retrain every morning", cron="30 6 * * mon-fri", time_zone="Europe/Berlin", catch_up="once", overlap="skip",
         submission={"operation_type": "training", "strategy_yaml": STRATEGY}, created_by=user, last_operation=last,
-        next_run_at=ago(seconds=90), not_before=ago(seconds=-60), failures=1, problem="There is no market data of IBM 1d.",
+        next_run_at=ago(seconds=90), not_before=ago(seconds=-60), failures=1, problem="There is no market data for IBM 1d.",
     )  # fmt: skip
     for outcome, detail in (
         ("submitted", ""),

@@ -43,6 +43,7 @@ OF_A_REQUEST = frozenset(
         "operations.notifications.subscriptions",
         "operations.notifications.wording",
         "operations.queue_place",
+        "operations.repetition",
         "operations.schemas",
         "operations.seed_runs",
         "operations.sharing",

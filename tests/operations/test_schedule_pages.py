@@ -8,11 +8,11 @@ import pytest
 from django.test import Client
 from pydantic import BaseModel, Field
 
-from operations import artifacts
+from operations import artifacts, repetition
 from operations.kind import kind_of
 from operations.models import Artifact, Operation, Schedule
 from operations.presentation.forms import Form
-from operations.schedules import repetition, saving
+from operations.schedules import saving
 from tests.browser.population import STRATEGY
 from tests.factories import CapabilityFactory, OperationFactory
 from worker_agent.inputs import ArtifactOf

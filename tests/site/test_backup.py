@@ -302,7 +302,7 @@ def sparse(size: int, stored: int = 0) -> bytes:
     ids=["negative", "sparse", "negative sparse", "folder", "link", "second name", "device", "pipe"],
 )
 def test_only_plain_files_are_read(archive: Path, header: bytes) -> None:
-    """A negative size would be read for ever, a sparse file unpacks to any size."""
+    """Reading a negative size never ends, and a sparse file can unpack to any size."""
     archive.write_bytes(header + archive.read_bytes())
     for read in (check, read_manifest):
         with pytest.raises(BackupError, match=r"contains '.*', which is not a plain file"):

@@ -32,7 +32,7 @@ from operations.submission import find_repeat, submit
 
 
 class BySymbol(CursorPagination):
-    ordering = ("symbol", "timeframe")  # type: ignore[assignment]  # DRF takes several
+    ordering = ("symbol", "timeframe")
 
 
 @accept_bodies(MAX_UPLOAD + FORM_OVERHEAD)

@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 
 from access.problems import Problem, validate
+from operations.actors import Actor
 from operations.insertion import Submitter
-from operations.management.scheduling import actor_of
 from operations.management.submitting import command_error, read_file
 from operations.models import Schedule
 from operations.schedules import saving
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         owner = User.objects.filter(username=user).first()
         if owner is None:
             raise CommandError(f"user {user} does not exist")
-        by = Submitter(user=owner, actor=actor_of("create_schedule"))
+        by = Submitter(user=owner, actor=Actor("command:create_schedule"))
         try:
             body = {**{name: options[name] for name in FIELDS}, "operation": _read_object(file)}
             schedule = saving.create(validate(ScheduleRequest, body), by)

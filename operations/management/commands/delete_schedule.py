@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from operations.management.scheduling import ScheduleCommand, actor_of
+from operations.actors import Actor
+from operations.management.scheduling import ScheduleCommand
 from operations.schedules import saving
 
 
@@ -11,4 +12,4 @@ class Command(ScheduleCommand):
     done = "deleted"
 
     def act(self, schedule_id: str, options: dict[str, Any]) -> None:
-        saving.delete(schedule_id, actor_of("delete_schedule"))
+        saving.delete(schedule_id, Actor("command:delete_schedule"))

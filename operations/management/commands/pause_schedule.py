@@ -3,7 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from operations.management.scheduling import ScheduleCommand, actor_of
+from operations.actors import Actor
+from operations.management.scheduling import ScheduleCommand
 from operations.schedules import saving
 
 
@@ -16,4 +17,4 @@ class Command(ScheduleCommand):
         parser.add_argument("--reason", default="", help="shown with the schedule")
 
     def act(self, schedule_id: str, options: dict[str, Any]) -> None:
-        saving.pause(schedule_id, actor_of("pause_schedule"), options["reason"][:200])
+        saving.pause(schedule_id, Actor("command:pause_schedule"), options["reason"][:200])

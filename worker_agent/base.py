@@ -17,7 +17,6 @@ import logging
 import secrets
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -88,8 +87,9 @@ class WorkerAPIBase:
 
     async def serve(self, options: Options, ready: asyncio.Event | None = None) -> None:
         """Serve requests and run operations until SIGTERM, SIGINT or a drain."""
+        job_user = usable_job_user(options)
         options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        agent = Agent(self, options, secrets.token_hex(8), usable_job_user(options.data_dir))
+        agent = Agent(self, options, secrets.token_hex(8), job_user)
         runner = web.AppRunner(
             create_application(agent), access_log=None, handle_signals=False, auto_decompress=False
         )
@@ -107,12 +107,12 @@ class WorkerAPIBase:
             await runner.cleanup()
 
 
-def usable_job_user(data_dir: Path) -> JobUser | None:
+def usable_job_user(options: Options) -> JobUser | None:
     """Return the user of the agent's jobs, None for the agent's own; exit with the reason if it cannot be used."""
     try:
         user = job_user()
         if user is not None:
-            user.check(open_to_jobs(data_dir, user))
+            user.check(open_to_jobs(options.data_dir, options.home))
     except (UnusableJobUser, OSError) as error:
         raise SystemExit(f"{VARIABLE}: {error}") from error
     return user

@@ -33,6 +33,8 @@ class Options:
     """Set if the backend calls this worker over https."""
     cache_bytes: int = DEFAULT_BYTES
     shutdown_grace_s: float = SHUTDOWN_GRACE_S
+    home: Path | None = None
+    """The folder with the data directories of all agents, if `data_dir` is in it."""
 
 
 def read_options(
@@ -56,18 +58,19 @@ def read_options(
         parser.error(
             f"--public-url: {public_url!r} must start with {scheme}://, because this worker serves {scheme}"
         )
-    home = Path(os.environ.get("KTRDR_DATA_DIR", "var")) / "workers" / worker_id.replace(":", "_")
+    home = (Path(os.environ.get("KTRDR_DATA_DIR", "var")) / "workers").resolve()
     return Options(
         host=parsed.host,
         port=port,
         api_url=parsed.api_url.rstrip("/"),
         worker_id=worker_id,
         public_url=public_url.rstrip("/"),
-        data_dir=(parsed.data_dir or home).resolve(),
+        data_dir=(parsed.data_dir or home / worker_id.replace(":", "_")).resolve(),
         token=token_from_environment(),
         tls=tls,
         cache_bytes=int(_number(parser, "KTRDR_CACHE_BYTES", DEFAULT_BYTES)),
         shutdown_grace_s=_number(parser, "KTRDR_SHUTDOWN_GRACE_S", SHUTDOWN_GRACE_S),
+        home=None if parsed.data_dir else home,
     )
 
 

@@ -29,6 +29,8 @@ class RunningAgent:
     process: subprocess.Popen[bytes] | None = None
     registered: int = 0
     python: str = sys.executable
+    prefix: tuple[str, ...] = ()
+    """A command that starts the agent in other circumstances."""
 
     @property
     def marks(self) -> list[list[str]]:
@@ -40,11 +42,13 @@ class RunningAgent:
         return (self.directory / "log").read_text()
 
     def launch(self, **environment: str) -> None:
+        given = "KTRDR_DATA_DIR" in self.environment
+        data_dir = [] if given else ["--data-dir", str(self.directory / "data")]
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    self.python, "-m", "tests.agent.working_worker", "--port", "0", "--worker-id", "tester",
-                    "--api-url", self.backend.url, "--data-dir", str(self.directory / "data"),
+                    *self.prefix, self.python, "-m", "tests.agent.working_worker", "--port", "0",
+                    "--worker-id", "tester", "--api-url", self.backend.url, *data_dir,
                 ],
                 env={
                     **os.environ, "KTRDR_WORKER_TOKEN": TOKEN, "MARKS": str(self.directory / "marks"),

@@ -60,7 +60,12 @@ async def test_processes_that_a_finished_job_left_behind_are_ended(agent: Runnin
         ({"fail": "invalid"}, ErrorClass.INVALID, "AAPL has no bars in 1903."),
         ({"fail": "crash"}, ErrorClass.JOB, "RuntimeError: it broke"),
         ({"fail": "long"}, ErrorClass.JOB, "characters cut"),
-        ({"fail": "exit"}, ErrorClass.JOB, "exit status 5"),
+        ({"fail": "exit"}, ErrorClass.JOB, "exit status 5 and without a result."),
+        (
+            {"fail": "native"},
+            ErrorClass.JOB,
+            "status 1 and without a result: libexample: cannot open /dev/shm",
+        ),
         ({"fail": "memory"}, ErrorClass.OUT_OF_MEMORY, "MemoryError"),
         ({"die": "SIGSEGV"}, ErrorClass.JOB, "SIGSEGV"),
         ({"die": "SIGKILL"}, ErrorClass.JOB, "SIGKILL"),
@@ -85,6 +90,18 @@ async def test_a_failure_is_reported_with_its_class_and_the_agent_continues(
     assert len(report.error.message) <= MAX_TEXT
     assert (await backend.start(worker, "next"))[0] == 200, "the agent is idle once it has reported"
     assert (await backend.report_of("next")).outcome is Outcome.COMPLETED
+
+
+async def test_the_error_output_of_native_code_is_reported_and_in_the_log_of_the_agent(
+    agent: RunningAgent, backend: FakeBackend
+):
+    worker = await agent.start()
+    await backend.start(worker, "op", {"fail": "abort"})
+    report = await backend.report_of("op")
+    assert report.error is not None
+    assert report.error.message == "The job's process was ended by SIGABRT."
+    assert report.error.traceback == "free(): invalid pointer"
+    assert "free(): invalid pointer\n" in agent.log
 
 
 async def test_sigterm_takes_a_checkpoint_reports_interrupted_and_deregisters(

@@ -8,15 +8,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from pydantic import ConfigDict
 
-from tests.agent.fork_servers import Job, Server, fork_server
+from tests.agent.fork_servers import Job, NoParameters, Server, fork_server
 from tests.agent.forked_work import LAST_MODULE, SLOW_MODULE, WARM_FILE, has_last_module, patient, quick
 from tests.waiting import until, until_exit, until_gone
 from worker_agent.job.forking import messages
+from worker_agent.job.forking.client import SharedServer
+from worker_agent.job.job import Assignment
+from worker_agent.job.launching import Work
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are spawned")
 
@@ -44,6 +50,32 @@ def test_a_job_gets_a_process_of_its_own_and_the_output_of_its_agent(
     parents = {result["parent"] for result in results}
     assert len(parents) == 3, "each job has a keeper"
     assert server.process.pid not in parents
+
+
+class Strict(NoParameters):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CannotBeReceived:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return import_module, ("a_module_that_does_not_exist",)
+
+
+@pytest.mark.parametrize("fault", ["folder", "class", "parameters"])
+def test_a_job_that_fails_before_its_work_reports_the_reason(
+    server: Server, tmp_path: Path, fault: str
+) -> None:
+    directory = tmp_path / "missing" if fault == "folder" else tmp_path
+    worker_class: Any = CannotBeReceived() if fault == "class" else object
+    assignment = Assignment("op", 1, {"unknown": 1} if fault == "parameters" else {}, directory, {}, None)
+    child, pipe = SharedServer(server.socket.path).launch(Work(quick, worker_class, Strict), assignment)
+    job = Job(child, pipe, directory)
+    outcome = job.outcome()
+    assert outcome["outcome"] == "failed"
+    named = {"class": "a_module_that_does_not_exist", "parameters": "unknown"}.get(fault, str(directory))
+    assert named in outcome["error"]["message"]
+    assert "Traceback" in outcome["error"]["traceback"]
+    assert job.exit().code == 0
 
 
 def test_a_job_that_comes_while_the_server_warms_up_is_done_first(

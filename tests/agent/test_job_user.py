@@ -16,13 +16,13 @@ import pytest
 from tests.agent.conftest import RunningAgent
 from worker_agent.attempt.job_files import JobFiles, open_to_jobs
 from worker_agent.job import linux
-from worker_agent.job.user import JobUser, UnusableJobUser, job_user, missing_capabilities
+from worker_agent.job.user import NEEDED, JobUser, UnusableJobUser, job_user, missing_capabilities
 from worker_agent.protocol import CheckpointRef, Outcome
 from worker_agent.testing import FakeBackend
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = os.pathsep.join([str(ROOT), *site.getsitepackages()])
-USER = "nobody"
+USER, AGENT = "nobody", "daemon"
 
 
 def interpreter() -> str:
@@ -94,6 +94,54 @@ async def test_a_job_has_its_own_user_and_reaches_nothing_of_the_agent(
     assert [ref.name for ref in report.artifacts] == ["out.txt"]
 
 
+@pytest.fixture
+def unit(agent: RunningAgent, open_directory: Path) -> RunningAgent:
+    """An agent as a unit of systemd: a user with capabilities, a directory of the unit, and files of an earlier start."""
+    state = open_directory / "state"
+    for path in (state, state / "workers"):
+        path.mkdir(mode=0o700)
+        shutil.chown(path, AGENT, AGENT)
+    state.chmod(0o711)
+    agent.environment["KTRDR_DATA_DIR"] = str(state)
+    capabilities = ",".join(("-all", *(f"+{name.lower()}" for name in NEEDED)))
+    agent.prefix = (
+        "setpriv", f"--reuid={AGENT}", f"--regid={AGENT}", "--clear-groups", "--no-new-privs",
+        f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}", f"--bounding-set={capabilities}",
+    )  # fmt: skip
+    return agent
+
+
+async def test_an_agent_that_is_not_root_runs_jobs_of_another_user(
+    unit: RunningAgent, backend: FakeBackend
+) -> None:
+    worker = await unit.start()
+    await backend.start(worker, "op", {}, inputs=(backend.keep("a.txt", b"input"),))
+    report = await backend.report_of("op")
+    assert report.outcome is Outcome.COMPLETED, (report.error, unit.log)
+    state = Path(unit.environment["KTRDR_DATA_DIR"])
+    modes = [
+        stat.S_IMODE(path.stat().st_mode) for path in (state, state / "workers", state / "workers/tester")
+    ]
+    assert modes == [0o711] * 3
+    assert stat.S_IMODE((state / "workers/tester/cache").stat().st_mode) == 0o700
+
+
+async def test_the_check_at_the_start_has_no_capabilities_of_the_agent(
+    unit: RunningAgent, open_directory: Path
+) -> None:
+    (open_directory / "state").chmod(0o700)
+    unit.launch()
+    assert unit.process is not None
+    assert unit.process.wait(60) == 1
+    assert f"{USER} cannot read the code, or enter {open_directory}/state/workers/tester/jobs" in unit.log
+
+
+def test_folders_that_the_agent_creates_above_its_own_are_open_too(open_directory: Path) -> None:
+    jobs = open_to_jobs(open_directory / "new" / "workers" / "tester")
+    for path in (jobs, *jobs.parents[:3]):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o711, path
+
+
 async def test_checkpoints_and_cancellation_work_across_users(
     agent: RunningAgent, backend: FakeBackend
 ) -> None:
@@ -125,7 +173,7 @@ def test_only_the_folders_of_attempts_can_be_entered(open_directory: Path, pytho
     user = job_user_named(USER)
     (open_directory / "worker-token").write_text("x")
     (open_directory / "reports").mkdir(mode=0o755)
-    jobs = open_to_jobs(open_directory, user)
+    jobs = open_to_jobs(open_directory)
     modes = {
         path.name: stat.S_IMODE(path.stat().st_mode) for path in (open_directory, *open_directory.iterdir())
     }

@@ -27,7 +27,7 @@ class Parameters(BaseModel):
     busy_s: float = 0.0
     """Processor time to use before the mark `started`."""
     fail: str = ""
-    """invalid, crash, long, exit, memory, nan"""
+    """invalid, crash, long, exit, native, abort, memory, nan"""
     die: str = ""
     """The name of a signal that the job sends to itself."""
     points: int = 0
@@ -152,6 +152,12 @@ def fail(kind: str) -> None:
             raise RuntimeError("x" * 1_000_000)
         case "exit":
             os._exit(5)
+        case "native":
+            os.write(2, b"x" * 100_000 + b"\nlibexample: cannot open /dev/shm\n\n")
+            os._exit(1)
+        case "abort":
+            os.write(2, b"free(): invalid pointer\n")
+            os.abort()
         case "memory":
             raise MemoryError
         case _:

@@ -38,16 +38,18 @@ class ForeignFile(ValueError):
     """The job has named something else than a file that it wrote in its folder."""
 
 
-def open_to_jobs(data_dir: Path, user: JobUser) -> Path:
-    """Let the user enter the folders of attempts, and nothing else of the agent's directory; return their folder.
+def open_to_jobs(data_dir: Path, home: Path | None = None) -> Path:
+    """Let other users enter the folders of attempts, and nothing else of the agent's directory; return their folder.
 
-    Raises OSError.
+    `home` is the folder with the directories of several agents. It is opened too, and so are the folders above that are
+    created here; other folders above are not the agent's. Raises OSError.
     """
     jobs = data_dir / JOBS
+    created = [path for path in jobs.parents if not path.exists()]
     jobs.mkdir(parents=True, exist_ok=True)
     for path in data_dir.iterdir():
         path.chmod(stat.S_IMODE(path.stat().st_mode) & OWNER_ONLY)
-    for directory in (data_dir, jobs):
+    for directory in (*created, *([home] if home else []), data_dir, jobs):
         directory.chmod(ENTER_ONLY)
     return jobs
 

@@ -29,6 +29,8 @@ class Exit:
     """Processes that outlived the job and were killed."""
     server_lost: bool = False
     """The fork server ended, and the job with it."""
+    last_errors: str = ""
+    """The end of what the process wrote to its standard error, where that is read."""
 
 
 class Child(Protocol):

@@ -48,9 +48,9 @@ def run_job(work: Work, pipe: Connection, assignment: Assignment) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     protect_streams()
     job = Job(pipe, assignment)
-    _redirect_logs(job)
-    os.chdir(assignment.directory)
     try:
+        _redirect_logs(job)
+        os.chdir(assignment.directory)
         with redirect_output(job.log):
             parameters = work.parameters_model.model_validate(assignment.parameters)
             result = work.run(work.worker_class(), parameters, job)

@@ -14,13 +14,15 @@ from worker_agent.job import linux, process_tree
 from worker_agent.job.job import Assignment
 from worker_agent.job.launching import Child, Launcher, Work
 from worker_agent.job.repair import text_of
-from worker_agent.protocol import ErrorClass, LogLevel, OperationError
+from worker_agent.protocol import MAX_TRACEBACK, ErrorClass, LogLevel, OperationError
 
 TERM_GRACE_S = 2.0
 """Between SIGTERM and SIGKILL."""
 EXIT_GRACE_S = 5.0
 """For the process to exit after its final message."""
 
+MAX_REASON = 500
+"""Characters of the last line of the error output in a message."""
 MAX_MESSAGE_BYTES = 16 * 1024**2
 """Of one message; the longest that `Job` sends is a result of 1 MiB with its error texts."""
 
@@ -37,18 +39,26 @@ class Ending:
     """Processes that outlived the job and were killed."""
     server_lost: bool = False
     """The fork server ended, and the job with it."""
+    last_errors: str = ""
+    """The end of what the process wrote to its standard error."""
 
     def error(self) -> OperationError:
-        """The error of a process that ended without a final message."""
+        """The error of a process that ended without a final message, with the end of its error output."""
         error_class = ErrorClass.JOB
         if self.exit_code >= 0:
-            text = f"The job's process ended with exit status {self.exit_code} and without a result."
+            text = f"The job's process ended with exit status {self.exit_code} and without a result{self._reason()}"
         elif self.out_of_memory and self.exit_code == -signal.SIGKILL:
             error_class = ErrorClass.OUT_OF_MEMORY
             text = "The operating system killed the job's process because memory ran out."
         else:
             text = f"The job's process was ended by {_signal_name(-self.exit_code)}."
-        return OperationError(error_class=error_class, message=text)
+        output = text_of(self.last_errors, MAX_TRACEBACK) or None
+        return OperationError(error_class=error_class, message=text, traceback=output)
+
+    def _reason(self) -> str:
+        """The end of a sentence: the last line of the error output, if there is one."""
+        line = self.last_errors.rpartition("\n")[2].strip()
+        return f": {text_of(line, MAX_REASON)}" if line else "."
 
 
 def _signal_name(number: int) -> str:
@@ -147,6 +157,7 @@ class JobProcess:
             linux.out_of_memory_kills() > self._kills_before,
             exit_.left_behind,
             exit_.server_lost,
+            exit_.last_errors,
         )
         self._pipe.close()
         loop.call_soon_threadsafe(self._set_ended, ending)

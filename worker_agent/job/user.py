@@ -57,7 +57,10 @@ class JobUser:
         _leave_the_cache_of_compiled_code()
 
     def check(self, directory: Path) -> None:
-        """Start a process as the user, and let it import the code and enter the folder. Raises UnusableJobUser."""
+        """Start a process as the user, and let it import the code and enter the folder. Raises UnusableJobUser.
+
+        As a job it has no capabilities, which would survive the change of the user if the agent is not root.
+        """
         code = "import os, sys; import worker_agent.job.main; os.chdir(sys.argv[1])"
         try:
             ended = subprocess.run(  # noqa: S603  (our own command line)
@@ -67,6 +70,7 @@ class JobUser:
                 user=self.uid,
                 group=self.gid,
                 extra_groups=self.groups,
+                preexec_fn=linux.drop_capabilities,
                 capture_output=True,
                 text=True,
                 timeout=CHECK_S,

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from worker_agent.job.forking import messages
+from worker_agent.job.forking.error_output import ErrorOutput
 from worker_agent.job.forking.forked_job import send_work
 from worker_agent.job.job import Assignment
 from worker_agent.job.launching import Exit, Work
@@ -26,7 +27,7 @@ BASE = "worker_agent.base"
 SOCKET_NAME = "jobs.sock"
 START_TIMEOUT_S = 120.0
 """For a server that is being restarted or is warming up."""
-STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
+STANDARD_OUTPUT = 1
 LOST = Exit(code=255, server_lost=True)
 
 
@@ -34,6 +35,7 @@ LOST = Exit(code=255, server_lost=True)
 class ForkedJob:
     pid: int
     connection: socket.socket
+    errors: ErrorOutput
 
     def wait(self, timeout_s: float | None) -> Exit | None:
         self.connection.settimeout(timeout_s)
@@ -42,7 +44,9 @@ class ForkedJob:
         except (TimeoutError, BlockingIOError):
             return None
         self.connection.close()
-        return Exit(message["code"], message["left_behind"]) if message else LOST
+        if message is None:
+            return LOST
+        return Exit(message["code"], message["left_behind"], last_errors=self.errors.last_lines())
 
 
 @dataclass(slots=True)
@@ -58,10 +62,11 @@ class SharedServer:
         connection = socket.socket(socket.AF_UNIX, messages.KIND)
         connection.settimeout(START_TIMEOUT_S)
         agent_end, job_end = Pipe(duplex=True)
+        errors = ErrorOutput()
         try:
             connection.connect(str(self.path))
             with job_end:
-                messages.send_request(connection, [job_end.fileno(), STANDARD_OUTPUT, STANDARD_ERROR])
+                messages.send_request(connection, [job_end.fileno(), STANDARD_OUTPUT, errors.descriptor])
             started = messages.receive_message(connection)
             if started is None:
                 raise ConnectionResetError("the fork server ended before it started the job")
@@ -69,8 +74,10 @@ class SharedServer:
         except OSError:
             connection.close()
             agent_end.close()
+            errors.abandon()
             raise
-        return ForkedJob(started["pid"], connection), agent_end
+        errors.start()
+        return ForkedJob(started["pid"], connection, errors), agent_end
 
 
 @dataclass(slots=True)

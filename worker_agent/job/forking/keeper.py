@@ -112,7 +112,7 @@ def _enter_job(
     if user is not None:
         try:
             user.become(home)
-        except (OSError, UnusableJobUser) as error:
+        except Exception as error:  # whatever it is, the report must name it
             forked_job.refuse(pipe, f"The worker could not start the job as {user.name}: {error}")
             return
     forked_job.run(pipe)

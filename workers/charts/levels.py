@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workers.charts.tiles import Floats, Level
-from workers.market_data.resampling import Buckets
+from workers.market_data.resampling import Buckets, PlacedBars
 from workers.market_data.sessions import Sessions, unix_nanoseconds
 from workers.market_data.timeframes import is_intraday, nanoseconds
 
@@ -51,10 +51,11 @@ def levels(bars: BarSeries) -> Iterator[Level]:
     own = nanoseconds(bars.timeframe)
     yield Level(bars.timeframe, times, {**values, "session": sessions_of(bars.index, bars)})
     rows = len(times)
+    placed = PlacedBars.of(bars.index, bars.timeframe, bars.calendar)
     for timeframe in TIMEFRAMES:
         if nanoseconds(timeframe) <= own or rows < _FEWEST_BARS:
             continue
-        buckets = Buckets.of(bars.index, bars.timeframe, timeframe, bars.calendar)
+        buckets = placed.buckets(timeframe)
         rows = len(buckets.starts)
         index = pd.DatetimeIndex(buckets.times).tz_localize("UTC")
         combined = {name: _combine(series, buckets) for name, series in bars.series.items()}

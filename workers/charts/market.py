@@ -15,6 +15,8 @@ from workers.market_data.sessions import unix_nanoseconds
 
 LATEST = 50
 """Bars that a page shows without script."""
+_SAMPLED = 5_000
+"""Bars whose prices tell the decimals of an instrument."""
 _SPIKE, _SPLIT = 1.0, 2.0
 
 
@@ -63,7 +65,8 @@ def chart_file(
 
 def decimals_of(bars: pd.DataFrame) -> int:
     """Return the decimals of an instrument's prices, by its bars."""
-    return price_decimals(bars[list(PRICES)].to_numpy(np.float64).ravel())
+    sample = bars[list(PRICES)].iloc[:: max(1, len(bars) // _SAMPLED)]
+    return price_decimals(sample.to_numpy(np.float64).ravel())
 
 
 def _candles(bars: pd.DataFrame, decimals: int) -> dict[str, Series]:

@@ -15,7 +15,8 @@ volume take 9 bytes a bar in all levels together, instead of 24 as uncompressed 
 import gzip
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +27,16 @@ FORMAT = 1
 TILE_ROWS = 2048
 MISSING = -(2**31)
 _LARGEST = 2**31 - 1
-_EFFORT = 3
-"""Of gzip: 6 saves a tenth of the bytes and takes nearly twice as long."""
+_EFFORT = 1
+"""Of gzip: 3 saves an eighth of the bytes and takes 1.6 times as long."""
+_ROWS_AT_ONCE = 32 * TILE_ROWS
+"""That become integers together: few enough for the processor's cache."""
+_THREADS = 2
+"""That compress; zlib works without the lock of the interpreter."""
 _NANOSECONDS = 1_000_000_000
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Level:
     """Bars of one timeframe with everything that is drawn at them."""
 
     timeframe: str
-    times: Integers
+    times: npt.NDArray[np.int64]
     """int64[n], opening times in nanoseconds since 1970."""
     values: Mapping[str, Floats]
     """float64[n] by column name; NaN for missing values."""
@@ -65,17 +70,18 @@ def encode(columns: Sequence[Column], levels: Sequence[Level], about: Mapping[st
     """Return the file. `about`: further JSON values of the index."""
     tiles: list[bytes] = []
     described = []
-    for level in levels:
-        own = [_tile(columns, level, start) for start in range(0, len(level.times), TILE_ROWS)]
-        described.append(
-            {
-                "timeframe": level.timeframe,
-                "rows": len(level.times),
-                "sizes": [len(tile) for tile in own],
-                "starts": (level.times[::TILE_ROWS] // _NANOSECONDS).tolist(),
-            }
-        )
-        tiles += own
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for level in levels:
+            own = list(threads.map(_compress, _tiles(columns, level)))
+            described.append(
+                {
+                    "timeframe": level.timeframe,
+                    "rows": len(level.times),
+                    "sizes": [len(tile) for tile in own],
+                    "starts": (level.times[::TILE_ROWS] // _NANOSECONDS).tolist(),
+                }
+            )
+            tiles += own
     index = {
         "format": FORMAT,
         "tile_rows": TILE_ROWS,
@@ -87,18 +93,38 @@ def encode(columns: Sequence[Column], levels: Sequence[Level], about: Mapping[st
     return b"".join((struct.pack("<I", len(packed)), packed, *tiles))
 
 
-def _tile(columns: Sequence[Column], level: Level, start: int) -> bytes:
-    rows = slice(start, start + TILE_ROWS)
-    times = level.times[rows] // _NANOSECONDS
-    parts = [_differences(times - times[0])]
-    parts += [_differences(_integers(level.values[column.name][rows], column.scale)) for column in columns]
-    return gzip.compress(b"".join(parts), _EFFORT, mtime=0)
+def _tiles(columns: Sequence[Column], level: Level) -> Iterator[bytes]:
+    """Yield the tiles of a level, uncompressed."""
+    for start in range(0, len(level.times), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        yield from _tiles_of_rows(
+            columns, level.times[rows], [level.values[column.name][rows] for column in columns]
+        )
+
+
+def _tiles_of_rows(
+    columns: Sequence[Column], times: npt.NDArray[np.int64], values: Sequence[Floats]
+) -> Iterator[bytes]:
+    block = np.empty((1 + len(columns), len(times)), "<i4")
+    first_rows = np.arange(0, len(times), TILE_ROWS)
+    seconds = times // _NANOSECONDS
+    block[0] = seconds - np.repeat(seconds[first_rows], np.diff(first_rows, append=len(times)))
+    for row, column, own in zip(block[1:], columns, values, strict=True):
+        row[:] = _integers(own, column.scale)
+    # Differences wrap modulo 2^32, as the reader's sums do.
+    differences = block.copy()
+    differences[:, 1:] -= block[:, :-1]
+    differences[:, first_rows] = block[:, first_rows]
+    for start in first_rows:
+        yield differences[:, start : start + TILE_ROWS].tobytes()
 
 
 def _integers(values: Floats, scale: float) -> Integers:
-    scaled = np.clip(np.round(values * scale), -_LARGEST, _LARGEST)
-    return np.where(np.isnan(scaled), MISSING, scaled).astype(np.int64)
+    scaled = np.rint(values * scale)
+    np.clip(scaled, -_LARGEST, _LARGEST, out=scaled)
+    np.copyto(scaled, MISSING, where=np.isnan(scaled))
+    return scaled.astype(np.int32)
 
 
-def _differences(values: Integers) -> bytes:
-    return np.diff(values, prepend=0).astype(np.uint32).astype("<u4").tobytes()
+def _compress(tile: bytes) -> bytes:
+    return gzip.compress(tile, _EFFORT, mtime=0)

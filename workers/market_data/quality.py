@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workers.market_data.exchanges import find_exchange
-from workers.market_data.sessions import Sessions, UnixNanoseconds, mondays, unix_nanoseconds
+from workers.market_data.sessions import Sessions, UnixNanoseconds, count_up_to, mondays, unix_nanoseconds
 from workers.market_data.timeframes import close_times, is_intraday, nanoseconds
 
 LISTED = 500
@@ -128,7 +128,7 @@ def _time_within(
         return np.zeros(len(instants), dtype=np.int64)
     lengths = ends - starts
     before = np.concatenate(([0], np.cumsum(lengths)))
-    period = np.minimum(np.searchsorted(ends, instants, side="right"), len(lengths) - 1)
+    period = np.minimum(count_up_to(instants, ends), len(lengths) - 1)
     inside = np.clip(instants - starts[period], 0, lengths[period])
     return np.asarray(before[period] + inside, dtype=np.int64)
 

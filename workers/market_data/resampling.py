@@ -23,7 +23,7 @@ def resample(
     last part. The last bar may be unfinished, which its closing time shows.
     Raises `MarketDataError` if `to` is not longer than `timeframe`.
     """
-    buckets = Buckets.of(pd.DatetimeIndex(bars.index), timeframe, to, calendar)
+    buckets = PlacedBars.of(pd.DatetimeIndex(bars.index), timeframe, calendar).buckets(to)
     longer = _aggregate(bars, buckets.starts, buckets.ends)
     longer.index = pd.DatetimeIndex(buckets.times, name="time").tz_localize("UTC")
     nominal = close_times(pd.DatetimeIndex(longer.index), to, calendar)
@@ -43,39 +43,47 @@ class Buckets:
     closes: UnixNanoseconds
     """Closing times of their last rows; int64[k]."""
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedBars:
+    """Bars with the sessions in which they close, from which buckets of any longer timeframe are made."""
+
+    timeframe: str
+    opens: UnixNanoseconds
+    closes: UnixNanoseconds
+    sessions: Sessions
+    session: npt.NDArray[np.intp]
+    """The session of each bar; intp[n]."""
+
     @classmethod
-    def of(cls, index: pd.DatetimeIndex, timeframe: str, to: str, calendar: str) -> Self:
-        """Raises `MarketDataError` if `to` is not longer than `timeframe`."""
-        if nanoseconds(to) <= nanoseconds(timeframe):
-            raise MarketDataError(f"{to} bars cannot be made from {timeframe} bars; import {to} bars")
+    def of(cls, index: pd.DatetimeIndex, timeframe: str, calendar: str) -> Self:
         closes = close_times(index, timeframe, calendar)
         opens = unix_nanoseconds(index)
         sessions = Sessions.covering(calendar, int(opens[0]), int(closes[-1]))
-        labels = _bucket_labels(opens, closes, is_intraday(timeframe), to, sessions)
+        return cls(timeframe, opens, closes, sessions, sessions.of_instants(closes - 1))
+
+    def buckets(self, to: str) -> Buckets:
+        """Raises `MarketDataError` if `to` is not longer than the timeframe of the bars."""
+        if nanoseconds(to) <= nanoseconds(self.timeframe):
+            raise MarketDataError(f"{to} bars cannot be made from {self.timeframe} bars; import {to} bars")
+        labels = self._labels(to)
         starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))
-        ends = np.append(starts[1:], len(index)) - 1
-        return cls(starts, ends, labels[starts], closes[ends])
+        ends = np.append(starts[1:], len(labels)) - 1
+        return Buckets(starts, ends, labels[starts], self.closes[ends])
 
-
-def _bucket_labels(
-    opens: UnixNanoseconds, closes: UnixNanoseconds, intraday: bool, to: str, sessions: Sessions
-) -> UnixNanoseconds:
-    """Return the opening time of the longer bar that each bar belongs to."""
-    if not intraday:
-        return sessions.mondays_of_bars(opens)
-    inside = closes - 1
-    session = sessions.of_instants(inside)
-    if to == "1w":
-        return sessions.mondays_of_bars(sessions.days[session])
-    if to == "1d":
-        return (
-            sessions.opens[session]
-            if sessions.is_exchange or sessions.calendar == FOREX
-            else sessions.days[session]
-        )
-    length = nanoseconds(to)
-    start = sessions.opens[session]
-    return start + (inside - start) // length * length
+    def _labels(self, to: str) -> UnixNanoseconds:
+        """Return the opening time of the longer bar that each bar belongs to; int64[n]."""
+        sessions, session = self.sessions, self.session
+        if not is_intraday(self.timeframe):
+            return sessions.mondays_of_bars(self.opens)
+        if to == "1w":
+            return sessions.mondays_of_bars(sessions.days)[session]
+        if to == "1d":
+            named_by_opening = sessions.is_exchange or sessions.calendar == FOREX
+            return (sessions.opens if named_by_opening else sessions.days)[session]
+        length = nanoseconds(to)
+        start = sessions.opens[session]
+        return start + (self.closes - 1 - start) // length * length
 
 
 def _aggregate(bars: pd.DataFrame, starts: npt.NDArray[np.intp], ends: npt.NDArray[np.intp]) -> pd.DataFrame:

@@ -51,6 +51,15 @@ def test_values_come_back_to_half_a_unit_of_their_column(values: list[float], de
     assert abs(np.nanmax(np.abs(column), initial=0.0) * scale) < -MISSING
 
 
+def test_no_value_is_lost_where_groups_of_tiles_meet() -> None:
+    rng = np.random.default_rng(0)
+    values = np.round(rng.normal(size=66 * TILE_ROWS + 5), 3)
+    times = np.cumsum(rng.integers(1, 90_000, len(values))) * 10**9
+    read = read_levels(encode([Column("x", 1000.0)], [Level("1m", times, {"x": values})], {}))["1m"]
+    np.testing.assert_allclose(read["x"], values, atol=1e-9)
+    assert read.index.tolist() == (times // 10**9).tolist()
+
+
 @pytest.mark.parametrize(
     ("prices", "decimals"),
     [([1.1, 1.23457, 1.2], 5), ([101.25, 99.5], 2), ([150.0, 149.0], 0), ([0.00001234, 0.00001], 8)],

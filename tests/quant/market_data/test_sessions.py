@@ -14,7 +14,7 @@ from tests.quant.strategy.conftest import random_bars
 from workers.market_data.bars import read_bars, write_bars
 from workers.market_data.errors import MarketDataError
 from workers.market_data.resampling import resample
-from workers.market_data.sessions import Sessions
+from workers.market_data.sessions import Sessions, count_up_to
 from workers.market_data.timeframes import close_times, parse_timeframe
 
 
@@ -141,3 +141,18 @@ def test_the_table_of_exchanges_is_read_without_a_peak_of_memory() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 16 * 2**20
+
+
+@given(
+    st.lists(st.integers(-50, 50), max_size=40), st.lists(st.integers(-60, 60), max_size=60), st.booleans()
+)
+def test_edges_up_to_an_instant_are_counted_whether_or_not_the_instants_are_in_order(
+    edges: list[int], instants: list[int], in_order: bool
+) -> None:
+    counted = count_up_to(
+        np.array(sorted(instants) if in_order else instants, dtype=np.int64),
+        np.array(sorted(edges), dtype=np.int64),
+    )
+    assert counted.tolist() == [
+        sum(edge <= instant for edge in edges) for instant in (sorted(instants) if in_order else instants)
+    ]

@@ -258,6 +258,7 @@ HEALTH_FAILURES = environment.count("KTRDR_HEALTH_FAILURES", 3)
 LOST_AFTER_S = environment.seconds("KTRDR_LOST_AFTER_S", 60)
 REMOVAL_AFTER_S = environment.seconds("KTRDR_REMOVAL_AFTER_S", 300)
 CLEANUP_INTERVAL_S = environment.seconds("KTRDR_CLEANUP_INTERVAL_S", 300)
+WRITABLE_CACHE_S = 1.0
 PROGRESS_CACHE_S = environment.seconds("KTRDR_PROGRESS_CACHE_S", 1)
 CANCEL_GRACE_S = environment.seconds("KTRDR_CANCEL_GRACE_S", 10)
 MAX_ATTEMPTS = environment.count("KTRDR_MAX_ATTEMPTS", 3)

@@ -1,8 +1,10 @@
 """Refuses changes while the site is read-only, and leaves open what ends that: signing in, and the pause itself."""
 
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -35,9 +37,10 @@ class ReadOnlyMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
+        self._writable_until = 0.0
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method in SAFE_METHODS or _is_open(request) or not dispatch_pauses.is_read_only():
+        if request.method in SAFE_METHODS or _is_open(request) or not self._is_read_only():
             return self._get_response(request)
         if request.path.startswith(PAGES):
             response: HttpResponseBase = render(
@@ -49,6 +52,17 @@ class ReadOnlyMiddleware:
             )
         response["Retry-After"] = str(RETRY_AFTER_S)
         return response
+
+    def _is_read_only(self) -> bool:
+        """Return whether changes are refused. That they are not is remembered for less than `NOTICED_AFTER_S`, which
+        saves a query of each report of a worker; the end of a pause is noticed at once.
+        """
+        if time.monotonic() < self._writable_until:
+            return False
+        is_read_only = dispatch_pauses.is_read_only()
+        if not is_read_only:
+            self._writable_until = time.monotonic() + settings.WRITABLE_CACHE_S
+        return is_read_only
 
 
 def _is_open(request: HttpRequest) -> bool:

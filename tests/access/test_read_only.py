@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import resolve
 from rest_framework.test import APIClient
 
+from ktrdr_site import settings as site_settings
 from ktrdr_site.observability import readiness
 from ktrdr_site.observability.prometheus import metric_registry
 from ktrdr_site.schedules import Leader as SchedulesLeader
@@ -75,6 +76,24 @@ def test_every_unsafe_method_is_refused_by_everybody(method: str) -> None:
     for address in ("/operations", "/workers/register", "/dashboard/act"):
         assert Client().generic(method, address).status_code == 503, address
     assert Client().generic(method, "/nowhere").status_code == 404, "nothing there can be changed"
+
+
+def test_that_the_site_is_writable_is_remembered_for_less_than_a_pause_waits(
+    settings: Any, staff: Any
+) -> None:
+    assert site_settings.WRITABLE_CACHE_S < dispatch_pauses.NOTICED_AFTER_S
+    settings.WRITABLE_CACHE_S = 60.0
+    client = Client()
+    client.force_login(staff)
+    assert client.post("/dashboard/act").status_code != 503
+    with CaptureQueriesContext(connection) as queries:
+        client.post("/dashboard/act")
+    assert not any("read_only" in query["sql"] for query in queries)
+    dispatch_pauses.begin(ME, "new disk", read_only=True)
+    other = Client()
+    assert other.post("/dashboard/act").status_code == 503
+    dispatch_pauses.end(ME)
+    assert other.post("/dashboard/act").status_code != 503, "the end is noticed at once"
 
 
 def test_a_program_gets_a_problem_and_a_person_a_page(api: APIClient, client: Client, staff: Any) -> None:

@@ -51,8 +51,9 @@ def read(text: str, at: str) -> Needs:
             }
             for problem in error.errors
         ]
-        count = len(errors)
-        raise Invalid(f"The strategy has {count} error{'s' if count > 1 else ''}.", errors=errors) from error
+        count = f"{error.count} error{'s' if error.count > 1 else ''}"
+        listed = f"; the first {len(errors)} are listed" if error.count > len(errors) else ""
+        raise Invalid(f"The strategy has {count}{listed}.", errors=errors) from error
     return Needs(
         name=strategy.name,
         symbols=strategy.symbols,

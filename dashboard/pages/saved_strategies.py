@@ -14,6 +14,7 @@ from strategies.models import SavedStrategy, StrategyVersion
 
 MAX_LISTED = 200
 MAX_RUNS = 100
+MAX_VERSIONS = 100
 
 
 @dataclass(slots=True)
@@ -70,17 +71,22 @@ def find_version(digest: str) -> StrategyVersion | None:
 
 def describe_strategy(strategy: SavedStrategy, number: int | None) -> Mapping[str, Any] | None:
     """Return the context of a strategy's page at a version, by default the newest; None if it has no such version."""
-    versions = list(strategy.versions.select_related("created_by").defer("text"))
-    shown = next((version for version in versions if number in (None, version.number)), None)
+    stored = strategy.versions.select_related("created_by")
+    shown = (stored if number is None else stored.filter(number=number)).first()
     if shown is None:
         return None
-    digests = {version.digest for version in versions}
-    runs = Operation.objects.filter(strategy__in=digests).order_by("-created_at").defer("error_traceback")
+    versions = list(stored.defer("text")[:MAX_VERSIONS])
+    runs = (
+        Operation.objects.filter(strategy__in=stored.values("digest"))
+        .order_by("-created_at")
+        .defer("error_traceback")
+    )
     described = describe(runs[:MAX_RUNS])
-    numbers = {version.digest: version.number for version in reversed(versions)}
+    used = stored.filter(digest__in={run.strategy for run in described}).order_by("number")
+    numbers = dict(used.values_list("digest", "number"))
     for run in described:
         run.version = numbers[str(run.strategy)]  # type: ignore[attr-defined]  # read only by templates
-    counts = runs_by_digest(sorted(digests))
+    counts = runs_by_digest(sorted({version.digest for version in versions}))
     return {
         "strategy": strategy,
         "versions": [

@@ -302,3 +302,12 @@ def test_a_comparison_needs_two_versions_that_exist(api: APIClient) -> None:
     assert api.get("/strategies/one/diff?from=1&to=3").status_code == 404
     for query in ("from=x&to=1", "from=1", ""):
         assert api.get(f"/strategies/one/diff?{query}").status_code == 422
+
+
+def test_a_program_that_repeats_a_mistake_gets_the_first_hundred_places(api: APIClient) -> None:
+    text = TRAINED + "".join(f"unknown{number}: 1\n" for number in range(500))
+    save(api, name="mine")
+    answer = add(api, "mine", text)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "The strategy has 500 errors; the first 100 are listed."
+    assert len(answer.json()["errors"]) == 100

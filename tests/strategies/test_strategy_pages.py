@@ -9,9 +9,10 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from dashboard.pages.examples import list_examples
+from dashboard.pages.saved_strategies import MAX_VERSIONS
 from dashboard.pages.strategy_texts import example_paths
 from operations.models import Operation
-from strategies.models import SavedStrategy
+from strategies.models import SavedStrategy, StrategyVersion
 from tests.strategies.texts import RULES, TRAINED, variant
 
 pytestmark = pytest.mark.django_db
@@ -195,3 +196,22 @@ def test_pages_that_do_not_exist(browser: Client, address: str) -> None:
     save(browser, name="mine")
     expected = 200 if address.endswith("x9") else 404
     assert browser.get(f"{AT}/{address}").status_code == expected
+
+
+def test_a_page_lists_the_newest_versions_and_shows_any(browser: Client) -> None:
+    save(browser, name="mine")
+    strategy = SavedStrategy.objects.get()
+    StrategyVersion.objects.bulk_create(
+        [
+            StrategyVersion(strategy=strategy, number=number, text=variant(number))
+            for number in range(2, MAX_VERSIONS + 21)
+        ]
+    )
+    create_run(variant(MAX_VERSIONS + 20))
+    page = page_of(browser, f"{AT}/mine")
+    assert f"The newest {MAX_VERSIONS} of {MAX_VERSIONS + 20}" in page
+    assert page.count('<th scope="row">') >= MAX_VERSIONS
+    assert "Version 21<" in page
+    assert "Version 20<" not in page
+    assert "# variant 3\n" in page_of(browser, f"{AT}/mine?version=3")
+    assert browser.get(f"{AT}/mine?version={MAX_VERSIONS + 21}").status_code == 404

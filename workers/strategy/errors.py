@@ -30,12 +30,18 @@ class StrategyProblem:
         return f"line {self.line}, column {self.column}: {shorten(self.pointer or '/')}: {self.message}"
 
 
+MOST_ERRORS = 100
+"""Errors of one file that are listed: one mistake, repeated by a program, may be in thousands of places."""
+
+
 class StrategyError(ValueError):
-    """The strategy file is invalid; `errors` lists every problem."""
+    """The strategy file is invalid; `errors` lists the first problems of `count`."""
 
     def __init__(self, errors: list[StrategyProblem]) -> None:
-        self.errors = tuple(errors)
-        super().__init__("invalid strategy: " + "; ".join(str(error) for error in self.errors))
+        self.errors = tuple(errors[:MOST_ERRORS])
+        self.count = len(errors)
+        more = [f"and {self.count - MOST_ERRORS} more"] if self.count > MOST_ERRORS else []
+        super().__init__("invalid strategy: " + "; ".join([*map(str, self.errors), *more]))
 
 
 def pointer(*parts: str | int) -> str:

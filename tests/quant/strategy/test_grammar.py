@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.quant.strategy.conftest import strategy_text, strategy_with
+from workers.strategy.errors import MOST_ERRORS
 from workers.strategy.grammar import RulesStrategy, StrategyError, TrainedStrategy, parse_strategy
 from workers.strategy.sections.labels import ForwardReturnLabels
 
@@ -362,3 +363,12 @@ def test_an_input_of_the_size_of_a_price_is_warned_of_unless_it_is_scaled(model:
 def test_the_return_of_one_bar_is_an_input(kind: str) -> None:
     strategy = strategy_with(put("indicators", "x", value={"type": kind, "period": 1}))
     assert strategy.warm_up_rows("x") == 1
+
+
+def test_one_mistake_in_hundreds_of_places_is_listed_up_to_a_limit() -> None:
+    text = strategy_text() + "".join(f"unknown{number}: 1\n" for number in range(500))
+    with pytest.raises(StrategyError) as raised:
+        parse_strategy(text)
+    assert len(raised.value.errors) == MOST_ERRORS
+    assert raised.value.count == 500
+    assert str(raised.value).endswith("; and 400 more")

@@ -29,6 +29,12 @@ MUST_BE_EMPTY = (
 )
 
 
+MOST_EXPANDED = 300
+"""How many times its size a table may unpack to; 1,032 is the most that gzip can do, and rows reach 5 to 40."""
+UNPACKED_FREELY = 256 * 1024**2
+"""Bytes of a table that are not held to that: a small one may have very uniform rows."""
+
+
 def begin_snapshot() -> None:
     """Make the open transaction, before its first query, read a snapshot."""
     with connection.cursor() as cursor:
@@ -62,7 +68,11 @@ def save(table: str, target: IO[bytes]) -> Table:
 
 
 def load(table: str, manifest: Table, source: IO[bytes]) -> None:
-    """Fill the empty table. Raises BackupError if it lacks a column of the manifest, or gets another number of rows."""
+    """Fill the empty table.
+
+    Raises BackupError if it lacks a column of the manifest, gets another number of rows, or would fill the disk with the
+    content of a small file.
+    """
     # The names come from the archive and become SQL, in which COPY can run a program.
     unknown = sorted(set(manifest.columns) - set(columns(table)))
     if unknown:
@@ -70,6 +80,10 @@ def load(table: str, manifest: Table, source: IO[bytes]) -> None:
     with connection.cursor() as cursor, gzip.GzipFile(fileobj=source, mode="rb") as packed:
         with cursor.copy(f"COPY {_quote(table)} ({_list(manifest.columns)}) FROM STDIN") as rows:
             while block := packed.read(CHUNK):
+                if packed.tell() > max(UNPACKED_FREELY, MOST_EXPANDED * source.tell()):
+                    raise BackupError(
+                        f"{table} unpacks to more than {MOST_EXPANDED} times its size, as no saved table does"
+                    )
                 rows.write(block)
         if cursor.rowcount != manifest.rows:
             raise BackupError(

@@ -1,5 +1,7 @@
 """An archive contains everything of one moment. Only a complete one is restored, only into an empty installation."""
 
+import gzip
+import hashlib
 import io
 import json
 import tarfile
@@ -243,9 +245,20 @@ def statement_for_a_column(members: dict[str, bytes]) -> None:
     members[MANIFEST] = json.dumps(manifest).encode()
 
 
+def a_full_disk(members: dict[str, bytes]) -> None:
+    """5 MB in 5 kB; with the real limits 300 GB in 300 MB."""
+    name = "tables/operations_operation.copy.gz"
+    members[name] = gzip.compress(b"x" * 5_000_000)
+    manifest = json.loads(members[MANIFEST])
+    sha256 = hashlib.sha256(members[name]).hexdigest()
+    manifest["members"][name] = {"size": len(members[name]), "sha256": sha256}
+    members[MANIFEST] = json.dumps(manifest).encode()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (a_full_disk, "operations_operation unpacks to more than 300 times its size"),
         (other_bytes, "is damaged: artifacts/"),
         (one_more, "which is not in its manifest"),
         (one_less, "is incomplete: tables/operations_operation"),
@@ -257,8 +270,13 @@ def statement_for_a_column(members: dict[str, bytes]) -> None:
     ],
 )
 def test_a_changed_archive_is_refused_and_a_restore_can_be_tried_again(
-    emptied: Path, settings: Any, change: Callable[[dict[str, bytes]], None], message: str
+    emptied: Path,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[dict[str, bytes]], None],
+    message: str,
 ) -> None:
+    monkeypatch.setattr(tables, "UNPACKED_FREELY", 1_000_000)
     content = emptied.read_bytes()
     rewrite(emptied, change)
     with pytest.raises(BackupError, match=message):

@@ -272,12 +272,30 @@ def secret_key(name: str, path: Path) -> str:
     key = text(name)
     if not key:
         return secret_file(path)
-    if len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_KEY_CHARACTERS or key.startswith("django-insecure"):
+    if _can_be_guessed(key):
         raise ImproperlyConfigured(
             f"{name} can be guessed: use at least {MIN_KEY_LENGTH} random characters, or unset it and one is "
             "generated; python -c 'import secrets; print(secrets.token_urlsafe(48))' prints a new one"
         )
     return key
+
+
+def former_keys(name: str) -> list[str]:
+    """Return former secret keys, the newest first. They still open what was signed or encrypted with them."""
+    keys = words(name, [])
+    for number, key in enumerate(keys, start=1):
+        if _can_be_guessed(key):
+            raise ImproperlyConfigured(
+                f"{name}: key {number} can be guessed: list only former keys of at least {MIN_KEY_LENGTH} random "
+                "characters, separated by commas"
+            )
+    return keys
+
+
+def _can_be_guessed(key: str) -> bool:
+    return (
+        len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_KEY_CHARACTERS or key.startswith("django-insecure")
+    )
 
 
 def worker_token(name: str, path: Path) -> str:

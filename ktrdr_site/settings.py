@@ -13,6 +13,7 @@ if (BASE_DIR / ".env").is_file():
 
 DATA_DIR = environment.data_directory("KTRDR_DATA_DIR", BASE_DIR / "var")
 SECRET_KEY = environment.secret_key("KTRDR_SECRET_KEY", DATA_DIR / "secret-key")
+SECRET_KEY_FALLBACKS = environment.former_keys("KTRDR_SECRET_KEY_FALLBACKS")
 DEBUG = environment.flag("KTRDR_DEBUG")
 ALLOWED_HOSTS = environment.words("KTRDR_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = environment.origins("KTRDR_CSRF_TRUSTED_ORIGINS")

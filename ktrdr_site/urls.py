@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
+from dashboard.views.secrets import delete_secret, save_secret, secrets_page
 from dashboard.views.sharing import shared_result
 from dashboard.views.tokens import create_token, revoke_token, tokens
 from ktrdr_site.accounts.password_page import change_password
@@ -23,6 +24,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("operations.api.urls")),
     path("", include("registry.api.workers")),
     path("", include("registry.api.enrolment")),
+    path("", include("registry.api.secrets")),
     path("", include("strategies.api.urls")),
     path("", include("studies.api.urls")),
     path("", include("ktrdr_site.accounts.api_tokens")),
@@ -42,6 +44,9 @@ urlpatterns = [
     path("dashboard/tokens", tokens, name="tokens"),
     path("dashboard/tokens/create", create_token, name="create_token"),
     path("dashboard/tokens/<str:kind>/<int:token_id>/revoke", revoke_token, name="revoke_token"),
+    path("dashboard/secrets", secrets_page, name="secrets"),
+    path("dashboard/secrets/save", save_secret, name="save_secret"),
+    path("dashboard/secrets/<str:name>/delete", delete_secret, name="delete_secret"),
     path("dashboard/", include("dashboard.urls")),
     path("shared/<slug:token>", shared_result, name="shared_result"),
     path("docs/", include("dashboard.views.documentation")),

@@ -165,6 +165,33 @@ class Worker(models.Model):
         return protocol_versions.incompatibility(self.protocol_version)
 
 
+class WorkerSecret(models.Model):
+    """A value for jobs of certain worker types: a password, a key of a data provider. Only its ciphertext is stored."""
+
+    name = models.CharField(primary_key=True, max_length=100)
+    ciphertext = models.TextField(
+        editable=False, help_text="encrypted with a key derived from the secret key"
+    )
+    worker_types = ArrayField(
+        models.CharField(max_length=128),
+        default=list,
+        blank=True,
+        help_text="worker types whose jobs may read it; empty for none",
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    changed_at = models.DateTimeField(db_default=Now(), editable=False)
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, editable=False
+    )
+    last_read_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="by a job")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Lease(models.Model):
     """A duty that one process at a time has, for as long as it renews the row (`registry.leases`)."""
 

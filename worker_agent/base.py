@@ -47,6 +47,8 @@ class WorkerAPIBase:
     Parameters: ClassVar[type[BaseModel]] = BaseModel
     operations: ClassVar[tuple[OperationSpec, ...]] = ()
     """Replaces the three attributes above in a worker with several operation types."""
+    secrets: ClassVar[tuple[str, ...]] = ()
+    """Names of the stored secrets that jobs need, for `job.secrets`. Staff grant them to the worker's type."""
     preload: ClassVar[tuple[str, ...]] = ()
     """Modules that jobs need and that are slow to import."""
     warm_up: ClassVar[str] = ""

@@ -35,6 +35,7 @@ class Worker(Protocol):
     """The agent's view of a worker. Each job's process creates its own instance, without arguments."""
 
     worker_type: ClassVar[str]
+    secrets: ClassVar[tuple[str, ...]]
     preload: ClassVar[tuple[str, ...]]
     warm_up: ClassVar[str]
 

@@ -64,6 +64,8 @@ Sequence = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Path = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_-]+)+$", max_length=200)]
 Secret = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$", max_length=100, repr=False)]
 """Base64 for URLs; empty if the sender has none."""
+SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}$")]
+MAX_SECRETS = 50
 
 
 class InvalidInput(Exception):
@@ -279,6 +281,20 @@ class CheckpointReport(Message):
     instance_id: Identifier
     step: Count
     files: tuple[ArtifactRef, ...] = Field(min_length=1, max_length=100)
+
+
+class SecretsRequest(Message):
+    """`POST /operations/{id}/secrets`: the stored secrets that the job of an attempt needs."""
+
+    attempt: Attempt
+    attempt_secret: Secret = ""
+    instance_id: Identifier
+    names: tuple[SecretName, ...] = Field(min_length=1, max_length=MAX_SECRETS)
+
+
+class SecretsAnswer(Message):
+    secrets: dict[SecretName, str] = Field(repr=False)
+    """Name -> value, of each requested name."""
 
 
 class Deregistration(Message):

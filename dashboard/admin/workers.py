@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from access.models import AuditEntry
-from registry.models import Capability, EnrolmentToken, Sweep, Worker
+from registry.models import Capability, EnrolmentToken, Sweep, Worker, WorkerSecret
 
 
 class ReadOnly:
@@ -71,6 +71,13 @@ class EnrolmentTokenAdmin(ReadOnlyAdmin):
         "revoked_at",
     )
     list_select_related = ("created_by",)
+
+
+@admin.register(WorkerSecret)
+class WorkerSecretAdmin(ReadOnlyAdmin):
+    list_display = ("name", "worker_types", "changed_by", "changed_at", "last_read_at")
+    list_select_related = ("changed_by",)
+    exclude = ("ciphertext",)
 
 
 @admin.register(AuditEntry)

@@ -44,6 +44,7 @@ def checks(url: str) -> tuple[Check, ...]:
         Check("schedules", services.schedules),
         Check("notifications", notifications.deliveries),
         Check("dispatcher", services.dispatcher),
+        Check("stored secrets", secret_files.stored),
         Check("enrolment", workers.can_enrol),
         Check("workers", workers.reachable),
         Check("worker versions", versions.workers),

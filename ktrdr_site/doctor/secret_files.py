@@ -1,4 +1,4 @@
-"""Secrets that other users can read, and weak enrolment."""
+"""Secrets that other users can read, weak enrolment, and stored secrets that cannot be decrypted."""
 
 import stat
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from ktrdr_site.doctor.finding import Finding, problem, warning
+from registry import worker_secrets
 
 NAMES = ("secret-key", "worker-token", "admin-password", "api-token")
 FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -43,4 +44,13 @@ def enrolment() -> Iterator[Finding]:
             "enrolment token",
             f"KTRDR_WORKER_TOKEN has only {len(token)} characters and can be guessed.",
             "Create a new one: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
+
+
+def stored() -> Iterator[Finding]:
+    if names := worker_secrets.unreadable():
+        yield problem(
+            "stored secrets",
+            f"Encrypted with another KTRDR_SECRET_KEY: {', '.join(names)}; operations that need them fail.",
+            "List the former key in KTRDR_SECRET_KEY_FALLBACKS and run manage.py encrypt_secrets, or enter the values again.",
         )

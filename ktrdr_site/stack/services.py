@@ -17,8 +17,8 @@ MANAGE = str(settings.BASE_DIR / "manage.py")
 FIRST_PORTS = {"training": 5004, "backtesting": 5003}
 HIDDEN_FROM_WORKERS = frozenset(
     {
-        "KTRDR_SECRET_KEY", "KTRDR_DATABASE_URL", "KTRDR_EMAIL_URL", "KTRDR_WORKER_TOKEN_FILE", "KTRDR_WORKER_TOKEN",
-        "KTRDR_FORK_SERVER", "WORKER_ID", "WORKER_PORT", "WORKER_TYPE",
+        "KTRDR_SECRET_KEY", "KTRDR_SECRET_KEY_FALLBACKS", "KTRDR_DATABASE_URL", "KTRDR_EMAIL_URL",
+        "KTRDR_WORKER_TOKEN_FILE", "KTRDR_WORKER_TOKEN", "KTRDR_FORK_SERVER", "WORKER_ID", "WORKER_PORT", "WORKER_TYPE",
     }
 )  # fmt: skip
 """Secrets of the site, and what `up` sets itself."""

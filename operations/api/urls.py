@@ -15,7 +15,7 @@ from operations.api.operations import (
     Retry,
 )
 from operations.api.strategies import Catalog, ValidateStrategy
-from operations.api.workers import Checkpoints, File, Reports
+from operations.api.workers import Checkpoints, File, Reports, Secrets
 from operations.kind import all_kinds
 
 urlpatterns = [
@@ -47,6 +47,7 @@ urlpatterns = [
         name="operation-artifact",
     ),
     path("operations/<str:operation_id>/checkpoints", Checkpoints.as_view(), name="checkpoints"),
+    path("operations/<str:operation_id>/secrets", Secrets.as_view(), name="operation-secrets"),
     path("artifacts/<str:sha256>", File.as_view(), name="file"),
     *(route for kind in all_kinds() for route in kind.api_urls()),
 ]

@@ -19,12 +19,12 @@ from rest_framework.views import APIView
 from access.body_limits import accept_bodies
 from access.permissions import ByRole
 from access.problems import Conflict, Invalid, Problem
-from operations import artifacts, reports
+from operations import artifacts, job_secrets, reports
 from operations.api.stored_responses import file_response
 from operations.models import Operation, StoredFile
 from registry.auth import Incarnation, IsWorker, WorkerAuthentication
 from worker_agent.proof import ATTEMPT_HEADER
-from worker_agent.protocol import CheckpointReport, Report
+from worker_agent.protocol import CheckpointReport, Report, SecretsAnswer, SecretsRequest
 from worker_agent.validation_messages import problems_of
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -124,6 +124,22 @@ class Checkpoints(WorkerView):
             raise Invalid(f"Upload the referenced files first: {error}.", errors=_missing(error)) from error
         except DataError as error:
             raise Invalid(f"A value cannot be stored: {error}") from error
+
+
+class Secrets(WorkerView):
+    @extend_schema(request=SecretsRequest, responses=SecretsAnswer)
+    def post(self, request: Request, operation_id: str) -> Response:
+        """Return the stored secrets for the job of the caller's current attempt; 422 if one is not granted to its type."""
+        message = read_message(request, SecretsRequest)
+        caller: object = request.user
+        assert isinstance(caller, Incarnation), "the permission admits only workers"
+        try:
+            secrets = job_secrets.hand_out(operation_id, caller.worker, message)
+        except job_secrets.NotCurrent as error:
+            raise Conflict(str(error)) from error
+        except job_secrets.Withheld as error:
+            raise Invalid(str(error)) from error
+        return Response({"secrets": secrets}, headers={"Cache-Control": "no-store"})
 
 
 def _missing(error: reports.MissingFiles) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from dashboard.pages.strategies import list_strategies
 from ktrdr_site.models import ApiToken
 from operations import artifacts, sharing
 from operations.models import Artifact, MarketData, Operation, Subscription, Tag
-from registry import enrolment
+from registry import enrolment, worker_secrets
 from registry.auth import worker_token
 from registry.models import EnrolmentToken
 from strategies.models import SavedStrategy, StrategyVersion
@@ -86,6 +86,7 @@ class Callers:
         operation = Operation.objects.get(pk=ids["running"])
         stored = artifacts.put([b"{}"])
         Artifact.objects.create(operation=operation, role="output", name="out.json", file_id=stored.sha256)
+        worker_secrets.save("out.json", "a value of a test", ["echo"], Actor("test"))
         Tag.objects.create(name="out.json", goal="a tag and an artifact of one name")
         for number in (1, 2):
             saved = SavedStrategy.objects.get_or_create(name="out.json")[0]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from worker_agent.job.main import describe
+from worker_agent.job.redaction import Redaction
 from worker_agent.job.repair import json_object_of, storable_name, text_of
 from worker_agent.protocol import MAX_TEXT, MAX_TRACEBACK, InvalidInput, Name, OperationError, Report
 from worker_agent.values import MAX_DEPTH, escape, find_fault
@@ -163,7 +164,7 @@ def test_the_error_of_any_exception_can_be_reported(error: BaseException) -> Non
     try:
         raise error
     except BaseException as raised:
-        described = describe(raised)
+        described = describe(raised, Redaction(()))
     message = OperationError.model_validate(described)
     assert 0 < len(message.message) <= MAX_TEXT
     assert len(message.traceback or "") <= MAX_TRACEBACK

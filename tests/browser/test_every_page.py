@@ -65,6 +65,7 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/dashboard/studies/new",
         f"/dashboard/studies/{ids['study']}",
         "/dashboard/tokens",
+        "/dashboard/secrets",
         "/dashboard/users",
         "/dashboard/password",
         "/docs/",

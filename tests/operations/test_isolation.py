@@ -36,6 +36,7 @@ OF_A_REQUEST = frozenset(
         "operations.bulk",
         "operations.following",
         "operations.insertion",
+        "operations.job_secrets",
         "operations.labels",
         "operations.market_data",
         "operations.notifications.receivers",
@@ -53,10 +54,12 @@ OF_A_REQUEST = frozenset(
         "operations.waiting",
         "operations.watching",
         "registry.auth",
+        "registry.encryption",
         "registry.enrolment",
         "registry.schedules",
         "registry.tls",
         "registry.worker_actions",
+        "registry.worker_secrets",
         "registry.worker_urls",
     }
 )

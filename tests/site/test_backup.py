@@ -15,16 +15,18 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connections
 
+from access.actors import Actor
 from ktrdr_site.backup import tables
 from ktrdr_site.backup.manifest import MANIFEST, BackupError
 from ktrdr_site.backup.restoring import check, read_manifest, restore
 from ktrdr_site.backup.saving import backup
 from operations import artifacts
 from operations.models import Artifact, Operation, StoredFile
-from registry import cleanup
+from registry import cleanup, worker_secrets
 from tests.factories import OperationFactory, WorkerFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
+SECRET = "key-of-a-data-provider"
 
 
 @pytest.fixture
@@ -32,6 +34,7 @@ def archive(tmp_path: Path, settings: Any, person: User) -> Path:
     """An archive of an installation with a user, a worker, an operation and its artifact."""
     (settings.DATA_DIR / "secret-key").write_text("the key\n")
     WorkerFactory()
+    worker_secrets.save("API_KEY", SECRET, ["news"], Actor("test"))
     operation = OperationFactory(created_by=person, parameters={"text": "tab\t, line\n, \\N, é"})
     stored = artifacts.put([b"bars"])
     Artifact.objects.create(operation=operation, role="input", name="bars.csv", file=stored)
@@ -63,6 +66,7 @@ def test_rows_files_and_secrets_come_back_as_they_were(emptied: Path, settings: 
     again = backup(tmp_path / "again.tar")
     assert again.tables == before.tables
     assert again.members == before.members
+    assert worker_secrets.read("news", ["API_KEY"]) == {"API_KEY": SECRET}
 
 
 def test_new_rows_are_numbered_after_the_restored_ones(emptied: Path) -> None:
@@ -78,6 +82,13 @@ def test_only_its_owner_may_read_it_and_it_contains_no_password_or_token_of_user
     with tarfile.open(archive) as tar:
         assert [name for name in tar.getnames() if name.startswith("secrets/")] == ["secrets/secret-key"]
         assert all(member.mode == 0o600 for member in tar)
+        rows = [
+            gzip.decompress(file.read())
+            for member in tar
+            if member.name.startswith("tables/") and (file := tar.extractfile(member))
+        ]
+    assert any(b"API_KEY" in content for content in rows)
+    assert not any(SECRET.encode() in content for content in rows)
 
 
 def test_secrets_are_left_out_on_request(archive: Path, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from worker_agent.attempt.checkpoint_upload import upload_checkpoint
 from worker_agent.attempt.input_download import download_inputs
 from worker_agent.attempt.outcome import Stop, failure_report, final_report, stop_report
 from worker_agent.attempt.record import AttemptRecord
+from worker_agent.attempt.secret_request import fetch_secrets
 from worker_agent.attempt.services import Services
-from worker_agent.backend.client import BackendError, Corrupt, NoSuchFile
+from worker_agent.backend.client import BackendError, Corrupt, NoSuchFile, Refused
 from worker_agent.job.job import Assignment
 from worker_agent.job.launching import Work
 from worker_agent.job.process import Ending, JobProcess
@@ -36,6 +37,8 @@ class RunningAttempt:
     request: StartRequest
     parameters: dict[str, Any]
     """Validated by the spec's model."""
+    secret_names: tuple[str, ...] = ()
+    """Of the stored secrets that the job needs."""
     _process: JobProcess | None = None
     _stop_reason: str | None = None
     _stop_grace_s: float = 0.0
@@ -77,6 +80,12 @@ class RunningAttempt:
         files.create()
         instance_id = self.services.instance_id
         try:
+            secrets = await fetch_secrets(self.secret_names, self.record, self.services)
+        except Refused as error:
+            return failure_report(self.record, instance_id, error.detail)
+        except BackendError as error:
+            return self._interruption(f"could not fetch the secrets: {error}")
+        try:
             inputs, resume = await download_inputs(self.request, self.record, self.services)
         except (NoSuchFile, Corrupt) as error:
             return failure_report(self.record, instance_id, f"Could not fetch an input: {error}.")
@@ -92,6 +101,7 @@ class RunningAttempt:
             inputs,
             resume,
             self.record.trace.traceparent,
+            secrets,
         )
         return await self._run_process(assignment)
 

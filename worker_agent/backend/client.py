@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import AsyncIterator
@@ -22,6 +23,8 @@ from worker_agent.protocol import (
     Registration,
     RegistrationAnswer,
     Report,
+    SecretsAnswer,
+    SecretsRequest,
 )
 
 CALL_TIMEOUT_S = 15.0
@@ -54,9 +57,11 @@ class TooBusy(BackendError):
 class Refused(BackendError):
     """The backend rejects the request; trying again is useless."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, detail: str = "") -> None:
         super().__init__(f"{status}: {reason}")
         self.status = status
+        self.detail = detail or reason
+        """The explanation of problem+json, else the beginning of the response."""
 
 
 class NoSuchFile(BackendError):
@@ -108,6 +113,20 @@ class BackendClient:
         await self._post(
             f"/operations/{operation_id}/checkpoints", report.model_dump_json(), self.worker_token
         )
+
+    async def secrets(self, operation_id: str, request: SecretsRequest) -> dict[str, str]:
+        """Return name -> value of the requested secrets. Raises Refused with the backend's reason."""
+        content = await self._post(
+            f"/operations/{operation_id}/secrets", request.model_dump_json(), self.worker_token
+        )
+        try:
+            secrets = SecretsAnswer.model_validate_json(content).secrets
+        except ValidationError:
+            secrets = {}
+        if missing := set(request.names) - secrets.keys():
+            # No excerpt of the response: it may contain the others.
+            raise BackendError(f"the response has no secret {min(missing)}")
+        return {name: secrets[name] for name in request.names}
 
     async def put_file(self, sha256: str, path: Path, attempt_secret: str) -> None:
         async def chunks() -> AsyncIterator[bytes]:
@@ -226,7 +245,8 @@ async def _raise_for(response: aiohttp.ClientResponse) -> None:
         )
     if 200 <= status < 300:
         return
-    reason = _excerpt(await response.content.read(4096))
+    content = await response.content.read(4096)
+    reason = _excerpt(content)
     if status == 401:
         raise Unauthorized(reason)
     if 300 <= status < 400:
@@ -234,7 +254,7 @@ async def _raise_for(response: aiohttp.ClientResponse) -> None:
     if status == 429:
         raise TooBusy(_retry_after_s(response.headers.get("Retry-After")))
     if 400 <= status < 500 and status != 408:
-        raise Refused(status, reason)
+        raise Refused(status, reason, _detail(content))
     raise BackendError(f"the backend answered {status}: {reason}")
 
 
@@ -255,6 +275,15 @@ def _retry_after_s(header: str | None) -> float:
         return min(300.0, max(0.1, float(header or 1)))
     except ValueError:
         return 1.0
+
+
+def _detail(content: bytes) -> str:
+    """Return `detail` of a problem+json, empty for any other response."""
+    try:
+        detail = json.loads(content)["detail"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return _excerpt(detail.encode()) if isinstance(detail, str) else ""
 
 
 def _excerpt(content: bytes) -> str:

@@ -9,13 +9,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
 from worker_agent.job.content import Content, Rows, SavesFigure, content_of, figure_of, table_of, with_suffix
+from worker_agent.job.redaction import Redaction
 from worker_agent.job.repair import integer_of, storable_name, text_of
+from worker_agent.job.secrets import Secrets
 from worker_agent.protocol import MAX_METRIC_NAME, MAX_STEP_TEXT, MAX_TEXT, LogLevel
 
 PROGRESS_INTERVAL_S = 0.05
@@ -64,6 +66,7 @@ class Assignment:
     inputs: dict[str, Path]
     resume: Resume | None
     traceparent: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Job:
@@ -73,6 +76,9 @@ class Job:
         self.operation_id = assignment.operation_id
         self.attempt = assignment.attempt
         self.inputs: Mapping[str, Path] = assignment.inputs
+        self.secrets: Mapping[str, str] = Secrets(assignment.secrets)
+        """Name -> value of the stored secrets that the worker names. They are removed from all that the job sends."""
+        self.redaction = Redaction(assignment.secrets.items())
         self.resume = assignment.resume
         self.traceparent = assignment.traceparent
         """W3C Trace Context, for a job that calls other services."""
@@ -99,7 +105,7 @@ class Job:
             self._pending_progress = {
                 "kind": "progress",
                 "percentage": min(100.0, max(0.0, float(percentage))) if math.isfinite(percentage) else 0.0,
-                "current_step": None if step is None else text_of(step, MAX_STEP_TEXT),
+                "current_step": None if step is None else self._step_text(step),
                 "steps_completed": self._count(completed, "completed steps"),
                 "steps_total": self._count(total, "total steps"),
             }
@@ -131,7 +137,7 @@ class Job:
 
     def log(self, line: str, level: str = "info") -> None:
         """Add a line to the operation's log. `level`: info, warning or error."""
-        text = text_of(line)
+        text = self.redaction.text(text_of(line))  # before it is cut, which might leave a part of a secret
         if len(text) > MAX_TEXT:
             text = text[: MAX_TEXT - len(CUT_MARK)] + CUT_MARK
         known = level if level in set(LogLevel) else LogLevel.INFO
@@ -204,6 +210,9 @@ class Job:
             self._notes.add(text)
         self.log(text if len(self._notes) < MAX_NOTES else "More repairs are not listed.", LogLevel.WARNING)
 
+    def _step_text(self, step: str) -> str:
+        return text_of(self.redaction.text(text_of(step)), MAX_STEP_TEXT)
+
     def _count(self, value: int | None, what: str) -> int | None:
         if value is None:
             return None
@@ -211,7 +220,7 @@ class Job:
         return integer_of(_number_of(value, place, int), place, self._note, least=0)
 
     def _metric_name(self, name: object) -> str:
-        text = text_of(name)
+        text = self.redaction.text(text_of(name))
         if text and len(text) <= MAX_METRIC_NAME:
             return text
         stored = text_of(text, MAX_METRIC_NAME) or UNNAMED
@@ -219,7 +228,7 @@ class Job:
         return stored
 
     def _file_name(self, name: object) -> str:
-        stored = storable_name(name)
+        stored = storable_name(self.redaction.text(text_of(name)) if isinstance(name, str) else name)
         if stored != name:
             self._note(f"The file {text_of(name, 200)} is stored as {stored}")
         return stored

@@ -15,6 +15,7 @@ from worker_agent.job import linux
 from worker_agent.job.job import Assignment, Job
 from worker_agent.job.launching import Work
 from worker_agent.job.output import redirect_output
+from worker_agent.job.redaction import Redaction
 from worker_agent.job.repair import json_object_of, text_of
 from worker_agent.protocol import MAX_RESULT_BYTES, MAX_TEXT, MAX_TRACEBACK, ErrorClass, InvalidInput
 from worker_agent.visible_text import protect_streams
@@ -56,7 +57,7 @@ def run_job(work: Work, pipe: Connection, assignment: Assignment) -> None:
             result = work.run(work.worker_class(), parameters, job)
         job.end({"outcome": "completed", "result": storable_result(result, job)})
     except BaseException as error:
-        job.end({"outcome": "failed", "error": describe(error)})
+        job.end({"outcome": "failed", "error": describe(error, job.redaction)})
     sys.stdout.flush()
     sys.stderr.flush()
 
@@ -76,7 +77,9 @@ def storable_result(result: Any, job: Job) -> dict[str, Any]:
     """
     if not isinstance(result, Mapping):
         raise TypeError(f"run() must return a dict, not {type(result).__name__}")
-    plain = json_object_of(result, lambda note: job.log(f"Result: {note}.", "warning"))
+    plain = job.redaction.json_object(
+        json_object_of(result, lambda note: job.log(f"Result: {note}.", "warning"))
+    )
     content = json.dumps(plain, allow_nan=False)
     if len(content) <= MAX_RESULT_BYTES:
         return plain
@@ -100,9 +103,9 @@ def _summary(result: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "complete_result": RESULT_FILE, "omitted": len(result) - len(kept)}
 
 
-def describe(error: BaseException) -> dict[str, Any]:
-    """Return `{class, message, traceback}`, each within the protocol's limits."""
-    text = text_of(error)
+def describe(error: BaseException, redaction: Redaction) -> dict[str, Any]:
+    """Return `{class, message, traceback}`, each within the protocol's limits and without secrets."""
+    text = redaction.text(text_of(error))
     if isinstance(error, InvalidInput):
         return {
             "class": ErrorClass.INVALID,
@@ -112,7 +115,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     return {
         "class": ErrorClass.OUT_OF_MEMORY if _is_out_of_memory(error) else ErrorClass.JOB,
         "message": _shorten(f"{type(error).__name__}: {text}" if text else type(error).__name__, MAX_TEXT),
-        "traceback": _shorten(_traceback_of(error), MAX_TRACEBACK),
+        "traceback": _shorten(redaction.text(_traceback_of(error)), MAX_TRACEBACK),
     }
 
 

@@ -18,13 +18,15 @@ from worker_agent.protocol import (
     RegistrationAnswer,
     Report,
     RunningOperation,
+    SecretsAnswer,
+    SecretsRequest,
     StartRequest,
 )
 from worker_agent.testing.fake_server import WAIT_S, FakeServer, message_response
 
 
 class FakeBackend(FakeServer):
-    """The backend as a worker sees it. Routes: register, deregister, report, checkpoint, put_file, get_file."""
+    """The backend as a worker sees it. Routes: register, deregister, report, checkpoint, job_secrets, put_file, get_file."""
 
     def __init__(
         self, enrolment_token: str, health_interval_s: float = 10.0, cancel_grace_s: float = 1.0
@@ -39,6 +41,9 @@ class FakeBackend(FakeServer):
         self.checkpoints: list[tuple[str, CheckpointReport]] = []
         self.files: dict[str, bytes] = {}
         """SHA-256 -> content of the files that workers uploaded and may download."""
+        self.secret_requests: list[SecretsRequest] = []
+        self.secrets: dict[str, str] = {}
+        """Name -> value of the secrets that jobs may have."""
         self.stop_at_registration: tuple[RunningOperation, ...] = ()
         self.warning = ""
         self.tokens: set[str] = set()
@@ -50,6 +55,7 @@ class FakeBackend(FakeServer):
             self.route("POST", "/workers/deregister", self.deregister),
             self.route("POST", "/operations/{operation_id}/report", self.report),
             self.route("POST", "/operations/{operation_id}/checkpoints", self.checkpoint),
+            self.route("POST", "/operations/{operation_id}/secrets", self.job_secrets),
             self.route("PUT", "/artifacts/{sha256}", self.put_file),
             self.route("GET", "/artifacts/{sha256}", self.get_file),
         )
@@ -174,6 +180,15 @@ class FakeBackend(FakeServer):
         checkpoint = CheckpointReport.model_validate_json(await request.read())
         self.checkpoints.append((request.match_info["operation_id"], checkpoint))
         return web.json_response({})
+
+    async def job_secrets(self, request: web.Request) -> web.StreamResponse:
+        if not self._is_worker(request):
+            return web.Response(status=401)
+        wanted = SecretsRequest.model_validate_json(await request.read())
+        self.secret_requests.append(wanted)
+        if missing := [name for name in wanted.names if name not in self.secrets]:
+            return web.json_response({"detail": f"No secret {missing[0]} is granted."}, status=422)
+        return message_response(SecretsAnswer(secrets={name: self.secrets[name] for name in wanted.names}))
 
     async def put_file(self, request: web.Request) -> web.StreamResponse:
         if not self._is_worker(request):

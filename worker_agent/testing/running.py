@@ -119,11 +119,14 @@ class RunningWorker:
         *,
         inputs: Mapping[str, bytes | Path] | None = None,
         resume: Checkpoint | None = None,
+        secrets: Mapping[str, str] | None = None,
         operation_type: str = "",
         timeout_s: float = WAIT_S,
     ) -> Run:
         """Run one operation to its end. The arguments are those of `start`."""
-        operation = self.start(parameters, inputs=inputs, resume=resume, operation_type=operation_type)
+        operation = self.start(
+            parameters, inputs=inputs, resume=resume, secrets=secrets, operation_type=operation_type
+        )
         return operation.wait(timeout_s)
 
     def start(
@@ -132,14 +135,16 @@ class RunningWorker:
         *,
         inputs: Mapping[str, bytes | Path] | None = None,
         resume: Checkpoint | None = None,
+        secrets: Mapping[str, str] | None = None,
         operation_type: str = "",
     ) -> Operation:
         """Start an operation. Raises AssertionError if the worker refuses it.
 
         `inputs`: name -> content or path of a file, for `job.inputs`. `resume`: the checkpoint for `job.resume`.
-        `operation_type`: needed if the worker has several.
+        `secrets`: name -> value, for `job.secrets`. `operation_type`: needed if the worker has several.
         """
         backend = self.running.backend
+        backend.secrets = dict(secrets or {})
         operation_id = f"operation-{next(self.running.numbers)}"
         types = [each.operation_type for each in self.registration.operation_types]
         status, body = self.running.call(

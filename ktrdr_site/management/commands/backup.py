@@ -39,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--without-secrets",
             action="store_true",
-            help="omit secret-key and worker-token; agents then enrol and users sign in again, and webhooks need new secrets",
+            help="omit secret-key and worker-token; agents then enrol and users sign in again, and the secrets of webhooks and jobs must be set again",
         )
         parser.add_argument(
             "--verify",

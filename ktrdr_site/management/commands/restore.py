@@ -61,7 +61,7 @@ class Command(BaseCommand):
         if "secret-key" not in manifest.secrets:
             self.stdout.write(
                 "It does not contain the secret key. Set KTRDR_SECRET_KEY to the old one; with another key agents enrol "
-                "again automatically, users must sign in again, and each webhook needs a new secret."
+                "again automatically, users must sign in again, each webhook needs a new secret, and the values of secrets of jobs must be entered again."
             )
         if manifest.missing_artifacts:
             self.stdout.write(

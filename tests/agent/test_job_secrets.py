@@ -4,6 +4,7 @@ import base64
 import json
 import string
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -71,7 +72,15 @@ def test_neither_the_log_of_the_worker_nor_its_files_contain_a_secret(
     worker.run({}, secrets=SECRETS)
     files = [path for path in worker.running.directory.rglob("*") if path.is_file()]
     assert files
-    assert [path for path in files if any(trace.encode() in path.read_bytes() for trace in TRACES)] == []
+    assert [path for path in files if any(trace.encode() in content_of(path) for trace in TRACES)] == []
+
+
+def content_of(path: Path) -> bytes:
+    """Return the content; nothing if the agent, which cleans up behind an operation, has removed the file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def test_a_job_without_one_of_its_secrets_does_not_start(worker: RunningWorker) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from worker_agent.job.job import Assignment
 from worker_agent.job.launching import Work
 from worker_agent.job.main import describe, run_job
+from worker_agent.job.redaction import Redaction
 from worker_agent.protocol import ErrorClass
 
 
@@ -26,7 +27,7 @@ def run(pipe: Connection) -> None:
     try:
         work, assignment = _receive_work(pipe)
     except Exception as error:
-        _send_failure(pipe, describe(error))
+        _send_failure(pipe, describe(error, Redaction(())))
         return
     run_job(work, pipe, assignment)
 

@@ -65,7 +65,12 @@ def up(data: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], i
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("KTRDR_", "DJANGO_"))}
+    # Without PYTHONDONTWRITEBYTECODE, because a user's shell lets the first start compile the code for the later ones.
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("KTRDR_", "DJANGO_", "PYTHONDONTWRITE"))
+    }
     parent = os.getpid()
     command = [sys.executable, "manage.py", "up", "--port", str(port), "--data-dir", str(data), *arguments]
     with (data.parent / "output").open("wb") as output:

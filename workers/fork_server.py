@@ -4,15 +4,21 @@
 """
 
 import argparse
+import sys
 
 from worker_agent.job.forking.server import add_options, serve
 from worker_agent.job.thread_limits import limit_threads
 from worker_agent.program import harden_process
 from workers.__main__ import WORKER_TYPES, worker_class
 
+NOT_USED = ("coverage", "scipy")
+"""Libraries of the tests, which numba loads where it finds them: 14 MB and 0.4 s. The pins of the workers lack them."""
+
 
 def main() -> None:
     harden_process()
+    for name in NOT_USED:
+        sys.modules[name] = None  # type: ignore[assignment]  # as the import system defines it: is not found
     limit_threads()
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     add_options(parser)

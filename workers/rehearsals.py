@@ -8,7 +8,7 @@ from workers.learning.batches import Batches, outputs
 from workers.learning.networks import build_network
 from workers.learning.optimizers import make_optimizer
 from workers.learning.prepared_data import PreparedData
-from workers.learning.trainer import Epoch, TrainedNetwork
+from workers.learning.training_loop import Epoch, TrainedNetwork
 from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_pipeline import Job, run_training
 from workers.strategy.grammar import TrainedStrategy

@@ -64,11 +64,11 @@ def marked_training_batch(
     mark("start", *who, os.environ["WORKER_ID"])
     after_epoch = training_batch._Batch._after_epoch
 
-    def marked(self: Any, progress: Any, pack_training: Any) -> bool:
+    def marked(self: Any, progress: Any) -> bool:
         for hold in holds:
             hold.look()
         mark("epoch", *who, progress.number)
-        goes_on: bool = after_epoch(self, progress, pack_training)
+        goes_on: bool = after_epoch(self, progress)
         while job.resume is None and beside_marks("stuck").exists():
             time.sleep(0.05)
         return goes_on

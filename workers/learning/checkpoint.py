@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from worker_agent.protocol import InvalidInput
-from workers.learning.trainer import Epoch, State
+from workers.learning.training_loop import Epoch, State
 
 TENSORS, SCALARS = "state.safetensors", "state.json"
 
@@ -22,7 +22,7 @@ class OtherTraining(InvalidInput):
 def pack(state: State, identity: str) -> dict[str, bytes]:
     """Return the files of a checkpoint; only a training with the same `identity` can restore it."""
     tensors: dict[str, Tensor] = {
-        "random/torch": torch.get_rng_state(),
+        "random/torch": torch.get_rng_state() if state.noise is None else state.noise.get_state(),
         "random/order": state.generator.get_state(),
     }
     device = next(state.network.parameters()).device

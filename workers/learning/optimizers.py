@@ -4,8 +4,8 @@ They call the kernels of `torch.optim` with `fused=True` directly: its classes i
 step (a second, 70 MB), although nothing is compiled here. Weights and checkpoints are equal to theirs, bit for bit.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,22 @@ class Adam:
         self._steps = [torch.zeros((), dtype=torch.float32, device=each.device) for each in parameters]
         self._means = [torch.zeros_like(each) for each in parameters]
         self._squares = [torch.zeros_like(each) for each in parameters]
+
+    def includes(self, other: "Adam") -> bool:
+        """Return whether a step of both is one call."""
+        own = (self.learning_rate, self._weight_decay, self._update)
+        return own == (other.learning_rate, other._weight_decay, other._update)
+
+    def with_others(self, others: Sequence[Self]) -> "Adam":
+        """Return an optimiser whose step is one of this and of the others, in the same tensors."""
+        merged = Adam([], self.learning_rate, self._weight_decay, decoupled=False)
+        merged._update = self._update
+        for each in (self, *others):
+            merged.parameters += each.parameters
+            merged._steps += each._steps
+            merged._means += each._means
+            merged._squares += each._squares
+        return merged
 
     @torch.no_grad()
     def step(self) -> None:
@@ -119,6 +135,19 @@ def make_optimizer(config: Training, network: nn.Module) -> Optimizer:
             return SGD(parameters, rate, decay, MOMENTUM if config.momentum is None else config.momentum)
 
 
+def merge(optimizers: Sequence[Optimizer]) -> list[Optimizer]:
+    """Return optimisers whose steps are those of all given ones; Adam with equal settings takes one call for all."""
+    merged, left = [], list(optimizers)
+    while left:
+        first = left.pop(0)
+        if isinstance(first, Adam):
+            alike = [each for each in left if isinstance(each, Adam) and first.includes(each)]
+            left = [each for each in left if each not in alike]
+            first = first.with_others(alike)
+        merged.append(first)
+    return merged
+
+
 def trainable(network: nn.Module) -> list[Tensor]:
     """Return the parameters to optimise: one vector, of which the network's own parameters become views.
 
@@ -129,12 +158,17 @@ def trainable(network: nn.Module) -> list[Tensor]:
     if isinstance(network, Recurrent):
         return own
     vector = nn.Parameter(nn.utils.parameters_to_vector(own).detach().clone())
-    vector.grad = torch.zeros_like(vector)
-    sizes = [parameter.numel() for parameter in own]
-    parts = zip(own, torch.split(vector.data, sizes), torch.split(vector.grad, sizes), strict=True)
-    for parameter, values, gradient in parts:
-        parameter.data, parameter.grad = values.view_as(parameter), gradient.view_as(parameter)
+    place(own, vector, vector.data, torch.zeros_like(vector))
     return [vector]
+
+
+def place(own: list[Tensor], vector: Tensor, values: Tensor, gradient: Tensor) -> None:
+    """Let a network's parameters and their vector be views of `values` and `gradient`, float32[weights]."""
+    vector.data, vector.grad = values, gradient
+    sizes = [parameter.numel() for parameter in own]
+    parts = zip(own, torch.split(values, sizes), torch.split(gradient, sizes), strict=True)
+    for parameter, part, its_gradient in parts:
+        parameter.data, parameter.grad = part.view_as(parameter), its_gradient.view_as(parameter)
 
 
 def gradients(parameters: list[Tensor]) -> list[Tensor]:

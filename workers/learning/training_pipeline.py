@@ -18,8 +18,9 @@ from workers.learning.evaluation import PartScores, classification_scores, regre
 from workers.learning.model_files import FORMAT, Description, Scales, parameters_count, save_model
 from workers.learning.prepared_data import Bars, PreparedData, first_day, load_bars, prepare_data
 from workers.learning.splits import PARTS
-from workers.learning.trainer import Epoch, State, TrainedNetwork, choose_device, train
+from workers.learning.trainer import choose_device, train
 from workers.learning.training_audit import audit_training
+from workers.learning.training_loop import Epoch, State, TrainedNetwork
 from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_warnings import collect_warnings, warn_of_constant_inputs
 from workers.provenance import data_hashes, provenance

@@ -20,7 +20,7 @@ from workers.learning.fuzzy_curves import fuzzy_curves
 from workers.learning.importance import permutation_importance
 from workers.learning.prepared_data import Bars, PreparedData
 from workers.learning.splits import PARTS, Split
-from workers.learning.trainer import TrainedNetwork
+from workers.learning.training_loop import TrainedNetwork
 from workers.learning.tsk import TSK
 from workers.learning.tsk_rules import describe_rules
 from workers.report_parts import Part, build_parts

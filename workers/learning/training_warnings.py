@@ -7,7 +7,7 @@ import numpy as np
 from workers.learning.constant_inputs import constant_inputs
 from workers.learning.evaluation import CLASS_NAMES, PartScores
 from workers.learning.prepared_data import Bars, PreparedData
-from workers.learning.trainer import TrainedNetwork
+from workers.learning.training_loop import TrainedNetwork
 from workers.learning.training_report import evaluated_part
 from workers.market_data.quality import suspected_splits
 from workers.strategy.grammar import TrainedStrategy

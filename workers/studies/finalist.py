@@ -7,7 +7,7 @@ the holdout. The model then trades the holdout as a backtest does.
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from workers.studies.messages import (
     training_seed,
 )
 from workers.studies.run import CHECKPOINT_EVERY_S, bind_study
-from workers.studies.training_progress import Progress, Saved
+from workers.studies.training_progress import Progress
 from workers.studies.training_trials import Stopped, TrainingEvaluator
 
 _VALIDATION = "validation.json"
@@ -78,7 +78,7 @@ def _validate(bound: BoundStudy, parameters: FinalistParameters, job: ResumableJ
     )
     progress = Progress(parameters.trial.number)
     if job.resume is not None:
-        progress = Progress.from_files(job.resume.files) or progress
+        progress = Progress.from_files(job.resume.files)
     return validate(evaluator, section.validation, parameters.trial, progress, _Saving(job).after_epoch)
 
 
@@ -89,10 +89,10 @@ class _Saving:
     job: ResumableJob
     saved: float = field(default_factory=time.monotonic)
 
-    def after_epoch(self, progress: Progress, pack_training: Callable[[], Saved]) -> bool:
+    def after_epoch(self, progress: Progress) -> bool:
         cancelled = self.job.cancelled
         if cancelled or time.monotonic() - self.saved > CHECKPOINT_EVERY_S:
-            self.job.checkpoint(len(progress.runs), {**progress.as_files(), **pack_training()})
+            self.job.checkpoint(len(progress.runs), progress.as_files())
             self.saved = time.monotonic()
         return not cancelled
 

@@ -1,8 +1,8 @@
-"""Run a batch of trainings on a training worker: trial after trial, with a checkpoint every ten seconds."""
+"""Run a batch of trainings on a training worker: trial after trial or some together, with a checkpoint every ten seconds."""
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,16 @@ from workers.studies.messages import (
     MAX_KEPT_TRAININGS,
     RUNG_FILE,
     BatchParameters,
+    Trial,
     TrialState,
 )
 from workers.studies.run import CHECKPOINT_EVERY_S, bind_study
+from workers.studies.stacked_trials import evaluate_together, trainings_at_once
 from workers.studies.training_progress import Progress, Saved
 from workers.studies.training_trials import Stopped, TrainingEvaluator
+
+_STARTED_FILE = "started.zip"
+"""In a checkpoint: the trials that have started."""
 
 
 def run_training_batch(parameters: BatchParameters, job: ResumableJob) -> dict[str, Any]:
@@ -45,7 +50,7 @@ def run_training_batch(parameters: BatchParameters, job: ResumableJob) -> dict[s
     if job.resume is not None:
         batch.restore(job.resume.files)
         job.log(f"resumed after {len(results.rows):,} trials")
-    cancelled = batch.evaluate_pending(evaluator)
+    cancelled = batch.evaluate_pending(evaluator, trainings_at_once())
     for name, content in {**results.artifacts(), **batch.files()}.items():
         job.artifact(name, content)
     job.progress(100, step="done", completed=len(results.rows), total=len(parameters.trials))
@@ -66,12 +71,13 @@ def _earlier_rung(parameters: BatchParameters, files: Mapping[str, Path]) -> dic
 
 @dataclass(slots=True)
 class _Batch:
-    """The results so far with what else is kept of each trial; saved with the running trial and its training."""
+    """The results so far with what else is kept of each trial; saved with the trials and trainings that run."""
 
     results: BatchResults
     job: ResumableJob
-    started: dict[int, Progress]
-    """Trials of which a part was evaluated before."""
+    earlier: dict[int, Progress]
+    """Trials of which a part was evaluated at the rung before."""
+    started: dict[int, Progress] = field(default_factory=dict)
     details: dict[str, bytes] = field(default_factory=dict)
     rung: dict[str, bytes] = field(default_factory=dict)
     saved: float = field(default_factory=time.monotonic)
@@ -79,21 +85,39 @@ class _Batch:
     def restore(self, files: Saved) -> None:
         self.results.restore(files)
         self.details, self.rung = (unpack(files[name]) for name in (DETAILS_FILE, RUNG_FILE))
-        if (running := Progress.from_files(files)) is not None:
-            self.started[running.number] = running
+        # Version 0.2.0 saved the trial in another form; it starts again.
+        started = unpack(files[_STARTED_FILE]) if _STARTED_FILE in files else {}
+        for content in started.values():
+            progress = Progress.from_files(unpack(content))
+            self.started[progress.number] = progress
 
-    def evaluate_pending(self, evaluator: TrainingEvaluator) -> bool:
+    def evaluate_pending(self, evaluator: TrainingEvaluator, at_once: int) -> bool:
         """Evaluate the trials that have no result yet; return whether the job was cancelled before all had one."""
-        for trial in self.results.pending():
-            progress = self.started.get(trial.number, Progress(trial.number))
-            try:
-                outcome = evaluator.evaluate(trial, progress, self._after_epoch)
-            except Stopped:
-                return True
-            self._add(outcome, progress)
-            done, total = len(self.results.rows), len(self.results.trials)
-            self.job.progress(100 * done / total, "trainings", completed=done, total=total)
+        together = max(1, at_once // evaluator.trainings)
+        trials = self.results.pending()
+        try:
+            for first in range(0, len(trials), together):
+                self._evaluate(evaluator, trials[first : first + together], at_once)
+        except Stopped:
+            return True
         return False
+
+    def _evaluate(self, evaluator: TrainingEvaluator, trials: Sequence[Trial], at_once: int) -> None:
+        """Evaluate trials, and their trainings together if there may be several at once. Raises Stopped."""
+        begun = [(trial, self._progress_of(trial.number)) for trial in trials]
+        if at_once == 1:
+            outcomes = [evaluator.evaluate(trial, progress, self._after_epoch) for trial, progress in begun]
+        else:
+            outcomes = evaluate_together(evaluator, begun, at_once, self._after_epoch)
+        for outcome in outcomes:
+            self._add(outcome, self.started.pop(outcome.number))
+        done, total = len(self.results.rows), len(self.results.trials)
+        self.job.progress(100 * done / total, "trainings", completed=done, total=total)
+
+    def _progress_of(self, number: int) -> Progress:
+        if number not in self.started:
+            self.started[number] = self.earlier.get(number) or Progress(number)
+        return self.started[number]
 
     def _add(self, outcome: Outcome, progress: Progress) -> None:
         self.results.add(outcome)
@@ -101,14 +125,14 @@ class _Batch:
         if outcome.state is TrialState.STOPPED_EARLY:
             self.rung[f"{outcome.number}.zip"] = progress.at_rung()
 
-    def _after_epoch(self, progress: Progress, pack_training: Callable[[], Saved]) -> bool:
+    def _after_epoch(self, progress: Progress) -> bool:
         """Save every ten seconds and when the job is cancelled; return whether to go on."""
         cancelled = self.job.cancelled
         if cancelled or time.monotonic() - self.saved > CHECKPOINT_EVERY_S:
-            own = {DETAILS_FILE: pack(self.details), RUNG_FILE: pack(self.rung)}
-            # No two of these have a file of the same name.
-            files = {**self.results.checkpoint(), **own, **progress.as_files(), **pack_training()}
-            self.job.checkpoint(len(self.results.rows), files)
+            started = {f"{number}.zip": pack(each.as_files()) for number, each in self.started.items()}
+            own = {DETAILS_FILE: self.details, RUNG_FILE: self.rung, _STARTED_FILE: started}
+            files = {name: pack(content) for name, content in own.items()}
+            self.job.checkpoint(len(self.results.rows), {**self.results.checkpoint(), **files})
             self.saved = time.monotonic()
         return not cancelled
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,8 @@ from workers.learning.fold_split import split_fold
 from workers.learning.folds import FoldRanges, walk_forward
 from workers.learning.prepared_data import PreparedData, prepare_split
 from workers.learning.segments import segment_numbers
-from workers.learning.trainer import Epoch, State, TrainedNetwork, train
+from workers.learning.trainer import finish, start
+from workers.learning.training_loop import PAUSED, Epoch, Loop, State, TrainedNetwork
 from workers.market_data.sessions import unix_nanoseconds
 from workers.strategy.sections.model import sequence_length
 from workers.strategy.trained_strategy import TrainedStrategy
@@ -31,7 +33,7 @@ from workers.studies.scores import measure_days, objective_value, score, score_n
 from workers.studies.sections import Validation
 from workers.studies.segments import trade_only
 from workers.studies.simulation import Simulator, TrialRun, rules_of
-from workers.studies.training_progress import PAUSED, FoldRun, Progress, Saved, curves_of
+from workers.studies.training_progress import AT_RUNG, FoldRun, Progress, curves_of
 
 Floats = NDArray[np.float64]
 TRAINING_SHARE = 0.7
@@ -42,8 +44,24 @@ class Stopped(BaseException):
     """The job was cancelled during a training."""
 
 
-OnEpoch = Callable[[Progress, Callable[[], Saved]], bool]
-"""Called after each epoch with the trial's progress and a function that packs the running training; returns whether to go on."""
+OnEpoch = Callable[[Progress], bool]
+"""Called after each epoch of a trial; returns whether to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A training of a trial that has not ended."""
+
+    trial: Trial
+    progress: Progress
+    strategy: TrainedStrategy
+    data: PreparedData
+    fold: int
+    repeat: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.fold}-{self.repeat}"
 
 
 class TrainingEvaluator:
@@ -60,12 +78,17 @@ class TrainingEvaluator:
         validation: Validation | None = None,
     ) -> None:
         """`validation` replaces that of the study. Raises BadFolds."""
-        self.bound, self.market, self._seed, self._device = bound, market, seed, device
+        self.bound, self.market, self._seed, self.device = bound, market, seed, device
         self._simulator = Simulator(market)
         self.folds = _folds(validation or bound.study.validation, market)
         self.days = [days_in(fold.test, market) for fold in self.folds]
         self._last_epoch = last_epoch_of(bound, rung)
         self.names = score_names(bound.study.objective)
+
+    @property
+    def trainings(self) -> int:
+        """Return the trainings of a trial: one per fold and seed."""
+        return len(self.folds) * self.bound.study.repeat.seeds
 
     def evaluate(self, trial: Trial, progress: Progress, on_epoch: OnEpoch) -> Outcome:
         """Return the outcome; a trial that raises has failed. Raises Stopped, and MemoryError."""
@@ -77,6 +100,15 @@ class TrainingEvaluator:
             return Outcome(trial.number, TrialState.FAILED, error=explain(error), cpu_ms=progress.cpu_ms)
 
     def _evaluate(self, trial: Trial, progress: Progress, on_epoch: OnEpoch) -> Outcome:
+        for training in self.pending(trial, progress):
+            started = time.process_time()
+            trained = finish(self.start(training, on_epoch))
+            self.take(training, trained)
+            progress.cpu_ms += (time.process_time() - started) * 1e3
+        return self.outcome(trial, progress)
+
+    def pending(self, trial: Trial, progress: Progress) -> Iterator[Pending]:
+        """Prepare the trainings of the trial that have not ended, by fold and seed. Raises InvalidInput, BadPoint."""
         strategy = trained_strategy(self.bound, trial)
         bars = {symbol.symbol: symbol.frames for symbol in self.market.symbols}
         start = self.market.symbols[0].test_bars.index[0].date()
@@ -88,75 +120,56 @@ class TrainingEvaluator:
                     continue
                 if data is None:
                     data = _prepare(strategy, dataset, ranges, fold)
-                self._train_and_trade(trial, strategy, data, fold, repeat, progress, on_epoch)
-        return self._outcome(trial, progress)
+                yield Pending(trial, progress, strategy, data, fold, repeat)
 
-    def _train_and_trade(
-        self,
-        trial: Trial,
-        strategy: TrainedStrategy,
-        data: PreparedData,
-        fold: int,
-        repeat: int,
-        progress: Progress,
-        on_epoch: OnEpoch,
-    ) -> None:
-        key, started = f"{fold}-{repeat}", time.process_time()
-        trained = self.learn(strategy, data, self._seed_of(repeat), key, progress, on_epoch)
-        run = self._trade(trial, strategy, data, trained, fold)
-        part = measure_days(run, self.days[fold], self.market)
-        progress.runs[key] = FoldRun(
-            metric=score(part, self.bound.study.objective.metric),
-            daily=part.daily.tolist(),
-            trades=float(part.entries),
-            stopped=PAUSED if key in progress.paused else trained.stopped,
-            **curves_of(trained),
-        )
-        progress.running = {}
-        progress.cpu_ms += (time.process_time() - started) * 1e3
-        if key in progress.paused and not on_epoch(progress, dict):
-            # Its last epoch was not reported: a training restored after it would go on beyond the rung.
-            raise Stopped
-
-    def learn(
-        self,
-        strategy: TrainedStrategy,
-        data: PreparedData,
-        seed: int,
-        key: str,
-        progress: Progress,
-        on_epoch: OnEpoch,
-    ) -> TrainedNetwork:
-        """Train to the end, or to the last epoch of the rung, where the state is kept in `progress.paused`."""
-        identity, stopped = f"{progress.number}/{key}", False
-        earlier = progress.running or progress.paused.pop(key, {})
+    def start(self, training: Pending, on_epoch: OnEpoch) -> Loop:
+        """Return the training from where it was saved; it pauses at the last epoch of the rung."""
+        progress, key, strategy, data = training.progress, training.key, training.strategy, training.data
+        identity = f"{progress.number}/{key}"
+        earlier, last = progress.saved.pop(key, {}) or progress.paused.pop(key, {}), self._last_epoch
 
         def restore(state: State) -> None:
+            progress.running[key] = lambda: checkpoint.pack(state, identity)
             if earlier:
                 checkpoint.restore(state, earlier[checkpoint.TENSORS], earlier[checkpoint.SCALARS], identity)
+            if last is not None and state.epoch > last:
+                progress.paused[key] = earlier
 
         def after_epoch(state: State, epoch: Epoch) -> bool:
-            nonlocal stopped
-            if epoch.epoch == self._last_epoch and epoch.epoch < strategy.training.epochs:
+            if epoch.epoch == last:
                 progress.paused[key] = checkpoint.pack(state, identity)
-                return False
-            stopped = not on_epoch(progress, lambda: checkpoint.pack(state, identity))
-            return not stopped
+            return on_epoch(progress)
 
-        trained = train(
+        return start(
             strategy.model,
             strategy.training,
             data.x,
             data.parts,
-            seed=seed,
-            device=self._device,
+            seed=self._seed_of(training.repeat),
+            device=self.device,
             label_scale=data.label_scale,
             restore=restore,
             on_epoch=after_epoch,
+            pause_after=last,
         )
-        if stopped:
+
+    def take(self, training: Pending, trained: TrainedNetwork) -> None:
+        """Trade the training's predictions on the fold's test days and record both. Raises Stopped."""
+        progress, key = training.progress, training.key
+        if trained.stopped == "cancelled":
             raise Stopped
-        return trained
+        run = self._trade(training, trained)
+        part = measure_days(run, self.days[training.fold], self.market)
+        if trained.stopped != PAUSED:
+            progress.paused.pop(key, None)  # it ended with the last epoch of the rung
+        progress.runs[key] = FoldRun(
+            metric=score(part, self.bound.study.objective.metric),
+            daily=part.daily.tolist(),
+            trades=float(part.entries),
+            stopped=AT_RUNG if trained.stopped == PAUSED else trained.stopped,
+            **curves_of(trained),
+        )
+        del progress.running[key]
 
     def _seed_of(self, repeat: int) -> int:
         """Return the seed of a training: the same for all trials, so that they differ only in their points."""
@@ -165,11 +178,10 @@ class TrainingEvaluator:
         digest = hashlib.sha256(f"{self._seed}/repeat/{repeat}".encode()).digest()
         return int.from_bytes(digest[:6], "big")
 
-    def _trade(
-        self, trial: Trial, strategy: TrainedStrategy, data: PreparedData, trained: TrainedNetwork, fold: int
-    ) -> TrialRun:
+    def _trade(self, training: Pending, trained: TrainedNetwork) -> TrialRun:
         """Trade the predictions on the test days only, flat before and after them."""
-        settings = self.bound.settings_of(trial.point)
+        strategy, data = training.strategy, training.data
+        settings = self.bound.settings_of(training.trial.point)
         directions = []
         for symbol in self.market.symbols:
             values, positions = predict_symbol(strategy, data, trained, symbol.symbol, symbol.frames)
@@ -181,9 +193,11 @@ class TrainingEvaluator:
             target[positions[inside] - symbol.start] = decided[inside]
             directions.append(target)
         rules = rules_of(settings, allow_short=strategy.decisions.allow_short)
-        return self._simulator.run(trade_only(self.days[fold], directions, rules, self.market), rules)
+        return self._simulator.run(
+            trade_only(self.days[training.fold], directions, rules, self.market), rules
+        )
 
-    def _outcome(self, trial: Trial, progress: Progress) -> Outcome:
+    def outcome(self, trial: Trial, progress: Progress) -> Outcome:
         """Join the test days of all folds; a day tested several times, or with several seeds, has the mean return."""
         objective, total = self.bound.study.objective, np.zeros(len(self.market.days))
         count, of_folds = np.zeros(len(self.market.days)), []

@@ -12,7 +12,8 @@ from tests.quant.learning.test_training_pipeline import KINDS, with_sections
 from workers.learning.batches import Batches, Rows, outputs
 from workers.learning.evaluation import classification_scores
 from workers.learning.prepared_data import PreparedData, prepare_data
-from workers.learning.trainer import Diverged, Epoch, State, TrainedNetwork, train
+from workers.learning.trainer import train
+from workers.learning.training_loop import Diverged, Epoch, State, TrainedNetwork
 from workers.strategy.grammar import TrainedStrategy, parse_trained_strategy
 from workers.strategy.sections.model import sequence_length
 

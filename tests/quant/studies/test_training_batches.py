@@ -12,6 +12,7 @@ import pytest
 from tests.quant.learning.conftest import STRATEGY as LONG_STRATEGY
 from tests.quant.learning.conftest import synthetic
 from tests.quant.studies.conftest import Saved, StudyJob
+from workers.learning import stacks, training_loop
 from workers.learning.dataset import build_dataset
 from workers.learning.fold_split import embargo_of, split_fold
 from workers.learning.folds import walk_forward
@@ -31,6 +32,7 @@ from workers.studies.messages import (
 )
 from workers.studies.report import run_report
 from workers.studies.run import bind_study
+from workers.studies.stacked_trials import trainings_at_once
 from workers.studies.training_batch import run_training_batch
 
 STRATEGY = LONG_STRATEGY.replace("epochs: 6", "epochs: 3").replace(
@@ -63,7 +65,8 @@ def run(
     files: dict[str, Path], numbers: range, study: str = STUDY, rung: int = 0, **options: Any
 ) -> tuple[BatchResult, StudyJob]:
     space = bind_study(study, STRATEGY).space
-    trials = tuple(Trial(number=number, point=space.point(number)) for number in numbers)
+    points = [json.loads(json.dumps(space.point(number))) for number in numbers]
+    trials = tuple(Trial(number=number, point=point) for number, point in zip(numbers, points, strict=True))
     parameters = BatchParameters(
         strategy_yaml=STRATEGY, study_yaml=study, kind="training", symbols=("AAA",), rung=rung, trials=trials
     )
@@ -83,7 +86,7 @@ def test_a_training_is_the_same_in_any_batch_and_after_an_interruption(
     )  # in the second epoch of a training of the second trial
     assert (part.stopped, len(part.number)) == ("cancelled", 1)
     saved = part_job.checkpoints[-1]
-    assert {"trial.json", "state.safetensors", "outcomes.json"} <= set(saved)
+    assert set(unpack(saved["started.zip"])) == {"1.zip"}
     rest, rest_job = run(bars, range(3), resume=Saved(saved))
     assert rest.value == expected.value
     for name in ("moments.npy", "returns.npy"):
@@ -194,3 +197,88 @@ def test_the_parts_of_a_fold_do_not_touch() -> None:
         assert dataset.end[split.validation].max() < dataset.time[split.test].min()
         assert len(split.validation) < 0.2 * len(split.train)
     assert embargo_of(strategy) == 3
+
+
+SEEDS = STUDY.replace("choices: [0.01, 0.03, 0.05]}", "choices: [0.01, 0.03]}") + "repeat: {seeds: 2}\n"
+SHAPES = (
+    SEEDS.replace(
+        "[0.01, 0.03]}", "[0.03]}\n    /model/architecture/hidden_layers: {choices: [[16], [8, 4]]}"
+    )
+    + "stop_early: {rungs: [2], keep: 0.5}\n"
+)
+
+
+@pytest.mark.parametrize(("study", "rung", "at_once"), [(SEEDS, 0, 64), (SEEDS, 0, 3), (SHAPES, 1, 64)])
+def test_trainings_that_run_together_have_the_results_of_one_after_the_other(
+    bars: dict[str, Path], monkeypatch: pytest.MonkeyPatch, study: str, rung: int, at_once: int
+) -> None:
+    expected, expected_job = run(bars, range(2), study=study, rung=rung)
+    sizes: list[int] = []
+    monkeypatch.setattr(stacks.Stack, "train_epoch", count_networks(stacks.Stack.train_epoch, sizes))
+    monkeypatch.setenv("KTRDR_STACKED_TRAININGS", str(at_once))
+    result, job = run(bars, range(2), study=study, rung=rung)
+    assert 1 < max(sizes) <= at_once
+    assert without_times(result) == without_times(expected)
+    for name in expected_job.artifacts.keys() - {"trials.parquet", "rung.zip"}:
+        assert job.artifacts[name] == expected_job.artifacts[name], name
+
+
+def test_trainings_that_run_together_go_on_from_their_epochs_together_or_alone(
+    bars: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, expected_job = run(bars, range(2), study=SEEDS)
+    monkeypatch.setenv("KTRDR_STACKED_TRAININGS", "64")
+    part, stopped = run(bars, range(2), study=SEEDS, stop_after=5)
+    assert (part.stopped, part.number) == ("cancelled", [])
+    saved = Saved(stopped.checkpoints[-1])
+    assert set(unpack(saved.files["started.zip"])) == {"0.zip", "1.zip"}
+    epochs: list[int] = []
+    monkeypatch.setattr(training_loop, "_record_epoch", count_epochs(training_loop._record_epoch, epochs))
+    for at_once in ("64", "1"):
+        monkeypatch.setenv("KTRDR_STACKED_TRAININGS", at_once)
+        epochs.clear()
+        rest, rest_job = run(bars, range(2), study=SEEDS, resume=saved)
+        assert without_times(rest) == without_times(expected)
+        assert rest_job.artifacts["details.zip"] == expected_job.artifacts["details.zip"]
+        assert epochs.count(1) < epochs.count(3), "it started again"
+
+
+def test_a_trial_that_fails_leaves_those_that_are_trained_with_it(
+    bars: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = STUDY.replace("/training/learning_rate: {choices: [0.01, 0.03, 0.05]}", FAILING)
+    expected, _ = run(bars, range(3), study=study)
+    assert expected.state == [TrialState.COMPLETED, TrialState.FAILED, TrialState.COMPLETED]
+    monkeypatch.setenv("KTRDR_STACKED_TRAININGS", "8")
+    assert without_times(run(bars, range(3), study=study)[0]) == without_times(expected)
+
+
+FAILING = "/training/labels/threshold: {choices: [0.005, 0.9, 0.006]}"
+"""No return is above 0.9, so all rows have the same label."""
+
+
+@pytest.mark.parametrize("value", ["0", "many", "-1", "1001"])
+def test_an_invalid_number_of_stacked_trainings_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("KTRDR_STACKED_TRAININGS", value)
+    with pytest.raises(RuntimeError, match=f"KTRDR_STACKED_TRAININGS={value} must be a whole number from 1"):
+        trainings_at_once()
+
+
+def count_networks(train_epoch: Any, sizes: list[int]) -> Any:
+    def counting(stack: stacks.Stack) -> Any:
+        sizes.append(len(stack.loops))
+        return train_epoch(stack)
+
+    return counting
+
+
+def count_epochs(record_epoch: Any, epochs: list[int]) -> Any:
+    def counting(state: Any, config: Any, epoch: training_loop.Epoch) -> None:
+        epochs.append(epoch.epoch)
+        record_epoch(state, config, epoch)
+
+    return counting
+
+
+def without_times(result: BatchResult) -> dict[str, Any]:
+    return result.model_dump(exclude={"cpu_ms"})

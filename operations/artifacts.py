@@ -1,7 +1,7 @@
 """Content-addressed files: written once under their SHA-256 and removed when nothing refers to them.
 
-On disk: DATA_DIR/artifacts/ab/abcdef... A file is complete or absent: it is written under a temporary name, synced,
-verified and renamed. The row is written after the file, so there is never a row without a file.
+A file is complete or absent: it is written under a temporary name, synced, verified and given to the store. The row is
+written after the file, so there is never a row without a file.
 """
 
 import errno
@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import reduce
+from io import BufferedReader
 from operator import or_
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ from django.db.models.functions import Now
 from access.isolation import isolated
 from operations import attempt_secrets
 from operations.models import Artifact, Attempt, StoredFile
+from operations.stores.selected import selected_store
 
 MAX_SIZE = 4 * 1024**3
 """Maximum size of a file in bytes."""
+DRAFT = ".incoming-"
 CLEANUP_BATCH, CLEANUP_LASTS_S = 500, 10.0
 
 
@@ -42,8 +45,14 @@ class NoSpace(Exception):
     """The backend's disk is full."""
 
 
-def path_of(sha256: str) -> Path:
-    return Path(settings.DATA_DIR) / "artifacts" / sha256[:2] / sha256
+def open_file(sha256: str) -> BufferedReader:
+    """Open a stored file for reading; it can seek. Raises FileNotFoundError, OSError."""
+    return selected_store().open(sha256)
+
+
+def exists(sha256: str) -> bool:
+    """Return whether the store has the file. Raises OSError."""
+    return selected_store().exists(sha256)
 
 
 def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MAX_SIZE) -> StoredFile:
@@ -56,18 +65,18 @@ def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MA
         raise
     stored, created = StoredFile.objects.get_or_create(sha256=sha256, defaults={"size": size})
     touched = created or StoredFile.objects.filter(sha256=sha256).update(touched_at=Now())
-    if not touched or not path_of(sha256).exists():
-        # The cleanup removed it between our rename and the row. The sender puts it again, which repairs both.
+    if not touched or not exists(sha256):
+        # The cleanup removed it between our put and the row. The sender puts it again, which repairs both.
         raise OSError(f"{sha256} was removed by the cleanup while it was being stored again")
     return stored
 
 
 def _write(chunks: Iterable[bytes], expected: str | None, max_size: int) -> tuple[str, int]:
     """Write the file completely or not at all; return (SHA-256, size)."""
-    root = Path(settings.DATA_DIR) / "artifacts"
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = selected_store()
+    store.drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
     digest, size = hashlib.sha256(), 0
-    with tempfile.NamedTemporaryFile(dir=root, prefix=".incoming-", delete=False) as file:
+    with tempfile.NamedTemporaryFile(dir=store.drafts, prefix=DRAFT, delete=False) as file:
         incoming = Path(file.name)
         try:
             for chunk in chunks:
@@ -81,9 +90,7 @@ def _write(chunks: Iterable[bytes], expected: str | None, max_size: int) -> tupl
                 raise Corrupt(f"The content does not match: expected SHA-256 {expected}, received {sha256}.")
             file.flush()
             os.fsync(file.fileno())
-            target = path_of(sha256)
-            target.parent.mkdir(exist_ok=True, mode=0o700)
-            incoming.replace(target)
+            store.put(incoming, sha256)
         finally:
             incoming.unlink(missing_ok=True)
     return sha256, size
@@ -169,5 +176,5 @@ def _references() -> Iterator[tuple[QuerySet[Model], str]]:
 def _unlink(sha256: str) -> bool:
     """Return whether the file is gone. A disk error must not keep the other files."""
     with isolated("removing a file", atomic=False, sha256=sha256) as unit:
-        path_of(sha256).unlink(missing_ok=True)
+        selected_store().delete(sha256)
     return unit.error is None

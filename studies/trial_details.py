@@ -53,7 +53,11 @@ def details_of(trial: StudyTrial, operation_id: str | None) -> dict[str, Any]:
 
 def _read(sha256: str, name: str) -> Details:
     try:
-        with zipfile.ZipFile(artifacts.path_of(sha256)) as archive, archive.open(name) as file:
+        with (
+            artifacts.open_file(sha256) as stored,
+            zipfile.ZipFile(stored) as archive,
+            archive.open(name) as file,
+        ):
             text = file.read(MAX_BYTES + 1)
         return Details() if len(text) > MAX_BYTES else Details.model_validate(json.loads(text))
     except (OSError, KeyError):

@@ -27,7 +27,7 @@ from ktrdr_site.backup.manifest import (
     BackupError,
     Manifest,
 )
-from operations.artifacts import path_of
+from operations.stores.local_disk import local_disk, path_of
 from worker_agent.validation_messages import first_problem
 
 MAX_MANIFEST = 512 * 1024**2
@@ -106,7 +106,7 @@ def require_empty_directory() -> None:
     """Raise BackupError if the data directory belongs to an installation."""
     directory = Path(settings.DATA_DIR)
     used = [name for name in FILES_OF_FIRST_START if (directory / name).exists()]
-    artifacts = directory / "artifacts"
+    artifacts = local_disk().root
     if artifacts.exists() and any(artifacts.iterdir()):
         used.append("artifacts")
     if used:
@@ -166,7 +166,7 @@ def _digest(source: IO[bytes]) -> str:
 @contextmanager
 def _staged_artifacts(tar: tarfile.TarFile, manifest: Manifest, source: Path) -> Iterator["_Staging"]:
     """Unpack the artifacts beside their place, to be installed with the rows."""
-    staging = _Staging(path_of("0" * 64).parents[1])
+    staging = _Staging(local_disk().root)
     staging.fill(tar, manifest, BackupFolder(source.parent))
     try:
         yield staging

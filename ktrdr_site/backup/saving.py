@@ -34,7 +34,7 @@ from ktrdr_site.backup.manifest import (
     Member,
     Table,
 )
-from operations.artifacts import path_of
+from operations.artifacts import open_file
 from operations.models import StoredFile
 from worker_agent.protocol import PROTOCOL_VERSION
 
@@ -150,7 +150,7 @@ def _save_artifacts(
 def _open_artifact(sha256: str) -> Iterator[tuple[IO[bytes] | None, int]]:
     """Yield the file and its size, or None if it is missing or damaged, which must not prevent saving the others."""
     try:
-        file = path_of(sha256).open("rb")
+        file = open_file(sha256)
     except FileNotFoundError:
         yield None, 0
         return

@@ -40,10 +40,10 @@ def free_space() -> Iterator[Finding]:
 def artifacts() -> Iterator[Finding]:
     """Check the newest stored files."""
     newest = StoredFile.objects.order_by("-created_at").values_list("sha256", flat=True)[:SAMPLE_SIZE]
-    missing = [sha256 for sha256 in newest if not files.path_of(sha256).exists()]
+    missing = [sha256 for sha256 in newest if not files.exists(sha256)]
     if missing:
         yield problem(
             "artifacts",
-            f"{len(missing)} of the newest {len(newest)} stored files are missing on disk, for example {missing[0][:12]}.",
+            f"{len(missing)} of the newest {len(newest)} stored files are missing, for example {missing[0][:12]}.",
             f"Check that {settings.DATA_DIR} is the data directory of this database. Restore missing files from a backup.",
         )

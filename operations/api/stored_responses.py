@@ -1,5 +1,6 @@
 """Responses with a stored file: whole, one range of it, or only that it has not changed."""
 
+import os
 import re
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -29,15 +30,14 @@ def file_response(sha256: str, name: str, request: Request | None = None) -> Htt
     etag = f'"{sha256}"'
     if request is not None and etag in request.headers.get("If-None-Match", ""):
         return _allow_caching(HttpResponseNotModified(), etag)
-    path = artifacts.path_of(sha256)
     try:
-        file = path.open("rb")
+        file = artifacts.open_file(sha256)
     except FileNotFoundError as error:
         raise NotFound("The file no longer exists.") from error
     byte_range = _read_range(request, etag)
     if byte_range is None:
         return _whole(file, name, etag)
-    return _part(file, path.stat().st_size, *byte_range, etag)
+    return _part(file, *byte_range, etag)
 
 
 def _read_range(request: Request | None, etag: str) -> tuple[int, int | None] | None:
@@ -59,7 +59,8 @@ def _whole(file: BinaryIO, name: str, etag: str) -> HttpResponseBase:
     )
 
 
-def _part(file: BinaryIO, size: int, first: int, last: int | None, etag: str) -> HttpResponseBase:
+def _part(file: BinaryIO, first: int, last: int | None, etag: str) -> HttpResponseBase:
+    size = file.seek(0, os.SEEK_END)
     if first >= size:
         file.close()
         response = HttpResponse(status=status.HTTP_416_REQUESTED_RANGE_NOT_SATISFIABLE)

@@ -70,7 +70,7 @@ def previews(files: Iterable[Artifact]) -> list[FilePreview]:
 def _preview(name: str, sha256: str, size: int) -> FilePreview | None:
     kind = SUFFIXES.get(PurePosixPath(name).suffix.lower())
     try:
-        with artifacts.path_of(sha256).open("rb") as file:
+        with artifacts.open_file(sha256) as file:
             start = file.read(MAX_READ)
             picture = next((kind for magic, kind in PICTURES.items() if start.startswith(magic)), "")
             if picture and size <= MAX_PICTURE_BYTES:

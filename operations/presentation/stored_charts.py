@@ -40,7 +40,7 @@ class StoredChart:
 def read(sha256: str) -> StoredChart:
     """Read the index of a chart. Raises ChartUnavailableError."""
     try:
-        with artifacts.path_of(sha256).open("rb") as file:
+        with artifacts.open_file(sha256) as file:
             (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
             packed = file.read(min(length, _MAX_PACKED))
     except OSError:

@@ -52,7 +52,8 @@ def _read(artifact: Artifact) -> dict[str, Any]:
             f"{NAME} has {artifact.file.size} bytes; only files below {MAX_BYTES} are shown."
         )
     try:
-        report = json.loads(artifacts.path_of(artifact.file_id).read_bytes())
+        with artifacts.open_file(artifact.file_id) as file:
+            report = json.load(file)
     except OSError:
         raise ReportUnavailableError(f"{NAME} has been deleted.") from None
     except (ValueError, RecursionError):

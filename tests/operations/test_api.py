@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from operations import artifacts, attempts, interventions, reports
 from operations.actors import Actor
 from operations.models import Artifact, Event, LogLine, MarketData, MetricPoint, Operation
+from operations.stores.local_disk import path_of
 from tests.claiming import claim_next
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from worker_agent.protocol import Outcome, Report
@@ -331,7 +332,7 @@ def test_files_are_listed_and_sent_as_downloads(api: APIClient) -> None:
     for close in answer._resource_closers:  # `answer.close()` would end the test's own connection as well
         close()
     assert api.get(f"/operations/{operation.pk}/artifacts/nothing").status_code == 404
-    artifacts.path_of(listed["sha256"]).unlink()
+    path_of(listed["sha256"]).unlink()
     assert api.get(f"/operations/{operation.pk}/artifacts/report.json").status_code == 404
 
 
@@ -349,7 +350,7 @@ def test_an_upload_is_stored_and_its_import_submitted(api: APIClient) -> None:
         "filename": "aapl.csv",
     }
     raw = operation.artifacts.get(role=Artifact.Role.INPUT, name="raw")
-    assert artifacts.path_of(raw.file_id).read_bytes() == b"Date,Close\n2020-01-01,1\n"
+    assert path_of(raw.file_id).read_bytes() == b"Date,Close\n2020-01-01,1\n"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from rest_framework.test import APIClient
 from operations import artifacts, attempts, lifecycle, orphans, reports
 from operations.actors import Actor
 from operations.models import Artifact, Checkpoint, MarketData, StoredFile
+from operations.stores.local_disk import path_of
+from operations.stores.selected import selected_store
 from registry.auth import worker_token
 from registry.models import Worker
 from tests.claiming import claim_next
@@ -60,7 +62,7 @@ def put(agent: APIClient, content: bytes, sha256: str = "") -> Any:
 def test_a_file_that_is_put_is_complete_and_under_its_hash(agent: APIClient, working: str) -> None:
     answer = put(agent, CONTENT)
     assert (answer.status_code, answer.json()) == (201, {"sha256": SHA, "size": len(CONTENT)})
-    assert artifacts.path_of(SHA).read_bytes() == CONTENT
+    assert path_of(SHA).read_bytes() == CONTENT
 
 
 def test_the_same_file_twice_is_one_file(agent: APIClient, working: str) -> None:
@@ -213,29 +215,30 @@ def test_a_file_is_removed_a_while_after_its_last_reference(way: str) -> None:
 
 def test_partial_uploads_and_files_without_a_row_are_removed_when_they_are_old() -> None:
     stored = artifacts.put([CONTENT])
-    root = artifacts.path_of(SHA).parents[1]
+    root = path_of(SHA).parents[1]
     directory = root / "ab"
     directory.mkdir(exist_ok=True)
     lost, partial, fresh = directory / ("ab" * 32), root / ".incoming-x", directory / ("ab" + "cd" * 31)
     for path in (lost, partial, fresh):
         path.write_bytes(b"x")
-    for path in (lost, partial, artifacts.path_of(SHA)):
+    for path in (lost, partial, path_of(SHA)):
         os.utime(path, (0, 0))
     assert orphans.remove_partial_uploads(root) == 1
-    assert orphans.remove_without_row(directory) == 1
-    assert orphans.remove_without_row(artifacts.path_of(SHA).parent) == 0
-    assert orphans.remove_without_row(root / "missing") == 0
+    store = selected_store()
+    assert orphans.remove_without_row(store, "ab") == 1
+    assert orphans.remove_without_row(store, SHA[:2]) == 0
+    assert orphans.remove_without_row(store, "00") == 0
     assert not lost.exists()
     assert not partial.exists()
     assert fresh.exists()
-    assert artifacts.path_of(stored.pk).exists()
+    assert path_of(stored.pk).exists()
 
 
 def test_what_was_removed_can_be_put_again() -> None:
     old(artifacts.put([CONTENT]))
     artifacts.remove_unreferenced()
     artifacts.put([CONTENT])
-    assert artifacts.path_of(SHA).read_bytes() == CONTENT
+    assert path_of(SHA).read_bytes() == CONTENT
 
 
 def checkpoint(step: int) -> CheckpointReport:

@@ -13,6 +13,7 @@ from operations import artifacts
 from operations.models import MarketData, StoredFile
 from operations.presentation.stored_charts import ChartUnavailableError
 from operations.presentation.trades.chart import chart_script
+from operations.stores.local_disk import path_of
 from tests.browser.charts import market_data_chart
 from tests.factories import OperationFactory
 from tests.operations.page_text import read, table
@@ -119,7 +120,7 @@ def test_bars_without_a_chart_ask_for_another_import(client: Client, series: Mar
 
 def test_a_chart_is_kept_while_its_bars_are(series: MarketData, settings: Any) -> None:
     settings.ARTIFACT_RETENTION_DAYS = 0
-    chart = artifacts.path_of(str(series.chart_id))
+    chart = path_of(str(series.chart_id))
     artifacts.remove_unreferenced()
     assert chart.exists()
     MarketData.objects.all().delete()

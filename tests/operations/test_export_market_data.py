@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 
 from operations import artifacts
 from operations.models import MarketData
+from operations.stores.local_disk import path_of
 from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db
@@ -71,7 +72,7 @@ def test_a_selection_is_written(
 def test_a_damaged_file_is_not_written_and_the_others_are(
     stored: dict[tuple[str, str], str], tmp_path: Path, damage: str
 ) -> None:
-    path = artifacts.path_of(stored["AAPL", "1h"])
+    path = path_of(stored["AAPL", "1h"])
     path.unlink()
     if damage != "missing":
         path.write_bytes(b"hourly"[:3] if damage == "truncated" else b"HOURLY")

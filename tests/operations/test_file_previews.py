@@ -9,6 +9,7 @@ from django.test import Client
 from operations import artifacts
 from operations.models import Artifact
 from operations.presentation import file_previews
+from operations.stores.local_disk import path_of
 from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db
@@ -88,7 +89,7 @@ def test_files_that_are_gone_binary_or_of_another_kind_have_no_preview() -> None
     assert preview("model.bin", b"text") is None
     assert preview("notes.txt", b"\0\1") is None
     (gone,) = stored({"gone.txt": b"text that is gone"})
-    artifacts.path_of(gone.file_id).unlink()
+    path_of(gone.file_id).unlink()
     assert file_previews.previews([gone]) == []
 
 

@@ -6,9 +6,10 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
-from operations import artifacts, reports
+from operations import reports
 from operations.kinds.data_preview import api as preview_api
 from operations.models import Artifact, Operation, StoredFile
+from operations.stores.local_disk import path_of
 from tests.factories import WorkerFactory
 from worker_agent.protocol import Outcome, Report
 
@@ -58,7 +59,7 @@ def test_an_import_can_name_the_preview_in_place_of_the_file(
         assert response.status_code == 202
         operation = Operation.objects.get(pk=response.json()["operation_id"])
         raw = operation.artifacts.get(role=Artifact.Role.INPUT, name="raw")
-        assert artifacts.path_of(raw.file_id).read_bytes() == CONTENT
+        assert path_of(raw.file_id).read_bytes() == CONTENT
         assert operation.parameters["filename"] == "aapl.csv"
     assert StoredFile.objects.count() == 1
 

@@ -22,6 +22,7 @@ from ktrdr_site.backup.restoring import check, read_manifest, restore
 from ktrdr_site.backup.saving import backup
 from operations import artifacts
 from operations.models import Artifact, Operation, StoredFile
+from operations.stores.local_disk import path_of
 from registry import cleanup, worker_secrets
 from tests.factories import OperationFactory, WorkerFactory
 
@@ -60,7 +61,7 @@ def test_rows_files_and_secrets_come_back_as_they_were(emptied: Path, settings: 
     assert operation.created_by is not None
     assert operation.created_by.check_password("a-long-enough-password")
     file = operation.artifacts.get().file
-    assert artifacts.path_of(file.sha256).read_bytes() == b"bars"
+    assert path_of(file.sha256).read_bytes() == b"bars"
     assert (settings.DATA_DIR / "secret-key").read_text() == "the key\n"
     assert (settings.DATA_DIR / "secret-key").stat().st_mode & 0o777 == 0o600
     again = backup(tmp_path / "again.tar")
@@ -123,9 +124,9 @@ def write_elsewhere(write: Callable[[], Any]) -> None:
 
 def test_a_lost_file_is_reported_and_all_others_are_saved(archive: Path, tmp_path: Path, capsys: Any) -> None:
     lost = artifacts.put([b"lost"])
-    artifacts.path_of(lost.sha256).unlink()
+    path_of(lost.sha256).unlink()
     broken = artifacts.put([b"broken"])
-    artifacts.path_of(broken.sha256).write_bytes(b"brokem")
+    path_of(broken.sha256).write_bytes(b"brokem")
     with pytest.raises(CommandError, match="2 artifacts were missing or damaged"):
         call_command("backup", tmp_path / "other.tar")
     assert sorted(check(tmp_path / "other.tar").missing_artifacts) == sorted([lost.sha256, broken.sha256])
@@ -161,7 +162,7 @@ def test_the_cleanup_goes_on_during_a_backup_and_what_it_removes_is_not_missed(
     manifest = backup(tmp_path / "other.tar")
     assert summaries[0] is not None
     assert summaries[0]["failed"] == []
-    assert not artifacts.path_of(unused.sha256).exists()
+    assert not path_of(unused.sha256).exists()
     assert not manifest.missing_artifacts
     assert len(manifest.artifacts) == 1
 

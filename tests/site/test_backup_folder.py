@@ -20,6 +20,7 @@ from ktrdr_site.backup.rehearsal import compare
 from ktrdr_site.backup.restoring import check, read_manifest
 from operations import artifacts
 from operations.models import Artifact, Operation, StoredFile
+from operations.stores.local_disk import path_of
 from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -70,7 +71,7 @@ def test_each_artifact_is_copied_once_and_each_archive_is_restored(
         call_command("restore", source)
         assert Artifact.objects.count() == count
         for row in StoredFile.objects.all():
-            assert artifacts.path_of(row.sha256).stat().st_size == row.size
+            assert path_of(row.sha256).stat().st_size == row.size
 
 
 def lose(copy: Path) -> None:

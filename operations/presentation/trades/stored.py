@@ -1,6 +1,7 @@
 """All trades of a backtest, column by column: from `trades.bin`, or from the `trades.csv` of older results."""
 
 import csv
+import io
 import math
 import os
 import struct
@@ -9,7 +10,6 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
@@ -54,7 +54,8 @@ class StoredTrades:
     decimals: int
     """of the instrument's prices"""
     columns: dict[str, Column]
-    path: Path | None = None
+    sha256: str = ""
+    """Of the file with further columns, if there is one."""
     start: int = 0
 
     def column(self, name: str) -> Column:
@@ -69,11 +70,11 @@ class StoredTrades:
         return self.reasons[int(number)].replace("_", " ") if 0 <= number < len(self.reasons) else ""
 
     def _read(self, name: str) -> Column:
-        if self.path is None or name not in self.names:
+        if not self.sha256 or name not in self.names:
             return [NONE] * self.rows
         values = array("d")
         try:
-            with self.path.open("rb") as file:
+            with artifacts.open_file(self.sha256) as file:
                 file.seek(self.start + self.names.index(name) * self.rows * _FLOAT_BYTES)
                 values.fromfile(file, self.rows)
         except (OSError, EOFError):
@@ -92,15 +93,15 @@ def files_of(operation: Operation) -> dict[str, StoredFile]:
 def read(files: Mapping[str, StoredFile]) -> StoredTrades:
     """Read the trades of a backtest from its files by name. Raises TradesUnavailableError."""
     if (binary := files.get(BINARY)) is not None and binary.size <= MAX_BYTES:
-        return _from_binary(artifacts.path_of(binary.sha256))
+        return _from_binary(binary.sha256)
     if (text := files.get(TEXT)) is not None and text.size <= _MAX_TEXT:
-        return _from_text(artifacts.path_of(text.sha256))
+        return _from_text(text.sha256)
     raise TradesUnavailableError("This result has no file of trades, or it is too large to be shown.")
 
 
-def _from_binary(path: Path) -> StoredTrades:
+def _from_binary(sha256: str) -> StoredTrades:
     try:
-        with path.open("rb") as file:
+        with artifacts.open_file(sha256) as file:
             (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
             index = _Index.model_validate_json(file.read(min(length, _MAX_INDEX)))
             size = file.seek(0, os.SEEK_END)
@@ -119,15 +120,15 @@ def _from_binary(path: Path) -> StoredTrades:
         reasons=index.reasons,
         decimals=index.decimals,
         columns={},
-        path=path,
+        sha256=sha256,
         start=start,
     )
 
 
-def _from_text(path: Path) -> StoredTrades:
+def _from_text(sha256: str) -> StoredTrades:
     """Older results have neither stops nor the exact duration of an open trade."""
     try:
-        columns, reasons = _columns_of_text(path)
+        columns, reasons = _columns_of_text(sha256)
     except OSError:
         raise TradesUnavailableError(f"{TEXT} has been deleted.") from None
     except (ValueError, OverflowError, csv.Error):
@@ -147,11 +148,11 @@ def _from_text(path: Path) -> StoredTrades:
     return StoredTrades(len(first), list(columns), reasons, decimals, columns)
 
 
-def _columns_of_text(path: Path) -> tuple[dict[str, Column], list[str]]:
+def _columns_of_text(sha256: str) -> tuple[dict[str, Column], list[str]]:
     """Return float64[rows] columns, and the reasons to which `reason` refers. Raises OSError, ValueError, csv.Error."""
     columns = {name: array("d") for name in (*_PARSERS, "reason")}
     reasons: dict[str, int] = {}
-    with path.open(encoding="utf-8", newline="") as file:
+    with io.TextIOWrapper(artifacts.open_file(sha256), encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             for name, parse in _PARSERS.items():
                 columns[name].append(parse(row.get(name)))

@@ -66,7 +66,7 @@ class Command(BaseCommand):
 def export(sha256: str, target: Path) -> None:
     """Copy a stored file, completely or not at all. Raises Damaged, OSError."""
     try:
-        source = artifacts.path_of(sha256).open("rb")
+        source = artifacts.open_file(sha256)
     except FileNotFoundError:
         raise Damaged("the stored file is missing") from None
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".exporting-")

@@ -1,0 +1,27 @@
+"""The seam between stored files and the disk or service that keeps their bytes."""
+
+from io import BufferedReader
+from pathlib import Path
+from typing import Protocol
+
+
+class Store(Protocol):
+    """Keeps files under their SHA-256. A file is complete or absent. Every method may raise OSError."""
+
+    @property
+    def drafts(self) -> Path:
+        """The directory of this machine in which files are received. It may not exist yet."""
+
+    def put(self, draft: Path, sha256: str) -> None:
+        """Take a file that is complete and has this SHA-256; the draft may be gone afterwards."""
+
+    def open(self, sha256: str) -> BufferedReader:
+        """Open a file for reading. A part is read after `seek`, without the bytes before it. Raises FileNotFoundError."""
+
+    def exists(self, sha256: str) -> bool: ...
+
+    def delete(self, sha256: str) -> None:
+        """Remove a file; one that is missing is no error."""
+
+    def old_names(self, prefix: str, age_s: float) -> list[str]:
+        """Return the SHA-256 of the files whose two first digits are `prefix` and that were put at least `age_s` ago."""

@@ -21,7 +21,7 @@ help:
 	@echo "make bench-peers  install the programs that the benchmarks compare with, into .venv/peers"
 	@echo "make soak      repeat the fault tests; ARGS=\"...\" for its options"
 	@echo "make deploy-test  start the deployments on machines of their own (root, Debian 12); ARGS=\"systemd\" for one of them"
-	@echo "make tools     install the linters of deploy/ and bandit, which make check then runs"
+	@echo "make tools     install linters that make check then runs, and a server of object storage for a test"
 	@echo "make audit     list known vulnerabilities of the pinned packages (asks PyPI; ADVISORIES=FILE reads a copy of OSV)"
 	@echo "make sbom      list the packages of site and workers as CycloneDX in dist/"
 	@echo "make openapi   write docs/openapi.yaml and docs/api-calls.md from the code"

@@ -159,6 +159,14 @@ def web_address(name: str) -> str:
     return url
 
 
+def artifact_store(name: str) -> str:
+    value = text(name, "local")
+    parts = urlsplit(value)
+    if value != "local" and (parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment):
+        raise _invalid(name, value, "local or s3://BUCKET/PREFIX")
+    return value
+
+
 def email(name: str) -> dict[str, Any]:
     """Return Django's settings for the mail server in the variable; empty if it is not set."""
     url = text(name)

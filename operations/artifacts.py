@@ -30,6 +30,8 @@ from operations.stores.selected import selected_store
 MAX_SIZE = 4 * 1024**3
 """Maximum size of a file in bytes."""
 DRAFT = ".incoming-"
+DOWNLOAD_LASTS = timedelta(minutes=15)
+"""To begin a download; one that has begun goes on."""
 CLEANUP_BATCH, CLEANUP_LASTS_S = 500, 10.0
 
 
@@ -53,6 +55,11 @@ def open_file(sha256: str) -> BufferedReader:
 def exists(sha256: str) -> bool:
     """Return whether the store has the file. Raises OSError."""
     return selected_store().exists(sha256)
+
+
+def download_address(sha256: str) -> str | None:
+    """Return a URL by which everybody can download the file for a few minutes; None if the site itself must send it."""
+    return selected_store().download_address(sha256, DOWNLOAD_LASTS)
 
 
 def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MAX_SIZE) -> StoredFile:

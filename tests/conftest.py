@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.object_store import ObjectStore, object_store
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
     from rest_framework.test import APIClient
@@ -174,6 +176,13 @@ def staff_api(staff: "User") -> "APIClient":
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {ApiToken.issue(staff, 'test')}")
     return client
+
+
+@pytest.fixture(scope="session")
+def object_store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A real service with the API of S3, for tests that take a prefix of their own in its bucket."""
+    with object_store(tmp_path_factory.mktemp("object-store")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session", autouse=True)

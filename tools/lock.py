@@ -21,7 +21,7 @@ from piptools.repositories import PyPIRepository
 from piptools.scripts import compile as compiler
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
-NAMES = ("agent", "importer", "web", "workers", "dev", "docs", "tools", "peers", "cuda")
+NAMES = ("agent", "importer", "web", "s3", "workers", "dev", "docs", "tools", "peers", "cuda")
 TORCH = "torch"
 OPTIONS = (
     "--quiet",

@@ -5,7 +5,7 @@ import re
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from django.http import FileResponse, HttpResponse, HttpResponseNotModified
+from django.http import FileResponse, HttpResponse, HttpResponseNotModified, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from rest_framework import status
 from rest_framework.exceptions import NotFound
@@ -25,16 +25,20 @@ _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 def file_response(sha256: str, name: str, request: Request | None = None) -> HttpResponseBase:
     """Return the stored file, always as a download: a browser must never render what a job wrote as one of our pages.
 
-    With a request, answers its `If-None-Match` (304) and a single byte range in `Range` (206, 416; RFC 9110).
+    With a request, answers its `If-None-Match` (304) and a single byte range in `Range` (206, 416; RFC 9110). If another
+    service keeps the files, whole ones come from there (307); ranges do not, because scripts of our pages may not read
+    from other origins.
     """
     etag = f'"{sha256}"'
     if request is not None and etag in request.headers.get("If-None-Match", ""):
         return _allow_caching(HttpResponseNotModified(), etag)
+    byte_range = _read_range(request, etag)
+    if byte_range is None and (address := artifacts.download_address(sha256)) is not None:
+        return _elsewhere(address)
     try:
         file = artifacts.open_file(sha256)
     except FileNotFoundError as error:
         raise NotFound("The file no longer exists.") from error
-    byte_range = _read_range(request, etag)
     if byte_range is None:
         return _whole(file, name, etag)
     return _part(file, *byte_range, etag)
@@ -49,6 +53,16 @@ def _read_range(request: Request | None, etag: str) -> tuple[int, int | None] | 
         return None
     first, last = int(match[1]), int(match[2]) if match[2] else None
     return None if last is not None and last < first else (first, last)
+
+
+class _Elsewhere(HttpResponseRedirect):
+    status_code = status.HTTP_307_TEMPORARY_REDIRECT
+
+
+def _elsewhere(address: str) -> HttpResponseBase:
+    response = _Elsewhere(address)
+    response["Cache-Control"] = "no-store"  # the address expires
+    return response
 
 
 def _whole(file: BinaryIO, name: str, etag: str) -> HttpResponseBase:

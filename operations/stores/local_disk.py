@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from io import BufferedReader
 from pathlib import Path
 
@@ -35,6 +36,9 @@ class LocalDisk:
 
     def old_names(self, prefix: str, age_s: float) -> list[str]:
         return [path.name for path in old_files(self.root / prefix, "*", age_s)]
+
+    def download_address(self, sha256: str, lasts: timedelta) -> str | None:
+        return None
 
 
 def old_files(directory: Path, pattern: str, age_s: float) -> list[Path]:

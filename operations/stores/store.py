@@ -1,5 +1,6 @@
 """The seam between stored files and the disk or service that keeps their bytes."""
 
+from datetime import timedelta
 from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
@@ -25,3 +26,6 @@ class Store(Protocol):
 
     def old_names(self, prefix: str, age_s: float) -> list[str]:
         """Return the SHA-256 of the files whose two first digits are `prefix` and that were put at least `age_s` ago."""
+
+    def download_address(self, sha256: str, lasts: timedelta) -> str | None:
+        """Return a URL that gives everybody the file for a while; None if only this process can send it."""

@@ -3,20 +3,29 @@
 import hashlib
 import os
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from operations.stores.local_disk import LocalDisk
 from operations.stores.store import Store
+from tests.object_store import BUCKET, ObjectStore
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 OTHER = "0" * 64
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return LocalDisk(tmp_path / "artifacts")
+@pytest.fixture(params=["local disk", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    if request.param == "local disk":
+        return LocalDisk(tmp_path / "artifacts")
+    server: ObjectStore = request.getfixturevalue("object_store_server")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    from operations.stores.s3 import S3
+
+    return S3(BUCKET, f"of a test/{uuid4()}", tmp_path / "artifacts")
 
 
 def put(store: Store, content: bytes = CONTENT) -> str:

@@ -38,6 +38,7 @@ WRONG = {
     "KTRDR_MAX_PENDING_PER_USER": ["-1", "1.5"],
     "KTRDR_RETRY_BACKOFF_S": ["x"],
     "KTRDR_ARTIFACT_RETENTION_DAYS": ["0"],
+    "KTRDR_ARTIFACT_STORE": ["disk", "s3://", "s3:bucket", "https://bucket/x", "s3://bucket/x?y"],
     "KTRDR_DELETED_RETENTION_DAYS": ["0"],
     "KTRDR_LOG_FORMAT": ["xml"],
     "KTRDR_HTTPS": ["perhaps"],

@@ -1,4 +1,7 @@
-"""The agent's calls to the backend. Every call has a total timeout and follows no redirect; responses are validated."""
+"""The agent's calls to the backend. Every call has a total timeout; responses are validated.
+
+No redirect is followed, except that of a download to a signed address, which gets no token.
+"""
 
 import asyncio
 import hashlib
@@ -6,7 +9,9 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +19,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import ValidationError
+from yarl import URL
 
 from worker_agent import trace
 from worker_agent.proof import ATTEMPT_HEADER
@@ -34,6 +40,8 @@ STALL_TIMEOUT_S = 30.0
 CHUNK = 256 * 1024
 MAX_RESPONSE_BYTES = 1024**2
 MAX_EXCERPT = 300
+SIGNATURE = "X-Amz-Signature="
+"""In an address that gives access to one file of a service with the API of S3."""
 IDENTITY = "identity"
 """The content encoding of a body that is not compressed."""
 
@@ -157,17 +165,7 @@ class BackendClient:
         incoming = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                async with self._request(
-                    "GET",
-                    f"/artifacts/{sha256}",
-                    self.worker_token,
-                    headers={ATTEMPT_HEADER: attempt_secret},
-                    timeout=timeout,
-                ) as response:
-                    if response.status in (403, 404, 410):
-                        raise NoSuchFile(
-                            f"the backend has no file {sha256[:12]} for this worker ({response.status})"
-                        )
+                async with self._download(sha256, attempt_secret, timeout) as response:
                     await _raise_for(response)
                     async for chunk in response.content.iter_chunked(CHUNK):
                         received += len(chunk)
@@ -182,6 +180,27 @@ class BackendClient:
             raise BackendError(f"could not download the file {sha256[:12]}: {_describe(error)}") from error
         finally:
             incoming.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def _download(
+        self, sha256: str, attempt_secret: str, timeout: aiohttp.ClientTimeout
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Yield the response with the file: the backend's, or that of the service to which it redirects."""
+        headers = {ATTEMPT_HEADER: attempt_secret}
+        async with self._request(
+            "GET", f"/artifacts/{sha256}", self.worker_token, headers=headers, timeout=timeout
+        ) as response:
+            if response.status in (403, 404, 410):
+                raise NoSuchFile(f"the backend has no file {sha256[:12]} for this worker ({response.status})")
+            address = response.headers.get("Location", "")
+            if response.status != HTTPStatus.TEMPORARY_REDIRECT or SIGNATURE not in address:
+                yield response
+                return
+        assert self._session is not None, "the request before has used it"
+        async with self._session.get(
+            URL(address, encoded=True), allow_redirects=False, timeout=timeout
+        ) as response:
+            yield response
 
     async def _post(self, path: str, body: str, token: str) -> bytes:
         return await self._call(

@@ -80,6 +80,9 @@ EXAMINATION = "after a commit: test_an_examination_that_raises_stops_nothing"
 TIME_LIMIT = "test_a_limit_that_raises_for_one_operation_stops_no_other"
 ELSEWHERE = {
     "operations.artifacts._proven_attempt": "a request",
+    "operations.artifacts.download_address": "a request",
+    "operations.artifacts.exists": "an upload, which is a request; `doctor`",
+    "operations.artifacts.open_file": "a request",
     "operations.artifacts.readable_by_worker": "a request",
     "operations.attempts._examine": EXAMINATION,
     "operations.attempts.accept": "a registration; dispatchers store several acceptances at once: test_acceptances",

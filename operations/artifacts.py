@@ -71,7 +71,7 @@ def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MA
             raise NoSpace("The backend's disk is full; nothing was stored.") from error
         raise
     stored, created = StoredFile.objects.get_or_create(sha256=sha256, defaults={"size": size})
-    touched = created or StoredFile.objects.filter(sha256=sha256).update(touched_at=Now())
+    touched = created or StoredFile.objects.filter(sha256=sha256).update(touched_at=Now(), damaged_at=None)
     if not touched or not exists(sha256):
         # The cleanup removed it between our put and the row. The sender puts it again, which repairs both.
         raise OSError(f"{sha256} was removed by the cleanup while it was being stored again")

@@ -38,7 +38,7 @@ def free_space() -> Iterator[Finding]:
 
 
 def artifacts() -> Iterator[Finding]:
-    """Check the newest stored files."""
+    """Check that the newest stored files are there, and report those that the cleanup found damaged."""
     newest = StoredFile.objects.order_by("-created_at").values_list("sha256", flat=True)[:SAMPLE_SIZE]
     missing = [sha256 for sha256 in newest if not files.exists(sha256)]
     if missing:
@@ -46,4 +46,11 @@ def artifacts() -> Iterator[Finding]:
             "artifacts",
             f"{len(missing)} of the newest {len(newest)} stored files are missing, for example {missing[0][:12]}.",
             f"Check that {settings.DATA_DIR} is the data directory of this database. Restore missing files from a backup.",
+        )
+    damaged = StoredFile.objects.filter(damaged_at__isnull=False).order_by("damaged_at")
+    if number := damaged.count():
+        yield problem(
+            "artifacts",
+            f"{number} stored files are missing or damaged, for example {damaged[0].pk[:12]}.",
+            "Check the disk or the object storage, and restore these files from a backup.",
         )

@@ -18,6 +18,11 @@ class StoredFile(models.Model):
         db_default=Now(),
         help_text="time of the last upload or removed reference; empty: the cleanup found a reference since",
     )
+    damaged_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="time at which the file was found missing or with another content; empty: not found so",
+    )
 
     class Meta:
         indexes = [

@@ -16,7 +16,7 @@ from registry.cleanup import cleanup
 pytestmark = pytest.mark.django_db
 
 
-def damaged() -> set[str]:
+def marked_files() -> set[str]:
     return set(StoredFile.objects.filter(damaged_at__isnull=False).values_list("pk", flat=True))
 
 
@@ -32,8 +32,8 @@ def test_missing_and_changed_files_are_found_once_and_named_by_doctor() -> None:
     with structlog.testing.capture_logs() as lines:
         assert check_all() == 2
         assert check_all() == 0, "they are known"
-    assert {line["sha256"] for line in lines} == damaged() == {lost, changed}
-    assert whole not in damaged()
+    assert {line["sha256"] for line in lines} == marked_files() == {lost, changed}
+    assert whole not in marked_files()
     messages = [finding.problem for finding in disk.artifacts()]
     assert "2 stored files are missing or damaged" in messages[-1]
 
@@ -45,11 +45,11 @@ def test_a_file_that_is_whole_again_is_not_marked(way: str) -> None:
     assert check_all() == 1
     if way == "put again":
         artifacts.put([b"content"])
-        assert not damaged()
+        assert not marked_files()
     else:
         path_of(sha256).write_bytes(b"content")
     assert check_all() == 0
-    assert not damaged()
+    assert not marked_files()
     assert not list(disk.artifacts())
 
 
@@ -63,7 +63,7 @@ def test_a_file_that_was_put_again_meanwhile_is_not_marked(monkeypatch: pytest.M
 
     monkeypatch.setattr(artifacts, "open_file", read_before)
     assert file_checks.check_prefix(sha256[:3]) == 0
-    assert not damaged()
+    assert not marked_files()
 
 
 def test_a_file_that_cannot_be_read_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_read_stops_no_other(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(artifacts, "open_file", fail)
     assert check_all() == 2
-    assert damaged() == {names[0], names[2]}
+    assert marked_files() == {names[0], names[2]}
 
 
 def test_each_file_has_its_round_and_a_round_its_time(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:

@@ -91,7 +91,7 @@ def test_a_service_that_refuses_or_is_not_there_is_an_error_like_that_of_a_disk(
     assert not [path for path in local_disk().root.rglob("*") if path.is_file()]
 
 
-def copied(source: str, target: str) -> str:
+def copy(source: str, target: str) -> str:
     out = StringIO()
     call_command("copy_artifacts", source, target, stdout=out)
     return out.getvalue()
@@ -100,12 +100,12 @@ def copied(source: str, target: str) -> str:
 def test_files_are_copied_to_the_service_and_back(in_s3: None, settings: Any) -> None:
     bucket, settings.ARTIFACT_STORE = settings.ARTIFACT_STORE, "local"
     names = [artifacts.put([str(number).encode()]).pk for number in range(3)]
-    assert copied("local", bucket) == "3 files copied (0.0 MiB), 0 were there\n"
+    assert copy("local", bucket) == "3 files copied (0.0 MiB), 0 were there\n"
     names.append(artifacts.put([b"late"]).pk)
-    assert copied("local", bucket) == "1 files copied (0.0 MiB), 3 were there\n"
+    assert copy("local", bucket) == "1 files copied (0.0 MiB), 3 were there\n"
     for name in names:
         path_of(name).unlink()
-    assert copied(bucket, "local") == "4 files copied (0.0 MiB), 0 were there\n"
+    assert copy(bucket, "local") == "4 files copied (0.0 MiB), 0 were there\n"
     assert path_of(names[-1]).read_bytes() == b"late"
 
 
@@ -118,7 +118,7 @@ def test_missing_and_damaged_files_are_named_and_the_others_copied(in_s3: None, 
         CommandError,
         match=f"1 missing in local, for example {lost}; 1 damaged in local, for example {broken}",
     ):
-        copied("local", bucket)
+        copy("local", bucket)
     store = store_named(bucket)
     assert [store.exists(name) for name in (whole, lost, broken)] == [True, False, False]
 

@@ -1,5 +1,6 @@
 """The forms of types that only workers know, and what the site can offer for their inputs."""
 
+from operations import uploads
 from operations.models import Artifact, MarketData
 from operations.presentation.forms import Form
 from operations.presentation.schema_forms import schema_form
@@ -16,12 +17,14 @@ def announced_form(operation_type: str) -> Form | None:
 
 
 def suggestions(form: Form) -> dict[str, list[tuple[str, str]]]:
-    """Return (value, explanation) pairs of the fields that name an input: symbols, or operations with the artifact."""
+    """Return (value, explanation) pairs of the fields that name an input: symbols, operations, or uploads."""
+    sources = {"timeframe": _symbols, "artifact": _operations, "upload": _uploads}
     return {
-        field.name: _symbols(value) if key == "timeframe" else _operations(value)
+        field.name: sources[key](value)
         for field in form.fields
         if field.mark
         for key, value in [field.mark]
+        if key in sources
     }
 
 
@@ -41,6 +44,16 @@ def _operations(artifact: str) -> list[tuple[str, str]]:
     return [
         (operation_id, f"{title or operation_type}, {ended:%Y-%m-%d %H:%M}")
         for operation_id, operation_type, title, ended in rows.values_list(*fields)[:MAX_SUGGESTIONS]
+    ]
+
+
+def _uploads(endings: str) -> list[tuple[str, str]]:
+    wanted = tuple(endings.lower().split()) or ("",)
+    rows = uploads.current().values_list("upload_id", "name", "created_at")[:MAX_SUGGESTIONS]
+    return [
+        (upload_id, f"{name}, {sent:%Y-%m-%d %H:%M}")
+        for upload_id, name, sent in rows
+        if name.lower().endswith(wanted)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Input files of the types that workers announce: bars, and artifacts of other operations, under the job's own names.
+"""Input files of the types that workers announce: bars, artifacts of other operations, uploads, under the job's names.
 
 They come from `inputs` of the request, or from parameters that the worker's schema marks (`worker_agent.inputs`).
 """
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from access.prepared import fetch
 from access.problems import Invalid, invalid, pointer
-from operations import market_data
+from operations import market_data, uploads
 from operations.models import Artifact, AwaitedInput, Operation
 from operations.requests import Source
 from operations.states import Status
@@ -57,7 +57,12 @@ def find(sources: Mapping[str, Source], after: Collection[str], places: Mapping[
     """
     inputs, errors = Inputs(), []
     for name, source in sources.items():
-        problem = _find_bars(name, source, inputs) if source.symbol else _find(name, source, after, inputs)
+        if source.symbol:
+            problem = _find_bars(name, source, inputs)
+        elif source.upload:
+            problem = _find_upload(name, source.upload, inputs)
+        else:
+            problem = _find(name, source, after, inputs)
         if problem:
             errors.append({"pointer": places[name], "detail": problem})
     if errors:
@@ -72,6 +77,14 @@ def _find_bars(name: str, source: Source, inputs: Inputs) -> str:
     if source.timeframe not in rows:
         return market_data.explain_missing(source.symbol, source.timeframe, rows)
     inputs.files[name] = rows[source.timeframe].file_id
+    return ""
+
+
+def _find_upload(name: str, upload_id: str, inputs: Inputs) -> str:
+    upload = uploads.find(upload_id)
+    if upload is None:
+        return f"Unknown upload {upload_id}; it may have expired or been deleted."
+    inputs.files[name] = upload.file_id
     return ""
 
 
@@ -126,13 +139,26 @@ def _marks(schema: Any) -> Iterator[Mapping[str, str]]:
 def _source(name: str, mark: Mapping[str, str], value: str) -> Source:
     if not FILE_NAME.fullmatch(name):
         raise invalid(pointer(("parameters", name)), "The name of this parameter cannot be that of a file.")
-    is_bars = "timeframe" in mark
-    fields = {"symbol": value, **mark} if is_bars else {"operation": value, **mark}
+    if "upload" in mark:
+        fields, kind = {"upload": value}, "the id of an upload"
+        _require_ending(name, mark["upload"], value)
+    elif "timeframe" in mark:
+        fields, kind = {"symbol": value, **mark}, "a symbol with market data"
+    else:
+        fields, kind = {"operation": value, **mark}, "the id of an operation"
     try:
         return Source.model_validate(fields)
     except ValidationError:
-        kind = "a symbol with market data" if is_bars else "the id of an operation"
         raise invalid(pointer(("parameters", name)), f"{quote(value)} is not {kind}.") from None
+
+
+def _require_ending(name: str, endings: str, upload_id: str) -> None:
+    """Raise Invalid if the mark names endings of file names and the upload has none of them."""
+    wanted = tuple(str(endings).lower().split())  # the mark is a worker's
+    upload = uploads.find(upload_id.replace("\0", ""))
+    if wanted and upload is not None and not upload.name.lower().endswith(wanted):
+        detail = f"The name of the file must end with {' or '.join(wanted)}, not like {quote(upload.name)}."
+        raise invalid(pointer(("parameters", name)), detail)
 
 
 def take(operation_ids: Sequence[str]) -> dict[str, list[tuple[str, str, int]]]:

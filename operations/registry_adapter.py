@@ -17,6 +17,7 @@ from operations import (
     orphans,
     reconciliation,
     stalls,
+    uploads,
 )
 from operations.actors import REGISTRATION, SWEEP, Actor
 from operations.dispatching import admission
@@ -129,6 +130,7 @@ class RegistryAdapter:
         return {
             "removed_operations": deletion.remove_deleted,
             "removed_previews": deletion.remove_previews,
+            "removed_uploads": uploads.remove_expired,
             **{name: part.remove for name, part in deletion.cleanups.items()},
             "removed_files": artifacts.remove_unreferenced,
             "removed_orphans": orphans.remove_orphans,
@@ -142,6 +144,7 @@ class RegistryAdapter:
         return {
             "removed_operations": deletion.count_deleted,
             "removed_previews": deletion.count_previews,
+            "removed_uploads": lambda: uploads.expired().count(),
             **{name: part.count for name, part in deletion.cleanups.items()},
             "removed_files": lambda: artifacts.count_unreferenced()[0],
             "removed_bytes": lambda: artifacts.count_unreferenced()[1],

@@ -78,7 +78,7 @@ class DateRange(BaseModel):
 
 
 class Source(BaseModel):
-    """Where an input comes from: bars by `symbol` and `timeframe`, or the `artifact` of an `operation`."""
+    """Where an input comes from: bars by `symbol` and `timeframe`, the `artifact` of an `operation`, or an `upload`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -86,15 +86,16 @@ class Source(BaseModel):
     timeframe: Timeframe | None = None
     operation: Identifier | None = None
     artifact: Name | None = None
+    upload: Identifier | None = None
 
     @model_validator(mode="after")
-    def _is_one_of_both(self) -> "Source":
+    def _is_one_of_them(self) -> "Source":
         given = self.model_fields_set
         if (
-            given not in ({"symbol", "timeframe"}, {"operation", "artifact"})
+            given not in ({"symbol", "timeframe"}, {"operation", "artifact"}, {"upload"})
             or None in self.model_dump(include=given).values()
         ):
-            raise ValueError("an input needs symbol and timeframe, or operation and artifact")
+            raise ValueError("an input needs symbol and timeframe, operation and artifact, or upload")
         return self
 
 

@@ -35,3 +35,15 @@ class ArtifactOf:
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return {**handler(core_schema), INPUT_MARK: {"artifact": self.artifact}}
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """The parameter is the id of an upload; the input is its file. `endings` of its name, such as ".csv .parquet"."""
+
+    endings: str = ""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(core_schema), INPUT_MARK: {"upload": self.endings}}

@@ -18,6 +18,7 @@ from dashboard.pages import submit_preview
 from dashboard.pages.form_problems import locate
 from dashboard.pages.strategy_check import check_of
 from dashboard.pages.strategy_texts import find_text, grouped_texts
+from dashboard.uploaded_files import store_uploads
 from dashboard.views.decorators import PageRequest, page
 from operations import announced_forms
 from operations.kind import Kind, all_kinds, find_kind, kind_of
@@ -65,6 +66,8 @@ def submit(request: PageRequest, kind: str) -> HttpResponse:
     if form.preview_path and form_data.get("step") == "preview":
         response = forward_upload(request, form.preview_path)
         return _form_page(request, kind_with_form, form_data, response, _file_preview(response))
+    if (refusal := store_uploads(request, form, form_data)) is not None:
+        return _form_page(request, kind_with_form, form_data, refusal)
     if form.has_file:
         response = forward_upload(request, form.api_path, key)
     else:

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from operations.api import batch, bulk, dispatch_pauses, labels, operation_types, schedules, seed_runs
+from operations.api import (
+    batch,
+    bulk,
+    dispatch_pauses,
+    labels,
+    operation_types,
+    schedules,
+    seed_runs,
+    uploads,
+)
 from operations.api.files import ArtifactOfOperation, ArtifactsOfOperation
 from operations.api.operations import (
     Cancel,
@@ -28,6 +37,7 @@ urlpatterns = [
     *schedules.urlpatterns,
     *seed_runs.urlpatterns,
     *operation_types.urlpatterns,
+    *uploads.urlpatterns,
     *batch.urlpatterns,
     *bulk.urlpatterns,
     path("operations/<str:operation_id>", OperationDetail.as_view(), name="operation"),

@@ -17,6 +17,7 @@ from operations.models.shared_link import SharedLink
 from operations.models.tag import Tag
 from operations.models.telemetry import LogLine, MetricPoint
 from operations.models.trial import Trial, TrialCount
+from operations.models.upload import Upload
 
 __all__ = [
     "Artifact",
@@ -45,4 +46,5 @@ __all__ = [
     "Tag",
     "Trial",
     "TrialCount",
+    "Upload",
 ]

@@ -43,12 +43,23 @@ class Field:
     has_text_items: bool = True
     """The entries of lines are texts, also where they look like numbers."""
     mark: tuple[str, str] | None = None
-    """The value names an input file: ("timeframe", "1d") of a symbol's bars, or ("artifact", NAME) of an operation."""
+    """The value names an input file: ("timeframe", "1d") of a symbol's bars, ("artifact", NAME) of an operation, or
+    ("upload", ENDINGS) of an uploaded file."""
 
     @property
     def is_long(self) -> bool:
         """The input has several lines."""
         return self.kind in ("area", "lines", "json")
+
+    @property
+    def file_name(self) -> str:
+        """Name of the input with which the file itself can be sent; empty if the field names no upload."""
+        return f"{self.name}.file" if self.mark and self.mark[0] == "upload" else ""
+
+    @property
+    def endings(self) -> str:
+        """Of the names of files that can be sent, for `accept`."""
+        return ",".join(self.mark[1].split()) if self.mark else ""
 
     @property
     def is_checked(self) -> bool:
@@ -97,6 +108,11 @@ class Form:
     def has_file(self) -> bool:
         """A form with a file is sent as multipart/form-data."""
         return any(field.kind == "file" for field in self.fields)
+
+    @property
+    def upload_fields(self) -> tuple[Field, ...]:
+        """Fields whose file can be sent with the form."""
+        return tuple(field for field in self.fields if field.file_name)
 
     @property
     def fields(self) -> tuple[Field, ...]:

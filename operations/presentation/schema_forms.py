@@ -172,7 +172,7 @@ def _is_scalar(items: Schema) -> bool:
 
 
 def _mark(definition: Schema, shape: Schema) -> tuple[str, str] | None:
-    """Return ("timeframe", "1d") or ("artifact", NAME) of a parameter that names an input file."""
+    """Return ("timeframe", "1d"), ("artifact", NAME) or ("upload", ENDINGS) of a parameter that names an input file."""
     mark = _mapping(definition.get(INPUT_MARK)) or _mapping(shape.get(INPUT_MARK))
     return next(((key, value) for key, value in mark.items() if isinstance(value, str)), None)
 

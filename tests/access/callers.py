@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group, User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client
 
 from access.actors import Actor
 from dashboard.pages.strategies import list_strategies
 from ktrdr_site.models import ApiToken
-from operations import artifacts, sharing
+from operations import artifacts, sharing, uploads
 from operations.models import Artifact, MarketData, Operation, Subscription, Tag
 from registry import enrolment, worker_secrets
 from registry.auth import worker_token
@@ -87,6 +88,7 @@ class Callers:
         stored = artifacts.put([b"{}"])
         Artifact.objects.create(operation=operation, role="output", name="out.json", file_id=stored.sha256)
         worker_secrets.save("out.json", "a value of a test", ["echo"], Actor("test"))
+        upload = uploads.store(SimpleUploadedFile("bars.csv", b"1"), people["operator"])
         Tag.objects.create(name="out.json", goal="a tag and an artifact of one name")
         for number in (1, 2):
             saved = SavedStrategy.objects.get_or_create(name="out.json")[0]
@@ -98,6 +100,7 @@ class Callers:
         Subscription.objects.create(pk=number, name="x", channel="email", target="x@example.org")
         return {
             "seed_run_id": ids["seed_run"],
+            "upload_id": upload.pk,
             "schedule_id": ids["schedule"],
             "study_id": create_study(people["operator"], trials=number + 1).study_id,
             "operation_id": operation.pk,

@@ -73,7 +73,7 @@ def test_the_preview_changes_nothing_and_the_cleanup_removes_what_it_lists(remai
     listed = preview()
     assert state() == before
     assert listed == {
-        "removed_workers": ["gone"], "held_back": [], "removed_operations": 1, "removed_previews": 1,
+        "removed_workers": ["gone"], "held_back": [], "removed_operations": 1, "removed_previews": 1, "removed_uploads": 0,
         "removed_strategies": 1,
         "removed_files": 1, "removed_bytes": 4, "removed_orphans": 1, "removed_deliveries": 1,
     }  # fmt: skip

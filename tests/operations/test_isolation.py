@@ -51,6 +51,7 @@ OF_A_REQUEST = frozenset(
         "operations.statistics",
         "operations.strategies",
         "operations.submission",
+        "operations.uploads",
         "operations.waiting",
         "operations.watching",
         "registry.auth",

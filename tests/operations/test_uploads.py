@@ -142,8 +142,8 @@ def test_an_expired_upload_goes_with_the_cleanup_but_not_from_its_operations(
     assert removed["removed_uploads"] == 2
     settings.ARTIFACT_RETENTION_DAYS = 0
     artifacts.remove_unreferenced()
-    assert artifacts.path_of(digests[used]).exists()
-    assert not artifacts.path_of(digests[unused]).exists()
+    assert artifacts.exists(digests[used])
+    assert not artifacts.exists(digests[unused])
     assert Artifact.objects.get(operation=operation).file_id == digests[used]
 
 

@@ -121,8 +121,14 @@ def test_marked_parameters_name_inputs(api: APIClient, bars: str) -> None:
         ({"operation": "failed", "artifact": "a"}, "is FAILED: it has no artifact to use"),
         ({"operation": "done", "artifact": "a"}, "The operation done has no artifact a."),
         ({"symbol": "AAPL"}, "needs symbol and timeframe, operation and artifact, or upload"),
-        ({"symbol": "AAPL", "timeframe": None}, "needs symbol and timeframe, operation and artifact, or upload"),
-        ({"operation": "done", "timeframe": "1d"}, "needs symbol and timeframe, operation and artifact, or upload"),
+        (
+            {"symbol": "AAPL", "timeframe": None},
+            "needs symbol and timeframe, operation and artifact, or upload",
+        ),
+        (
+            {"operation": "done", "timeframe": "1d"},
+            "needs symbol and timeframe, operation and artifact, or upload",
+        ),
         ({}, "needs symbol and timeframe, operation and artifact, or upload"),
     ],
     ids=str,

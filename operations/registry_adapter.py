@@ -144,7 +144,7 @@ class RegistryAdapter:
         return {
             "removed_operations": deletion.count_deleted,
             "removed_previews": deletion.count_previews,
-            "removed_uploads": lambda: uploads.expired().count(),
+            "removed_uploads": lambda: uploads.find_expired().count(),
             **{name: part.count for name, part in deletion.cleanups.items()},
             "removed_files": lambda: artifacts.count_unreferenced()[0],
             "removed_bytes": lambda: artifacts.count_unreferenced()[1],

@@ -82,8 +82,8 @@ def remove(upload: Upload, user: "User") -> None:
 
 def remove_expired() -> int:
     """Remove the uploads that have expired; return how many. The cleanup then removes files that nothing refers to."""
-    return expired().delete()[0]
+    return find_expired().delete()[0]
 
 
-def expired() -> QuerySet[Upload]:
+def find_expired() -> QuerySet[Upload]:
     return Upload.objects.filter(expires_at__lte=Now())

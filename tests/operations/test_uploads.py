@@ -35,7 +35,7 @@ def send(client: Any, name: str = "bars.csv", content: bytes = b"a,b\n1,2\n") ->
     return client.post("/uploads", {"file": file}, format="multipart")
 
 
-def uploaded(client: Any, name: str = "bars.csv", content: bytes = b"a,b\n1,2\n") -> str:
+def upload_of(client: Any, name: str = "bars.csv", content: bytes = b"a,b\n1,2\n") -> str:
     response = send(client, name, content)
     assert response.status_code == 201, response.content
     return str(response.json()["upload_id"])
@@ -50,7 +50,7 @@ def inputs_of_next_claim() -> dict[str, str]:
 
 def test_an_upload_reaches_the_worker_by_a_marked_parameter_and_by_inputs(api: APIClient) -> None:
     CapabilityFactory(parameters_schema=Marked.model_json_schema())
-    data, notes = uploaded(api), uploaded(api, "notes.txt", b"read me")
+    data, notes = upload_of(api), upload_of(api, "notes.txt", b"read me")
     submit(api, parameters={"data": data, "notes": notes}, inputs={"more.bin": {"upload": notes}})
     digests = {each.pk: each.file_id for each in Upload.objects.all()}
     assert inputs_of_next_claim() == {
@@ -73,10 +73,10 @@ def test_what_cannot_be_an_input_is_refused_at_its_parameter(
     api: APIClient, name: str, value: str, detail: str
 ) -> None:
     CapabilityFactory(parameters_schema=Marked.model_json_schema())
-    text, gone = uploaded(api, "notes.txt"), uploaded(api, "gone.csv", b"1")
+    text, gone = upload_of(api, "notes.txt"), upload_of(api, "gone.csv", b"1")
     Upload.objects.filter(pk=gone).update(expires_at=Now())
     replace = {"TEXT": text, "GONE": gone}
-    parameters = {"data": uploaded(api), name: replace.get(value, value)}
+    parameters = {"data": upload_of(api), name: replace.get(value, value)}
     (error,) = refusal(api, parameters=parameters)
     assert error["pointer"] == f"/parameters/{name}"
     assert error["detail"].replace('"', "'") == detail.replace("GONE", gone)
@@ -86,16 +86,16 @@ def test_what_cannot_be_an_input_is_refused_at_its_parameter(
 def test_no_mark_of_a_worker_breaks_a_submission(api: APIClient, mark: Any) -> None:
     schema = {"type": "object", "properties": {"data": {"type": "string", "x-ktrdr-input": {"upload": mark}}}}
     CapabilityFactory(parameters_schema=schema)
-    request = {"operation_type": "echo", "parameters": {"data": uploaded(api)}}
+    request = {"operation_type": "echo", "parameters": {"data": upload_of(api)}}
     assert api.post("/operations", request, format="json").status_code in (202, 422)
 
 
 def test_the_same_file_is_one_upload_that_expires_later(api: APIClient) -> None:
-    first = uploaded(api)
+    first = upload_of(api)
     Upload.objects.update(expires_at=Now() + timedelta(hours=1))
-    assert uploaded(api) == first
+    assert upload_of(api) == first
     assert Upload.objects.filter(expires_at__gt=Now() + timedelta(days=29)).count() == 1
-    assert uploaded(api, "other.csv") != first
+    assert upload_of(api, "other.csv") != first
     assert StoredFile.objects.count() == 1
 
 
@@ -103,12 +103,12 @@ def test_a_user_has_a_limit_and_each_file_too(
     api: APIClient, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MAX_UPLOAD_MB_PER_USER = 1
-    first = uploaded(api, content=b"x" * 700_000)
+    first = upload_of(api, content=b"x" * 700_000)
     refused = send(api, "second.csv", b"y" * 300_001)
     assert refused.status_code == 507
     assert "may have 1 MB together" in refused.json()["detail"]
     assert api.delete(f"/uploads/{first}").status_code == 204
-    uploaded(api, "second.csv", b"y" * 300_001)
+    upload_of(api, "second.csv", b"y" * 300_001)
     monkeypatch.setattr(uploads, "MAX_FILE_BYTES", 100)
     assert send(api, content=b"x" * 101).status_code == 413
     assert send(api, content=b"").status_code == 422
@@ -116,7 +116,7 @@ def test_a_user_has_a_limit_and_each_file_too(
 
 
 def test_only_the_owner_and_staff_delete_an_upload(api: APIClient) -> None:
-    mine, other = uploaded(api), uploaded(api, "other.csv")
+    mine, other = upload_of(api), upload_of(api, "other.csv")
     operator, staff = Client(), Client()
     operator.force_login(member("operator"))
     staff.force_login(member("staff"))
@@ -132,7 +132,7 @@ def test_an_expired_upload_goes_with_the_cleanup_but_not_from_its_operations(
     api: APIClient, settings: Any
 ) -> None:
     CapabilityFactory(parameters_schema=Marked.model_json_schema())
-    used, unused = uploaded(api, content=b"used"), uploaded(api, "unused.csv", b"unused")
+    used, unused = upload_of(api, content=b"used"), upload_of(api, "unused.csv", b"unused")
     operation = submit(api, parameters={"data": used})
     digests = {each.pk: each.file_id for each in Upload.objects.all()}
     Upload.objects.update(expires_at=Now() - timedelta(days=1))

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('operations', '0030_seed_runs'),
+        ('operations', '0031_damaged_files'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

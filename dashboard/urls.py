@@ -37,7 +37,7 @@ from dashboard.views.strategy_changes import (
     save_version,
     strategy_act,
 )
-from dashboard.views.studies import new_study, studies, study, study_act
+from dashboard.views.studies import new_study, studies, study, study_act, study_trial
 from dashboard.views.submit import clone, new, preview, submit
 from dashboard.views.trades import trades, trades_drawn
 from dashboard.views.workers import worker, workers
@@ -107,6 +107,7 @@ urlpatterns = [
     path("studies", studies, name="studies"),
     path("studies/new", new_study, name="new_study"),
     path("studies/<id:study_id>", study, name="study"),
+    path("studies/<id:study_id>/trials/<int:number>", study_trial, name="study_trial"),
     path("studies/<id:study_id>/<id:act>", study_act, name="study_act"),
     path("workers", workers, name="workers"),
     path("dispatch-pause", dispatch_pause, name="dispatch_pause"),

@@ -17,10 +17,11 @@ from dashboard.pages.strategies import recent_strategies
 from dashboard.pages.strategy_texts import find_text
 from dashboard.pages.study_charts import charts_of
 from dashboard.pages.study_parameters import searchable
+from dashboard.pages.study_trial import trial_page
 from dashboard.views.decorators import PageRequest, page
 from studies.failures import errors_of
 from studies.lifecycle import wall_s
-from studies.models import Study
+from studies.models import Study, StudyTrial
 from studies.serializers import counters, progress_of
 from studies.states import LIVE, StudyStatus
 
@@ -42,6 +43,7 @@ EXAMPLES = {
     "moving_average_walk_forward": "moving_average_cross",
 }
 """The strategy of each example of a study."""
+MORE_THAN_ANY_NUMBER = 2**31
 FIELDS = {"strategy_yaml": "Strategy", "study_yaml": "Study", "model": "Model"}
 SKELETON = """study: "1.0"
 name: my_search
@@ -140,6 +142,16 @@ def study(request: PageRequest, study_id: str) -> HttpResponse:
         "drawn": drawn,
     }
     return render(request, "studies/detail.html", context)
+
+
+@page
+def study_trial(request: PageRequest, study_id: str, number: int) -> HttpResponse:
+    rows = StudyTrial.objects.filter(study__study_id=study_id).select_related("study")
+    trial = rows.filter(number=number).first() if number < MORE_THAN_ANY_NUMBER else None
+    if trial is None:
+        raise Http404(f"Study {study_id} has no trial {number}.")
+    context = {"study": trial.study, "trial": trial, "shown": trial_page(trial.study, trial)}
+    return render(request, "studies/trial.html", context)
 
 
 @require_POST

@@ -35,7 +35,7 @@ from strategies import saving
 from strategies.requests import NewStrategy, NewVersion
 from tests.browser.charts import backtest_files, market_data_chart, trades_csv
 from tests.browser.reports import backtest_report, training_report
-from tests.studies.rows import create_reported_study
+from tests.studies.rows import create_reported_study, keep_details
 from worker_agent.inputs import Bars
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "strategies"
@@ -93,10 +93,16 @@ def populate(user: User) -> dict[str, str]:
     create_strategies(user)
     return {role: row.pk for role, row in operations.items()} | {
         "subscription": str(create_subscription(user).pk),
-        "study": create_reported_study(user, trials=60).study_id,
+        "study": create_study_with_details(user),
         "seed_run": create_seed_run(user, [operations["trained"], operations["trained_again"]]).seed_run_id,
         "schedule": create_schedule(user, operations["trained"]).schedule_id,
     }
+
+
+def create_study_with_details(user: User) -> str:
+    study = create_reported_study(user, trials=60)
+    keep_details(study, 1)
+    return study.study_id
 
 
 def create_strategies(user: User) -> None:

@@ -64,6 +64,7 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/dashboard/studies",
         "/dashboard/studies/new",
         f"/dashboard/studies/{ids['study']}",
+        f"/dashboard/studies/{ids['study']}/trials/1",
         "/dashboard/tokens",
         "/dashboard/secrets",
         "/dashboard/users",

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from operations.models import LogLine, Operation
+from studies.models import Study
 from tests.browser.conftest import PASSWORD
 from tests.browser.population import STRATEGY, ago
 from tests.browser.watch import Watch, serious_findings
@@ -130,6 +131,23 @@ def test_operations_are_selected_and_compared(page: Page, ids: dict[str, str], l
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("heading", name="Compare")).to_be_visible()
     expect(page.get_by_text("(best)").first).to_be_attached()
+
+
+def test_a_study_is_extended_and_its_trial_opened(page: Page, ids: dict[str, str], live_server: Any) -> None:
+    study = Study.objects.get(study_id=ids["study"])
+    page.goto(f"{live_server.url}/dashboard/studies/{study.study_id}")
+    page.get_by_text("Extend the study").click()
+    page.get_by_role("button", name="Extend", exact=True).click()
+    expect(page.get_by_text("set trials, hours or both")).to_be_visible()
+    page.get_by_text("Extend the study").click()
+    page.get_by_label("More trials").fill("5")
+    page.get_by_label("More trials").press("Enter")
+    expect(page.get_by_text("Extended.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Running")).to_be_visible()
+    assert Study.objects.get(pk=study.pk).planned == study.planned + 5
+    page.get_by_role("link", name="1", exact=True).click()
+    expect(page.get_by_role("heading", name="Trial 1")).to_be_visible()
+    expect(page.get_by_role("button", name="Promote the trial")).to_be_enabled()
 
 
 def test_the_selected_theme_is_kept(page: Page, ids: dict[str, str], live_server: Any) -> None:

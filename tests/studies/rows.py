@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 from django.contrib.auth.models import User
 
 from operations import artifacts
-from studies.models import Study, StudyTrial
+from operations.models import Operation
+from studies.models import Study, StudyBatch, StudyTrial
 from tests.factories import OperationFactory
 from tests.studies.lab import STRATEGY, STUDY
+from workers.studies.archive import pack
 from workers.studies.grammar import parse_study
+from workers.studies.messages import DETAILS_FILE
 
 POINTS = 200
 REPORT = {
@@ -44,6 +47,11 @@ REPORT = {
         "folds": 28,
         "fan": {"time": ["2001-01-01", "2002-01-01"], "low": [1.0, 0.9], "median": [1.0, 1.1], "high": [1.0, 1.3]},
     },
+}  # fmt: skip
+
+TRAINING = {
+    "fold": 0, "seed": 1, "metric": 0.5, "trades": 12.0, "best_epoch": 2, "stopped": "epochs",
+    "train_loss": [1.0, 0.9], "validation_loss": [1.1, 0.8],
 }  # fmt: skip
 
 
@@ -92,3 +100,13 @@ def create_reported_study(user: User, **fields: object) -> Study:
     report = {"verdict": "open", "reasons": reasons, "figures": REPORT["figures"], "warnings": []}
     values = {"status": "COMPLETED", "ended_at": ended, "reporter": reporter, "report": report}
     return create_study(user, **{"trials": 3, **values, **fields})
+
+
+def keep_details(study: Study, number: int) -> Operation:
+    """Store the details of a trial as its batch does; return the operation of the batch."""
+    operation = OperationFactory(operation_type="study_training_batch")
+    details = {"folds": [0.5, None], "trainings": [TRAINING], "log": ["fold 0, seed 1: <2> epochs"]}
+    stored = artifacts.put([pack({f"{number}.json": json.dumps(details).encode()})])
+    operation.artifacts.create(role="output", name=DETAILS_FILE, file_id=stored.sha256)
+    StudyBatch.objects.create(study=study, first=0, last=number, operation=operation, is_open=False)
+    return operation

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 from rest_framework.test import APIClient
 
 from operations import artifacts
@@ -13,14 +14,10 @@ from studies.models import Study, StudyBatch
 from studies.rounds import Leader
 from tests.factories import OperationFactory
 from tests.studies.lab import STUDY, work
-from tests.studies.rows import create_study
+from tests.studies.rows import TRAINING, create_study
+from workers.strategy.document import write_document
 from workers.studies.archive import pack
 from workers.studies.messages import DETAILS_FILE, Trial
-
-TRAINING = {
-    "fold": 0, "seed": 1, "metric": 0.5, "trades": 12.0, "best_epoch": 2, "stopped": "epochs",
-    "train_loss": [1.0, 0.9], "validation_loss": [1.1, 0.8],
-}  # fmt: skip
 
 
 def test_a_trial_has_its_folds_learning_curves_log_and_operation(api: APIClient, person: User) -> None:
@@ -35,6 +32,45 @@ def test_a_trial_has_its_folds_learning_curves_log_and_operation(api: APIClient,
     other = api.get(f"/studies/{study.study_id}/trials/2").json()
     assert (other["folds"], other["trainings"], other["log"]) == ([], [], [])
     assert api.get(f"/studies/{study.study_id}/trials/3").status_code == 404
+
+
+def test_the_page_of_a_trial_shows_its_details_and_its_promotion(client: Client, person: User) -> None:
+    study, operation = (
+        create_study(person, cpu_ms=5.0),
+        OperationFactory(operation_type="study_training_batch"),
+    )
+    details = {"folds": [0.5, None], "trainings": [TRAINING], "log": ["fold 0, seed 1: <2> epochs"]}
+    stored = artifacts.put([pack({"1.json": json.dumps(details).encode()})])
+    operation.artifacts.create(role="output", name=DETAILS_FILE, file_id=stored.sha256)
+    StudyBatch.objects.create(study=study, first=0, last=2, operation=operation, is_open=False)
+    study.trials.filter(number=2).update(state="failed", value=None, error="a <bad> point")
+    client.force_login(person)
+    address = f"/dashboard/studies/{study.study_id}"
+    assert f'href="{address}/trials/1"' in client.get(address).content.decode()
+    response = client.get(f"{address}/trials/1")
+    text = response.content.decode()
+    for part in ("Trial 1", "/decisions/confidence_threshold", "&lt;2&gt; epochs", "Promote the trial"):
+        assert part in text, part
+    assert f"/dashboard/operations/{operation.pk}" in text
+    shown = response.context["shown"]
+    assert (shown.folds, shown.trainings) == ([0.5, None], [TRAINING])
+    assert shown.curves.spec["panes"][0]["series"][0]["data"] == [(1, 1.1), (2, 0.8)]
+    assert shown.runs == []
+    failed = client.get(f"{address}/trials/2").content.decode()
+    assert "a &lt;bad&gt; point" in failed
+    assert "Promote the trial" not in failed
+    for number in (3, 2**31, 10**30):
+        assert client.get(f"{address}/trials/{number}").status_code == 404
+
+
+def test_the_page_of_a_trial_names_what_it_was_promoted_to(client: Client, person: User) -> None:
+    study = create_study(person, model_id=OperationFactory(operation_type="training").pk)
+    text = write_document(proposing.bound_study(study).values_of(study.trials.get(number=1).parameters))
+    parameters = {"strategy_yaml": text, "symbol": "XY", "model": study.model_id}
+    promoted = OperationFactory(operation_type="backtesting", parameters=parameters)
+    client.force_login(person)
+    shown = client.get(f"/dashboard/studies/{study.study_id}/trials/1").context["shown"]
+    assert [run.pk for run in shown.runs] == [promoted.pk]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,10 @@ REPORT = {
 }
 COVERAGE = {
     "symbol": "AAPL", "timeframe": "1d", "rows": 2, "start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z",
+    "sha256": "0",
+}  # fmt: skip
+STRATEGY = {
+    "name": "a", "title": "", "note": "", "tags": [], "version": 1, "digest": "0",
 }  # fmt: skip
 POINT = {"seq": 1, "name": "loss", "step": 1, "value": 0.5}
 WORKER = {
@@ -64,6 +68,8 @@ ANSWERS: dict[str, Any] = {
     "operation_types_list": page_of({"operation_type": "echo"}),
     "workers_list": page_of(WORKER),
     "strategies_validate_create": {"valid": True},
+    "strategies_list": page_of(STRATEGY),
+    "strategies_versions_retrieve": {"strategy_yaml": "name: a\n"},
     "studies_list": page_of(STUDY),
     "studies_validate_create": {"valid": True},
     "studies_promote_create": {"number": 0, "operations": [OPERATION]},

@@ -57,6 +57,7 @@ COMMAND_LINES = [
     "import {strategy} --symbol AAPL --timeframe 1d --adjust --decimal comma --wait",
     "export AAPL 1d",
     "workers",
+    "copy --from http://other --replace",
     "workers --json",
 ]
 
@@ -87,6 +88,102 @@ def test_bars_are_exported_as_parquet_or_csv(site: DocumentedSite, tmp_path: Pat
     run(site, "export", "AAPL", "1d", "-o", str(csv))
     assert parquet.read_bytes() == FILES["bars"]
     assert csv.read_text().splitlines()[:2] == ["time,close", "2020-01-01 00:00:00+00:00,1.0"]
+
+
+class TwoSites:
+    """By host: the series and strategies of each, as symbol or name -> hash; those that the target refuses to take."""
+
+    def __init__(self, source: dict[str, str], target: dict[str, str], refused: str = "") -> None:
+        self.sites = {"other": source, "site": target}
+        self.refused = refused
+        self.copied: list[str] = []
+        self.tokens: set[tuple[str, str]] = set()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        host, path = request.url.host, request.url.path
+        self.tokens.add((host, request.headers.get("Authorization", "")))
+        hashes = self.sites[host]
+        if request.method == "POST":
+            return self._store(request)
+        if path == "/market-data":
+            rows = [
+                {"symbol": name, "timeframe": "1d", "rows": 2, "sha256": sha256, **SPAN}
+                for name, sha256 in hashes.items()
+            ]
+            return httpx.Response(200, json={"results": rows, "next": None})
+        if path == "/strategies":
+            labels = {"title": "t", "note": "", "tags": ["a"], "version": 3}
+            rows = [{"name": name, "digest": digest, **labels} for name, digest in hashes.items()]
+            return httpx.Response(200, json={"results": rows, "next": None})
+        if path.startswith("/operations/"):
+            return httpx.Response(200, json=OPERATION)
+        name = path.split("/")[2]
+        if path.endswith("/versions/3"):
+            return httpx.Response(200, json={"strategy_yaml": f"text of {name}"})
+        return httpx.Response(200, content=f"bars of {name}".encode())
+
+    def _store(self, request: httpx.Request) -> httpx.Response:
+        assert request.url.host == "site", "nothing changes at the source"
+        content = request.content.decode(errors="replace")
+        if self.refused and self.refused in content:
+            return httpx.Response(422, json={"status": 422, "title": "Invalid", "detail": f"no {ESCAPES}"})
+        self.copied.append(f"{request.url.path} {content}")
+        return httpx.Response(201, json=OPERATION)
+
+
+SPAN = {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}
+
+
+def test_copy_brings_what_is_missing_and_keeps_what_is_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KTRDR_TOKEN", "of the target")
+    monkeypatch.setenv("KTRDR_FROM_TOKEN", "of the source")
+    both = TwoSites({"new": "1", "equal": "2", "changed": "3"}, {"equal": "2", "changed": "0"})
+    assert run(both, "copy", "--from", "http://other") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "new 1d: 2 bars copied",
+        "equal 1d: equal",
+        "changed 1d: kept, another one is here (--replace copies it)",
+        "strategy new: version 3 copied",
+        "strategy equal: equal",
+        "strategy changed: kept, another one is here (--replace copies it)",
+    ]
+    bars, strategy = both.copied
+    assert "bars of new" in bars
+    assert json.loads(strategy.removeprefix("/strategies ")) == {
+        "name": "new", "strategy_yaml": "text of new", "title": "t", "note": "", "tags": ["a"],
+    }  # fmt: skip
+    assert both.tokens == {("site", "Bearer of the target"), ("other", "Bearer of the source")}
+
+
+def test_copy_replaces_on_demand_and_only_what_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    both = TwoSites({"AAPL": "1", "IBM": "2"}, {"AAPL": "0", "IBM": "0"})
+    assert run(both, "copy", "--from", "http://other", "market-data", "--symbol", "IBM", "--replace") == 0
+    assert capsys.readouterr().out == "IBM 1d: 2 bars copied\n"
+    assert run(both, "copy", "--from", "http://other", "strategies", "--replace") == 0
+    assert [line.split()[0] for line in both.copied[1:]] == [
+        "/strategies/AAPL/versions",
+        "/strategies/IBM/versions",
+    ]
+
+
+@pytest.mark.parametrize("refused", ["bars of a", "text of a"])
+def test_copy_goes_on_after_a_failure_and_exits_with_1(
+    refused: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = TwoSites({"a": "1", "b": "2"}, {}, refused)
+    assert run(both, "copy", "--from", "http://other") == 1
+    assert len(both.copied) == 3
+    shown = capsys.readouterr()
+    assert shown.out.count("failed: ") == 1
+    assert "\x1b" not in shown.out
+    assert "run the command again" in shown.err
+
+
+def test_copy_knows_what_it_can_copy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(TwoSites({}, {}), "copy", "--from", "http://other", "models") == 1
+    assert "cannot copy 'models'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("status", "exit_status"), [("COMPLETED", 0), ("FAILED", 1), ("CANCELLED", 3)])

@@ -13,6 +13,7 @@ from ktrdr_client.aio.market_data import AsyncMarketData
 from ktrdr_client.aio.operations import AsyncOperation, AsyncOperations
 from ktrdr_client.aio.runs import AsyncBacktests, AsyncTrainings
 from ktrdr_client.aio.session import AsyncSession, Json
+from ktrdr_client.aio.strategies import AsyncStrategies
 from ktrdr_client.aio.studies import AsyncStudies
 from ktrdr_client.files import read_text
 
@@ -40,6 +41,7 @@ class AsyncClient:
         self.trainings = AsyncTrainings(self._session)
         self.backtests = AsyncBacktests(self._session, self.operations)
         self.studies = AsyncStudies(self._session)
+        self.strategies = AsyncStrategies(self._session)
 
     async def wait(
         self, operations: Sequence[AsyncOperation], timeout_s: float | None = None, *, progress: bool = False

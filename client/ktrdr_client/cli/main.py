@@ -1,4 +1,4 @@
-"""`ktrdr COMMAND`: submit, follow, list, cancel, import, export, workers. The site is KTRDR_URL, the token KTRDR_TOKEN."""
+"""`ktrdr COMMAND`: submit, follow, list, cancel, import, export, copy, workers. The site is KTRDR_URL, the token KTRDR_TOKEN."""
 
 import sys
 from argparse import ArgumentParser
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
+from ktrdr_client.cli.copying import add_copy
 from ktrdr_client.cli.following import follow
 from ktrdr_client.cli.listing import add_cancel, add_export, add_list, add_workers
 from ktrdr_client.cli.output import FAILED, warn
@@ -30,6 +31,7 @@ COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     "cancel": ("cancel operations", add_cancel),
     "import": ("import a file of bars", add_import),
     "export": ("write bars to a file", add_export),
+    "copy": ("copy market data and strategies of another site to this one", add_copy),
     "workers": ("list the workers", add_workers),
 }
 
@@ -47,6 +49,7 @@ def parser() -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None, transport: httpx.BaseTransport | None = None) -> int:
     """Run one command; return its exit status."""
     options = parser().parse_args(arguments)
+    options.connect = lambda url, token: Client(url, token, transport=transport)
     try:
         with Client(options.url, transport=transport) as client:
             return int(options.run(client, options))

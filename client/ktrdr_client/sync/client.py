@@ -14,6 +14,7 @@ from ktrdr_client.sync.market_data import MarketData
 from ktrdr_client.sync.operations import Operation, Operations
 from ktrdr_client.sync.runs import Backtests, Trainings
 from ktrdr_client.sync.session import Session, Json
+from ktrdr_client.sync.strategies import Strategies
 from ktrdr_client.sync.studies import Studies
 from ktrdr_client.files import read_text
 
@@ -41,6 +42,7 @@ class Client:
         self.trainings = Trainings(self._session)
         self.backtests = Backtests(self._session, self.operations)
         self.studies = Studies(self._session)
+        self.strategies = Strategies(self._session)
 
     def wait(
         self, operations: Sequence[Operation], timeout_s: float | None = None, *, progress: bool = False

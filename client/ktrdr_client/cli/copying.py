@@ -1,0 +1,110 @@
+"""`ktrdr copy`: bring market data and strategies of another site to this one."""
+
+import os
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ktrdr_client.cli.output import COMPLETED, FAILED, show, warn
+from ktrdr_client.problems import ClientError
+from ktrdr_client.sync.client import Client
+
+MARKET_DATA, STRATEGIES = "market-data", "strategies"
+TOKEN_VARIABLE = "KTRDR_FROM_TOKEN"  # noqa: S105  (a name)
+
+
+def add_copy(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--from",
+        dest="source",
+        required=True,
+        metavar="URL",
+        help=f"the other site; its token is {TOKEN_VARIABLE}",
+    )
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{MARKET_DATA}, {STRATEGIES}; default: both")
+    parser.add_argument("--symbol", action="append", help="only bars of this symbol; may be repeated")
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="also what is here in another state: bars are replaced, strategies get a new version",
+    )
+    parser.set_defaults(run=copy)
+
+
+def copy(client: Client, options: Namespace) -> int:
+    """Copy one by one and go on after a failure. What is here already, and is equal, is not copied again."""
+    wanted = options.what or [MARKET_DATA, STRATEGIES]
+    if unknown := set(wanted) - {MARKET_DATA, STRATEGIES}:
+        raise ValueError(f"cannot copy {sorted(unknown)[0][:80]!r}, only {MARKET_DATA} and {STRATEGIES}")
+    failed = False
+    with options.connect(options.source, os.environ.get(TOKEN_VARIABLE, "")) as source:
+        steps: list[Iterator[tuple[str, str]]] = []
+        if MARKET_DATA in wanted:
+            steps.append(_copy_market_data(source, client, options))
+        if STRATEGIES in wanted:
+            steps.append(_copy_strategies(source, client, options))
+        for step in steps:
+            for name, result in step:
+                show(f"{name}: {result}")
+                failed = failed or result.startswith("failed")
+    if failed:
+        warn("ktrdr: not everything was copied; run the command again to copy the rest")
+    return FAILED if failed else COMPLETED
+
+
+def _copy_market_data(source: Client, target: Client, options: Namespace) -> Iterator[tuple[str, str]]:
+    here = {(row["symbol"], row["timeframe"]): row for row in _series(target)}
+    for row in _series(source):
+        symbol, timeframe = row["symbol"], row["timeframe"]
+        if options.symbol and symbol not in options.symbol:
+            continue
+        present = here.get((symbol, timeframe))
+        if (result := _kept(present, row, "sha256", options.replace)) is None:
+            try:
+                _copy_bars(source, target, symbol, timeframe)
+                result = f"{row['rows']:,} bars copied"
+            except (ClientError, OSError) as error:
+                result = f"failed: {error}"
+        yield f"{symbol} {timeframe}", result
+
+
+def _series(client: Client) -> list[dict[str, Any]]:
+    rows = client.market_data.coverage().to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
+
+
+def _copy_bars(source: Client, target: Client, symbol: str, timeframe: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="ktrdr-") as directory:
+        file = Path(directory) / "bars.parquet"
+        file.write_bytes(source.market_data.parquet(symbol, timeframe))
+        target.market_data.import_(file, symbol, timeframe)
+
+
+def _copy_strategies(source: Client, target: Client, options: Namespace) -> Iterator[tuple[str, str]]:
+    here = {row["name"]: row for row in target.strategies.list()}
+    for row in source.strategies.list():
+        name = row["name"]
+        present = here.get(name)
+        if (result := _kept(present, row, "digest", options.replace)) is None:
+            try:
+                text = source.strategies.text(name, row["version"])
+                if present is None:
+                    labels = {key: row[key] for key in ("title", "note", "tags")}
+                    target.strategies.save(name, text, **labels)
+                else:
+                    target.strategies.add_version(name, text, f"copied from {options.source}"[:120])
+                result = f"version {row['version']} copied"
+            except ClientError as error:
+                result = f"failed: {error}"
+        yield f"strategy {name}", result
+
+
+def _kept(present: dict[str, Any] | None, row: dict[str, Any], key: str, replace: bool) -> str | None:
+    """Return why what is here is kept; None if it is to be copied."""
+    if present is None:
+        return None
+    if present[key] == row[key]:
+        return "equal"
+    return None if replace else "kept, another one is here (--replace copies it)"

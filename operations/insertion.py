@@ -9,12 +9,13 @@ from django.conf import settings
 
 from access.prepared import columns_of, fetch, instance
 from access.problems import Invalid
-from operations import lifecycle, quotas, time_limits
+from operations import lifecycle, quotas, time_limits, type_limits
 from operations.actors import SYSTEM, Actor
 from operations.models import Artifact, AwaitedInput, Operation, StoredFile
 from operations.models.operation import LARGE
 from operations.requests import Submission
 from operations.states import Status
+from operations.type_limits import NOTHING, Limits
 from registry.dispatch_channel import CHANNEL
 from worker_agent import trace
 
@@ -111,7 +112,11 @@ def insert(
     user may not have so many operations waiting, or with so many different requirements. Call it in a transaction.
     """
     quotas.require_pending(by.user, len(entries))
-    rows = [_row(entry, by, awaited, keyed) for entry in entries]
+    declared = type_limits.read_limits({entry.submission.operation_type for entry in entries})
+    rows = [
+        _row(entry, by, awaited, keyed, declared.get(entry.submission.operation_type, NOTHING))
+        for entry in entries
+    ]
     actor = {"actor": by.actor.label, "user_id": by.actor.user_id, "address": by.actor.address}
     limits = {"owner": None if by.user is None else by.user.pk, "max_demands": quotas.MAX_DEMANDS}
     stored = fetch(_INSERT, {"rows": json.dumps(rows), "channel": CHANNEL, **actor, **limits})
@@ -129,7 +134,9 @@ def insert(
     return operations
 
 
-def _row(entry: Entry, by: Submitter, awaited: Mapping[str, Operation], keyed: str) -> dict[str, Any]:
+def _row(
+    entry: Entry, by: Submitter, awaited: Mapping[str, Operation], keyed: str, declared: Limits
+) -> dict[str, Any]:
     """Return the columns that are not the same for every new operation."""
     submission, queueing, origin = entry.submission, entry.submission.queueing, trace.current()
     is_keyed = bool(by.idempotency_key) and entry.operation_id == keyed
@@ -141,8 +148,8 @@ def _row(entry: Entry, by: Submitter, awaited: Mapping[str, Operation], keyed: s
         "prefer_gpu": submission.prefer_gpu,
         "priority": queueing.priority,
         "queue": queueing.queue,
-        "max_attempts": settings.MAX_ATTEMPTS,
-        "timeout_s": time_limits.limit_of_attempts(submission),
+        "max_attempts": declared.max_attempts or settings.MAX_ATTEMPTS,
+        "timeout_s": time_limits.limit_of_attempts(submission, declared.timeout_s),
         "expires_after_s": time_limits.limit_of_wait(submission),
         "created_by_id": None if by.user is None else by.user.pk,
         "idempotency_key": by.idempotency_key if is_keyed else "",

@@ -22,7 +22,7 @@ class OperationType:
     """JSON Schema of the body of the submission."""
     example: Mapping[str, Any] | None
     announced: Sequence[Mapping[str, Any]]
-    """worker_type and parameters_schema of each kind of worker that runs it."""
+    """worker_type, parameters_schema and declared limits of each kind of worker that runs it."""
     workers: Mapping[str, int]
 
 
@@ -30,7 +30,8 @@ def describe_types() -> list[OperationType]:
     """Return all types, the product's own first. Three queries."""
     schemas: dict[str, list[Mapping[str, Any]]] = {}
     for row in Capability.objects.all():
-        announced = {"worker_type": row.worker_type, "parameters_schema": row.parameters_schema}
+        names = ("worker_type", "parameters_schema", "timeout_s", "max_attempts", "max_running")
+        announced = {name: getattr(row, name) for name in names}
         schemas.setdefault(row.operation_type, []).append(announced)
     workforce = Workforce.load()
     own = [kind.operation_type for kind in all_kinds()]

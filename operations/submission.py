@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 
 from access.conflicts import atomic_with_retries
 from access.problems import Invalid, Unavailable, invalid
-from operations import quotas
+from operations import quotas, type_limits
 from operations.dispatching import claims
 from operations.insertion import Entry, Submitter, errors_of_awaited, find_unfinished, insert, lock_awaited
 from operations.kind import kind_of
@@ -96,7 +96,9 @@ def _store(submission: Submission, by: Submitter) -> Operation:
         return operation
     quotas.require_running(by.user)
     if claims.claim_for(operation, by.actor, push=False, wait=True) is None:
-        reason = selection.explain(submission.operation_type, queueing.requirements)
+        reason = type_limits.explain_type(submission.operation_type) or selection.explain(
+            submission.operation_type, queueing.requirements
+        )
         counts: dict[str, Any] = {**selection.counts(submission.operation_type, queueing.requirements)}
         raise Unavailable(f"No worker is available: {reason}.", **counts)
     return operation

@@ -14,9 +14,15 @@ from operations.requests import Submission
 from worker_agent.protocol import ErrorClass, OperationError
 
 
-def limit_of_attempts(submission: Submission) -> int | None:
-    """Return the seconds that an attempt of the new operation may run: its own limit, or that of the settings."""
-    return _limit(submission.queueing.timeout_s, settings.TIMEOUT_S, submission.operation_type)
+def limit_of_attempts(submission: Submission, declared: int | None = None) -> int | None:
+    """Return the seconds that an attempt of the new operation may run.
+
+    Its own limit, else that of the settings for its type, else the one that its workers declare, else that for all types.
+    """
+    own = submission.queueing.timeout_s
+    if own is None and submission.operation_type not in settings.TIMEOUT_S and declared is not None:
+        return declared
+    return _limit(own, settings.TIMEOUT_S, submission.operation_type)
 
 
 def limit_of_wait(submission: Submission) -> int | None:

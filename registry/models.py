@@ -22,6 +22,15 @@ class Capability(models.Model):
     worker_type = models.CharField(max_length=128)
     start_path = models.CharField(max_length=200)
     parameters_schema = models.JSONField()
+    timeout_s = models.PositiveIntegerField(
+        null=True, blank=True, help_text="time limit of an attempt that its workers declare"
+    )
+    max_attempts = models.PositiveIntegerField(
+        null=True, blank=True, help_text="times that the worker may be lost, as its workers declare"
+    )
+    max_running = models.PositiveIntegerField(
+        null=True, blank=True, help_text="operations at the same time, as its workers declare"
+    )
     announced_at = models.DateTimeField(db_default=Now())
 
     class Meta:

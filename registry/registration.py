@@ -27,6 +27,8 @@ from registry.models import Capability, EnrolmentToken, Worker, WorkerStatus
 from worker_agent.protocol import Registration, RegistrationAnswer
 
 log = structlog.get_logger(__name__)
+ANNOUNCED = ("start_path", "parameters_schema", "timeout_s", "max_attempts", "max_running")
+"""What a registration says about an operation type; the newest one counts."""
 
 
 def register(
@@ -156,18 +158,12 @@ def _store_capabilities(registration: Registration) -> set[int]:
     ids = set()
     for kind in registration.operation_types:
         row = rows.get(kind.operation_type)
-        if row is None or (row.start_path, row.parameters_schema) != (
-            kind.start_path,
-            kind.parameters_schema,
-        ):
+        announced = {name: getattr(kind, name) for name in ANNOUNCED}
+        if row is None or any(getattr(row, name) != value for name, value in announced.items()):
             row, _ = Capability.objects.update_or_create(
                 operation_type=kind.operation_type,
                 worker_type=registration.worker_type,
-                defaults={
-                    "start_path": kind.start_path,
-                    "parameters_schema": kind.parameters_schema,
-                    "announced_at": Now(),
-                },
+                defaults={**announced, "announced_at": Now()},
             )
         ids.add(row.pk)
     return ids

@@ -45,8 +45,14 @@ class WorkerAPIBase:
     operation_type: ClassVar[str] = ""
     start_path: ClassVar[str] = ""
     Parameters: ClassVar[type[BaseModel]] = BaseModel
+    timeout_s: ClassVar[int | None] = None
+    """Seconds that an attempt may run, if neither the request nor the site's settings for the type have a limit."""
+    max_attempts: ClassVar[int | None] = None
+    """How often its worker may be lost before an operation fails, if not as often as the site's settings say."""
+    max_running: ClassVar[int | None] = None
+    """How many operations of the type may run at the same time, on all workers together."""
     operations: ClassVar[tuple[OperationSpec, ...]] = ()
-    """Replaces the three attributes above in a worker with several operation types."""
+    """Replaces the attributes above in a worker with several operation types."""
     secrets: ClassVar[tuple[str, ...]] = ()
     """Names of the stored secrets that jobs need, for `job.secrets`. Staff grant them to the worker's type."""
     preload: ClassVar[tuple[str, ...]] = ()
@@ -64,7 +70,16 @@ class WorkerAPIBase:
 
     @classmethod
     def specs(cls) -> tuple[OperationSpec, ...]:
-        return cls.operations or (OperationSpec(cls.operation_type, cls.start_path, cls.Parameters, cls.run),)
+        own = OperationSpec(
+            cls.operation_type,
+            cls.start_path,
+            cls.Parameters,
+            cls.run,
+            cls.timeout_s,
+            cls.max_attempts,
+            cls.max_running,
+        )
+        return cls.operations or (own,)
 
     def capabilities(self) -> dict[str, JsonValue]:
         """Return capabilities beyond those detected automatically (cores, memory, GPU)."""

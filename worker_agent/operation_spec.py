@@ -22,12 +22,19 @@ class OperationSpec:
     start_path: str
     Parameters: type[BaseModel]
     run: Callable[[Any, Any, Job], dict[str, Any]]
+    timeout_s: int | None = None
+    max_attempts: int | None = None
+    max_running: int | None = None
+    """Limits that the worker declares for the type (`protocol.OperationType`)."""
 
     def to_message(self) -> OperationType:
         return OperationType(
             operation_type=self.operation_type,
             start_path=self.start_path,
             parameters_schema=self.Parameters.model_json_schema(),
+            timeout_s=self.timeout_s,
+            max_attempts=self.max_attempts,
+            max_running=self.max_running,
         )
 
 

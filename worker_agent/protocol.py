@@ -45,6 +45,9 @@ MAX_CAPABILITIES = 100
 MAX_CAPABILITIES_BYTES = 16 * 1024
 """Of a worker's capabilities as JSON."""
 MAX_OPERATION_TYPES = 50
+MAX_TIMEOUT_S = 366 * 86_400
+MAX_ATTEMPTS = 100
+MAX_RUNNING = 100_000
 MAX_LOG_LINES = 50_000
 """Log lines that an agent keeps of one attempt. A report or page may contain twice as many."""
 
@@ -178,6 +181,12 @@ class OperationType(Message):
     operation_type: Identifier
     start_path: Path
     parameters_schema: JsonObject
+    timeout_s: int | None = Field(default=None, ge=1, le=MAX_TIMEOUT_S)
+    """Time limit of an attempt, if neither the request nor the site's settings for the type have one."""
+    max_attempts: int | None = Field(default=None, ge=1, le=MAX_ATTEMPTS)
+    """How often its worker may be lost before the operation fails. None: as the site's settings."""
+    max_running: int | None = Field(default=None, ge=1, le=MAX_RUNNING)
+    """Slots: how many operations of the type may run at the same time, on all workers together. None: no limit."""
 
 
 class RunningOperation(Message):

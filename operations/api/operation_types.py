@@ -17,6 +17,13 @@ from operations.operation_types import describe_types
 class AnnouncedSchemaSerializer(serializers.Serializer[Any]):
     worker_type = serializers.CharField()
     parameters_schema = JsonObject(help_text="JSON Schema (2020-12) that these workers announced")
+    timeout_s = serializers.IntegerField(
+        allow_null=True, help_text="time limit of an attempt that they declare"
+    )
+    max_attempts = serializers.IntegerField(allow_null=True, help_text="times that the worker may be lost")
+    max_running = serializers.IntegerField(
+        allow_null=True, help_text="operations of the type at the same time"
+    )
 
 
 class WorkerCountsSerializer(serializers.Serializer[Any]):

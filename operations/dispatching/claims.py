@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from access.isolation import isolated
 from access.prepared import columns_of, fetch, instance
-from operations import attempt_secrets, attempts, inputs, quotas
+from operations import attempt_secrets, attempts, inputs, quotas, type_limits
 from operations.actors import Actor
 from operations.dispatching import workers
 from operations.dispatching.lanes import OWNER, READY_CONDITION, Lane
@@ -81,6 +81,11 @@ def _claim_heads(plan: Plan, lane: Lane, at_most: int, actor: Actor) -> list[Cla
         heads = _lock_heads(lane, number, plan.failed)
         if heads and not _is_still_chosen(plan, lane, heads[0]):
             return []
+        if heads and (room := type_limits.running_room(heads[0].operation_type)) < len(heads):
+            heads, number = heads[: int(room)], int(room)
+            if not heads:
+                plan.close_demand(lane.demand)
+                return []
         if heads:
             free = workers.lock_free(heads[0], wait=False, number=len(heads))
             claims = _begin(list(zip(heads, free, strict=False)), actor, push=True)
@@ -141,6 +146,8 @@ def claim_for(operation: Operation, actor: Actor, *, push: bool = True, wait: bo
     row is waited for instead of skipped, so None is reliable; use it only for an operation that is not yet visible
     to others.
     """
+    if type_limits.running_room(operation.operation_type) < 1:
+        return None
     pairs = [(operation, free) for free in workers.lock_free(operation, wait=wait)]
     return next(iter(_begin(pairs, actor, push=push)), None)
 

@@ -76,6 +76,10 @@ class Plan:
         """Remove the lanes of an owner who may not have more operations running."""
         self.lanes = [lane for lane in self.lanes if lane.owner != owner]
 
+    def close_demand(self, demand: str) -> None:
+        """Remove the lanes of a demand whose type has no slot left."""
+        self.lanes = [lane for lane in self.lanes if lane.demand != demand]
+
     def exhaust(self, demand: str) -> None:
         """Note that no worker is free for the demand after all; after a few of these, give up the round.
 

@@ -1,0 +1,67 @@
+"""Limits that workers declare for their operation types: time of an attempt, number of attempts, and slots.
+
+Of several worker types that run one operation type, the most generous time and number of attempts count, and the
+smallest number of slots.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from math import inf
+
+from django.db import connection
+
+from access.prepared import fetch
+from operations.models import Operation
+from operations.states import ACTIVE
+
+LOCK_KEY = 0x6B74_736C
+"""First key of the advisory lock of a type: the bytes of `ktsl`."""
+_DECLARED = """
+    SELECT operation_type, max(timeout_s), max(max_attempts), min(max_running) FROM registry_capability
+    WHERE operation_type = ANY(%(operation_types)s::text[]) GROUP BY operation_type
+"""
+_SLOTS = "SELECT min(max_running) FROM registry_capability WHERE operation_type = %(operation_type)s"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None where nothing is declared."""
+
+    timeout_s: int | None = None
+    max_attempts: int | None = None
+    max_running: int | None = None
+
+
+NOTHING = Limits()
+
+
+def read_limits(operation_types: Collection[str]) -> dict[str, Limits]:
+    """Return the limits of each type that a worker has announced."""
+    rows = fetch(_DECLARED, {"operation_types": list(operation_types)})
+    return {operation_type: Limits(*values) for operation_type, *values in rows}
+
+
+def running_room(operation_type: str) -> float:
+    """Return how many more operations of the type may run; the answer holds until the transaction ends."""
+    ((slots,),) = fetch(_SLOTS, {"operation_type": operation_type})
+    if slots is None:
+        return inf
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCK_KEY, operation_type])
+    return max(0, slots - count_running(operation_type))
+
+
+def count_running(operation_type: str) -> int:
+    return Operation.objects.filter(status__in=ACTIVE, operation_type=operation_type).count()
+
+
+def explain_type(operation_type: str) -> str:
+    """Return why no more operations of the type may run now; empty if they may."""
+    return explain(operation_type, read_limits([operation_type]).get(operation_type, NOTHING).max_running)
+
+
+def explain(operation_type: str, max_running: int | None) -> str:
+    """Return the explanation for a type with so many slots."""
+    if max_running is None or count_running(operation_type) < max_running:
+        return ""
+    return f"{max_running:,} operations of type {operation_type} are running, as many as its workers declare"

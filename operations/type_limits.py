@@ -20,7 +20,9 @@ _DECLARED = """
     SELECT operation_type, max(timeout_s), max(max_attempts), min(max_running) FROM registry_capability
     WHERE operation_type = ANY(%(operation_types)s::text[]) GROUP BY operation_type
 """
-_SLOTS = "SELECT min(max_running) FROM registry_capability WHERE operation_type = %(operation_type)s"
+SLOTS = "SELECT min(max_running) FROM registry_capability WHERE operation_type = {operation_type}"
+"""Query for the slots of a type; NULL without a limit."""
+_SLOTS_OF_ONE = SLOTS.format(operation_type="%(operation_type)s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,14 @@ def read_limits(operation_types: Collection[str]) -> dict[str, Limits]:
     return {operation_type: Limits(*values) for operation_type, *values in rows}
 
 
-def running_room(operation_type: str) -> float:
+def read_slots(operation_type: str) -> int | None:
+    """Return how many operations of the type may run at the same time; None without a limit."""
+    ((slots,),) = fetch(_SLOTS_OF_ONE, {"operation_type": operation_type})
+    return None if slots is None else int(slots)
+
+
+def running_room(operation_type: str, slots: int | None) -> float:
     """Return how many more operations of the type may run; the answer holds until the transaction ends."""
-    ((slots,),) = fetch(_SLOTS, {"operation_type": operation_type})
     if slots is None:
         return inf
     with connection.cursor() as cursor:

@@ -25,13 +25,15 @@ from operations.models import Artifact, Attempt, Checkpoint, Operation
 from operations.models.operation import LARGE, READY
 from operations.setbacks import set_aside
 from operations.states import Status
+from operations.type_limits import SLOTS
 from registry.worker_client import Endpoint
 from worker_agent.protocol import ArtifactRef, CheckpointRef, StartRequest
 from worker_agent.trace import Trace
 
 _UNUSED = LARGE - {"parameters"}
 _LOCK_HEADS = f"""
-    SELECT {columns_of(Operation, "o", without=_UNUSED)} FROM operations_operation AS o
+    SELECT {columns_of(Operation, "o", without=_UNUSED)}, ({SLOTS.format(operation_type="o.operation_type")})
+    FROM operations_operation AS o
     WHERE {READY_CONDITION} AND demand = %(demand)s AND {OWNER} = %(owner)s
       AND NOT operation_id = ANY(%(without)s::text[])
     ORDER BY rank, operation_id LIMIT %(number)s FOR UPDATE SKIP LOCKED
@@ -78,10 +80,10 @@ def _claim_heads(plan: Plan, lane: Lane, at_most: int, actor: Actor) -> list[Cla
         if number < 1:
             plan.close_owner(lane.owner)
             return []
-        heads = _lock_heads(lane, number, plan.failed)
+        heads, slots = _lock_heads(lane, number, plan.failed)
         if heads and not _is_still_chosen(plan, lane, heads[0]):
             return []
-        if heads and (room := type_limits.running_room(heads[0].operation_type)) < len(heads):
+        if heads and (room := type_limits.running_room(heads[0].operation_type, slots)) < len(heads):
             heads, number = heads[: int(room)], int(room)
             if not heads:
                 plan.close_demand(lane.demand)
@@ -112,10 +114,12 @@ def _correct(plan: Plan, lane: Lane, heads: Sequence[Operation], error: Exceptio
         set_aside(heads[0].pk, error)
 
 
-def _lock_heads(lane: Lane, number: int, without: set[str]) -> list[Operation]:
-    """Lock the first operations of the lane that no other transaction holds."""
+def _lock_heads(lane: Lane, number: int, without: set[str]) -> tuple[list[Operation], int | None]:
+    """Lock the first operations of the lane that no other transaction holds; return them and the slots of their type."""
     parameters = {"demand": lane.demand, "owner": lane.owner, "without": list(without), "number": number}
-    return [instance(Operation, row, without=_UNUSED) for row in fetch(_LOCK_HEADS, parameters)]
+    rows = fetch(_LOCK_HEADS, parameters)
+    heads = [instance(Operation, columns, without=_UNUSED) for *columns, _ in rows]
+    return heads, next((slots for *_, slots in rows), None)
 
 
 def _is_still_chosen(plan: Plan, lane: Lane, operation: Operation) -> bool:
@@ -146,7 +150,8 @@ def claim_for(operation: Operation, actor: Actor, *, push: bool = True, wait: bo
     row is waited for instead of skipped, so None is reliable; use it only for an operation that is not yet visible
     to others.
     """
-    if type_limits.running_room(operation.operation_type) < 1:
+    slots = type_limits.read_slots(operation.operation_type)
+    if type_limits.running_room(operation.operation_type, slots) < 1:
         return None
     pairs = [(operation, free) for free in workers.lock_free(operation, wait=wait)]
     return next(iter(_begin(pairs, actor, push=push)), None)

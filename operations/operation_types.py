@@ -10,6 +10,7 @@ from registry.models import Capability
 from registry.workforce import Workforce
 
 MAX_EXAMPLE_PARAMETERS = 50
+ANNOUNCED = ("worker_type", "parameters_schema", "timeout_s", "max_attempts", "max_running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,7 @@ def describe_types() -> list[OperationType]:
     """Return all types, the product's own first. Three queries."""
     schemas: dict[str, list[Mapping[str, Any]]] = {}
     for row in Capability.objects.all():
-        names = ("worker_type", "parameters_schema", "timeout_s", "max_attempts", "max_running")
-        announced = {name: getattr(row, name) for name in names}
+        announced = {name: getattr(row, name) for name in ANNOUNCED}
         schemas.setdefault(row.operation_type, []).append(announced)
     workforce = Workforce.load()
     own = [kind.operation_type for kind in all_kinds()]

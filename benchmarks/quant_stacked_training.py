@@ -21,7 +21,7 @@ from workers.strategy.sections.labels import ForwardReturnLabels
 from workers.strategy.sections.model import MLPArchitecture, MLPModel
 from workers.strategy.sections.training import Training
 
-ROWS, HELD_OUT, INPUTS, EPOCHS, ROUNDS = 3_000, 500, 20, 8, 3
+ROWS, HELD_OUT, INPUTS, EPOCHS, ROUNDS = 3_000, 500, 20, 3, 3
 NETWORKS = (1, 8, 64)
 GOAL = 1.6
 Start = Callable[[], Loop]

@@ -31,6 +31,7 @@ MAX_REFERENCES = 32
 WHOLE = "parameters"
 """The field for all parameters, of a schema that names none."""
 _FORMATS: dict[Input, str] = {"lines": "One entry per line.", "json": "As JSON."}
+_UPLOAD = "Choose a file, or enter the id of an upload."
 _KINDS: dict[Any, Input] = {"integer": "number", "number": "number", "string": "text"}
 
 Schema = Mapping[str, Any]
@@ -77,17 +78,19 @@ def _field(name: str, definition: Schema, root: Schema, *, is_required: bool) ->
     kind, choices = _input(shape, items, default)
     # As in the forms of the product, a choice without a default starts with the empty value, which is not sent.
     values: list[Any] = [None, *choices] if choices and default is None else choices
+    mark = _mark(definition, shape)
+    how = _UPLOAD if mark and mark[0] == "upload" else _FORMATS.get(kind, "")
     return Field(
         name=f"{PARAMETERS}{name}",
         kind=kind,
         label=_label(name, definition),
         value="" if default is None else form_text(default, kind),
-        help=" ".join(filter(None, (_help(definition, shape), _limits(shape), _FORMATS.get(kind, "")))),
+        help=" ".join(filter(None, (_help(definition, shape), _limits(shape), how))),
         choices=tuple("" if value is None else form_text(value, kind) for value in values),
         is_required=is_required,
         values=tuple(values),
         has_text_items=items.get("type") == "string",
-        mark=_mark(definition, shape),
+        mark=mark,
     )
 
 

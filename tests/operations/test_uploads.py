@@ -171,6 +171,7 @@ def test_the_form_of_a_type_sends_files_and_keeps_them_after_another_mistake(per
     assert 'enctype="multipart/form-data"' in page
     assert 'name="parameters.data.file"' in page
     assert 'accept=".csv,.parquet"' in page
+    assert "Choose a file, or enter the id of an upload." in page
     form = {"parameters.data.file": SimpleUploadedFile("bars.csv", b"1,2"), "priority": "much"}
     refused = browser.post("/dashboard/new/echo", form)
     assert refused.status_code == 422

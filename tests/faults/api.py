@@ -65,9 +65,16 @@ class Api:
         return dict(self.get(f"/operations/{operation_id}") or {"status": "no answer"})
 
     def events(self, operation_id: str) -> list[dict[str, Any]]:
-        answer = self.get(f"/operations/{operation_id}/events?limit=200")
-        assert answer is not None, f"no events of {operation_id}"
-        return list(answer["results"])
+        """All of them, oldest first: a long job keeps more checkpoints than a page has events."""
+        found: list[dict[str, Any]] = []
+        cursor = 0
+        while True:
+            answer = self.get(f"/operations/{operation_id}/events?limit=200&cursor={cursor}")
+            assert answer is not None, f"no events of {operation_id}"
+            if not answer["results"]:
+                return found
+            found += answer["results"]
+            cursor = answer["next_cursor"]
 
     def cancel(self, operation_id: str) -> int:
         """202, or 409 where it had ended; what is cancelled need not complete."""

@@ -28,7 +28,7 @@ from operations.models import (
     StoredFile,
     Subscription,
 )
-from registry.models import Capability, EnrolmentToken, Sweep, Worker
+from registry.models import Capability, EnrolmentToken, Sweep, Worker, WorkerSecret
 from strategies.models import SavedStrategy, StrategyVersion
 from studies.models import Study, StudyBatch
 
@@ -104,6 +104,7 @@ def add(number: int, by: Any, file: StoredFile) -> None:
         )
     )
     Sweep.objects.create(kind="health", started_at=at, completed_at=at)
+    WorkerSecret.objects.create(name=f"KEY_{number}", ciphertext="x", worker_types=["news"], changed_by=by)
     EnrolmentToken.objects.create(name=f"e{number}", sha256=f"{number:064}", created_by=by)
     AuditEntry.objects.create(act="worker_cordoned", subject=f"w-{number}", actor="user:test", user=by, at=at)
     study = Study.objects.create(

@@ -5,7 +5,12 @@ from typing import Any
 
 from tests.api_document import document, schema_errors
 
-WITH_FILES = {("post", "/market-data"), ("post", "/market-data/preview"), ("put", "/artifacts/{sha256}")}
+WITH_FILES = {
+    ("post", "/market-data"),
+    ("post", "/market-data/preview"),
+    ("post", "/uploads"),
+    ("put", "/artifacts/{sha256}"),
+}
 
 
 def calls() -> Iterator[tuple[str, str, dict[str, Any]]]:

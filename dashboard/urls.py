@@ -29,14 +29,8 @@ from dashboard.views.schedules import new_schedule, next_times, schedule, schedu
 from dashboard.views.seed_runs import new_seed_run, seed_run, seed_runs
 from dashboard.views.sharing import revoke_link, share
 from dashboard.views.strategies import examples, strategies, strategy, strategy_diff, strategy_text
-from dashboard.views.strategy_changes import (
-    check,
-    import_files,
-    new_strategy,
-    preview_strategy,
-    save_version,
-    strategy_act,
-)
+from dashboard.views.strategy_changes import import_files, new_strategy, save_version, strategy_act
+from dashboard.views.strategy_texts import check, preview_strategy, strategy_form
 from dashboard.views.studies import new_study, studies, study, study_act, study_trial
 from dashboard.views.submit import clone, new, preview, submit
 from dashboard.views.trades import trades, trades_drawn
@@ -96,6 +90,7 @@ urlpatterns = [
     path("strategies", strategies, name="strategies"),
     path("strategies/text", strategy_text, name="strategy_text"),
     path("strategies/new", new_strategy, name="new_strategy"),
+    path("strategies/form", strategy_form, name="strategy_form"),
     path("strategies/check", check, name="check_strategy"),
     path("strategies/preview", preview_strategy, name="preview_strategy"),
     path("strategies/examples", examples, name="examples"),

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 MAX_NAME = 64
-RESERVED = frozenset({"catalog", "check", "examples", "import", "new", "preview", "text", "validate"})
+RESERVED = frozenset({"catalog", "check", "examples", "form", "import", "new", "preview", "text", "validate"})
 """Addresses of their own."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _DIGEST = re.compile(r"[0-9a-f]{32}")

@@ -1,7 +1,8 @@
-"""Save, import, label, archive, delete and restore strategies, and check a text."""
+"""Save, import, label, archive, delete and restore strategies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib import messages
@@ -13,8 +14,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages.operation_labels import read_form
-from dashboard.pages.strategy_check import check_of
-from dashboard.pages.strategy_preview import preview_of
 from dashboard.pages.strategy_texts import OF_EXAMPLE, find_text, grouped_texts
 from dashboard.pages.submit_preview import symbols_with_bars
 from dashboard.views.decorators import PageRequest
@@ -23,6 +22,9 @@ from dashboard.views.undo import remember_deleted_strategy
 from operations.strategies import MAX_LENGTH
 
 MAX_FILES = 100
+NEW_FIELDS = ("name", "change", "strategy_yaml")
+VERSION_FIELDS = ("strategy_yaml", "change", "based_on")
+NOT_SAVED = ApiResponse(200)
 SKELETON = """\
 # Ctrl-Space completes names; a name under the pointer explains itself.
 name: my_strategy
@@ -67,56 +69,72 @@ ACTS = {
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def new_strategy(request: PageRequest) -> HttpResponse:
-    """Show the form, filled from `?of=`. A POST saves the strategy, or shows the form with the problems."""
+    """Show the editor, filled from `?of=`. A POST saves the strategy, or shows the editor with the problems."""
     if request.method == "POST":
-        entered = {name: request.POST.get(name, "") for name in ("name", "change", "strategy_yaml")}
-        body = {name: text for name, text in entered.items() if text.strip()}
-        response = call_api(request, "POST", "/strategies", body).raise_if_forbidden()
+        entered = {name: request.POST.get(name, "") for name in NEW_FIELDS}
+        response = save_new(request, entered)
         if response.is_success:
-            return _redirect_to(request, response.data["name"], "Saved.")
-    else:
-        reference = request.GET.get("of", "")
-        entered = {
-            "strategy_yaml": find_text(reference) or SKELETON,
-            "change": f"from the {reference.replace(OF_EXAMPLE, 'example ')}"
-            if OF_EXAMPLE in reference
-            else "",
-        }
-        response = ApiResponse(200)
+            return redirect_to_saved(request, response.data["name"], "Saved.")
+        return new_page(request, entered, response, is_filled=True)
+    return new_page(request, start_from(request.GET.get("of", "")), is_filled="of" in request.GET)
+
+
+def start_from(reference: str) -> dict[str, str]:
+    """Return the fields of a new strategy that starts from an example, a saved one or a digest."""
+    is_example = OF_EXAMPLE in reference
+    return {
+        "strategy_yaml": find_text(reference) or SKELETON,
+        "change": f"from the {reference.replace(OF_EXAMPLE, 'example ')}" if is_example else "",
+    }
+
+
+def new_page(
+    request: PageRequest, entered: Mapping[str, str], response: ApiResponse = NOT_SAVED, *, is_filled: bool
+) -> HttpResponse:
+    """Show the editor of a strategy that is not saved yet."""
     context = {
         **entered,
         "texts": grouped_texts(),
         "symbols": symbols_with_bars(),
         "problems": response.problems,
-        "is_filled": request.method == "POST" or "of" in request.GET,
+        "is_filled": is_filled,
     }
     return render(request, "strategies/new.html", context, status=page_status(response))
+
+
+def save_new(request: PageRequest, entered: Mapping[str, str]) -> ApiResponse:
+    body = {name: text for name, text in entered.items() if text.strip()}
+    return call_api(request, "POST", "/strategies", body).raise_if_forbidden()
 
 
 @require_POST
 @login_required
 def save_version(request: PageRequest, name: str) -> HttpResponse:
     """Save the text as the next version; if it is refused, show it again with the problems."""
-    entered = {field: request.POST.get(field, "") for field in ("strategy_yaml", "change", "based_on")}
+    entered = {field: request.POST.get(field, "") for field in VERSION_FIELDS}
+    response = save_next(request, name, entered)
+    if response.is_success:
+        return redirect_to_version(request, name, response)
+    if response.status == HTTPStatus.CONFLICT:
+        # The person has seen the message; the next save is meant as the successor of the newest version.
+        entered.pop("based_on")
+    return strategy_page(request, name, response, entered)
+
+
+def save_next(request: PageRequest, name: str, entered: Mapping[str, str]) -> ApiResponse:
     based_on = entered["based_on"]
     body: dict[str, Any] = {"strategy_yaml": entered["strategy_yaml"], "change": entered["change"]}
     if based_on.isascii() and based_on.isdigit():
         # Cut: no version has a number of ten digits, and a longer one is refused like it.
         body["based_on"] = int(based_on[:10])
-    response = call_api(request, "POST", f"/strategies/{name}/versions", body).raise_if_forbidden()
-    if not response.is_success:
-        if response.status == 409:
-            # The person has seen the message; the next save is meant as the successor of the newest version.
-            entered.pop("based_on")
-        return strategy_page(request, name, response, entered)
+    return call_api(request, "POST", f"/strategies/{name}/versions", body).raise_if_forbidden()
+
+
+def redirect_to_version(request: PageRequest, name: str, response: ApiResponse) -> HttpResponse:
     number = response.data["version"]
-    return _redirect_to(
-        request,
-        name,
-        f"Saved as version {number}."
-        if response.status == 201
-        else f"Version {number} has this text already.",
-    )
+    is_new = response.status == HTTPStatus.CREATED
+    message = f"Saved as version {number}." if is_new else f"Version {number} has this text already."
+    return redirect_to_saved(request, name, message)
 
 
 @require_POST
@@ -167,24 +185,6 @@ def _labels(request: PageRequest) -> dict[str, object]:
     return read_form(request.POST) | ({"name": name} if name else {})
 
 
-@require_POST
-@login_required
-def check(request: PageRequest) -> HttpResponse:
-    """Render the check of the text that is being edited."""
-    return render(
-        request, "strategies/check.html", {"check": check_of(request, request.POST.get("strategy_yaml", ""))}
-    )
-
-
-@require_POST
-@login_required
-def preview_strategy(request: PageRequest) -> HttpResponse:
-    """Render what a worker computes for the text that is being edited; without script, as a page of its own."""
-    template = "strategies/preview.html" if request.htmx else "strategies/preview_page.html"
-    text, symbol = (request.POST.get(name, "") for name in ("strategy_yaml", "symbol"))
-    return render(request, template, {"preview": preview_of(request, text, symbol)})
-
-
-def _redirect_to(request: PageRequest, name: str, message: str) -> HttpResponse:
+def redirect_to_saved(request: PageRequest, name: str, message: str) -> HttpResponse:
     messages.success(request, message, extra_tags="submitted")  # the script then deletes the draft
     return redirect("dashboard:strategy", name)

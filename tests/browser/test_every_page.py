@@ -59,6 +59,8 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/dashboard/strategies",
         "/dashboard/strategies/examples",
         "/dashboard/strategies/new?of=example:rsi_macd_fuzzy",
+        "/dashboard/strategies/form?of=example:neuro_fuzzy_daily",
+        "/dashboard/strategies/form?of=ma_cross",
         "/dashboard/strategies/ma_cross",
         "/dashboard/strategies/ma_cross/diff?from=1&to=2",
         "/dashboard/studies",

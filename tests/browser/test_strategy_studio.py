@@ -124,6 +124,42 @@ def test_strategies_are_written_and_previewed_without_script(
     context.close()
 
 
+@pytest.mark.parametrize("has_script", [True, False])
+def test_a_strategy_is_changed_as_a_form_with_and_without_script(
+    chromium: Browser, page: Page, ids: dict[str, str], live_server: Any, has_script: bool
+) -> None:
+    """From the editor to the form and back: one value, one new indicator, and an error beside its field."""
+    context = chromium.new_context(
+        java_script_enabled=has_script,
+        storage_state=page.context.storage_state(),
+        viewport={"width": 360, "height": 800},
+    )
+    form = context.new_page()
+    form.goto(f"{live_server.url}/dashboard/strategies/ma_cross")
+    before = text_of(form).replace("\r\n", "\n")
+    form.get_by_role("button", name="Edit as a form").click()
+    fast = form.get_by_role("group", name="fast")
+    fast.get_by_label("Period").fill("1")
+    fast.get_by_label("Period").press("Tab")
+    if has_script:
+        expect(form.get_by_label("Check")).to_contain_text("at least 2")
+    form.get_by_role("button", name="Update").click()
+    expect(fast).to_contain_text("at least 2")
+    fast.get_by_label("Period").fill("12")
+    form.locator("summary", has_text="Add indicator").click()
+    adder = form.get_by_role("group", name="Add indicator")
+    adder.get_by_label("Name").fill("strength")
+    adder.get_by_label("Indicator").select_option("rsi")
+    adder.get_by_role("button", name="Add indicator").click()
+    expect(form.get_by_role("group", name="strength")).to_contain_text("Relative strength index")
+    form.get_by_role("group", name="strength").get_by_role("button", name="Remove").click()
+    expect(form.get_by_role("group", name="strength")).to_have_count(0)
+    form.get_by_role("button", name="Save as a new version").click()
+    form.wait_for_url("**/dashboard/strategies/ma_cross")
+    assert text_of(form).replace("\r\n", "\n") == before.replace("period: 20", "period: 12")
+    context.close()
+
+
 @pytest.mark.parametrize(
     ("address", "has_editor"),
     [("strategies/ma_cross", True), ("new/training", True), ("studies/new", True), ("strategies", False)],

@@ -111,7 +111,7 @@ def read_document(text: str) -> Document:
         raise _error("", Place(line, 1), "the file contains a character that YAML does not allow") from error
 
 
-class _Writer(yaml.SafeDumper):
+class FileWriter(yaml.SafeDumper):
     """Quotes every text that this module would read as something else, and writes lists in one line."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -128,13 +128,13 @@ def _write_list(writer: yaml.SafeDumper, items: tuple[Any, ...]) -> yaml.Sequenc
     return writer.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=is_flat)
 
 
-_Writer.add_representer(str, _write_text)
-_Writer.add_representer(tuple, _write_list)
+FileWriter.add_representer(str, _write_text)
+FileWriter.add_representer(tuple, _write_list)
 
 
 def write_document(values: Any) -> str:
     """Return text that `read_document` reads as these values."""
-    return str(yaml.dump(values, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=100))
+    return str(yaml.dump(values, Dumper=FileWriter, sort_keys=False, allow_unicode=True, width=100))
 
 
 def _events(text: str) -> Iterator[Event]:

@@ -6,23 +6,13 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from dashboard.pages.study_terms import FIGURES, Term
 from studies.api.trials import ORDERS, ordered_trials
 from studies.models import Study, StudyBatch, StudyTrial, TrialState
 
 LEADERS = 50
 BATCHES = 20
 MAX_LISTED = 200
-FIGURES = {
-    "sharpe": "Winner's Sharpe",
-    "needed_sharpe": "Luck reaches",
-    "dsr": "Deflated Sharpe",
-    "pbo": "Overfitting (PBO)",
-    "spa_p": "SPA p",
-    "reality_check_p": "Reality check p",
-    "plateau": "Plateau",
-    "holdout_sharpe": "Holdout Sharpe",
-    "trials_counted": "Trials counted",
-}
 VERDICTS = {"believed": ("good", "check"), "open": ("warn", "clock"), "luck": ("bad", "cross")}
 
 
@@ -69,6 +59,7 @@ def short_name(pointer: str, pointers: list[str]) -> str:
     return "/".join(parts)
 
 
-def figures_of(report: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
+def figures_of(report: Mapping[str, Any] | None) -> list[tuple[Term, Any]]:
+    """Return the figures of a report that have a value, each with the term that explains it."""
     figures = (report or {}).get("figures") or {}
-    return [(title, figures[name]) for name, title in FIGURES.items() if figures.get(name) is not None]
+    return [(term, figures[name]) for name, term in FIGURES.items() if figures.get(name) is not None]

@@ -17,6 +17,7 @@ from dashboard.pages.strategies import recent_strategies
 from dashboard.pages.strategy_texts import find_text
 from dashboard.pages.study_charts import charts_of
 from dashboard.pages.study_parameters import searchable
+from dashboard.pages.study_terms import FIGURES, OF_A_STUDY_FILE
 from dashboard.pages.study_trial import trial_page
 from dashboard.views.decorators import PageRequest, page
 from studies.failures import errors_of
@@ -102,6 +103,7 @@ def _form(request: PageRequest, values: dict[str, str], response: ApiResponse) -
         "idempotency_key": secrets.token_urlsafe(12),
         "examples": EXAMPLES,
         "earlier": recent_strategies(6),
+        "terms": OF_A_STUDY_FILE,
     }
     return render(request, "studies/new.html", context)
 
@@ -137,6 +139,7 @@ def study(request: PageRequest, study_id: str) -> HttpResponse:
         "batches": pages.batches_of(row),
         "errors": errors_of(row) if row.failed else [],
         "figures": pages.figures_of(row.report),
+        "terms": FIGURES.values(),
         "verdict": verdict,
         "verdict_look": pages.VERDICTS.get(verdict),
         "drawn": drawn,

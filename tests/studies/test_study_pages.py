@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from dashboard.pages.study_charts import charts_of
+from dashboard.pages.study_terms import FIGURES, OF_A_STUDY_FILE
 from dashboard.views.studies import EXAMPLES
 from operations import artifacts
 from operations.models import Operation
@@ -116,6 +117,19 @@ def test_the_page_has_a_button_for_each_trial(page: Client, reported: Study) -> 
     shown = page.get(f"/dashboard/studies/{reported.study_id}").content.decode()
     assert 'aria-label="Promote trial 2"' in shown
     assert shown.count('class="chart ') == 7
+
+
+def test_each_term_is_explained_and_leads_to_its_definition(page: Client, reported: Study) -> None:
+    shown = page.get(f"/dashboard/studies/{reported.study_id}").content.decode()
+    form = page.get("/dashboard/studies/new").content.decode()
+    for term in FIGURES.values():
+        assert shown.count(f"<dt>{term.title}</dt>") == 1
+        assert f'<a href="{term.address}" aria-label="{term.title} in the documentation">' in shown
+    assert "<dt>CPCV</dt>" in form
+    assert "<dt>Embargo</dt>" in form
+    for address in {term.address for term in (*FIGURES.values(), *OF_A_STUDY_FILE)}:
+        path, _, anchor = address.partition("#")
+        assert f'id="{anchor}"' in page.get(path).content.decode(), address
 
 
 def test_the_leaderboard_has_only_the_parameters_that_differ(page: Client, person: User) -> None:

@@ -59,6 +59,7 @@ def test_runs_are_sorted_on_the_server_with_undefined_values_last(browser: Clien
     assert order_of(browser, "sort=colour") == []
     page = browser.get("/dashboard/runs?sort=-sharpe").content.decode()
     assert 'aria-sort="descending"' in page
+    assert page.count("cell-sorted") == 4, "a phone shows the sorted metric first"
     assert "sort=sharpe" in page
 
 

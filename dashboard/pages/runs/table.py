@@ -96,7 +96,7 @@ def build(
                 curve=stored[run.pk].curve if run.pk in stored else [],
                 curve_label=kind_of(run.operation_type).curve_name,
                 deflated=percent(deflated.get(run.pk)) if deflated else "",
-                metrics=[_metric_cell(metric, stored.get(run.pk)) for metric in shown],
+                metrics=[_metric_cell(metric, stored.get(run.pk), order) for metric in shown],
                 settings=[Cell(setting_title(name), plain(values.get(name))) for name in kept],
             )
             for run, values in zip(runs, settings, strict=True)
@@ -118,9 +118,13 @@ def _present(stored: Iterable[RunMetrics]) -> list[str]:
     return [name for name in METRICS if any(getattr(row, name) is not None for row in rows)][:8]
 
 
-def _metric_cell(metric: Metric, stored: RunMetrics | None) -> Cell:
+def _metric_cell(metric: Metric, stored: RunMetrics | None, order: str) -> Cell:
     value = None if stored is None else getattr(stored, metric.name)
-    return Cell(metric.title, metric.format(value), sign(value) if metric.is_signed else "")
+    classes = (
+        sign(value) if metric.is_signed else "",
+        "cell-sorted" if order.removeprefix("-") == metric.name else "",
+    )
+    return Cell(metric.title, metric.format(value), " ".join(filter(None, classes)))
 
 
 def _settings(run: Operation, stored: RunMetrics | None) -> dict[str, Any]:

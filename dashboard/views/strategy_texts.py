@@ -156,4 +156,6 @@ def preview_strategy(request: PageRequest) -> HttpResponse:
         text = _edited_text(request)
     except (StrategyError, EditError):
         text = request.POST.get("strategy_yaml", "")
-    return render(request, template, {"preview": preview_of(request, text, request.POST.get("symbol", ""))})
+    symbols = request.POST.get("symbol") or request.POST.get("symbols", "")
+    symbol = next(iter(symbols.replace(",", " ").split()), "")
+    return render(request, template, {"preview": preview_of(request, text, symbol)})

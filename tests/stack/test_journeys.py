@@ -126,6 +126,25 @@ def test_a_preview_follows_the_keyboard_and_waits_for_a_worker(page: Page, syste
     expect(preview.locator("svg").first).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("kind", "example", "column"),
+    [("training", "rsi_macd_fuzzy", "Labels"), ("backtesting", "moving_average_cross", "True at bars")],
+)
+def test_the_forms_preview_their_strategy_on_the_symbol_entered(
+    page: Page, kind: str, example: str, column: str
+) -> None:
+    page.goto(f"/dashboard/new/{kind}")
+    page.get_by_label("Start from an example").select_option(f"example:{example}")
+    preview = page.locator("[data-preview]")
+    expect(preview.get_by_role("columnheader", name=column)).to_be_visible()
+    field = form(page).locator("[name=symbol], [name=symbols]")
+    field.fill("IBM")
+    field.press("Tab")
+    expect(preview).to_contain_text("IBM 1d:")
+    expect(preview.locator("svg").first).to_be_visible()
+    assert form(page).locator("button", has_text="Start").is_enabled()
+
+
 def test_a_file_is_uploaded_and_its_bars_can_be_looked_at(page: Page, tmp_path: Path) -> None:
     (tmp_path / "bars.csv").write_text(BARS)
     page.goto("/dashboard/market-data")

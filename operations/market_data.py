@@ -83,13 +83,18 @@ def inputs_of(
         else:
             errors += _errors_of_range(rows[base], dates)
             inputs |= {
-                f"bars/{symbol}/{timeframe}.parquet": rows[timeframe].file_id
+                input_name(symbol, timeframe): rows[timeframe].file_id
                 for timeframe in timeframes
                 if timeframe in rows
             }
     if errors:
         raise Invalid(errors[0]["detail"], errors=errors)
     return inputs
+
+
+def input_name(symbol: str, timeframe: str) -> str:
+    """Return the name that these bars have as an input of an operation."""
+    return f"bars/{symbol}/{timeframe}.parquet"
 
 
 def explain_missing(symbol: str, timeframe: str, stored: Collection[str]) -> str:

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from operations.models import MarketData
+from operations import replaced_bars
+from operations.kind import kind_of
+from operations.models import MarketData, Operation
+from operations.presentation.subject import strategies_of_models, subject
+from operations.replaced_bars import Affected
+from operations.states import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +69,23 @@ def quality(data: MarketData) -> list[Finding]:
         is_check = name in CHECKS
         findings.append(Finding(name, figure, is_check and bool(figure), is_check))
     return findings
+
+
+def affected_by_import(symbol: str, timeframe: str) -> Affected:
+    """Return the results that an import of these bars, not yet confirmed, would leave behind."""
+    return _with_subjects(replaced_bars.results_of_current_bars(symbol, timeframe))
+
+
+def affected_by(operation: Operation) -> Affected | None:
+    """Return the results that a completed import has left behind; None if the operation is not one."""
+    if operation.status != Status.COMPLETED or not kind_of(operation.operation_type).imports_market_data:
+        return None
+    symbol, timeframe = (str(operation.parameters.get(name, "")) for name in ("symbol", "timeframe"))
+    return _with_subjects(replaced_bars.results_of_former_bars(symbol, timeframe))
+
+
+def _with_subjects(affected: Affected) -> Affected:
+    strategies = strategies_of_models(affected.newest)
+    for row in affected.newest:
+        row.about = subject(row, strategies)  # type: ignore[attr-defined]  # read only by templates
+    return affected

@@ -4,6 +4,7 @@ from typing import Any
 
 import structlog
 
+from operations import replaced_bars
 from operations.kind import Kind, kind_of
 from operations.models import Operation
 from operations.presentation import stored_reports
@@ -19,6 +20,7 @@ def result_context(operation: Operation) -> dict[str, Any]:
     return {
         "result_facts": flatten(operation.result or {}),
         "result_template": kind.result_template,
+        "changed_bars": replaced_bars.bars_changed_since(operation) if kind.is_run else [],
         **kind.result_context(operation),
         **(_report_context(operation, kind) if kind.has_report else {}),
     }

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from access.roles import Role, refusal
 from dashboard.internal_api import call_api
 from dashboard.pages import operation_detail, operation_labels
+from dashboard.pages.market_data import affected_by
 from dashboard.pages.results import result_context
 from dashboard.views.decorators import PageRequest, page
 from operations import attempts, sharing
@@ -160,6 +161,7 @@ def _summary_context(request: PageRequest, operation: Operation) -> dict[str, An
         "model_operation": model if isinstance(model, str) else None,
         **operation_labels.context(operation),
         **result_context(operation),
+        "affected": affected_by(operation),
         "shared_links": sharing.usable_links(operation) if operation.status == Status.COMPLETED else [],
         "default_days": sharing.DEFAULT_DAYS,
         **(_metrics_context(request, operation) if operation_detail.is_live(operation) else {}),

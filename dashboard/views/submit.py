@@ -16,6 +16,7 @@ from access.body_limits import FORM_OVERHEAD, accept_bodies
 from dashboard.internal_api import ApiResponse, InputProblem, call_api, forward_upload
 from dashboard.pages import submit_preview
 from dashboard.pages.form_problems import locate
+from dashboard.pages.market_data import affected_by_import
 from dashboard.pages.strategy_check import check_of
 from dashboard.pages.strategy_texts import find_text, grouped_texts
 from dashboard.uploaded_files import store_uploads
@@ -65,7 +66,9 @@ def submit(request: PageRequest, kind: str) -> HttpResponse:
     key = form_data.get("idempotency_key", "")[:200]
     if form.preview_path and form_data.get("step") == "preview":
         response = forward_upload(request, form.preview_path)
-        return _form_page(request, kind_with_form, form_data, response, _file_preview(response))
+        return _form_page(
+            request, kind_with_form, form_data, response, _file_preview(kind_with_form, response)
+        )
     if (refusal := store_uploads(request, form, form_data)) is not None:
         return _form_page(request, kind_with_form, form_data, refusal)
     if form.has_file:
@@ -165,13 +168,15 @@ def _locate(form: Form, problem: InputProblem) -> tuple[str, str]:
     return locate(form, problem) if form.operation_type else (problem.name, problem.message)
 
 
-def _file_preview(response: ApiResponse) -> dict[str, Any] | None:
+def _file_preview(kind: Kind, response: ApiResponse) -> dict[str, Any] | None:
     """Return the context of the form's preview template; None if the file cannot be read."""
     if response.status != HTTPStatus.OK:
         return None
     first, last = response.data.get("first", []), response.data.get("last", [])
     ends = [{"title": "First bars", "bars": first}, {"title": "Last bars", "bars": last}]
-    return {**response.data, "ends": ends}
+    names = (str(response.data.get(name, "")) for name in ("symbol", "timeframe"))
+    affected = affected_by_import(*names) if kind.imports_market_data else None
+    return {**response.data, "ends": ends, "affected": affected}
 
 
 def _page_status(response: ApiResponse) -> int:

@@ -56,6 +56,9 @@ class Artifact(models.Model):
 
     class Meta:
         ordering = ["operation", "role", "name"]
+        indexes = [
+            models.Index(fields=["name", "file"], name="artifact_input_by_name", condition=Q(role="input"))
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["operation", "role", "name"],

@@ -1,5 +1,6 @@
 """The pages of studies: list, form with the plan, one study, and its buttons."""
 
+import html
 import json
 from typing import Any
 
@@ -123,8 +124,9 @@ def test_each_term_is_explained_and_leads_to_its_definition(page: Client, report
     shown = page.get(f"/dashboard/studies/{reported.study_id}").content.decode()
     form = page.get("/dashboard/studies/new").content.decode()
     for term in FIGURES.values():
-        assert shown.count(f"<dt>{term.title}</dt>") == 1
-        assert f'<a href="{term.address}" aria-label="{term.title} in the documentation">' in shown
+        title = html.escape(term.title)
+        assert shown.count(f"<dt>{title}</dt>") == 1
+        assert f'<a href="{term.address}" aria-label="{title} in the documentation">' in shown
     assert "<dt>CPCV</dt>" in form
     assert "<dt>Embargo</dt>" in form
     for address in {term.address for term in (*FIGURES.values(), *OF_A_STUDY_FILE)}:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('operations', '0030_seed_runs'),
+        ('operations', '0031_damaged_files'),
     ]
 
     operations = [

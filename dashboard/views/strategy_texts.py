@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.internal_api import ApiResponse, call_api
@@ -43,6 +43,8 @@ def strategy_form(request: PageRequest) -> HttpResponse:
     if request.method != "POST":
         return _form_page(request, _start(request.GET.get("of", "")))
     entered = {name: request.POST.get(name, "") for name in ("saved", *NEW_FIELDS, *VERSION_FIELDS)}
+    if entered["saved"]:
+        get_object_or_404(SavedStrategy, name=entered["saved"].replace("\0", ""))
     problem = ""
     try:
         entered["strategy_yaml"] = _edited_text(request)

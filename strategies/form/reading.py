@@ -1,5 +1,6 @@
 """Build the form of a strategy's text: one field for each value that the grammar allows at its place."""
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -32,6 +33,7 @@ TITLES = {
     "cost_model": "Costs",
 }
 MODEL_TYPES = ("rules", "mlp", "lstm", "gru", "tsk")
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 ONE_LINE = frozenset({"timeframe", "base_timeframe"})
 
 
@@ -183,4 +185,6 @@ def _first_section(node: Node) -> Node:
 
 
 def _help(node: Node) -> str:
-    return " ".join(str(node.get("description", "")).replace("`", "").split())
+    """Return a description without its Markdown."""
+    text = _LINK.sub(r"\1", str(node.get("description", "")))
+    return " ".join(text.replace("`", "").split())

@@ -1,5 +1,6 @@
 """The kinds of values that a field of the form can hold, and their conversion to text and back."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ Node = Mapping[str, Any]
 Kind = Literal["number", "text", "area", "choice", "list", "word_or_list"]
 _SEPARATOR = re.compile(r"[\s,]+")
 _WORD = re.compile(r"[^\s,]+")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 LONG = 400
 """A text that may be as long gets several lines."""
 
@@ -105,4 +106,5 @@ def _text(value: object) -> str:
 def _number(text: str) -> int | float | str:
     if not _NUMBER.fullmatch(text) or len(text) > 18:
         return text
-    return int(text) if text.lstrip("+-").isdecimal() else float(text)
+    number = int(text) if text.lstrip("+-").isdecimal() else float(text)
+    return number if math.isfinite(number) else text

@@ -58,7 +58,7 @@ def test_a_changed_field_changes_one_value_and_the_form_shows_it(
     text: str, entered: str, data: st.DataObject
 ) -> None:
     fields = entries_of(text)
-    selectors = {
+    selectors = {"/model/type"} | {
         f"{group.name}/{group.selector}"
         for section in build_form(text)
         for group in section.walk()

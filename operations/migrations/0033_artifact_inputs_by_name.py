@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('operations', '0031_damaged_files'),
+        ('operations', '0032_uploads'),
     ]
 
     operations = [

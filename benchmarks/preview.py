@@ -83,11 +83,11 @@ def browser(system: System) -> None:
         for kind, example in EXAMPLES.items():
             page.goto(f"/dashboard/strategies/new?of=example:{example}")
             page.wait_for_selector("[data-preview] svg")
-            report(kind, [typed(page) for _ in range(ROUNDS)])
+            report(kind, [type_character(page) for _ in range(ROUNDS)])
         chromium.close()
 
 
-def typed(page: Page) -> dict[str, Any]:
+def type_character(page: Page) -> dict[str, Any]:
     """Type one character into a comment at the end, and return the times of the events in milliseconds."""
     page.evaluate(RECORD)
     page.locator(".cm-content").click()

@@ -44,14 +44,14 @@ LISTED = 20
 def results_of_current_bars(symbol: str, timeframe: str) -> Affected:
     """Return the results that an import with other bars would leave behind."""
     current = MarketData.objects.filter(symbol=symbol, timeframe=timeframe).values("file")[:1]
-    return _affected(symbol, timeframe, _inputs(symbol, timeframe).filter(file__in=current))
+    return _results_of(symbol, timeframe, _inputs(symbol, timeframe).filter(file__in=current))
 
 
 def results_of_former_bars(symbol: str, timeframe: str) -> Affected:
     """Return the results that were computed from other bars than the current ones."""
     current = MarketData.objects.filter(symbol=symbol, timeframe=timeframe).values("file")[:1]
     is_stored = Exists(MarketData.objects.filter(symbol=symbol, timeframe=timeframe))
-    return _affected(
+    return _results_of(
         symbol, timeframe, _inputs(symbol, timeframe).filter(is_stored).exclude(file__in=current)
     )
 
@@ -60,7 +60,7 @@ def _inputs(symbol: str, timeframe: str) -> QuerySet[Artifact]:
     return Artifact.objects.filter(role=Artifact.Role.INPUT, name=input_name(symbol, timeframe))
 
 
-def _affected(symbol: str, timeframe: str, inputs: QuerySet[Artifact]) -> Affected:
+def _results_of(symbol: str, timeframe: str, inputs: QuerySet[Artifact]) -> Affected:
     runs = [kind.operation_type for kind in all_kinds() if kind.is_run]
     results = Operation.objects.filter(
         pk__in=inputs.order_by().values("operation"), operation_type__in=runs, status=Status.COMPLETED

@@ -29,7 +29,7 @@ def apply_form(text: str, posted: Mapping[str, str]) -> str:
     values: dict[Path, Any] = {}
     removed: list[Path] = []
     for _, entry in changed:
-        entered = _entered(entry, posted)
+        entered = _posted_text(entry, posted)
         if entry.path in stale or not entered:
             removed += [entry.path] if entry.old is not None else []
         else:
@@ -48,10 +48,10 @@ def apply_form(text: str, posted: Mapping[str, str]) -> str:
 
 
 def _is_changed(entry: Entry, posted: Mapping[str, str]) -> bool:
-    return entry.field.name in posted and _entered(entry, posted) != entry.field.value
+    return entry.field.name in posted and _posted_text(entry, posted) != entry.field.value
 
 
-def _entered(entry: Entry, posted: Mapping[str, str]) -> str:
+def _posted_text(entry: Entry, posted: Mapping[str, str]) -> str:
     text = posted[entry.field.name].replace("\r\n", "\n")
     return text.rstrip("\n") if entry.shape.kind == "area" else text.strip()
 
@@ -65,8 +65,10 @@ def _stale_paths(group: Group, entry: Entry, posted: Mapping[str, str]) -> Itera
     if entry.path != (*group.path, group.selector):
         return
     variants = group.keys_of_variants
-    gone = variants.get(entry.field.value, frozenset()) - variants.get(_entered(entry, posted), frozenset())
-    if _entered(entry, posted) in variants:
+    gone = variants.get(entry.field.value, frozenset()) - variants.get(
+        _posted_text(entry, posted), frozenset()
+    )
+    if _posted_text(entry, posted) in variants:
         yield from (other.path for other in group.entries if other.path[-1] in gone and other.old is not None)
         yield from (inner.path for inner in group.groups if inner.path[-1] in gone and inner.is_present)
 

@@ -106,6 +106,7 @@ ELSEWHERE = {
     "operations.progress._pause": "a request",
     "operations.progress._pull": "a request",
     "operations.progress.refresh": "a request",
+    "operations.replaced_bars.bars_changed_since": "a request",
     "registry.selection.start_path": "only for a start that no dispatcher has sent",
     "operations.setbacks._fail": "test_a_defect_of_the_setbacks_themselves",
     "operations.setbacks._postpone": "test_a_defect_of_the_setbacks_themselves",

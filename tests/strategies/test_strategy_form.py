@@ -43,13 +43,13 @@ def entries_of(text: str) -> dict[str, Entry]:
     }
 
 
-def shown(text: str) -> dict[str, str]:
+def values_shown(text: str) -> dict[str, str]:
     return {name: entry.field.value for name, entry in entries_of(text).items()}
 
 
 @pytest.mark.parametrize("text", [*TEXTS.values(), *OTHERS.values()], ids=[*TEXTS, *OTHERS])
 def test_a_form_that_nobody_changed_leaves_every_character(text: str) -> None:
-    assert apply_form(text, shown(text)) == text
+    assert apply_form(text, values_shown(text)) == text
 
 
 @settings(max_examples=25, deadline=None)
@@ -65,9 +65,9 @@ def test_a_changed_field_changes_one_value_and_the_form_shows_it(
         if group.selector
     }
     name = data.draw(st.sampled_from(sorted(set(fields) - selectors)))
-    changed = apply_form(text, {**shown(text), name: entered})
+    changed = apply_form(text, {**values_shown(text), name: entered})
     assert re.findall(r"#.*", changed.replace("# not a comment", "")) == re.findall(r"#.*", text)
-    before, after = shown(text), shown(changed)
+    before, after = values_shown(text), values_shown(changed)
     assert {key for key in before if before[key] != after.get(key)} <= {name}
     if entered:
         value = fields[name].shape.value_of(entered, fields[name].old)
@@ -114,7 +114,7 @@ def test_entries_are_added_and_removed_below_their_section() -> None:
 
 def test_inputs_are_added_changed_and_removed() -> None:
     text = apply_form(TRAINED, {"add/nn_inputs:source": "raw_indicator: rsi_14", "remove": "/nn_inputs/0"})
-    text = apply_form(text, {**shown(text), "/nn_inputs/1/normalization": "zscore"})
+    text = apply_form(text, {**values_shown(text), "/nn_inputs/1/normalization": "zscore"})
     assert read_document(text).data["nn_inputs"] == (
         {"fuzzy_set": "impulse", "timeframes": "all"},
         {"raw_indicator": "rsi_14", "normalization": "zscore"},

@@ -61,7 +61,7 @@ def _set_scalars(text: str, values: Mapping[Path, Any]) -> str:
         data = _with(data, path, value)
     placed = sorted(values.items(), key=lambda item: -nodes[item[0]].start_mark.index)
 
-    def spelled(*, keep_style: bool) -> str:
+    def write_scalars(*, keep_style: bool) -> str:
         new = text
         for path, value in placed:
             node = nodes[path]
@@ -70,7 +70,7 @@ def _set_scalars(text: str, values: Mapping[Path, Any]) -> str:
             new = new[:start] + _spell_scalar(text, node, value, is_flow, keep_style) + new[end:]
         return new
 
-    return _first_that_reads_as(data, (spelled(keep_style=keep) for keep in (True, False)))
+    return _first_that_reads_as(data, (write_scalars(keep_style=keep) for keep in (True, False)))
 
 
 def _spell_scalar(text: str, node: Node, value: Any, is_flow: bool, keep_style: bool) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,12 +51,13 @@ def run_import(parameters: ImportParameters, job: Job) -> dict[str, Any]:
     job.progress(60, step="examining the bars")
     findings = Findings.of(bars, parameters.timeframe, calendar)
     report = quality_report(read, findings)
-    job.progress(70, step="storing the bars")
-    content = bars_as_bytes(bars)
+    job.progress(70, step="storing the bars and drawing their chart")
+    with ThreadPoolExecutor(1) as writer:  # Arrow writes without the lock of the interpreter.
+        writing = writer.submit(bars_as_bytes, bars)
+        chart = market_chart(bars, parameters.timeframe, calendar, findings, report["listed"])
+        content = writing.result()
     job.artifact("bars.parquet", content)
     job.artifact("quality.json", json.dumps(report, allow_nan=False).encode())
-    job.progress(80, step="drawing the chart")
-    chart = market_chart(bars, parameters.timeframe, calendar, findings, report["listed"])
     job.artifact("chart.bin", chart)
     job.log(_summary(parameters, read, report))
     for note in read.notes:

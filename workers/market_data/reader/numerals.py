@@ -153,9 +153,10 @@ def _typed_numbers(column: pa.ChunkedArray, lines: Lines, name: str) -> Floats:
         raise MarketDataError(
             f"the column {name} has the type {column.type}, which is not a number"
         ) from error
-    reject_rows(
-        pc.is_null(numbers).to_numpy(zero_copy_only=False), lines, f"{name} is missing or not a number"
-    )
+    if numbers.null_count:
+        reject_rows(
+            pc.is_null(numbers).to_numpy(zero_copy_only=False), lines, f"{name} is missing or not a number"
+        )
     return np.asarray(numbers.to_numpy(), dtype=np.float64)
 
 

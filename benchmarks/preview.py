@@ -82,7 +82,9 @@ def browser(system: System) -> None:
         page.wait_for_selector("h1")
         for kind, example in EXAMPLES.items():
             page.goto(f"/dashboard/strategies/new?of=example:{example}")
-            page.wait_for_selector("[data-preview] svg")
+            page.wait_for_selector("[data-preview] svg, [data-preview] p")
+            if not page.locator("[data-preview] svg").count():
+                raise SystemExit(page.locator("[data-preview]").inner_text())
             report(kind, [type_character(page) for _ in range(ROUNDS)])
         chromium.close()
 

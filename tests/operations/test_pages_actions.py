@@ -103,6 +103,7 @@ urlpatterns = [
     path("dashboard/password", record, name="change_password"),
     path("dashboard/second-factor", record, name="second_factor"),
     path("dashboard/users", record, name="users"),
+    path("dashboard/secrets", record, name="secrets"),
     path("docs/", record, name="documentation"),
     path("docs/<slug:document>", record, name="document"),
     path("dashboard/logout", LogoutView.as_view(), name="logout"),

@@ -31,7 +31,7 @@ MAX_SIZE = 4 * 1024**3
 """Maximum size of a file in bytes."""
 DRAFT = ".incoming-"
 DOWNLOAD_LASTS = timedelta(minutes=15)
-"""To begin a download; one that has begun goes on."""
+"""In which a download may start; after that it may continue."""
 CLEANUP_BATCH, CLEANUP_LASTS_S = 500, 10.0
 
 

@@ -27,7 +27,7 @@ def save(
 ) -> tuple[WorkerSecret, bool]:
     """Create or change a secret; None keeps what is stored. Return the row and whether it is new.
 
-    Raises WorkerSecret.DoesNotExist if there is nothing whose value could be kept.
+    Raises WorkerSecret.DoesNotExist if the secret does not exist and `value` is None.
     """
     if value is not None:
         WorkerSecret.objects.bulk_create([WorkerSecret(name=name)], ignore_conflicts=True)

@@ -54,8 +54,10 @@ class ReadOnlyMiddleware:
         return response
 
     def _is_read_only(self) -> bool:
-        """Return whether changes are refused. That they are not is remembered for less than `NOTICED_AFTER_S`, which
-        saves a query of each report of a worker; the end of a pause is noticed at once.
+        """Return whether changes are refused.
+
+        "No" is cached for less than `NOTICED_AFTER_S`, to save a query for each report of a worker; "yes" is not cached,
+        so the end of a pause is noticed at once.
         """
         if time.monotonic() < self._writable_until:
             return False

@@ -13,7 +13,7 @@ LOCAL = "local"
 
 
 class UnknownStore(ValueError):
-    """The message states which names of stores there are."""
+    """The name is not valid, or its store cannot be used here; the message gives the reason."""
 
 
 def selected_store() -> Store:

@@ -214,9 +214,9 @@ def test_the_commands_store_list_and_delete(tmp_path: Any, monkeypatch: pytest.M
     call_command("list_secrets", stdout=out)
     assert worker_secrets.read("news", ["API_KEY"]) == {"API_KEY": VALUE}
     call_command("delete_secret", "OTHER", stdout=out)
-    with pytest.raises(CommandError, match="no secret OTHER"):
+    with pytest.raises(CommandError, match="The secret OTHER does not exist"):
         call_command("delete_secret", "OTHER", stdout=out)
-    with pytest.raises(CommandError, match="no secret NEW"):
+    with pytest.raises(CommandError, match=r"The secret NEW does not exist\. Omit --keep-value"):
         call_command("set_secret", "NEW", "--keep-value", stdout=out)
     (tmp_path / "key").write_text("shorty")
     with pytest.raises(CommandError) as refused:

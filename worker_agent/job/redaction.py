@@ -1,7 +1,7 @@
 """Removes the job's secrets from every text that the job sends.
 
-A secret is found as it is, escaped as in JSON and in `repr`, percent-encoded, and in base64; of a secret with several
-lines also each line. A job that changes it in another way, or writes it into a file of the result, is not stopped.
+A secret is found unchanged, escaped as in JSON and in `repr`, percent-encoded, and in base64; each line of a secret with
+several lines is found too. A secret that the job changes in another way, or writes into a file of the result, is not.
 """
 
 import base64
@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 SHORTEST_LINE = 8
-"""Shorter lines of a secret with several ones are ordinary text, such as the end of a key."""
+"""Shorter lines of a secret with several lines may be ordinary text, such as the end of a key."""
 MARK = "[secret {}]"
 
 

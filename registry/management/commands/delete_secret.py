@@ -15,5 +15,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, name: str, **options: Any) -> None:
         if not worker_secrets.delete(name, Actor("command:delete_secret")):
-            raise CommandError(f"There is no secret {name}.")
+            raise CommandError(f"The secret {name} does not exist.")
         self.stdout.write(f"{name} is deleted")

@@ -51,7 +51,9 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError("; ".join(problem["detail"] for problem in problems_of(error))) from None
         except WorkerSecret.DoesNotExist as error:
-            raise CommandError(f"There is no secret {name} whose value could be kept.") from error
+            raise CommandError(
+                f"The secret {name} does not exist. Omit --keep-value to create it."
+            ) from error
         if json:
             self.stdout.write(encoding.dumps({"name": secret.name, "worker_types": secret.worker_types}))
         else:

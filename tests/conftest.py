@@ -12,11 +12,11 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.object_store import ObjectStore, object_store
-
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
     from rest_framework.test import APIClient
+
+    from tests.object_store import ObjectStore
 
 
 # How long a loaded machine takes to generate or run an example tells nothing about the code.
@@ -186,8 +186,10 @@ def staff_api(staff: "User") -> "APIClient":
 
 
 @pytest.fixture(scope="session")
-def object_store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+def object_store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["ObjectStore"]:
     """A real service with the API of S3, for tests that take a prefix of their own in its bucket."""
+    from tests.object_store import object_store
+
     with object_store(tmp_path_factory.mktemp("object-store")) as server:
         yield server
 

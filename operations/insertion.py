@@ -15,7 +15,7 @@ from operations.models import Artifact, AwaitedInput, Operation, StoredFile
 from operations.models.operation import LARGE
 from operations.requests import Submission
 from operations.states import Status
-from operations.type_limits import NOTHING, Limits
+from operations.type_limits import Limits
 from registry.dispatch_channel import CHANNEL
 from worker_agent import trace
 
@@ -113,10 +113,7 @@ def insert(
     """
     quotas.require_pending(by.user, len(entries))
     declared = type_limits.read_limits({entry.submission.operation_type for entry in entries})
-    rows = [
-        _row(entry, by, awaited, keyed, declared.get(entry.submission.operation_type, NOTHING))
-        for entry in entries
-    ]
+    rows = [_row(entry, by, awaited, keyed, declared[entry.submission.operation_type]) for entry in entries]
     actor = {"actor": by.actor.label, "user_id": by.actor.user_id, "address": by.actor.address}
     limits = {"owner": None if by.user is None else by.user.pk, "max_demands": quotas.MAX_DEMANDS}
     stored = fetch(_INSERT, {"rows": json.dumps(rows), "channel": CHANNEL, **actor, **limits})

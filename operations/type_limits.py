@@ -21,8 +21,7 @@ _DECLARED = """
     WHERE operation_type = ANY(%(operation_types)s::text[]) GROUP BY operation_type
 """
 SLOTS = "SELECT min(max_running) FROM registry_capability WHERE operation_type = {operation_type}"
-"""Query for the slots of a type; NULL without a limit."""
-_SLOTS_OF_ONE = SLOTS.format(operation_type="%(operation_type)s")
+"""Query for the slots of a type, as a part of others; NULL without a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +33,16 @@ class Limits:
     max_running: int | None = None
 
 
-NOTHING = Limits()
-
-
 def read_limits(operation_types: Collection[str]) -> dict[str, Limits]:
-    """Return the limits of each type that a worker has announced."""
+    """Return the limits of each type, also of one that no worker has announced."""
     rows = fetch(_DECLARED, {"operation_types": list(operation_types)})
-    return {operation_type: Limits(*values) for operation_type, *values in rows}
+    declared = {operation_type: Limits(*values) for operation_type, *values in rows}
+    return {operation_type: declared.get(operation_type, Limits()) for operation_type in operation_types}
 
 
 def read_slots(operation_type: str) -> int | None:
     """Return how many operations of the type may run at the same time; None without a limit."""
-    ((slots,),) = fetch(_SLOTS_OF_ONE, {"operation_type": operation_type})
-    return None if slots is None else int(slots)
+    return read_limits([operation_type])[operation_type].max_running
 
 
 def running_room(operation_type: str, slots: int | None) -> float:
@@ -64,7 +60,7 @@ def count_running(operation_type: str) -> int:
 
 def explain_type(operation_type: str) -> str:
     """Return why no more operations of the type may run now; empty if they may."""
-    return explain(operation_type, read_limits([operation_type]).get(operation_type, NOTHING).max_running)
+    return explain(operation_type, read_slots(operation_type))
 
 
 def explain(operation_type: str, max_running: int | None) -> str:

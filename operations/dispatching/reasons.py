@@ -15,7 +15,6 @@ from operations import attempts, dispatch_pauses, lifecycle, type_limits
 from operations.dispatching import admission
 from operations.models import Attempt, Demand, Operation
 from operations.models.operation import READY
-from operations.type_limits import NOTHING
 from registry.workforce import Workforce
 
 PAUSE_S = 1.0
@@ -78,7 +77,7 @@ def refresh() -> None:
     pause = dispatch_pauses.current()
     workforce = Workforce.load()
     demands = Demand.objects.in_bulk(list(waiting))
-    slots = type_limits.read_limits({demand.operation_type for demand in demands.values()})
+    limits = type_limits.read_limits({demand.operation_type for demand in demands.values()})
     reasons: dict[str, str] = {}
     numbers: list[int] = []
     for digest, demand in demands.items():
@@ -86,9 +85,7 @@ def refresh() -> None:
             reason = (
                 dispatch_pauses.explain(pause)
                 if pause
-                else type_limits.explain(
-                    demand.operation_type, slots.get(demand.operation_type, NOTHING).max_running
-                )
+                else type_limits.explain(demand.operation_type, limits[demand.operation_type].max_running)
                 or workforce.explain(demand.operation_type, demand.requirements)
             )
             numbers.append(workforce.in_service(demand.operation_type, demand.requirements))

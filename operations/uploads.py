@@ -32,7 +32,8 @@ def current() -> QuerySet[Upload]:
 
 
 def find(upload_id: str) -> Upload | None:
-    return current().filter(pk=upload_id).first()
+    """Return the upload if it exists and has not expired; `upload_id` may be any text."""
+    return current().filter(pk=upload_id.replace("\0", "")).first()
 
 
 def store(file: Any, user: "User") -> Upload:

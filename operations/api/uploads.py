@@ -75,7 +75,7 @@ class UploadDetail(APIView):
 
 
 def _get_or_404(upload_id: str) -> Upload:
-    upload = uploads.find(upload_id.replace("\x00", ""))
+    upload = uploads.find(upload_id)
     if upload is None:
         raise NotFound("Unknown upload; it may have expired.")
     return upload

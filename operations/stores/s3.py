@@ -20,6 +20,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from obstore.store import ClientConfig, RetryConfig
 
 BLOCK = 1024 * 1024
@@ -128,12 +129,13 @@ class _Ranges(io.RawIOBase):
     def tell(self) -> int:
         return self._position
 
-    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
-        end = min(self._position + len(buffer), self._size)
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer).cast("B")
+        end = min(self._position + len(view), self._size)
         if end <= self._position:
             return 0
         with _as_os_errors():
             content = obstore.get_range(self._service, self._key, start=self._position, end=end)
-        buffer[: len(content)] = memoryview(content)
+        view[: len(content)] = memoryview(content)
         self._position += len(content)
         return len(content)

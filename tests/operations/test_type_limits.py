@@ -1,4 +1,4 @@
-"""Limits that workers declare for their operation types: stored at registration, applied at submission and dispatch."""
+"""Limits that workers declare for their operation types: applied at submission and dispatch, and shown."""
 
 from typing import Any
 
@@ -20,7 +20,6 @@ from operations.waiting import explain_waits
 from registry.models import Capability
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from tests.operations.test_at_once import at_once
-from tests.registry.test_registration import MESSAGE, enrol, register  # noqa: F401  (enrol is a fixture)
 from worker_agent.base import WorkerAPIBase
 from worker_agent.protocol import Outcome, Report
 
@@ -36,10 +35,6 @@ class Limited(WorkerAPIBase):
     start_path = "/limited/start"
     Parameters = Parameters
     timeout_s, max_attempts, max_running = 600, 2, 3
-
-
-def announce(**limits: Any) -> dict[str, Any]:
-    return {"operation_types": [{**MESSAGE["operation_types"][0], **limits}]}
 
 
 def submit_one(operation_type: str = "echo", **queueing: Any) -> Operation:
@@ -65,24 +60,6 @@ def finish(operation_id: str) -> None:
 def test_a_worker_class_announces_its_limits() -> None:
     message = Limited.specs()[0].to_message()
     assert (message.timeout_s, message.max_attempts, message.max_running) == (600, 2, 3)
-
-
-@pytest.mark.django_db
-def test_the_newest_registration_counts(enrol: APIClient) -> None:  # noqa: F811
-    limits = {"timeout_s": 600, "max_attempts": 2, "max_running": 3}
-    for each in (limits, {**limits, "timeout_s": 60}, {}):
-        assert register(enrol, **announce(**each)).status_code == 200
-        row = Capability.objects.values("timeout_s", "max_attempts", "max_running").get()
-        assert row == {**dict.fromkeys(limits), **each}
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("name", ["timeout_s", "max_attempts", "max_running"])
-@pytest.mark.parametrize("value", [0, -1, 1.5, "many", 10**12])
-def test_a_limit_without_sense_is_refused(enrol: APIClient, name: str, value: Any) -> None:  # noqa: F811
-    refused = register(enrol, **announce(**{name: value}))
-    assert refused.status_code == 422
-    assert [error["pointer"] for error in refused.json()["errors"]] == [f"/operation_types/0/{name}"]
 
 
 @pytest.mark.django_db

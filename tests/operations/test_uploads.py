@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.models.functions import Now
 from django.test import Client
@@ -157,8 +158,7 @@ def test_an_expired_upload_goes_with_the_cleanup_but_not_from_its_operations(
     ],
 )
 def test_a_name_is_the_last_part_of_what_was_sent(person: User, sent: str, stored: str) -> None:
-    file = SimpleUploadedFile("x", b"1")
-    file._name = sent  # type: ignore[attr-defined]  # Django has cut the path off already
+    file = ContentFile(b"1", name=sent)  # an UploadedFile would cut the path off
     assert uploads.store(file, person).name == stored
 
 

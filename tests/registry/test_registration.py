@@ -36,6 +36,10 @@ def enrol(settings: Any) -> APIClient:
     return client
 
 
+def announce(**limits: Any) -> dict[str, Any]:
+    return {"operation_types": [{**MESSAGE["operation_types"][0], **limits}]}
+
+
 def register(client: APIClient, **changes: Any) -> Any:
     return client.post("/workers/register", {**MESSAGE, **changes}, format="json")
 
@@ -232,3 +236,19 @@ def test_a_registration_beyond_the_bounds_is_refused(
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer
     assert not Worker.objects.exists()
+
+
+def test_the_limits_of_the_newest_registration_count(enrol: APIClient) -> None:
+    limits = {"timeout_s": 600, "max_attempts": 2, "max_running": 3}
+    for each in (limits, {**limits, "timeout_s": 60}, {}):
+        assert register(enrol, **announce(**each)).status_code == 200
+        stored = Capability.objects.values("timeout_s", "max_attempts", "max_running").get()
+        assert stored == {**dict.fromkeys(limits), **each}
+
+
+@pytest.mark.parametrize("name", ["timeout_s", "max_attempts", "max_running"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "many", 10**12])
+def test_a_limit_without_sense_is_refused(enrol: APIClient, name: str, value: Any) -> None:
+    refused = register(enrol, **announce(**{name: value}))
+    assert refused.status_code == 422
+    assert [error["pointer"] for error in refused.json()["errors"]] == [f"/operation_types/0/{name}"]

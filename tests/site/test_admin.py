@@ -57,7 +57,19 @@ def file() -> StoredFile:
 def add(number: int, by: Any, file: StoredFile) -> None:
     """Add one row of each model; those that belong to an operation belong to the first."""
     at = BEGAN + timedelta(days=number)
+    add_operation(number, at, by, file)
+    add_worker(number, at, by)
+    add_study(number, by)
+    add_subscription(number, at, by)
     Quota.objects.create(group=Group.objects.create(name=f"desk {number:02}"), weight=2)
+    MarketData.objects.create(
+        symbol=f"S{number}", timeframe="1d", file=file, rows=1, quality={}, start=at, end=at
+    )
+    AuditEntry.objects.create(act="worker_cordoned", subject=f"w-{number}", actor="user:test", user=by, at=at)
+    apps.get_model("django_q", "schedule").objects.create(func=f"f{number}", next_run=timezone.now())
+
+
+def add_operation(number: int, at: datetime, by: Any, file: StoredFile) -> None:
     Operation.objects.create(
         pk=f"operation-{number:02}",
         operation_type="training",
@@ -78,9 +90,9 @@ def add(number: int, by: Any, file: StoredFile) -> None:
     )
     Event.objects.create(operation=first, kind="status", to_status="COMPLETED", actor="test", user=by, at=at)
     Artifact.objects.create(operation=first, role="output", name=f"file-{number}", file=file)
-    MarketData.objects.create(
-        symbol=f"S{number}", timeframe="1d", file=file, rows=1, quality={}, start=at, end=at
-    )
+
+
+def add_subscription(number: int, at: datetime, by: Any) -> None:
     subscription = Subscription.objects.create(
         name=f"s{number}", channel="email", target="a@b.example", created_by=by
     )
@@ -92,6 +104,9 @@ def add(number: int, by: Any, file: StoredFile) -> None:
         created_at=at,
         due_at=at,
     )
+
+
+def add_worker(number: int, at: datetime, by: Any) -> None:
     worker = Worker.objects.create(
         worker_id=f"w-{number}",
         worker_type="training",
@@ -106,7 +121,10 @@ def add(number: int, by: Any, file: StoredFile) -> None:
     Sweep.objects.create(kind="health", started_at=at, completed_at=at)
     WorkerSecret.objects.create(name=f"KEY_{number}", ciphertext="x", worker_types=["news"], changed_by=by)
     EnrolmentToken.objects.create(name=f"e{number}", sha256=f"{number:064}", created_by=by)
-    AuditEntry.objects.create(act="worker_cordoned", subject=f"w-{number}", actor="user:test", user=by, at=at)
+
+
+def add_study(number: int, by: Any) -> None:
+    """Add a study with a batch, which is the operation of this number, and a strategy."""
     study = Study.objects.create(
         name=f"study {number}",
         kind="rules",
@@ -122,7 +140,6 @@ def add(number: int, by: Any, file: StoredFile) -> None:
     strategy = SavedStrategy.objects.create(name=f"strategy_{number}", created_by=by)
     StrategyVersion.objects.create(strategy=strategy, number=1, text="name: x", created_by=by)
     StudyBatch.objects.create(study=study, first=0, last=7, operation_id=f"operation-{number:02}")
-    apps.get_model("django_q", "schedule").objects.create(func=f"f{number}", next_run=timezone.now())
 
 
 def queries(browser: Client, *addresses: str) -> list[int]:

@@ -29,10 +29,12 @@ def waiter() -> Iterator[bool]:
         yield is_free
 
 
-def wait_until_ended(operation_id: str, seconds: float, pause: Pause = LEAVING.wait) -> None:
+def wait_until_ended(
+    operation_id: str, seconds: float, pause: Pause = LEAVING.wait, *, poll_s: float = POLL_S
+) -> None:
     """Return when the operation has ended or is gone, or after `seconds`."""
     statuses = Operation.objects.filter(pk=operation_id).values_list("status", flat=True)
-    _wait(lambda: statuses.first() in (*FINAL, None), seconds, pause)
+    _wait(lambda: statuses.first() in (*FINAL, None), seconds, pause, poll_s)
 
 
 def wait_until_changed(
@@ -53,7 +55,7 @@ def marks_of(operation_id: str) -> Marks | None:
     return Operation.objects.filter(pk=operation_id).values_list(*MARKS).first()
 
 
-def _wait(is_reached: Callable[[], bool], seconds: float, pause: Pause) -> None:
+def _wait(is_reached: Callable[[], bool], seconds: float, pause: Pause, poll_s: float = POLL_S) -> None:
     ends = time.monotonic() + seconds
     while not is_reached() and not LEAVING.is_set() and (left := ends - time.monotonic()) > 0:
-        pause(min(POLL_S, left))
+        pause(min(poll_s, left))

@@ -6,15 +6,16 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
-from operations import reports
 from operations.kinds.data_preview import api as preview_api
 from operations.models import Artifact, Operation, StoredFile
 from operations.stores.local_disk import path_of
 from tests.factories import WorkerFactory
-from worker_agent.protocol import Outcome, Report
+from tests.operations.preview_reports import report_while_waiting
+from worker_agent.protocol import Outcome
 
 pytestmark = pytest.mark.django_db
 CONTENT = b"Date,Open,High,Low,Close\n2024-01-02,1,1,1,1\n"
+ANNOUNCED = ["data_preview", "data_import"]
 RESULT = {"valid": True, "symbol": "AAPL", "timeframe": "1d", "warnings": [], "first": [], "last": []}
 
 
@@ -22,23 +23,10 @@ def form(**fields: Any) -> dict[str, Any]:
     return {"file": SimpleUploadedFile("aapl.csv", CONTENT), "symbol": "AAPL", "timeframe": "1d", **fields}
 
 
-def report_while_waiting(monkeypatch: pytest.MonkeyPatch, outcome: Outcome, **fields: Any) -> None:
-    """The worker reports while the view waits for the first time."""
-    worker = WorkerFactory(worker_type="backtesting", announced=["data_preview", "data_import"])
-
-    def report(_: float) -> None:
-        operation = Operation.objects.get(operation_type="data_preview")
-        reports.apply(
-            operation.pk, worker.worker_id, Report(attempt=1, instance_id="any", outcome=outcome, **fields)
-        )
-
-    monkeypatch.setattr(preview_api, "sleep", report)
-
-
 def test_the_result_of_the_worker_is_the_response_and_nothing_is_stored(
     api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report_while_waiting(monkeypatch, Outcome.COMPLETED, result=RESULT)
+    report_while_waiting(monkeypatch, ANNOUNCED, Outcome.COMPLETED, result=RESULT)
     response = api.post("/market-data/preview", form(stamped="close", decimal="comma"), format="multipart")
     assert response.status_code == 200
     operation = Operation.objects.get()
@@ -51,7 +39,7 @@ def test_the_result_of_the_worker_is_the_response_and_nothing_is_stored(
 def test_an_import_can_name_the_preview_in_place_of_the_file(
     api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report_while_waiting(monkeypatch, Outcome.COMPLETED, result=RESULT)
+    report_while_waiting(monkeypatch, ANNOUNCED, Outcome.COMPLETED, result=RESULT)
     preview = api.post("/market-data/preview", form(), format="multipart").json()["preview"]
     fields = {"symbol": "AAPL", "timeframe": "1d", "timezone": "UTC", "preview": preview}
     for format_ in ("multipart", "json"):
@@ -67,7 +55,7 @@ def test_an_import_can_name_the_preview_in_place_of_the_file(
 def test_a_preview_of_somebody_else_is_not_found(
     api: APIClient, staff_api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report_while_waiting(monkeypatch, Outcome.COMPLETED, result=RESULT)
+    report_while_waiting(monkeypatch, ANNOUNCED, Outcome.COMPLETED, result=RESULT)
     preview = api.post("/market-data/preview", form(), format="multipart").json()["preview"]
     for name in (preview, "unknown", "\0"):
         response = staff_api.post(
@@ -82,7 +70,7 @@ def test_a_refused_file_has_the_option_as_its_pointer(
     api: APIClient, monkeypatch: pytest.MonkeyPatch, option: str | None, pointer: str
 ) -> None:
     refusal = {"valid": False, "error": "several zones fit: set timezone", "option": option}
-    report_while_waiting(monkeypatch, Outcome.COMPLETED, result=refusal)
+    report_while_waiting(monkeypatch, ANNOUNCED, Outcome.COMPLETED, result=refusal)
     response = api.post("/market-data/preview", form(), format="multipart")
     assert response.status_code == 422
     assert response.json()["errors"] == [{"pointer": pointer, "detail": "several zones fit: set timezone"}]
@@ -107,7 +95,7 @@ def test_a_preview_that_takes_long_is_answered_with_its_operation(
 
 def test_a_failed_preview_is_unavailable(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     error = {"class": "job", "message": "it broke"}
-    report_while_waiting(monkeypatch, Outcome.FAILED, error=error)
+    report_while_waiting(monkeypatch, ANNOUNCED, Outcome.FAILED, error=error)
     response = api.post("/market-data/preview", form(), format="multipart")
     assert response.status_code == 503
     assert "it broke" in response.json()["detail"]

@@ -9,15 +9,16 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from dashboard.pages.strategies import list_strategies
-from operations import deletion, reports
+from operations import deletion
 from operations.kind import preview_types
-from operations.kinds.data_preview import api as waiting
 from operations.models import MarketData, Operation
-from tests.factories import OperationFactory, StoredFileFactory, WorkerFactory
+from tests.factories import OperationFactory, StoredFileFactory
+from tests.operations.preview_reports import report_while_waiting
 from tests.strategies.texts import RULES, TRAINED
-from worker_agent.protocol import Outcome, Report
+from worker_agent.protocol import Outcome
 
 pytestmark = pytest.mark.django_db
+ANNOUNCED = ["strategy_preview"]
 RESULT = {
     "valid": True, "symbol": "AAPL", "timeframe": "1d", "bars": 3000, "first": "2001-01-02", "last": "2012-12-31",
     "drawn_from": "2012-01-20", "close": [1.0, 2.0, 1.5], "indicators": [
@@ -38,32 +39,19 @@ def bars(db: None) -> None:
     )  # fmt: skip
 
 
-def report_while_waiting(monkeypatch: pytest.MonkeyPatch, outcome: Outcome, **fields: Any) -> None:
-    """The worker reports while the view waits for the first time."""
-    worker = WorkerFactory(worker_type="backtesting", announced=["strategy_preview"])
-
-    def report(_: float) -> None:
-        operation = Operation.objects.get(operation_type="strategy_preview")
-        reports.apply(
-            operation.pk, worker.worker_id, Report(attempt=1, instance_id="any", outcome=outcome, **fields)
-        )
-
-    monkeypatch.setattr(waiting, "sleep", report)
-
-
 def ask(api: APIClient, **fields: Any) -> Any:
     return api.post("/strategies/preview", {"strategy_yaml": RULES, **fields}, format="json")
 
 
 def test_the_result_of_the_worker_is_the_response(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    report_while_waiting(monkeypatch, Outcome.COMPLETED, result=RESULT)
+    report_while_waiting(monkeypatch, ANNOUNCED, Outcome.COMPLETED, result=RESULT)
     response = ask(api)
     assert response.status_code == 200
     assert response.json() == {name: value for name, value in RESULT.items() if name != "valid"}
 
 
 def test_a_preview_is_no_run_of_the_strategy(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    report_while_waiting(monkeypatch, Outcome.COMPLETED, result=RESULT)
+    report_while_waiting(monkeypatch, ANNOUNCED, Outcome.COMPLETED, result=RESULT)
     ask(api)
     assert list_strategies() == []
     assert api.get("/operations").json()["results"] == []
@@ -91,7 +79,7 @@ def test_an_invalid_request_points_to_its_field(api: APIClient, fields: dict[str
 
 def test_bars_that_do_not_suffice_are_a_sentence(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     report_while_waiting(
-        monkeypatch, Outcome.COMPLETED, result={"valid": False, "error": "none of the 20 bars"}
+        monkeypatch, ANNOUNCED, Outcome.COMPLETED, result={"valid": False, "error": "none of the 20 bars"}
     )
     response = ask(api)
     assert response.status_code == 422
@@ -101,7 +89,7 @@ def test_bars_that_do_not_suffice_are_a_sentence(api: APIClient, monkeypatch: py
 def test_the_page_draws_what_the_worker_computed(
     client: Client, person: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report_while_waiting(monkeypatch, Outcome.COMPLETED, result=RESULT)
+    report_while_waiting(monkeypatch, ANNOUNCED, Outcome.COMPLETED, result=RESULT)
     client.force_login(person)
     form = {"strategy_yaml": RULES, "symbol": "AAPL"}
     page = client.post("/dashboard/strategies/preview", form, headers={"HX-Request": "true"}).content.decode()
@@ -152,7 +140,7 @@ def test_the_page_asks_again_only_while_no_worker_is_free(
     client: Client, person: Any, monkeypatch: pytest.MonkeyPatch, is_free: bool
 ) -> None:
     if is_free:
-        report_while_waiting(monkeypatch, Outcome.COMPLETED, result=RESULT)
+        report_while_waiting(monkeypatch, ANNOUNCED, Outcome.COMPLETED, result=RESULT)
     client.force_login(person)
     page = client.post(
         "/dashboard/strategies/preview", {"strategy_yaml": RULES}, headers={"HX-Request": "true"}

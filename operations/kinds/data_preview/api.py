@@ -1,7 +1,6 @@
 """`POST /market-data/preview`: how an import would read a file."""
 
 from dataclasses import replace
-from time import monotonic, sleep
 from typing import Any
 
 from django.urls import path
@@ -14,6 +13,7 @@ from rest_framework.views import APIView
 from access.body_limits import FORM_OVERHEAD, accept_bodies
 from access.json_bodies import BoundedJSONParser
 from access.problems import Invalid, Unavailable
+from operations import watching
 from operations.api.base import accepted_response, submitter
 from operations.api.serializers import SubmittedSerializer
 from operations.kinds.data_import.upload_schema import upload_schema
@@ -21,13 +21,13 @@ from operations.kinds.data_import.uploads import MAX_UPLOAD, receive
 from operations.kinds.data_preview.kind import build
 from operations.kinds.data_preview.serializers import PreviewSerializer
 from operations.models import Operation
-from operations.states import FINAL, Status
+from operations.states import Status
 from operations.submission import submit
 
 LIMIT_S = 10.0
 """A preview that takes longer is answered with its operation."""
 _POLL_S = 0.03
-"""A person waits: most previews take 0.2 to 0.5 s, and the question costs 0.5 ms."""
+"""A person waits, and most previews take 0.2 to 0.5 s."""
 
 
 @accept_bodies(MAX_UPLOAD + FORM_OVERHEAD)
@@ -62,10 +62,7 @@ class MarketDataPreview(APIView):
 
 def wait_for_end(operation_id: str) -> Operation:
     """Return the operation when it has ended, or as it is after the limit."""
-    ends = monotonic() + LIMIT_S
-    status = Operation.objects.filter(pk=operation_id).values_list("status", flat=True)
-    while status.get() not in FINAL and monotonic() < ends:
-        sleep(_POLL_S)
+    watching.wait_until_ended(operation_id, LIMIT_S, poll_s=_POLL_S)
     return Operation.objects.get(pk=operation_id)
 
 

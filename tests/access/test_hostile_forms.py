@@ -3,7 +3,6 @@
 import copy
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from itertools import cycle
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -15,6 +14,7 @@ from django.urls import resolve
 
 from tests.access.callers import QUERIES, Callers
 from tests.access.routes import own_routes
+from tests.page_forms import Fields, read_forms
 
 pytestmark = pytest.mark.django_db
 
@@ -45,56 +45,6 @@ FURTHER = (
     "/dashboard/login",
 )
 """Pages whose forms depend on the address beyond the route."""
-Fields = dict[str, list[str]]
-
-
-class Forms(HTMLParser):
-    """Collects the forms of a page: to where each is sent, and its fields as the page fills them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[list[str], Fields]] = []
-        self._fields: Fields | None = None
-        self._select: str | None = None
-        self._textarea: str | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag == "form":
-            posted = given.get("method", "get").lower() == "post"
-            self._fields = {}
-            self.found.append(([given.get("action", "")] if posted else [], self._fields))
-        if self._fields is None:
-            return
-        if "hx-post" in given:
-            self.found[-1][0].append(given["hx-post"])
-        if tag == "button" and "formaction" in given:
-            self.found[-1][0].append(given["formaction"])
-        name = given.get("name", "")
-        if tag == "select":
-            self._select = name
-            self._fields.setdefault(name, [])
-        elif tag == "option" and self._select and (not self._fields[self._select] or "selected" in given):
-            self._fields[self._select] = [given.get("value", "")]
-        elif tag == "textarea":
-            self._textarea = name
-            self._fields[name] = [""]
-        elif tag in ("input", "button") and name:
-            values = self._fields.setdefault(name, [])
-            if given.get("type") not in ("checkbox", "radio") or "checked" in given:
-                values.append(given.get("value", ""))
-
-    def handle_data(self, data: str) -> None:
-        if self._fields is not None and self._textarea:
-            self._fields[self._textarea][0] += data
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "form":
-            self._fields = None
-        elif tag == "select":
-            self._select = None
-        elif tag == "textarea":
-            self._textarea = None
 
 
 def forms_of(client: Client, callers: Callers) -> dict[tuple[str, frozenset[str]], tuple[str, Fields]]:
@@ -109,10 +59,9 @@ def forms_of(client: Client, callers: Callers) -> dict[tuple[str, frozenset[str]
         answer = client.get(page)
         if answer.status_code != 200 or not answer["Content-Type"].startswith("text/html"):
             continue
-        parser = Forms()
-        parser.feed(answer.content.decode())
-        for actions, fields in parser.found:
-            for action in actions:
+        for form in read_forms(answer.content.decode()):
+            fields = form.fields | form.buttons
+            for action in form.addresses:
                 address = urljoin(page, action)
                 key = resolve(urlsplit(address).path).view_name, frozenset(fields)
                 forms.setdefault(key, (address, fields))

@@ -1,0 +1,71 @@
+"""Reads the forms of a page: to where each can be sent, and what a browser without script would send."""
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+Fields = dict[str, list[str]]
+"""The values of each name; none of a box that is not checked."""
+
+
+@dataclass
+class Form:
+    id: str
+    addresses: list[str]
+    """Of its `action`, unless it only reads, and of its buttons and live parts that post; as they stand in the page."""
+    fields: Fields = field(default_factory=dict)
+    buttons: Fields = field(default_factory=dict)
+    """Of which a browser sends the one that is clicked."""
+
+
+def read_forms(page: str) -> list[Form]:
+    reader = _Reader()
+    reader.feed(page)
+    return reader.forms
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+        self._form: Form | None = None
+        self._select = self._textarea = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            posts = given.get("method", "get").lower() == "post"
+            self._form = Form(given.get("id", ""), [given.get("action", "")] if posts else [])
+            self.forms.append(self._form)
+        if self._form is None:
+            return
+        self._form.addresses += [given[name] for name in ("hx-post", "formaction") if name in given]
+        fields, name = self._form.fields, given.get("name", "")
+        match tag:
+            case "select":
+                self._select = name
+                fields[name] = []
+            case "option" if self._select and (not fields[self._select] or "selected" in given):
+                fields[self._select] = [given.get("value", "")]
+            case "textarea":
+                self._textarea = name
+                fields[name] = [""]
+            case "button" if name:
+                self._form.buttons.setdefault(name, []).append(given.get("value", ""))
+            case "input" if name:
+                values = fields.setdefault(name, [])
+                if given.get("type") not in ("checkbox", "radio") or "checked" in given:
+                    values.append(given.get("value", ""))
+
+    def handle_data(self, data: str) -> None:
+        if self._form is not None and self._textarea:
+            self._form.fields[self._textarea][0] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._form = None
+        elif tag == "select":
+            self._select = ""
+        elif tag == "textarea" and self._form is not None:
+            (text,) = self._form.fields[self._textarea]
+            self._form.fields[self._textarea] = [text.removeprefix("\n").replace("\n", "\r\n")]
+            self._textarea = ""

@@ -48,31 +48,33 @@ class Adam:
         self.parameters = parameters
         self.learning_rate = learning_rate
         self._weight_decay = weight_decay
-        self._update = torch._fused_adamw_ if decoupled else torch._fused_adam_
+        self._decoupled = decoupled
         self._steps = [torch.zeros((), dtype=torch.float32, device=each.device) for each in parameters]
         self._means = [torch.zeros_like(each) for each in parameters]
         self._squares = [torch.zeros_like(each) for each in parameters]
 
-    def includes(self, other: "Adam") -> bool:
-        """Return whether a step of both is one call."""
-        own = (self.learning_rate, self._weight_decay, self._update)
-        return own == (other.learning_rate, other._weight_decay, other._update)
-
-    def with_others(self, others: Sequence[Self]) -> "Adam":
-        """Return an optimiser whose step is one of this and of the others, in the same tensors."""
-        merged = Adam([], self.learning_rate, self._weight_decay, decoupled=False)
-        merged._update = self._update
-        for each in (self, *others):
-            merged.parameters += each.parameters
-            merged._steps += each._steps
-            merged._means += each._means
-            merged._squares += each._squares
+    @classmethod
+    def merged(cls, optimizers: Sequence[Self]) -> Self:
+        """Return one optimiser of all parameters, with the same state tensors. Their `settings` must be equal."""
+        learning_rate, weight_decay, decoupled = optimizers[0].settings
+        merged = cls([], learning_rate, weight_decay, decoupled=decoupled)
+        for optimizer in optimizers:
+            merged.parameters += optimizer.parameters
+            merged._steps += optimizer._steps
+            merged._means += optimizer._means
+            merged._squares += optimizer._squares
         return merged
+
+    @property
+    def settings(self) -> tuple[float, float, bool]:
+        """The learning rate, the weight decay, and whether it is decoupled."""
+        return self.learning_rate, self._weight_decay, self._decoupled
 
     @torch.no_grad()
     def step(self) -> None:
         torch._foreach_add_(self._steps, 1)
-        self._update(
+        update = torch._fused_adamw_ if self._decoupled else torch._fused_adam_
+        update(
             self.parameters, gradients(self.parameters), self._means, self._squares, [], self._steps,
             lr=self.learning_rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=self._weight_decay, eps=EPSILON,
             amsgrad=False, maximize=False,
@@ -136,16 +138,15 @@ def make_optimizer(config: Training, network: nn.Module) -> Optimizer:
 
 
 def merge(optimizers: Sequence[Optimizer]) -> list[Optimizer]:
-    """Return optimisers whose steps are those of all given ones; Adam with equal settings takes one call for all."""
-    merged, left = [], list(optimizers)
-    while left:
-        first = left.pop(0)
-        if isinstance(first, Adam):
-            alike = [each for each in left if isinstance(each, Adam) and first.includes(each)]
-            left = [each for each in left if each not in alike]
-            first = first.with_others(alike)
-        merged.append(first)
-    return merged
+    """Return fewer optimisers whose steps do the same: those of Adam with equal settings become one."""
+    by_settings: dict[tuple[float, float, bool], list[Adam]] = {}
+    others: list[Optimizer] = []
+    for optimizer in optimizers:
+        if isinstance(optimizer, Adam):
+            by_settings.setdefault(optimizer.settings, []).append(optimizer)
+        else:
+            others.append(optimizer)
+    return [*others, *map(Adam.merged, by_settings.values())]
 
 
 def trainable(network: nn.Module) -> list[Tensor]:

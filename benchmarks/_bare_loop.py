@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks._system import ROOT
 from ktrdr_site.demo.scenario import STRATEGY, TRAINED_ON, TRAINED_UNTIL
 from workers.learning.prepared_data import first_day, load_bars, prepare_data
-from workers.learning.trainer import choose_device, train
+from workers.learning.trainer import choose_device, start, train
 from workers.learning.training_parameters import TrainingParameters
 from workers.strategy.grammar import parse_trained_strategy
 from workers.warming import warm_up
@@ -31,10 +31,11 @@ def main(inputs: dict[str, Path]) -> None:
         process = os.fork()
         if process == 0:
             started = time.process_time()
-            train(
+            loop = start(
                 strategy.model, strategy.training, data.x, data.parts, seed=parameters.seed,
                 device=choose_device("cpu"), label_scale=data.label_scale,
             )  # fmt: skip
+            train(loop)
             print(time.process_time() - started, flush=True)
             os._exit(0)
         _, status = os.waitpid(process, 0)

@@ -15,7 +15,7 @@ import torch
 from benchmarks._race import compare, in_process, race
 from workers.learning.batches import Rows
 from workers.learning.stacked_training import Waiting, train_together
-from workers.learning.trainer import finish, start
+from workers.learning.trainer import start, train
 from workers.learning.training_loop import Loop, TrainedNetwork
 from workers.strategy.sections.labels import ForwardReturnLabels
 from workers.strategy.sections.model import MLPArchitecture, MLPModel
@@ -51,7 +51,7 @@ def train_stacked(starts: list[Start]) -> list[Any]:
 
 
 def train_one_by_one(starts: list[Start]) -> list[TrainedNetwork]:
-    return [finish(each()) for each in starts]
+    return [train(each()) for each in starts]
 
 
 def check_equal(starts: list[Start]) -> None:

@@ -25,7 +25,7 @@ from benchmarks._figures import print_figure
 from benchmarks._race import ROUNDS, Run, compare, in_process, race
 from workers.learning.batches import EVALUATION_BATCH, Rows
 from workers.learning.networks import build_network
-from workers.learning.trainer import train
+from workers.learning.trainer import start, train
 from workers.strategy.sections.labels import ForwardReturnLabels
 from workers.strategy.sections.model import MLPArchitecture, MLPModel, ModelSpec, TSKArchitecture, TSKModel
 from workers.strategy.sections.training import Training
@@ -59,7 +59,7 @@ class SyntheticData:
 
 def train_ours(data: SyntheticData, spec: ModelSpec, batch: int, epochs: int = EPOCHS) -> nn.Module:
     config = Training(labels=ForwardReturnLabels(source="forward_return"), batch_size=batch, epochs=epochs)
-    return train(spec, config, data.x, data.parts(), seed=1, device=torch.device("cpu")).network
+    return train(start(spec, config, data.x, data.parts(), seed=1, device=torch.device("cpu"))).network
 
 
 def train_bare_loop(data: SyntheticData, spec: ModelSpec, batch: int) -> nn.Module:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from workers.learning.stacks import Stack
-from workers.learning.trainer import finish
+from workers.learning.trainer import train
 from workers.learning.training_loop import Diverged, Loop, TrainedNetwork
 
 
@@ -23,7 +23,7 @@ class Waiting:
 
 
 def train_together(trainings: Sequence[Waiting]) -> None:
-    """Train all to their ends; the results have the bits of `finish(start())`, whatever else runs in a stack.
+    """Train all to their ends; the results have the bits of `train(start())`, whatever else runs in a stack.
 
     `on_epoch` of a training is called when all networks of its stack have finished the same round, so that the state of each of
     them is complete.
@@ -40,7 +40,7 @@ def train_together(trainings: Sequence[Waiting]) -> None:
 
 def _train_alone(training: Waiting) -> None:
     try:
-        trained = finish(training.start())
+        trained = train(training.start())
     except MemoryError:
         raise
     except Exception as error:

@@ -90,35 +90,8 @@ def start(
     return Loop(state, setup, on_epoch, initial_weights, state.epoch, pause_after)
 
 
-def train(
-    spec: ModelSpec,
-    config: Training,
-    x: NDArray[np.float32],  # [rows, inputs]
-    parts: dict[str, Rows],
-    *,
-    seed: int,
-    device: torch.device,
-    label_scale: float = 1.0,
-    restore: Callable[[State], None] = lambda state: None,
-    on_epoch: Callable[[State, Epoch], bool] = lambda state, epoch: True,
-) -> TrainedNetwork:
-    """Train on `parts["train"]` and choose the epoch by the loss on `parts["validation"]`; see `start`. Raises Diverged."""
-    loop = start(
-        spec,
-        config,
-        x,
-        parts,
-        seed=seed,
-        device=device,
-        label_scale=label_scale,
-        restore=restore,
-        on_epoch=on_epoch,
-    )
-    return finish(loop)
-
-
-def finish(loop: Loop) -> TrainedNetwork:
-    """Train to the end. Raises Diverged."""
+def train(loop: Loop) -> TrainedNetwork:
+    """Train to the end; the epoch with the least validation loss is chosen. Raises Diverged."""
     started = time.monotonic()
     stopped = ""
     while not stopped:

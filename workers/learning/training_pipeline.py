@@ -18,7 +18,7 @@ from workers.learning.evaluation import PartScores, classification_scores, regre
 from workers.learning.model_files import FORMAT, Description, Scales, parameters_count, save_model
 from workers.learning.prepared_data import Bars, PreparedData, first_day, load_bars, prepare_data
 from workers.learning.splits import PARTS
-from workers.learning.trainer import choose_device, train
+from workers.learning.trainer import choose_device, start, train
 from workers.learning.training_audit import audit_training
 from workers.learning.training_loop import Epoch, State, TrainedNetwork
 from workers.learning.training_parameters import TrainingParameters
@@ -158,7 +158,7 @@ def _train(
             last_checkpoint = time.monotonic()
         return not cancelled
 
-    return train(
+    loop = start(
         strategy.model,
         strategy.training,
         data.x,
@@ -169,6 +169,7 @@ def _train(
         restore=restore,
         on_epoch=on_epoch,
     )
+    return train(loop)
 
 
 def _report_metrics(job: Job, epoch: Epoch, score: str) -> None:

@@ -19,7 +19,7 @@ from workers.learning.fold_split import split_fold
 from workers.learning.folds import FoldRanges, walk_forward
 from workers.learning.prepared_data import PreparedData, prepare_split
 from workers.learning.segments import segment_numbers
-from workers.learning.trainer import finish, start
+from workers.learning.trainer import start, train
 from workers.learning.training_loop import PAUSED, Epoch, Loop, State, TrainedNetwork
 from workers.market_data.sessions import unix_nanoseconds
 from workers.strategy.sections.model import sequence_length
@@ -102,7 +102,7 @@ class TrainingEvaluator:
     def _evaluate(self, trial: Trial, progress: Progress, on_epoch: OnEpoch) -> Outcome:
         for training in self.pending(trial, progress):
             started = time.process_time()
-            trained = finish(self.start(training, on_epoch))
+            trained = train(self.start(training, on_epoch))
             self.take(training, trained)
             progress.cpu_ms += (time.process_time() - started) * 1e3
         return self.outcome(trial, progress)

@@ -18,7 +18,7 @@ from workers.backtesting.decisions import target_directions
 from workers.learning.dataset import build_dataset
 from workers.learning.labels import make_labels
 from workers.learning.prepared_data import first_day, load_bars, prepare_data
-from workers.learning.trainer import train
+from workers.learning.trainer import start, train
 from workers.learning.training_parameters import TrainingParameters
 from workers.market_data.bars import write_bars
 from workers.market_data.resampling import resample
@@ -82,7 +82,7 @@ def training(strategy: TrainedStrategy, _: Path) -> object:
 def _train(text: str) -> object:
     strategy = parse_strategy(text)
     data = prepare_data(strategy, {"AAA": frames()})
-    trained = train(
+    loop = start(
         strategy.model,
         strategy.training,
         data.x,
@@ -91,6 +91,7 @@ def _train(text: str) -> object:
         device=torch.device("cpu"),
         label_scale=data.label_scale,
     )
+    trained = train(loop)
     return trained.history, trained.stopped
 
 

@@ -32,7 +32,7 @@ TRAINING = """
 import sys
 import numpy, torch
 from workers.learning.batches import Rows
-from workers.learning.trainer import train
+from workers.learning.trainer import start, train
 from workers.strategy.sections.labels import ForwardReturnLabels
 from workers.strategy.sections.model import MLPModel
 from workers.strategy.sections.training import Training
@@ -40,7 +40,7 @@ from workers.strategy.sections.training import Training
 config = Training(labels=ForwardReturnLabels(source="forward_return"), epochs=1)
 rows = Rows(numpy.arange(8), numpy.zeros(8, numpy.int64), numpy.ones(8, numpy.float32))
 parts = {"train": rows, "validation": rows}
-train(MLPModel(type="mlp"), config, numpy.zeros((8, 2), numpy.float32), parts, seed=1, device=torch.device("cpu"))
+train(start(MLPModel(type="mlp"), config, numpy.zeros((8, 2), numpy.float32), parts, seed=1, device=torch.device("cpu")))
 print("trained", *({"torch._dynamo", "torch._inductor", "sympy"} & set(sys.modules)))
 """
 CASES = [

@@ -13,7 +13,7 @@ from workers.learning import checkpoint, stacks
 from workers.learning.prepared_data import PreparedData, prepare_data
 from workers.learning.stacked_training import Waiting, train_together
 from workers.learning.stacks import stack_key
-from workers.learning.trainer import finish, start
+from workers.learning.trainer import start, train
 from workers.learning.training_loop import Diverged, Epoch, Loop, State, TrainedNetwork
 from workers.strategy.grammar import TrainedStrategy, parse_trained_strategy
 
@@ -108,7 +108,7 @@ def test_a_network_of_a_stack_has_the_bits_of_the_one_that_is_trained_alone(vari
     assert stack[0].key is not None
     train_together([each.waiting() for each in stack])
     for each in stack:
-        assert_same(each.result, finish(each.start()))
+        assert_same(each.result, train(each.start()))
 
 
 def test_networks_that_cannot_be_stacked_are_trained_alone() -> None:
@@ -123,7 +123,7 @@ def test_networks_that_cannot_be_stacked_are_trained_alone() -> None:
     assert [each.key is None for each in mixed] == [False] * 4 + [True] * 2 + [False] * 2
     train_together([each.waiting() for each in mixed])
     for each in mixed:
-        assert_same(each.result, finish(each.start()))
+        assert_same(each.result, train(each.start()))
 
 
 def test_products_that_would_differ_in_a_bit_are_made_for_one_network_after_the_other(
@@ -139,7 +139,7 @@ def test_products_that_would_differ_in_a_bit_are_made_for_one_network_after_the_
     stack = cases("plain", 3)
     train_together([each.waiting() for each in stack])
     for each in stack:
-        assert_same(each.result, finish(each.start()))
+        assert_same(each.result, train(each.start()))
 
 
 def test_a_network_whose_loss_is_nan_leaves_the_others() -> None:
@@ -148,7 +148,7 @@ def test_a_network_whose_loss_is_nan_leaves_the_others() -> None:
     train_together([each.waiting() for each in stack])
     assert isinstance(stack[2].result, Diverged)
     for each in stack[:2]:
-        assert_same(each.result, finish(each.start()))
+        assert_same(each.result, train(each.start()))
 
 
 @pytest.mark.parametrize("variant", ["dropout", "early stopping"])
@@ -171,7 +171,7 @@ def test_a_stack_that_is_interrupted_goes_on_with_the_same_bits_stacked_or_alone
     stacked = cases(variant, 3)
     train_together([each.waiting(restore=restoring(number)) for number, each in enumerate(stacked)])
     for number, each in enumerate(stacked):
-        whole = finish(each.start())
+        whole = train(each.start())
         assert len(whole.history) > number + 1, "it was not interrupted"
         assert_same(each.result, whole)
-        assert_same(finish(each.start(restore=restoring(number))), whole)
+        assert_same(train(each.start(restore=restoring(number))), whole)

@@ -12,7 +12,7 @@ from tests.quant.learning.test_training_pipeline import KINDS, with_sections
 from workers.learning.batches import Batches, Rows, outputs
 from workers.learning.evaluation import classification_scores
 from workers.learning.prepared_data import PreparedData, prepare_data
-from workers.learning.trainer import train
+from workers.learning.trainer import start, train
 from workers.learning.training_loop import Diverged, Epoch, State, TrainedNetwork
 from workers.strategy.grammar import TrainedStrategy, parse_trained_strategy
 from workers.strategy.sections.model import sequence_length
@@ -41,7 +41,7 @@ def train_network(
         if spoil_after == 0:
             spoil(state)
 
-    return train(
+    loop = start(
         strategy.model,
         strategy.training,
         data.x,
@@ -52,6 +52,7 @@ def train_network(
         restore=restore,
         on_epoch=on_epoch,
     )
+    return train(loop)
 
 
 def spoil(state: State) -> None:

@@ -14,7 +14,7 @@ from workers.studies.fold_days import days_in, fold_days
 from workers.studies.market import Market
 from workers.studies.messages import Trial, TrialState
 from workers.studies.sections import CombinatorialPurged, Validation
-from workers.studies.training_progress import Progress
+from workers.studies.training_progress import Progress, key_of
 from workers.studies.training_trials import OnEpoch, TrainingEvaluator
 
 Floats = NDArray[np.float64]
@@ -29,7 +29,7 @@ def validate(
         raise InvalidInput(f"The validation of trial {trial.number} failed: {outcome.error}")
     seeds = range(evaluator.bound.study.repeat.seeds)
     returns = [
-        np.mean([progress.runs[f"{fold}-{seed}"].daily for seed in seeds], axis=0)
+        np.mean([progress.runs[key_of(fold, seed)].daily for seed in seeds], axis=0)
         for fold in range(len(evaluator.folds))
     ]
     section: dict[str, Any] = {"folds": list(outcome.of_folds), "value": outcome.value}

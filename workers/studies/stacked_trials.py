@@ -13,15 +13,16 @@ from workers.learning.stacks import stack_key
 from workers.learning.training_loop import TrainedNetwork
 from workers.studies.evaluation import Outcome, explain
 from workers.studies.messages import Trial, TrialState
-from workers.studies.training_progress import Progress
+from workers.studies.training_progress import Progress, fold_and_seed
 from workers.studies.training_trials import OnEpoch, Pending, TrainingEvaluator
 
 VARIABLE = "KTRDR_STACKED_TRAININGS"
 MOST_AT_ONCE = 1000
 MOST_BYTES = 256 << 20
 """Of the inputs of the trainings that run together."""
-BEFORE_TRAINING = (1 << 30, 0)
-"""Comes after the fold and seed of each training that was prepared."""
+UNPREPARED = (1 << 30, 0)
+"""Fold and seed of a training that could not be prepared: after all that were."""
+Begun = Sequence[tuple[Trial, Progress]]
 
 
 def trainings_at_once() -> int:
@@ -30,9 +31,6 @@ def trainings_at_once() -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MOST_AT_ONCE:
         raise RuntimeError(f"{VARIABLE}={text[:80]} must be a whole number from 1 to {MOST_AT_ONCE:,}.")
     return int(text)
-
-
-Begun = Sequence[tuple[Trial, Progress]]
 
 
 def evaluate_together(
@@ -44,6 +42,8 @@ def evaluate_together(
 
 @dataclass(slots=True)
 class _Together:
+    """Trials whose trainings run together."""
+
     evaluator: TrainingEvaluator
     trials: Begun
     at_once: int
@@ -72,7 +72,7 @@ class _Together:
             except MemoryError:
                 raise
             except Exception as error:
-                self._fail(trial, BEFORE_TRAINING, error)
+                self._fail(trial, UNPREPARED, error)
 
     def _train(self, window: Sequence[Pending]) -> None:
         """Train and trade; each trial has an equal part of the processor time. Raises Stopped."""
@@ -108,7 +108,7 @@ class _Together:
             return self.evaluator.outcome(trial, progress)
         # As if its trainings had run one after the other: up to the first that raised.
         first = min(errors)
-        for key in [key for key in progress.runs if tuple(map(int, key.split("-"))) > first]:
+        for key in [key for key in progress.runs if fold_and_seed(key) > first]:
             del progress.runs[key]
         return Outcome(trial.number, TrialState.FAILED, error=explain(errors[first]), cpu_ms=progress.cpu_ms)
 

@@ -23,7 +23,7 @@ from workers.studies.messages import (
 )
 from workers.studies.run import CHECKPOINT_EVERY_S, bind_study
 from workers.studies.stacked_trials import evaluate_together, trainings_at_once
-from workers.studies.training_progress import Progress, Saved
+from workers.studies.training_progress import Progress, Saved, fold_and_seed
 from workers.studies.training_trials import Stopped, TrainingEvaluator
 
 _STARTED_FILE = "started.zip"
@@ -93,7 +93,7 @@ class _Batch:
 
     def evaluate_pending(self, evaluator: TrainingEvaluator, at_once: int) -> bool:
         """Evaluate the trials that have no result yet; return whether the job was cancelled before all had one."""
-        together = max(1, at_once // evaluator.trainings)
+        together = max(1, at_once // evaluator.trainings_per_trial)
         trials = self.results.pending()
         try:
             for first in range(0, len(trials), together):
@@ -145,7 +145,7 @@ def details_of(outcome: Outcome, progress: Progress) -> dict[str, Any]:
     """Return what a trial's own page shows: its folds, and of each training the learning curve and a line."""
     trainings, log = [], []
     for key, run in progress.runs.items():
-        fold, seed = (int(part) for part in key.split("-"))
+        fold, seed = fold_and_seed(key)
         trainings.append(
             {
                 "fold": fold,

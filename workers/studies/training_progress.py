@@ -40,9 +40,20 @@ def curves_of(trained: TrainedNetwork) -> dict[str, Any]:
     }
 
 
+def key_of(fold: int, seed: int) -> str:
+    """Return the key of a training in its trial; both count from 0."""
+    return f"{fold}-{seed}"
+
+
+def fold_and_seed(key: str) -> tuple[int, int]:
+    """Return what `key_of` was called with."""
+    fold, seed = key.split("-")
+    return int(fold), int(seed)
+
+
 @dataclass(slots=True)
 class Progress:
-    """A trial while it runs. The key of a training is `FOLD-SEED`, both from 0."""
+    """A trial while it runs; its trainings by `key_of`."""
 
     number: int
     runs: dict[str, FoldRun] = field(default_factory=dict)

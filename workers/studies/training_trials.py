@@ -33,7 +33,7 @@ from workers.studies.scores import measure_days, objective_value, score, score_n
 from workers.studies.sections import Validation
 from workers.studies.segments import trade_only
 from workers.studies.simulation import Simulator, TrialRun, rules_of
-from workers.studies.training_progress import AT_RUNG, FoldRun, Progress, curves_of
+from workers.studies.training_progress import AT_RUNG, FoldRun, Progress, curves_of, key_of
 
 Floats = NDArray[np.float64]
 TRAINING_SHARE = 0.7
@@ -61,7 +61,7 @@ class Pending:
 
     @property
     def key(self) -> str:
-        return f"{self.fold}-{self.repeat}"
+        return key_of(self.fold, self.repeat)
 
 
 class TrainingEvaluator:
@@ -86,8 +86,8 @@ class TrainingEvaluator:
         self.names = score_names(bound.study.objective)
 
     @property
-    def trainings(self) -> int:
-        """Return the trainings of a trial: one per fold and seed."""
+    def trainings_per_trial(self) -> int:
+        """One for each fold and seed."""
         return len(self.folds) * self.bound.study.repeat.seeds
 
     def evaluate(self, trial: Trial, progress: Progress, on_epoch: OnEpoch) -> Outcome:
@@ -116,7 +116,7 @@ class TrainingEvaluator:
         for fold, ranges in enumerate(self.folds):
             data = None
             for repeat in range(self.bound.study.repeat.seeds):
-                if progress.is_done(f"{fold}-{repeat}", self._last_epoch):
+                if progress.is_done(key_of(fold, repeat), self._last_epoch):
                     continue
                 if data is None:
                     data = _prepare(strategy, dataset, ranges, fold)
@@ -129,18 +129,15 @@ class TrainingEvaluator:
         earlier, last = progress.saved.pop(key, {}) or progress.paused.pop(key, {}), self._last_epoch
 
         def restore(state: State) -> None:
-            progress.running[key] = lambda: checkpoint.pack(state, identity)
             if earlier:
                 checkpoint.restore(state, earlier[checkpoint.TENSORS], earlier[checkpoint.SCALARS], identity)
-            if last is not None and state.epoch > last:
-                progress.paused[key] = earlier
 
         def after_epoch(state: State, epoch: Epoch) -> bool:
             if epoch.epoch == last:
                 progress.paused[key] = checkpoint.pack(state, identity)
             return on_epoch(progress)
 
-        return start(
+        loop = start(
             strategy.model,
             strategy.training,
             data.x,
@@ -152,6 +149,10 @@ class TrainingEvaluator:
             on_epoch=after_epoch,
             pause_after=last,
         )
+        progress.running[key] = lambda: checkpoint.pack(loop.state, identity)
+        if last is not None and loop.state.epoch > last:
+            progress.paused[key] = earlier
+        return loop
 
     def take(self, training: Pending, trained: TrainedNetwork) -> None:
         """Trade the training's predictions on the fold's test days and record both. Raises Stopped."""
@@ -203,7 +204,7 @@ class TrainingEvaluator:
         count, of_folds = np.zeros(len(self.market.days)), []
         seeds = self.bound.study.repeat.seeds
         for fold, days in enumerate(self.days):
-            runs = [progress.runs[f"{fold}-{repeat}"] for repeat in range(seeds)]
+            runs = [progress.runs[key_of(fold, repeat)] for repeat in range(seeds)]
             for run in runs:
                 total[days] += run.daily
                 count[days] += 1

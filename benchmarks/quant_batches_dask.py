@@ -1,12 +1,11 @@
 """Compare batches of a study with chunks of a dask.distributed cluster: the same trials, in two processes each.
 
-Trials of kind `rules` over 5,000 bars. Batches: each process evaluates one after the other of 1,000 trials, as a worker does.
-Dask: a LocalCluster with two processes of one thread, chunks of 250 trials (about a quarter of a second), the market read once per
-process; results without files. CPU seconds of all processes, start included for neither, and wall seconds. Then one worker of each is
-killed in the middle: the chunks that Dask evaluates again, beside the trials since the last checkpoint that a batch does.
+Trials of kind `rules` over 5,000 bars. Batches: each process evaluates batches of 1,000 trials, as a worker does. Dask: a
+LocalCluster with two processes of one thread and chunks of 250 trials (about a quarter of a second); each process reads the market
+once, and results are not written to files. Figures: CPU of all processes and wall time, both without the start. Then one Dask worker
+is killed in the middle, and the trials that Dask evaluates again are counted.
 
-Dask is no dependency. Install it elsewhere and name the folder:
-pip install --target DIR dask distributed; KTRDR_DASK_PACKAGES=DIR python -m benchmarks.quant_batches_dask
+Dask is not a dependency: benchmarks/README.md describes how to install it.
 """
 
 import importlib
@@ -15,12 +14,14 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from benchmarks._figures import print_figure, print_median
+from benchmarks._race import Seconds
 from benchmarks.quant_studies import BARS, STRATEGY, STUDY, PlainJob, walk
 from workers.market_data.bars import write_bars
 from workers.studies.directions import RuleDirections
@@ -67,49 +68,52 @@ def evaluate_chunk(path: str, chunk: BatchParameters, marks: str = "") -> list[t
     return [(outcome.number, outcome.value) for outcome in outcomes]
 
 
-def cpu_of(processes: list[psutil.Process]) -> float:
+def measure(evaluate: Callable[[], int], workers: Sequence[int]) -> Seconds:
+    """Return the seconds of each round; CPU is that of this process and of the workers, by their PIDs."""
+    processes = [psutil.Process(), *map(psutil.Process, workers)]
+    seconds = Seconds()
+    for _ in range(ROUNDS):
+        cpu, wall = cpu_of(processes), time.perf_counter()
+        assert evaluate() == TRIALS
+        seconds.cpu.append(cpu_of(processes) - cpu)
+        seconds.wall.append(time.perf_counter() - wall)
+    return seconds
+
+
+def cpu_of(processes: Sequence[psutil.Process]) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
-def measure_batches(path: str) -> tuple[list[float], list[float]]:
-    """Return CPU and wall seconds of each round."""
+def measure_batches(path: str) -> Seconds:
     batches = [(path, parameters(numbers)) for numbers in ranges(BATCH)]
-    cpu, wall = [], []
     with multiprocessing.get_context("forkserver").Pool(PROCESSES) as pool:
         pool.starmap(evaluate_batch, [(path, parameters(range(50)))] * PROCESSES * 2, chunksize=1)
-        ours = [psutil.Process(), *(psutil.Process(child.pid) for child in multiprocessing.active_children())]
-        for _ in range(ROUNDS):
-            started, spent = time.perf_counter(), cpu_of(ours)
-            assert sum(pool.starmap(evaluate_batch, batches, chunksize=1)) == TRIALS
-            cpu.append(cpu_of(ours) - spent)
-            wall.append(time.perf_counter() - started)
-    return cpu, wall
+        workers = [child.pid for child in multiprocessing.active_children() if child.pid]
+        return measure(lambda: sum(pool.starmap(evaluate_batch, batches, chunksize=1)), workers)
 
 
-def measure_dask(distributed: Any, path: str, marks: Path) -> tuple[list[float], list[float], int]:
-    """Return CPU and wall seconds of each round, and the trials that started twice after a worker was killed."""
+def measure_dask(distributed: Any, path: str, marks: Path) -> tuple[Seconds, int]:
+    """Return the seconds of each round, and the trials that started again after a worker was killed."""
     chunks = [parameters(numbers) for numbers in ranges(CHUNK)]
-    cpu, wall = [], []
     cluster = distributed.LocalCluster(
         n_workers=PROCESSES, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
     )
     with cluster, distributed.Client(cluster) as client:
         workers = list(client.run(os.getpid).values())
         client.run(evaluate_chunk, path, parameters(range(50)))
-        ours = [psutil.Process(), *(psutil.Process(pid) for pid in workers)]
-        for _ in range(ROUNDS):
-            started, spent = time.perf_counter(), cpu_of(ours)
-            futures = [client.submit(evaluate_chunk, path, chunk, pure=False) for chunk in chunks]
-            done = sum(len(future.result()) for future in distributed.as_completed(futures))
-            assert done == TRIALS
-            cpu.append(cpu_of(ours) - spent)
-            wall.append(time.perf_counter() - started)
-        futures = [client.submit(evaluate_chunk, path, chunk, str(marks), pure=False) for chunk in chunks]
+
+        def submit(marks: str = "") -> list[Any]:
+            return [client.submit(evaluate_chunk, path, chunk, marks, pure=False) for chunk in chunks]
+
+        seconds = measure(
+            lambda: sum(len(future.result()) for future in distributed.as_completed(submit())), workers
+        )
+        futures = submit(str(marks))
         next(iter(distributed.as_completed(futures)))
         psutil.Process(workers[0]).kill()
         assert sum(len(future.result()) for future in futures) == TRIALS
     starts = [line.split()[1] for line in marks.read_text().splitlines()]
-    return cpu, wall, CHUNK * (len(starts) - len(set(starts)))
+    return seconds, CHUNK * (len(starts) - len(set(starts)))
 
 
 def main() -> None:
@@ -118,22 +122,22 @@ def main() -> None:
         bars = walk(BARS)
         bars.attrs["calendar"] = "XNYS"
         write_bars(bars, path)
-        show("batches", *measure_batches(str(path)))
+        show("batches", measure_batches(str(path)))
         if not (packages := os.environ.get("KTRDR_DASK_PACKAGES", "")):
-            print("Dask is left out: see the docstring")
+            print("Dask is left out: see benchmarks/README.md")
             return
         # Dask's processes need the folder too.
         os.environ["PYTHONPATH"] = packages
         sys.path.append(packages)
         distributed = importlib.import_module("distributed")
-        cpu, wall, repeated = measure_dask(distributed, str(path), Path(folder) / "marks")
-    show("Dask", cpu, wall)
+        seconds, repeated = measure_dask(distributed, str(path), Path(folder) / "marks")
+    show("Dask", seconds)
     print_figure("Dask: trials evaluated again after a worker was killed", repeated, "trials")
 
 
-def show(name: str, cpu: list[float], wall: list[float]) -> None:
-    print_median(f"{name}: CPU of a trial", [seconds / TRIALS * 1e3 for seconds in cpu], "ms")
-    print_median(f"{name}: rate", [TRIALS / seconds for seconds in wall], "1/s")
+def show(name: str, seconds: Seconds) -> None:
+    print_median(f"{name}: CPU of a trial", [cpu / TRIALS * 1e3 for cpu in seconds.cpu], "ms")
+    print_median(f"{name}: rate", [TRIALS / wall for wall in seconds.wall], "1/s")
 
 
 if __name__ == "__main__":

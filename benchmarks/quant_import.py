@@ -67,7 +67,7 @@ def write_minutes(path: Path) -> None:
 
 def measure(path: Path) -> None:
     """Print the seconds of the import and of the peer, and the peak memory of the import in MB."""
-    warm_up_readings()  # As the server from which an agent forks its jobs has done.
+    warm_up_readings()  # As an agent's fork server does before the first job.
     started = time.perf_counter()
     job = Job(path)
     result = run_import(ImportParameters(symbol="EURUSD", timeframe="1m"), job)

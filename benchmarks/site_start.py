@@ -69,7 +69,7 @@ def up(data: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], i
     kept = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("KTRDR_", "DJANGO_", "PYTHONDONTWRITE"))
+        if not key.startswith(("KTRDR_", "DJANGO_", "PYTHONDONTWRITEBYTECODE"))
     }
     parent = os.getpid()
     command = [sys.executable, "manage.py", "up", "--port", str(port), "--data-dir", str(data), *arguments]

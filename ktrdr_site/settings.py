@@ -4,7 +4,7 @@ from pathlib import Path
 
 import environ
 
-from ktrdr_site import environment
+from ktrdr_site import environment, site_secrets
 from ktrdr_site.observability.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -12,8 +12,8 @@ if (BASE_DIR / ".env").is_file():
     environ.Env.read_env(BASE_DIR / ".env")
 
 DATA_DIR = environment.data_directory("KTRDR_DATA_DIR", BASE_DIR / "var")
-SECRET_KEY = environment.secret_key("KTRDR_SECRET_KEY", DATA_DIR / "secret-key")
-SECRET_KEY_FALLBACKS = environment.former_keys("KTRDR_SECRET_KEY_FALLBACKS")
+SECRET_KEY = site_secrets.secret_key("KTRDR_SECRET_KEY", DATA_DIR / "secret-key")
+SECRET_KEY_FALLBACKS = site_secrets.former_keys("KTRDR_SECRET_KEY_FALLBACKS")
 DEBUG = environment.flag("KTRDR_DEBUG")
 ALLOWED_HOSTS = environment.words("KTRDR_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = environment.origins("KTRDR_CSRF_TRUSTED_ORIGINS")
@@ -239,7 +239,7 @@ LOGGING = logging_settings(LOG_FORMAT)
 DJANGO_STRUCTLOG_USER_ID_FIELD = "pk"
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # the middleware validates it
 
-WORKER_TOKEN = environment.worker_token("KTRDR_WORKER_TOKEN", DATA_DIR / "worker-token")
+WORKER_TOKEN = site_secrets.worker_token("KTRDR_WORKER_TOKEN", DATA_DIR / "worker-token")
 TRUST_NETWORK = environment.flag("KTRDR_TRUST_NETWORK")
 WORKER_NETWORKS = environment.networks(
     "KTRDR_WORKER_NETWORKS",

@@ -12,8 +12,8 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import NotSupportedError, OperationalError, connection
 
-from ktrdr_site.environment import secret_file
 from ktrdr_site.models import ApiToken
+from ktrdr_site.site_secrets import secret_file
 from ktrdr_site.stack import migration_record
 
 ADMIN = "admin"

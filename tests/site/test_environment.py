@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from ktrdr_site import environment
+from ktrdr_site import environment, site_secrets
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -113,8 +113,8 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_secret_is_created_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     path = tmp_path / "secret"
-    first = environment.secret_file(path)
-    assert environment.secret_file(path) == first
+    first = site_secrets.secret_file(path)
+    assert site_secrets.secret_file(path) == first
     assert len(first) >= 50
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text() == first + "\n"
@@ -124,7 +124,7 @@ def test_a_secret_is_created_once_and_only_its_owner_may_read_it(tmp_path: Path)
 def test_an_empty_secret_file_is_refused_and_not_used(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("\n")
     with pytest.raises(ImproperlyConfigured, match="is empty"):
-        environment.secret_file(tmp_path / "secret")
+        site_secrets.secret_file(tmp_path / "secret")
 
 
 def test_check_loads_no_heavy_library_and_starts_no_database(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_secret_key_that_can_be_guessed_stops_the_start_and_is_not_shown(
 ) -> None:
     monkeypatch.setenv("KTRDR_SECRET_KEY", key)
     with pytest.raises(ImproperlyConfigured, match="KTRDR_SECRET_KEY can be guessed") as refused:
-        environment.secret_key("KTRDR_SECRET_KEY", tmp_path / "secret-key")
+        site_secrets.secret_key("KTRDR_SECRET_KEY", tmp_path / "secret-key")
     assert key not in str(refused.value)
     assert len(str(refused.value)) < 300
     assert not (tmp_path / "secret-key").exists()
@@ -177,6 +177,6 @@ def test_a_random_secret_key_is_accepted_and_a_missing_one_generated(
 ) -> None:
     for key in (secrets.token_urlsafe(48), "0f1e2d3c4b5a69788796a5b4c3d2e1f0", secrets.token_urlsafe(24)):
         monkeypatch.setenv("KTRDR_SECRET_KEY", key)
-        assert environment.secret_key("KTRDR_SECRET_KEY", tmp_path / "secret-key") == key
+        assert site_secrets.secret_key("KTRDR_SECRET_KEY", tmp_path / "secret-key") == key
     monkeypatch.setenv("KTRDR_SECRET_KEY", " ")
-    assert len(environment.secret_key("KTRDR_SECRET_KEY", tmp_path / "secret-key")) == 64
+    assert len(site_secrets.secret_key("KTRDR_SECRET_KEY", tmp_path / "secret-key")) == 64

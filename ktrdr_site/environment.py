@@ -13,6 +13,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from ktrdr_site.embedded.cluster import ROLE
+from operations.stores.selected import LOCAL, VALID_NAMES, bucket_of
 
 T = TypeVar("T")
 
@@ -156,10 +157,12 @@ def web_address(name: str) -> str:
 
 
 def artifact_store(name: str) -> str:
-    value = text(name, "local")
-    parts = urlsplit(value)
-    if value != "local" and (parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment):
-        raise _invalid(name, value, "local or s3://BUCKET/PREFIX")
+    """Read the name of the store of files."""
+    value = text(name, LOCAL)
+    try:
+        bucket_of(value)
+    except ValueError as error:
+        raise _invalid(name, value, VALID_NAMES) from error
     return value
 
 

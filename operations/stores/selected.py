@@ -10,6 +10,7 @@ from operations.stores.local_disk import local_disk
 from operations.stores.store import Store
 
 LOCAL = "local"
+VALID_NAMES = f"{LOCAL} or s3://BUCKET/PREFIX"
 
 
 class UnknownStore(ValueError):
@@ -22,12 +23,18 @@ def selected_store() -> Store:
 
 def store_named(name: str) -> Store:
     """Return the store `local` or `s3://BUCKET/PREFIX`. Raises UnknownStore."""
+    bucket = bucket_of(name)
+    return local_disk() if bucket is None else _bucket(*bucket, os.getpid())
+
+
+def bucket_of(name: str) -> tuple[str, str] | None:
+    """Return bucket and prefix of a store with this name; None for `local`. Raises UnknownStore."""
     if name == LOCAL:
-        return local_disk()
+        return None
     parts = urlsplit(name)
     if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
-        raise UnknownStore(f"{name[:80]!r} must be {LOCAL} or s3://BUCKET/PREFIX")
-    return _bucket(parts.netloc, parts.path.strip("/"), os.getpid())
+        raise UnknownStore(f"{name[:80]!r} must be {VALID_NAMES}")
+    return parts.netloc, parts.path.strip("/")
 
 
 @cache

@@ -13,7 +13,8 @@ from worker_agent.attempt.job_files import JOBS, JobFiles
 from worker_agent.attempt.record import AttemptRecord
 from worker_agent.attempt.running_attempt import RunningAttempt
 from worker_agent.attempt.services import Services
-from worker_agent.backend.client import BackendClient, BackendError
+from worker_agent.backend.client import BackendClient
+from worker_agent.backend.errors import BackendError
 from worker_agent.backend.file_cache import FileCache
 from worker_agent.backend.kept_token import KeptToken
 from worker_agent.backend.outbox import Outbox, OutboxEntry

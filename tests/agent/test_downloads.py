@@ -10,7 +10,8 @@ from aiohttp.test_utils import TestServer
 
 from tests.agent.conftest import TOKEN
 from tests.agent.test_encodings import registration
-from worker_agent.backend.client import BackendClient, BackendError, Corrupt
+from worker_agent.backend.client import BackendClient
+from worker_agent.backend.errors import BackendError, Corrupt
 from worker_agent.testing import FakeBackend
 
 CONTENT = b"of A"

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from tests.agent.conftest import TOKEN, RunningAgent
-from worker_agent.backend.client import MAX_RESPONSE_BYTES, BackendClient, BackendError
+from worker_agent.backend.client import MAX_RESPONSE_BYTES, BackendClient
+from worker_agent.backend.errors import BackendError
 from worker_agent.protocol import Registration
 from worker_agent.testing import FakeBackend
 

@@ -9,7 +9,8 @@ from aiohttp import web
 from tests.agent.conftest import RunningAgent
 from worker_agent.backend import client as client_module
 from worker_agent.backend.backoff import jitter
-from worker_agent.backend.client import BackendClient, BackendError
+from worker_agent.backend.client import BackendClient
+from worker_agent.backend.errors import BackendError
 from worker_agent.protocol import Deregistration, RunningOperation
 from worker_agent.testing import FakeBackend, hang, lose_answer, lose_request, status
 

@@ -9,7 +9,7 @@ import httpx
 from tests.calibration import TimeLimit
 from tests.faults.system import System
 from tests.waiting import until
-from worker_agent.backend.client import Unauthorized
+from worker_agent.backend.errors import Unauthorized
 from worker_agent.protocol import Deregistration
 from worker_agent.testing import StubWorker
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from worker_agent.attempt.record import AttemptRecord
 from worker_agent.attempt.services import Services
-from worker_agent.backend.client import BackendError, Unauthorized
+from worker_agent.backend.errors import BackendError, Unauthorized
 from worker_agent.backend.file_cache import sha256_of
 from worker_agent.protocol import ArtifactRef, CheckpointReport, LogLevel
 from worker_agent.validation_messages import first_problem

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from worker_agent.attempt.record import AttemptRecord
 from worker_agent.attempt.services import Services
-from worker_agent.backend.client import BackendError, Corrupt, NoSuchFile, Unauthorized
+from worker_agent.backend.errors import BackendError, Corrupt, NoSuchFile, Unauthorized
 from worker_agent.job.job import FilesOnDisk, Resume
 from worker_agent.protocol import ArtifactRef, LogLevel, Progress, StartRequest
 

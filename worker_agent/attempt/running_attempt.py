@@ -15,7 +15,7 @@ from worker_agent.attempt.outcome import Stop, failure_report, final_report, sto
 from worker_agent.attempt.record import AttemptRecord
 from worker_agent.attempt.secret_request import fetch_secrets
 from worker_agent.attempt.services import Services
-from worker_agent.backend.client import BackendError, Corrupt, NoSuchFile, Refused
+from worker_agent.backend.errors import BackendError, Corrupt, NoSuchFile, Refused
 from worker_agent.job.job import Assignment
 from worker_agent.job.launching import Work
 from worker_agent.job.process import Ending, JobProcess

@@ -4,7 +4,7 @@ import asyncio
 
 from worker_agent.attempt.record import AttemptRecord
 from worker_agent.attempt.services import Services
-from worker_agent.backend.client import BackendError, Refused, Unauthorized
+from worker_agent.backend.errors import BackendError, Refused, Unauthorized
 from worker_agent.protocol import LogLevel, SecretsRequest
 
 MAX_TRIES = 3

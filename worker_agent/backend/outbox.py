@@ -12,7 +12,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from worker_agent.backend.backoff import jitter
-from worker_agent.backend.client import BackendClient, BackendError, Refused, Unauthorized
+from worker_agent.backend.client import BackendClient
+from worker_agent.backend.errors import BackendError, Refused, Unauthorized
 from worker_agent.monitoring import logs
 from worker_agent.protocol import ErrorClass, FinishedOperation, Message, OperationError, Outcome, Report
 from worker_agent.trace import Trace

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from worker_agent.backend.backoff import jitter
-from worker_agent.backend.client import BackendClient, BackendError, Refused, TooBusy, Unauthorized
+from worker_agent.backend.client import BackendClient
+from worker_agent.backend.errors import BackendError, Refused, TooBusy, Unauthorized
 from worker_agent.protocol import Registration, RegistrationAnswer
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from pydantic import JsonValue, ValidationError
 
 from worker_agent import proof
 from worker_agent.backend.backoff import jitter
-from worker_agent.backend.client import BackendClient, BackendError, Refused, TooBusy, Unauthorized
+from worker_agent.backend.client import BackendClient
+from worker_agent.backend.errors import BackendError, Refused, TooBusy, Unauthorized
 from worker_agent.backend.registrar import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from worker_agent.protocol import (
     PROTOCOL_VERSION,

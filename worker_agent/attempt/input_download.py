@@ -1,16 +1,13 @@
 """Download the files that an attempt needs before it starts: inputs, and the checkpoint to resume from."""
 
-import asyncio
 from pathlib import Path
 
 from worker_agent.attempt.record import AttemptRecord
+from worker_agent.attempt.retrying import fetch_with_retries
 from worker_agent.attempt.services import Services
-from worker_agent.backend.errors import BackendError, Corrupt, NoSuchFile, Unauthorized
+from worker_agent.backend.errors import Corrupt, NoSuchFile
 from worker_agent.job.job import FilesOnDisk, Resume
-from worker_agent.protocol import ArtifactRef, LogLevel, Progress, StartRequest
-
-MAX_TRIES = 3
-PAUSE_S = 1.0
+from worker_agent.protocol import Progress, StartRequest
 
 
 async def download_inputs(
@@ -25,30 +22,17 @@ async def download_inputs(
         return {}, None
     record.progress = Progress(current_step="fetching inputs")
     checkpoint_files = checkpoint.files if checkpoint else ()
-    paths = await _fetch_with_retries((*request.inputs, *checkpoint_files), record, services)
+    refs = (*request.inputs, *checkpoint_files)
+    paths = await fetch_with_retries(
+        lambda: services.cache.fetch(refs, services.client, record.secret),
+        "inputs",
+        (NoSuchFile, Corrupt),
+        record,
+        services,
+    )
     paths = record.files.share(paths)
     inputs = {ref.name: paths[ref.sha256] for ref in request.inputs}
     if checkpoint is None:
         return inputs, None
     files = FilesOnDisk({ref.name: paths[ref.sha256] for ref in checkpoint.files})
     return inputs, Resume(checkpoint.attempt, checkpoint.step, files)
-
-
-async def _fetch_with_retries(
-    refs: tuple[ArtifactRef, ...], record: AttemptRecord, services: Services
-) -> dict[str, Path]:
-    """Return SHA-256 -> file."""
-    tries = 0
-    while True:
-        try:
-            return await services.cache.fetch(refs, services.client, record.secret)
-        except (NoSuchFile, Corrupt):
-            raise
-        except BackendError as error:
-            tries += 1
-            if tries == MAX_TRIES:
-                raise
-            if isinstance(error, Unauthorized):
-                await services.registrar.register_again()
-            record.add_log(f"Could not fetch the inputs; trying again: {error}", LogLevel.WARNING)
-            await asyncio.sleep(PAUSE_S)

@@ -1,14 +1,10 @@
 """Fetch the secrets that a job needs from the backend, before the job starts."""
 
-import asyncio
-
 from worker_agent.attempt.record import AttemptRecord
+from worker_agent.attempt.retrying import fetch_with_retries
 from worker_agent.attempt.services import Services
-from worker_agent.backend.errors import BackendError, Refused, Unauthorized
-from worker_agent.protocol import LogLevel, SecretsRequest
-
-MAX_TRIES = 3
-PAUSE_S = 1.0
+from worker_agent.backend.errors import Refused
+from worker_agent.protocol import SecretsRequest
 
 
 async def fetch_secrets(names: tuple[str, ...], record: AttemptRecord, services: Services) -> dict[str, str]:
@@ -21,17 +17,6 @@ async def fetch_secrets(names: tuple[str, ...], record: AttemptRecord, services:
         instance_id=services.instance_id,
         names=names,
     )
-    tries = 0
-    while True:
-        try:
-            return await services.client.secrets(record.operation_id, request)
-        except Refused:
-            raise
-        except BackendError as error:
-            tries += 1
-            if tries == MAX_TRIES:
-                raise
-            if isinstance(error, Unauthorized):
-                await services.registrar.register_again()
-            record.add_log(f"Could not fetch the secrets; trying again: {error}", LogLevel.WARNING)
-            await asyncio.sleep(PAUSE_S)
+    return await fetch_with_retries(
+        lambda: services.client.secrets(record.operation_id, request), "secrets", (Refused,), record, services
+    )

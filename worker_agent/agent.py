@@ -188,9 +188,7 @@ class Agent:
             operation_id, spec.operation_type, request.attempt, files, trace, request.attempt_secret
         )
         self._remember(operation_id, request.attempt)
-        self.running = RunningAttempt(
-            record, self.services, spec, type(self.worker), request, parameters, self.worker.secrets
-        )
+        self.running = RunningAttempt(record, self.services, spec, type(self.worker), request, parameters)
         self._task = asyncio.create_task(self._run_attempt(self.running), name=operation_id)
 
     def _remember(self, operation_id: str, attempt: int) -> None:

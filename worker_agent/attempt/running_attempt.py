@@ -19,7 +19,7 @@ from worker_agent.backend.errors import BackendError, Corrupt, NoSuchFile, Refus
 from worker_agent.job.job import Assignment
 from worker_agent.job.launching import Work
 from worker_agent.job.process import Ending, JobProcess
-from worker_agent.operation_spec import OperationSpec
+from worker_agent.operation_spec import OperationSpec, Worker
 from worker_agent.protocol import LogLevel, Outcome, Report, StartRequest
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,10 @@ class RunningAttempt:
     record: AttemptRecord
     services: Services
     spec: OperationSpec
-    worker_class: type
+    worker_class: type[Worker]
     request: StartRequest
     parameters: dict[str, Any]
     """Validated by the spec's model."""
-    secret_names: tuple[str, ...] = ()
-    """Of the stored secrets that the job needs."""
     _process: JobProcess | None = None
     _stop_reason: str | None = None
     _stop_grace_s: float = 0.0
@@ -80,7 +78,7 @@ class RunningAttempt:
         files.create()
         instance_id = self.services.instance_id
         try:
-            secrets = await fetch_secrets(self.secret_names, self.record, self.services)
+            secrets = await fetch_secrets(self.worker_class.secrets, self.record, self.services)
         except Refused as error:
             return failure_report(self.record, instance_id, error.detail)
         except BackendError as error:

@@ -10,9 +10,8 @@ from django.db.models.functions import Now
 
 from access.problems import Problem, invalid
 from access.roles import Role, role_of
-from operations import artifacts
+from operations import received_files
 from operations.models import Upload
-from operations.presentation.forms import MAX_FILE_BYTES
 from worker_agent.values import escape
 
 if TYPE_CHECKING:
@@ -45,15 +44,9 @@ def store(file: Any, user: "User") -> Upload:
     size = file.size or 0
     if size == 0:
         raise invalid("/file", "The file is empty.")
-    if size > MAX_FILE_BYTES:
-        raise Problem(
-            f"A file may have at most {MAX_FILE_BYTES} bytes.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        )
+    received_files.require_size(file)
     _require_room(size, user)
-    try:
-        stored = artifacts.put(file.chunks())
-    except artifacts.NoSpace as error:
-        raise Problem(str(error), status=HTTPStatus.INSUFFICIENT_STORAGE) from error
+    stored = received_files.keep(file)
     expires_at = Now() + timedelta(days=settings.UPLOAD_RETENTION_DAYS)
     upload, _ = Upload.objects.update_or_create(
         created_by=user, file=stored, name=name, defaults={"expires_at": expires_at}

@@ -24,7 +24,8 @@ from dashboard.views.decorators import PageRequest, page
 from operations import announced_forms
 from operations.kind import Kind, all_kinds, find_kind, kind_of
 from operations.models import Operation
-from operations.presentation.forms import MAX_FILE_BYTES, Form, fill_fields, form_data_of, request_body
+from operations.presentation.forms import Form, fill_fields, form_data_of, request_body
+from operations.received_files import MAX_FILE_BYTES
 from registry.models import Capability
 
 

@@ -19,7 +19,7 @@ from access.body_limits import FORM_OVERHEAD, accept_bodies
 from access.problems import NewestFirst, invalid
 from operations import uploads
 from operations.models import Upload
-from operations.presentation.forms import MAX_FILE_BYTES
+from operations.received_files import MAX_FILE_BYTES
 
 FILE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 FORM = {"type": "object", "properties": {"file": FILE}, "required": ["file"]}

@@ -12,9 +12,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-MAX_FILE_BYTES = 1024**3
-"""Maximum size of the file of a form."""
-
 PARAMETERS = "parameters."
 """Prefix of the names of fields that belong in `parameters` of the body."""
 

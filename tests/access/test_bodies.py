@@ -16,7 +16,7 @@ from access.json_bodies import MAX_DEPTH, is_deeper
 from operations import artifacts
 from operations.api.workers import MAX_MESSAGE
 from operations.models import Operation
-from operations.presentation.forms import MAX_FILE_BYTES
+from operations.received_files import MAX_FILE_BYTES
 from tests.access.callers import Callers, asked
 from tests.access.routes import Route, methods, own_routes
 from tests.registry.test_registration import MESSAGE

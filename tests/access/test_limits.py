@@ -6,9 +6,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from operations import artifacts
+from operations import artifacts, received_files
 from operations.api import workers as api_workers
-from operations.kinds.data_import import uploads
 from operations.models import Operation, StoredFile
 from registry.auth import worker_token
 from tests.access.callers import bearer, member
@@ -27,7 +26,7 @@ def operator() -> Client:
 def test_a_market_data_file_that_is_too_large_is_refused_and_nothing_is_kept(
     operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "MAX_UPLOAD", 10)
+    monkeypatch.setattr(received_files, "MAX_FILE_BYTES", 10)
     file = SimpleUploadedFile("a.csv", b"x" * 11)
     answer = operator.post("/market-data", {"file": file, "symbol": "A", "timeframe": "1d"})
     assert answer.status_code == 413

@@ -44,6 +44,7 @@ OF_A_REQUEST = frozenset(
         "operations.notifications.subscriptions",
         "operations.notifications.wording",
         "operations.queue_place",
+        "operations.received_files",
         "operations.repetition",
         "operations.schemas",
         "operations.seed_runs",

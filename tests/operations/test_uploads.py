@@ -13,7 +13,7 @@ from django.test import Client
 from pydantic import BaseModel
 from rest_framework.test import APIClient
 
-from operations import artifacts, uploads
+from operations import artifacts, received_files, uploads
 from operations.models import Artifact, Operation, StoredFile, Upload
 from registry.cleanup import cleanup, preview
 from tests.access.callers import member
@@ -110,7 +110,7 @@ def test_a_user_has_a_limit_and_each_file_too(
     assert "may have 1 MB together" in refused.json()["detail"]
     assert api.delete(f"/uploads/{first}").status_code == 204
     upload_of(api, "second.csv", b"y" * 300_001)
-    monkeypatch.setattr(uploads, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(received_files, "MAX_FILE_BYTES", 100)
     assert send(api, content=b"x" * 101).status_code == 413
     assert send(api, content=b"").status_code == 422
     assert api.post("/uploads", {"other": "x"}, format="multipart").status_code == 422

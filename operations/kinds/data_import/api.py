@@ -26,8 +26,9 @@ from operations.api.serializers import MarketDataSerializer, SubmittedSerializer
 from operations.api.stored_responses import file_response
 from operations.kinds.data_import.kind import build
 from operations.kinds.data_import.upload_schema import upload_schema
-from operations.kinds.data_import.uploads import MAX_UPLOAD, receive
+from operations.kinds.data_import.uploads import receive
 from operations.models import MarketData
+from operations.received_files import MAX_FILE_BYTES
 from operations.submission import find_repeat, submit
 
 
@@ -35,7 +36,7 @@ class BySymbol(CursorPagination):
     ordering = ("symbol", "timeframe")
 
 
-@accept_bodies(MAX_UPLOAD + FORM_OVERHEAD)
+@accept_bodies(MAX_FILE_BYTES + FORM_OVERHEAD)
 class MarketDataList(ListAPIView[MarketData]):
     serializer_class = MarketDataSerializer
     pagination_class = BySymbol

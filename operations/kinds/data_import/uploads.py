@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
-from rest_framework import status
 from rest_framework.request import Request
 
-from access.problems import Problem, invalid, validate
-from operations import artifacts
+from access.problems import invalid, validate
+from operations import received_files
 from operations.kinds.data_import.request import ImportRequest
 from operations.models import Artifact, Operation, StoredFile
-from operations.presentation.forms import MAX_FILE_BYTES
 
-MAX_UPLOAD = MAX_FILE_BYTES
 PREVIEW_TYPE = "data_preview"
 
 
@@ -36,19 +33,13 @@ def receive(request: Request) -> Upload:
     preview = str(data.get("preview") or "")
     if not isinstance(upload, UploadedFile) and not preview:
         raise invalid("/file", "Send the file as multipart/form-data, in a field `file`.")
-    if isinstance(upload, UploadedFile) and (upload.size or 0) > MAX_UPLOAD:
-        raise Problem(
-            f"A file may have at most {MAX_UPLOAD} bytes.", status=status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-        )
+    if isinstance(upload, UploadedFile):
+        received_files.require_size(upload)
     fields = {name: value for name, value in data.items() if name in ImportRequest.model_fields}
     import_request = validate(ImportRequest, fields)
     if not isinstance(upload, UploadedFile):
         return Upload(import_request, fields, *_file_of_preview(preview, request))
-    try:
-        stored = artifacts.put(upload.chunks())
-    except artifacts.NoSpace as error:
-        raise Problem(str(error), status=status.HTTP_507_INSUFFICIENT_STORAGE) from error
-    return Upload(import_request, fields, stored, upload.name or "upload")
+    return Upload(import_request, fields, received_files.keep(upload), upload.name or "upload")
 
 
 def _file_of_preview(operation_id: str, request: Request) -> tuple[StoredFile, str]:

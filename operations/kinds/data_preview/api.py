@@ -17,10 +17,11 @@ from operations import watching
 from operations.api.base import accepted_response, submitter
 from operations.api.serializers import SubmittedSerializer
 from operations.kinds.data_import.upload_schema import upload_schema
-from operations.kinds.data_import.uploads import MAX_UPLOAD, receive
+from operations.kinds.data_import.uploads import receive
 from operations.kinds.data_preview.kind import build
 from operations.kinds.data_preview.serializers import PreviewSerializer
 from operations.models import Operation
+from operations.received_files import MAX_FILE_BYTES
 from operations.states import Status
 from operations.submission import submit
 
@@ -30,7 +31,7 @@ _POLL_S = 0.03
 """A person waits, and most previews take 0.2 to 0.5 s."""
 
 
-@accept_bodies(MAX_UPLOAD + FORM_OVERHEAD)
+@accept_bodies(MAX_FILE_BYTES + FORM_OVERHEAD)
 class MarketDataPreview(APIView):
     parser_classes = (MultiPartParser, FormParser, BoundedJSONParser)
 

@@ -78,6 +78,9 @@ def refresh() -> None:
     workforce = Workforce.load()
     demands = Demand.objects.in_bulk(list(waiting))
     limits = type_limits.read_limits({demand.operation_type for demand in demands.values()})
+    slot_reasons = {
+        name: type_limits.explain(name, declared.max_running) for name, declared in limits.items()
+    }
     reasons: dict[str, str] = {}
     numbers: list[int] = []
     for digest, demand in demands.items():
@@ -85,7 +88,7 @@ def refresh() -> None:
             reason = (
                 dispatch_pauses.explain(pause)
                 if pause
-                else type_limits.explain(demand.operation_type, limits[demand.operation_type].max_running)
+                else slot_reasons[demand.operation_type]
                 or workforce.explain(demand.operation_type, demand.requirements)
             )
             numbers.append(workforce.in_service(demand.operation_type, demand.requirements))

@@ -26,6 +26,7 @@ from access.isolation import isolated
 from operations import attempt_secrets
 from operations.models import Artifact, Attempt, StoredFile
 from operations.stores.selected import selected_store
+from operations.stores.store import Store
 
 MAX_SIZE = 4 * 1024**3
 """Maximum size of a file in bytes."""
@@ -65,7 +66,7 @@ def download_address(sha256: str) -> str | None:
 def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MAX_SIZE) -> StoredFile:
     """Store a file. Raises Corrupt if its hash is not `expected`, TooLarge, NoSpace, OSError."""
     try:
-        sha256, size = _write(chunks, expected, max_size)
+        sha256, size = write(selected_store(), chunks, expected, max_size)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace("The backend's disk is full; nothing was stored.") from error
@@ -78,9 +79,13 @@ def put(chunks: Iterable[bytes], expected: str | None = None, max_size: int = MA
     return stored
 
 
-def _write(chunks: Iterable[bytes], expected: str | None, max_size: int) -> tuple[str, int]:
-    """Write the file completely or not at all; return (SHA-256, size)."""
-    store = selected_store()
+def write(
+    store: Store, chunks: Iterable[bytes], expected: str | None, max_size: int = MAX_SIZE
+) -> tuple[str, int]:
+    """Write a file into the store, completely or not at all; return (SHA-256, size).
+
+    Raises Corrupt if its hash is not `expected`, TooLarge, OSError.
+    """
     store.drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
     digest, size = hashlib.sha256(), 0
     with tempfile.NamedTemporaryFile(dir=store.drafts, prefix=DRAFT, delete=False) as file:

@@ -1,11 +1,9 @@
 """Copies stored files from one store to another, while the site runs."""
 
-import hashlib
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
-from operations.artifacts import DRAFT
+from operations.artifacts import Corrupt, TooLarge, write
 from operations.models import StoredFile
 from operations.stores.store import Store
 
@@ -31,38 +29,19 @@ def copy_all(source: Store, target: Store) -> Copied:
             result.present += 1
             continue
         try:
-            size = _copy(source, target, sha256)
+            result.size += _copy(source, target, sha256)
+            result.copied += 1
         except FileNotFoundError:
             result.missing.append(sha256)
-            continue
-        if size is None:
+        except (Corrupt, TooLarge):
             result.damaged.append(sha256)
-        else:
-            result.copied += 1
-            result.size += size
     # The cleanup may have removed some since the list was read.
     result.missing = sorted(StoredFile.objects.filter(pk__in=result.missing).values_list("pk", flat=True))
     return result
 
 
-def _copy(source: Store, target: Store, sha256: str) -> int | None:
-    """Return the size in bytes; None if the content does not have the hash, which is then not copied."""
-    digest, size = hashlib.sha256(), 0
-    target.drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (
-        source.open(sha256) as file,
-        tempfile.NamedTemporaryFile(dir=target.drafts, prefix=DRAFT, delete=False) as copy,
-    ):
-        draft = Path(copy.name)
-        try:
-            while chunk := file.read(CHUNK):
-                size += len(chunk)
-                digest.update(chunk)
-                copy.write(chunk)
-            copy.flush()
-            if digest.hexdigest() != sha256:
-                return None
-            target.put(draft, sha256)
-        finally:
-            draft.unlink(missing_ok=True)
+def _copy(source: Store, target: Store, sha256: str) -> int:
+    """Return the size in bytes. Raises FileNotFoundError, and Corrupt or TooLarge for damaged content."""
+    with source.open(sha256) as file:
+        _, size = write(target, iter(partial(file.read, CHUNK), b""), sha256)
     return size

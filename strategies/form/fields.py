@@ -3,7 +3,7 @@
 from operations.presentation.forms import Field, Input
 from strategies.form.parts import field_name
 from strategies.form.shapes import Shape
-from workers.strategy.text_edits import Path
+from workers.strategy.nested_values import Path
 
 _KINDS: dict[str, Input] = {"number": "number", "area": "area", "choice": "choice"}
 

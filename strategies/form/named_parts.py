@@ -10,7 +10,7 @@ from strategies.form.shapes import Shape
 from workers.strategy.catalog import MEMBERSHIPS, IndicatorEntry, IndicatorParameter
 from workers.strategy.expressions.functions import FIELDS
 from workers.strategy.indicator_catalog import INDICATORS, find_indicator
-from workers.strategy.text_edits import Path
+from workers.strategy.nested_values import Path
 from workers.strategy.text_spelling import flow_value
 
 NAME_HELP = "Letters, digits and underscores."

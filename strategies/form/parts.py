@@ -7,7 +7,7 @@ from urllib.parse import quote
 from operations.presentation.forms import Field
 from strategies.form.shapes import Shape
 from workers.strategy.errors import pointer
-from workers.strategy.text_edits import Path
+from workers.strategy.nested_values import Path
 
 
 def field_name(path: Path) -> str:

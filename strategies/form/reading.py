@@ -12,8 +12,9 @@ from strategies.form.parts import Entry, Group, Other
 from strategies.form.shapes import Node, Shape, limits_of, shape_of
 from workers.strategy.catalog import TIMEFRAMES
 from workers.strategy.document import read_document
+from workers.strategy.nested_values import Path
 from workers.strategy.rules_strategy import RulesStrategy
-from workers.strategy.text_edits import EditError, Path
+from workers.strategy.text_edits import EditError
 from workers.strategy.text_spelling import flow_value
 from workers.strategy.trained_strategy import TrainedStrategy
 

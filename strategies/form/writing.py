@@ -10,7 +10,8 @@ from strategies.form.reading import build_form
 from strategies.form.shapes import Shape
 from workers.strategy.document import read_document
 from workers.strategy.indicator_catalog import EXPRESSION, INDICATORS, find_indicator
-from workers.strategy.text_edits import EditError, Path, remove_value, set_values
+from workers.strategy.nested_values import Path, find_value
+from workers.strategy.text_edits import EditError, remove_value, set_values
 
 MAX_CHANGES = 60
 """Values that appear or disappear in one step; each is verified by reading the text again."""
@@ -102,15 +103,9 @@ def _add_entry(text: str, group: Group, posted: Mapping[str, str]) -> str:
         raise EditError(
             f"the name {first[:40]!r} may have letters, digits and underscores, and no digit at its start"
         )
-    if first in (_value_at(data, group.path) or {}):
+    if first in (find_value(data, group.path, None) or {}):
         raise EditError(f"{first} exists already; choose another name")
     return set_values(text, {(*group.path, first): _new_value(group.path, rest[0], data)})
-
-
-def _value_at(data: Any, path: Path) -> Any:
-    for key in path:
-        data = (data or {}).get(key)
-    return data
 
 
 def _new_value(path: Path, entered: str, data: Mapping[str, Any]) -> Any:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.strategy.document import read_document
-from workers.strategy.text_edits import EditError, Path, remove_value, set_values
+from workers.strategy.nested_values import Path
+from workers.strategy.text_edits import EditError, remove_value, set_values
 
 EXAMPLES = sorted((File(__file__).parents[3] / "examples" / "strategies").glob("*.yaml"))
 NAMES = st.sampled_from(["a", "b2", "long", "rsi_14", "type", "list"])

@@ -12,7 +12,11 @@ from workers.strategy.nested_values import Path
 
 def field_name(path: Path) -> str:
     """Return the name of the input of a value, which is also part of ids: a JSON pointer without spaces."""
-    return quote(pointer(*path), safe="/")
+    return name_of_pointer(pointer(*path))
+
+
+def name_of_pointer(at: str) -> str:
+    return quote(at, safe="/")
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.request import HttpHeaders
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
+from django.utils.dateparse import parse_datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,12 @@ def call_api(
 ) -> ApiResponse:
     """Call the API's view at `path`, which may have a query string, as the user of `request`."""
     return _parse(_dispatch(_api_request(request, method, path, body, idempotency_key), path))
+
+
+def with_times(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of a response with its times, whose names end in `_at`, as datetimes."""
+    times = {name: parse_datetime(row[name]) for name in row if name.endswith("_at") and row[name]}
+    return {**row, **times}
 
 
 def forward_upload(request: HttpRequest, path: str, idempotency_key: str = "") -> ApiResponse:

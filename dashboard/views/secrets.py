@@ -7,12 +7,11 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
 from access.permissions import require
 from access.roles import Role
-from dashboard.internal_api import ApiResponse, call_api
+from dashboard.internal_api import ApiResponse, call_api, with_times
 from dashboard.views.decorators import PageRequest, page
 
 MAX_SECRETS = 200
@@ -54,7 +53,7 @@ def delete_secret(request: PageRequest, name: str) -> HttpResponse:
 
 def _page(request: PageRequest, entered: dict[str, str], response: ApiResponse | None = None) -> HttpResponse:
     listed = call_api(request, "GET", f"/secrets?limit={MAX_SECRETS}").raise_if_forbidden()
-    rows = [_with_times(row) for row in listed.data["results"]]
+    rows = [with_times(row) for row in listed.data["results"]]
     chosen = next((row for row in rows if row["name"] == entered["name"]), None)
     if chosen is not None and response is None:
         entered = {**entered, "worker_types": " ".join(chosen["worker_types"])}
@@ -65,8 +64,3 @@ def _page(request: PageRequest, entered: dict[str, str], response: ApiResponse |
         "problems": response.problems if response else [],
     }
     return render(request, "secrets.html", context, status=response.status if response else 200)
-
-
-def _with_times(row: dict[str, Any]) -> dict[str, Any]:
-    times = {name: parse_datetime(row[name]) for name in row if name.endswith("_at") and row[name]}
-    return {**row, **times}

@@ -8,12 +8,11 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from access.roles import Role, role_of
-from dashboard.internal_api import ApiResponse, call_api
+from dashboard.internal_api import ApiResponse, call_api, with_times
 from dashboard.views.decorators import PageRequest, page
 
 PATHS = {"api": "/tokens", "enrolment": "/enrolment-tokens"}
@@ -74,9 +73,4 @@ def _tokens(request: PageRequest, kind: str) -> list[dict[str, Any]]:
     response = call_api(request, "GET", f"{PATHS[kind]}?limit={MAX_TOKENS}")
     if not response.is_success:
         raise PermissionDenied(response.detail)
-    return [_with_times(row) for row in response.data["results"]]
-
-
-def _with_times(row: dict[str, Any]) -> dict[str, Any]:
-    times = {name: parse_datetime(row[name]) for name in row if name.endswith("_at") and row[name]}
-    return {**row, **times}
+    return [with_times(row) for row in response.data["results"]]

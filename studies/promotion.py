@@ -16,6 +16,8 @@ from workers.strategy.document import write_document
 from workers.studies.binding import BoundStudy
 from workers.studies.messages import training_seed
 
+PROMOTABLE = (TrialState.COMPLETED, TrialState.STOPPED_EARLY)
+
 
 @transaction.atomic
 def promote(study: Study, number: int | None, by: Submitter) -> tuple[int, list[Operation]]:
@@ -32,14 +34,19 @@ def _trial(study: Study, number: int | None) -> StudyTrial:
     trial = study.trials.filter(number=chosen).first()
     if trial is None:
         raise invalid("/number", f"The study has no trial {chosen}.")
-    if trial.state not in (TrialState.COMPLETED, TrialState.STOPPED_EARLY):
+    if trial.state not in PROMOTABLE:
         raise Conflict(f"Trial {chosen} is {trial.state}; only a completed one can be promoted.")
     return trial
 
 
+def strategy_of(bound: BoundStudy, trial: StudyTrial) -> str:
+    """Return the text of the strategy with the values of a trial."""
+    return write_document(bound.values_of(trial.parameters))
+
+
 def _items(study: Study, bound: BoundStudy, trial: StudyTrial) -> list[dict[str, Any]]:
     """Return the operations as items of a batch, in which `#0` is the training."""
-    strategy_yaml = write_document(bound.values_of(trial.parameters))
+    strategy_yaml = strategy_of(bound, trial)
     dates = {"start_date": _text(study.start_date), "end_date": _text(study.end_date)}
     dates = {name: value for name, value in dates.items() if value}
     symbols = list(traded_symbols(study))

@@ -8,14 +8,13 @@ from operations.models import Operation
 from operations.presentation.charts import Chart
 from operations.presentation.report_charts import chart, pane, series
 from studies.models import Study, StudyTrial, TrialState
+from studies.promotion import PROMOTABLE, strategy_of
 from studies.proposing import bound_study
 from studies.trial_details import details_of, operation_of
-from workers.strategy.document import write_document
 
 CURVES = 12
 """Trainings whose learning curves are drawn."""
 RUNS = 20
-PROMOTABLE = (TrialState.COMPLETED, TrialState.STOPPED_EARLY)
 STATES = {
     TrialState.RUNNING: ("live", "running", "Running"),
     TrialState.COMPLETED: ("good", "check", "Completed"),
@@ -74,7 +73,7 @@ def _curves(trainings: list[dict[str, Any]]) -> Chart | None:
 
 def _runs(study: Study, trial: StudyTrial) -> list[Operation]:
     """Return the operations that a promotion of the trial has submitted, or that have the same strategy."""
-    text = write_document(bound_study(study).values_of(trial.parameters))
+    text = strategy_of(bound_study(study), trial)
     digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
     rows = Operation.objects.filter(operation_type__in=("training", "backtesting"), strategy=digest)
     return list(rows.defer("result", "parameters").order_by("-created_at")[:RUNS])

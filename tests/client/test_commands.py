@@ -144,10 +144,10 @@ def test_copy_brings_what_is_missing_and_keeps_what_is_here(
     assert capsys.readouterr().out.splitlines() == [
         "new 1d: 2 bars copied",
         "equal 1d: equal",
-        "changed 1d: kept, another one is here (--replace copies it)",
+        "changed 1d: different here, kept (--replace copies it)",
         "strategy new: version 3 copied",
         "strategy equal: equal",
-        "strategy changed: kept, another one is here (--replace copies it)",
+        "strategy changed: different here, kept (--replace copies it)",
     ]
     bars, strategy = both.copied
     assert "bars of new" in bars

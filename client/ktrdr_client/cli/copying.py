@@ -1,4 +1,4 @@
-"""`ktrdr copy`: bring market data and strategies of another site to this one."""
+"""`ktrdr copy`: copy market data and strategies from another site to this one."""
 
 import os
 import tempfile
@@ -12,6 +12,8 @@ from ktrdr_client.problems import ClientError
 from ktrdr_client.sync.client import Client
 
 MARKET_DATA, STRATEGIES = "market-data", "strategies"
+Copies = Iterator[tuple[str, str]]
+"""The name of each series or strategy, and what was done with it."""
 TOKEN_VARIABLE = "KTRDR_FROM_TOKEN"  # noqa: S105  (a name)
 
 
@@ -21,40 +23,36 @@ def add_copy(parser: ArgumentParser) -> None:
         dest="source",
         required=True,
         metavar="URL",
-        help=f"the other site; its token is {TOKEN_VARIABLE}",
+        help=f"address of the other site; its token is read from {TOKEN_VARIABLE}",
     )
     parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{MARKET_DATA}, {STRATEGIES}; default: both")
     parser.add_argument("--symbol", action="append", help="only bars of this symbol; may be repeated")
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="also what is here in another state: bars are replaced, strategies get a new version",
+        help="also copy what differs: replace bars, add a version to strategies",
     )
     parser.set_defaults(run=copy)
 
 
 def copy(client: Client, options: Namespace) -> int:
-    """Copy one by one and go on after a failure. What is here already, and is equal, is not copied again."""
+    """Copy one by one and continue after a failure. Series and strategies that are equal here are skipped."""
     wanted = options.what or [MARKET_DATA, STRATEGIES]
     if unknown := set(wanted) - {MARKET_DATA, STRATEGIES}:
         raise ValueError(f"cannot copy {sorted(unknown)[0][:80]!r}, only {MARKET_DATA} and {STRATEGIES}")
     failed = False
     with options.connect(options.source, os.environ.get(TOKEN_VARIABLE, "")) as source:
-        steps: list[Iterator[tuple[str, str]]] = []
-        if MARKET_DATA in wanted:
-            steps.append(_copy_market_data(source, client, options))
-        if STRATEGIES in wanted:
-            steps.append(_copy_strategies(source, client, options))
-        for step in steps:
-            for name, result in step:
-                show(f"{name}: {result}")
-                failed = failed or result.startswith("failed")
+        for what, copy_all in ((MARKET_DATA, _copy_market_data), (STRATEGIES, _copy_strategies)):
+            if what in wanted:
+                for name, result in copy_all(source, client, options):
+                    show(f"{name}: {result}")
+                    failed = failed or result.startswith("failed")
     if failed:
-        warn("ktrdr: not everything was copied; run the command again to copy the rest")
+        warn("ktrdr: some copies failed; run the command again to copy the rest")
     return FAILED if failed else COMPLETED
 
 
-def _copy_market_data(source: Client, target: Client, options: Namespace) -> Iterator[tuple[str, str]]:
+def _copy_market_data(source: Client, target: Client, options: Namespace) -> Copies:
     here = {(row["symbol"], row["timeframe"]): row for row in _series(target)}
     for row in _series(source):
         symbol, timeframe = row["symbol"], row["timeframe"]
@@ -82,7 +80,7 @@ def _copy_bars(source: Client, target: Client, symbol: str, timeframe: str) -> N
         target.market_data.import_(file, symbol, timeframe)
 
 
-def _copy_strategies(source: Client, target: Client, options: Namespace) -> Iterator[tuple[str, str]]:
+def _copy_strategies(source: Client, target: Client, options: Namespace) -> Copies:
     here = {row["name"]: row for row in target.strategies.list()}
     for row in source.strategies.list():
         name = row["name"]
@@ -102,9 +100,9 @@ def _copy_strategies(source: Client, target: Client, options: Namespace) -> Iter
 
 
 def _kept(present: dict[str, Any] | None, row: dict[str, Any], key: str, replace: bool) -> str | None:
-    """Return why what is here is kept; None if it is to be copied."""
+    """Return why the target keeps its own; None to copy."""
     if present is None:
         return None
     if present[key] == row[key]:
         return "equal"
-    return None if replace else "kept, another one is here (--replace copies it)"
+    return None if replace else "different here, kept (--replace copies it)"

@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     "cancel": ("cancel operations", add_cancel),
     "import": ("import a file of bars", add_import),
     "export": ("write bars to a file", add_export),
-    "copy": ("copy market data and strategies of another site to this one", add_copy),
+    "copy": ("copy market data and strategies from another site to this one", add_copy),
     "workers": ("list the workers", add_workers),
 }
 

@@ -53,6 +53,7 @@ TRAINING = {
     "fold": 0, "seed": 1, "metric": 0.5, "trades": 12.0, "best_epoch": 2, "stopped": "epochs",
     "train_loss": [1.0, 0.9], "validation_loss": [1.1, 0.8],
 }  # fmt: skip
+DETAILS = {"folds": [0.5, None], "trainings": [TRAINING], "log": ["fold 0, seed 1: <2> epochs"]}
 
 
 def create_study(user: User, trials: int = 3, **fields: object) -> Study:
@@ -104,9 +105,14 @@ def create_reported_study(user: User, **fields: object) -> Study:
 
 def keep_details(study: Study, number: int) -> Operation:
     """Store the details of a trial as its batch does; return the operation of the batch."""
+    return keep_archive(study, pack({f"{number}.json": json.dumps(DETAILS).encode()}))
+
+
+def keep_archive(study: Study, archive: bytes) -> Operation:
+    """Store the file of details of a batch that evaluated all trials; return the operation of the batch."""
     operation = OperationFactory(operation_type="study_training_batch")
-    details = {"folds": [0.5, None], "trainings": [TRAINING], "log": ["fold 0, seed 1: <2> epochs"]}
-    stored = artifacts.put([pack({f"{number}.json": json.dumps(details).encode()})])
+    stored = artifacts.put([archive])
     operation.artifacts.create(role="output", name=DETAILS_FILE, file_id=stored.sha256)
-    StudyBatch.objects.create(study=study, first=0, last=number, operation=operation, is_open=False)
+    last = study.trials.count() - 1
+    StudyBatch.objects.create(study=study, first=0, last=last, operation=operation, is_open=False)
     return operation

@@ -1,6 +1,5 @@
 """One trial in the API, and what a study reports about its own origin."""
 
-import json
 from typing import Any
 
 import pytest
@@ -8,26 +7,22 @@ from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.test import APIClient
 
-from operations import artifacts
 from studies import proposing
-from studies.models import Study, StudyBatch
+from studies.models import Study
 from studies.rounds import Leader
 from tests.factories import OperationFactory
 from tests.studies.lab import STUDY, work
-from tests.studies.rows import TRAINING, create_study
+from tests.studies.rows import DETAILS, TRAINING, create_study, keep_archive, keep_details
 from workers.strategy.document import write_document
 from workers.studies.archive import pack
-from workers.studies.messages import DETAILS_FILE, Trial
+from workers.studies.messages import Trial
 
 
 def test_a_trial_has_its_folds_learning_curves_log_and_operation(api: APIClient, person: User) -> None:
-    study, operation = create_study(person), OperationFactory(operation_type="study_training_batch")
-    details = {"folds": [0.5, None], "trainings": [TRAINING], "log": ["fold 0, seed 1: 2 epochs"]}
-    stored = artifacts.put([pack({"1.json": json.dumps(details).encode()})])
-    operation.artifacts.create(role="output", name=DETAILS_FILE, file_id=stored.sha256)
-    StudyBatch.objects.create(study=study, first=0, last=2, operation=operation, is_open=False)
+    study = create_study(person)
+    operation = keep_details(study, 1)
     trial = api.get(f"/studies/{study.study_id}/trials/1").json()
-    assert {name: trial[name] for name in details} == details
+    assert {name: trial[name] for name in DETAILS} == DETAILS
     assert trial["operation_id"] == operation.pk
     other = api.get(f"/studies/{study.study_id}/trials/2").json()
     assert (other["folds"], other["trainings"], other["log"]) == ([], [], [])
@@ -35,14 +30,8 @@ def test_a_trial_has_its_folds_learning_curves_log_and_operation(api: APIClient,
 
 
 def test_the_page_of_a_trial_shows_its_details_and_its_promotion(client: Client, person: User) -> None:
-    study, operation = (
-        create_study(person, cpu_ms=5.0),
-        OperationFactory(operation_type="study_training_batch"),
-    )
-    details = {"folds": [0.5, None], "trainings": [TRAINING], "log": ["fold 0, seed 1: <2> epochs"]}
-    stored = artifacts.put([pack({"1.json": json.dumps(details).encode()})])
-    operation.artifacts.create(role="output", name=DETAILS_FILE, file_id=stored.sha256)
-    StudyBatch.objects.create(study=study, first=0, last=2, operation=operation, is_open=False)
+    study = create_study(person, cpu_ms=5.0)
+    operation = keep_details(study, 1)
     study.trials.filter(number=2).update(state="failed", value=None, error="a <bad> point")
     client.force_login(person)
     address = f"/dashboard/studies/{study.study_id}"
@@ -85,19 +74,15 @@ def test_the_page_of_a_trial_names_what_it_was_promoted_to(client: Client, perso
     ids=["no zip", "nested", "no object", "NaN", "bomb"],
 )
 def test_details_that_no_batch_writes_are_left_out(api: APIClient, person: User, content: bytes) -> None:
-    study, operation = create_study(person), OperationFactory(operation_type="study_training_batch")
-    stored = artifacts.put([content])
-    operation.artifacts.create(role="output", name=DETAILS_FILE, file_id=stored.sha256)
-    StudyBatch.objects.create(study=study, first=0, last=2, operation=operation, is_open=False)
+    study = create_study(person)
+    keep_archive(study, content)
     trial = api.get(f"/studies/{study.study_id}/trials/1").json()
     assert (trial["folds"], trial["trainings"], trial["log"]) == ([], [], [])
 
 
 def test_details_do_not_replace_the_result_of_their_trial(api: APIClient, person: User) -> None:
-    study, operation = create_study(person), OperationFactory(operation_type="study_training_batch")
-    stored = artifacts.put([pack({"1.json": b'{"value": 99, "log": ["a line"]}'})])
-    operation.artifacts.create(role="output", name=DETAILS_FILE, file_id=stored.sha256)
-    StudyBatch.objects.create(study=study, first=0, last=2, operation=operation, is_open=False)
+    study = create_study(person)
+    keep_archive(study, pack({"1.json": b'{"value": 99, "log": ["a line"]}'}))
     trial = api.get(f"/studies/{study.study_id}/trials/1").json()
     assert (trial["value"] == 99, trial["log"]) == (False, ["a line"])
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.backtesting.engine_rules import Rules
+from workers.studies.backtest_settings import BacktestSettings
 from workers.studies.binding import BoundStudy
 from workers.studies.columns import ColumnsDiffer
 from workers.studies.directions import Directions, DirectionSource
@@ -14,6 +15,7 @@ from workers.studies.fold_days import fold_days
 from workers.studies.market import Market
 from workers.studies.messages import Trial, TrialState
 from workers.studies.scores import measure, measure_days, objective_value, score, score_names
+from workers.studies.search_section import Point
 from workers.studies.simulation import Simulator, TrialRun, rules_of
 from workers.studies.trial_strategies import TrialStrategies
 
@@ -50,6 +52,7 @@ class Evaluator:
         has_folds = with_folds and validation is not None and over != "all"
         self.folds = fold_days(validation, market) if has_folds and validation is not None else []
         self.names = score_names(bound.study.objective)
+        self._rules: dict[bool, tuple[BacktestSettings, Rules]] = {}
 
     def evaluate(self, trial: Trial) -> Outcome:
         """Return the outcome; a trial that raises has failed, unless by a lack of memory or a difference of columns."""
@@ -65,13 +68,26 @@ class Evaluator:
     def decide(self, trial: Trial) -> tuple[list[Directions], Rules]:
         """Return the target directions of each symbol and the rules of the trial. Raises BadPoint, InvalidInput."""
         strategy = self._strategies.strategy_of(trial.point)
-        settings = self.bound.settings_of(trial.point)
-        rules = rules_of(settings, allow_short=strategy.allow_short)
+        settings, rules = self._rules_of(trial.point, allow_short=strategy.allow_short)
         return self._source.directions(strategy, settings.allow_short), rules
+
+    def _rules_of(self, point: Point, *, allow_short: bool) -> tuple[BacktestSettings, Rules]:
+        """Return the settings and rules of a point; they are read once for all points that leave them unchanged."""
+        if any(name.startswith("/backtest/") for name in point):
+            settings = self.bound.settings_of(point)
+            return settings, rules_of(settings, allow_short=allow_short)
+        if allow_short not in self._rules:
+            settings = self.bound.settings_of({})
+            self._rules[allow_short] = settings, rules_of(settings, allow_short=allow_short)
+        return self._rules[allow_short]
 
     def simulate(self, trial: Trial) -> TrialRun:
         """Run the trial through the engine. Raises BadPoint, InvalidInput."""
         return self.simulator.run(*self.decide(trial))
+
+    def returns(self, trial: Trial) -> Floats:
+        """Return only the daily returns of `simulate`, float64[days]. Raises BadPoint, InvalidInput."""
+        return self.simulator.returns(*self.decide(trial))
 
     def _measure(self, trial: Trial, run: TrialRun) -> Outcome:
         objective, whole = self.bound.study.objective, measure(run, self.market)

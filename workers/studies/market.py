@@ -56,6 +56,11 @@ class Market:
         return max(self.symbols, key=lambda bars: len(bars.periods.ends)).periods.per_year
 
     @cached_property
+    def bars(self) -> int:
+        """Bars of the period of all symbols."""
+        return sum(len(bars.test_bars) for bars in self.symbols)
+
+    @cached_property
     def years(self) -> float:
         """Calendar time of the longest symbol, from the open of its first bar to the close of its last one."""
         return max(_years(pd.DatetimeIndex(bars.test_bars.index)) for bars in self.symbols)

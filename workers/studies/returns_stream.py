@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from workers.studies.evaluation import Evaluator
 from workers.studies.evidence import Stream
-from workers.studies.threads import map_in_threads
+from workers.studies.threads import map_trials
 from workers.studies.trial_table import TrialTable
 
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ def returns_of(table: TrialTable, evaluator: Evaluator | None) -> Returns:
 def _simulate(table: TrialTable, evaluator: Evaluator, numbers: Numbers) -> Iterator[tuple[Numbers, Floats]]:
     places = np.searchsorted(table.numbers, numbers)
     trials = (table.trial(int(place)) for place in places)
-    runs = map_in_threads(lambda trial: evaluator.simulate(trial).daily, trials)
+    runs = map_trials(evaluator.returns, trials, evaluator.market.bars)
     for first in range(0, len(numbers), CHUNK):
         part = numbers[first : first + CHUNK]
         yield part, np.array([next(runs) for _ in part])

@@ -15,7 +15,7 @@ from workers.studies.evaluation import Evaluator
 from workers.studies.grammar import StudyError, parse_study
 from workers.studies.market import Market, load_market
 from workers.studies.messages import DETAILS_FILE, BatchParameters, ReportParameters
-from workers.studies.threads import map_in_threads
+from workers.studies.threads import map_trials
 
 CHECKPOINT_EVERY_S = 10.0
 LOOK_EVERY_S = 0.05
@@ -74,7 +74,7 @@ def _evaluate_pending(evaluator: Evaluator, results: BatchResults, job: Resumabl
     total = len(results.trials)
     looked = saved = time.monotonic()
     cpu_s = time.process_time()
-    for outcome in map_in_threads(evaluator.evaluate, results.pending()):
+    for outcome in map_trials(evaluator.evaluate, results.pending(), evaluator.market.bars):
         results.add(outcome)
         now, done = time.monotonic(), len(results.rows)
         # Asking the agent takes longer than a short trial.

@@ -69,7 +69,18 @@ class Simulator:
             self._run_symbol(number, bars, target, record, rules.initial_capital)
             for number, (bars, target) in enumerate(zip(prepared, directions, strict=True))
         )
-        return TrialRun(self._combine(runs), runs, rules.initial_capital)
+        daily = self._combine([run.daily for run in runs])
+        return TrialRun(daily, runs, rules.initial_capital)
+
+    def returns(self, directions: Sequence[Directions], rules: Rules) -> Floats:
+        """Return only the daily returns of `run`, float64[days]. Raises BadBars."""
+        prepared, record = self._prepare(rules), kernel_rules(rules)
+        return self._combine(
+            [
+                self._account_of(number, bars, target, record, rules.initial_capital)[1]
+                for number, (bars, target) in enumerate(zip(prepared, directions, strict=True))
+            ]
+        )
 
     def _prepare(self, rules: Rules) -> tuple[PreparedBars, ...]:
         """Return the bars as the kernel reads them, once for each combination of the rules that change them."""
@@ -90,19 +101,32 @@ class Simulator:
         record: NDArray[np.void],
         initial_capital: float,
     ) -> SymbolRun:
-        buffers, n = self._buffers(number), prepared.close.size
-        account = run_kernel(prepared, validate_target(target, n), record, buffers)
+        account, daily = self._account_of(number, prepared, target, record, initial_capital)
+        buffers = self._buffers(number)
         drawdown, _ = drawdown_and_sharpe(buffers.equity, initial_capital)
         return SymbolRun(
-            daily=self.market.symbols[number].periods.returns(buffers.equity, initial_capital),
+            daily=daily,
             trades=buffers.trades[: account["trades"]].copy(),
             final_equity=float(buffers.equity[-1]),
             mean_equity=float(buffers.equity.mean()),
             max_drawdown=float(drawdown),
             turnover=float(account["turnover"]),
             exposed=int(np.count_nonzero(buffers.position)),
-            bars=n,
+            bars=prepared.close.size,
         )
+
+    def _account_of(
+        self,
+        number: int,
+        prepared: PreparedBars,
+        target: Directions,
+        record: NDArray[np.void],
+        initial_capital: float,
+    ) -> tuple[np.void, Floats]:
+        """Run the kernel into this thread's buffers; return its account and the daily returns."""
+        buffers = self._buffers(number)
+        account = run_kernel(prepared, validate_target(target, prepared.close.size), record, buffers)
+        return account, self.market.symbols[number].periods.returns(buffers.equity, initial_capital)
 
     def _buffers(self, number: int) -> Buffers:
         """Return this thread's buffers for a symbol."""
@@ -111,13 +135,14 @@ class Simulator:
             kept[number] = Buffers.of(len(self.market.symbols[number].test_bars))
         return kept[number]
 
-    def _combine(self, runs: Sequence[SymbolRun]) -> Floats:
-        if len(runs) == 1:
-            return runs[0].daily
+    def _combine(self, returns: Sequence[Floats]) -> Floats:
+        """Return float64[days]: the mean of the symbols' daily returns."""
+        if len(returns) == 1:
+            return returns[0]
         total = np.zeros(len(self.market.days))
-        for run, place in zip(runs, self.market.place, strict=True):
-            total[place] += run.daily
-        return total / len(runs)
+        for daily, place in zip(returns, self.market.place, strict=True):
+            total[place] += daily
+        return total / len(returns)
 
 
 def rules_of(settings: BacktestSettings, *, allow_short: bool) -> Rules:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 from tests.quant.studies.conftest import StudyJob
 from tests.quant.studies.test_batches import STRATEGY, STUDY, batch, run
 from worker_agent.protocol import InvalidInput
+from workers.studies.directions import ModelDirections
 from workers.studies.messages import (
     BATCH_FILES,
     MAX_REPORT_BYTES,
+    MOMENTS_FILE,
+    RETURNS_FILE,
     BatchFiles,
     Holdout,
     ReportParameters,
@@ -22,6 +26,7 @@ from workers.studies.messages import (
     Verdict,
 )
 from workers.studies.report import run_report
+from workers.studies.threads import MIN_BARS
 
 Files = dict[str, Path]
 TRIALS, SIZE = 60, 20
@@ -97,6 +102,33 @@ def test_a_report_does_not_depend_on_the_division_into_batches(
         files[f"all/{name}"] = tmp_path / name
         files[f"all/{name}"].write_bytes(job.artifacts[name])
     assert report(files, batches=[BatchFiles(name="all")])[1] == report(batches)[1]
+
+
+def test_batches_and_reports_are_the_same_in_threads(
+    trained: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated_by: set[int] = set()
+    decide = ModelDirections.directions
+
+    def watched(source: ModelDirections, *arguments: Any) -> Any:
+        simulated_by.add(threading.get_ident())
+        return decide(source, *arguments)
+
+    monkeypatch.setattr(ModelDirections, "directions", watched)
+    trials, outcomes = batch(range(TRIALS), end_date=SEARCHED_UNTIL), []
+    for min_bars, has_threads in ((MIN_BARS, False), (0, True)):
+        monkeypatch.setattr("workers.studies.threads.MIN_BARS", min_bars)
+        simulated_by.clear()
+        result, job = run(trained, trials)
+        assert (threading.get_ident() not in simulated_by) == has_threads
+        files = dict(trained)
+        for name in BATCH_FILES:
+            files[f"all/{name}"] = tmp_path / name
+            files[f"all/{name}"].write_bytes(job.artifacts[name])
+        kept = {name: job.artifacts[name] for name in (MOMENTS_FILE, RETURNS_FILE)}
+        rows = result.model_dump(exclude={"cpu_ms"})
+        outcomes.append((rows, kept, report(files, batches=[BatchFiles(name="all")])[1]))
+    assert outcomes[0] == outcomes[1]
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,7 @@ def _use(results: Results, host: Proxmox, visitor: Visitor) -> None:
     with results.step("the workers' ports of the bridge cut and restored"):
         _cut_and_restore(visitor)
         visitor.wait_until_running(training)
+    attempts = len(outcomes(visitor, training))
     with results.step("a training container shut down with its job, and started again"):
         host.run("pct shutdown 401", timeout_s=120)
         wait_for(
@@ -135,7 +136,7 @@ def _use(results: Results, host: Proxmox, visitor: Visitor) -> None:
         )
         host.run("pct start 401")
         visitor.wait_for_workers(3)
-        visitor.wait_until_running(training)
+        visitor.wait_until_running(training, attempt=attempts + 1)
     found = outcomes(visitor, training)
     results.add("attempts of the interrupted training", ", ".join(found))
     require("interrupted" in found and "failed" not in found, f"{found}")

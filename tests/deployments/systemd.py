@@ -179,7 +179,7 @@ def use(results: Results, site: Booted, host: Booted, visitor: Visitor) -> None:
         upgrade(site, host)
         require_change(host, "/opt/ktrdr-worker/.venv/bin/python")
         visitor.wait_for_workers(2)
-        visitor.wait_until_running(training)
+        visitor.wait_until_running(training, attempt=2)
     with results.step("both hosts shut down and booted again"):
         host.power_off()
         site.power_off()
@@ -189,7 +189,7 @@ def use(results: Results, site: Booted, host: Booted, visitor: Visitor) -> None:
             site.active(*SITE_UNITS, *TIMERS) and host.active(*WORKER_UNITS), site.run("systemctl --failed")
         )
         visitor.wait_for_workers(2)
-        visitor.wait_until_running(training)
+        visitor.wait_until_running(training, attempt=3)
     found = outcomes(visitor, training)
     results.add("attempts of the interrupted training", ", ".join(found))
     require(found == ["interrupted", "interrupted", "running"], f"{found}")

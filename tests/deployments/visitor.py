@@ -148,16 +148,18 @@ class Visitor:
         self.follow(training)
         return float(self.follow(backtest)["result"]["metrics"]["sharpe"])
 
-    def wait_until_running(self, operation_id: str) -> Json:
-        """Return the operation when it has made progress."""
+    def wait_until_running(self, operation_id: str, attempt: int = 1) -> Json:
+        """Return the operation when this attempt, counted from 1, has made progress."""
 
         def running() -> Json | None:
             operation = self.operation(operation_id)
             require(operation["status"] not in FINAL, f"{operation_id} ended early: {operation}")
             return (
                 operation
-                if operation["status"] == "RUNNING" and operation["progress"]["percentage"]
+                if operation["status"] == "RUNNING"
+                and operation["progress"]["percentage"]
+                and len(operation["attempts"]) >= attempt
                 else None
             )
 
-        return wait_for(running, f"{operation_id} makes progress") or {}
+        return wait_for(running, f"{operation_id} makes progress in attempt {attempt}") or {}

@@ -27,7 +27,7 @@
   let lastUpdate = Date.now();
   const showConnection = () => {
     const isLost = failures >= 2;
-    bar.hidden = !isLost;
+    if (isLost !== document.documentElement.hasAttribute("data-stale")) bar.hidden = !isLost;
     document.documentElement.toggleAttribute("data-stale", isLost);
     if (!isLost) return;
     const seconds = Math.round((Date.now() - lastUpdate) / 1000);
@@ -42,6 +42,17 @@
     showConnection();
   });
   setInterval(showConnection, 1000);
+
+  // A preview follows each keystroke. When the session has ended it must not take the page away from the person who
+  // types; the next submission leads to the sign-in page, and the draft comes back after it.
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    const { xhr, elt, requestConfig } = event.detail;
+    if (xhr.status !== 401 || elt.dataset.live !== undefined || requestConfig.triggeringEvent?.type === "click") return;
+    event.preventDefault();
+    bar.hidden = false;
+    const keeps = document.querySelector("form[data-draft]") ? "Submit the form to sign in again; your draft is kept in this tab." : "Copy what you entered before you sign in again.";
+    bar.textContent = `Your session has ended. ${keeps}`;
+  });
 
   // A swapped part may carry a new title for the page.
   document.addEventListener("htmx:afterSwap", () => {

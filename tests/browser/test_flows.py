@@ -110,8 +110,9 @@ def test_a_draft_survives_a_rejection_and_an_expired_session(
     expect(stored).to_have_value(text)
     expect(symbols).to_have_value("AAPL, NONE")
 
-    symbols.fill("AAPL IBM")
     page.context.clear_cookies(name="sessionid")
+    symbols.fill("AAPL IBM")
+    expect(page.get_by_text("Your session has ended.")).to_be_visible()  # said by the preview, which stays
     form.get_by_role("button", name="Start training").click()
     page.get_by_label("User name").fill("operator")
     page.get_by_label("Password").fill(PASSWORD)

@@ -78,25 +78,36 @@ def test_a_batch_whose_process_is_killed_goes_on_from_its_checkpoint(
     lab.judge(study_id, calm, repeated=True)
 
 
-def test_a_study_of_trainings_whose_job_and_worker_are_killed_repeats_no_epoch_that_was_saved(
-    lab: Laboratory,
-) -> None:
-    study_id = lab.start(TRAINED_STUDY, TRAINED_STRATEGY)
-    calm = lab.until_completed(study_id)
-    undisturbed = epochs_of(lab, study_id)
-    assert Counter(row["state"] for row in calm["trials"]) == {"completed": 2, "stopped_early": 2}
-    assert undisturbed.keys() == {row["number"] for row in calm["trials"]}
+@pytest.fixture(scope="module")
+def calm_trainings(shared_laboratory: Laboratory) -> tuple[dict[str, Any], Counter[int]]:
+    """The outcome and the epochs of the study of trainings, one training after the other, undisturbed."""
+    study_id = shared_laboratory.start(TRAINED_STUDY, TRAINED_STRATEGY)
+    outcome = shared_laboratory.until_completed(study_id)
+    epochs = epochs_of(shared_laboratory, study_id)
+    assert Counter(row["state"] for row in outcome["trials"]) == {"completed": 2, "stopped_early": 2}
+    assert epochs.keys() == {row["number"] for row in outcome["trials"]}
+    return outcome, epochs
 
-    stuck = lab.system.directory / "stuck"
+
+@pytest.mark.parametrize("at_once", [1, 8])
+def test_a_study_of_trainings_whose_job_and_worker_are_killed_repeats_no_epoch_that_was_saved(
+    lab: Laboratory, calm_trainings: tuple[dict[str, Any], Counter[int]], at_once: int
+) -> None:
+    calm, undisturbed = calm_trainings
+    stuck, stacked = (lab.system.directory / name for name in ("stuck", "stacked"))
+    stacked.write_text(str(at_once))
     stuck.touch()
     try:
         study_id = lab.start(TRAINED_STUDY, TRAINED_STRATEGY)
         lab.until_saved(study_id)[0].kill()
         until(lambda: lab.marks(study_id, "resumed"), "its batch continues", 40, lambda: lab.story(study_id))
         lab.system.processes.kill(lab.until_saved(study_id)[1])
-    finally:
         stuck.unlink()
-    assert lab.until_completed(study_id) == calm
+        assert lab.until_completed(study_id) == calm
+    finally:
+        stuck.unlink(missing_ok=True)
+        stacked.unlink()
+    assert bool(lab.marks(study_id, "stacked")) == (at_once > 1)
     assert len({mark.operation_id for mark in lab.marks(study_id, "resumed")}) >= 2
     assert epochs_of(lab, study_id) == undisturbed
     assert not lab.marks(study_id, "overlap")

@@ -9,10 +9,11 @@ import time
 import traceback
 from collections.abc import Callable
 
+from tests.deployments.checkout import last_release
 from tests.deployments.command import TrialFailed
 from tests.deployments.results import Results
 
-TRIALS = ("systemd", "compose", "lxc")
+TRIALS = ("systemd", "upgrade", "compose", "lxc")
 TOOLS = {
     "debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "slirp4netns": "slirp4netns",
     "iptables": "iptables", "lxc-start": "lxc", "ip": "iproute2", "git": "git",
@@ -36,7 +37,12 @@ def main() -> int:
         prog="make deploy-test", description=sys.modules["tests.deployments"].__doc__
     )
     parser.add_argument("trials", nargs="*", choices=[[], *TRIALS], help="all, if none is named")
-    names = parser.parse_args().trials or TRIALS
+    parser.add_argument(
+        "--from", dest="release", metavar="COMMIT", default=last_release(),
+        help="a tag or commit that the trial `upgrade` starts with (default: the last tag, here %(default)s)",
+    )  # fmt: skip
+    arguments = parser.parse_args()
+    names = arguments.trials or TRIALS
     if os.geteuid():
         parser.error("only root may make network namespaces and mounts")
     # As Ctrl-C: every mount, namespace and machine is removed.
@@ -45,9 +51,9 @@ def main() -> int:
     done, failed = [], []
     for name in names:
         results, start = Results(name), time.monotonic()
-        trial: Callable[[Results], None] = importlib.import_module(f"tests.deployments.{name}").trial
+        trial: Callable[..., None] = importlib.import_module(f"tests.deployments.{name}").trial
         try:
-            trial(results)
+            trial(results, **({"release": arguments.release} if name == "upgrade" else {}))
         except Exception as error:
             failed.append(name)
             if not isinstance(error, TrialFailed):

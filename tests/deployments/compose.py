@@ -16,7 +16,7 @@ from tests.deployments.images import TORCH_INDEX, import_bases, package_index
 from tests.deployments.job_user import require_jobs_of
 from tests.deployments.results import Results
 from tests.deployments.systemd import outcomes
-from tests.deployments.visitor import Visitor
+from tests.deployments.visitor import LONG, Visitor
 
 GUIDE = "deploy-compose.md"
 SETTINGS = """
@@ -225,7 +225,7 @@ def _upgrade(results: Results, compose: Compose, visitor: Visitor) -> None:
     """A new commit while a training runs; the guide's lines up to `up -d`."""
     (block,) = blocks(GUIDE, "Upgrade, stop, remove")
     lines = [line for line in block.splitlines() if not re.match(r"ktrdr down\b", line)]
-    training = visitor.submit_training(long=True)
+    training = visitor.submit_training(LONG)
     visitor.wait_until_running(training)
     before = {
         container["Id"] for service in ("web", "backtest-worker") for container in compose.containers(service)
@@ -247,7 +247,7 @@ def _upgrade(results: Results, compose: Compose, visitor: Visitor) -> None:
 
 def _check_stop_grace(results: Results, compose: Compose, visitor: Visitor) -> None:
     """A stopped worker gets the time to report a checkpoint, and deregisters."""
-    training = visitor.submit_training(long=True)
+    training = visitor.submit_training(LONG)
     visitor.wait_until_running(training)
     worker = compose.one_off("training-worker")
     require(worker["Config"]["StopTimeout"] == 45, f"{worker['Config']}")

@@ -3,17 +3,15 @@
 import re
 from collections.abc import Mapping
 
-from tests.stack.system import ROOT
+from tests.deployments.checkout import file_at
 
 MARK = "sh deploy-test"
 """The info string of the blocks that the trials run."""
 
 
-def blocks(page: str, heading: str) -> list[str]:
-    """The marked blocks below a heading of the second level, in order."""
-    section = re.search(
-        rf"(?ms)^## {re.escape(heading)}$(.*?)(?=^## |\Z)", (ROOT / "docs" / page).read_text()
-    )
+def blocks(page: str, heading: str, commit: str = "") -> list[str]:
+    """The marked blocks below a heading of the second level, in order; of a commit, or of this checkout as it is."""
+    section = re.search(rf"(?ms)^## {re.escape(heading)}$(.*?)(?=^## |\Z)", file_at(f"docs/{page}", commit))
     assert section, f"{page} has no heading {heading!r}"
     found = re.findall(rf"(?ms)^```{MARK}\n(.*?)^```$", section[1])
     assert found, f"{page}: nothing below {heading!r} is marked `{MARK}`"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.deployments.command import require, wait_for
 from tests.deployments.results import Results
-from tests.deployments.visitor import Visitor
+from tests.deployments.visitor import LONG, Visitor
 from tests.stack.system import ROOT
 
 Run = Callable[[str], str]
@@ -30,7 +30,7 @@ def install_drop_in(run: Run, unit: str) -> None:
 
 def require_jobs_of(results: Results, run: Run, user: str, visitor: Visitor) -> None:
     """Train, and look at the processes of the user, which has no other processes."""
-    training = visitor.submit_training(long=True)
+    training = visitor.submit_training(LONG)
     visitor.wait_until_running(training)
     processes = run(f"ps -u {user} -o pid= || true").split()
     require(processes, f"no process of {user} while a training runs")

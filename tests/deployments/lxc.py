@@ -19,7 +19,7 @@ from tests.deployments.network import BRIDGE, NAMESERVER, lan
 from tests.deployments.results import Results
 from tests.deployments.roots import WHEELS, copy_of, debian, give_wheels, wheels
 from tests.deployments.systemd import GUIDE, Secrets, backend, outcomes
-from tests.deployments.visitor import Visitor
+from tests.deployments.visitor import LONG, Visitor
 from tests.stack.system import ROOT
 
 ADDRESSES = {
@@ -122,7 +122,7 @@ def _use(results: Results, host: Proxmox, visitor: Visitor) -> None:
     with results.step("imports, a training and a backtest over HTTP"):
         visitor.import_sample_data()
         results.add("Sharpe ratio of the backtest", visitor.train_and_backtest())
-    training = visitor.submit_training(long=True)
+    training = visitor.submit_training(LONG)
     visitor.wait_until_running(training)
     with results.step("the workers' ports of the bridge cut and restored"):
         _cut_and_restore(visitor)

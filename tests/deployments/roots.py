@@ -1,5 +1,6 @@
 """Debian roots, made once by debootstrap and kept in the cache, and the wheels that machines install from."""
 
+import hashlib
 import os
 import shutil
 import sys
@@ -7,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.deployments.checkout import file_at
 from tests.deployments.command import run
-from tests.stack.system import ROOT
 
 CACHE = Path(os.environ.get("KTRDR_DEPLOY_TEST_CACHE", "/var/cache/ktrdr-deploy-test"))
 MIRROR = os.environ.get("KTRDR_DEPLOY_TEST_MIRROR", "http://deb.debian.org/debian")
@@ -39,8 +40,8 @@ def debian(name: str, suite: str = "bookworm", packages: str = BASE) -> Path:
     return root
 
 
-def wheels() -> Path:
-    """Return the folder with all pinned packages for Debian 12's Python, downloaded once."""
+def wheels(commit: str = "") -> Path:
+    """Return the folder with all pinned packages for Debian 12's Python, downloaded once; also those of the commit."""
     WHEELS.mkdir(parents=True, exist_ok=True)
     download = (
         sys.executable,
@@ -53,11 +54,13 @@ def wheels() -> Path:
         f"--dest={WHEELS}",
     )
     for name in ("web", "workers", "importer", "torch-cpu"):
-        pins = ROOT / "requirements" / f"{name}.txt"
-        stamp = WHEELS / f".{name}"
-        if not stamp.exists() or stamp.read_bytes() != pins.read_bytes():
-            run(*download, "--only-binary=:all:", "--require-hashes", f"--requirement={pins}", timeout_s=1200)
-            stamp.write_bytes(pins.read_bytes())
+        pins = file_at(f"requirements/{name}.txt", commit)
+        stamp = WHEELS / f".{name}-{hashlib.sha256(pins.encode()).hexdigest()[:16]}"
+        if not stamp.exists():
+            part = stamp.with_suffix(".part")
+            part.write_text(pins)
+            run(*download, "--only-binary=:all:", "--require-hashes", f"--requirement={part}", timeout_s=1200)
+            part.rename(stamp)
     if not list(WHEELS.glob("setuptools-*")):
         run(*download, "--only-binary=:all:", "setuptools>=80")
     return WHEELS

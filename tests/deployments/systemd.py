@@ -15,7 +15,7 @@ from tests.deployments.machine import Booted, machine
 from tests.deployments.network import lan
 from tests.deployments.results import Results
 from tests.deployments.roots import debian, wheels
-from tests.deployments.visitor import Visitor
+from tests.deployments.visitor import LONG, Visitor
 
 GUIDE = "deploy-systemd.md"
 BACKEND, WORKERS = "192.168.1.100", "192.168.1.110"
@@ -40,9 +40,9 @@ class Secrets:
         return cls(*(secrets.token_urlsafe(48) for _ in range(3)))
 
 
-def install_backend(host: Booted, values: Secrets) -> Visitor:
-    first, backup = blocks(GUIDE, "The backend")
-    clone_to(host.root, REPOSITORY)
+def install_backend(host: Booted, values: Secrets, commit: str = "") -> Visitor:
+    first, backup = blocks(GUIDE, "The backend", commit)
+    clone_to(host.root, REPOSITORY, commit)
     host.run(
         filled_in(
             first,
@@ -59,21 +59,23 @@ def install_backend(host: Booted, values: Secrets) -> Visitor:
     return Visitor(f"http://{host.address}:8000", host.run("cat /var/lib/ktrdr/api-token").strip())
 
 
-def install_workers(host: Booted, values: Secrets) -> None:
+def install_workers(host: Booted, values: Secrets, commit: str = "") -> None:
     """One for backtests, word for word, and a second one for training, as the paragraph after it describes."""
-    (block,) = blocks(GUIDE, "A worker on any host")
-    clone_to(host.root, REPOSITORY)
+    (block,) = blocks(GUIDE, "A worker on any host", commit)
+    clone_to(host.root, REPOSITORY, commit)
     token = f"KTRDR_WORKER_TOKEN={values.worker_token}"
     host.run(filled_in(block, {"REPOSITORY": REPOSITORY, "KTRDR_WORKER_TOKEN=...": token}), timeout_s=3600)
     host.run(SECOND_WORKER)
 
 
 @contextmanager
-def backend(results: Results, directory: Path, values: Secrets) -> Iterator[tuple[Booted, Visitor]]:
-    """A booted backend at its address in the guide; to be used inside the network."""
+def backend(
+    results: Results, directory: Path, values: Secrets, commit: str = ""
+) -> Iterator[tuple[Booted, Visitor]]:
+    """A booted backend at its address in the guide, of an earlier commit if one is named; to be used inside the network."""
     with machine("backend", BACKEND, debian("bookworm"), directory) as host:
         with results.step("the guide's blocks about the backend"):
-            visitor = install_backend(host, values)
+            visitor = install_backend(host, values, commit)
         require(host.active(*SITE_UNITS, *TIMERS), host.run("systemctl --failed"))
         require(visitor.answers("/health"), "the site does not answer at its address")
         yield host, visitor
@@ -173,7 +175,7 @@ def use(results: Results, site: Booted, host: Booted, visitor: Visitor) -> None:
         kill_each(site, SITE_UNITS)
         kill_each(host, WORKER_UNITS)
         visitor.wait_for_workers(2)
-    training = visitor.submit_training(long=True)
+    training = visitor.submit_training(LONG)
     visitor.wait_until_running(training)
     with results.step("upgrade with a training running"):
         upgrade(site, host)

@@ -24,8 +24,8 @@ from tests.stack.system import ROOT
 
 Json = dict[str, Any]
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
-LONG = {"epochs": 10_000, "patience": 10_000}
-"""Of a training that a trial interrupts: it must not end before."""
+LONG = 10_000
+"""Epochs of a training that a trial interrupts: it must not end before."""
 
 
 @dataclass
@@ -121,10 +121,11 @@ class Visitor:
         for operation_id in imports:
             self.follow(operation_id)
 
-    def submit_training(self, long: bool = False) -> str:
+    def submit_training(self, epochs: int = 0) -> str:
+        """With the strategy's own epochs and early stop, or with exactly this number of epochs."""
         strategy = (ROOT / STRATEGY).read_text()
-        for key, value in LONG.items() if long else ():
-            strategy, changes = re.subn(rf"\b{key}: *\d+", f"{key}: {value}", strategy)
+        for key in ("epochs", "patience") if epochs else ():
+            strategy, changes = re.subn(rf"\b{key}: *\d+", f"{key}: {epochs}", strategy)
             require(changes == 1, f"{STRATEGY} does not have one line with {key}")
         body = {
             "strategy_yaml": strategy,

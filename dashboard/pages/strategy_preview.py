@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from django.http import HttpRequest
+from django.utils import timezone
 
-from dashboard.internal_api import call_api
+from dashboard.internal_api import call_api, with_times
+from operations.kind import kind_of
+from operations.states import FINAL, Status
 
+PATH = "/strategies/preview"
+LONGEST_S = 120
+"""How long a page asks for the end of a preview."""
+STILL_COMPUTED = "The preview is still being computed. It appears here automatically."
 Line = tuple[str, Sequence[float | None]]
 """Name and values."""
 MAX_TOGETHER = 4
@@ -25,11 +33,15 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class NoPreview:
-    """Why there is none; `is_invalid` if the check beside the editor explains it; `is_waiting` for a worker."""
+    """Why there is none; `is_invalid` if the check beside the editor explains it.
+
+    While `is_waiting` the page asks again: for the end of `operation_id`, or without one for a free worker.
+    """
 
     reason: str
     is_invalid: bool = False
     is_waiting: bool = False
+    operation_id: str = ""
 
 
 def preview_of(request: HttpRequest, text: str, symbol: str) -> Preview | NoPreview:
@@ -37,15 +49,35 @@ def preview_of(request: HttpRequest, text: str, symbol: str) -> Preview | NoPrev
     if not text.strip():
         return NoPreview("Enter a strategy to see its preview.")
     body = {"strategy_yaml": text.replace("\r\n", "\n")} | ({"symbol": symbol} if symbol else {})
-    response = call_api(request, "POST", "/strategies/preview", body)
+    response = call_api(request, "POST", PATH, body)
     if response.status == 503:
         return NoPreview("No worker is free. The preview appears when one is idle.", is_waiting=True)
     if response.status == 202:
-        return NoPreview("The preview takes long; change the text to start it again.")
+        return NoPreview(STILL_COMPUTED, is_waiting=True, operation_id=response.data["operation_id"])
     if not response.is_success:
         problems = response.problems
         return NoPreview(problems[0].text, any(problem.line for problem in problems))
-    data = response.data
+    return _draw(response.data)
+
+
+def preview_of_operation(request: HttpRequest, operation_id: str) -> Preview | NoPreview:
+    """Return the preview that an earlier request submitted, without waiting for it."""
+    response = call_api(request, "GET", f"/operations/{quote(operation_id, safe='')}")
+    if not response.is_success or kind_of(response.data["operation_type"]).submit_path != PATH:
+        return NoPreview("The preview no longer exists. Change the text to start it again.")
+    operation = with_times(response.data)
+    if operation["status"] not in FINAL:
+        if (timezone.now() - operation["created_at"]).total_seconds() > LONGEST_S:
+            return NoPreview(f"The preview takes over {LONGEST_S} s. Change the text to start it again.")
+        return NoPreview(STILL_COMPUTED, is_waiting=True, operation_id=operation_id)
+    if operation["status"] != Status.COMPLETED:
+        reason = (operation["error"] or {}).get("message") or "it was cancelled"
+        return NoPreview(f"The preview failed: {reason}")
+    result = operation["result"] or {}
+    return _draw(result) if result.get("valid") else NoPreview(str(result.get("error", "")))
+
+
+def _draw(data: dict[str, Any]) -> Preview:
     lines: list[Line] = [(line["name"], line["values"]) for line in data["indicators"]]
     near = [line for line in lines if _is_near(line[1], data["close"])][: MAX_TOGETHER - 1]
     fuzzy = [

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages.strategy_check import check_of
 from dashboard.pages.strategy_form import check_of_form, describe_form
-from dashboard.pages.strategy_preview import preview_of
+from dashboard.pages.strategy_preview import preview_of, preview_of_operation
 from dashboard.pages.submit_preview import symbols_with_bars
 from dashboard.views.decorators import PageRequest
 from dashboard.views.strategies import strategy_page
@@ -154,6 +154,8 @@ def _check(request: PageRequest) -> dict[str, Any] | None:
 def preview_strategy(request: PageRequest) -> HttpResponse:
     """Render what a worker computes for the text that is being edited; without script, as a page of its own."""
     template = "strategies/preview.html" if request.htmx else "strategies/preview_page.html"
+    if operation_id := request.POST.get("preview_operation"):
+        return render(request, template, {"preview": preview_of_operation(request, operation_id)})
     try:
         text = _edited_text(request)
     except (StrategyError, EditError):

@@ -2,14 +2,19 @@
 
 import re
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Response, expect
 
+from operations import reports, waiting_threads, watching
 from operations.models import Operation
 from strategies.models import SavedStrategy
 from tests.browser.watch import serious_findings
+from tests.factories import WorkerFactory
+from tests.operations.preview_reports import STRATEGY_RESULT
+from worker_agent.protocol import Outcome, Report
 
 pytestmark = pytest.mark.browser
 MINUTES_ALLOWED = 3
@@ -21,6 +26,30 @@ def editor_of(page: Page) -> Locator:
 
 def text_of(page: Page) -> str:
     return page.locator("#id_strategy_yaml").input_value()
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (360, "dark")])
+def test_a_slow_preview_appears_when_it_ends(
+    page: Page, ids: dict[str, str], live_server: Any, width: int, theme: Any
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=theme)
+    worker = WorkerFactory(worker_type="backtesting", announced=["strategy_preview"])
+    with ExitStack() as stack:
+        assert all(stack.enter_context(watching.waiter()) for _ in range(waiting_threads.MOST_LONG))
+        page.goto(f"{live_server.url}/dashboard/strategies/new?of=example:moving_average_cross")
+        panel = page.locator("[data-preview]")
+        expect(panel).to_contain_text("still being computed")
+        with page.expect_response("**/dashboard/strategies/preview"):
+            pass  # the page asks again
+    operation = Operation.objects.get(operation_type="strategy_preview")
+    reports.apply(
+        operation.pk,
+        worker.worker_id,
+        Report(attempt=1, instance_id="any", outcome=Outcome.COMPLETED, result=STRATEGY_RESULT),
+    )
+    expect(panel).to_contain_text("9 entries")
+    assert serious_findings(page) == []
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (360, "dark")])

@@ -10,6 +10,17 @@ from operations.models import Operation
 from tests.factories import WorkerFactory
 from worker_agent.protocol import Outcome, Report
 
+STRATEGY_RESULT = {
+    "valid": True, "symbol": "AAPL", "timeframe": "1d", "bars": 3000, "first": "2001-01-02", "last": "2012-12-31",
+    "drawn_from": "2012-01-20", "close": [1.0, 2.0, 1.5], "indicators": [
+        {"name": "fast", "values": [None, 1.4, 1.5]}, {"name": "rsi_14", "values": [None, 40.0, 60.0]},
+    ],
+    "fuzzy": [{"name": "strength", "members": [{"name": "weak", "values": [0.0, 0.5, 1.0]}]}],
+    "dead_inputs": [{"name": "1d_strength_none", "value": 0.0}], "is_trained": False,
+    "conditions": [{"name": "long", "bars": 17, "share": 0.0057}], "held": {"short": 0.0, "flat": 0.4, "long": 0.6},
+    "entries": 9,
+}  # fmt: skip
+
 
 def report_while_waiting(
     monkeypatch: pytest.MonkeyPatch, announced: list[str], outcome: Outcome, **fields: Any

@@ -1,5 +1,7 @@
 """`POST /strategies/preview`: an operation on an idle worker, whose result is the response."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -9,26 +11,17 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from dashboard.pages.strategies import list_strategies
-from operations import deletion
+from operations import deletion, reports, waiting_threads, watching
 from operations.kind import preview_types
 from operations.models import MarketData, Operation
-from tests.factories import OperationFactory, StoredFileFactory
+from tests.factories import OperationFactory, StoredFileFactory, WorkerFactory
+from tests.operations.preview_reports import STRATEGY_RESULT as RESULT
 from tests.operations.preview_reports import report_while_waiting
 from tests.strategies.texts import RULES, TRAINED
-from worker_agent.protocol import Outcome
+from worker_agent.protocol import Outcome, Report
 
 pytestmark = pytest.mark.django_db
 ANNOUNCED = ["strategy_preview"]
-RESULT = {
-    "valid": True, "symbol": "AAPL", "timeframe": "1d", "bars": 3000, "first": "2001-01-02", "last": "2012-12-31",
-    "drawn_from": "2012-01-20", "close": [1.0, 2.0, 1.5], "indicators": [
-        {"name": "fast", "values": [None, 1.4, 1.5]}, {"name": "rsi_14", "values": [None, 40.0, 60.0]},
-    ],
-    "fuzzy": [{"name": "strength", "members": [{"name": "weak", "values": [0.0, 0.5, 1.0]}]}],
-    "dead_inputs": [{"name": "1d_strength_none", "value": 0.0}], "is_trained": False,
-    "conditions": [{"name": "long", "bars": 17, "share": 0.0057}], "held": {"short": 0.0, "flat": 0.4, "long": 0.6},
-    "entries": 9,
-}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -146,3 +139,84 @@ def test_the_page_asks_again_only_while_no_worker_is_free(
         "/dashboard/strategies/preview", {"strategy_yaml": RULES}, headers={"HX-Request": "true"}
     )
     assert ("tick from:body" in page.content.decode()) != is_free
+
+
+def show(client: Client, **fields: str) -> str:
+    form = {"strategy_yaml": RULES, **fields}
+    return client.post("/dashboard/strategies/preview", form, headers={"HX-Request": "true"}).content.decode()
+
+
+@contextmanager
+def every_long_wait_taken() -> Iterator[None]:
+    with ExitStack() as stack:
+        assert all(stack.enter_context(watching.waiter()) for _ in range(waiting_threads.MOST_LONG))
+        yield
+
+
+def test_a_waiting_preview_takes_the_place_of_a_long_poll(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WorkerFactory(worker_type="backtesting", announced=ANNOUNCED)
+    free: list[bool] = []
+
+    def wait(*_: object, **__: object) -> None:
+        with ExitStack() as stack:
+            free.extend(stack.enter_context(watching.waiter()) for _ in range(waiting_threads.MOST_LONG))
+
+    monkeypatch.setattr(watching, "wait_until_ended", wait)
+    assert ask(api).status_code == 202
+    assert free == [True] * (waiting_threads.MOST_LONG - 1) + [False]
+
+
+def test_a_preview_is_answered_at_once_if_too_many_requests_wait(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WorkerFactory(worker_type="backtesting", announced=ANNOUNCED)
+    monkeypatch.setattr(watching, "wait_until_ended", lambda *_, **__: pytest.fail("the request waited"))
+    with every_long_wait_taken():
+        response = ask(api)
+    assert (response.status_code, response.json()["operation_id"]) == (202, Operation.objects.get().pk)
+
+
+@pytest.mark.parametrize(("outcome", "fields", "shown"), [
+    (Outcome.COMPLETED, {"result": RESULT}, "9 entries"),
+    (Outcome.COMPLETED, {"result": {"valid": False, "error": "none of the 20 bars"}}, "none of the 20 bars"),
+    (Outcome.FAILED, {"error": {"class": "job", "message": "it broke"}}, "The preview failed: it broke"),
+])  # fmt: skip
+def test_the_page_asks_for_a_slow_preview_until_it_ends(
+    client: Client, person: Any, outcome: Outcome, fields: dict[str, Any], shown: str
+) -> None:
+    worker = WorkerFactory(worker_type="backtesting", announced=ANNOUNCED)
+    client.force_login(person)
+    with every_long_wait_taken():
+        pages = [show(client)]
+    operation = Operation.objects.get()
+    pages += [show(client, preview_operation=operation.pk) for _ in range(2)]
+    for page in pages:
+        assert "tick from:body" in page
+        assert f'"preview_operation": "{operation.pk}"' in page
+    reports.apply(
+        operation.pk, worker.worker_id, Report(attempt=1, instance_id="any", outcome=outcome, **fields)
+    )
+    page = show(client, preview_operation=operation.pk)
+    assert shown in page
+    assert "tick from:body" not in page
+    assert Operation.objects.count() == 1
+
+
+@pytest.mark.parametrize(("operation_type", "age_s", "shown"), [
+    ("strategy_preview", 121, "takes over 120 s"),
+    ("strategy_preview", 60, "still being computed"),
+    ("training", 0, "no longer exists"),
+    (None, 0, "no longer exists"),
+])  # fmt: skip
+def test_the_page_asks_only_for_a_preview_and_for_two_minutes(
+    client: Client, person: Any, operation_type: str | None, age_s: int, shown: str
+) -> None:
+    pk = "unknown/../x\0"
+    if operation_type:
+        pk = OperationFactory(operation_type=operation_type, created_at=Now() - timedelta(seconds=age_s)).pk
+    client.force_login(person)
+    page = show(client, preview_operation=pk)
+    assert shown in page
+    assert ("tick from:body" in page) == (shown == "still being computed")

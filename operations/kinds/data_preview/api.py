@@ -62,8 +62,10 @@ class MarketDataPreview(APIView):
 
 
 def wait_for_end(operation_id: str) -> Operation:
-    """Return the operation when it has ended, or as it is after the limit."""
-    watching.wait_until_ended(operation_id, LIMIT_S, poll_s=_POLL_S)
+    """Return the operation when it has ended, or as it is: after the limit, and at once if too many requests wait."""
+    with watching.waiter() as is_free:
+        if is_free:
+            watching.wait_until_ended(operation_id, LIMIT_S, poll_s=_POLL_S)
     return Operation.objects.get(pk=operation_id)
 
 

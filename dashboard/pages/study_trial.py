@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from dashboard.pages.studies import short_name
+from operations.kind import kind_of
 from operations.models import Operation
 from operations.presentation.charts import Chart
 from operations.presentation.report_charts import chart, pane, series
@@ -28,9 +30,10 @@ STATES = {
 class TrialPage:
     look: tuple[str, str, str]
     can_promote: bool
-    figures: list[tuple[str, Any]]
-    parameters: list[tuple[str, Any, Any]]
-    """Pointer, value, and the best trial's value."""
+    figures: list[tuple[str, str]]
+    """Title and value of each metric."""
+    parameters: list[tuple[str, str, Any, Any]]
+    """Pointer, name, value, and the best trial's value."""
     folds: list[Any]
     trainings: list[dict[str, Any]]
     curves: Chart | None
@@ -46,11 +49,15 @@ def trial_page(study: Study, trial: StudyTrial) -> TrialPage:
     details = details_of(trial, operation_id)
     best = study.trials.filter(number=study.best_number).first() if study.best_number is not None else None
     of_best = best.parameters if best is not None else {}
+    pointers = list(trial.parameters)
     return TrialPage(
         look=STATES[TrialState(trial.state)],
         can_promote=trial.state in PROMOTABLE,
-        figures=[(name.replace("_", " "), value) for name, value in trial.scores.items()],
-        parameters=[(name, value, of_best.get(name)) for name, value in trial.parameters.items()],
+        figures=_figures(trial.scores),
+        parameters=[
+            (pointer, short_name(pointer, pointers), value, of_best.get(pointer))
+            for pointer, value in trial.parameters.items()
+        ],
         folds=details["folds"],
         trainings=details["trainings"],
         curves=_curves(details["trainings"]),
@@ -58,6 +65,15 @@ def trial_page(study: Study, trial: StudyTrial) -> TrialPage:
         operation_id=operation_id,
         runs=_runs(study, trial),
     )
+
+
+def _figures(scores: dict[str, float | None]) -> list[tuple[str, str]]:
+    """Format the metrics like those of a backtest, in the same order."""
+    styles = {name: kind_of("backtesting").metric_style(name) for name in scores}
+    return [
+        (styles[name].title, styles[name].format(scores[name]))
+        for name in sorted(styles, key=lambda name: styles[name].rank)
+    ]
 
 
 def _curves(trainings: list[dict[str, Any]]) -> Chart | None:

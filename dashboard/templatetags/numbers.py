@@ -1,5 +1,7 @@
 """Numbers, durations and times as template filters."""
 
+from typing import Any
+
 from django import template
 
 from operations.kind import kind_of
@@ -20,3 +22,9 @@ for formatter in (
 def kind(operation_type: str) -> str:
     """A type of operation as people call it."""
     return kind_of(operation_type).title
+
+
+@register.filter
+def metric(value: Any, name: str) -> str:
+    """A figure of a backtest in the unit of its metric, for instance a return of 0.1 as 10.0 %."""
+    return kind_of("backtesting").metric_style(name).format(value)

@@ -129,6 +129,10 @@ class Study(models.Model):
     def maximizes(self) -> bool:
         return bool(self.spec["objective"]["maximize"])
 
+    @property
+    def objective_metric(self) -> str:
+        return str(self.spec["objective"]["metric"])
+
 
 class StudyFile(models.Model):
     """A file that a study needs as long as it exists, such as its bars: kept although the market data were replaced."""

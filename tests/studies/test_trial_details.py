@@ -52,6 +52,29 @@ def test_the_page_of_a_trial_shows_its_details_and_its_promotion(client: Client,
         assert client.get(f"{address}/trials/{number}").status_code == 404
 
 
+def test_figures_of_a_trial_have_the_unit_of_their_metric(client: Client, person: User) -> None:
+    study = create_study(person)
+    keep_details(study, 1)
+    Study.objects.filter(pk=study.pk).update(
+        spec=study.spec | {"objective": {"metric": "total_return", "maximize": True}}
+    )
+    study.trials.filter(number=1).update(
+        value=3.006, scores={"total_return": 3.25, "sharpe": 1.234, "trades": 12.0}
+    )
+    client.force_login(person)
+    address = f"/dashboard/studies/{study.study_id}"
+    assert "300.6 %" in client.get(address).content.decode(), "in the leaderboard"
+    response = client.get(f"{address}/trials/1")
+    assert response.context["shown"].figures == [
+        ("Total return", "325.0 %"),
+        ("Sharpe", "1.23"),
+        ("Trades", "12"),
+    ]
+    text = response.content.decode()
+    for part in ("300.6 %", "50.0 %", 'title="/decisions/confidence_threshold">confidence_threshold<'):
+        assert part in text, part
+
+
 def test_the_page_of_a_trial_names_what_it_was_promoted_to(client: Client, person: User) -> None:
     study = create_study(person, model_id=OperationFactory(operation_type="training").pk)
     text = write_document(proposing.bound_study(study).values_of(study.trials.get(number=1).parameters))

@@ -11,10 +11,10 @@ Fields = dict[str, list[str]]
 class Form:
     id: str
     addresses: list[str]
-    """Of its `action`, unless it only reads, and of its buttons and live parts that post; as they stand in the page."""
+    """Where the form, its buttons and its live parts post to, as written in the page; the `action` only if it posts."""
     fields: Fields = field(default_factory=dict)
     buttons: Fields = field(default_factory=dict)
-    """Of which a browser sends the one that is clicked."""
+    """A browser sends only the one that is clicked."""
 
 
 def read_forms(page: str) -> list[Form]:

@@ -1,7 +1,7 @@
 """Simulate one trial on all symbols through the engine, and reduce it to daily returns and the records of its trades."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,23 +64,16 @@ class Simulator:
 
     def run(self, directions: Sequence[Directions], rules: Rules) -> TrialRun:
         """Simulate int8[bars of the period] in {-1, 0, 1} for each symbol. Raises BadBars."""
-        prepared, record = self._prepare(rules), kernel_rules(rules)
         runs = tuple(
-            self._run_symbol(number, bars, target, record, rules.initial_capital)
-            for number, (bars, target) in enumerate(zip(prepared, directions, strict=True))
+            self._symbol_run(number, account, daily, rules.initial_capital)
+            for number, account, daily in self._simulate(directions, rules)
         )
         daily = self._combine([run.daily for run in runs])
         return TrialRun(daily, runs, rules.initial_capital)
 
     def returns(self, directions: Sequence[Directions], rules: Rules) -> Floats:
         """Return only the daily returns of `run`, float64[days]. Raises BadBars."""
-        prepared, record = self._prepare(rules), kernel_rules(rules)
-        return self._combine(
-            [
-                self._account_of(number, bars, target, record, rules.initial_capital)[1]
-                for number, (bars, target) in enumerate(zip(prepared, directions, strict=True))
-            ]
-        )
+        return self._combine([daily for _, _, daily in self._simulate(directions, rules)])
 
     def _prepare(self, rules: Rules) -> tuple[PreparedBars, ...]:
         """Return the bars as the kernel reads them, once for each combination of the rules that change them."""
@@ -93,15 +86,21 @@ class Simulator:
                 )
             return self._prepared[key]
 
-    def _run_symbol(
-        self,
-        number: int,
-        prepared: PreparedBars,
-        target: Directions,
-        record: NDArray[np.void],
-        initial_capital: float,
-    ) -> SymbolRun:
-        account, daily = self._account_of(number, prepared, target, record, initial_capital)
+    def _simulate(
+        self, directions: Sequence[Directions], rules: Rules
+    ) -> Iterator[tuple[int, np.void, Floats]]:
+        """Run the kernel into this thread's buffers; yield each symbol's number, account and daily returns."""
+        prepared, record = self._prepare(rules), kernel_rules(rules)
+        for number, (bars, target) in enumerate(zip(prepared, directions, strict=True)):
+            buffers = self._buffers(number)
+            account = run_kernel(bars, validate_target(target, bars.close.size), record, buffers)
+            yield (
+                number,
+                account,
+                self.market.symbols[number].periods.returns(buffers.equity, rules.initial_capital),
+            )
+
+    def _symbol_run(self, number: int, account: np.void, daily: Floats, initial_capital: float) -> SymbolRun:
         buffers = self._buffers(number)
         drawdown, _ = drawdown_and_sharpe(buffers.equity, initial_capital)
         return SymbolRun(
@@ -112,21 +111,8 @@ class Simulator:
             max_drawdown=float(drawdown),
             turnover=float(account["turnover"]),
             exposed=int(np.count_nonzero(buffers.position)),
-            bars=prepared.close.size,
+            bars=buffers.equity.size,
         )
-
-    def _account_of(
-        self,
-        number: int,
-        prepared: PreparedBars,
-        target: Directions,
-        record: NDArray[np.void],
-        initial_capital: float,
-    ) -> tuple[np.void, Floats]:
-        """Run the kernel into this thread's buffers; return its account and the daily returns."""
-        buffers = self._buffers(number)
-        account = run_kernel(prepared, validate_target(target, prepared.close.size), record, buffers)
-        return account, self.market.symbols[number].periods.returns(buffers.equity, initial_capital)
 
     def _buffers(self, number: int) -> Buffers:
         """Return this thread's buffers for a symbol."""

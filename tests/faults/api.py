@@ -13,6 +13,14 @@ from tests.waiting import until
 FINAL = ("COMPLETED", "FAILED", "CANCELLED")
 
 
+def outcomes(operation: dict[str, Any]) -> list[str]:
+    """Of the attempts that a worker took.
+
+    A worker whose registration has been stored, but not answered yet, rejects what it is sent in between.
+    """
+    return [one["outcome"] for one in operation["attempts"] if one["outcome"] != "rejected"]
+
+
 @dataclass
 class Api:
     url: str

@@ -24,7 +24,7 @@ from benchmarks._system import ROOT, processor_s, running
 WORKERS = 10
 WARM_UP = 100
 OPERATIONS = 150
-PAIRS = 12
+PAIRS = 48
 SWITCHABLE = ROOT / "benchmarks" / "switchable"
 
 

@@ -135,6 +135,16 @@ def test_workers_of_compose_may_be_any_number() -> None:
         assert "WORKER_ID" not in service["environment"], "each is named by its container"
 
 
+def test_docker_volume_prune_finds_the_volumes_of_removed_workers() -> None:
+    volumes = [volume for service in compose()["services"].values() for volume in service.get("volumes", [])]
+    assert volumes
+    assert all(":" in volume for volume in volumes), (
+        "Docker before version 28 marks only the image's as anonymous"
+    )
+    of_worker = (DEPLOY / "Dockerfile").read_text().split(" AS worker")[1]
+    assert "\nVOLUME /var/lib/ktrdr\n" in of_worker
+
+
 def test_every_worker_has_the_port_of_its_type() -> None:
     ports = {"backtesting": BacktestWorker.default_port, "training": TrainingWorker.default_port}
     found = [compose()["services"][name]["environment"] for name in ("backtest-worker", "training-worker")]

@@ -283,5 +283,11 @@ def _check_down(results: Results, compose: Compose) -> None:
     )
     require(not left.strip(), f"`down` left {left}")
     compose.host.run("docker volume prune --force")
-    volumes = set(compose.host.run("docker volume ls --quiet").split())
-    require(volumes == LEFT_ALONE, f"left: {volumes}")
+    _require_volumes(compose, LEFT_ALONE)
+    compose.run("ktrdr down --volumes")
+    _require_volumes(compose, set())
+
+
+def _require_volumes(compose: Compose, names: set[str]) -> None:
+    volumes = compose.host.run("docker volume ls --format '{{.Name}} {{.Labels}}'").splitlines()
+    require({volume.split()[0] for volume in volumes} == names, "\n".join(["volumes left:", *volumes]))

@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test coverage browser check tools audit sbom docs bench bench-peers soak deploy-test lock openapi
+.PHONY: help setup run test coverage browser check tools audit sbom docs bench bench-peers notebooks soak deploy-test lock openapi
 
 help:
 	@echo "make run       start everything on this machine (first start: sample data and a demo); ARGS=\"...\" for manage.py up"
@@ -19,6 +19,7 @@ help:
 	@echo "make docs      build the documentation as a site in dist/docs"
 	@echo "make bench     run all benchmarks; one table, and one JSON line per figure"
 	@echo "make bench-peers  install the programs that the benchmarks compare with, into .venv/peers"
+	@echo "make notebooks  install papermill for a test, into .venv/notebooks; make test does this first"
 	@echo "make soak      repeat the fault tests; ARGS=\"...\" for its options"
 	@echo "make deploy-test  start the deployments on machines of their own (root, Debian 12); ARGS=\"systemd\" for one of them"
 	@echo "make tools     install linters that make check then runs, and a server of object storage for a test"
@@ -46,11 +47,11 @@ run: setup
 PARALLEL := --numprocesses=auto --dist=loadscope --no-loadscope-reorder
 
 # The many processes that the tests start load cached bytecode, also where the environment keeps Python from writing any.
-test: setup browser
+test: setup browser notebooks
 	@exec env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(PARALLEL))
 
 # Apart from make test, because measuring needs three quarters more CPU time. Failures do not count here: make test judges.
-coverage: setup browser
+coverage: setup browser notebooks
 	@rm -rf dist/coverage && mkdir -p dist/coverage; export COVERAGE_FILE="$$PWD/dist/coverage/data"; \
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --cov --cov-report= $(PARALLEL); \
 	$(BIN)/python -m coverage html --quiet --directory dist/coverage && $(BIN)/python -m coverage report | tail -1
@@ -120,6 +121,12 @@ bench: setup
 bench-peers: setup
 	@[ -x $(VENV)/peers/bin/python ] || $(PYTHON) -m venv $(VENV)/peers
 	@$(INSTALL) $(VENV)/peers/bin/python peers
+
+# For the test of the cookbook's notebook worker. In their own environment: of papermill's packages, 85 MB serve nothing else.
+notebooks: setup
+	@[ -x $(VENV)/notebooks/bin/python ] || $(PYTHON) -m venv $(VENV)/notebooks
+	@want="$$(cksum < requirements/notebooks.txt)"; [ "$$(cat $(VENV)/notebooks/.installed 2>/dev/null)" = "$$want" ] \
+	  || { $(INSTALL) $(VENV)/notebooks/bin/python notebooks && printf '%s\n' "$$want" > $(VENV)/notebooks/.installed; }
 
 soak: setup
 	@exec $(BIN)/python -m tests.faults.soak $(ARGS)

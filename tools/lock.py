@@ -21,7 +21,7 @@ from piptools.repositories import PyPIRepository
 from piptools.scripts import compile as compiler
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
-NAMES = ("agent", "importer", "web", "s3", "workers", "dev", "docs", "tools", "peers", "cuda")
+NAMES = ("agent", "importer", "web", "s3", "workers", "dev", "docs", "tools", "peers", "notebooks", "cuda")
 TORCH = "torch"
 OPTIONS = (
     "--quiet",
@@ -34,7 +34,8 @@ OPTIONS = (
     "--no-emit-find-links",
 )
 HASHES = re.compile(r" \\\n +--hash=sha256:[0-9a-f]{64}")
-TORCH_BLOCK = re.compile(r"^torch==.*\n(?: +.*\n)*", re.MULTILINE)
+# With the comment that pip-compile writes above a pin without hashes.
+TORCH_BLOCK = re.compile(r"^(?:# WARNING: .* to be hashed\.\n# .*\n)?torch==.*\n(?: +.*\n)*", re.MULTILINE)
 PIP_NOTE = re.compile(r"\n# WARNING: The following packages were not pinned(?:.*\n)*")
 OF_LINUX = re.compile(r"^((?:cuda|nvidia|triton)[\w-]*==\S+)", re.MULTILINE)
 

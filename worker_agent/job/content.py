@@ -14,14 +14,14 @@ from worker_agent.job.repair import text_of
 class SavesFigure(Protocol):
     """A figure of matplotlib, which the agent does not import."""
 
-    def savefig(self, target: Any, **options: Any) -> Any: ...
+    def savefig(self, *arguments: Any, **options: Any) -> Any: ...
 
 
 @runtime_checkable
 class WritesCsv(Protocol):
     """A DataFrame of pandas, which the agent does not import."""
 
-    def to_csv(self, target: Any, **options: Any) -> Any: ...
+    def to_csv(self, *arguments: Any, **options: Any) -> Any: ...
 
 
 Content = bytes | bytearray | memoryview | str | Path

@@ -89,21 +89,30 @@ class Operation:
 
         self._worker.running.call(poll())
 
+    def wait_for_checkpoint(self, timeout_s: float = WAIT_S) -> Checkpoint:
+        """Wait until the backend has a checkpoint of the operation; return the newest. Raises TimeoutError."""
+        backend = self._worker.running.backend
+        self._worker.running.call(backend.until(lambda: self._newest_checkpoint() is not None, timeout_s))
+        checkpoint = self._newest_checkpoint()
+        assert checkpoint is not None
+        return checkpoint
+
     def wait(self, timeout_s: float = WAIT_S) -> Run:
         """Wait until the operation has ended. Raises TimeoutError."""
         backend = self._worker.running.backend
         report = self._worker.running.call(backend.report_of(self._operation_id, timeout_s))
-        checkpoints = [sent for operation, sent in backend.checkpoints if operation == self._operation_id]
         return Run(
             report=report,
             artifacts={artifact.name: backend.files[artifact.sha256] for artifact in report.artifacts},
-            checkpoint=Checkpoint(
-                checkpoints[-1].step,
-                {file.name: backend.files[file.sha256] for file in checkpoints[-1].files},
-            )
-            if checkpoints
-            else None,
+            checkpoint=self._newest_checkpoint(),
         )
+
+    def _newest_checkpoint(self) -> Checkpoint | None:
+        backend = self._worker.running.backend
+        sent = [report for operation, report in backend.checkpoints if operation == self._operation_id]
+        if not sent:
+            return None
+        return Checkpoint(sent[-1].step, {file.name: backend.files[file.sha256] for file in sent[-1].files})
 
 
 class RunningWorker:
@@ -165,6 +174,10 @@ class RunningWorker:
         files = tuple(self.running.backend.keep(name, file) for name, file in checkpoint.files.items())
         return CheckpointRef(attempt=1, step=checkpoint.step, files=files)
 
+    def kill(self) -> None:
+        """End the worker by SIGKILL, as a power failure would. Its jobs end with it."""
+        self.running.call(self.running.kill(self.registration.worker_id))
+
     def ask(self, method: str, path: str) -> None:
         self.running.call(self.running.backend.ask(self.registration, method, path))
 
@@ -224,6 +237,11 @@ class Running:
             registered.cancel()
             raise AssertionError(f"{worker_class.__name__} did not start:\n{log.read_text(errors='replace')}")
         return registered.result()
+
+    async def kill(self, worker_id: str) -> None:
+        process = self._processes[int(worker_id.removeprefix("worker-")) - 1]
+        process.kill()
+        await process.wait()
 
     async def _end_workers(self) -> None:
         for process in self._processes:

@@ -28,8 +28,8 @@ from tests.deployments.systemd import (
 )
 from tests.deployments.visitor import FINAL, LONG, Visitor
 
-PROBE_S = 20.0
-"""How long the speed of a training is measured."""
+PROBE_EPOCHS = 200
+"""In these the speed of a training is measured."""
 AT_LEAST_S = 120.0
 """The training outlasts an upgrade: it takes as long as the first installation of the workers, or this long."""
 
@@ -94,12 +94,19 @@ def _at(visitor: Visitor, commit: str) -> bool:
 def _epochs_within(visitor: Visitor, seconds: float) -> int:
     """Return how many epochs a training does here in that time."""
     probe = visitor.submit_training(LONG)
-    first = visitor.wait_until_running(probe)["progress"]["percentage"]
-    time.sleep(PROBE_S)
-    last = visitor.operation(probe)["progress"]["percentage"]
+
+    def epochs() -> float:
+        return float(visitor.operation(probe)["progress"]["percentage"]) / 100 * LONG
+
+    visitor.wait_until_running(probe)
+    first, begin = epochs(), time.monotonic()
+    last = wait_for(
+        lambda: (now := epochs()) >= first + PROBE_EPOCHS and now, f"{PROBE_EPOCHS} epochs are reported"
+    )
+    speed = (last - first) / (time.monotonic() - begin)
     visitor.cancel(probe)
     wait_for(lambda: visitor.operation(probe)["status"] == "CANCELLED", "the probe is cancelled")
-    return max(100, int((last - first) / 100 * LONG / PROBE_S * seconds))
+    return max(100, int(speed * seconds))
 
 
 def _kept_by(visitor: Visitor) -> dict[str, Any]:

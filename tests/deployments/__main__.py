@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from tests.deployments.checkout import last_release
 from tests.deployments.command import TrialFailed
+from tests.deployments.leftovers import adopt_orphans, interfaces, require_nothing_left
 from tests.deployments.results import Results
 
 TRIALS = ("systemd", "upgrade", "compose", "lxc")
@@ -48,12 +49,15 @@ def main() -> int:
     # As Ctrl-C: every mount, namespace and machine is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     install_tools()
+    adopt_orphans()
     done, failed = [], []
     for name in names:
         results, start = Results(name), time.monotonic()
         trial: Callable[..., None] = importlib.import_module(f"tests.deployments.{name}").trial
+        before = interfaces()
         try:
             trial(results, **({"release": arguments.release} if name == "upgrade" else {}))
+            require_nothing_left(name, before)
         except Exception as error:
             failed.append(name)
             if not isinstance(error, TrialFailed):

@@ -3,11 +3,12 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.deployments.command import TrialFailed, run, succeeds, wait_for
+from tests.deployments.command import TrialFailed, run, wait_for
+from tests.deployments.control_groups import remove_groups
 from tests.deployments.machine import ENVIRONMENT
 from tests.deployments.network import NAMESERVER, uplink
 from tests.deployments.roots import CACHE, copy_of, debian
@@ -15,7 +16,6 @@ from tests.faults.machines import NAMESPACES, Machine
 
 PACKAGES = "ca-certificates,iproute2,iptables,procps,kmod,git,python3,mount,docker.io,docker-cli,docker-compose,docker-buildx"
 CHECKOUT = "/srv/ktrdr"
-CGROUPS = Path("/sys/fs/cgroup")
 START = f"""
 set -e
 cd "$1"
@@ -98,17 +98,6 @@ def docker_host(directory: Path) -> Iterator[DockerHost]:
             finally:
                 dockerd.kill()
                 dockerd.wait()
-                remove_cgroups(name)
+                remove_groups(name)
     finally:
         run("ip", "netns", "delete", name)
-
-
-def remove_cgroups(name: str) -> None:
-    """Remove the groups of the ended containers."""
-    for group in CGROUPS.glob(f"*/{name}"):
-        for path in sorted(group.rglob("*/"), reverse=True):
-            with suppress(OSError):
-                path.rmdir()
-        wait_for(
-            lambda group=group: succeeds("rmdir", group) or not group.exists(), f"{group} is removed", 30
-        )

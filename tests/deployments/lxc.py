@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.deployments.command import require, run, succeeds, wait_for
+from tests.deployments.control_groups import remove_groups
 from tests.deployments.document import blocks
 from tests.deployments.job_user import install_drop_in, require_jobs_of
 from tests.deployments.network import BRIDGE, NAMESERVER, lan
@@ -36,12 +37,14 @@ class Proxmox:
 
     folder: Path
     base: Path
+    group: str
+    """The control group of all containers."""
 
     def run(self, script: str, timeout_s: float = 300) -> str:
         home = self.folder / "containers"
         variables = {
             "PATH": f"{Path(__file__).parent}:{os.environ['PATH']}",
-            "PCT_HOME": str(home), "PCT_BASE": str(self.base), "PCT_WHEELS": str(WHEELS),
+            "PCT_HOME": str(home), "PCT_BASE": str(self.base), "PCT_WHEELS": str(WHEELS), "PCT_GROUP": self.group,
         }  # fmt: skip
         home.mkdir(exist_ok=True)
         # LXC's own processes keep the standard output, so it goes to a file.
@@ -65,6 +68,7 @@ class Proxmox:
     def remove_containers(self) -> None:
         for home in (self.folder / "containers").glob("[0-9]*"):
             succeeds("lxc-stop", "-P", home.parent, "-n", home.name, "-k")
+        remove_groups(self.group)
 
 
 @contextmanager
@@ -85,7 +89,7 @@ def proxmox(directory: Path, token: str) -> Iterator[Proxmox]:
         give_wheels(base)
         (base / "etc/resolv.conf").unlink(missing_ok=True)
         (base / "etc/resolv.conf").write_text(f"nameserver {NAMESERVER}\n")
-        host = Proxmox(folder, base)
+        host = Proxmox(folder, base, f"ktrdr-lxc-{os.getpid()}")
         try:
             yield host
         finally:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.deployments.command import PATIENCE_S, TrialFailed, run, wait_for
+from tests.deployments.control_groups import command_in, remove_groups
 from tests.deployments.network import BRIDGE, GATEWAY, NAMESERVER
 from tests.deployments.roots import CACHE, WHEELS, copy_of, give_wheels
 
@@ -31,10 +32,13 @@ class Booted:
         """Return when systemd has started everything."""
         with (self.root.parent / f"{self.name}.console").open("ab") as console:
             self.nspawn = subprocess.Popen(
-                ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", f"--directory={self.root}",
-                 f"--machine={self.name}", f"--network-bridge={BRIDGE}", "--resolv-conf=off", "--timezone=off",
-                 f"--bind-ro={WHEELS}:/wheels", f"--bind={CACHE / 'debs'}:/var/cache/apt/archives",
-                 "--console=pipe", "--boot"],
+                command_in(
+                    self.group,
+                    "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", f"--directory={self.root}",
+                    f"--machine={self.name}", f"--network-bridge={BRIDGE}", "--resolv-conf=off", "--timezone=off",
+                    f"--bind-ro={WHEELS}:/wheels", f"--bind={CACHE / 'debs'}:/var/cache/apt/archives",
+                    "--console=pipe", "--boot",
+                ),
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
             )  # fmt: skip
         wait_for(lambda: self._state() in RUNNING, f"{self.name} has booted")
@@ -44,6 +48,11 @@ class Booted:
             return self.run("systemctl is-system-running || true").strip()
         except TrialFailed:
             return "starting"
+
+    @property
+    def group(self) -> str:
+        """Its control group: machines in the same one would see each other's units."""
+        return f"ktrdr-{self.name}-{os.getpid()}"
 
     @property
     def leader(self) -> int:
@@ -73,6 +82,7 @@ class Booted:
                 os.kill(self.leader, signal.SIGKILL)
             self.nspawn.terminate()
             self.nspawn.wait()
+        remove_groups(self.group)
 
     def active(self, *units: str) -> bool:
         states = self.run(f"systemctl is-active {' '.join(units)} || true").split()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -30,6 +30,13 @@ class InputProblem:
     def message(self) -> str:
         """The text, with the line if there is one."""
         return f"line {self.line}: {self.text}" if self.line else self.text
+
+    def within(self, part: str) -> "InputProblem":
+        """Return the problem with the place in `/part`, if it is there; otherwise unchanged."""
+        if not self.pointer.startswith(f"/{part}/"):
+            return self
+        pointer = self.pointer.removeprefix(f"/{part}")
+        return replace(self, pointer=pointer, name=_first_part(pointer))
 
     @property
     def place(self) -> str:

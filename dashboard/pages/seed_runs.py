@@ -1,11 +1,13 @@
-"""Data of the pages of seed runs: the list, the form, and one seed run with the spread of its figures."""
+"""Data of the pages of seed runs: the list, the forms, and one seed run with the spread of its figures."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, Q
 
 from operations.models import SeedRun
-from operations.presentation.forms import Form, field_of
+from operations.presentation.forms import Form, field_of, request_body
 from operations.seed_runs import SeedRunRequest, Spread
 from operations.states import FINAL
 
@@ -42,6 +44,15 @@ class Row:
     count: int
     cells: tuple[str, ...]
     """minimum, median, mean, maximum, standard deviation"""
+
+
+def submission(form: Form, operation_type: str, values: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Return the route and the body of what a submit form asks for: one operation, or a seed run of it."""
+    body = request_body(form, values)
+    if "seeds" not in body:
+        return form.api_path, body
+    seeds = body.pop("seeds")
+    return FORM.api_path, {"seeds": seeds, "operation": {"operation_type": operation_type, **body}}
 
 
 def list_seed_runs() -> list[SeedRun]:

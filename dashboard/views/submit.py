@@ -17,6 +17,7 @@ from dashboard.internal_api import ApiResponse, InputProblem, call_api, forward_
 from dashboard.pages import submit_preview
 from dashboard.pages.form_problems import locate
 from dashboard.pages.market_data import affected_by_import
+from dashboard.pages.seed_runs import submission
 from dashboard.pages.strategy_check import check_of
 from dashboard.pages.strategy_texts import find_text, grouped_texts
 from dashboard.uploaded_files import store_uploads
@@ -24,8 +25,9 @@ from dashboard.views.decorators import PageRequest, page
 from operations import announced_forms
 from operations.kind import Kind, all_kinds, find_kind, kind_of
 from operations.models import Operation
-from operations.presentation.forms import Form, fill_fields, form_data_of, request_body
+from operations.presentation.forms import Form, fill_fields, form_data_of
 from operations.received_files import MAX_FILE_BYTES
+from operations.type_limits import read_limits
 from registry.models import Capability
 
 
@@ -75,13 +77,15 @@ def submit(request: PageRequest, kind: str) -> HttpResponse:
     if form.has_file:
         response = forward_upload(request, form.api_path, key)
     else:
-        response = call_api(request, "POST", form.api_path, request_body(form, form_data), key)
+        response = call_api(request, "POST", *submission(form, kind, form_data), key)
     if not response.is_success:
         return _form_page(request, kind_with_form, form_data, response)
+    messages.success(request, "Submitted.", extra_tags="submitted")  # the script then deletes the draft
+    if seed_run_id := response.data.get("seed_run_id"):
+        return redirect("dashboard:seed_run", seed_run_id)
     operation_id = str(response.data["operation_id"])
     if origin := form_data.get("cloned_from"):
         _link_to_origin(operation_id, origin)
-    messages.success(request, "Submitted.", extra_tags="submitted")  # the script then deletes the draft
     return redirect("dashboard:operation", operation_id)
 
 
@@ -126,7 +130,7 @@ def _form_page(
     file_preview: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
     form = _form_of(kind)
-    problems = [_locate(form, problem) for problem in response.problems]
+    problems = [_locate(form, problem.within("operation")) for problem in response.problems]
     by_field: dict[str, list[str]] = {}
     for name, text in problems:
         by_field.setdefault(name, []).append(text)
@@ -205,10 +209,11 @@ def _preview_context(request: PageRequest, kind: Kind, form_data: Mapping[str, s
     symbols = text.replace("\0", "").replace(",", " ").split()
     span = submit_preview.selected_coverage(symbols)
     covered = {row.data.symbol for row in span.rows}
-    body = request_body(form, form_data)
-    address = request.build_absolute_uri(form.api_path)
+    path, body = submission(form, kind.operation_type, form_data)
+    address = request.build_absolute_uri(path)
     return {
         "availability": submit_preview.worker_availability(kind.operation_type),
+        "limits": read_limits([kind.operation_type])[kind.operation_type],
         "span": span,
         "window": submit_preview.selected_window(
             span, form_data.get("start_date", ""), form_data.get("end_date", "")

@@ -185,6 +185,12 @@ def queueing_fields(model: type[BaseModel]) -> tuple[Field, ...]:
     )
 
 
+def seeds_field() -> Field:
+    """The number of seeds, of kinds whose results depend on one. With 2 or more the submission is a seed run."""
+    hint = "2 or more submit one operation per seed, and show how much the figures depend on the seed."
+    return Field("seeds", "number", "Number of seeds", value="1", help=hint)
+
+
 def date_fields(model: type[BaseModel]) -> tuple[Field, ...]:
     return field_of(model, "start_date", "From"), field_of(model, "end_date", "To")
 

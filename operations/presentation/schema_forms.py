@@ -17,6 +17,7 @@ from operations.presentation.forms import (
     field_of,
     form_text,
     queueing_fields,
+    seeds_field,
 )
 from operations.presentation.numbers import words
 from operations.requests import GenericRequest
@@ -44,10 +45,15 @@ def schema_form(operation_type: str, schema: Schema) -> Form:
         api_path="/operations",
         submit_text="Submit",
         main=tuple(_fields(schema)),
-        folds=(_queue_fold(),),
+        folds=(_seeds_fold(), _queue_fold()) if "seed" in _properties(schema) else (_queue_fold(),),
         operation_type=operation_type,
         description=_text(schema.get("description")),
     )
+
+
+@cache
+def _seeds_fold() -> Fold:
+    return Fold("Seeds", (seeds_field(),))
 
 
 @cache
@@ -56,8 +62,12 @@ def _queue_fold() -> Fold:
     return Fold("Queue", (*queueing_fields(GenericRequest), prefer_gpu))
 
 
+def _properties(schema: Schema) -> Schema:
+    return _mapping(_resolve(schema, schema).get("properties"))
+
+
 def _fields(schema: Schema) -> Iterator[Field]:
-    properties = _mapping(_resolve(schema, schema).get("properties"))
+    properties = _properties(schema)
     required = schema.get("required")
     names = required if isinstance(required, list) else []
     if not properties:

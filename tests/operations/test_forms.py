@@ -19,7 +19,7 @@ MODELS: dict[str, tuple[Form, type[BaseModel]]] = {
 }
 
 API_ONLY = {"requirements"}
-FORM_ONLY = {"file"}
+FORM_ONLY = {"file", "seeds"}
 
 
 def test_every_form_is_tested_here() -> None:
@@ -30,6 +30,11 @@ def test_every_form_is_tested_here() -> None:
 def test_a_form_has_every_field_of_its_model(kind: str) -> None:
     form, model = MODELS[kind]
     assert {field.name for field in form.fields} - FORM_ONLY == set(model.model_fields) - API_ONLY
+
+
+def test_each_kind_with_a_seed_has_a_number_of_seeds() -> None:
+    with_seeds = {name for name, form in FORMS.items() if any(field.name == "seeds" for field in form.fields)}
+    assert with_seeds == {kind.operation_type for kind in all_kinds() if kind.form and kind.is_seeded}
 
 
 @pytest.mark.parametrize("kind", ["training", "backtesting"])
@@ -43,7 +48,8 @@ def test_an_unchanged_form_requests_the_defaults_of_the_api(kind: str) -> None:
 
 def _defaults(form: Form, model: type[BaseModel]) -> dict[str, Any]:
     """The model's defaults of the fields with a value."""
-    return {field.name: model.model_fields[field.name].default for field in form.fields if field.value}
+    fields = [field for field in form.fields if field.value and field.name not in FORM_ONLY]
+    return {field.name: model.model_fields[field.name].default for field in fields}
 
 
 @pytest.mark.parametrize("allow_short", [True, False])

@@ -193,6 +193,54 @@ def test_pages_repeat_a_training_and_show_the_spread(browser: Client) -> None:
     )
 
 
+def submit_form(browser: Client, operation_type: str, **fields: str) -> Any:
+    return browser.post(f"/dashboard/new/{operation_type}", fields)
+
+
+def test_the_training_form_with_several_seeds_submits_a_seed_run(browser: Client) -> None:
+    fields = {"strategy_yaml": STRATEGY, "symbols": "AAPL", "seed": "7", "idempotency_key": "form"}
+    preview = browser.post("/dashboard/new/training/preview", {**fields, "seeds": "3"}).content.decode()
+    assert "http://testserver/seed-runs" in unescape(preview)
+    for _ in range(2):
+        answer = submit_form(browser, "training", **fields, seeds="3")
+        seed_run = SeedRun.objects.get()
+        assert answer.headers["Location"] == f"/dashboard/seed-runs/{seed_run.seed_run_id}"
+    assert [member.seed for member in seed_runs.members_of(seed_run)] == derive_seeds(7, 3)
+    one = submit_form(browser, "training", strategy_yaml=STRATEGY, symbols="AAPL", seeds="1")
+    assert one.headers["Location"].startswith("/dashboard/operations/")
+    assert SeedRun.objects.count() == 1
+
+
+def test_the_form_of_an_announced_type_with_a_seed_submits_a_seed_run(browser: Client) -> None:
+    CapabilityFactory(operation_type="paths", worker_type="paths", parameters_schema=SCHEMA, timeout_s=3600)
+    form = browser.get("/dashboard/new/paths").content.decode()
+    assert "at most 1 h 0 min per attempt" in form
+    fields = {"parameters.paths": "9", "parameters.seed": "7", "seeds": "2"}
+    assert submit_form(browser, "paths", **fields).status_code == 302
+    members = seed_runs.members_of(SeedRun.objects.get())
+    assert [member.operation.parameters for member in members] == [
+        {"paths": 9, "seed": seed} for seed in derive_seeds(7, 2)
+    ]
+    CapabilityFactory()
+    assert "Number of seeds" not in browser.get("/dashboard/new/echo").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("seeds", "0"), ("seeds", "101"), ("seeds", "many"), ("seed", "-1"), ("symbols", "ZZZ")],
+)
+def test_a_problem_of_a_seed_run_is_shown_at_the_field_of_the_form(
+    browser: Client, name: str, text: str
+) -> None:
+    fields = {"strategy_yaml": STRATEGY, "symbols": "AAPL", "seeds": "2", name: text}
+    answer = submit_form(browser, "training", **fields)
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert f'id="error_{name}"' in page
+    assert "Please fix 1 problem" in unescape(page)
+    assert not Operation.objects.exists()
+
+
 def test_a_refused_form_keeps_what_was_entered(browser: Client) -> None:
     answer = browser.post(
         "/dashboard/seed-runs/new", {"seeds": "1", "operation": '{"operation_type": "echo"}'}

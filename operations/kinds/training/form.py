@@ -1,7 +1,7 @@
 """The form of a training."""
 
 from operations.kinds.training.request import TrainingRequest
-from operations.presentation.forms import Fold, Form, date_fields, field_of, queueing_fields
+from operations.presentation.forms import Fold, Form, date_fields, field_of, queueing_fields, seeds_field
 
 FORM = Form(
     title="New training",
@@ -25,6 +25,7 @@ FORM = Form(
             "Seed, device and queue",
             (
                 field_of(TrainingRequest, "seed", "Seed", "The same seed gives the same model."),
+                seeds_field(),
                 field_of(TrainingRequest, "device", "Device", "auto selects the best device of the worker."),
                 field_of(TrainingRequest, "prefer_gpu", "Prefer a GPU"),
                 *queueing_fields(TrainingRequest),

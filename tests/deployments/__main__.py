@@ -17,7 +17,7 @@ from tests.deployments.results import Results
 TRIALS = ("systemd", "upgrade", "compose", "lxc")
 TOOLS = {
     "debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "slirp4netns": "slirp4netns",
-    "iptables": "iptables", "lxc-start": "lxc", "ip": "iproute2", "git": "git",
+    "iptables": "iptables", "lxc-start": "lxc", "ip": "iproute2", "git": "git", "mkfs.ext4": "e2fsprogs",
 }  # fmt: skip
 """Command -> its Debian package."""
 
@@ -57,7 +57,7 @@ def main() -> int:
         before = interfaces()
         try:
             trial(results, **({"release": arguments.release} if name == "upgrade" else {}))
-            require_nothing_left(name, before)
+            require_nothing_left(before)
         except Exception as error:
             failed.append(name)
             if not isinstance(error, TrialFailed):

@@ -2,14 +2,13 @@
 
 import json
 import re
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.deployments.checkout import REPOSITORY, clone_to, commit_change
 from tests.deployments.command import TrialFailed, require, wait_for
+from tests.deployments.disk import disk
 from tests.deployments.docker_host import CHECKOUT, DockerHost, docker_host
 from tests.deployments.document import blocks, filled_in
 from tests.deployments.images import TORCH_INDEX, import_bases, package_index
@@ -53,21 +52,19 @@ class Compose:
 
 
 def trial(results: Results) -> None:
-    with tempfile.TemporaryDirectory(prefix="ktrdr-compose-") as path:
-        directory = Path(path)
-        with docker_host(directory) as host:
-            results.add(
-                "versions",
-                host.run("docker version -f '{{.Server.Version}}'; docker compose version --short").replace(
-                    "\n", " "
-                ),
-            )
-            with results.step("base images"):
-                import_bases(host)
-            clone_to(host.root, REPOSITORY)
-            host.run(f"git clone -q {REPOSITORY} {CHECKOUT}")
-            with package_index(host, directory / "index"), host.inside():
-                _use(results, host)
+    with disk("compose") as directory, docker_host(directory) as host:
+        results.add(
+            "versions",
+            host.run("docker version -f '{{.Server.Version}}'; docker compose version --short").replace(
+                "\n", " "
+            ),
+        )
+        with results.step("base images"):
+            import_bases(host)
+        clone_to(host.root, REPOSITORY)
+        host.run(f"git clone -q {REPOSITORY} {CHECKOUT}")
+        with package_index(host, directory / "index"), host.inside():
+            _use(results, host)
 
 
 def _use(results: Results, host: DockerHost) -> None:

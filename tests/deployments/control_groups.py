@@ -16,6 +16,17 @@ def groups(name: str) -> list[Path]:
     return [path for path in found if path.is_dir() and not path.parent.is_symlink()]
 
 
+def make_group(name: str, processes: int) -> None:
+    """Make a group for containers that gets as much processor time as this number of processes outside of it, not as one."""
+    for folder in ("", "cpu"):
+        hierarchy = HIERARCHIES / folder
+        if (hierarchy / "cgroup.procs").exists():
+            (hierarchy / name).mkdir(exist_ok=True)
+    for weight, usual in (("cpu/{}/cpu.shares", 1024), ("{}/cpu.weight", 100)):
+        if (path := HIERARCHIES / weight.format(name)).exists():
+            path.write_text(str(processes * usual))
+
+
 def command_in(name: str, *command: str) -> tuple[str, ...]:
     """Make a group that systemd can use as its root, and return the command that runs in it, as the same process."""
     if (HIERARCHIES / "cgroup.procs").exists():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.deployments.command import TrialFailed, run, wait_for
-from tests.deployments.control_groups import remove_groups
+from tests.deployments.control_groups import make_group, remove_groups
 from tests.deployments.machine import ENVIRONMENT
 from tests.deployments.network import NAMESERVER, uplink
 from tests.deployments.roots import CACHE, copy_of, debian
@@ -16,6 +16,8 @@ from tests.faults.machines import NAMESPACES, Machine
 
 PACKAGES = "ca-certificates,iproute2,iptables,procps,kmod,git,python3,mount,docker.io,docker-cli,docker-compose,docker-buildx"
 CHECKOUT = "/srv/ktrdr"
+PROCESSES = 10
+"""Of the containers that may be busy at once."""
 START = f"""
 set -e
 cd "$1"
@@ -86,6 +88,7 @@ def docker_host(directory: Path) -> Iterator[DockerHost]:
                 "--kill-child",
                 "--propagation=private",
             )
+            make_group(name, PROCESSES)
             dockerd = subprocess.Popen(
                 ["nsenter", f"--net={NAMESPACES / name}", "unshare", *namespaces,
                  "bash", "-c", START, "start", root, images, CACHE, f"/{name}"],

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,14 +23,14 @@ def interfaces() -> set[str]:
     return {path.name for path in Path("/sys/class/net").iterdir()}
 
 
-def require_nothing_left(trial: str, interfaces_before: set[str]) -> None:
-    """Raises TrialFailed. Names of a trial contain this process's number, or are below its temporary directory."""
+def require_nothing_left(interfaces_before: set[str]) -> None:
+    """Raises TrialFailed. All names and directories of a trial contain this process's number."""
     with suppress(TrialFailed):
         wait_for(lambda: not _processes(), "the last processes have ended", 10)
     mark = f"-{os.getpid()}"
     left = {
         "processes": _processes(),
-        "mounts": [line for line in _mounts() if f"/ktrdr-{trial}-" in line or mark in line],
+        "mounts": [line for line in _mounts() if re.search(rf"{mark}\b", line)],
         "network namespaces": [path.name for path in NAMESPACES.glob(f"*{mark}")],
         "interfaces": sorted(interfaces() - interfaces_before),
         "control groups": [str(path) for path in groups(f"*{mark}")],

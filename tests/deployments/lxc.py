@@ -5,7 +5,6 @@ import os
 import shlex
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.deployments.command import require, run, succeeds, wait_for
-from tests.deployments.control_groups import remove_groups
+from tests.deployments.control_groups import make_group, remove_groups
+from tests.deployments.disk import disk
 from tests.deployments.document import blocks
 from tests.deployments.job_user import install_drop_in, require_jobs_of
 from tests.deployments.network import BRIDGE, NAMESERVER, lan
@@ -76,7 +76,6 @@ def proxmox(directory: Path, token: str) -> Iterator[Proxmox]:
     """A folder with wheels/, requirements/, deploy/ and the token, as the guide requires."""
     folder = directory / "proxmox"
     folder.mkdir()
-    directory.chmod(0o711)
     for name in ("requirements", "deploy"):
         shutil.copytree(ROOT / name, folder / name)
     (folder / "worker-token").write_text(token)
@@ -89,6 +88,7 @@ def proxmox(directory: Path, token: str) -> Iterator[Proxmox]:
         give_wheels(base)
         (base / "etc/resolv.conf").unlink(missing_ok=True)
         (base / "etc/resolv.conf").write_text(f"nameserver {NAMESERVER}\n")
+        make_group(f"ktrdr-lxc-{os.getpid()}", len(ADDRESSES))
         host = Proxmox(folder, base, f"ktrdr-lxc-{os.getpid()}")
         try:
             yield host
@@ -99,8 +99,7 @@ def proxmox(directory: Path, token: str) -> Iterator[Proxmox]:
 def trial(results: Results) -> None:
     wheels()
     values = Secrets.make()
-    with tempfile.TemporaryDirectory(prefix="ktrdr-lxc-") as path, lan():
-        directory = Path(path)
+    with disk("lxc") as directory, lan():
         results.add("versions", f"LXC {run('lxc-start', '--version').strip()}")
         with (
             backend(results, directory, values) as (_, visitor),

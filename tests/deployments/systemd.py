@@ -1,7 +1,6 @@
 """docs/deploy-systemd.md, executed as it is: a backend and a host with two workers, both booted."""
 
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from tests.deployments.checkout import REPOSITORY, clone_to, commit_change
 from tests.deployments.command import require, wait_for
+from tests.deployments.disk import disk
 from tests.deployments.document import blocks, filled_in
 from tests.deployments.job_user import install_drop_in, require_jobs_of
 from tests.deployments.machine import Booted, machine
@@ -142,22 +142,22 @@ def outcomes(visitor: Visitor, operation_id: str) -> list[str]:
 def trial(results: Results) -> None:
     wheels()
     values = Secrets.make()
-    with tempfile.TemporaryDirectory(prefix="ktrdr-systemd-") as path, lan():
-        directory = Path(path)
-        with (
-            backend(results, directory, values) as (site, visitor),
-            machine("workers", WORKERS, debian("bookworm"), directory) as host,
-        ):
-            results.add(
-                "versions",
-                site.run(
-                    ". /etc/os-release; echo $PRETTY_NAME; systemctl --version | head -1; psql --version"
-                ).replace("\n", "; "),
-            )
-            with results.step("the guide's blocks about a worker"):
-                install_workers(host, values)
-            use(results, site, host, visitor)
-            results.conclude()
+    with (
+        disk("systemd") as directory,
+        lan(),
+        backend(results, directory, values) as (site, visitor),
+        machine("workers", WORKERS, debian("bookworm"), directory) as host,
+    ):
+        results.add(
+            "versions",
+            site.run(
+                ". /etc/os-release; echo $PRETTY_NAME; systemctl --version | head -1; psql --version"
+            ).replace("\n", "; "),
+        )
+        with results.step("the guide's blocks about a worker"):
+            install_workers(host, values)
+        use(results, site, host, visitor)
+        results.conclude()
 
 
 def use(results: Results, site: Booted, host: Booted, visitor: Visitor) -> None:

@@ -1,15 +1,14 @@
 """The rehearsal of an upgrade: installed by the guide of an earlier commit, upgraded by the present one while a training runs."""
 
 import hashlib
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests.deployments.checkout import REPOSITORY, commit_of, move_to
 from tests.deployments.command import require, wait_for
+from tests.deployments.disk import disk
 from tests.deployments.document import blocks
 from tests.deployments.machine import Booted, machine
 from tests.deployments.network import lan
@@ -40,18 +39,18 @@ def trial(results: Results, release: str) -> None:
     wheels()
     values = Secrets.make()
     results.add("from, to", f"{release[:12]}, {present[:7]}")
-    with tempfile.TemporaryDirectory(prefix="ktrdr-upgrade-") as path, lan():
-        directory = Path(path)
-        with (
-            backend(results, directory, values, before) as (site, visitor),
-            machine("workers", WORKERS, debian("bookworm"), directory) as host,
-        ):
-            begin = time.monotonic()
-            with results.step("the earlier guide's blocks about a worker"):
-                install_workers(host, values, before)
-            duration = max(AT_LEAST_S, time.monotonic() - begin)
-            _rehearse(results, site, host, visitor, present, duration)
-            results.conclude()
+    with (
+        disk("upgrade") as directory,
+        lan(),
+        backend(results, directory, values, before) as (site, visitor),
+        machine("workers", WORKERS, debian("bookworm"), directory) as host,
+    ):
+        begin = time.monotonic()
+        with results.step("the earlier guide's blocks about a worker"):
+            install_workers(host, values, before)
+        duration = max(AT_LEAST_S, time.monotonic() - begin)
+        _rehearse(results, site, host, visitor, present, duration)
+        results.conclude()
 
 
 def _rehearse(

@@ -12,15 +12,22 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
+import imagesize
+import structlog
+
 from operations import artifacts
 from operations.models import Artifact
 from operations.presentation.markdown import clean_html
 from worker_agent.visible_text import visible
 
+log = structlog.get_logger(__name__)
+
 MAX_PREVIEWS = 12
 MAX_PICTURE_BYTES = 500_000
 MAX_PICTURES_BYTES = 2_000_000
 """Of all pictures of a page, which contains them."""
+MAX_PIXELS = 16_000_000
+"""Of one picture. A few kilobytes can have gigabytes of pixels, which a browser holds in memory."""
 MAX_READ = 64 * 1024
 """Bytes of a table, HTML or text that are read."""
 MAX_ROWS, MAX_COLUMNS, MAX_CELL = 20, 20, 100
@@ -74,13 +81,24 @@ def _preview(name: str, sha256: str, size: int) -> FilePreview | None:
             start = file.read(MAX_READ)
             picture = next((kind for magic, kind in PICTURES.items() if start.startswith(magic)), "")
             if picture and size <= MAX_PICTURE_BYTES:
-                encoded = base64.b64encode(start + file.read()).decode()
-                return FilePreview(name, "picture", f"data:image/{picture};base64,{encoded}")
+                return _picture(name, picture, start + file.read())
     except FileNotFoundError:
         return None
     if picture or kind is None or b"\0" in start:
         return None
     return _readable(name, kind, start.decode(errors="replace"), is_cut=size > len(start))
+
+
+def _picture(name: str, kind: str, content: bytes) -> FilePreview | None:
+    """Return the picture as a data URL; None if it has too many pixels, or if their number cannot be read."""
+    try:
+        width, height = imagesize.get(io.BytesIO(content))
+    except Exception:  # its authors name no errors, and whatever a job wrote is read here
+        log.info("size of a picture cannot be read", name=visible(name))
+        return None
+    if width < 1 or height < 1 or width * height > MAX_PIXELS:
+        return None
+    return FilePreview(name, "picture", f"data:image/{kind};base64,{base64.b64encode(content).decode()}")
 
 
 def _readable(name: str, kind: Literal["table", "html", "text"], text: str, *, is_cut: bool) -> FilePreview:

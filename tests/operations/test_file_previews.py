@@ -1,10 +1,15 @@
 """The tab with the artifacts shows what a job wrote, and nothing in it can act."""
 
 import base64
+import math
+import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
 
 from operations import artifacts
 from operations.models import Artifact
@@ -13,7 +18,24 @@ from operations.stores.local_disk import path_of
 from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+
+def png(width: int, height: int) -> bytes:
+    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height) + b"\x08\x06\0\0\0"
+
+
+def jpeg(width: int, height: int) -> bytes:
+    comment = b"\xff\xfe" + struct.pack(">H", 65_535) + bytes(65_533)  # longer than what is read at first
+    return (
+        b"\xff\xd8" + comment + b"\xff\xc0\0\x11\x08" + struct.pack(">HH", height, width) + b"\x03" + bytes(9)
+    )
+
+
+def gif(width: int, height: int) -> bytes:
+    return b"GIF89a" + struct.pack("<HH", width, height) + b"\0\0\0"
+
+
+PNG = png(640, 480) + bytes(range(256))
 
 
 @pytest.fixture
@@ -46,6 +68,23 @@ def test_a_picture_is_known_by_its_content() -> None:
     )
     assert preview("plot.png", b"<svg onload=alert(1)>") is None
     assert preview("plot.png", PNG + bytes(file_previews.MAX_PICTURE_BYTES)) is None
+
+
+@pytest.mark.parametrize("picture", [png, jpeg, gif])
+def test_a_picture_with_too_many_pixels_is_not_shown(picture: Callable[[int, int], bytes]) -> None:
+    side = math.isqrt(file_previews.MAX_PIXELS)
+    assert preview("plot", picture(side, side)) is not None
+    assert preview("plot", picture(side, side + 1)) is None
+    assert preview("plot", picture(0, 10)) is None
+
+
+@given(
+    start=st.sampled_from(list(file_previews.PICTURES)), rest=st.binary(max_size=200), cut=st.integers(0, 60)
+)
+def test_a_broken_picture_is_never_an_error(start: bytes, rest: bytes, cut: int) -> None:
+    file_previews._picture("plot", "png", start + rest)
+    for whole in (png(9, 9), jpeg(9, 9)[-30:], gif(9, 9)):
+        file_previews._picture("plot", "png", start + whole[: cut - 60] + rest)
 
 
 def test_the_pictures_of_a_page_have_a_limit_together() -> None:

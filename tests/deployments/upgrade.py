@@ -1,15 +1,12 @@
 """The rehearsal of an upgrade: installed by the guide of an earlier commit, upgraded by the present one while a training runs."""
 
-import hashlib
 import time
-from typing import Any
-
-import httpx
 
 from tests.deployments.checkout import REPOSITORY, commit_of, move_to
 from tests.deployments.command import require, wait_for
 from tests.deployments.disk import disk
 from tests.deployments.document import blocks
+from tests.deployments.kept import kept_by, require_kept
 from tests.deployments.machine import Booted, machine
 from tests.deployments.network import lan
 from tests.deployments.results import Results
@@ -25,7 +22,7 @@ from tests.deployments.systemd import (
     install_workers,
     outcomes,
 )
-from tests.deployments.visitor import FINAL, LONG, Visitor
+from tests.deployments.visitor import LONG, Visitor
 
 PROBE_EPOCHS = 200
 """In these the speed of a training is measured."""
@@ -61,7 +58,7 @@ def _rehearse(
     visitor.import_sample_data()
     results.add("Sharpe ratio before", visitor.train_and_backtest())
     epochs = _epochs_within(visitor, duration)
-    kept = _kept_by(visitor)
+    kept = kept_by(visitor)
     training = visitor.submit_training(epochs)
     visitor.wait_until_running(training)
     with results.step("upgrade by the present guide with a training running"):
@@ -71,7 +68,7 @@ def _rehearse(
     require(site.active(*SITE_UNITS, *TIMERS) and host.active(*WORKER_UNITS), site.run("systemctl --failed"))
     wait_for(lambda: _at(visitor, present), "both workers have registered with the present version")
     visitor.sign_in("admin", site.run("cat /var/lib/ktrdr/admin-password").strip())
-    _require_kept(kept, _kept_by(visitor))
+    require_kept(kept, kept_by(visitor))
     results.add("kept as they were", f"{len(kept)} operations, files and series")
     operation = visitor.follow(training)
     attempts = outcomes(visitor, training)
@@ -106,39 +103,3 @@ def _epochs_within(visitor: Visitor, seconds: float) -> int:
     visitor.cancel(probe)
     wait_for(lambda: visitor.operation(probe)["status"] == "CANCELLED", "the probe is cancelled")
     return max(100, int(speed * seconds))
-
-
-def _kept_by(visitor: Visitor) -> dict[str, Any]:
-    """What must survive: ended operations with results, the bytes of their files, and the series of market data."""
-    kept: dict[str, Any] = {}
-    for listed in visitor.call("GET", "/operations", params={"limit": 200})["results"]:
-        operation = visitor.operation(listed["operation_id"])
-        if operation["status"] not in FINAL:
-            continue
-        address = f"/operations/{operation['operation_id']}"
-        kept[address] = {
-            key: operation[key] for key in ("status", "parameters", "result", "created_at", "completed_at")
-        }
-        for file in operation["artifacts"]:
-            kept[f"{address}/artifacts/{file['name']}"] = _hash(
-                visitor, f"{address}/artifacts/{file['name']}"
-            )
-    for series in visitor.call("GET", "/market-data")["results"]:
-        address = f"/market-data/{series['symbol']}/{series['timeframe']}/bars"
-        kept[address] = _hash(visitor, address)
-    return kept
-
-
-def _hash(visitor: Visitor, address: str) -> str:
-    response = httpx.get(
-        f"{visitor.url}{address}", headers={"Authorization": f"Bearer {visitor.token}"}, timeout=120, trust_env=False,
-        follow_redirects=True,
-    )  # fmt: skip
-    require(response.is_success, f"{address}: {response.status_code} {response.text[:500]}")
-    return hashlib.sha256(response.content).hexdigest()
-
-
-def _require_kept(before: dict[str, Any], after: dict[str, Any]) -> None:
-    changed = [address for address, value in before.items() if after.get(address) != value]
-    require(before, "nothing was there before the upgrade")
-    require(not changed, "\n".join(f"{key}: {before[key]}, now {after.get(key)}" for key in changed)[:4000])

@@ -11,6 +11,7 @@ from tests.deployments.command import require, wait_for
 from tests.deployments.disk import disk
 from tests.deployments.document import blocks, filled_in
 from tests.deployments.job_user import install_drop_in, require_jobs_of
+from tests.deployments.kept import kept_by, require_kept
 from tests.deployments.machine import Booted, machine
 from tests.deployments.network import lan
 from tests.deployments.results import Results
@@ -56,6 +57,10 @@ def install_backend(host: Booted, values: Secrets, commit: str = "") -> Visitor:
         timeout_s=3600,
     )
     host.run(backup)
+    return visitor_of(host)
+
+
+def visitor_of(host: Booted) -> Visitor:
     return Visitor(f"http://{host.address}:8000", host.run("cat /var/lib/ktrdr/api-token").strip())
 
 
@@ -126,6 +131,20 @@ def upgrade(site: Booted, workers: Booted) -> None:
     for host, block in ((site, of_backend), (workers, of_workers)):
         commit_change(host.root, REPOSITORY)
         host.run(block, timeout_s=1800)
+
+
+def restore(results: Results, site: Booted, visitor: Visitor) -> None:
+    """Make a backup, and let the guide's block replace the site's content by it."""
+    (block,) = blocks(GUIDE, "Restore")
+    site.run("systemctl start ktrdr-backup")
+    kept = kept_by(visitor)
+    with results.step("the newest backup restored"):
+        site.run(block)
+        visitor = visitor_of(site)
+        visitor.wait_for_workers(2)
+    require_kept(kept, kept_by(visitor))
+    visitor.sign_in("admin", site.run("cat /var/lib/ktrdr-before/admin-password").strip())
+    results.add("restored as they were", f"{len(kept)} operations, files and series")
 
 
 def require_change(host: Booted, python: str) -> None:
@@ -200,3 +219,4 @@ def use(results: Results, site: Booted, host: Booted, visitor: Visitor) -> None:
     with results.step("jobs of another user"):
         install_drop_in(host.run, WORKER_UNITS[1])
         require_jobs_of(results, host.run, "ktrdr-jobs", visitor)
+    restore(results, site, visitor)

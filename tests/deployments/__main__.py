@@ -3,14 +3,13 @@ import importlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable
 
 from tests.deployments.checkout import last_release
-from tests.deployments.command import TrialFailed
+from tests.deployments.command import TrialFailed, run
 from tests.deployments.leftovers import adopt_orphans, interfaces, require_nothing_left
 from tests.deployments.results import Results
 
@@ -26,11 +25,9 @@ def install_tools() -> None:
     packages = [package for command, package in TOOLS.items() if shutil.which(command) is None]
     if packages:
         print(f"Installing Debian's packages {', '.join(packages)}", flush=True)
-        quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
-        subprocess.run(["apt-get", "update", "-qq"], check=True, **quiet)
-        subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], check=True, **quiet
-        )
+        run("apt-get", "update", "-qq")
+        install = ("apt-get", "install", "-y", "-qq", "--no-install-recommends")
+        run(*install, *packages, timeout_s=1200, variables={"DEBIAN_FRONTEND": "noninteractive"})
 
 
 def main() -> int:

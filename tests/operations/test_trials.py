@@ -256,3 +256,18 @@ def test_trainings_are_trials_of_a_later_backtest(is_known: bool) -> None:
         assert later.parameters["trials"] == 5
         assert later.parameters.get("training_trials") == (3 if is_known else None)
     assert sharpes_of_others(later) == [0.1], "a training has no ratio"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_former", [True, False], ids=["former-names", "present-names"])
+def test_a_database_with_the_former_names_of_the_column_gets_the_present_ones(is_former: bool) -> None:
+    with connection.cursor() as cursor:
+        if is_former:
+            cursor.execute("ALTER TABLE operations_trial RENAME COLUMN without_ratio TO is_training")
+            cursor.execute("ALTER INDEX trial_without_ratio RENAME TO trial_training")
+        cursor.execute(import_module("operations.migrations.0034_trials_without_ratio").RENAME)
+        names = connection.introspection.get_constraints(cursor, Trial._meta.db_table)
+    complete_each([training()])
+    assert training_trials(backtest(1)) == 1
+    assert "trial_without_ratio" in names
+    assert "trial_training" not in names

@@ -1,7 +1,9 @@
 """The schema is upgraded before the processes, so older code must work on the new schema until it is restarted."""
 
+import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +15,7 @@ from django.db.models import NOT_PROVIDED
 
 from operations.models import Operation
 
+ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("access", "ktrdr_site", "operations", "registry", "strategies", "studies")
 Key = tuple[str, str]
 
@@ -78,6 +81,32 @@ def test_the_rule_recognises_breaking_changes(
 ) -> None:
     """Older code does not know a default in Python: its INSERT omits the column."""
     assert breaks_older_code(change) is breaks
+
+
+CHANGED = {
+    "operations/migrations/0001_initial.py",
+    "operations/migrations/0005_strategy_of_operation.py",
+    "operations/migrations/0025_training_trials.py",
+    "ktrdr_site/migrations/0003_token_scope_and_expiry.py",
+}
+"""The first two before there was a release, the third repaired by 0034_trials_without_ratio, the last only adds a default for older code."""
+
+
+def test_a_migration_that_may_have_been_applied_never_changes() -> None:
+    """A database that has applied it would keep the former schema. Write another migration instead."""
+    history = ("log", "--diff-filter=M", "--format=", "--name-only", "--", "*/migrations/*.py")
+    if not (ROOT / ".git").exists() or _git("rev-parse", "--is-shallow-repository").strip() == "true":
+        pytest.skip("without the history of the repository")
+    changed = set(_git(*history).split()) | set(
+        _git("diff", "--diff-filter=M", "--name-only", "HEAD", *history[4:]).split()
+    )
+    assert changed - CHANGED == set()
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def one_step_back(executor: MigrationExecutor) -> list[Key]:

@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 Fields = dict[str, list[str]]
 """The values of each name; none of a box that is not checked."""
 
+TYPED = ("text", "number", "date", "datetime-local", "time", "email", "url", "search", "select", "textarea")
+
 
 @dataclass
 class Form:
@@ -15,6 +17,11 @@ class Form:
     fields: Fields = field(default_factory=dict)
     buttons: Fields = field(default_factory=dict)
     """A browser sends only the one that is clicked."""
+    attributes: dict[str, str] = field(default_factory=dict)
+    entries: list[str] = field(default_factory=list)
+    """The names of the visible fields to type into or to choose from, without boxes and files."""
+    has_text: bool = False
+    """Whether one of them takes several lines."""
 
 
 def read_forms(page: str) -> list[Form]:
@@ -34,12 +41,18 @@ class _Reader(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
             posts = given.get("method", "get").lower() == "post"
-            self._form = Form(given.get("id", ""), [given.get("action", "")] if posts else [])
+            self._form = Form(
+                given.get("id", ""), [given.get("action", "")] if posts else [], attributes=given
+            )
             self.forms.append(self._form)
         if self._form is None:
             return
         self._form.addresses += [given[name] for name in ("hx-post", "formaction") if name in given]
         fields, name = self._form.fields, given.get("name", "")
+        kind = given.get("type", "text") if tag == "input" else tag
+        if name and kind in TYPED and "hidden" not in given:
+            self._form.entries.append(name)
+            self._form.has_text |= tag == "textarea"
         match tag:
             case "select":
                 self._select = name

@@ -14,6 +14,7 @@ from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages.operation_labels import read_form
 from dashboard.views.addresses import local_address
 from dashboard.views.bulk import report_result, report_skipped
+from dashboard.views.confirmation import confirm_submission
 from dashboard.views.decorators import PageRequest
 from dashboard.views.undo import remember_deleted
 from operations.states import Status
@@ -105,7 +106,7 @@ def labels(request: PageRequest, operation_id: str) -> HttpResponse:
     response = call_api(request, "PATCH", f"/operations/{operation_id}", read_form(request.POST))
     response.raise_if_forbidden()
     if response.is_success:
-        messages.success(request, "Saved.")
+        confirm_submission(request, "Saved.")
     else:
         problem = response.problems[0]
         messages.error(request, f"{problem.name}: {problem.text}" if problem.name else problem.text)

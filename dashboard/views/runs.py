@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 from dashboard.internal_api import call_api
 from dashboard.pages.operation_list import BoundedPaginator
 from dashboard.pages.runs import csv_export, leaderboard, query, table
+from dashboard.views.confirmation import confirm_submission
 from dashboard.views.decorators import PageRequest, page
 from dashboard.views.undo import take_deleted
 from operations.presentation.markdown import render_markdown
@@ -77,7 +78,7 @@ def tag_change(request: PageRequest, name: str) -> HttpResponse:
     body = {field: request.POST.get(field, "") for field in ("goal", "note")}
     response = call_api(request, "PATCH", f"/tags/{name}", body).raise_if_forbidden()
     if response.is_success:
-        messages.success(request, "Saved.")
+        confirm_submission(request, "Saved.")
     else:
         messages.error(request, response.problems[0].text)
     return redirect("dashboard:tag", name)

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages import schedules as pages
 from dashboard.pages.form_problems import fields_of, problems_without_field
+from dashboard.views.confirmation import confirm_submission
 from dashboard.views.decorators import PageRequest, page
 from operations import repetition
 from operations.kind import kind_of
@@ -41,7 +42,7 @@ def new_schedule(request: PageRequest) -> HttpResponse:
     response = call_api(request, "POST", "/schedules", body, key).raise_if_forbidden()
     if not response.is_success:
         return _form_page(request, values, [], response)
-    messages.success(request, "Schedule created.")
+    confirm_submission(request, "Schedule created.")
     return redirect("dashboard:schedule", response.data["schedule_id"])
 
 
@@ -69,6 +70,7 @@ def _form_page(
         "problems": response.problems,
         "other_problems": problems_without_field(pages.FORM, response.problems),
         "lost_inputs": lost_inputs,
+        "is_filled": bool(values),
         "next": pages.next_times(values["cron"], values.get("time_zone", "")) if values.get("cron") else None,
         "idempotency_key": values.get("idempotency_key") or secrets.token_urlsafe(16),
     }
@@ -131,7 +133,7 @@ def schedule_act(request: PageRequest, schedule_id: str, act: str) -> HttpRespon
         messages.success(request, "The schedule was deleted; its operations stay.")
         return redirect("dashboard:schedules")
     if response.is_success:
-        messages.success(request, ACTS[act])
+        confirm_submission(request, ACTS[act])
     elif act == "change" and response.status == 422:
         values = {name: str(value) for name, value in request.POST.items()}
         row = get_object_or_404(Schedule.objects.select_related("created_by"), schedule_id=schedule_id)

@@ -4,7 +4,6 @@ import json
 import secrets
 from collections.abc import Mapping
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages import seed_runs as pages
 from dashboard.pages.form_problems import fields_of, problems_without_field
+from dashboard.views.confirmation import confirm_submission
 from dashboard.views.decorators import PageRequest, page
 from operations import seed_runs as runs
 from operations.kind import kind_of
@@ -38,7 +38,7 @@ def new_seed_run(request: PageRequest) -> HttpResponse:
     response = call_api(request, "POST", "/seed-runs", body, key).raise_if_forbidden()
     if not response.is_success:
         return _form_page(request, values, response)
-    messages.success(request, "Submitted.")
+    confirm_submission(request, "Submitted.")
     return redirect("dashboard:seed_run", response.data["seed_run_id"])
 
 
@@ -59,6 +59,7 @@ def _start_values(operation_id: str) -> dict[str, str]:
 def _form_page(request: PageRequest, values: Mapping[str, str], response: ApiResponse) -> HttpResponse:
     context = {
         "fields": fields_of(pages.FORM, values, response.problems),
+        "is_filled": "operation" in values,
         "problems": response.problems,
         "other_problems": problems_without_field(pages.FORM, response.problems),
         "idempotency_key": values.get("idempotency_key") or secrets.token_urlsafe(16),

@@ -98,6 +98,7 @@ def strategy_page(
         "change": entered.get("change", ""),
         "based_on": entered.get("based_on", context["newest"].number),
         "is_newest": is_newest,
+        "is_filled": bool(entered) or not is_newest,
         "problems": response.problems,
         "symbols": symbols_with_bars(),
         "steps": steps,

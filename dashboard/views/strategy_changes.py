@@ -16,6 +16,7 @@ from dashboard.internal_api import ApiResponse, call_api
 from dashboard.pages.operation_labels import read_form
 from dashboard.pages.strategy_texts import OF_EXAMPLE, find_text, grouped_texts
 from dashboard.pages.submit_preview import symbols_with_bars
+from dashboard.views.confirmation import confirm_submission
 from dashboard.views.decorators import PageRequest
 from dashboard.views.strategies import page_status, strategy_page
 from dashboard.views.undo import remember_deleted_strategy
@@ -176,7 +177,7 @@ def strategy_act(request: PageRequest, name: str, act: str) -> HttpResponse:
     if act == "delete":
         remember_deleted_strategy(request, name)
         return redirect("dashboard:strategies")
-    messages.success(request, call.success)
+    confirm_submission(request, call.success)
     return redirect("dashboard:strategy", response.data["name"])
 
 
@@ -186,5 +187,5 @@ def _labels(request: PageRequest) -> dict[str, object]:
 
 
 def redirect_to_saved(request: PageRequest, name: str, message: str) -> HttpResponse:
-    messages.success(request, message, extra_tags="submitted")  # the script then deletes the draft
+    confirm_submission(request, message)
     return redirect("dashboard:strategy", name)

@@ -92,6 +92,7 @@ def _form_page(
         **entered,
         **form,
         "text": entered["strategy_yaml"],
+        "is_filled": request.method == "POST" or "of" in request.GET,
         "problem": problem or ("" if response.is_success else _reason(response)),
         "symbols": symbols_with_bars(),
     }

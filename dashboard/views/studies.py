@@ -19,6 +19,7 @@ from dashboard.pages.study_charts import charts_of
 from dashboard.pages.study_parameters import searchable
 from dashboard.pages.study_terms import FIGURES, OF_A_STUDY_FILE
 from dashboard.pages.study_trial import trial_page
+from dashboard.views.confirmation import confirm_submission
 from dashboard.views.decorators import PageRequest, page
 from studies.failures import errors_of
 from studies.lifecycle import wall_s
@@ -78,6 +79,7 @@ def new_study(request: PageRequest) -> HttpResponse:
     response = call_api(request, "POST", "/studies", body, key).raise_if_forbidden()
     if not response.is_success:
         return _form(request, values, response)
+    confirm_submission(request, "Started.")
     return redirect("dashboard:study", response.data["study_id"])
 
 
@@ -93,6 +95,7 @@ def _start_values(request: PageRequest) -> dict[str, str]:
 def _form(request: PageRequest, values: dict[str, str], response: ApiResponse) -> HttpResponse:
     context = {
         "values": values,
+        "is_filled": request.method == "POST" or bool(request.GET),
         "plan": response.data if response.data.get("valid") else None,
         "problems": [
             {"label": FIELDS.get(problem.name, problem.name), "message": problem.message}

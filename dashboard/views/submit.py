@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
@@ -21,6 +20,7 @@ from dashboard.pages.seed_runs import submission
 from dashboard.pages.strategy_check import check_of
 from dashboard.pages.strategy_texts import find_text, grouped_texts
 from dashboard.uploaded_files import store_uploads
+from dashboard.views.confirmation import confirm_submission
 from dashboard.views.decorators import PageRequest, page
 from operations import announced_forms
 from operations.kind import Kind, all_kinds, find_kind, kind_of
@@ -80,7 +80,7 @@ def submit(request: PageRequest, kind: str) -> HttpResponse:
         response = call_api(request, "POST", *submission(form, kind, form_data), key)
     if not response.is_success:
         return _form_page(request, kind_with_form, form_data, response)
-    messages.success(request, "Submitted.", extra_tags="submitted")  # the script then deletes the draft
+    confirm_submission(request, "Submitted.")
     if seed_run_id := response.data.get("seed_run_id"):
         return redirect("dashboard:seed_run", seed_run_id)
     operation_id = str(response.data["operation_id"])

@@ -93,6 +93,13 @@ def test_the_form_shows_the_request_as_code_while_typing(
     expect(page.locator("#as-curl")).to_contain_text('"NONE"')
 
 
+def sign_in_again(page: Page) -> None:
+    page.get_by_label("User name").fill("operator")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("Your earlier draft was restored.")).to_be_visible()
+
+
 def test_a_draft_survives_a_rejection_and_an_expired_session(
     page: Page, watch: Watch, ids: dict[str, str], live_server: Any
 ) -> None:
@@ -114,14 +121,39 @@ def test_a_draft_survives_a_rejection_and_an_expired_session(
     symbols.fill("AAPL IBM")
     expect(page.get_by_text("Your session has ended.")).to_be_visible()  # said by the preview, which stays
     form.get_by_role("button", name="Start training").click()
-    page.get_by_label("User name").fill("operator")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_text("Your earlier draft was restored.")).to_be_visible()
+    sign_in_again(page)
     expect(stored).to_have_value(text)
     expect(symbols).to_have_value("AAPL IBM")
     page.get_by_role("button", name="Discard draft").click()
     expect(stored).to_have_value("")
+
+
+def test_a_study_and_a_strategy_as_a_form_survive_an_expired_session(
+    page: Page, watch: Watch, ids: dict[str, str], live_server: Any
+) -> None:
+    watch.expected = "status of 401"
+    page.goto(f"{live_server.url}/dashboard/studies/new?example=moving_average_search")
+    page.get_by_label("Model").fill("mymodel")
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Show the plan").click()
+    sign_in_again(page)
+    expect(page.locator("#id_study_yaml")).to_have_value(re.compile("moving_average"))
+    expect(page.get_by_label("Model")).to_have_value("mymodel")
+    page.get_by_role("button", name="Discard draft").click()
+    expect(page.get_by_label("Model")).to_have_value("")
+
+    page.goto(f"{live_server.url}/dashboard/strategies/form?of=ma_cross")
+    change = page.get_by_label("Change")
+    change.fill("slower")
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Update").click()
+    sign_in_again(page)
+    expect(page.get_by_role("heading", name="ma_cross", exact=True)).to_be_visible()
+    expect(change).to_have_value("slower")
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.get_by_text(re.compile("Saved as version|has this text already"))).to_be_visible()
+    page.goto(f"{live_server.url}/dashboard/strategies/form")
+    expect(page.get_by_role("heading", name="New strategy")).to_be_visible()
 
 
 def test_operations_are_selected_and_compared(page: Page, ids: dict[str, str], live_server: Any) -> None:

@@ -85,6 +85,7 @@ def test_an_operation_is_repeated_at_fixed_times(browser: Client) -> None:
     )
     assert (schedule.catch_up, schedule.overlap) == ("skip", "queue")
     shown = page_of(browser, created.headers["Location"])
+    assert "data-submitted" in shown, "the draft of the form is deleted"
     assert shown.count("<time") >= 5
     assert "hourly" in page_of(browser, AT)
 

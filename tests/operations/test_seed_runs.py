@@ -182,6 +182,7 @@ def test_pages_repeat_a_training_and_show_the_spread(browser: Client) -> None:
     for member, score in zip(seed_runs.members_of(seed_run), (0.5, 0.6, 0.7), strict=False):
         complete(member.operation_id, validation_score=score)
     shown = browser.get(created.headers["Location"]).content.decode()
+    assert "data-submitted" in shown, "the draft of the form is deleted"
     assert "Training: spread over the seeds" in shown
     assert [text in shown for text in ("50.0 %", "60.0 %", "70.0 %", "10.0 %")] == [True] * 4
     assert "3 of 6 operations have ended" in shown

@@ -37,6 +37,7 @@ def test_the_form_shows_the_plan_and_then_starts_the_study(page: Client, body: d
     assert started["Location"] == f"/dashboard/studies/{study.study_id}"
     work(Leader())
     shown = page.get(started["Location"]).content.decode()
+    assert "data-submitted" in shown, "the draft of the form is deleted"
     assert "The winner traded 3 times." in shown
     assert "Leaderboard" in shown
     assert "50 trials" not in shown

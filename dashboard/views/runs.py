@@ -25,7 +25,8 @@ def runs(request: PageRequest) -> HttpResponse:
     """One page of the runs that match the filter, in the chosen order."""
     wanted = query.read(request.GET)
     matching, error = query.select(wanted)
-    pages: Paginator[str] = BoundedPaginator(matching.values_list("pk", flat=True), PAGE_SIZE)
+    ids = matching.values_list("pk", flat=True)
+    pages: Paginator[str] = (BoundedPaginator.read if wanted.where else BoundedPaginator)(ids, PAGE_SIZE)
     current = pages.get_page(request.GET.get("page"))
     context = {
         "page": current,

@@ -24,6 +24,7 @@ from operations.states import Status
 
 MAX_SEEDS = 100
 DEFAULT_SEED = 42
+"""Of an announced type whose schema has no default."""
 MAX_FIGURES = 50
 
 
@@ -113,10 +114,19 @@ def _first_seed(item: Mapping[str, Any]) -> int:
             "/operation/operation_type", f"Operations of type {operation_type[:80]} do not have a seed."
         )
     holder = item.get("parameters") if isinstance(item.get("parameters"), dict) else item
-    seed = (holder or {}).get("seed", DEFAULT_SEED)
+    seed = (holder or {}).get("seed", _default_seed(operation_type))
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise invalid("/operation/seed", "The seed must be a whole number from 0 to 4294967295.")
     return seed
+
+
+def _default_seed(operation_type: str) -> Any:
+    """Return the seed that the type uses where none is given; of an announced type that of its first schema with one."""
+    model = kind_of(operation_type).request_model
+    if model is not None:
+        return model.model_fields["seed"].default
+    seeds = (json.loads(text).get("properties", {}).get("seed", {}) for text in read_schemas(operation_type))
+    return next((seed["default"] for seed in seeds if "default" in seed), DEFAULT_SEED)
 
 
 def has_seed(operation_type: str) -> bool:

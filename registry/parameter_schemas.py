@@ -14,6 +14,8 @@ import re2
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
+from worker_agent.protocol import ORDER_MARK
+
 MAX_BYTES = 64 * 1024
 MAX_TOTAL_BYTES = 256 * 1024
 """Of all schemas of a registration."""
@@ -55,6 +57,14 @@ DEFINITIONS = ("#/$defs/", "#/definitions/")
 
 class UnsafeSchema(Exception):
     """The schema is invalid or beyond the bounds; the message is one sentence."""
+
+
+def keep_order(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema with the order of its parameters, which the database keeps only of lists."""
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or not properties:
+        return dict(schema)
+    return {**schema, ORDER_MARK: list(properties)}
 
 
 def check_all(schemas: Mapping[str, Mapping[str, Any]]) -> None:

@@ -159,6 +159,7 @@ def _store_capabilities(registration: Registration) -> set[int]:
     for kind in registration.operation_types:
         row = rows.get(kind.operation_type)
         announced = {name: getattr(kind, name) for name in ANNOUNCED}
+        announced["parameters_schema"] = parameter_schemas.keep_order(kind.parameters_schema)
         if row is None or any(getattr(row, name) != value for name, value in announced.items()):
             row, _ = Capability.objects.update_or_create(
                 operation_type=kind.operation_type,

@@ -13,6 +13,7 @@ if __name__ == "__main__":
 """
 
 import asyncio
+import inspect
 import logging
 import secrets
 import signal
@@ -78,6 +79,7 @@ class WorkerAPIBase:
             cls.timeout_s,
             cls.max_attempts,
             cls.max_running,
+            inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0],
         )
         return cls.operations or (own,)
 

@@ -26,12 +26,15 @@ class OperationSpec:
     max_attempts: int | None = None
     max_running: int | None = None
     """Limits that the worker declares for the type (`protocol.OperationType`)."""
+    description: str = ""
+    """Shown above the form, if `Parameters` has no docstring."""
 
     def to_message(self) -> OperationType:
+        description = {"description": self.description} if self.description else {}
         return OperationType(
             operation_type=self.operation_type,
             start_path=self.start_path,
-            parameters_schema=self.Parameters.model_json_schema(),
+            parameters_schema={**description, **self.Parameters.model_json_schema()},
             timeout_s=self.timeout_s,
             max_attempts=self.max_attempts,
             max_running=self.max_running,

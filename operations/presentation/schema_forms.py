@@ -21,7 +21,7 @@ from operations.presentation.forms import (
 )
 from operations.presentation.numbers import words
 from operations.requests import GenericRequest
-from worker_agent.protocol import INPUT_MARK
+from worker_agent.protocol import INPUT_MARK, ORDER_MARK
 from worker_agent.validation_messages import number
 
 MAX_FIELDS = 200
@@ -68,12 +68,12 @@ def _properties(schema: Schema) -> Schema:
 
 def _fields(schema: Schema) -> Iterator[Field]:
     properties = _properties(schema)
-    required = schema.get("required")
+    required, order = schema.get("required"), schema.get(ORDER_MARK)
     names = required if isinstance(required, list) else []
     if not properties:
         yield Field(WHOLE, "json", "Parameters", help="A JSON object with all parameters.")
-    # The database keeps no order of keys, but that of the list of required ones.
-    places = {name: place for place, name in enumerate(names) if isinstance(name, str)}
+    listed = order if isinstance(order, list) else names
+    places = {name: place for place, name in enumerate(listed) if isinstance(name, str)}
     ordered = sorted(properties.items(), key=lambda item: places.get(item[0], len(places)))
     for name, definition in ordered[:MAX_FIELDS]:
         yield _field(name, _mapping(definition), schema, is_required=name in names)

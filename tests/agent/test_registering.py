@@ -5,12 +5,14 @@ import socket
 
 import pytest
 from aiohttp import web
+from pydantic import BaseModel
 
 from tests.agent.conftest import RunningAgent
 from worker_agent.backend import client as client_module
 from worker_agent.backend.backoff import jitter
 from worker_agent.backend.client import BackendClient
 from worker_agent.backend.errors import BackendError
+from worker_agent.base import WorkerAPIBase
 from worker_agent.protocol import Deregistration, RunningOperation
 from worker_agent.testing import FakeBackend, hang, lose_answer, lose_request, status
 
@@ -24,6 +26,36 @@ async def test_it_announces_its_type_capabilities_and_operations(agent: RunningA
     operation_type = worker.operation_types[0]
     assert (operation_type.operation_type, operation_type.start_path) == ("working", "/work/start")
     assert "until_cancelled" in operation_type.parameters_schema["properties"]
+
+
+def test_the_docstring_of_the_worker_describes_its_type_unless_the_parameters_have_one():
+    class Plain(BaseModel):
+        count: int = 1
+
+    class Told(Plain):
+        """What the numbers mean."""
+
+    class Counter(WorkerAPIBase):
+        """Counts up.
+
+        Further text.
+        """
+
+        worker_type = operation_type = "counter"
+        start_path = "/counter/start"
+        Parameters = Plain
+
+    class Undescribed(Counter):
+        Parameters = Told
+
+    class Silent(Counter):
+        pass
+
+    descriptions = [
+        worker.specs()[0].to_message().parameters_schema.get("description")
+        for worker in (Counter, Undescribed, Silent)
+    ]
+    assert descriptions == ["Counts up.", "What the numbers mean.", None]
 
 
 async def test_it_retries_after_every_kind_of_failure(agent: RunningAgent, backend: FakeBackend):

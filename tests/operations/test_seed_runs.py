@@ -128,6 +128,16 @@ def test_an_announced_type_with_a_seed_has_the_numbers_of_its_result(api: APICli
     assert (spread["name"], spread["minimum"], spread["maximum"]) == ("mean_price", 0.0, 1.0)
 
 
+@pytest.mark.parametrize(("declared", "first"), [({"default": 0}, 0), ({"default": 9}, 9), ({}, 42)])
+def test_the_first_seed_of_an_announced_type_is_its_default(
+    api: APIClient, declared: dict[str, int], first: int
+) -> None:
+    schema = {"properties": {"seed": {"type": "integer", **declared}}}
+    CapabilityFactory(operation_type="paths", worker_type="paths", parameters_schema=schema)
+    shown = post(api, seeds=2, operation={"operation_type": "paths", "parameters": {}}).json()
+    assert [member["seed"] for member in shown["operations"]] == derive_seeds(first, 2)
+
+
 def test_problems_point_into_the_request_once_and_nothing_is_stored(api: APIClient) -> None:
     CapabilityFactory()
     for fields, places in (

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from operations.announced_forms import announced_form
 from registry.api import workers as registry_api
 from registry.auth import backend_token, worker_token
 from registry.models import Capability, Worker
@@ -204,6 +205,19 @@ def test_when_many_register_at_once_the_others_are_told_to_come_again(enrol: API
     assert answer.status_code == 429
     assert int(answer["Retry-After"]) >= 1
     assert register(enrol).status_code == 200
+
+
+def test_the_form_of_a_type_has_the_parameters_in_the_order_of_their_declaration(enrol: APIClient) -> None:
+    names = ["window", "zeta", "b", "symbol", "an_id"]
+    schema = {"properties": {name: {"type": "integer"} for name in names}, "required": ["symbol", "zeta"]}
+    kind = {**MESSAGE["operation_types"][0], "parameters_schema": schema}
+    register(enrol, operation_types=[kind])
+    form = announced_form(kind["operation_type"])
+    assert form is not None
+    assert [field.name.removeprefix("parameters.") for field in form.main] == names
+    announced_at = Capability.objects.get().announced_at
+    register(enrol, operation_types=[kind])
+    assert Capability.objects.get().announced_at == announced_at, "an unchanged schema was written again"
 
 
 def test_a_capability_follows_its_newest_announcement_and_outlives_its_worker(enrol: APIClient) -> None:

@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "ktrdr_site.web.to_https.ToHttpsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "ktrdr_site.web.page_compression.CompressPagesMiddleware",
     "ktrdr_site.web.response_headers.ResponseHeadersMiddleware",
     "csp.middleware.CSPMiddleware",
     "ktrdr_site.web.impersonal.ImpersonalMiddleware",

@@ -273,7 +273,7 @@ def _check_stop_grace(results: Results, compose: Compose, visitor: Visitor) -> N
 def _check_job_user(results: Results, compose: Compose, visitor: Visitor) -> None:
     """The training worker with the second file of Compose, which docs/security.md names."""
     files = "-f deploy/compose.yml -f deploy/compose.job-user.yml --env-file deploy/compose.env"
-    with results.step("jobs of another user"):
+    with results.step("a job of another user"):
         compose.run(f"docker compose {files} up -d --no-deps training-worker")
         visitor.wait_for_workers(BACKTEST_WORKERS + 1)
         require_jobs_of(results, compose.host.run, "nobody", visitor)

@@ -147,7 +147,7 @@ def _use(results: Results, host: Proxmox, visitor: Visitor) -> None:
     wait_for(lambda: visitor.operation(training)["status"] == "CANCELLED", "the training is cancelled")
     host.run("pct shutdown 301 && pct destroy 301", timeout_s=120)
     wait_for(lambda: len(visitor.workers()) == 2, "the removed worker deregisters")
-    with results.step("jobs of another user"):
+    with results.step("a job of another user"):
         install_drop_in(host.inside_401, "ktrdr-worker@1")
         require_jobs_of(results, host.inside_401, "ktrdr-jobs", visitor)
 

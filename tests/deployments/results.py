@@ -13,11 +13,11 @@ class Results:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Print the step and its duration."""
+        """Print the step, and add its duration."""
         print(f"{self.deployment}: {name} ...", flush=True)
         start = time.monotonic()
         yield
-        print(f"{self.deployment}: {name}: {time.monotonic() - start:.1f} s", flush=True)
+        self.add(name, f"{time.monotonic() - start:.0f} s")
 
     def conclude(self) -> None:
         """Print that everything was seen; the machines are then removed, which takes a while."""

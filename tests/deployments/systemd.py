@@ -95,7 +95,7 @@ def check_confinement(results: Results, host: Booted, units: tuple[str, ...]) ->
         status = host.run(f"grep -E '^(Uid|CapEff|NoNewPrivs|Seccomp):' /proc/{process}/status")
         require("CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status, f"{unit}:\n{status}")
         require("Seccomp:\t2" in status and "Uid:\t0" not in status, f"{unit}:\n{status}")
-    results.add("`systemd-analyze security`, worst unit", max(exposures.values()))
+    results.add(f"`systemd-analyze security`, worst unit of {host.name}", max(exposures.values()))
     require(max(exposures.values()) <= WORST_EXPOSURE, f"{exposures}")
 
 
@@ -216,7 +216,7 @@ def use(results: Results, site: Booted, host: Booted, visitor: Visitor) -> None:
     require(found == ["interrupted", "interrupted", "running"], f"{found}")
     visitor.cancel(training)
     wait_for(lambda: visitor.operation(training)["status"] == "CANCELLED", "the training is cancelled")
-    with results.step("jobs of another user"):
+    with results.step("a job of another user"):
         install_drop_in(host.run, WORKER_UNITS[1])
         require_jobs_of(results, host.run, "ktrdr-jobs", visitor)
     restore(results, site, visitor)

@@ -44,11 +44,12 @@ class NoPreview:
     operation_id: str = ""
 
 
-def preview_of(request: HttpRequest, text: str, symbol: str) -> Preview | NoPreview:
-    """Ask a worker through the API."""
+def preview_of(request: HttpRequest, text: str, symbol: str, replaces: str = "") -> Preview | NoPreview:
+    """Ask a worker through the API, instead of the preview `replaces` that the page still waits for."""
     if not text.strip():
         return NoPreview("Enter a strategy to see its preview.")
-    body = {"strategy_yaml": text.replace("\r\n", "\n")} | ({"symbol": symbol} if symbol else {})
+    given = {"strategy_yaml": text.replace("\r\n", "\n"), "symbol": symbol, "replaces": replaces[:128]}
+    body = {name: value for name, value in given.items() if value}
     response = call_api(request, "POST", PATH, body)
     if response.status == 503:
         return NoPreview("No worker is free. The preview appears when one is idle.", is_waiting=True)

@@ -163,4 +163,5 @@ def preview_strategy(request: PageRequest) -> HttpResponse:
         text = request.POST.get("strategy_yaml", "")
     symbols = request.POST.get("symbol") or request.POST.get("symbols", "")
     symbol = next(iter(symbols.replace(",", " ").split()), "")
-    return render(request, template, {"preview": preview_of(request, text, symbol)})
+    replaces = request.POST.get("preview_awaited", "")
+    return render(request, template, {"preview": preview_of(request, text, symbol, replaces)})

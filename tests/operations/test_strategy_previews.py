@@ -13,10 +13,12 @@ from rest_framework.test import APIClient
 from dashboard.pages.strategies import list_strategies
 from operations import deletion, reports, waiting_threads, watching
 from operations.kind import preview_types
-from operations.models import MarketData, Operation
+from operations.models import Event, MarketData, Operation
+from operations.states import Status
 from tests.factories import OperationFactory, StoredFileFactory, WorkerFactory
 from tests.operations.preview_reports import STRATEGY_RESULT as RESULT
 from tests.operations.preview_reports import report_while_waiting
+from tests.page_forms import read_forms
 from tests.strategies.texts import RULES, TRAINED
 from worker_agent.protocol import Outcome, Report
 
@@ -202,6 +204,43 @@ def test_the_page_asks_for_a_slow_preview_until_it_ends(
     assert shown in page
     assert "tick from:body" not in page
     assert Operation.objects.count() == 1
+
+
+def test_a_newer_preview_first_cancels_the_one_that_the_page_waits_for(client: Client, person: Any) -> None:
+    for _ in range(2):
+        WorkerFactory(worker_type="backtesting", announced=ANNOUNCED)
+    client.force_login(person)
+    with every_long_wait_taken():
+        (form,) = read_forms(f"<form method=post>{show(client)}</form>")
+        older = Operation.objects.get()
+        show(client, symbol="AAPL", **{name: value for name, (value,) in form.fields.items()})
+        newer = Operation.objects.exclude(pk=older.pk).get()
+        show(client, symbol="AAPL", preview_awaited=older.pk)  # asked twice, it is cancelled once
+    events = Event.objects.filter(operation=older, to_status=Status.CANCELLING).values_list("pk", "reason")
+    ((cancelled, reason),) = events
+    assert reason == "a newer preview replaces it"
+    assert cancelled < Event.objects.filter(operation=newer).earliest("pk").pk
+    newer.refresh_from_db()
+    assert newer.status == Status.DISPATCHING
+
+
+@pytest.mark.parametrize(("fields", "is_mine"), [
+    ({"status": "COMPLETED", "completed_at": Now()}, True),
+    ({"status": "RUNNING"}, False),
+    ({"status": "RUNNING", "operation_type": "backtesting"}, True),
+    (None, True),
+])  # fmt: skip
+def test_a_newer_preview_cancels_nothing_but_an_active_preview_of_the_same_user(
+    api: APIClient, person: Any, staff: Any, fields: dict[str, Any] | None, is_mine: bool
+) -> None:
+    WorkerFactory(worker_type="backtesting", announced=ANNOUNCED)
+    pk = "unknown\0"
+    if fields:
+        values = {"operation_type": "strategy_preview", "created_by": person if is_mine else staff, **fields}
+        pk = OperationFactory(**values).pk
+    with every_long_wait_taken():
+        assert ask(api, replaces=pk).status_code == 202
+    assert not Event.objects.filter(to_status=Status.CANCELLING).exists()
 
 
 @pytest.mark.parametrize(("operation_type", "age_s", "shown"), [

@@ -6,7 +6,7 @@ loaded libraries, and takes a few tenths of a second.
 
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from access.problems import invalid
 from operations import market_data, strategies
@@ -37,6 +37,8 @@ class PreviewRequest(BaseModel):
     strategy_yaml: StrategyText
     symbol: Symbol | None = None
     """Defaults to the strategy's first symbol."""
+    replaces: str = Field(default="", max_length=128)
+    """An earlier preview of the same user, which is cancelled first if it has not ended."""
 
 
 class PreviewParameters(BaseModel):

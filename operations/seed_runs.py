@@ -23,6 +23,8 @@ from operations.schemas import read_schemas
 from operations.states import Status
 
 MAX_SEEDS = 100
+WIDEST = (0, 2**31 - 1)
+"""Bounds of derived seeds, where the schema of the type has no narrower ones."""
 DEFAULT_SEED = 42
 """Of an announced type whose schema has no default."""
 MAX_FIGURES = 50
@@ -64,14 +66,18 @@ class Spread:
         return "" if value is None else style(value)
 
 
-def derive_seeds(first: int, number: int) -> list[int]:
-    """Return `first` and further distinct seeds below 2^31, which depend only on `first` and their place (SHA-256)."""
+def derive_seeds(first: int, number: int, bounds: tuple[int, int] = WIDEST) -> list[int]:
+    """Return `first` and further distinct seeds within the bounds, which depend only on `first` and their place (SHA-256).
+
+    The bounds, both included, must contain `number` seeds beside `first`.
+    """
+    lowest, highest = bounds
     seeds = [first]
     for place in count(1):
         if len(seeds) == number:
             break
         digest = hashlib.sha256(f"{first}/{place}".encode()).digest()
-        if (seed := int.from_bytes(digest[:4]) >> 1) not in seeds:
+        if (seed := lowest + (int.from_bytes(digest[:4]) >> 1) % (highest - lowest + 1)) not in seeds:
             seeds.append(seed)
     return seeds
 
@@ -84,7 +90,10 @@ def find_repeat(by: Submitter) -> SeedRun | None:
 
 def create(request: SeedRunRequest, by: Submitter) -> SeedRun:
     """Submit the operations in one batch, all or none. Raises Invalid with pointers into the request, Busy."""
-    seeds = derive_seeds(_first_seed(request.operation), request.seeds)
+    first = _first_seed(request.operation)
+    seeds = derive_seeds(
+        first, request.seeds, _bounds(str(request.operation["operation_type"]), request.seeds)
+    )
     items = [_with_seed(request.operation, seed) for seed in seeds]
     if request.backtest is not None:
         items += [_backtest(request.backtest, index) for index in range(request.seeds)]
@@ -125,8 +134,35 @@ def _default_seed(operation_type: str) -> Any:
     model = kind_of(operation_type).request_model
     if model is not None:
         return model.model_fields["seed"].default
-    seeds = (json.loads(text).get("properties", {}).get("seed", {}) for text in read_schemas(operation_type))
-    return next((seed["default"] for seed in seeds if "default" in seed), DEFAULT_SEED)
+    return next(
+        (seed["default"] for seed in _seed_schemas(operation_type) if "default" in seed), DEFAULT_SEED
+    )
+
+
+def _bounds(operation_type: str, number: int) -> tuple[int, int]:
+    """Return the lowest and the highest seed that all schemas of a type allow. Raises Invalid if there are too few."""
+    lowest, highest = WIDEST
+    if kind_of(operation_type).request_model is None:
+        for schema in _seed_schemas(operation_type):
+            lowest = max([lowest, *_limits(schema, "minimum", "exclusiveMinimum", 1)])
+            highest = min([highest, *_limits(schema, "maximum", "exclusiveMaximum", -1)])
+    if highest - lowest < number:
+        text = f"The seeds of type {operation_type[:80]} are from {lowest} to {highest}, too few for {number} operations."
+        raise invalid("/seeds", text)
+    return lowest, highest
+
+
+def _limits(schema: Mapping[str, Any], inclusive: str, exclusive: str, step: int) -> list[int]:
+    """Return the limits that a schema states; a worker wrote it, so what is no whole number is left out."""
+    stated = ((schema.get(inclusive), 0), (schema.get(exclusive), step))
+    return [limit + change for limit, change in stated if type(limit) is int]
+
+
+def _seed_schemas(operation_type: str) -> list[Mapping[str, Any]]:
+    """Return the schema of the parameter `seed` from each schema of an announced type that has one."""
+    properties = (json.loads(text).get("properties") for text in read_schemas(operation_type))
+    seeds = (each.get("seed") for each in properties if isinstance(each, dict))
+    return [seed for seed in seeds if isinstance(seed, dict)]
 
 
 def has_seed(operation_type: str) -> bool:

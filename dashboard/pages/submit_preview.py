@@ -124,13 +124,14 @@ def as_curl(address: str, body: dict[str, Any]) -> str:
 
 
 def as_python(address: str, body: dict[str, Any]) -> str:
-    """Return Python code for the request, with httpx."""
+    """Return Python code for the request, with httpx; it prints the id of the operation or the seed run."""
+    key = "seed_run_id" if "seeds" in body else "operation_id"
     return (
         "import os\n\nimport httpx\n\n"
         f"body = {_literal(body)}\n"
         f'response = httpx.post(\n    "{address}",\n    json=body,\n'
         '    headers={"Authorization": f"Bearer {os.environ[\'KTRDR_TOKEN\']}"},\n)\n'
-        'response.raise_for_status()\nprint(response.json()["operation_id"])'
+        f'response.raise_for_status()\nprint(response.json()["{key}"])'
     )
 
 

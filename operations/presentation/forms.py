@@ -44,6 +44,10 @@ class Field:
     ("upload", ENDINGS) of an uploaded file."""
 
     @property
+    def may_be_empty(self) -> bool:
+        return not self.is_required and (self.kind != "choice" or "" in self.choices)
+
+    @property
     def is_long(self) -> bool:
         """The input has several lines."""
         return self.kind in ("area", "lines", "json")

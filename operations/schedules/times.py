@@ -19,6 +19,10 @@ from pydantic import AfterValidator, Field
 from worker_agent.validation_messages import quote
 
 SHOWN = 5
+RANGES = (
+    "minutes are from 0 to 59, hours from 0 to 23, days from 1 to 31 and in their month, months from 1 to 12, and days of "
+    "the week from 0 to 7"
+)
 MAX_YEARS = 41
 """29 February as the fifth Tuesday of its month comes every 28 years, and around 2100 after 40."""
 _FIELDS = re.compile(r"[0-9A-Za-z*/,#-]+( [0-9A-Za-z*/,#-]+){4}")
@@ -36,8 +40,7 @@ def validate_cron(text: str) -> str:
     try:
         next(due_times(expression, "UTC", datetime(2000, 1, 1, tzinfo=UTC)))
     except (ValueError, StopIteration) as error:
-        reason = f": {error}" if str(error) else ""
-        raise ValueError(f"{quote(text)} has no due time{reason}") from error
+        raise ValueError(f"{quote(text)} has no due time: {RANGES}") from error
     return expression
 
 

@@ -138,6 +138,33 @@ def test_the_first_seed_of_an_announced_type_is_its_default(
     assert [member["seed"] for member in shown["operations"]] == derive_seeds(first, 2)
 
 
+@given(first=st.integers(0, 9), number=st.integers(1, 9), lowest=st.integers(0, 9), more=st.integers(9, 200))
+def test_derived_seeds_stay_within_the_bounds(first: int, number: int, lowest: int, more: int) -> None:
+    seeds = derive_seeds(first, number, (lowest, lowest + more))
+    assert len(set(seeds)) == number
+    assert all(lowest <= seed <= lowest + more for seed in seeds[1:])
+
+
+@pytest.mark.parametrize(
+    ("limits", "allowed"),
+    [
+        ({"minimum": 3, "maximum": 12}, range(3, 13)),
+        ({"exclusiveMinimum": 3, "exclusiveMaximum": 12}, range(4, 12)),
+    ],
+)
+def test_the_seeds_of_an_announced_type_are_within_its_limits(
+    api: APIClient, limits: dict[str, Any], allowed: range
+) -> None:
+    schema = {"properties": {"seed": {"type": "integer", "default": 5, **limits}}}
+    CapabilityFactory(operation_type="paths", worker_type="paths", parameters_schema=schema)
+    item = {"operation_type": "paths", "parameters": {}}
+    answer = post(api, seeds=5, operation=item).json()
+    assert all(member["seed"] in allowed for member in answer["operations"])
+    refused = post(api, seeds=len(allowed), operation=item)
+    assert pointers(refused) == ["/seeds"]
+    assert f"from {allowed[0]} to {allowed[-1]}" in refused.json()["errors"][0]["detail"]
+
+
 def test_problems_point_into_the_request_once_and_nothing_is_stored(api: APIClient) -> None:
     CapabilityFactory()
     for fields, places in (
@@ -212,6 +239,7 @@ def test_the_training_form_with_several_seeds_submits_a_seed_run(browser: Client
     fields = {"strategy_yaml": STRATEGY, "symbols": "AAPL", "seed": "7", "idempotency_key": "form"}
     preview = browser.post("/dashboard/new/training/preview", {**fields, "seeds": "3"}).content.decode()
     assert "http://testserver/seed-runs" in unescape(preview)
+    assert 'print(response.json()["seed_run_id"])' in unescape(preview)
     for _ in range(2):
         answer = submit_form(browser, "training", **fields, seeds="3")
         seed_run = SeedRun.objects.get()

@@ -56,7 +56,7 @@ def require(condition: object, message: str) -> None:
         raise TrialFailed(message)
 
 
-def wait_for(condition: Callable[[], T], event: str, timeout_s: float = PATIENCE_S) -> T:
+def wait_for(condition: Callable[[], T | None], event: str, timeout_s: float = PATIENCE_S) -> T:
     """Return the first true value of `condition`. Raises TrialFailed after `timeout_s`."""
     end = time.monotonic() + timeout_s
     while not (value := condition()):

@@ -1,6 +1,7 @@
 """The rehearsal of an upgrade: installed by the guide of an earlier commit, upgraded by the present one while a training runs."""
 
 import time
+from datetime import datetime
 
 from tests.deployments.checkout import REPOSITORY, commit_of, move_to
 from tests.deployments.command import require, wait_for
@@ -88,18 +89,16 @@ def _at(visitor: Visitor, commit: str) -> bool:
 
 
 def _epochs_within(visitor: Visitor, seconds: float) -> int:
-    """Return how many epochs a training does here in that time."""
+    """Return how many epochs a training does here in that time, by the times of two of its reports."""
     probe = visitor.submit_training(LONG)
 
-    def epochs() -> float:
-        return float(visitor.operation(probe)["progress"]["percentage"]) / 100 * LONG
+    def report(after: float = 0.0) -> tuple[float, datetime] | None:
+        progress = visitor.operation(probe)["progress"]
+        epochs = progress["percentage"] / 100 * LONG
+        return (epochs, datetime.fromisoformat(progress["updated_at"])) if epochs > after else None
 
-    visitor.wait_until_running(probe)
-    first, begin = epochs(), time.monotonic()
-    last = wait_for(
-        lambda: (now := epochs()) >= first + PROBE_EPOCHS and now, f"{PROBE_EPOCHS} epochs are reported"
-    )
-    speed = (last - first) / (time.monotonic() - begin)
+    first, begin = wait_for(report, "the probe makes progress")
+    last, end = wait_for(lambda: report(first + PROBE_EPOCHS), f"{PROBE_EPOCHS} more epochs are reported")
     visitor.cancel(probe)
     wait_for(lambda: visitor.operation(probe)["status"] == "CANCELLED", "the probe is cancelled")
-    return max(100, int(speed * seconds))
+    return min(LONG, max(100, int((last - first) / (end - begin).total_seconds() * seconds)))

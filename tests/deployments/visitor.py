@@ -163,4 +163,4 @@ class Visitor:
                 else None
             )
 
-        return wait_for(running, f"{operation_id} makes progress in attempt {attempt}") or {}
+        return wait_for(running, f"{operation_id} makes progress in attempt {attempt}")

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connection, connections, models
-from django.db.backends.utils import CursorWrapper
 
 from access.conflicts import is_stale_plan
 
@@ -45,20 +44,26 @@ def fetch_one(statement: str, parameters: Parameters) -> tuple[Any, ...] | None:
 
 
 def _execute(statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
-    with _cursor() as cursor:
-        cursor.execute(statement, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-
-def _cursor() -> CursorWrapper:
-    """Return a cursor that sends the parameters apart from the statement, with Django's errors and log of queries."""
+    """Send the parameters apart from the statement, with Django's errors and log of queries."""
     session = connections[DEFAULT_DB_ALIAS]  # once: `connection` looks it up at each access
     session.close_if_health_check_failed()
     session.ensure_connection()
-    wrap = session.make_debug_cursor if session.queries_logged else session.make_cursor
     cursor: Any = psycopg.Cursor(session.connection)  # the stubs expect Django's own
-    return wrap(cursor)
+    if session.queries_logged or session.execute_wrappers:
+        wrap = session.make_debug_cursor if session.queries_logged else session.make_cursor
+        with wrap(cursor) as wrapped:
+            wrapped.execute(statement, parameters)
+            return _rows(wrapped)
+    # What the wrapper does besides takes as long as the statement.
+    session.validate_no_broken_transaction()
+    with session.wrap_database_errors:
+        cursor.execute(statement, parameters)
+        return _rows(cursor)
+
+
+def _rows(cursor: Any) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def columns_of(model: type[models.Model], alias: str, *, without: Collection[str] = ()) -> str:

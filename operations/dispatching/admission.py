@@ -20,10 +20,11 @@ from operations.states import Status
 BATCH = 5_000
 """Rows per round: an upgrade or another program may leave many at once."""
 
-_IS_ANYTHING_DUE = """
-    SELECT EXISTS (SELECT FROM operations_operation WHERE status = 'PENDING' AND blockers IS NULL)
+IS_ANYTHING_DUE = """
+    EXISTS (SELECT FROM operations_operation WHERE status = 'PENDING' AND blockers IS NULL)
         OR EXISTS (SELECT FROM operations_operation WHERE status = 'PENDING' AND not_before <= statement_timestamp())
 """
+"""An expression for statements."""
 _STORE_DEMANDS = """
     INSERT INTO operations_demand (digest, operation_type, requirements, prefer_gpu, waiting_reason)
     SELECT DISTINCT ON (demand) demand, operation_type, requirements, prefer_gpu, ''
@@ -60,7 +61,7 @@ def admit_due() -> int:
 
     If that raises for one of them, it is set aside, and the others are admitted one by one.
     """
-    ((is_due,),) = fetch(_IS_ANYTHING_DUE, {})
+    ((is_due,),) = fetch(f"SELECT {IS_ANYTHING_DUE}", {})
     if not is_due:
         return 0
     admitted = 0

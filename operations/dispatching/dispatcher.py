@@ -31,9 +31,11 @@ from operations.actors import DISPATCHER
 from operations.dispatching import claims, follow_ups, time_limits
 from operations.dispatching.acceptances import Acceptances
 from operations.dispatching.claims import MAX_OTHERS, Claim
+from operations.dispatching.due import Due, read_due
 from operations.dispatching.follow_ups import FollowUp
 from operations.dispatching.planning import Planner
 from operations.dispatching.reasons import Reasons
+from operations.dispatching.turns import Plan
 from operations.models import Operation
 from operations.setbacks import set_aside
 from registry.worker_client import (
@@ -95,17 +97,31 @@ class Dispatcher:
             await self.drain()
             return 0
         started = await self._enforce_time_limits()
-        for follow_up in await db(follow_ups.lease_due):
+        due = await db(read_due)
+        for follow_up in await db(follow_ups.lease_due) if due.has_follow_ups else ():
             self._spawn(follow_up.operation_id, self._handle(follow_up))
             started += 1
-        plan = await db(self._planner.make_plan)
-        while some := await db(claims.claim_some, plan, DISPATCHER):
-            for claim in some:
-                self._spawn(claim.operation_id, self._push(claim))
-            started += len(some)
+        if due.has_ready or due.has_admissions:
+            started += await self._claim(due)
         if self._reasons.is_due:
             await db(self._reasons.refresh_if_due)
         return started
+
+    async def _claim(self, due: Due) -> int:
+        """Claim workers for the operations whose turn it is, and send the starts; return how many these are."""
+        started = 0
+        plan, some = await db(self._plan_and_claim, due)
+        while some:
+            for claim in some:
+                self._spawn(claim.operation_id, self._push(claim))
+            started += len(some)
+            some = await db(claims.claim_some, plan, DISPATCHER) if plan.lanes else []
+        return started
+
+    def _plan_and_claim(self, due: Due) -> tuple[Plan, list[Claim]]:
+        """Do in one call what every claim needs: to change the thread takes as long as a statement."""
+        plan = self._planner.make_plan() if due.has_admissions else self._planner.plan_ready()
+        return plan, claims.claim_some(plan, DISPATCHER)
 
     async def _enforce_time_limits(self) -> int:
         """Enforce them at most once a second: rounds may follow one another much faster."""

@@ -7,7 +7,6 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from access.isolation import isolated
-from access.prepared import fetch
 from operations import attempts, inputs
 from operations.dispatching import claims
 from operations.dispatching.claims import Claim
@@ -20,9 +19,6 @@ from registry.worker_client import Endpoint
 from worker_agent.trace import Trace
 
 BATCH = 500
-_IS_ANY_DUE = """
-    SELECT 1 FROM operations_attempt WHERE contact_after <= statement_timestamp() AND ended_at IS NULL LIMIT 1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +40,6 @@ def lease_due() -> list[FollowUp]:
 
     An operation whose follow-up cannot be built is set aside.
     """
-    if not fetch(_IS_ANY_DUE, {}):
-        return []
     follow_ups: list[FollowUp] = []
     failed: list[tuple[str, Exception]] = []
     with transaction.atomic():

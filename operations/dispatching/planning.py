@@ -40,8 +40,12 @@ class Planner:
         self._turns: dict[int, float] = {}
 
     def make_plan(self) -> Plan:
-        """Admit what is due to the queue, and read the state of the next round."""
+        """Admit what is due to the queue, and plan the claims of the next round."""
         admission.admit_due()
+        return self.plan_ready()
+
+    def plan_ready(self) -> Plan:
+        """Plan the claims of what is in the queue already."""
         if len(self._demands) > MAX_KNOWN_DEMANDS:
             # Most have ended; the next rounds read those that wait again.
             self._demands.clear()
@@ -63,8 +67,10 @@ class Planner:
         served = [lane for lane in heads if lane.demand in met]
         if not served:
             return Plan([], {}, {})
-        allowances = self._allowances_of({lane.owner for lane in served})
-        return Plan(served, free, fitting, _running(), allowances, self._turns)
+        owners = {lane.owner for lane in served}
+        # One owner shares the workers with nobody.
+        running = _running() if len(owners) > 1 else Counter()
+        return Plan(served, free, fitting, running, self._allowances_of(owners), self._turns)
 
     def _allowances_of(self, owners: set[int]) -> dict[int, Allowance]:
         """Return the allowances; a change takes effect within ALLOWANCES_AGE_S."""

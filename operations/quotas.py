@@ -1,9 +1,9 @@
 """How much of the queue and of the workers a user may have."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection
@@ -31,11 +31,17 @@ _QUOTAS_OF_ONE = _QUOTAS.format(owners="= %(owner)s")
 """Its plan is kept, while the best plan for several depends on their number."""
 _QUOTAS_OF_SEVERAL = _QUOTAS.format(owners="= ANY(%(owners)s::int[])")
 _HAS_PENDING = """
-    SELECT EXISTS (
+    EXISTS (
         SELECT FROM operations_operation WHERE status = 'PENDING' AND created_by_id = %(owner)s
         OFFSET %(number)s::int LIMIT 1
     )
 """
+_PENDING = f"SELECT {_HAS_PENDING}"
+_PENDING_AND_QUOTAS = f"""
+    WITH quota (owner, is_own, weight, max_running, max_pending) AS ({_QUOTAS_OF_ONE})
+    SELECT pending.has_so_many, quota.* FROM (SELECT {_HAS_PENDING} AS has_so_many) AS pending LEFT JOIN quota ON true
+"""  # noqa: S608  (constants)
+"""At least one row. Most users have the number of the settings, so both are read together."""
 DEMANDS_EXCEED = """
     %(owner)s::int IS NOT NULL AND (
         WITH RECURSIVE waiting AS (
@@ -84,12 +90,16 @@ class Allowance:
 
 def allowances(owners: Collection[int]) -> dict[int, Allowance]:
     """Return the allowance of each owner, in one query: its own values, else those of its groups, else the settings."""
-    own: dict[int, list[Values]] = {}
-    of_groups: dict[int, list[Values]] = {}
     if len(owners) == 1:
         rows = fetch(_QUOTAS_OF_ONE, {"owner": next(iter(owners))})
     else:
         rows = fetch(_QUOTAS_OF_SEVERAL, {"owners": list(owners)})
+    return _allowances(owners, rows)
+
+
+def _allowances(owners: Collection[int], rows: Iterable[Sequence[Any]]) -> dict[int, Allowance]:
+    own: dict[int, list[Values]] = {}
+    of_groups: dict[int, list[Values]] = {}
     for owner, is_own, weight, max_running, max_pending in rows:
         values = (weight, _unlimited(max_running), _unlimited(max_pending))
         (own if is_own else of_groups).setdefault(owner, []).append(values)
@@ -137,14 +147,26 @@ def require_pending(user: "User | None", number: int) -> None:
 
     Requests that arrive at the same moment may exceed the limit by their own operations.
     """
-    if user is None or (limit := allowance_of(user).max_pending) == inf:
+    if user is None:
         return
-    ((is_reached,),) = fetch(_HAS_PENDING, {"owner": user.pk, "number": max(0, int(limit) - number)})
+    usual = _offset(settings.MAX_PENDING_PER_USER, number)
+    rows = fetch(_PENDING_AND_QUOTAS, {"owner": user.pk, "number": usual})
+    ((is_reached, *_), *_) = rows
+    limit = _allowances([user.pk], (quota for _, *quota in rows if quota[0] is not None))[user.pk].max_pending
+    if limit == inf:
+        return
+    if (offset := _offset(int(limit), number)) != usual:
+        ((is_reached,),) = fetch(_PENDING, {"owner": user.pk, "number": offset})
     if is_reached or number > limit:
         raise Busy(
             f"You may have {limit:,} pending operations; wait until some have started, or cancel some.",
             RETRY_AFTER_S,
         )
+
+
+def _offset(limit: int, number: int) -> int:
+    """Return how many operations may be pending before `number` more."""
+    return max(0, limit - number)
 
 
 def too_many_demands() -> Busy:

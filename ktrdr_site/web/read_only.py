@@ -40,7 +40,8 @@ class ReadOnlyMiddleware:
         self._writable_until = 0.0
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method in SAFE_METHODS or _is_open(request) or not self._is_read_only():
+        # The route last: to find it takes longer than to look at what is cached.
+        if request.method in SAFE_METHODS or not self._is_read_only() or _is_open(request):
             return self._get_response(request)
         if request.path.startswith(PAGES):
             response: HttpResponseBase = render(

@@ -7,6 +7,7 @@ are others than those of the pages, and `/health` has a thread of its own. Unit 
 """
 
 import errno
+import gc
 import resource
 import selectors
 import socket
@@ -35,6 +36,8 @@ FULL = 0.9
 TRANSIENT = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)
 NO_FILE_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 MOST_FILES = 65_536
+COLLECT_AFTER = 10_000
+"""New objects until Python looks for cycles among them. By default these are 700, less than a request creates."""
 
 
 class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # no types in the library
@@ -59,6 +62,8 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # no types in the lib
         self._uploads = ThreadPoolExecutor(UPLOAD_THREADS)
         self._liveness = ThreadPoolExecutor(LIVENESS_THREADS)
         _allow_files()
+        gc.freeze()  # what is loaded stays, and need not be looked through
+        gc.set_threshold(COLLECT_AFTER)
         super().init_process()
 
     def accept(self, listener: Any) -> None:

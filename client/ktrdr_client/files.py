@@ -1,7 +1,10 @@
 """Arguments that may be a file or its content."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -26,3 +29,16 @@ def read_bars(source: str | Path | pd.DataFrame) -> tuple[str, bytes]:
         return "bars.parquet", buffer.getvalue()
     path = Path(source)
     return path.name, path.read_bytes()
+
+
+@contextmanager
+def open_file(source: str | Path | bytes, name: str | None) -> Iterator[tuple[str, BinaryIO | bytes]]:
+    """Yield a name and a content that is read while it is sent. Raises OSError, and ValueError for bytes without a name."""
+    if isinstance(source, bytes):
+        if not name:
+            raise ValueError("bytes need a name")
+        yield name, source
+        return
+    path = Path(source)
+    with path.open("rb") as file:
+        yield name or path.name, file

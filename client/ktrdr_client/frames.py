@@ -93,6 +93,13 @@ def trials(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(flat, columns=columns).set_index("number")
 
 
+def spread(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one row per figure of a seed run, indexed by operation type and name."""
+    figures = ["count", "minimum", "median", "mean", "maximum", "deviation"]
+    frame = pd.DataFrame(rows, columns=["operation_type", "name", *figures])
+    return frame.astype({"deviation": float}).set_index(["operation_type", "name"])
+
+
 def growth(curves: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the growth of 1 of each trial, one column per number, indexed by UTC day."""
     series = {

@@ -1,5 +1,6 @@
 """The errors: one small family of exceptions. `ProblemError` shows the server's problem document (RFC 9457)."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -88,13 +89,26 @@ class ProblemError(ClientError):
         return "\n".join(lines)
 
 
-def problem_of(response: httpx.Response) -> ProblemError:
-    """Return the problem of a response that is not a success. Proxies send other documents than the server."""
+def problem_of(response: httpx.Response, hidden: str = "") -> ProblemError:
+    """Return the problem of a response that is not a success, without the text `hidden`.
+
+    Proxies send other documents than the server, and may repeat the request.
+    """
+    text = _without(response.text, hidden)
     try:
-        document = response.json()
+        document = json.loads(text)
     except ValueError:
         document = None
     if not isinstance(document, dict) or "status" not in document:
-        detail = response.text[:MAX_TEXT]
+        detail = text[:MAX_TEXT]
         document = {"status": response.status_code, "title": response.reason_phrase, "detail": detail}
     return ProblemError(document)
+
+
+def _without(text: str, hidden: str) -> str:
+    """Replace `hidden` in a text or a JSON document, also as a literal of Python."""
+    if hidden:
+        for form in (repr(hidden)[1:-1], hidden):
+            for shown in (json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1], form):
+                text = text.replace(shown, "[hidden]")
+    return text

@@ -44,6 +44,35 @@ COVERAGE = {
 STRATEGY = {
     "name": "a", "title": "", "note": "", "tags": [], "version": 1, "digest": "0",
 }  # fmt: skip
+SEED_RUN = {
+    "seed_run_id": "sr1", "created_at": "2026-01-01T00:00:00Z", "created_by": "me",
+    "operations": [{"operation_id": "op1", "operation_type": "echo", "seed": 42, "status": "RUNNING"}],
+    "spread": [
+        {"operation_type": "echo", "name": "sharpe", "count": 2, "minimum": 0.25, "median": 0.5, "mean": 0.5,
+         "maximum": 0.75, "deviation": 0.353553},
+        {"operation_type": "echo", "name": "trades", "count": 1, "minimum": 30.0, "median": 30.0, "mean": 30.0,
+         "maximum": 30.0, "deviation": None},
+    ],
+}  # fmt: skip
+SCHEDULE = {
+    "schedule_id": "sc1", "name": "nightly", "cron": "0 3 * * *", "time_zone": "Europe/Berlin", "catch_up": "once",
+    "overlap": "skip", "created_by": "me", "created_at": "2026-01-01T00:00:00Z", "operation_type": "echo",
+    "next_run_at": "2026-01-02T03:00:00+01:00", "last_operation_id": None, "paused_at": None, "pause_reason": "",
+    "problem": "", "failures": 0, "waits_for_last": False, "operation": {"operation_type": "echo"},
+    "next_times": ["2026-01-02T03:00:00+01:00"],
+}  # fmt: skip
+RUN = {
+    "due_at": "2026-01-02T02:00:00Z", "at": "2026-01-02T02:00:05Z", "outcome": "skipped", "operation_id": None,
+    "detail": "The operation op1 had not ended.",
+}  # fmt: skip
+UPLOAD = {
+    "upload_id": "up1", "name": "prices.csv", "size": 3, "sha256": "0", "created_by": "me",
+    "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-02-01T00:00:00Z",
+}  # fmt: skip
+SECRET = {
+    "name": "NEWS_API_KEY", "worker_types": ["news"], "created_at": "2026-01-01T00:00:00Z",
+    "changed_at": "2026-01-01T00:00:00Z", "changed_by": "me", "last_read_at": None, "is_readable": True,
+}  # fmt: skip
 POINT = {"seq": 1, "name": "loss", "step": 1, "value": 0.5}
 WORKER = {
     "worker_id": "w1", "worker_type": "echo", "status": "BUSY", "cordoned": False, "current_operation_id": "op1",
@@ -75,7 +104,23 @@ ANSWERS: dict[str, Any] = {
     "studies_promote_create": {"number": 0, "operations": [OPERATION]},
     "studies_report_retrieve": REPORT,
     "studies_trials_list": {"results": [TRIAL], "next_offset": None},
+    "seed_runs_list": page_of({name: SEED_RUN[name] for name in ("seed_run_id", "created_at", "created_by")}),
+    "schedules_list": page_of(SCHEDULE),
+    "schedules_runs_list": page_of(RUN),
+    "schedules_delete": {"schedule_id": "sc1"},
+    "uploads_list": page_of(UPLOAD),
+    "uploads_destroy": None,
+    "secrets_list": page_of(SECRET),
+    "secrets_destroy": None,
 }
+BY_GROUP = {
+    "studies": STUDY,
+    "seed_runs": SEED_RUN,
+    "schedules": SCHEDULE,
+    "uploads": UPLOAD,
+    "secrets": SECRET,
+}
+"""The answers of the other calls, by the start of their identifiers."""
 
 
 def parquet(**columns: Any) -> bytes:
@@ -145,6 +190,35 @@ class DocumentedSite:
         ):
             rows = [POINT] if request.url.params["cursor"] == "0" else []
             return httpx.Response(200, json={"results": rows, "next_cursor": 1})
-        default = STUDY if identifier.startswith("studies") else OPERATION
+        default = next((BY_GROUP[name] for name in BY_GROUP if identifier.startswith(name)), OPERATION)
         answer = ANSWERS.get(identifier, default)
         return httpx.Response(204) if answer is None else httpx.Response(200, json=answer)
+
+
+class SeedRunSite:
+    """A seed run whose operations have ended as given when they are read for the second time; its spread comes then."""
+
+    def __init__(self, *statuses: str) -> None:
+        self.statuses = {f"op{number}": status for number, status in enumerate(statuses)}
+        self.reads = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path == "/operations":
+            self.reads += 1
+            rows = [self._operation(name) for name in request.url.params["ids"].split(",")]
+            return httpx.Response(200, json=page_of(*rows))
+        name = path.rsplit("/", 1)[-1]
+        if path.startswith("/operations/") and name in self.statuses:
+            return httpx.Response(200, json=self._operation(name, parameters={}))
+        if not path.startswith("/seed-runs"):
+            return httpx.Response(404, json={"status": 404, "title": "Not Found", "detail": "Unknown."})
+        members = [{**self._operation(name), "seed": 1} for name in self.statuses]
+        spread = SEED_RUN["spread"] if self.reads > 1 else []
+        return httpx.Response(200, json={**SEED_RUN, "operations": members, "spread": spread})
+
+    def _operation(self, name: str, **fields: Any) -> dict[str, Any]:
+        status = self.statuses[name] if self.reads > 1 else "RUNNING"
+        error = {"class": "job", "message": "boom"} if status == "FAILED" else None
+        state = {"operation_type": "echo", "status": status, "error": error, "progress": {"percentage": 5.0}}
+        return {"operation_id": name, **state, **fields}

@@ -1,6 +1,8 @@
 """The command `ktrdr`: requests that the API document has, exit statuses, and foreign text that stays text."""
 
 import json
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,68 +12,41 @@ from ktrdr_client.cli import following, main
 from ktrdr_client.cli.main import COMMANDS
 from ktrdr_client.visible_text import one_line, visible
 
+from tests.client.command_line import COMMAND_LINES, ESCAPES, VALUE, answering, pipe, run
 from tests.client.documented_site import FILES, OPERATION, STUDY, DocumentedSite
 from worker_agent import visible_text as of_the_site
-
-ESCAPES = "\x1b]0;owned\x07\u202etxt.exe\u2028\x9b31m"
-
-
-@pytest.fixture
-def site() -> DocumentedSite:
-    return DocumentedSite()
-
-
-@pytest.fixture
-def strategy(tmp_path: Path) -> str:
-    file = tmp_path / "a.yaml"
-    file.write_text("name: a\n")
-    return str(file)
-
-
-def run(site: Any, *arguments: str) -> int:
-    return main.main(["--url", "http://site", *arguments], transport=httpx.MockTransport(site))
-
-
-def answering(*documents: dict[str, Any], status: int = 200) -> Any:
-    """Return a site that gives these answers in turn, the last one again and again; it has no metrics."""
-    left = list(documents)
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("/metrics"):
-            return httpx.Response(200, json={"results": [], "next_cursor": 0})
-        return httpx.Response(status, json=left.pop(0) if len(left) > 1 else left[0])
-
-    return answer
-
-
-COMMAND_LINES = [
-    "submit training {strategy} --symbols AAPL IBM --from 2020-01-01 --to 2020-12-31 --seed 3 --after op0 --priority 2 --wait",
-    "submit backtest {strategy} --symbol AAPL --commission 0.002 --stop-loss 0.1 --wait",
-    "submit backtest --symbol AAPL --model op0 --after op0",
-    "submit operation echo -p seconds=1.5 -p text=hello --wait",
-    "submit study {strategy} --strategy {strategy} --wait",
-    "follow op1",
-    "list --status FAILED,CANCELLED --type echo --tag fx --search a --user me --limit 3",
-    "list --json",
-    "cancel op1 op2 --reason late",
-    "import {strategy} --symbol AAPL --timeframe 1d --adjust --decimal comma --wait",
-    "export AAPL 1d",
-    "workers",
-    "copy --from http://other --replace",
-    "workers --json",
-]
 
 
 @pytest.mark.parametrize("line", COMMAND_LINES)
 def test_a_command_asks_only_for_what_the_document_has(
-    site: DocumentedSite, strategy: str, line: str, capsys: pytest.CaptureFixture[str]
+    site: DocumentedSite,
+    strategy: str,
+    line: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    pipe(monkeypatch, VALUE)
     assert run(site, *line.format(strategy=strategy).split()) == 0
     assert any(capsys.readouterr())
 
 
+def leaves(parser: ArgumentParser, *words: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words of each command that can be given."""
+    parsers = [action for action in parser._actions if isinstance(action, _SubParsersAction)]
+    if not parsers:
+        yield words
+    for action in parsers:
+        for name, below in action.choices.items():
+            yield from leaves(below, *words, name)
+
+
 def test_each_command_is_tried() -> None:
-    assert {line.split()[0] for line in COMMAND_LINES} == COMMANDS.keys()
+    commands = set(leaves(main.parser()))
+    assert {words[0] for words in commands} == COMMANDS.keys()
+    tried = {
+        words for line in COMMAND_LINES for words in commands if tuple(line.split())[: len(words)] == words
+    }
+    assert tried == commands
 
 
 def test_a_list_shows_name_age_and_result(site: DocumentedSite, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,10 +203,60 @@ def test_a_study_is_followed_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "too many failures" in capsys.readouterr().err
 
 
-def test_following_an_unknown_id_names_operation_and_study(capsys: pytest.CaptureFixture[str]) -> None:
+REFUSALS = [
+    (404, "Unknown schedule.", ()),
+    (403, "Only me and staff may change this schedule.", ()),
+    (409, "The schedule is paused.", ()),
+    (422, "1 field is not valid.", [{"pointer": "/operation/symbols", "detail": f"No data for {ESCAPES}"}]),
+    (507, "Your uploads may have 5,000 MB together; they have 5,000 MB.", ()),
+]
+REFUSED_LINES = [
+    line
+    for line in COMMAND_LINES
+    if line.split()[0] in ("schedules", "upload", "secrets") or "--seeds" in line
+]
+
+
+@pytest.mark.parametrize(("status", "detail", "errors"), REFUSALS)
+@pytest.mark.parametrize("line", REFUSED_LINES)
+def test_each_refusal_of_the_site_is_one_sentence_with_its_pointers(
+    line: str,
+    status: int,
+    detail: str,
+    errors: Any,
+    strategy: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pipe(monkeypatch, VALUE)
+    problem = {"status": status, "title": "Refused", "detail": detail, "errors": errors}
+    assert run(answering(problem, status=status), *line.format(strategy=strategy).split()) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    first, *pointers = shown.err.splitlines()
+    assert first == f"ktrdr: {status} Refused: {detail}"
+    assert [text.partition(":")[0].strip() for text in pointers] == [error["pointer"] for error in errors]
+    assert not set(shown.err) & set("\x1b\x07\u202e\u2028\x9b")
+    assert VALUE not in shown.err
+
+
+@pytest.mark.parametrize(
+    "line", ["schedules pause", "schedules resume", "schedules delete", "schedules runs", "follow"]
+)
+def test_an_empty_id_is_one_sentence(
+    line: str, site: DocumentedSite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(site, *line.split(), "") == 1
+    assert capsys.readouterr().err == "ktrdr: An id or a name is empty.\n"
+    assert site.requests == []
+
+
+def test_following_an_unknown_id_names_operation_study_and_seed_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     unknown = {"status": 404, "title": "Not Found", "detail": "Unknown study."}
     assert run(answering(unknown, status=404), "follow", "op1") == 1
-    assert "Unknown operation or study: op1." in capsys.readouterr().err
+    assert "Unknown operation, study or seed run: op1." in capsys.readouterr().err
 
 
 def test_a_refusal_is_shown_with_its_pointers_and_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:

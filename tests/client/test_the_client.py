@@ -2,11 +2,14 @@
 
 import ast
 import inspect
+import math
 import re
 import sys
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import ktrdr_client
@@ -15,6 +18,7 @@ import pytest
 from ktrdr_client import (
     AsyncClient,
     Client,
+    ClientError,
     NotReachable,
     Operation,
     OperationFailed,
@@ -24,21 +28,19 @@ from ktrdr_client import (
 )
 from ktrdr_client.sync import client as client_module
 
-from tests.client.documented_site import FILES, OPERATION, TIMES, DocumentedSite
+from tests.api_document import document, schema_errors
+from tests.client.documented_site import (
+    ANSWERS,
+    BY_GROUP,
+    FILES,
+    OPERATION,
+    TIMES,
+    DocumentedSite,
+)
 from tools import blocking_client
 from tools.blocking_client import PACKAGE
 
 STRATEGY = "name: a\n"
-
-
-@pytest.fixture
-def site() -> DocumentedSite:
-    return DocumentedSite()
-
-
-@pytest.fixture
-def client(site: DocumentedSite) -> Client:
-    return Client("http://site", "secret", transport=httpx.MockTransport(site))
 
 
 class Recorder:
@@ -95,6 +97,8 @@ def test_each_method_asks_only_for_what_the_document_has(client: Client, tmp_pat
     studies.get("st1")
     studies.find(status="RUNNING")
     recorders += [_use_operation(operation), _use_study(study)]
+    recorders += [*_use_seed_runs(client), *_use_schedules(client)]
+    recorders += [*_use_uploads(client, strategy), _use_secrets(client), _use_strategies(client)]
     root.close()
     for recorder in recorders:
         recorder.assert_all_called()
@@ -137,6 +141,110 @@ def _use_study(study: Study) -> Recorder:
     used.extend(trials=10)
     used.look_at_holdout()
     return used
+
+
+def _use_seed_runs(client: Client) -> list[Recorder]:
+    runs = Recorder(client.seed_runs)
+    training = {
+        "operation_type": "training",
+        "strategy_yaml": STRATEGY,
+        "symbols": ["AAPL"],
+        "end_date": date(2020, 1, 1),
+    }
+    run = runs.submit(3, training, backtest={"symbol": "AAPL"})
+    assert runs.get("sr1").id == run.id == "sr1"
+    (listed,) = runs.find(limit=3)
+    with pytest.raises(ClientError, match=r"refresh\(\) of seed run sr1"):
+        listed.spread  # noqa: B018
+    used = Recorder(run)
+    assert used.refresh().operations[0].status == "RUNNING"
+    assert [operation.metrics["sharpe"] for operation in used.wait().operations] == [0.5]
+    spread = run.spread
+    assert spread.loc[("echo", "sharpe"), ["count", "minimum", "deviation"]].tolist() == [2, 0.25, 0.353553]
+    assert math.isnan(spread.loc[("echo", "trades"), "deviation"])
+    return [runs, used]
+
+
+def _use_schedules(client: Client) -> list[Recorder]:
+    schedules = Recorder(client.schedules)
+    schedule = schedules.create(
+        "nightly", "0 3 * * *", {"operation_type": "echo"}, time_zone="UTC", overlap="queue"
+    )
+    assert (schedule.id, schedule.is_paused) == ("sc1", False)
+    assert [row.id for row in schedules.find(limit=3)] == [schedules.get("sc1").id]
+    used = Recorder(schedule)
+    used.refresh()
+    used.change(cron="0 4 * * *", catch_up="skip")
+    used.pause("holidays")
+    used.resume()
+    assert [row["outcome"] for row in used.runs(limit=1)] == ["skipped"]
+    used.delete()
+    return [schedules, used]
+
+
+def _use_uploads(client: Client, file: Path) -> list[Recorder]:
+    uploads = Recorder(client.uploads)
+    upload = uploads.send(file)
+    assert (upload.id, upload.name) == ("up1", "prices.csv")
+    uploads.send(b"abc", "prices.csv")
+    assert [row.id for row in uploads.find()] == [uploads.get("up1").id]
+    used = Recorder(upload)
+    used.delete()
+    return [uploads, used]
+
+
+def _use_secrets(client: Client) -> Recorder:
+    used = Recorder(client.secrets)
+    assert [row["name"] for row in used.find()] == ["NEWS_API_KEY"]
+    used.set("NEWS_API_KEY", "the value", ["news"])
+    used.delete("NEWS_API_KEY")
+    return used
+
+
+def _use_strategies(client: Client) -> Recorder:
+    used = Recorder(client.strategies)
+    assert [row["name"] for row in used.list()] == ["a"]
+    assert used.text("a", 1) == STRATEGY
+    used.save("a", STRATEGY)
+    used.add_version("a", STRATEGY, "why")
+    return used
+
+
+def test_the_answers_of_these_tests_are_those_of_the_document() -> None:
+    calls = {call["operationId"]: call for path in document()["paths"].values() for call in path.values()}
+    checked = 0
+    for identifier, call in calls.items():
+        group = next((name for name in BY_GROUP if identifier.startswith(name)), "studies")
+        if group != "studies":
+            code = next(code for code in call["responses"] if code.startswith("2"))
+            content = call["responses"][code].get("content")
+            answer = ANSWERS.get(identifier, BY_GROUP[group])
+            assert (answer is None) == (content is None), identifier
+            if content is not None:
+                assert schema_errors(content["application/json"]["schema"], answer) == [], identifier
+            checked += 1
+    assert checked > 15
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "ü?#", "a\nb"])
+@pytest.mark.parametrize("call", ["schedules", "seed_runs", "uploads", "operations", "studies"])
+def test_an_id_cannot_leave_its_part_of_the_path(name: str, call: str) -> None:
+    unknown = {"status": 404, "title": "Not Found", "detail": "Unknown."}
+    paths: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        paths.append(request.url.raw_path.decode())
+        return httpx.Response(404, json=unknown)
+
+    client = Client("http://site", transport=httpx.MockTransport(answer))
+    with pytest.raises(ProblemError, match="404 Not Found: Unknown"):
+        getattr(client, call).get(name)
+    with pytest.raises(ValueError, match="empty"):
+        getattr(client, call).get("")
+    (path,) = paths
+    _, group, last = path.split("/")
+    assert group == call.replace("_", "-")
+    assert unquote(last) == name
 
 
 def test_the_blocking_client_is_written_from_the_one_with_coroutines() -> None:
@@ -240,11 +348,6 @@ class Flaky:
     @property
     def client(self) -> Client:
         return Client("http://site", transport=httpx.MockTransport(self))
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ktrdr_client.retrying.FIRST_PAUSE_S", 0.001)
 
 
 def test_a_creation_is_repeated_with_the_same_key_and_a_change_is_not_repeated() -> None:

@@ -12,9 +12,13 @@ import pandas as pd
 from ktrdr_client.aio.market_data import AsyncMarketData
 from ktrdr_client.aio.operations import AsyncOperation, AsyncOperations
 from ktrdr_client.aio.runs import AsyncBacktests, AsyncTrainings
+from ktrdr_client.aio.schedules import AsyncSchedules
+from ktrdr_client.aio.secrets import AsyncSecrets
+from ktrdr_client.aio.seed_runs import AsyncSeedRuns
 from ktrdr_client.aio.session import AsyncSession, Json
 from ktrdr_client.aio.strategies import AsyncStrategies
 from ktrdr_client.aio.studies import AsyncStudies
+from ktrdr_client.aio.uploads import AsyncUploads
 from ktrdr_client.files import read_text
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -42,6 +46,10 @@ class AsyncClient:
         self.backtests = AsyncBacktests(self._session, self.operations)
         self.studies = AsyncStudies(self._session)
         self.strategies = AsyncStrategies(self._session)
+        self.seed_runs = AsyncSeedRuns(self._session)
+        self.schedules = AsyncSchedules(self._session)
+        self.uploads = AsyncUploads(self._session)
+        self.secrets = AsyncSecrets(self._session)
 
     async def wait(
         self, operations: Sequence[AsyncOperation], timeout_s: float | None = None, *, progress: bool = False

@@ -148,9 +148,14 @@ async def wait_for(
         if "parameters" not in operation.data:
             await operation.refresh()
     if check:
-        for operation in operations:
-            if operation.status != "COMPLETED":
-                raise OperationFailed(operation.data)
+        require_completed(operations)
+
+
+def require_completed(operations: Sequence[AsyncOperation]) -> None:
+    """Raise OperationFailed for the first one that ended otherwise."""
+    for operation in operations:
+        if operation.status != "COMPLETED":
+            raise OperationFailed(operation.data)
 
 
 async def _long_poll(session: AsyncSession, operation: AsyncOperation, left: float | None) -> None:

@@ -16,8 +16,10 @@ Json = dict[str, Any]
 
 
 def part(name: str) -> str:
-    """Return text as one part of a path."""
-    return quote(name, safe="")
+    """Return text as one part of a path. Raises ValueError for an empty one, which would address the list."""
+    if not name:
+        raise ValueError("An id or a name is empty.")
+    return quote(name, safe="").replace(".", "%2E") if name in (".", "..") else quote(name, safe="")
 
 
 class AsyncSession:
@@ -31,8 +33,13 @@ class AsyncSession:
             base_url=url, headers=headers, timeout=timeout_s, transport=transport, follow_redirects=True
         )
 
-    async def request(self, method: str, path: str, *, retry: bool, **options: Any) -> httpx.Response:
-        """Send a request; with `retry`, again after a failure that may be temporary. Raises ProblemError, NotReachable."""
+    async def request(
+        self, method: str, path: str, *, retry: bool, hidden: str = "", **options: Any
+    ) -> httpx.Response:
+        """Send a request; with `retry`, again after a failure that may be temporary. Raises ProblemError, NotReachable.
+
+        The error does not show the text `hidden`, even if the response does.
+        """
         for number in range(MAX_TRIES):
             is_last = not retry or number == MAX_TRIES - 1
             response = None
@@ -45,7 +52,7 @@ class AsyncSession:
             if response is not None and (is_last or not is_temporary(response)):
                 if response.is_success:
                     return response
-                raise problem_of(response)
+                raise problem_of(response, hidden)
             await asyncio.sleep(pause_s(number, response))
         raise AssertionError("the last try returns or raises")
 
@@ -65,10 +72,17 @@ class AsyncSession:
         return dict(response.json())
 
     async def act(
-        self, method: str, path: str, body: Json | None = None, params: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        hidden: str = "",
     ) -> Json:
         """Send a request that changes something. It is not repeated: the first one may have arrived."""
-        response = await self.request(method, path, retry=False, json=body, params=_without_none(params))
+        query = _without_none(params)
+        response = await self.request(method, path, retry=False, hidden=hidden, json=body, params=query)
         return dict(response.json()) if response.content else {}
 
     async def pages(

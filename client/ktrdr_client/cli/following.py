@@ -2,33 +2,40 @@
 
 import time
 from argparse import Namespace
+from collections.abc import Callable
+from typing import TypeVar
 
-from ktrdr_client.cli.output import DETACHED, EXIT, show, warn
+from ktrdr_client.cli.output import COMPLETED, DETACHED, EXIT, show, show_table, warn
 from ktrdr_client.problems import ClientError, ProblemError, StudyFailed
 from ktrdr_client.progress import display, state_of_operation
 from ktrdr_client.sync.client import Client
 from ktrdr_client.sync.operations import Operation
+from ktrdr_client.sync.seed_runs import SeedRun
 from ktrdr_client.sync.studies import Study
 
 POLL_S = 1.0
+FIGURES = ("minimum", "median", "mean", "maximum", "deviation")
+Found = TypeVar("Found")
 
 
 def follow(client: Client, options: Namespace) -> int:
-    """Follow an operation or a study by its id; return the exit status."""
-    try:
-        operation = client.operations.get(options.id)
-    except ProblemError as problem:
-        if problem.status != 404:
-            raise
-    else:
+    """Follow an operation, a study or a seed run by its id; return the exit status."""
+    if (operation := _find(client.operations.get, options.id)) is not None:
         return follow_operation(operation)
+    if (study := _find(client.studies.get, options.id)) is not None:
+        return follow_study(study)
+    if (seed_run := _find(client.seed_runs.get, options.id)) is not None:
+        return follow_seed_run(seed_run)
+    raise ClientError(f"Unknown operation, study or seed run: {options.id[:80]}.")
+
+
+def _find(get: Callable[[str], Found], name: str) -> Found | None:
     try:
-        study = client.studies.get(options.id)
+        return get(name)
     except ProblemError as problem:
         if problem.status != 404:
             raise
-        raise ClientError(f"Unknown operation or study: {options.id[:80]}.") from problem
-    return follow_study(study)
+    return None
 
 
 def follow_operation(operation: Operation) -> int:
@@ -37,8 +44,7 @@ def follow_operation(operation: Operation) -> int:
         _until_ended(operation)
     except KeyboardInterrupt:
         return _detach(operation.id)
-    if error := operation.data.get("error"):
-        warn(f"{operation.id} failed ({error['class']}): {error['message']}")
+    _warn_of_failure(operation)
     return EXIT[operation.status]
 
 
@@ -55,6 +61,32 @@ def follow_study(study: Study) -> int:
         best = study.best or {}
         show(f"{study.id}  {study.verdict}  best trial {best.get('number')}: {best.get('value')}")
     return EXIT.get(study.status, EXIT["FAILED"])
+
+
+def follow_seed_run(seed_run: SeedRun) -> int:
+    """Show progress, then the spread of each figure over the seeds; Ctrl-C leaves it running."""
+    try:
+        seed_run.wait(progress=True, check=False)
+    except KeyboardInterrupt:
+        return _detach(seed_run.id)
+    cells = [
+        (row["operation_type"], row["name"], row["count"], *(_number(row[name]) for name in FIGURES))
+        for row in seed_run.data["spread"]
+    ]
+    show_table(("TYPE", "FIGURE", "COUNT", *map(str.upper, FIGURES)), cells)
+    for operation in seed_run.operations:
+        _warn_of_failure(operation)
+    statuses = {operation.status for operation in seed_run.operations}
+    return next((EXIT[status] for status in ("FAILED", "CANCELLED") if status in statuses), COMPLETED)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _warn_of_failure(operation: Operation) -> None:
+    if error := operation.data.get("error"):
+        warn(f"{operation.id} failed ({error['class']}): {error['message']}")
 
 
 def _until_ended(operation: Operation) -> None:

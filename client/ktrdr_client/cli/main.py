@@ -1,4 +1,7 @@
-"""`ktrdr COMMAND`: submit, follow, list, cancel, import, export, copy, workers. The site is KTRDR_URL, the token KTRDR_TOKEN."""
+"""`ktrdr COMMAND`: submit, follow, list, cancel, schedules, import, export, copy, upload, secrets, workers.
+
+The site is KTRDR_URL, the token KTRDR_TOKEN.
+"""
 
 import sys
 from argparse import ArgumentParser
@@ -10,6 +13,8 @@ from ktrdr_client.cli.copying import add_copy
 from ktrdr_client.cli.following import follow
 from ktrdr_client.cli.listing import add_cancel, add_export, add_list, add_workers
 from ktrdr_client.cli.output import FAILED, warn
+from ktrdr_client.cli.scheduling import add_schedules
+from ktrdr_client.cli.storing import add_secrets, add_upload
 from ktrdr_client.cli.submitting import add_import, add_submit
 from ktrdr_client.problems import ClientError
 from ktrdr_client.sync.client import Client
@@ -17,7 +22,7 @@ from ktrdr_client.version import VERSION
 
 
 def add_follow(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="of an operation or a study")
+    parser.add_argument("id", metavar="ID", help="of an operation, a study or a seed run")
     parser.set_defaults(run=follow)
 
 
@@ -29,9 +34,12 @@ COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     ),
     "list": ("list operations, newest first", add_list),
     "cancel": ("cancel operations", add_cancel),
+    "schedules": ("list, pause, resume and delete schedules, and list their due times", add_schedules),
     "import": ("import a file of bars", add_import),
     "export": ("write bars to a file", add_export),
     "copy": ("copy market data and strategies from another site to this one", add_copy),
+    "upload": ("store a file for use as an input of operations, and print its id", add_upload),
+    "secrets": ("list, store and delete the secrets of jobs", add_secrets),
     "workers": ("list the workers", add_workers),
 }
 

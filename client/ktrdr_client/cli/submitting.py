@@ -5,7 +5,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any
 
-from ktrdr_client.cli.following import follow_operation, follow_study
+from ktrdr_client.cli.following import follow_operation, follow_seed_run, follow_study
 from ktrdr_client.cli.output import COMPLETED, show
 from ktrdr_client.sync.client import Client
 from ktrdr_client.sync.operations import Operation
@@ -48,6 +48,12 @@ def add_submit(parser: ArgumentParser) -> None:
     training.add_argument("file", metavar="STRATEGY.yaml", type=Path)
     training.add_argument("--symbols", nargs="+", metavar="SYMBOL")
     training.add_argument("--seed", type=int)
+    training.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="train with N seeds; with --wait, show the spread of the figures",
+    )
     add_dates(training)
     training.set_defaults(run=submit_training)
     backtest = kinds.add_parser("backtest", help="backtest a trained model or a rules strategy")
@@ -77,7 +83,17 @@ def add_submit(parser: ArgumentParser) -> None:
 
 def submit_training(client: Client, options: Namespace) -> int:
     fields = _options_given(options, "seed", "start_date", "end_date", *QUEUEING)
-    return _show_id(client.trainings.start(options.file, options.symbols, **fields), options)
+    if options.seeds is None:
+        return _show_id(client.trainings.start(options.file, options.symbols, **fields), options)
+    training = {
+        "operation_type": "training",
+        "strategy_yaml": options.file,
+        "symbols": options.symbols,
+        **fields,
+    }
+    seed_run = client.seed_runs.submit(options.seeds, training)
+    show(seed_run.id)
+    return follow_seed_run(seed_run) if options.wait else COMPLETED
 
 
 def submit_backtest(client: Client, options: Namespace) -> int:

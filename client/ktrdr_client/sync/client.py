@@ -13,9 +13,13 @@ import pandas as pd
 from ktrdr_client.sync.market_data import MarketData
 from ktrdr_client.sync.operations import Operation, Operations
 from ktrdr_client.sync.runs import Backtests, Trainings
+from ktrdr_client.sync.schedules import Schedules
+from ktrdr_client.sync.secrets import Secrets
+from ktrdr_client.sync.seed_runs import SeedRuns
 from ktrdr_client.sync.session import Session, Json
 from ktrdr_client.sync.strategies import Strategies
 from ktrdr_client.sync.studies import Studies
+from ktrdr_client.sync.uploads import Uploads
 from ktrdr_client.files import read_text
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -43,6 +47,10 @@ class Client:
         self.backtests = Backtests(self._session, self.operations)
         self.studies = Studies(self._session)
         self.strategies = Strategies(self._session)
+        self.seed_runs = SeedRuns(self._session)
+        self.schedules = Schedules(self._session)
+        self.uploads = Uploads(self._session)
+        self.secrets = Secrets(self._session)
 
     def wait(
         self, operations: Sequence[Operation], timeout_s: float | None = None, *, progress: bool = False

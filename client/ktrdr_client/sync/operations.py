@@ -148,9 +148,14 @@ def wait_for(
         if "parameters" not in operation.data:
             operation.refresh()
     if check:
-        for operation in operations:
-            if operation.status != "COMPLETED":
-                raise OperationFailed(operation.data)
+        require_completed(operations)
+
+
+def require_completed(operations: Sequence[Operation]) -> None:
+    """Raise OperationFailed for the first one that ended otherwise."""
+    for operation in operations:
+        if operation.status != "COMPLETED":
+            raise OperationFailed(operation.data)
 
 
 def _long_poll(session: Session, operation: Operation, left: float | None) -> None:

@@ -2,12 +2,12 @@
 """Trainings and backtests."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from ktrdr_client.sync.operations import Operation, Operations
 from ktrdr_client.sync.session import Session, Json
+from ktrdr_client.bodies import given
 from ktrdr_client.files import read_text
 
 
@@ -19,7 +19,7 @@ class Trainings:
         self, strategy: str | Path, symbols: Iterable[str] | None = None, **fields: Any
     ) -> Operation:
         """Train a strategy, given as a file or its text; `fields` are those of `POST /training/start`."""
-        body = _fields(strategy_yaml=read_text(strategy), symbols=_as_list(symbols), **fields)
+        body = given(strategy_yaml=read_text(strategy), symbols=_as_list(symbols), **fields)
         created = self._session.create("/training/start", json=body)
         return Operation(self._session, {**created, "operation_type": "training"})
 
@@ -66,17 +66,8 @@ def _backtest(
         after += [] if model.status == "COMPLETED" else [model.id]
         model = model.id
     text = None if strategy is None else read_text(strategy)
-    return _fields(symbol=symbol, model=model, strategy_yaml=text, **{**fields, "after": after or None})
+    return given(symbol=symbol, model=model, strategy_yaml=text, **{**fields, "after": after or None})
 
 
 def _as_list(symbols: Iterable[str] | None) -> list[str] | None:
     return None if symbols is None else [symbols] if isinstance(symbols, str) else list(symbols)
-
-
-def _fields(**fields: Any) -> Json:
-    """Return the fields that are given; a date becomes text."""
-    return {
-        name: value.isoformat() if isinstance(value, date) else value
-        for name, value in fields.items()
-        if value is not None
-    }

@@ -161,10 +161,18 @@ def _store_capabilities(registration: Registration) -> set[int]:
         announced = {name: getattr(kind, name) for name in ANNOUNCED}
         announced["parameters_schema"] = parameter_schemas.keep_order(kind.parameters_schema)
         if row is None or any(getattr(row, name) != value for name, value in announced.items()):
-            row, _ = Capability.objects.update_or_create(
-                operation_type=kind.operation_type,
-                worker_type=registration.worker_type,
-                defaults={**announced, "announced_at": Now()},
+            # Workers of one type that register at the same time store the same row; neither may fail.
+            (row,) = Capability.objects.bulk_create(
+                [
+                    Capability(
+                        operation_type=kind.operation_type,
+                        worker_type=registration.worker_type,
+                        **announced,
+                    )
+                ],
+                update_conflicts=True,
+                unique_fields=("operation_type", "worker_type"),
+                update_fields=(*ANNOUNCED, "announced_at"),
             )
         ids.add(row.pk)
     return ids

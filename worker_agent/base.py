@@ -124,6 +124,7 @@ class WorkerAPIBase:
             await agent.run()
         finally:
             await runner.cleanup()
+        log.info("%s has stopped", options.worker_id)
 
 
 def usable_job_user(options: Options) -> JobUser | None:

@@ -96,8 +96,9 @@ def test_another_type_is_refused_at_the_call(calls: Calls, content: Any) -> None
 def test_a_table_is_stored_as_csv(calls: Calls, rows: Any) -> None:
     calls.job.table("my table", rows)
     calls.job.table("frame.csv", pd.DataFrame(rows).set_index("a"))
+    calls.job.table("numbered.csv", pd.DataFrame(rows))
     files = list(calls.files().values())
-    assert files == [b'a,b\n1,"x, y"\n2,z\n'] * 2
+    assert files == [b'a,b\n1,"x, y"\n2,z\n'] * 3
 
 
 def test_rows_with_different_columns_leave_cells_empty(calls: Calls) -> None:

@@ -21,6 +21,8 @@ class SavesFigure(Protocol):
 class WritesCsv(Protocol):
     """A DataFrame of pandas, which the agent does not import."""
 
+    index: Any
+
     def to_csv(self, *arguments: Any, **options: Any) -> Any: ...
 
 
@@ -60,7 +62,9 @@ def table_of(name: str, rows: Rows) -> bytes:
     of different lengths.
     """
     if isinstance(rows, WritesCsv):
-        return str(rows.to_csv(None)).encode()
+        # The numbers from 0 that pandas gives to rows without an index are no column.
+        is_numbered = type(rows.index).__name__ == "RangeIndex" and rows.index.name is None
+        return str(rows.to_csv(None, index=not is_numbered)).encode()
     if isinstance(rows, Mapping):
         columns = {str(column): list(values) for column, values in rows.items()}
         if len({len(values) for values in columns.values()}) > 1:

@@ -41,6 +41,8 @@ from worker_agent.protocol import (
 )
 
 CALL_TIMEOUT_S = 15.0
+KEEPALIVE_S = 2.0
+"""Short operations are reported one after the other. The server keeps a connection for longer, so it closes none in use."""
 FILE_TIMEOUT = aiohttp.ClientTimeout(total=600.0, sock_read=30.0, sock_connect=CALL_TIMEOUT_S)
 """In seconds. A transfer without any bytes for `sock_read` is given up."""
 CHUNK = 256 * 1024
@@ -59,7 +61,7 @@ class BackendClient:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
-            connector=aiohttp.TCPConnector(force_close=True),
+            connector=aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S),
             headers={"Accept-Encoding": IDENTITY},
             auto_decompress=False,
         )

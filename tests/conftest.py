@@ -35,7 +35,7 @@ OWN_SYSTEMS = (
     "stack/test_up.py",
 )
 """Modules of these folders that start systems of their own."""
-OVER_TLS = ("stack/test_logs.py", "stack/test_secrets.py")
+OVER_TLS = ("stack/test_logs.py", "stack/test_schedules.py", "stack/test_secrets.py")
 """Modules that share the system over TLS."""
 FIRST = (
     "stack",

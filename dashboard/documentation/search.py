@@ -30,7 +30,7 @@ def search(query: str) -> list[Result]:
     words = re.findall(r"[\w.-]+", query.casefold())[:MAX_WORDS]
     if not words:
         return []
-    ranked = [(_rank(section, words), name, section) for name, section in _sections()]
+    ranked = [(_rank(titles()[name], section, words), name, section) for name, section in _sections()]
     ranked = sorted((item for item in ranked if item[0]), key=lambda item: -item[0])
     return [
         Result(
@@ -48,11 +48,14 @@ def _sections() -> list[tuple[str, Section]]:
     return [(name, section) for name in titles() for section in render(name).sections]
 
 
-def _rank(section: Section, words: list[str]) -> float:
-    """Count the words, in titles more; long sections less. 0 if a word is missing."""
+def _rank(document: str, section: Section, words: list[str]) -> float:
+    """Count the words, in the titles of section and document more; long sections less. 0 if the section misses a word."""
     title, text = section.title.casefold(), section.text.casefold()
     counts = [TITLE_WEIGHT * title.count(word) + text.count(word) for word in words]
-    return sum(counts) / (1 + len(text)) ** 0.25 if all(counts) else 0.0
+    if not all(counts):
+        return 0.0
+    of_document = TITLE_WEIGHT * sum(document.casefold().count(word) for word in words)
+    return float((sum(counts) + of_document) / (1 + len(text)) ** 0.25)
 
 
 def _excerpt(text: str, words: list[str]) -> SafeString:

@@ -42,10 +42,11 @@ def test_an_operation_is_followed_by_its_id_and_by_its_requests_id_through_every
     by_operation = [(name, line) for name, line in logged if line.get("operation_id") == operation_id]
     by_request = [(name, line) for name, line in logged if line.get("request_id") == "req-42"]
     steps = [(name, line["event"]) for name, line in by_request if line["event"].startswith("operation ")]
-    assert steps == [
+    assert steps[:-1] == [
         ("web", "operation PENDING"), ("dispatcher", "operation DISPATCHING"), ("dispatcher", "operation RUNNING"),
-        ("web", "operation COMPLETED"),
     ]  # fmt: skip
+    # The worker reports it to web; the dispatcher asks for it if the report is late.
+    assert steps[-1] in {("web", "operation COMPLETED"), ("dispatcher", "operation COMPLETED")}
     assert [pair for pair in by_operation if pair in by_request] == by_request
     assert {name for name, _ in by_request} == {"web", "dispatcher", "backtesting-1"}
     assert {line["trace_id"] for _, line in by_request} == {TRACE_ID}

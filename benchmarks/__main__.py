@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
+CLIENT = HERE.parent / "client"
 TIME_LIMIT_S = 900
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
@@ -49,7 +50,7 @@ def run(name: str) -> tuple[list[dict[str, Any]], int]:
         done = subprocess.run(
             [sys.executable, "-m", f"benchmarks.{name}"],
             cwd=HERE.parent,
-            env={**os.environ, **ONE_THREAD},
+            env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(CLIENT)},
             stdout=subprocess.PIPE,
             text=True,
             timeout=TIME_LIMIT_S,

@@ -103,12 +103,17 @@ def walk(n: int) -> pd.DataFrame:
     return pd.DataFrame({"open": opens, "high": high, "low": low, "close": close, "volume": 1.0}, index)
 
 
+def write_walk(path: Path, n: int) -> None:
+    """Write `n` daily bars of a random walk with their calendar, as an import does."""
+    bars = walk(n)
+    bars.attrs["calendar"] = "XNYS"
+    write_bars(bars, path)
+
+
 def search(folder: Path, pairs: int) -> dict[str, float]:
     """Run the batches and the report; return wall and CPU seconds of both."""
     files = {"bars/WALK/1d.parquet": folder / "bars.parquet"}
-    bars = walk(BARS)
-    bars.attrs["calendar"] = "XNYS"
-    write_bars(bars, files["bars/WALK/1d.parquet"])
+    write_walk(files["bars/WALK/1d.parquet"], BARS)
     common: dict[str, Any] = {
         "strategy_yaml": STRATEGY, "study_yaml": STUDY, "kind": "rules", "symbols": ("WALK",)
     }  # fmt: skip

@@ -205,9 +205,13 @@ def _seconds(page: Page, name: str) -> float:
 
 
 def chromium_s() -> float:
-    children = psutil.Process().children(recursive=True)
-    roots = [one for one in children if "chrom" in one.name() and "chrom" not in one.parent().name()]  # type: ignore[union-attr]  # a child has a parent
-    return sum(processor_of_tree_s(root.pid) for root in roots)
+    """Return the processor time of Chromium's processes so far, in seconds."""
+    parents = {
+        process.pid: process.ppid()
+        for process in psutil.Process().children(recursive=True)
+        if "chrom" in process.name()
+    }
+    return sum(processor_of_tree_s(pid) for pid, parent in parents.items() if parent not in parents)
 
 
 def report_visits(name: str, visits: list[tuple[float, float]], goal: float) -> None:

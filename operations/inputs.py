@@ -17,7 +17,7 @@ from operations import market_data, uploads
 from operations.models import Artifact, AwaitedInput, Operation
 from operations.requests import Source
 from operations.states import Status
-from worker_agent.protocol import INPUT_MARK
+from worker_agent.schema_keywords import INPUT_MARK
 from worker_agent.validation_messages import quote
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")

@@ -1,11 +1,8 @@
 """Runs one submission with several seeds, and summarizes how much its figures depend on the seed."""
 
-import hashlib
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 from django.db import transaction
@@ -19,14 +16,10 @@ from operations.models import Operation, SeedRun, SeedRunMember
 from operations.presentation.numbers import words
 from operations.runs.columns import METRICS
 from operations.runs.recording import finite
-from operations.schemas import read_schemas
+from operations.seeds import Seeds, seeds_of
 from operations.states import Status
 
 MAX_SEEDS = 100
-WIDEST = (0, 2**31 - 1)
-"""Bounds of derived seeds, where the schema of the type has no narrower ones."""
-DEFAULT_SEED = 42
-"""Of an announced type whose schema has no default."""
 MAX_FIGURES = 50
 
 
@@ -66,22 +59,6 @@ class Spread:
         return "" if value is None else style(value)
 
 
-def derive_seeds(first: int, number: int, bounds: tuple[int, int] = WIDEST) -> list[int]:
-    """Return `first` and further distinct seeds within the bounds, which depend only on `first` and their place (SHA-256).
-
-    The bounds, both included, must contain `number` seeds beside `first`.
-    """
-    lowest, highest = bounds
-    seeds = [first]
-    for place in count(1):
-        if len(seeds) == number:
-            break
-        digest = hashlib.sha256(f"{first}/{place}".encode()).digest()
-        if (seed := lowest + (int.from_bytes(digest[:4]) >> 1) % (highest - lowest + 1)) not in seeds:
-            seeds.append(seed)
-    return seeds
-
-
 def find_repeat(by: Submitter) -> SeedRun | None:
     """Return the seed run that the same request created. Raises Invalid if its key was used for another request."""
     operations = find_repeated_batch(by)
@@ -90,10 +67,8 @@ def find_repeat(by: Submitter) -> SeedRun | None:
 
 def create(request: SeedRunRequest, by: Submitter) -> SeedRun:
     """Submit the operations in one batch, all or none. Raises Invalid with pointers into the request, Busy."""
-    first = _first_seed(request.operation)
-    seeds = derive_seeds(
-        first, request.seeds, _bounds(str(request.operation["operation_type"]), request.seeds)
-    )
+    of_type = _require_seeds(str(request.operation.get("operation_type")), request.seeds)
+    seeds = of_type.derive(_first_seed(request.operation, of_type.default), request.seeds)
     items = [_with_seed(request.operation, seed) for seed in seeds]
     if request.backtest is not None:
         items += [_backtest(request.backtest, index) for index in range(request.seeds)]
@@ -115,62 +90,26 @@ def _store(operations: Sequence[Operation], seeds: Sequence[int], by: Submitter)
     return seed_run
 
 
-def _first_seed(item: Mapping[str, Any]) -> int:
-    """Return the seed of the submission. Raises Invalid if its type has none."""
-    operation_type = str(item.get("operation_type"))
-    if not has_seed(operation_type):
+def _require_seeds(operation_type: str, number: int) -> Seeds:
+    """Return the seeds of a type. Raises Invalid if its results do not depend on one, or if there are too few."""
+    seeds = seeds_of(operation_type)
+    if seeds is None:
         raise invalid(
             "/operation/operation_type", f"Operations of type {operation_type[:80]} do not have a seed."
         )
+    if seeds.highest - seeds.lowest < number:
+        text = f"The seeds of type {operation_type[:80]} are from {seeds.lowest} to {seeds.highest}, too few for {number} operations."
+        raise invalid("/seeds", text)
+    return seeds
+
+
+def _first_seed(item: Mapping[str, Any], default: Any) -> int:
+    """Return the seed of the submission, or the default of its type. Raises Invalid."""
     holder = item.get("parameters") if isinstance(item.get("parameters"), dict) else item
-    seed = (holder or {}).get("seed", _default_seed(operation_type))
+    seed = (holder or {}).get("seed", default)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise invalid("/operation/seed", "The seed must be a whole number from 0 to 4294967295.")
     return seed
-
-
-def _default_seed(operation_type: str) -> Any:
-    """Return the seed that the type uses where none is given; of an announced type that of its first schema with one."""
-    model = kind_of(operation_type).request_model
-    if model is not None:
-        return model.model_fields["seed"].default
-    return next(
-        (seed["default"] for seed in _seed_schemas(operation_type) if "default" in seed), DEFAULT_SEED
-    )
-
-
-def _bounds(operation_type: str, number: int) -> tuple[int, int]:
-    """Return the lowest and the highest seed that all schemas of a type allow. Raises Invalid if there are too few."""
-    lowest, highest = WIDEST
-    if kind_of(operation_type).request_model is None:
-        for schema in _seed_schemas(operation_type):
-            lowest = max([lowest, *_limits(schema, "minimum", "exclusiveMinimum", 1)])
-            highest = min([highest, *_limits(schema, "maximum", "exclusiveMaximum", -1)])
-    if highest - lowest < number:
-        text = f"The seeds of type {operation_type[:80]} are from {lowest} to {highest}, too few for {number} operations."
-        raise invalid("/seeds", text)
-    return lowest, highest
-
-
-def _limits(schema: Mapping[str, Any], inclusive: str, exclusive: str, step: int) -> list[int]:
-    """Return the limits that a schema states; a worker wrote it, so what is no whole number is left out."""
-    stated = ((schema.get(inclusive), 0), (schema.get(exclusive), step))
-    return [limit + change for limit, change in stated if type(limit) is int]
-
-
-def _seed_schemas(operation_type: str) -> list[Mapping[str, Any]]:
-    """Return the schema of the parameter `seed` from each schema of an announced type that has one."""
-    properties = (json.loads(text).get("properties") for text in read_schemas(operation_type))
-    seeds = (each.get("seed") for each in properties if isinstance(each, dict))
-    return [seed for seed in seeds if isinstance(seed, dict)]
-
-
-def has_seed(operation_type: str) -> bool:
-    """Return whether the results of a type depend on a seed: its request, or the schema that workers announced, has one."""
-    kind = kind_of(operation_type)
-    if kind.request_model is not None:
-        return kind.is_seeded
-    return any("seed" in json.loads(text).get("properties", {}) for text in read_schemas(operation_type))
 
 
 def _with_seed(item: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import re2
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from worker_agent.protocol import ORDER_MARK
+from worker_agent.schema_keywords import ORDER_MARK
 
 MAX_BYTES = 64 * 1024
 MAX_TOTAL_BYTES = 256 * 1024

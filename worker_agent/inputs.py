@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from worker_agent.protocol import INPUT_MARK
+from worker_agent.schema_keywords import INPUT_MARK
 
 
 @dataclass(frozen=True, slots=True)

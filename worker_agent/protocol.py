@@ -60,10 +60,6 @@ Name = Annotated[
     ),
 ]
 Attempt = Annotated[int, Field(ge=1, le=2**31 - 1)]
-INPUT_MARK = "x-ktrdr-input"
-"""Keyword of a parameter's JSON schema: its value names an input file (`worker_agent.inputs`)."""
-ORDER_MARK = "x-ktrdr-order"
-"""Names of the parameters in the order of their declaration, which the backend adds to the schema of a type."""
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Sequence = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Path = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_-]+)+$", max_length=200)]

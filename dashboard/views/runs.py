@@ -26,7 +26,8 @@ def runs(request: PageRequest) -> HttpResponse:
     wanted = query.read(request.GET)
     matching, error = query.select(wanted)
     ids = matching.values_list("pk", flat=True)
-    pages: Paginator[str] = (BoundedPaginator.read if wanted.where else BoundedPaginator)(ids, PAGE_SIZE)
+    paginate = BoundedPaginator.read if wanted.where else BoundedPaginator
+    pages: Paginator[str] = paginate(ids, PAGE_SIZE)
     current = pages.get_page(request.GET.get("page"))
     context = {
         "page": current,

@@ -19,6 +19,7 @@ from operations.kind import kind_of
 from operations.models import Operation, SeedRun
 from operations.presentation.forms import request_body
 from operations.repetition import submission_of
+from operations.seeds import seeds_of
 
 
 @page
@@ -48,7 +49,7 @@ def _start_values(operation_id: str) -> dict[str, str]:
         return {"seeds": "5"}
     operation = get_object_or_404(Operation, pk=operation_id.replace("\0", ""))
     form = kind_of(operation.operation_type).load_form()
-    if form is None or not runs.has_seed(operation.operation_type):
+    if form is None or seeds_of(operation.operation_type) is None:
         raise Http404("Operations of this type do not have a seed.")
     return {
         "seeds": "5",

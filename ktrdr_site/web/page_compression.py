@@ -1,4 +1,4 @@
-"""Compresses whole pages, which are the largest part of a first visit after the static files."""
+"""Compresses whole pages. On a first visit only the static files are larger."""
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -6,11 +6,11 @@ from django.middleware.gzip import GZipMiddleware
 
 
 class CompressPagesMiddleware(GZipMiddleware):
-    """Leave everything but pages as it is: files are compressed already and may be parts of a range, programs refuse
-    compressed responses, and live parts are small and sent often.
+    """Compress only pages: files are already compressed and may be sent in ranges, agents and clients request uncompressed
+    responses, and live parts are small and frequent.
 
-    A page contains the token against forged requests. Django masks it anew for each response and adds up to 100 random
-    bytes to each compressed one, so that its length does not tell the token to somebody who can choose other parts.
+    A page contains the CSRF token. Django masks the token differently in each response and adds up to 100 random bytes to
+    each compressed one, so an attacker who controls other parts of the page cannot infer the token from the length (BREACH).
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

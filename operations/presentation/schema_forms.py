@@ -21,7 +21,7 @@ from operations.presentation.forms import (
 )
 from operations.presentation.numbers import words
 from operations.requests import GenericRequest
-from worker_agent.protocol import INPUT_MARK, ORDER_MARK
+from worker_agent.schema_keywords import INPUT_MARK, ORDER_MARK
 from worker_agent.validation_messages import number
 
 MAX_FIELDS = 200

@@ -14,7 +14,8 @@ from operations.states import Status
 from tests.claiming import claim_next
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from worker_agent.inputs import ArtifactOf, Bars
-from worker_agent.protocol import INPUT_MARK, Outcome, Report
+from worker_agent.protocol import Outcome, Report
+from worker_agent.schema_keywords import INPUT_MARK
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.operations.urls")]
 ME = Actor("user:test")

@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 
 from operations import artifacts, seed_runs
 from operations.models import MarketData, Operation, RunMetrics, SeedRun
-from operations.seed_runs import derive_seeds
+from operations.seeds import Seeds
 from tests.factories import CapabilityFactory, OperationFactory
 
 pytestmark = pytest.mark.django_db
@@ -65,12 +65,12 @@ def pointers(answer: Any) -> list[str]:
 
 @given(first=st.integers(0, 2**32 - 1), number=st.integers(1, seed_runs.MAX_SEEDS))
 def test_derived_seeds_are_distinct_repeatable_and_continue(first: int, number: int) -> None:
-    seeds = derive_seeds(first, number)
+    seeds = Seeds().derive(first, number)
     assert seeds[0] == first
     assert len(set(seeds)) == number
     assert all(0 <= seed < 2**32 for seed in seeds)
-    assert derive_seeds(first, number + 1)[:number] == seeds
-    assert derive_seeds(first + 1, 2)[1] != derive_seeds(first, 2)[1]
+    assert Seeds().derive(first, number + 1)[:number] == seeds
+    assert Seeds().derive(first + 1, 2)[1] != Seeds().derive(first, 2)[1]
 
 
 def test_a_training_runs_with_different_seeds_and_nothing_else_differs(api: APIClient) -> None:
@@ -80,9 +80,9 @@ def test_a_training_runs_with_different_seeds_and_nothing_else_differs(api: APIC
     assert shown["spread"] == []
     rows = Operation.objects.in_bulk([member["operation_id"] for member in shown["operations"]])
     parameters = [rows[member["operation_id"]].parameters for member in shown["operations"]]
-    assert [each.pop("seed") for each in parameters] == derive_seeds(42, 3)
+    assert [each.pop("seed") for each in parameters] == Seeds().derive(42, 3)
     assert parameters[0] == parameters[1] == parameters[2]
-    assert [member["seed"] for member in shown["operations"]] == derive_seeds(42, 3)
+    assert [member["seed"] for member in shown["operations"]] == Seeds().derive(42, 3)
     assert api.get("/seed-runs").json()["results"][0]["created_by"] == "researcher"
 
 
@@ -91,7 +91,7 @@ def test_each_trained_model_is_backtested(api: APIClient) -> None:
     assert answer.status_code == 202, answer.json()
     members = answer.json()["operations"]
     assert [member["operation_type"] for member in members] == ["training"] * 2 + ["backtesting"] * 2
-    assert [member["seed"] for member in members] == derive_seeds(42, 2) * 2
+    assert [member["seed"] for member in members] == Seeds().derive(42, 2) * 2
     for training, backtest in zip(members[:2], members[2:], strict=True):
         row = Operation.objects.get(pk=backtest["operation_id"])
         assert row.parameters["model"] == training["operation_id"]
@@ -121,7 +121,7 @@ def test_an_announced_type_with_a_seed_has_the_numbers_of_its_result(api: APICli
     CapabilityFactory(operation_type="paths", worker_type="paths", parameters_schema=SCHEMA)
     item = {"operation_type": "paths", "parameters": {"paths": 9, "seed": 7}}
     shown = post(api, seeds=2, operation=item).json()
-    assert [member["seed"] for member in shown["operations"]] == derive_seeds(7, 2)
+    assert [member["seed"] for member in shown["operations"]] == Seeds().derive(7, 2)
     for number, member in enumerate(shown["operations"]):
         complete(member["operation_id"], {"mean_price": number, "ok": True, "text": "x"})
     (spread,) = api.get(f"/seed-runs/{shown['seed_run_id']}").json()["spread"]
@@ -135,12 +135,12 @@ def test_the_first_seed_of_an_announced_type_is_its_default(
     schema = {"properties": {"seed": {"type": "integer", **declared}}}
     CapabilityFactory(operation_type="paths", worker_type="paths", parameters_schema=schema)
     shown = post(api, seeds=2, operation={"operation_type": "paths", "parameters": {}}).json()
-    assert [member["seed"] for member in shown["operations"]] == derive_seeds(first, 2)
+    assert [member["seed"] for member in shown["operations"]] == Seeds().derive(first, 2)
 
 
 @given(first=st.integers(0, 9), number=st.integers(1, 9), lowest=st.integers(0, 9), more=st.integers(9, 200))
 def test_derived_seeds_stay_within_the_bounds(first: int, number: int, lowest: int, more: int) -> None:
-    seeds = derive_seeds(first, number, (lowest, lowest + more))
+    seeds = Seeds(lowest=lowest, highest=lowest + more).derive(first, number)
     assert len(set(seeds)) == number
     assert all(lowest <= seed <= lowest + more for seed in seeds[1:])
 
@@ -244,7 +244,7 @@ def test_the_training_form_with_several_seeds_submits_a_seed_run(browser: Client
         answer = submit_form(browser, "training", **fields, seeds="3")
         seed_run = SeedRun.objects.get()
         assert answer.headers["Location"] == f"/dashboard/seed-runs/{seed_run.seed_run_id}"
-    assert [member.seed for member in seed_runs.members_of(seed_run)] == derive_seeds(7, 3)
+    assert [member.seed for member in seed_runs.members_of(seed_run)] == Seeds().derive(7, 3)
     one = submit_form(browser, "training", strategy_yaml=STRATEGY, symbols="AAPL", seeds="1")
     assert one.headers["Location"].startswith("/dashboard/operations/")
     assert SeedRun.objects.count() == 1
@@ -258,7 +258,7 @@ def test_the_form_of_an_announced_type_with_a_seed_submits_a_seed_run(browser: C
     assert submit_form(browser, "paths", **fields).status_code == 302
     members = seed_runs.members_of(SeedRun.objects.get())
     assert [member.operation.parameters for member in members] == [
-        {"paths": 9, "seed": seed} for seed in derive_seeds(7, 2)
+        {"paths": 9, "seed": seed} for seed in Seeds().derive(7, 2)
     ]
     CapabilityFactory()
     assert "Number of seeds" not in browser.get("/dashboard/new/echo").content.decode()

@@ -62,7 +62,7 @@ def table_of(name: str, rows: Rows) -> bytes:
     of different lengths.
     """
     if isinstance(rows, WritesCsv):
-        # The numbers from 0 that pandas gives to rows without an index are no column.
+        # The default index of pandas only numbers the rows; it is not stored as a column.
         is_numbered = type(rows.index).__name__ == "RangeIndex" and rows.index.name is None
         return str(rows.to_csv(None, index=not is_numbered)).encode()
     if isinstance(rows, Mapping):

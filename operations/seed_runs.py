@@ -97,7 +97,7 @@ def _require_seeds(operation_type: str, number: int) -> Seeds:
         raise invalid(
             "/operation/operation_type", f"Operations of type {operation_type[:80]} do not have a seed."
         )
-    if seeds.highest - seeds.lowest < number:
+    if seeds.available < number:
         text = f"The seeds of type {operation_type[:80]} are from {seeds.lowest} to {seeds.highest}, too few for {number} operations."
         raise invalid("/seeds", text)
     return seeds

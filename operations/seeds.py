@@ -24,10 +24,15 @@ class Seeds:
     lowest: int = LOWEST
     highest: int = HIGHEST
 
+    @property
+    def available(self) -> int:
+        """The number of distinct seeds within the bounds; 0 if the bounds contradict each other."""
+        return max(0, self.highest - self.lowest + 1)
+
     def derive(self, first: int, number: int) -> list[int]:
         """Return `first` and further distinct seeds within the bounds, which depend only on `first` and their place (SHA-256).
 
-        The bounds must contain `number` seeds besides `first`.
+        The bounds must contain `number` seeds, `first` among them, or `number - 1` others.
         """
         seeds = [first]
         for place in count(1):

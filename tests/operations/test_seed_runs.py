@@ -138,31 +138,46 @@ def test_the_first_seed_of_an_announced_type_is_its_default(
     assert [member["seed"] for member in shown["operations"]] == Seeds().derive(first, 2)
 
 
-@given(first=st.integers(0, 9), number=st.integers(1, 9), lowest=st.integers(0, 9), more=st.integers(9, 200))
-def test_derived_seeds_stay_within_the_bounds(first: int, number: int, lowest: int, more: int) -> None:
-    seeds = Seeds(lowest=lowest, highest=lowest + more).derive(first, number)
-    assert len(set(seeds)) == number
-    assert all(lowest <= seed <= lowest + more for seed in seeds[1:])
-
-
-@pytest.mark.parametrize(
-    ("limits", "allowed"),
-    [
-        ({"minimum": 3, "maximum": 12}, range(3, 13)),
-        ({"exclusiveMinimum": 3, "exclusiveMaximum": 12}, range(4, 12)),
-    ],
-)
-def test_the_seeds_of_an_announced_type_are_within_its_limits(
-    api: APIClient, limits: dict[str, Any], allowed: range
+@given(lowest=st.integers(0, 9), available=st.integers(1, seed_runs.MAX_SEEDS), data=st.data())
+def test_every_seed_within_the_bounds_can_be_derived(
+    lowest: int, available: int, data: st.DataObject
 ) -> None:
-    schema = {"properties": {"seed": {"type": "integer", "default": 5, **limits}}}
+    bounds = Seeds(lowest=lowest, highest=lowest + available - 1)
+    assert bounds.available == available
+    first = data.draw(st.integers(bounds.lowest, bounds.highest))
+    number = data.draw(st.integers(1, available))
+    seeds = bounds.derive(first, number)
+    assert seeds == bounds.derive(first, available)[:number]
+    assert set(bounds.derive(first, available)) == set(range(lowest, lowest + available))
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+@pytest.mark.parametrize("is_exclusive", [False, True])
+@pytest.mark.parametrize(("lowest", "available"), [(0, 2), (3, 5), (7, 99)])
+def test_as_many_seeds_as_the_limits_of_an_announced_type_allow_and_no_more(
+    api: APIClient, lowest: int, available: int, is_exclusive: bool, excess: int
+) -> None:
+    allowed = range(lowest, lowest + available)
+    limits = {"minimum": allowed[0], "maximum": allowed[-1]}
+    if is_exclusive:
+        limits = {"exclusiveMinimum": allowed[0] - 1, "exclusiveMaximum": allowed[-1] + 1}
+    schema = {"properties": {"seed": {"type": "integer", "default": allowed[-1], **limits}}}
     CapabilityFactory(operation_type="paths", worker_type="paths", parameters_schema=schema)
-    item = {"operation_type": "paths", "parameters": {}}
-    answer = post(api, seeds=5, operation=item).json()
-    assert all(member["seed"] in allowed for member in answer["operations"])
-    refused = post(api, seeds=len(allowed), operation=item)
-    assert pointers(refused) == ["/seeds"]
-    assert f"from {allowed[0]} to {allowed[-1]}" in refused.json()["errors"][0]["detail"]
+    answer = post(api, seeds=available + excess, operation={"operation_type": "paths", "parameters": {}})
+    if excess:
+        assert pointers(answer) == ["/seeds"]
+        (error,) = answer.json()["errors"]
+        assert f"from {allowed[0]} to {allowed[-1]}, too few for {available + 1}" in error["detail"]
+    else:
+        assert sorted(member["seed"] for member in answer.json()["operations"]) == list(allowed)
+
+
+def test_contradictory_limits_allow_no_seed(api: APIClient) -> None:
+    for worker_type, limits in (("low", {"maximum": 4}), ("high", {"minimum": 9})):
+        schema = {"properties": {"seed": {"type": "integer", **limits}}}
+        CapabilityFactory(operation_type="paths", worker_type=worker_type, parameters_schema=schema)
+    answer = post(api, seeds=2, operation={"operation_type": "paths", "parameters": {"seed": 2}})
+    assert pointers(answer) == ["/seeds"]
 
 
 def test_problems_point_into_the_request_once_and_nothing_is_stored(api: APIClient) -> None:

@@ -19,8 +19,13 @@ from workers.learning.training_parameters import TrainingParameters
 from workers.learning.training_pipeline import run_training
 from workers.report_parts import build_parts
 from workers.strategy.grammar import parse_strategy
+from workers.strategy.views import build_views
 
 __all__ = ["bar_files", "trained"]
+TWO_SETS = STRATEGY.replace(
+    "nn_inputs:\n",
+    "  speed: {indicator: mom_5, slow: [-9, -1, 1], fast: [0, 2, 9]}\nnn_inputs:\n  - {fuzzy_set: speed, timeframes: all}\n",
+)
 WRONG_UNIT = STRATEGY.replace("low: [0, 0, 30, 50]", "low: [0, 0, 0.3, 0.5]")
 
 
@@ -112,6 +117,23 @@ def test_the_histogram_of_any_values_is_a_density(values: list[float]) -> None:
     width = (histogram["x"][-1] - histogram["x"][0]) / (len(histogram["x"]) - 1)
     assert sum(histogram["density"]) * width == pytest.approx(1.0, rel=1e-3)
     json.dumps(curve, allow_nan=False)
+
+
+def test_the_bars_of_a_symbol_are_prepared_once_for_the_curves_of_all_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    strategy = parse_strategy(TWO_SETS)
+    bars = {name: {"1d": synthetic(number, 60)} for number, name in enumerate(("AAA", "BBB"))}
+    prepared = []
+
+    def prepare(strategy: Any, frames: Any) -> Any:
+        prepared.append(frames)
+        return build_views(strategy, frames)
+
+    monkeypatch.setattr("workers.learning.fuzzy_curves.build_views", prepare)
+    curves = fuzzy_curves(strategy, bars, *bars["AAA"]["1d"].index[[0, -1]])
+    assert [curve["name"] for curve in curves] == ["momentum", "speed"]
+    assert len(prepared) == len(bars)
 
 
 def test_inputs_whose_sets_have_the_wrong_unit_are_named(bar_files: Any) -> None:

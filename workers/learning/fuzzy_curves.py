@@ -1,5 +1,6 @@
 """Compute the curves of the model's fuzzy sets, with the distribution of the training data."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from workers.learning.prepared_data import Bars
 from workers.strategy.features import attach_calendar, indicator_lines
 from workers.strategy.fuzzy import degrees
 from workers.strategy.grammar import TrainedStrategy
-from workers.strategy.views import build_views, frame_key
+from workers.strategy.views import View, build_views, frame_key
 
 Floats = NDArray[np.float64]
 HISTOGRAM_BINS = 60
@@ -31,9 +32,10 @@ def fuzzy_curves(
         for feature in strategy.features
         if feature.fuzzy_set is not None
     )
+    views = [build_views(strategy, attach_calendar(strategy, frames)) for frames in bars.values()]
     curves = []
     for timeframe, name in used:
-        values = _values(strategy, bars, (timeframe, name), since, until)
+        values = _values(strategy, views, (timeframe, name), since, until)
         if len(values):
             title = name if len(strategy.timeframes) == 1 else f"{timeframe} {name}"
             curves.append({"name": title, **_curve(strategy, name, values)})
@@ -62,15 +64,18 @@ def _curve(strategy: TrainedStrategy, name: str, values: Floats) -> dict[str, An
 
 
 def _values(
-    strategy: TrainedStrategy, bars: Bars, used: tuple[str, str], since: pd.Timestamp, until: pd.Timestamp
+    strategy: TrainedStrategy,
+    views: Iterable[Mapping[str, View]],
+    used: tuple[str, str],
+    since: pd.Timestamp,
+    until: pd.Timestamp,
 ) -> Floats:
     """Return the finite values of the set's indicator on that timeframe, for all symbols."""
     timeframe, name = used
     indicator, output = strategy.resolve(strategy.fuzzy_sets[name].indicator)
     key = frame_key(strategy.symbol_of(indicator), timeframe)
     parts = []
-    for frames in bars.values():
-        view = build_views(strategy, attach_calendar(strategy, frames))[key]
+    for view in (of_symbol[key] for of_symbol in views):
         values = indicator_lines(strategy, view, key).outputs(indicator)[output]
         values = values[(view.bars.bars.index >= since) & (view.bars.bars.index < until)]
         parts.append(values[np.isfinite(values)])

@@ -6,7 +6,6 @@ The JSON contains everything that a backtest needs: the strategy's text, the inp
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +81,8 @@ class TrainedModel:
     description: Description
     network: nn.Module
     scaler: Scaler
-
-    @cached_property
-    def strategy(self) -> TrainedStrategy:
-        return _strategy_of(self.description)
+    strategy: TrainedStrategy
+    """The one that it was trained with, with the inputs in the order of the model."""
 
     @property
     def training_period(self) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -227,7 +224,7 @@ def load_model(weights_path: Path, description_path: Path) -> TrainedModel:
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise BadModel("model.safetensors contains NaN or infinite weights.")
     network.eval()
-    return TrainedModel(description, network, _scaler(description))
+    return TrainedModel(description, network, _scaler(description), strategy)
 
 
 def _strategy_of(description: Description) -> TrainedStrategy:

@@ -3,6 +3,7 @@
 import json
 import re
 
+import jinja2
 import pytest
 
 from tests.quant.backtesting.conftest import NewJob
@@ -81,3 +82,12 @@ def test_no_curve_leaves_its_frame(rendered: tuple[dict, dict, str]) -> None:
 )
 def test_small_figures_keep_their_digits(value: float | None, kind: str, text: str) -> None:
     assert format_figure(value, kind) == text
+
+
+def test_a_process_compiles_the_template_once(
+    rendered: tuple[dict, dict, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fork server has compiled it, so that no job does."""
+    result, report, html = rendered
+    monkeypatch.setattr(jinja2.Environment, "compile", None)
+    assert render(result, report) == html

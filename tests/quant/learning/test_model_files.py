@@ -16,7 +16,7 @@ from tests.quant.learning.conftest import STRATEGY, RecordedJob, synthetic
 from tests.quant.learning.test_training_pipeline import GRU, KINDS, run, with_sections
 from workers.learning.model_files import BadModel, TrainedModel, load_model
 from workers.strategy.features import build_features
-from workers.strategy.grammar import parse_strategy
+from workers.strategy.grammar import parse_strategy, parse_trained_strategy
 
 NewJob = Callable[[], RecordedJob]
 Files = dict[str, bytes]
@@ -182,3 +182,19 @@ def test_a_model_decides_only_for_the_strategy_that_it_was_trained_with(
     ):
         with pytest.raises(BadModel, match=message):
             model.check_compatible(parse_strategy(text))
+
+
+def test_the_strategy_of_a_model_is_parsed_once(
+    trained: Callable[[str], Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = []
+
+    def parse(text: str) -> Any:
+        texts.append(text)
+        return parse_trained_strategy(text)
+
+    monkeypatch.setattr("workers.learning.model_files.parse_trained_strategy", parse)
+    model = load_files(trained("mlp"), tmp_path)
+    assert model.strategy.features
+    assert model.strategy.input_names == model.description.input_names
+    assert texts == [model.description.strategy_text]

@@ -23,7 +23,8 @@ def disk(trial: str) -> Iterator[Path]:
         with image.open("wb") as file:
             file.truncate(BYTES)
         run("mkfs.ext4", "-q", "-m0", "-O^has_journal", "-Elazy_itable_init=1,nodiscard", image)
-        run("mount", "-o", "loop,noatime", image, directory)
+        # No power cut is rehearsed, and a file that is written and synced costs 0.2 ms without barriers, 3 to 4 ms with them.
+        run("mount", "-o", "loop,noatime,nobarrier", image, directory)
         try:
             yield directory
         finally:

@@ -1,4 +1,5 @@
-"""Requirements of every page: no console errors, strict policy, no other hosts, axe, 360 px, both themes."""
+"""Requirements of every page: no console errors, strict policy, no other hosts, axe, 360 px, both themes, no script,
+one format of dates, drafts of long forms."""
 
 from typing import Any, Literal
 
@@ -8,8 +9,11 @@ from playwright.sync_api import Browser, Page
 
 from access.actors import Actor
 from operations import sharing
+from operations.labels import Labels, label
 from operations.models import Operation
 from tests.browser.watch import serious_findings
+from tests.operations.test_dates_on_pages import other_dates
+from tests.page_forms import Form, read_forms
 
 pytestmark = pytest.mark.browser
 RULES: dict[Literal["light", "dark"], tuple[str, ...]] = {
@@ -17,12 +21,19 @@ RULES: dict[Literal["light", "dark"], tuple[str, ...]] = {
     "dark": ("color-contrast", "link-in-text-block"),
 }
 """All rules in one theme, and in the other one those about colors."""
+MANY = 5
+"""Fields that are too many to enter again."""
+LONG = {
+    "submit-form", "strategy-form", "study-form", "schedule-form", "seed-run-form", "labels-form", "tag-form",
+}  # fmt: skip
+NO_DRAFT = {"/dashboard/secrets/save": "a secret does not belong into the storage of a browser"}
 
 
 def addresses(ids: dict[str, str]) -> list[str]:
     trained, backtested = ids["trained"], ids["backtested"]
     person = User.objects.filter(is_staff=True)[0]
     creator = Actor.person(person.username, person.pk)
+    label(trained, Labels(tags=["trend"]), creator)
     return [
         "/dashboard/",
         "/dashboard/operations",
@@ -45,6 +56,8 @@ def addresses(ids: dict[str, str]) -> list[str]:
         "/dashboard/new/data_import",
         "/dashboard/new/volatility",
         "/dashboard/runs?sort=-sharpe",
+        "/dashboard/tags",
+        "/dashboard/tags/trend",
         "/dashboard/workers",
         "/dashboard/workers/training-01",
         "/dashboard/market-data",
@@ -115,17 +128,42 @@ def test_no_page_scrolls_horizontally_on_a_small_phone(
 def test_pages_work_without_javascript(
     chromium: Browser, page: Page, ids: dict[str, str], live_server: Any
 ) -> None:
+    """The same visit judges the text that the server sends: the format of dates, and the marks of long forms."""
     context = chromium.new_context(java_script_enabled=False, storage_state=page.context.storage_state())
     page_without_script = context.new_page()
+    problems, long_forms = [], set()
     for address in addresses(ids):
         response = page_without_script.goto(live_server.url + address)
         assert response is not None
         assert response.status == 200
         assert page_without_script.locator("main h1").inner_text()
+        text = response.text()
+        problems += [f"{address}: another format of a date: {date}" for date in other_dates(text)]
+        for form in filter(is_long, read_forms(text)):
+            long_forms.add(form.id)
+            problems += [f"{address}: {form.attributes}: {problem}" for problem in draft_problems(form, text)]
+    assert not problems, "\n".join(problems)
+    assert long_forms == LONG
     page_without_script.goto(f"{live_server.url}/dashboard/operations/{ids['trained']}?tab=metrics")
     page_without_script.locator("summary", has_text="Table").first.click()
     assert page_without_script.locator("figure table").first.is_visible()
     context.close()
+
+
+def is_long(form: Form) -> bool:
+    is_kept = form.attributes.get("action", "") not in NO_DRAFT
+    return is_kept and bool(form.addresses) and (form.has_text or len(form.entries) >= MANY)
+
+
+def draft_problems(form: Form, text: str) -> list[str]:
+    """Return why the browser could not keep the input of a form of this page."""
+    checks = {
+        "no draft is kept": form.attributes.get("data-draft") in ("empty", "filled"),
+        "the draft has no name": bool(form.id),
+        "a query of the page would be part of the draft's name": form.attributes.get("action", "")[:1] == "/",
+        "the page does not load the drafts": "js/drafts" in text,
+    }
+    return [problem for problem, is_met in checks.items() if not is_met]
 
 
 def test_the_landing_page_is_small(page: Page, live_server: Any) -> None:

@@ -1,17 +1,16 @@
-"""Every page writes a date as 2026-05-04 and a time as 2026-05-04 17:30."""
+"""Every page writes a date as 2026-05-04 and a time as 2026-05-04 17:30.
+
+`tests/browser/test_every_page.py` looks for other formats on all pages.
+"""
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.template import Context, Template
-from django.test import Client
 
 from operations.presentation.numbers import day, minute, stored_time
-from tests.browser.population import populate
-from tests.browser.test_every_page import addresses
 
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATES = sorted(
@@ -44,15 +43,6 @@ def test_other_formats_are_recognized(text: str) -> None:
 )
 def test_the_format_of_the_pages_is_none_of_them(text: str) -> None:
     assert not other_dates(text)
-
-
-def test_no_page_has_another_format(client: Client, staff: Any) -> None:
-    client.force_login(staff)
-    found = {}
-    for address in addresses(populate(staff)):
-        if dates := other_dates(client.get(address).content.decode()):
-            found[address] = dates
-    assert not found
 
 
 def test_no_template_has_a_format_of_its_own() -> None:

@@ -1,4 +1,7 @@
-"""Each long form keeps a draft in the browser: its page marks it, and says when the input was accepted."""
+"""A page with a long form says when the input was refused, accepted or never entered.
+
+`tests/browser/test_every_page.py` finds the long forms of all pages.
+"""
 
 from typing import Any
 
@@ -9,17 +12,10 @@ from django.test import Client
 from operations.actors import Actor
 from operations.labels import Labels, label
 from tests.browser.population import populate
-from tests.browser.test_every_page import addresses
 from tests.page_forms import Form, read_forms
 
 pytestmark = pytest.mark.django_db
 
-MANY = 5
-"""Fields that are too many to enter again."""
-NOT_KEPT = {"/dashboard/secrets/save": "a secret does not belong into the storage of a browser"}
-LONG = {
-    "submit-form", "strategy-form", "study-form", "schedule-form", "seed-run-form", "labels-form", "tag-form",
-}  # fmt: skip
 EMPTY, FILLED = "empty", "filled"
 
 
@@ -37,31 +33,9 @@ def browser(client: Client, staff: Any) -> Client:
     return client
 
 
-def is_long(form: Form) -> bool:
-    return bool(form.addresses) and (form.has_text or len(form.entries) >= MANY)
-
-
 def form_of(page: str, name: str) -> Form:
     (form,) = [form for form in read_forms(page) if form.id == name]
     return form
-
-
-def test_every_long_form_keeps_a_draft(browser: Client, ids: dict[str, str]) -> None:
-    seen = set()
-    with_forms = [address for address in addresses(ids) if address.startswith("/dashboard/")]
-    for address in (*with_forms, "/dashboard/tags/trend"):
-        page = browser.get(address).content.decode()
-        for form in filter(is_long, read_forms(page)):
-            action = form.attributes.get("action", "")
-            if action in NOT_KEPT:
-                continue
-            about = f"{address}: {form.attributes}"
-            assert form.attributes.get("data-draft") in (EMPTY, FILLED), about
-            assert form.id, about
-            assert action.startswith("/"), f"{about}: a query of the page would be part of the draft's name"
-            assert "js/drafts" in page, about
-            seen.add(form.id)
-    assert seen == LONG
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,25 @@ def test_keys_and_a_change_of_theme_before_the_first_bars_are_no_error(
     page.locator("[data-bars][data-drawn]").wait_for()
 
 
+def test_pans_and_zooms_show_bars_that_were_loaded_ahead(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    """The server answers no request during the moves."""
+    figure = open_chart(page, f"{live_server.url}/dashboard/market-data/AAPL/1d")
+    page.wait_for_load_state("networkidle")
+    page.route("**/chart", lambda route: None)
+    shown, plot = figure.locator("[data-bars-range]"), page.get_by_role("application")
+    plot.focus()
+    for _ in range(12):
+        plot.press("Shift+ArrowLeft")
+    expect(shown).to_contain_text("1m bars")
+    expect(shown).not_to_contain_text("2026-01-09")
+    plot.press("ArrowDown")
+    plot.press("ArrowDown")
+    expect(shown).to_contain_text("5m bars")
+    page.unroute_all(behavior="ignoreErrors")
+
+
 def test_two_symbols_are_compared_on_a_phone(page: Page, ids: dict[str, str], live_server: Any) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(f"{live_server.url}/dashboard/market-data/AAPL/1d")

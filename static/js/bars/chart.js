@@ -5,6 +5,7 @@
   const { ChartFile, SeriesSet, coloursOfTheme, lastNotAbove } = barCharts;
   const MOST_VISIBLE = 5000; // bars, if a resolution is chosen
   const FEWEST_VISIBLE = 5;
+  const FEWEST_DRAWN = 1500; // bars beside the visible ones included: few enough to draw fast, and enough for some pans
   const PIXELS_A_BAR = 2; // coarser bars are shown below this width
   const nextFrame = () => new Promise((resolve) => requestAnimationFrame(() => resolve()));
 
@@ -59,8 +60,9 @@
       const load = (this.loads += 1);
       const span = Math.max(to - from, FEWEST_VISIBLE);
       const rows = this.rowsOf(level);
-      const low = Math.min(Math.max(Math.floor(from - span), 0), rows - 1);
-      const high = Math.min(Math.max(Math.ceil(to + span), low + 1), rows);
+      const beside = Math.max(span, (FEWEST_DRAWN - span) / 2);
+      const low = Math.min(Math.max(Math.floor(from - beside), 0), rows - 1);
+      const high = Math.min(Math.max(Math.ceil(to + beside), low + 1), rows);
       const block = await this.file.rows(level, low, high);
       const over = this.overlayFile ? await this.overlayValues(level, block) : null;
       if (load !== this.loads) return;
@@ -74,9 +76,9 @@
       this.series.fill(block);
       if (over) this.series.fillOverlay(block, over);
       this.scrollTo(this.view);
-      await nextFrame();
-      await nextFrame();
+      await nextFrame(); // of the library, which asked for it before; it reports its ranges there
       this.applying = false;
+      this.prefetchAround();
       this.notify();
     }
 
@@ -112,11 +114,29 @@
     // The same time at another level.
     async changeLevel(level) {
       const half = Math.min((this.span * this.rowsOf(level)) / this.rowsOf(this.level), MOST_VISIBLE) / 2;
-      const time = this.timeAt((this.view.from + this.view.to) / 2);
+      const time = this.middleTime();
+      this.prefetchAt(level, time, Math.max(3 * half, FEWEST_DRAWN / 2)); // with the row's own tile, so that both come with one request
       await this.locked(async () => {
         const row = await this.file.rowAt(level, time);
         await this.show(level, row - half, row + half);
       });
+    }
+
+    middleTime() { return this.timeAt((this.view.from + this.view.to) / 2); }
+
+    prefetchAt(level, time, reach) {
+      const row = this.file.rowNear(level, time);
+      this.file.prefetch(level, row - reach, row + reach);
+    }
+
+    // Load ahead what the next pan or zoom shows.
+    prefetchAround() {
+      this.file.prefetch(this.level, this.block.start - this.span, this.block.start + this.block.count + this.span);
+      if (this.chosen !== null) return;
+      const reach = this.width() / PIXELS_A_BAR;
+      for (const level of [this.level - 1, this.level + 1]) {
+        if (this.spec.levels[level]) this.prefetchAt(level, this.middleTime(), reach);
+      }
     }
 
     timeAt(row) {
@@ -213,7 +233,7 @@
       if (other < 0) return values;
       const from = await file.rowAt(other, block.times[0]);
       const to = await file.rowAt(other, block.times[block.count - 1]);
-      const { times, columns } = await file.rows(other, from, to + 1);
+      const { times, columns } = await file.rows(other, from, to + 2);
       for (let row = 0; row < block.count; row += 1) {
         const at = lastNotAbove(times, block.times[row]);
         if (at >= 0 && (at < times.length - 1 || block.times[row] - times[at] < 7 * 86400)) values[row] = columns.close[at];

@@ -59,7 +59,7 @@ globalThis.barCharts = {};
       this.tiles = new Map(); // "level/tile" -> promise, in the order of their last use
     }
 
-    // The bars `from` to `to` (exclusive), with all columns, from whole tiles: {start, count, times, columns}.
+    // The bars `from` to `to` (exclusive), with all columns: {start, count, times, columns}.
     async rows(level, from, to) {
       const size = this.index.tile_rows;
       const first = Math.floor(from / size);
@@ -67,25 +67,34 @@ globalThis.barCharts = {};
       this.request(level, first, last);
       const tiles = [];
       for (let tile = first; tile <= last; tile += 1) tiles.push(this.tiles.get(`${level}/${tile}`));
-      return this.join(await Promise.all(tiles), first * size);
+      return this.join(await Promise.all(tiles), first * size, from, to);
     }
 
-    join(tiles, start) {
-      const count = tiles.reduce((sum, tile) => sum + tile.count, 0);
+    // The rows `from` to `to` of tiles that start with the row `start`.
+    join(tiles, start, from, to) {
+      const all = tiles.reduce((sum, tile) => sum + tile.count, 0);
+      const count = Math.min(to - start, all) - (from - start);
       const merge = (pick) => {
-        const merged = new Float64Array(count);
+        const merged = new Float64Array(all);
         let at = 0;
         for (const tile of tiles) {
           merged.set(pick(tile), at);
           at += tile.count;
         }
-        return merged;
+        return merged.subarray(from - start, from - start + count);
       };
       const names = Object.keys(tiles[0].columns);
       return {
-        start, count, times: merge((tile) => tile.times),
+        start: from, count, times: merge((tile) => tile.times),
         columns: Object.fromEntries(names.map((name) => [name, merge((tile) => tile.columns[name])])),
       };
+    }
+
+    // Request the tiles with these rows, as far as the level has them, and do not wait for them.
+    prefetch(level, from, to) {
+      const { sizes } = this.levels[level];
+      const tileOf = (row) => Math.min(Math.max(Math.floor(row / this.index.tile_rows), 0), sizes.length - 1);
+      this.request(level, tileOf(from), tileOf(to));
     }
 
     // Neighbouring tiles come with one request.
@@ -127,12 +136,24 @@ globalThis.barCharts = {};
       }
     }
 
+    tileAt(level, time) { return Math.max(lastNotAbove(this.levels[level].starts, time), 0); }
+
+    // About the row of `time`, without its tile: as if the bars of a tile were at equal distances.
+    rowNear(level, time) {
+      const { starts, rows } = this.levels[level];
+      const tile = this.tileAt(level, time);
+      const size = this.index.tile_rows;
+      if (tile === starts.length - 1) return (tile * size + rows) / 2;
+      const share = (time - starts[tile]) / (starts[tile + 1] - starts[tile]);
+      return (tile + Math.max(share, 0)) * size;
+    }
+
     // The row of the last bar that opens at or before `time` (seconds); 0 before the first bar.
     async rowAt(level, time) {
-      const tile = Math.max(lastNotAbove(this.levels[level].starts, time), 0);
-      const size = this.index.tile_rows;
-      const { times } = await this.rows(level, tile * size, tile * size + 1);
-      return tile * size + Math.max(lastNotAbove(times, time), 0);
+      const tile = this.tileAt(level, time);
+      this.request(level, tile, tile);
+      const { times } = await this.tiles.get(`${level}/${tile}`);
+      return tile * this.index.tile_rows + Math.max(lastNotAbove(times, time), 0);
     }
   }
 

@@ -46,7 +46,8 @@ def version_of_checkout(root: Path) -> str:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    command = ("git", "-C", str(root), *arguments)
+    # The site's user runs the code of a checkout that belongs to root, which git would refuse to read.
+    command = ("git", "-c", f"safe.directory={root}", "-C", str(root), *arguments)
     return subprocess.run(  # noqa: S603  (our own command line)
         command, capture_output=True, text=True, check=True, timeout=GIT_TIMEOUT_S, stdin=subprocess.DEVNULL
     ).stdout

@@ -1,5 +1,6 @@
 """The web server, seen from outside, and insecure settings."""
 
+import ssl
 from collections.abc import Iterator
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -39,8 +40,18 @@ def responds(url: str) -> Iterator[Finding]:
             f"Set KTRDR_ALLOWED_HOSTS={','.join([*settings.ALLOWED_HOSTS, parts.hostname or ''])}",
         )
     try:
-        response = httpx.get(f"{url.rstrip('/')}/health", timeout=TIMEOUT_S, trust_env=False)
+        response = httpx.get(
+            f"{url.rstrip('/')}/health", timeout=TIMEOUT_S, trust_env=False, verify=_tls_context()
+        )
     except httpx.ConnectError as error:
+        if refusal := _refusal_of_the_certificate(error):
+            yield problem(
+                "web",
+                f"The certificate of {place} is not accepted here: {refusal.verify_message.rstrip('.')}.",
+                "Add a private CA to the certificates of this machine (update-ca-certificates), or set SSL_CERT_FILE; "
+                "otherwise renew the proxy's certificate for this name.",
+            )
+            return
         yield problem(
             "web",
             f"Nothing is listening at {place} ({error}).",
@@ -54,6 +65,20 @@ def responds(url: str) -> Iterator[Finding]:
         )
     else:
         yield from _check_response(place, response)
+
+
+def _refusal_of_the_certificate(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
+def _tls_context() -> ssl.SSLContext:
+    """Trust public CAs and, like workers, those of this machine or of SSL_CERT_FILE."""
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    return context
 
 
 def _check_response(place: str, response: httpx.Response) -> Iterator[Finding]:

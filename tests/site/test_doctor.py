@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -46,6 +47,7 @@ from registry import enrolment
 from registry.models import Sweep, Worker
 from registry.schedules import ensure_schedules
 from tests.factories import StoredFileFactory, WorkerFactory
+from tests.faults.certificates import Certificates
 from tests.registry.conftest import Neighbour, neighbour
 from worker_agent.testing import hang, status
 from worker_agent.version import version
@@ -191,11 +193,11 @@ def test_a_web_server_that_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture
-def stranger() -> Iterator[Callable[[int, bytes], str]]:
+def stranger() -> Iterator[Callable[..., str]]:
     """Start another program that answers with (status, body); return its URL."""
     servers = []
 
-    def start(code: int, body: bytes) -> str:
+    def start(code: int, body: bytes, tls: ssl.SSLContext | None = None) -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(code)
@@ -207,10 +209,12 @@ def stranger() -> Iterator[Callable[[int, bytes], str]]:
                 return
 
         server = HTTPServer(("127.0.0.1", 0), Handler)
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         servers.append((server, thread))
-        return f"http://127.0.0.1:{server.server_port}"
+        return f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
 
     yield start
     for server, thread in servers:
@@ -229,16 +233,30 @@ def stranger() -> Iterator[Callable[[int, bytes], str]]:
     ],
 )
 def test_another_program_at_the_port_is_found(
-    stranger: Callable[[int, bytes], str], code: int, body: bytes, text: str
+    stranger: Callable[..., str], code: int, body: bytes, text: str
 ) -> None:
     assert text in only(site.responds(stranger(code, body))).problem
 
 
-def test_a_name_that_is_not_allowed_is_found(stranger: Callable[[int, bytes], str], settings: Any) -> None:
+def test_a_name_that_is_not_allowed_is_found(stranger: Callable[..., str], settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["ktrdr.example.org"]
     finding = only(site.responds(stranger(200, b'{"status": "ok"}')))
     assert "127.0.0.1 is not in KTRDR_ALLOWED_HOSTS" in finding.problem
     assert "KTRDR_ALLOWED_HOSTS=ktrdr.example.org,127.0.0.1" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("127.0.0.1", "unable to get local issuer"), ("127.0.0.2", "mismatch"), ("", "")]
+)
+def test_a_certificate_of_the_proxy_that_is_not_accepted_is_found(
+    stranger: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
+) -> None:
+    certificates = Certificates(tmp_path, (name or "127.0.0.1",))
+    if name != "127.0.0.1":
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    findings = list(site.responds(stranger(200, b'{"status": "ok"}', certificates.serving)))
+    assert [reason in finding.problem for finding in findings] == ([True] if reason else [])
+    assert all("The certificate of 127.0.0.1:" in finding.problem for finding in findings)
 
 
 # Database ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from ktrdr_client.version import VERSION
 from packaging.version import Version
@@ -54,6 +55,21 @@ def test_each_commit_has_a_newer_version_and_a_tagged_one_that_of_its_release(tm
     assert version_of_checkout(tmp_path) == RELEASE
     (tmp_path / "file").write_text("changed")
     assert version_of_checkout(tmp_path) == f"{versions[-1]}.dirty"
+
+
+def test_the_checkout_of_another_user_has_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init")
+    (tmp_path / "file").write_text("text")
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "--message", "first")
+    own = version_of_checkout(tmp_path)
+    assert own.startswith(f"{RELEASE}.post")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    refused = subprocess.run(["git", "-C", str(tmp_path), "log"], capture_output=True, text=True)
+    assert "dubious ownership" in refused.stderr
+    assert version_of_checkout(tmp_path) == own
 
 
 def test_the_client_has_the_version_of_the_code() -> None:

@@ -58,7 +58,7 @@ def _files_of(batches: QuerySet[StudyBatch], names: Sequence[str]) -> dict[str, 
 def submit_report(study: Study) -> Operation:
     """Submit the report over the files of all batches that have results. Raises Invalid, Busy."""
     batches = StudyBatch.objects.filter(study=study, is_open=False, operation__isnull=False)
-    files = _files_of(batches, messages.BATCH_FILES)
+    files = _files_of(batches, (*messages.BATCH_FILES, messages.EVIDENCE_FILE))
     tested = _files_of(batches, (messages.FINALIST_FILE,))
     named = {name.split("/")[0] for name in files}
     parameters = messages.ReportParameters(

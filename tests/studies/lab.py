@@ -116,7 +116,9 @@ def finish(operation: Operation, secret: str, evaluated: Evaluate = evaluate) ->
             names = (messages.FINALIST_FILE,)
             result = {"number": operation.parameters["trial"]["number"], "holdout_sharpe": 0.5}
         case _:
-            names = (*messages.BATCH_FILES, *([messages.RUNG_FILE] if operation.parameters["rung"] else []))
+            rung = [messages.RUNG_FILE] if operation.parameters["rung"] else []
+            evidence = [messages.EVIDENCE_FILE] if operation.operation_type == "study_batch" else []
+            names = (*messages.BATCH_FILES, *rung, *evidence)
             result = result_of(operation.parameters, evaluated)
     _send(
         operation,

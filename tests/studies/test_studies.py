@@ -103,6 +103,7 @@ def test_the_search_never_reads_the_holdout(api: APIClient, body: Body) -> None:
         "model/model.json",
         f"{first}/trials.parquet",
         f"{first}/moments.npy",
+        f"{first}/evidence.npz",
     } <= names
 
 

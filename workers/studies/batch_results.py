@@ -16,6 +16,7 @@ from workers.studies.archive import pack
 from workers.studies.evaluation import Outcome
 from workers.studies.messages import (
     BLOCKS,
+    EVIDENCE_FILE,
     MAX_KEPT_RETURNS,
     MOMENTS_FILE,
     RETURNS_FILE,
@@ -24,6 +25,7 @@ from workers.studies.messages import (
     Trial,
     TrialState,
 )
+from workers.studies.running_evidence import RunningEvidence
 from workers.studies.statistics.moments import write_block_moments
 
 Floats = NDArray[np.float64]
@@ -42,6 +44,8 @@ class BatchResults:
     days: int
     most_kept: int = MAX_KEPT_RETURNS
     """Trials whose daily returns are kept."""
+    evidence: RunningEvidence | None = None
+    """None for trainings, whose trials may continue after a rung with other returns."""
     rows: dict[int, Outcome] = field(default_factory=dict)
     moments: dict[int, Floats] = field(default_factory=dict)
     returns: dict[int, Singles] = field(default_factory=dict)
@@ -56,6 +60,8 @@ class BatchResults:
             write_block_moments(np.ascontiguousarray(outcome.daily), moments)
             self.moments[number] = moments
             self.returns[number] = outcome.daily.astype(np.float32)
+            if self.evidence is not None and np.isfinite(moments).all():
+                self.evidence.add(number, outcome.daily)
         self.rows[number] = replace(outcome, daily=None)
         self.unsettled.append(number)
         if len(self.returns) > 2 * self.most_kept:
@@ -120,7 +126,11 @@ class BatchResults:
             TRIALS_FILE: self._table(),
             MOMENTS_FILE: _npy(self._all_moments()),
             RETURNS_FILE: _npy(returns),
+            **self._evidence_file(),
         }
+
+    def _evidence_file(self) -> dict[str, bytes]:
+        return {} if self.evidence is None else {EVIDENCE_FILE: self.evidence.to_bytes()}
 
     def folds(self) -> bytes:
         """Return the archive with the folds of each trial."""
@@ -168,6 +178,7 @@ class BatchResults:
             OUTCOMES_FILE: json.dumps(state).encode(),
             MOMENTS_FILE: _npy(moments),
             RETURNS_FILE: _npy(returns),
+            **self._evidence_file(),
         }
 
     def restore(self, files: Mapping[str, bytes]) -> None:
@@ -176,6 +187,10 @@ class BatchResults:
         self.rows = {row["number"]: _from_json(row) for row in state["rows"]}
         self.moments = dict(zip(state["moments"], moments, strict=True))
         self.returns = dict(zip(state["returns"], returns, strict=True))
+        saved = files.get(EVIDENCE_FILE)
+        if self.evidence is not None and (saved is None or not self.evidence.merge(saved)):
+            # The checkpoint is of an earlier version; the report simulates the trials again.
+            self.evidence = None
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:

@@ -22,6 +22,8 @@ MAX_KEPT_TRAININGS = 512
 
 TRIALS_FILE, MOMENTS_FILE, RETURNS_FILE = "trials.parquet", "moments.npy", "returns.npy"
 BATCH_FILES = (TRIALS_FILE, MOMENTS_FILE, RETURNS_FILE)
+EVIDENCE_FILE = "evidence.npz"
+"""Of a batch of kind `decisions` or `rules`: what the verdict needs of the returns of its trials (`running_evidence`)."""
 DETAILS_FILE = "details.zip"
 """`NUMBER.json` for each trial of the batch: folds, and of a training also learning curves and log."""
 RUNG_FILE = "rung.zip"
@@ -95,7 +97,8 @@ class BatchResult(_Message):
     """The result of a batch: one entry per trial in each list, in the order of the parameters.
 
     Artifacts: `trials.parquet`, `moments.npy` (float64[trials, 16, 2]: sum and sum of squares of the daily returns of
-    each block; NaN for a trial without them), `returns.npy` (float32[kept, days], at most 32 rows, of trainings 512).
+    each block; NaN for a trial without them), `returns.npy` (float32[kept, days], at most 32 rows, of trainings 512);
+    except of trainings `evidence.npz` (maxima over the trials, for the verdict).
     """
 
     number: list[Number]
@@ -122,7 +125,8 @@ class BatchResult(_Message):
 
 
 class BatchFiles(_Message):
-    """One batch whose files are inputs `NAME/trials.parquet`, `NAME/moments.npy` and `NAME/returns.npy`."""
+    """One batch whose files are inputs `NAME/trials.parquet`, `NAME/moments.npy`, `NAME/returns.npy` and, except of
+    trainings, `NAME/evidence.npz`."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")
     rung: int = Field(default=0, ge=0, le=1000)

@@ -37,15 +37,7 @@ def run_report(parameters: ReportParameters, job: ResumableJob) -> dict[str, Any
     study = load_study(parameters, job)
     job.progress(10, step="statistics")
     winner_returns = study.winner_returns()
-    statistics = collect(
-        study.table,
-        study.winner,
-        winner_returns,
-        study.returns.stream,
-        [*study.windows, *study.path_folds],
-        parameters.counted_before,
-        parameters.seed,
-    )
+    statistics = collect(study.table, study.winner, winner_returns, study.evidence, parameters.counted_before)
     job.progress(70, step="out of sample")
     holdout = _holdout(study, job)
     outside, missing = build_parts(_outside_parts(study, statistics, winner_returns))
@@ -66,16 +58,17 @@ def _outside_parts(study: Study, statistics: Statistics, winner_returns: Floats 
         return {}
     if evaluator is None:
         return {"the winner's own folds": lambda: _folds_of_winner(study)}
-    count, winner = len(study.windows), table.trial(study.winner)
+    folds, winner = study.folds, table.trial(study.winner)
+    count = len(folds.windows)
     parts = {"the stress test": lambda: {"stress": out_of_sample.stress_section(evaluator, winner)}}
     if count:
         parts["the walk-forward windows"] = lambda: {
             "walk_forward": out_of_sample.walk_forward_section(
-                evaluator, table, study.windows, selection.part(0, count)
+                evaluator, table, folds.windows, selection.part(0, count)
             )
         }
-    if study.paths is not None:
-        scheme = study.paths
+    if folds.paths is not None:
+        scheme = folds.paths
         parts["the paths"] = lambda: {
             "paths": out_of_sample.paths_section(
                 evaluator, table, scheme, selection.part(count, len(selection.folds))
@@ -147,7 +140,7 @@ def _judge(
             figures.dsr,
             figures.pbo,
             statistics.overfitting.loss_probability if statistics.overfitting else None,
-            figures.spa_p if study.returns.is_complete else None,
+            figures.spa_p if study.is_complete else None,
             figures.holdout_sharpe,
             figures.sharpe,
             figures.needed_sharpe,
@@ -221,7 +214,7 @@ def _untested_warnings(study: Study) -> list[dict[str, str]]:
 
 def _warnings(study: Study, winner_returns: Floats | None) -> list[dict[str, str]]:
     warnings = [*_untested_warnings(study)]
-    if not study.returns.is_complete:
+    if not study.is_complete:
         message = (
             "The test for data snooping lacks trials whose daily returns were not kept, so it does not count."
         )

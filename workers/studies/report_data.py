@@ -7,23 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.learning.folds import BadFolds
 from workers.resumable_job import ResumableJob
 from workers.studies.binding import BoundStudy
 from workers.studies.evaluation import Evaluator
-from workers.studies.fold_days import fold_days
+from workers.studies.judged_folds import NO_FOLDS, JudgedFolds, build_judged_folds
 from workers.studies.market import load_market
 from workers.studies.messages import FINALIST_FILE, ReportParameters
-from workers.studies.returns_stream import Returns, returns_of
+from workers.studies.returns_stream import Returns, evidence_of
 from workers.studies.run import bind_study, direction_source
-from workers.studies.sections import CombinatorialPurged, Finalists, WalkForward
-from workers.studies.statistics.walk_forward import FoldDays
+from workers.studies.running_evidence import RunningEvidence
+from workers.studies.sections import Finalists
 from workers.studies.trial_table import TrialTable, read_trials
 
 Floats = NDArray[np.float64]
-
-DEFAULT_WINDOWS = 5
-DEFAULT_PATHS = CombinatorialPurged(scheme="cpcv")
 
 
 @dataclass(frozen=True)
@@ -37,10 +33,10 @@ class Study:
     evaluator: Evaluator | None
     """None for trainings, which are not repeated."""
     returns: Returns
-    windows: list[FoldDays]
-    """Of the walk-forward selection."""
-    paths: CombinatorialPurged | None
-    path_folds: list[FoldDays]
+    evidence: RunningEvidence
+    is_complete: bool
+    """Whether the evidence is that of every trial with returns."""
+    folds: JudgedFolds
     per_year: float
     tested: list[dict[str, Any]]
     """Of a study of trainings: the files of its finalists, in the order of the ranking."""
@@ -60,8 +56,7 @@ class Study:
         if self.winner is None:
             return None
         number = np.array([self.table.numbers[self.winner]])
-        rows = [row for _, returns in self.returns.stream(number) for row in returns]
-        return rows[0] if rows else None
+        return next((returns for _, returns in self.returns.of(number)), None)
 
 
 def load_study(parameters: ReportParameters, job: ResumableJob) -> Study:
@@ -73,23 +68,19 @@ def load_study(parameters: ReportParameters, job: ResumableJob) -> Study:
     evaluator = None
     if parameters.kind != "training":
         evaluator = Evaluator(bound, market, direction_source(parameters, bound, market, job.inputs))
-    windows, paths, path_folds = [], None, []
-    if evaluator is not None:
-        section = bound.study.finalists
-        chosen = section.validation if section else None
-        paths = chosen if isinstance(chosen, CombinatorialPurged) else DEFAULT_PATHS
-        windows = _folds_or_none(_windows_of(bound, len(market.times)), evaluator)
-        path_folds = _folds_or_none(paths, evaluator)
+    folds = build_judged_folds(bound, market) if evaluator is not None else NO_FOLDS
+    returns = Returns(table, evaluator)
+    evidence, is_complete = evidence_of(parameters, job.inputs, returns, folds.all)
     return Study(
         parameters,
         bound,
         table,
         ranking,
         evaluator,
-        returns_of(table, evaluator),
-        windows,
-        paths if path_folds else None,
-        path_folds,
+        returns,
+        evidence,
+        is_complete,
+        folds,
         market.per_year,
         _read_finalists(parameters, table.numbers[ranking].tolist(), job),
     )
@@ -101,21 +92,3 @@ def _read_finalists(
     files = [job.inputs[f"{name}/{FINALIST_FILE}"] for name in parameters.finalists]
     finalists = {row["number"]: row for row in (json.loads(file.read_bytes()) for file in files)}
     return [finalists[number] for number in ranked if number in finalists]
-
-
-def _windows_of(bound: BoundStudy, bars: int) -> WalkForward:
-    """Return the study's own walk-forward validation, or five windows over the second half of the data."""
-    validation = bound.study.validation
-    if isinstance(validation, WalkForward):
-        return validation
-    half = max(10, bars // 2)
-    return WalkForward(scheme="walk_forward", train=half, test=max(1, -(-half // DEFAULT_WINDOWS)))
-
-
-def _folds_or_none(scheme: WalkForward | CombinatorialPurged, evaluator: Evaluator) -> list[FoldDays]:
-    """Return the folds, none if the data are too short for them."""
-    try:
-        folds = fold_days(scheme, evaluator.market)
-    except BadFolds:
-        return []
-    return folds if all(fold.test.any() and fold.train.sum() > 1 for fold in folds) else []

@@ -74,7 +74,6 @@ def _curves(study: Study) -> list[dict[str, Any]]:
         return []
     numbers = study.table.numbers[study.ranking[:CURVES]]
     return [
-        {"number": int(number), **out_of_sample.curve(returns, market.days)}
-        for chosen, block in study.returns.stream(numbers)
-        for number, returns in zip(chosen, block, strict=True)
+        {"number": number, **out_of_sample.curve(returns, market.days)}
+        for number, returns in study.returns.of(numbers)
     ]

@@ -13,8 +13,10 @@ from workers.studies.binding import BoundStudy, bind
 from workers.studies.directions import DirectionSource, ModelDirections, RuleDirections
 from workers.studies.evaluation import Evaluator
 from workers.studies.grammar import StudyError, parse_study
+from workers.studies.judged_folds import build_judged_folds
 from workers.studies.market import Market, load_market
 from workers.studies.messages import DETAILS_FILE, BatchParameters, ReportParameters
+from workers.studies.running_evidence import RunningEvidence
 from workers.studies.threads import map_trials
 
 CHECKPOINT_EVERY_S = 10.0
@@ -24,14 +26,16 @@ LOOK_EVERY_S = 0.05
 def run_batch(parameters: BatchParameters, job: ResumableJob) -> dict[str, Any]:
     """Return the `BatchResult` of trials of kind `decisions` or `rules`. Raises InvalidInput.
 
-    Artifacts: trials.parquet, moments.npy, returns.npy, and details.zip if there are folds.
+    Artifacts: trials.parquet, moments.npy, returns.npy, evidence.npz, and details.zip if there are folds.
     """
     job.progress(0, step="loading bars")
     bound = bind_study(parameters.study_yaml, parameters.strategy_yaml)
     market = load_market(bound.strategy, parameters, job.inputs)
     evaluator = Evaluator(bound, market, direction_source(parameters, bound, market, job.inputs))
+    days = len(market.days)
+    evidence = RunningEvidence.of(days, parameters.seed, build_judged_folds(bound, market).all)
     results = BatchResults(
-        parameters.trials, parameters.seed, bound.study.objective.maximize, len(market.days)
+        parameters.trials, parameters.seed, bound.study.objective.maximize, days, evidence=evidence
     )
     if job.resume is not None:
         results.restore(job.resume.files)

@@ -104,8 +104,17 @@ def test_a_cancelled_batch_continues_from_its_checkpoint(
     assert len(part.number) == 11
     rest, rest_job = run(trained, batch(range(30)), resume=Saved(part_job.checkpoints[-1]))
     assert without_times(rest) == without_times(whole)
-    for name in ("moments.npy", "returns.npy"):
+    for name in ("moments.npy", "returns.npy", "evidence.npz"):
         assert rest_job.artifacts[name] == whole_job.artifacts[name]
+
+
+def test_a_checkpoint_without_evidence_leaves_none(trained: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.studies.run.LOOK_EVERY_S", 0.0)
+    _, part_job = run(trained, batch(range(3)), stop_after=1)
+    del part_job.checkpoints[-1]["evidence.npz"]
+    rest, rest_job = run(trained, batch(range(3)), resume=Saved(part_job.checkpoints[-1]))
+    assert len(rest.number) == 3
+    assert "evidence.npz" not in rest_job.artifacts
 
 
 def test_a_trial_that_raises_is_a_failed_trial(trained: Files) -> None:

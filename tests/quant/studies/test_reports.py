@@ -14,8 +14,10 @@ from tests.quant.studies.conftest import StudyJob
 from tests.quant.studies.test_batches import STRATEGY, STUDY, batch, run
 from worker_agent.protocol import InvalidInput
 from workers.studies.directions import ModelDirections
+from workers.studies.evaluation import Evaluator
 from workers.studies.messages import (
     BATCH_FILES,
+    EVIDENCE_FILE,
     MAX_REPORT_BYTES,
     MOMENTS_FILE,
     RETURNS_FILE,
@@ -23,12 +25,15 @@ from workers.studies.messages import (
     Holdout,
     ReportParameters,
     ReportResult,
+    Trial,
     Verdict,
 )
 from workers.studies.report import run_report
+from workers.studies.report_file import CURVES
 from workers.studies.threads import MIN_BARS
 
 Files = dict[str, Path]
+FILES = (*BATCH_FILES, EVIDENCE_FILE)
 TRIALS, SIZE = 60, 20
 SEARCHED_UNTIL = date(2017, 12, 31)
 
@@ -39,7 +44,7 @@ def batches(trained: Files, tmp_path_factory: pytest.TempPathFactory) -> Files:
     directory, files = tmp_path_factory.mktemp("batches"), dict(trained)
     for first in range(0, TRIALS, SIZE):
         _, job = run(trained, batch(range(first, first + SIZE), end_date=SEARCHED_UNTIL))
-        for name in BATCH_FILES:
+        for name in FILES:
             path = directory / f"{first}-{name}"
             path.write_bytes(job.artifacts[name])
             files[f"batch-{first}/{name}"] = path
@@ -98,10 +103,29 @@ def test_a_report_does_not_depend_on_the_division_into_batches(
 ) -> None:
     _, job = run(trained, batch(range(TRIALS), end_date=SEARCHED_UNTIL))
     files = dict(trained)
-    for name in BATCH_FILES:
+    for name in FILES:
         files[f"all/{name}"] = tmp_path / name
         files[f"all/{name}"].write_bytes(job.artifacts[name])
     assert report(files, batches=[BatchFiles(name="all")])[1] == report(batches)[1]
+
+
+def test_a_report_takes_the_evidence_of_batches_and_finds_the_same_without_it(
+    batches: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated: list[int] = []
+    returns = Evaluator.returns
+
+    def watch(evaluator: Evaluator, trial: Trial) -> Any:
+        simulated.append(trial.number)
+        return returns(evaluator, trial)
+
+    monkeypatch.setattr(Evaluator, "returns", watch)
+    _, content = report(batches)
+    assert len(set(simulated)) == CURVES
+    simulated.clear()
+    one_missing = {name: path for name, path in batches.items() if name != f"batch-20/{EVIDENCE_FILE}"}
+    assert report(one_missing)[1] == content
+    assert len(set(simulated)) == TRIALS
 
 
 def test_batches_and_reports_are_the_same_in_threads(
@@ -122,7 +146,7 @@ def test_batches_and_reports_are_the_same_in_threads(
         result, job = run(trained, trials)
         assert (threading.get_ident() not in simulated_by) == has_threads
         files = dict(trained)
-        for name in BATCH_FILES:
+        for name in FILES:
             files[f"all/{name}"] = tmp_path / name
             files[f"all/{name}"].write_bytes(job.artifacts[name])
         kept = {name: job.artifacts[name] for name in (MOMENTS_FILE, RETURNS_FILE)}
@@ -166,7 +190,7 @@ def test_a_study_without_any_value_is_open(trained: Files, tmp_path: Path) -> No
     study = STUDY + "objective: {at_least: {trades: 100000}}\n"
     _, job = run(trained, batch(range(5), study=study))
     files = dict(trained)
-    for name in BATCH_FILES:
+    for name in FILES:
         files[f"all/{name}"] = tmp_path / name
         files[f"all/{name}"].write_bytes(job.artifacts[name])
     result, _ = report(files, batches=[BatchFiles(name="all")], study_yaml=study, end_date=None)

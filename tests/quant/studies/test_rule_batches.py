@@ -22,6 +22,7 @@ from workers.studies.binding import BadPoint
 from workers.studies.columns import ColumnCache
 from workers.studies.messages import (
     BATCH_FILES,
+    EVIDENCE_FILE,
     BatchFiles,
     BatchParameters,
     BatchResult,
@@ -124,7 +125,7 @@ def test_indicators_are_computed_once_for_all_trials(bars: Files, monkeypatch: p
 def test_a_study_of_rules_is_judged(bars: Files, tmp_path: Path) -> None:
     _, job = run(bars, range(80))
     files = dict(bars)
-    for name in BATCH_FILES:
+    for name in (*BATCH_FILES, EVIDENCE_FILE):
         files[f"batch-0/{name}"] = tmp_path / name
         files[f"batch-0/{name}"].write_bytes(job.artifacts[name])
     parameters = COMMON | {

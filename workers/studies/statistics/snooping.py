@@ -7,6 +7,7 @@ resampled means of all trials are one matrix product.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -89,52 +90,84 @@ def long_run_variance(returns: Floats, block: int) -> Floats:
     return variance
 
 
+@dataclass(slots=True)
+class Maxima:
+    """The highest figures of the trials so far. Those of parts of a search are those of the whole, in any order."""
+
+    resampled: Singles
+    """float32[3, rounds]: highest resampled mean, each trial centred at its own; highest studentised one; highest Sharpe ratio
+    per day, each trial's mean moved to 0."""
+    best_mean: float = -math.inf
+    best_ratio: float = -math.inf
+    """Studentised."""
+    trials: int = 0
+
+    def merge(self, other: "Maxima") -> None:
+        """Take in the maxima of other trials."""
+        np.maximum(self.resampled, other.resampled, out=self.resampled)
+        self.best_mean = max(self.best_mean, other.best_mean)
+        self.best_ratio = max(self.best_ratio, other.best_ratio)
+        self.trials += other.trials
+
+
 class SnoopingTest:
     """Takes in the trials of a search, some at a time, and compares the best of all with cash."""
 
     def __init__(self, days: int, seed: int, rounds: int = ROUNDS) -> None:
-        self.days, self.block, self.trials = days, default_block(days), 0
-        self._counts = day_counts(days, self.block, rounds, seed)
-        self._best_mean = self._best_ratio = -math.inf
-        self._means = np.full(rounds, -math.inf)
-        """float64[rounds]: highest resampled mean, each trial centred at its own; times sqrt(days)."""
-        self._ratios = np.zeros(rounds)
-        """float64[rounds]: highest studentised one, at least 0."""
-        self._lucky = np.full(rounds, -math.inf)
-        """float64[rounds]: highest Sharpe ratio per day, each trial's mean moved to 0."""
+        self.days, self.block, self._seed = days, default_block(days), seed
+        self.maxima = Maxima(np.full((3, rounds), -math.inf, np.float32))
 
-    def add(self, returns: Floats) -> None:
-        """Take in the daily returns of trials, float64[k, days]; those that do not vary count as cash."""
-        self.trials += len(returns)
+    @cached_property
+    def _counts(self) -> Singles:
+        """float32[rounds, days]; not needed where only maxima are merged."""
+        return day_counts(self.days, self.block, self.maxima.resampled.shape[1], self._seed)
+
+    def add(self, returns: Floats, trials: int | None = None) -> None:
+        """Take in the daily returns of trials, float64[k, days]; those that do not vary count as cash.
+
+        `trials`: how many of the rows are trials; the others are zero. None: all.
+        """
+        self.maxima.trials += len(returns) if trials is None else trials
+        if self.days < FEWEST_DAYS:
+            return
         deviation = np.sqrt(np.maximum(long_run_variance(returns, self.block), 0.0))
         varies = deviation > 1e-12
-        returns, deviation = returns[varies], deviation[varies]
-        if len(returns) == 0:
+        if not varies.any():
             return
-        root, mean = math.sqrt(self.days), returns.mean(axis=1)
-        ratio = root * mean / deviation
+        mean = returns.mean(axis=1)
         centred = (returns - mean[:, None]).astype(np.float32)
-        # float32[rounds, k]: of each resample, its mean minus the trial's mean
-        shifts = self._counts @ centred.T / np.float32(self.days)
-        self._best_mean = max(self._best_mean, root * float(mean.max()))
-        self._best_ratio = max(self._best_ratio, float(ratio.max()))
-        self._means = np.maximum(self._means, root * shifts.max(axis=1).astype(np.float64))
-        lucky = (shifts / returns.std(axis=1, ddof=1).astype(np.float32)).max(axis=1)
-        self._lucky = np.maximum(self._lucky, lucky.astype(np.float64))
+        # float32[rounds, varying]: of each resample, its mean minus the trial's mean
+        shifts = (self._counts @ centred.T)[:, varies] / np.float32(self.days)
+        mean, deviation, spread = mean[varies], deviation[varies], returns[varies].std(axis=1, ddof=1)
+        ratio = math.sqrt(self.days) * mean / deviation
         # A trial that is clearly worse than cash keeps its mean, so it is not the best by chance (Hansen 2005, eq. 10).
         is_bad = ratio <= -math.sqrt(2.0 * math.log(math.log(self.days)))
         kept = np.where(is_bad, mean, 0.0).astype(np.float32)
-        highest = ((shifts + kept) / deviation.astype(np.float32)).max(axis=1)
-        self._ratios = np.maximum(self._ratios, root * highest.astype(np.float64))
+        self.maxima.merge(
+            Maxima(
+                np.array(
+                    [
+                        shifts.max(axis=1),
+                        ((shifts + kept) / deviation.astype(np.float32)).max(axis=1),
+                        (shifts / spread.astype(np.float32)).max(axis=1),
+                    ]
+                ),
+                float(mean.max()),
+                float(ratio.max()),
+            )
+        )
 
     def result(self) -> Snooping | None:
         """Return the p-values; None with too few days, or if no trial varies."""
-        if self.days < FEWEST_DAYS or not math.isfinite(self._best_mean):
+        maxima = self.maxima
+        if not math.isfinite(maxima.best_mean):
             return None
+        means, ratios, lucky = maxima.resampled.astype(np.float64)
+        root = math.sqrt(self.days)
         return Snooping(
-            float(np.mean(self._means > self._best_mean)),
-            float(np.mean(self._ratios > max(self._best_ratio, 0.0))),
-            float(np.mean(self._lucky)),
+            float(np.mean(means > maxima.best_mean)),
+            float(np.mean(np.maximum(root * ratios, 0.0) > max(maxima.best_ratio, 0.0))),
+            float(np.mean(lucky)),
             self.block,
-            self.trials,
+            maxima.trials,
         )

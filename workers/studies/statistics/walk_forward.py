@@ -60,6 +60,13 @@ class Selection:
                 self.best[fold], self.ratio[fold] = numbers[row], ratio[row, fold]
                 self.mean[fold] = total[row, fold] / days[fold]
 
+    def merge(self, other: "Selection") -> None:
+        """Take in the selection among other trials; of equal trials, the one with the lower number is chosen."""
+        is_lower = (self.best < 0) | ((other.best >= 0) & (other.best < self.best))
+        better = (other.ratio > self.ratio) | ((other.ratio == self.ratio) & is_lower)
+        for name in ("best", "ratio", "mean"):
+            setattr(self, name, np.where(better, getattr(other, name), getattr(self, name)))
+
 
 def efficiency(selection: Selection, test_means: Floats) -> float | None:
     """Return the mean daily return on the test days over that on the training days (Pardo 2008, ch. 11).

@@ -11,8 +11,9 @@ from worker_agent.job.thread_limits import limit_threads
 from worker_agent.program import harden_process
 from workers.__main__ import WORKER_TYPES, worker_class
 
-NOT_USED = ("coverage", "scipy")
-"""Libraries of the tests, which numba loads where it finds them: 14 MB and 0.4 s. The pins of the workers lack them."""
+NOT_USED = ("bottleneck", "coverage", "pytz", "scipy", "tqdm")
+"""Libraries of tests and site, which numba, pandas and torch load where they find them: 20 MB and 0.5 s of processor time.
+The pins of the workers lack them."""
 
 
 def main() -> None:

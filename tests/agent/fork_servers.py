@@ -83,6 +83,15 @@ class Server:
 
 @contextmanager
 def fork_server(directory: Path, preload: Sequence[str] = (), warm_up: str = "") -> Iterator[Server]:
+    """Start the server of one agent."""
+    options = (f"--preload={','.join(preload)}", f"--warm-up={warm_up}")
+    with running_server("worker_agent.job.forking.server", options, directory) as server:
+        yield server
+
+
+@contextmanager
+def running_server(module: str, options: Sequence[str], directory: Path) -> Iterator[Server]:
+    """Start a module that is a fork server."""
     home = directory / "socket"
     home.mkdir(mode=0o700)
     socket = ListeningSocket(home)
@@ -91,8 +100,7 @@ def fork_server(directory: Path, preload: Sequence[str] = (), warm_up: str = "")
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             [
-                sys.executable, "-m", "worker_agent.job.forking.server", f"--listener={descriptor}",
-                f"--parent={os.getpid()}", f"--preload={','.join(preload)}", f"--warm-up={warm_up}",
+                sys.executable, "-m", module, f"--listener={descriptor}", f"--parent={os.getpid()}", *options,
             ],
             cwd=ROOT, stdout=log, stderr=log, pass_fds=[descriptor], start_new_session=True,
         )  # fmt: skip

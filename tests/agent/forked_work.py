@@ -1,5 +1,6 @@
 """What the jobs and the warming steps of the fork server's tests do. Imports little, since each job does it again."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -16,11 +17,15 @@ LAST_MODULE = "mailbox"
 
 def quick(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:
     os.write(1, b"printed by the job\n")  # as a library in C does; what Python prints is in the log
-    return {"pid": os.getpid(), "parent": os.getppid()}
+    return {"pid": os.getpid(), "parent": os.getppid(), "collect_after": gc.get_threshold()}
 
 
 def has_last_module(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:
     return {"loaded": LAST_MODULE in sys.modules}
+
+
+def loaded_modules(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:
+    return {"names": sorted(name for name, module in sys.modules.items() if module is not None)}
 
 
 def patient(worker: Any, parameters: Any, job: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Jobs are forked from a server: early ones too, only for this user, and they end with the agent, keeper or server."""
 
+import gc
 import os
 import signal
 import socket
@@ -50,6 +51,7 @@ def test_a_job_gets_a_process_of_its_own_and_the_output_of_its_agent(
     parents = {result["parent"] for result in results}
     assert len(parents) == 3, "each job has a keeper"
     assert server.process.pid not in parents
+    assert {tuple(result["collect_after"]) for result in results} == {gc.get_threshold()}
 
 
 class Strict(NoParameters):

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,13 +48,31 @@ class ExchangeSessions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """A column whose values change rarely: int16[k] values, and the row int32[k] at which each starts."""
+
+    starts: npt.NDArray[np.int32]
+    values: npt.NDArray[np.int16]
+
+    @classmethod
+    def of(cls, column: npt.NDArray[np.int16]) -> Self:
+        starts = np.flatnonzero(np.diff(column, prepend=column[:1] - 1)).astype(np.int32)
+        return cls(starts, column[starts])
+
+    def between(self, first: int, end: int) -> npt.NDArray[np.int16]:
+        """Return the values of the rows from `first` to before `end`."""
+        ends = np.append(self.starts[1:], end)
+        return np.repeat(self.values, np.clip(ends, first, end) - np.clip(self.starts, first, end))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Exchange:
-    """The stored sessions of an exchange: days since 1970 and minutes from midnight UTC of the day; int16[k] each."""
+    """The stored sessions of an exchange: days since 1970, int16[k], and minutes from midnight UTC of the day."""
 
     name: str
     timezone: str
-    days: npt.NDArray[np.int32]
-    minutes: tuple[npt.NDArray[np.int16], ...]
+    days: npt.NDArray[np.int16]
+    minutes: tuple[Runs, ...]
 
     def covers(self, first: int, last: int) -> bool:
         """Whether the table knows the sessions between two instants. It may start and end with days without a session."""
@@ -64,13 +83,11 @@ class Exchange:
 
     def between(self, first: int, last: int) -> ExchangeSessions:
         """Return the sessions whose days lie between those of two instants, both inclusive."""
-        rows = slice(
-            int(np.searchsorted(self.days, first // NANOSECONDS_A_DAY)),
-            int(np.searchsorted(self.days, last // NANOSECONDS_A_DAY, side="right")),
-        )
-        days = self.days[rows].astype(np.int64) * NANOSECONDS_A_DAY
+        row = int(np.searchsorted(self.days, first // NANOSECONDS_A_DAY))
+        end = int(np.searchsorted(self.days, last // NANOSECONDS_A_DAY, side="right"))
+        days = self.days[row:end].astype(np.int64) * NANOSECONDS_A_DAY
         return ExchangeSessions(
-            days, *(days + column[rows].astype(np.int64) * _MINUTE for column in self.minutes)
+            days, *(days + column.between(row, end).astype(np.int64) * _MINUTE for column in self.minutes)
         )
 
 
@@ -89,16 +106,16 @@ def find_exchange(name: str) -> Exchange | None:
 def _table() -> dict[str, Exchange]:
     # Not pq.read_table, whose import of pyarrow.dataset takes as long as everything else here. From memory, because
     # for files Arrow starts a thread, and job processes are forked after this. In batches, because the whole table
-    # would take 115 MB for a moment to become arrays of 13 MB.
+    # would take 115 MB for a moment to become arrays of 11 MB.
     file = pq.ParquetFile(pa.BufferReader(TABLE.read_bytes()))
     timezones: dict[str, str] = json.loads(file.schema_arrow.metadata[_METADATA])["timezones"]
-    days = np.empty(file.metadata.num_rows, np.int32)
+    days = np.empty(file.metadata.num_rows, np.int16)
     columns = tuple(np.empty(file.metadata.num_rows, np.int16) for _ in _TIMES)
     rows_of: Counter[str] = Counter()  # in the order of the table, which is sorted by exchange
     filled = 0
     for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
         rows = slice(filled, filled + batch.num_rows)
-        days[rows] = batch["day"].cast(pa.int32())
+        days[rows] = batch["day"].cast(pa.int32()).cast(pa.int16())  # until 2059
         for column, name in zip(columns, _TIMES, strict=True):
             column[rows] = batch[name]
         for found in batch["exchange"].value_counts().to_pylist():
@@ -107,8 +124,9 @@ def _table() -> dict[str, Exchange]:
     exchanges, first = {}, 0
     for name, count in rows_of.items():
         rows = slice(first, first + count)
+        # Not whole columns: kept in the process from which jobs are forked, they would take 9 MB.
         exchanges[name] = Exchange(
-            name, timezones[name], days[rows], tuple(column[rows] for column in columns)
+            name, timezones[name], days[rows], tuple(Runs.of(column[rows]) for column in columns)
         )
         first += count
     pa.default_memory_pool().release_unused()

@@ -8,20 +8,22 @@ from typing import Any
 
 import pytest
 
-from tests.agent.fork_servers import Server, fork_server
+from tests.agent.fork_servers import Server, running_server
+from tests.agent.forked_work import loaded_modules
 from tests.quant.backtesting.conftest import TRAINED_UNTIL, BacktestJob
 from tests.quant.learning.conftest import STRATEGY
 from tests.quant.studies.conftest import StudyJob
 from tests.quant.studies.test_batches import batch
-from workers.backtest import BacktestWorker, backtest, study_batch
+from workers.backtest import backtest, study_batch
 from workers.backtesting.backtest_inputs import MODEL_WEIGHTS
 from workers.backtesting.backtest_parameters import BacktestParameters
 from workers.backtesting.backtest_pipeline import run_backtest
+from workers.fork_server import NOT_USED
 from workers.learning.training_parameters import TrainingParameters
 from workers.provenance import file_sha256
 from workers.studies.messages import BatchParameters
 from workers.studies.run import run_batch
-from workers.training import TrainingWorker, train
+from workers.training import train
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are spawned")
 TRAINING = {"strategy_yaml": STRATEGY, "end_date": TRAINED_UNTIL}
@@ -30,10 +32,8 @@ BACKTEST = {"symbol": "AAA", "start_date": "2017-07-03"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    modules = {*TrainingWorker.preload, *BacktestWorker.preload}
     directory = tmp_path_factory.mktemp("warm")
-    assert TrainingWorker.warm_up == BacktestWorker.warm_up
-    with fork_server(directory, sorted(modules), BacktestWorker.warm_up) as running:
+    with running_server("workers.fork_server", ("training", "backtesting"), directory) as running:
         running.until_logged("fork server is warm")
         yield running
 
@@ -56,6 +56,14 @@ def test_trainings_and_backtests_in_forks_of_the_warm_server_give_the_bits_of_a_
         assert training["result"]["model"]["sha256"] == file_sha256(trained[MODEL_WEIGHTS])
         expected = run_backtest(BacktestParameters.model_validate(BACKTEST), BacktestJob(trained))
         assert comparable(tested["result"]) == comparable(expected)
+
+
+def test_jobs_inherit_nothing_of_what_none_of_them_uses(server: Server) -> None:
+    job = server.launch(loaded_modules)
+    names = job.outcome()["result"]["names"]
+    assert job.exit().code == 0
+    assert "torch" in names
+    assert not set(NOT_USED).intersection(names)
 
 
 def test_the_threads_of_a_batch_give_the_same_bits_in_a_fork(

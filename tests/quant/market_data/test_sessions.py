@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.quant.strategy.conftest import random_bars
 from workers.market_data.bars import read_bars, write_bars
 from workers.market_data.errors import MarketDataError
+from workers.market_data.exchanges import Runs
 from workers.market_data.resampling import resample
 from workers.market_data.sessions import Sessions, count_up_to
 from workers.market_data.timeframes import close_times, parse_timeframe
@@ -141,6 +142,19 @@ def test_the_table_of_exchanges_is_read_without_a_peak_of_memory() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 16 * 2**20
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, 810, -32768, 32767]), min_size=1, max_size=20),
+    st.integers(0, 20),
+    st.integers(0, 20),
+)
+def test_a_column_kept_as_runs_has_the_values_of_the_column(values: list[int], first: int, end: int) -> None:
+    column = np.array(values, np.int16)
+    first, end = min(first, len(column)), min(end, len(column))
+    part = Runs.of(column).between(first, end)
+    assert part.dtype == np.int16
+    assert part.tolist() == column[first:end].tolist()
 
 
 @given(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from django.db.models.fields.json import KT
 
@@ -13,7 +14,11 @@ def subject(operation: Operation, strategies: Mapping[str, str] = MappingProxyTy
 
     `strategies` maps the id of the operation whose model is used to the name of its strategy.
     """
-    parameters = operation.parameters
+    return describe(operation.parameters, strategies)
+
+
+def describe(parameters: Mapping[str, Any], strategies: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Describe an operation with these parameters like `subject`."""
     symbols = parameters.get("symbols") or [parameters.get("symbol", "")]
     symbols = symbols if isinstance(symbols, list) else [symbols]
     name = strategy_name(parameters.get("strategy_yaml")) or strategies.get(str(parameters.get("model")), "")

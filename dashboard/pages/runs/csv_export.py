@@ -1,17 +1,17 @@
 """Runs as CSV, row by row. Parquet would need pyarrow, which the web must not load."""
 
 import csv
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
 
-from dashboard.pages.runs.table import NOT_COMPARED, metrics_of
+from dashboard.pages.runs.table import NOT_COMPARED
 from operations.models import Operation
-from operations.presentation.subject import subject
-from operations.runs import ranking
+from operations.presentation.subject import describe
 from operations.runs.columns import METRICS
 
 MAX_ROWS = 10_000
@@ -40,32 +40,40 @@ def lines(runs: QuerySet[Operation]) -> Iterator[str]:
         cursor.execute(_DIFFERING, [keys])
         names = [name for (name,) in cursor.fetchall() if name not in NOT_COMPARED]
     yield writer.writerow(map(as_cell, chain(FIELDS, METRICS, names)))
-    for run in chain.from_iterable(ranking.load(part) for part in _parts(keys)):
-        stored = metrics_of(run)
-        settings = stored.settings if stored is not None else {}
-        numbers = (getattr(stored, name, None) for name in METRICS)
-        yield writer.writerow(
-            map(as_cell, chain(_fields(run), numbers, (settings.get(name) for name in names)))
-        )
+    for row in chain.from_iterable(_rows(part) for part in _parts(keys)):
+        fields, metrics, settings = row
+        yield writer.writerow(map(as_cell, chain(fields, metrics, (settings.get(name) for name in names))))
 
 
 def _parts(keys: list[str]) -> Iterator[list[str]]:
     return (keys[start : start + LOADED] for start in range(0, len(keys), LOADED))
 
 
-def _fields(run: Operation) -> tuple[Any, ...]:
-    tags = " ".join(sorted(tag.pk for tag in run.tags.all()))
-    user = run.created_by.username if run.created_by else ""
-    return (
-        run.pk,
-        run.operation_type,
-        run.status,
-        run.title,
-        subject(run),
-        tags,
-        run.created_at.isoformat(),
-        user,
-    )
+def _rows(keys: Sequence[str]) -> Iterator[tuple[Sequence[Any], Sequence[Any], dict[str, Any]]]:
+    """Yield the fields, metrics and settings of the runs with these ids, as plain values: models take thrice as long."""
+    loaded = {
+        row[0]: row[1:]
+        for row in Operation.with_deleted.filter(pk__in=keys).values_list(
+            "pk", "operation_type", "status", "title", "parameters", "created_at", "created_by__username",
+            "run_metrics__settings", *(f"run_metrics__{name}" for name in METRICS),
+        )
+    }  # fmt: skip
+    tags = _tags(keys)
+    for key in keys:
+        if key not in loaded:
+            continue
+        kind, status, title, parameters, created_at, user, settings, *metrics = loaded[key]
+        about = describe(parameters)
+        fields = (key, kind, status, title, about, " ".join(tags[key]), created_at.isoformat(), user or "")
+        yield fields, metrics, settings or {}
+
+
+def _tags(keys: Sequence[str]) -> dict[str, list[str]]:
+    tags: dict[str, list[str]] = defaultdict(list)
+    tagged = Operation.tags.through.objects.filter(operation_id__in=keys)
+    for key, tag in sorted(tagged.values_list("operation_id", "tag_id")):
+        tags[key].append(tag)
+    return tags
 
 
 def as_cell(value: object) -> object:

@@ -9,6 +9,7 @@ import structlog
 from dashboard.pages.studies import short_name
 from operations.presentation import stored_reports
 from operations.presentation.charts import Chart, Table, thin
+from operations.presentation.numbers import decimal
 from operations.presentation.report_charts import bars, chart, milliseconds, pane, points, series
 from studies.models import Study
 
@@ -218,7 +219,7 @@ def _overfitting(report: Json) -> Chart | None:
     overfitting = report.get("overfitting")
     if not overfitting:
         return None
-    labels = [f"{edge:.2f}" for edge in overfitting["edges"][: len(overfitting["counts"])]]
+    labels = [decimal(edge) for edge in overfitting["edges"][: len(overfitting["counts"])]]
     title = "Rank of the in-sample winner out of sample (logit)"
     return bars(
         "study-overfitting",

@@ -27,13 +27,18 @@
   };
   const faint = (rgb, alpha) => rgb.replace("rgb(", "rgba(").replace(")", `, ${alpha})`);
 
+  const MOST_CATEGORIES = 8; // whose labels are all shown
   const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
   const formats = {
     percent: (value) => `${(value * 100).toFixed(Math.abs(value) < 0.1 ? 1 : 0)} %`,
+    tick: (value) => `${Number((value * 100).toPrecision(4))} %`, // of an axis of percentages: 0, 2.5, 5 %
     money: (value) => whole.format(value).replaceAll(",", "\u202f"),
     number: (value) => (Math.abs(value) >= 1000 ? formats.money(value) : String(Number(value.toPrecision(4)))),
   };
-  const formatter = (format) => (value) => (typeof value === "number" ? formats[format || "number"](value) : value ?? "–");
+  const formatter = (format) => (value) => (
+    typeof value === "number" ? formats[format || "number"](value).replace("-", "−") : value ?? "–"
+  );
+  const tickFormatter = (format) => formatter(format === "percent" ? "tick" : format);
 
   // Exponential smoothing with the bias correction of Adam (Kingma and Ba 2014).
   function smooth(data, weight) {
@@ -83,7 +88,7 @@
       lines[0].markArea = {
         silent: true, label: { color: colour("muted"), position: "insideTop" },
         data: pane.bands.map((band, number) => [
-          { xAxis: band.from, name: band.name, itemStyle: { color: faint(tone(band.tone, number), 0.12) } }, { xAxis: band.to }]),
+          { xAxis: band.from, name: settings.isNarrow ? band.name.split(" ").pop() : band.name, itemStyle: { color: faint(tone(band.tone, number), 0.12) } }, { xAxis: band.to }]),
       };
     }
     return lines;
@@ -100,18 +105,38 @@
   // The text alternative for screen readers; the values are in the table below the chart.
   function description(element, spec) {
     const title = element.closest("figure")?.querySelector("h2")?.textContent || "";
-    const names = spec.panes.flatMap((pane) => pane.series.map((series) => series.name));
-    return `Chart: ${title}. Series: ${[...new Set(names)].join(", ")}. The values are in the table below.`;
+    return `Chart: ${title}. Series: ${namesOf(spec).join(", ")}. The values are in the table below.`;
   }
 
-  function option(spec, settings, pixels, label) {
+  const namesOf = (spec) => [...new Set(spec.panes.flatMap((pane) => pane.series.map((series) => series.name)))];
+  const hasWholeNumbers = (pane) => pane.series.every((series) => series.data.every(([, y]) => Number.isInteger(y)));
+
+  // The entries of a legend in lines of the chart's width; more than four lines are turned like pages.
+  const MOST_LEGEND_LINES = 4;
+  const LEGEND_LINE = 20;
+  function legendLines(names, width) {
+    const pen = document.createElement("canvas").getContext("2d");
+    pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+    let [lines, used] = [1, 0];
+    for (const name of names) {
+      const entry = 12 + 5 + pen.measureText(name).width + 10;
+      if (used && used + entry > width) [lines, used] = [lines + 1, 0];
+      used += entry;
+    }
+    return lines;
+  }
+
+  function option(spec, settings, { width, height: pixels }, label) {
     const muted = colour("muted");
     const line = colour("line");
     const total = spec.panes.reduce((sum, pane) => sum + (pane.share || 1), 0);
     const between = spec.panes.length > 1 ? 26 : 0;
     const bottom = (spec.zoom ? 34 : 14) + 20;
-    const hasLegend = new Set(spec.panes.flatMap((pane) => pane.series.map((series) => series.name))).size > 1;
-    let top = (hasLegend ? 34 : 14) + (between ? 14 : 0);
+    const names = namesOf(spec);
+    const hasLegend = names.length > 1;
+    const lines = legendLines(names, width);
+    const isPaged = lines > MOST_LEGEND_LINES;
+    let top = (hasLegend ? 14 + LEGEND_LINE * (isPaged ? 1 : lines) : 14) + (between ? 14 : 0);
     const room = pixels - top - bottom - between * (spec.panes.length - 1);
     const grids = spec.panes.map((pane) => {
       const height = (room * (pane.share || 1)) / total;
@@ -123,7 +148,7 @@
       animation: false,
       aria: { enabled: true, label: { description: label } },
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: muted },
-      legend: { show: hasLegend, type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: muted }, pageIconColor: muted, pageTextStyle: { color: muted } },
+      legend: { show: hasLegend, type: isPaged ? "scroll" : "plain", top: 0, left: 0, padding: [4, 0], itemGap: 10, icon: "roundRect", itemWidth: 12, itemHeight: isPaged ? 12 : 4, textStyle: { color: muted }, pageIconColor: muted, pageTextStyle: { color: muted } },
       tooltip: {
         renderMode: "richText", trigger: spec.panes.some((pane) => pane.series.some((series) => series.type !== "scatter")) ? "axis" : "item", confine: true,
         backgroundColor: colour("raised"), borderColor: colour("line-strong"), textStyle: { color: colour("text"), fontSize: 12 },
@@ -133,15 +158,15 @@
       grid: grids,
       xAxis: spec.panes.map((pane, index) => ({
         type: spec.x.type, gridIndex: index, data: spec.x.categories, scale: true, boundaryGap: spec.x.type === "category",
-        min: spec.x.type === "category" ? undefined : "dataMin", max: spec.x.type === "category" ? undefined : "dataMax",
+        min: spec.x.type === "time" ? "dataMin" : undefined, max: spec.x.type === "time" ? "dataMax" : undefined,
         name: index === spec.panes.length - 1 && !spec.zoom ? spec.x.name : "", nameLocation: "middle", nameGap: 22, nameTextStyle: { color: muted },
-        axisLabel: { show: index === spec.panes.length - 1, color: muted, hideOverlap: true, ...(spec.x.type === "value" && { formatter: formatter("number") }) },
+        axisLabel: { show: index === spec.panes.length - 1, color: muted, hideOverlap: true, ...labelsOf(spec.x, width) },
         axisLine: { lineStyle: { color: line } }, axisTick: { show: false }, splitLine: { show: false },
       })),
       yAxis: spec.panes.map((pane, index) => ({
         type: settings.log && pane.log ? "log" : "value", gridIndex: index, scale: !pane.zero, name: spec.panes.length > 1 ? pane.name : "",
         nameTextStyle: { color: muted, align: "left" }, nameGap: 6, splitNumber: spec.panes.length > 1 ? 3 : 5,
-        axisLabel: { color: muted, formatter: formatter(pane.format), hideOverlap: true },
+        minInterval: hasWholeNumbers(pane) ? 1 : 0, axisLabel: { color: muted, formatter: tickFormatter(pane.format), hideOverlap: true },
         splitLine: { lineStyle: { color: line, width: 0.7 } }, axisLine: { show: false },
       })),
       dataZoom: spec.zoom ? [
@@ -150,6 +175,13 @@
       ] : [],
       series: spec.panes.flatMap((pane, index) => seriesOf(pane, index, settings).map((series) => ({ ...series, tooltip: { ...series.tooltip, valueFormatter: formatter(pane.format) } }))),
     };
+  }
+
+  // All names of a few categories, shortened where there is no room; of many only some.
+  function labelsOf(x, width) {
+    if (x.type === "value") return { formatter: formatter("number") };
+    const count = x.categories?.length ?? Infinity;
+    return count > MOST_CATEGORIES ? {} : { interval: 0, hideOverlap: false, width: (width - 80) / count - 4, overflow: "truncate" };
   }
 
   // Horizontal bars, the first on top, which leave room for long names.
@@ -167,6 +199,7 @@
   function settingsOf(element) {
     const figure = element.closest("figure");
     return {
+      isNarrow: element.clientWidth < 500,
       log: figure?.querySelector("[data-log]")?.checked || false,
       smooth: Number(figure?.querySelector("[data-smooth]")?.value || 0),
     };
@@ -189,7 +222,7 @@
     }
     const zoom = chart.getOption()?.dataZoom;
     const spec = joinColumns(JSON.parse(source.textContent));
-    const vertical = option(spec, settingsOf(element), element.clientHeight, description(element, spec));
+    const vertical = option(spec, settingsOf(element), { width: element.clientWidth, height: element.clientHeight }, description(element, spec));
     const options = spec.lying ? layHorizontally(vertical) : vertical;
     if (zoom?.length) options.dataZoom.forEach((part, index) => { part.start = zoom[index].start; part.end = zoom[index].end; });
     chart.setOption(options, { notMerge: true });

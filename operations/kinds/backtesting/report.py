@@ -190,7 +190,7 @@ def _histogram(returns: Sequence[float]) -> Chart | None:
     counts = [0.0] * HISTOGRAM_BINS
     for value in returns:
         counts[min(int((value - low) / width), HISTOGRAM_BINS - 1)] += 1
-    labels = [f"{(low + (index + 0.5) * width) * 100:.1f} %" for index in range(HISTOGRAM_BINS)]
+    labels = [percent(low + (index + 0.5) * width) for index in range(HISTOGRAM_BINS)]
     return bars("trade-returns", "Trade returns", labels, counts, x="return of a trade", label="around")
 
 

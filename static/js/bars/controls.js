@@ -4,7 +4,7 @@
 "use strict";
 
 (() => {
-  const { BarChart, dateText, numberText, percentText, priceText } = barCharts;
+  const { BarChart, dateText, isNarrow, numberText, percentText, priceText } = barCharts;
   const FIRST_BARS = 250;
   const FIRST_WIDTH = 5; // pixels of a bar, on a narrow screen
   const AROUND = 40;
@@ -56,6 +56,15 @@
     return `, ${line.label} ${pane.format === "percent" ? `${(value * 100).toFixed(1)} %` : numberText(value)}`;
   })).join("");
 
+  function listLines(figure, chart) {
+    figure.querySelector("[data-bars-lines]").replaceChildren(...chart.series.lines.map(({ label, tone }) => {
+      const entry = document.createElement("li");
+      entry.textContent = label;
+      entry.style.setProperty("--tone", `var(--${tone})`);
+      return entry;
+    }));
+  }
+
   function connect(figure, chart) {
     const plot = figure.querySelector("[data-plot]");
     const [range, bar] = [figure.querySelector("[data-bars-range]"), figure.querySelector("[data-bars-bar]")];
@@ -88,9 +97,13 @@
       if (button) act(button.dataset.barsDo);
     });
     const lines = figure.querySelector("[data-line-group]");
-    const showLines = () => chart.series.showLines(chart.spec.line_groups[lines.value]);
+    const showLines = () => {
+      chart.series.showLines(chart.spec.line_groups[lines.value]);
+      listLines(figure, chart);
+    };
     lines?.addEventListener("change", showLines);
     if (lines?.value) showLines();
+    else listLines(figure, chart);
     const choice = figure.querySelector("[data-resolution]");
     choice?.addEventListener("change", () => chart.block && chart.choose(choice.value === "" ? null : Number(choice.value)).catch(chart.onError));
   }
@@ -111,6 +124,7 @@
     const repaint = () => chart.repaint();
     document.addEventListener("theme", repaint);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+    isNarrow.addEventListener("change", repaint);
     document.addEventListener("click", (event) => {
       const link = event.target.closest("[data-at]");
       if (!link || event.ctrlKey || event.metaKey) return;

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { colour, faint } = barCharts;
+  const { colour, faint, isNarrow } = barCharts;
   const TONES = ["series-1", "series-2", "series-4", "series-6"];
 
   // Rising candles are hollow and falling ones filled, so that they differ without colours.
@@ -58,13 +58,14 @@
     addPane(pane, number = this.library.panes().length) {
       pane.series.forEach((line, position) => {
         const series = this.library.addSeries(LightweightCharts.LineSeries, {
-          lineWidth: line.faint ? 1 : 2, lineStyle: line.dashed ? 2 : 0, lineType: line.step ? 1 : 0, title: line.label,
+          lineWidth: line.faint ? 1 : 2, lineStyle: line.dashed ? 2 : 0, lineType: line.step ? 1 : 0,
           priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false, priceFormat: formats[pane.format],
         }, number);
-        this.lines.push({ series, column: line.column, tone: line.tone ?? TONES[position % TONES.length] });
+        this.lines.push({ series, column: line.column, label: line.label, tone: line.tone ?? TONES[position % TONES.length] });
         if (position > 0) return;
         for (const { value, label } of pane.levels ?? []) {
-          this.levels.push(series.createPriceLine({ price: value, title: label, lineStyle: 2, lineWidth: 1, axisLabelVisible: true }));
+          const line = series.createPriceLine({ price: value, lineStyle: 2, lineWidth: 1, axisLabelVisible: true });
+          this.levels.push({ line, label });
         }
       });
     }
@@ -100,8 +101,10 @@
       this.colours = colours;
       this.library.applyOptions(chartOptions(colours));
       this.candles.applyOptions(candleOptions(colours, this.spec.decimals));
-      for (const line of this.lines) line.series.applyOptions({ color: colour(line.tone) });
-      for (const level of this.levels) level.applyOptions({ color: colours.muted });
+      // On a narrow screen titles would cover the lines; there the list below the chart names them.
+      const title = (label) => (isNarrow.matches ? "" : label);
+      for (const { series, tone, label } of this.lines) series.applyOptions({ color: colour(tone), title: title(label) });
+      for (const { line, label } of this.levels) line.applyOptions({ color: colours.muted, title: title(label) });
       this.overlay?.applyOptions({ color: colour("series-2") });
       if (this.block) this.fill(this.block);
     }

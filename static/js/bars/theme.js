@@ -20,6 +20,8 @@
     };
   }
 
+  const isNarrow = matchMedia("(max-width: 46rem)");
+
   function dateText(seconds, isIntraday) {
     return new Date(seconds * 1000).toISOString().slice(0, isIntraday ? 16 : 10).replace("T", " ");
   }
@@ -28,5 +30,5 @@
   const priceText = (value, decimals) => (Number.isNaN(value) ? "–" : value.toFixed(decimals).replace("-", "−"));
   const percentText = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value * 100).toFixed(2)} %`;
 
-  Object.assign(barCharts, { colour, coloursOfTheme, faint, dateText, numberText, priceText, percentText });
+  Object.assign(barCharts, { colour, coloursOfTheme, faint, isNarrow, dateText, numberText, priceText, percentText });
 })();

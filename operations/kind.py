@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 from pydantic import BaseModel
 
 from access.problems import Invalid, invalid, pointer, validate
-from operations import announced_forms, inputs
+from operations import announced_forms, announced_results, inputs
+from operations.headline import Headline
 from operations.presentation.forms import Form
 from operations.presentation.metrics import MetricStyle
 from operations.presentation.numbers import words
@@ -32,15 +33,6 @@ if TYPE_CHECKING:
 
 class ResultUnusable(Exception):
     """A worker reported success, but the backend cannot use the result. The message is the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Headline:
-    """The one number that summarizes an operation in a list."""
-
-    name: str
-    text: str
-    css_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +164,8 @@ class Kind:
 
     # Showing
 
-    def headline(self, operation: "Operation") -> Headline | None:
+    def headline(self, result: Mapping[str, Any]) -> Headline | None:
+        """Summarize a result for a list; None if there is nothing to show."""
         return None
 
     def result_context(self, operation: "Operation") -> dict[str, Any]:
@@ -242,6 +235,9 @@ class AnnouncedKind(Kind):
     @cached_property
     def _announced_form(self) -> Form | None:
         return announced_forms.announced_form(self.operation_type)
+
+    def headline(self, result: Mapping[str, Any]) -> Headline | None:
+        return announced_results.headline(result)
 
     def form_suggestions(self) -> dict[str, list[tuple[str, str]]]:
         form = self.load_form()

@@ -1,11 +1,13 @@
 """The operation kinds of studies: batches of trials and the report about them. Studies submit them, not people."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
 from access.problems import invalid
-from operations.kind import Headline, Kind, ResultUnusable
+from operations.headline import Headline
+from operations.kind import Kind, ResultUnusable
 from operations.models import Operation
 from operations.presentation import stored_reports
 from operations.presentation.charts import thin
@@ -43,8 +45,8 @@ class StudyBatchKind(_StudyKind):
     def complete(self, operation: Operation, report: Report) -> None:
         take_results(operation, report.result)
 
-    def headline(self, operation: Operation) -> Headline | None:
-        numbers = (operation.result or {}).get("number")
+    def headline(self, result: Mapping[str, Any]) -> Headline | None:
+        numbers = result.get("number")
         return Headline("trials", short(len(numbers))) if isinstance(numbers, list) else None
 
 
@@ -62,8 +64,8 @@ class StudyFinalistKind(_StudyKind):
     def complete(self, operation: Operation, report: Report) -> None:
         close_batch(operation, report)
 
-    def headline(self, operation: Operation) -> Headline | None:
-        sharpe = (operation.result or {}).get("holdout_sharpe")
+    def headline(self, result: Mapping[str, Any]) -> Headline | None:
+        sharpe = result.get("holdout_sharpe")
         return Headline("holdout Sharpe", short(sharpe)) if sharpe is not None else None
 
 
@@ -85,8 +87,8 @@ class StudyReportKind(_StudyKind):
             raise ResultUnusable(f"the artifact {REPORT_FILE} is missing")
         complete_report(operation, result)
 
-    def headline(self, operation: Operation) -> Headline | None:
-        verdict = (operation.result or {}).get("verdict")
+    def headline(self, result: Mapping[str, Any]) -> Headline | None:
+        verdict = result.get("verdict")
         return Headline("verdict", str(verdict)) if verdict else None
 
     def run_metrics(self, operation: Operation) -> dict[str, Any]:

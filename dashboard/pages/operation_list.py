@@ -14,6 +14,7 @@ from django.utils.functional import cached_property
 
 from operations.kind import part_types
 from operations.labels import normalize_tag, with_tags
+from operations.listed_results import with_listed_results
 from operations.models import Operation
 from operations.search import matches
 from operations.states import ACTIVE, FINAL, Status
@@ -128,7 +129,8 @@ def api_filters(query: QueryDict) -> dict[str, str]:
 
 def sort_operations(operations: QuerySet[Operation], order: str) -> QuerySet[Operation]:
     return (
-        operations.order_by(*ORDERS.get(order, ORDERS[""]))
+        with_listed_results(operations)
+        .order_by(*ORDERS.get(order, ORDERS[""]))
         .select_related("created_by")
         .defer("error_traceback")
     )

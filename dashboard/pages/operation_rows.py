@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from operations.kind import kind_of
+from operations.listed_results import headline_of
 from operations.models import Operation
 from operations.presentation.subject import strategies_of_models, subject
 from operations.waiting import explain_waits
@@ -17,7 +18,7 @@ def describe(operations: Iterable[Operation]) -> list[Operation]:
         kind = kind_of(row.operation_type)
         row.about = subject(row, strategies)  # type: ignore[attr-defined]  # read only by templates
         row.is_clonable = kind.is_clonable  # type: ignore[attr-defined]  # read only by templates
-        row.headline = kind.headline(row)  # type: ignore[attr-defined]  # read only by templates
+        row.headline = headline_of(row)  # type: ignore[attr-defined]  # read only by templates
         if row.started_at and row.completed_at:
             row.took = row.completed_at - row.started_at  # type: ignore[attr-defined]  # read only by templates
     return rows

@@ -8,6 +8,7 @@ from django.db.models.functions import Now, TruncHour
 from django.utils import timezone
 
 from operations.kind import kind_of, unlisted_types
+from operations.listed_results import with_listed_results
 from operations.models import Attempt, Operation
 from operations.models.operation import LISTED
 from operations.presentation.numbers import decimal, integer, sign, signed_percent
@@ -161,7 +162,7 @@ def _best(operation: Operation, about: str) -> Best:
 
 def _for_lists(operations: QuerySet[Operation]) -> QuerySet[Operation]:
     kept = operations.exclude(operation_type__in=unlisted_types())
-    return kept.select_related("created_by").defer("error_traceback")
+    return with_listed_results(kept).select_related("created_by").defer("error_traceback")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.models.fields.json import KT
 
 from dashboard.pages.operation_rows import describe
+from operations.listed_results import with_listed_results
 from operations.models import Operation
 
 STRIP = 12
@@ -122,8 +123,8 @@ def _newest(limit: int) -> list[tuple[str, datetime, str | None]]:
 
 def runs_of(digest: str, limit: int = 100) -> list[Operation]:
     """Return operations with this strategy and backtests of its models, newest first."""
-    operations = Operation.objects.filter(strategy=digest).order_by("-created_at").defer("error_traceback")
-    return describe(operations[:limit])
+    operations = with_listed_results(Operation.objects.filter(strategy=digest)).defer("error_traceback")
+    return describe(operations.order_by("-created_at")[:limit])
 
 
 def text_of_runs(digest: str) -> str | None:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from access.problems import invalid
 from operations.api.serializers import OperationSerializer, operations_for_serializer
-from operations.kind import kind_of
+from operations.listed_results import headline_of, with_listed_results
 from operations.models import Operation
 from operations.presentation.subject import strategies_of_models, subject
 
@@ -24,7 +24,7 @@ RELATIONS = {
 """Field -> the relation that it needs."""
 LARGE_COLUMNS = {
     "parameters": ("parameters", "subject"),
-    "result": ("result", "headline"),
+    "result": ("result",),
     "error_message": ("error",),
     "error_traceback": ("error",),
 }
@@ -40,7 +40,7 @@ class ChosenFieldsSerializer(OperationSerializer):
     """Serializes the fields named in the context's `fields`; `subject` and `headline` are computed only if named."""
 
     subject = serializers.SerializerMethodField(help_text="strategy and symbols")
-    headline = serializers.SerializerMethodField(help_text="the one number that summarizes the result")
+    headline = serializers.SerializerMethodField(help_text="the one value that summarizes the result")
 
     class Meta(OperationSerializer.Meta):
         fields = (*OperationSerializer.Meta.fields, "subject", "headline")
@@ -54,7 +54,7 @@ class ChosenFieldsSerializer(OperationSerializer):
 
     @extend_schema_field(HEADLINE)
     def get_headline(self, operation: Operation) -> dict[str, str] | None:
-        headline = kind_of(operation.operation_type).headline(operation)
+        headline = headline_of(operation)
         return None if headline is None else {"name": headline.name, "text": headline.text}
 
 
@@ -63,7 +63,7 @@ FIELDS_PARAMETER = OpenApiParameter(
     "fields",
     {"type": "string", "pattern": "^[a-z_]+(,[a-z_]+)*$", "maxLength": 1000},
     description=f"names of fields separated by commas; the others are left out, except {ALWAYS}. "
-    "`subject` (strategy and symbols) and `headline` (the number that summarizes the result) are returned only if named",
+    "`subject` (strategy and symbols) and `headline` (the value that summarizes the result) are returned only if named",
 )
 
 
@@ -86,7 +86,12 @@ def rows_with_fields(rows: QuerySet[Operation], fields: Iterable[str]) -> QueryS
     chosen = set(fields)
     unused = [column for column, users in LARGE_COLUMNS.items() if not chosen.intersection(users)]
     relations = {RELATIONS[name] for name in chosen & RELATIONS.keys()}
-    return operations_for_serializer(rows, relations).defer("note", *unused)
+    rows = operations_for_serializer(rows, relations)
+    if "headline" in chosen:
+        rows = with_listed_results(rows)
+    if "result" in chosen:
+        rows = rows.defer(None)
+    return rows.defer("note", *unused)
 
 
 def strategies_for(rows: Iterable[Operation], fields: Iterable[str]) -> dict[str, str]:

@@ -23,7 +23,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.problems import invalid
-from operations.kind import Headline, Kind
+from operations.headline import Headline
+from operations.kind import Kind
 from operations.presentation.forms import Form, field_of, queueing_fields
 from operations.requests import Queueing, Submission
 
@@ -58,8 +59,8 @@ class Count(Kind):
         if "letters" not in (report.result or {}):
             raise ResultUnusable("it counted no letters")
 
-    def headline(self, operation):
-        return Headline("letters", str((operation.result or {}).get("letters")))
+    def headline(self, result):
+        return Headline("letters", str(result.get("letters")))
 
     def api_urls(self):
         class Hello(APIView):

@@ -9,7 +9,8 @@ from django.core.management.base import CommandError
 
 from access.problems import invalid, validate
 from operations import example_requests, market_data, strategies
-from operations.kind import Headline, Kind, Step
+from operations.headline import Headline
+from operations.kind import Kind, Step
 from operations.kinds.backtesting import comparison, inputs, trials
 from operations.kinds.backtesting import report as stored_report
 from operations.kinds.backtesting.form import FORM
@@ -103,8 +104,8 @@ class Backtesting(Kind):
     def complete(self, operation: Operation, report: Report) -> None:
         trials.record_sharpe(operation, report.result or {})
 
-    def headline(self, operation: Operation) -> Headline | None:
-        value = dig(operation.result, "metrics", "total_return")
+    def headline(self, result: Mapping[str, Any]) -> Headline | None:
+        value = dig(result, "metrics", "total_return")
         return (
             Headline("return", signed_percent(value), sign(value)) if isinstance(value, int | float) else None
         )

@@ -1,10 +1,11 @@
 """Data import: a worker checks a file of bars, and the bars become the current ones of their symbol and timeframe."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from access.problems import invalid
-from operations.kind import Headline, Kind
+from operations.headline import Headline
+from operations.kind import Kind
 from operations.kinds.data_import.form import FORM
 from operations.kinds.data_import.request import READING_OPTIONS, ImportParameters, ImportRequest
 from operations.kinds.data_import.result import ImportResult, store
@@ -62,6 +63,6 @@ class DataImport(Kind):
     def complete(self, operation: Operation, report: Report) -> None:
         store(operation, report)
 
-    def headline(self, operation: Operation) -> Headline | None:
-        value = dig(operation.result, "rows")
+    def headline(self, result: Mapping[str, Any]) -> Headline | None:
+        value = dig(result, "rows")
         return Headline("bars", short(value)) if isinstance(value, int | float) else None

@@ -1,7 +1,9 @@
 """The main score of a training, for lists."""
 
-from operations.kind import Headline
-from operations.models import Operation
+from collections.abc import Mapping
+from typing import Any
+
+from operations.headline import Headline
 from operations.presentation.numbers import dig, percent, short
 
 # In order of preference: name, path in the result, formatter.
@@ -13,9 +15,9 @@ SOURCES = (
 )
 
 
-def headline(operation: Operation) -> Headline | None:
+def headline(result: Mapping[str, Any]) -> Headline | None:
     for name, path, formatter in SOURCES:
-        value = dig(operation.result, *path)
+        value = dig(result, *path)
         if isinstance(value, int | float):
             return Headline(name, formatter(value))
     return None

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from access.problems import invalid, validate
 from operations import example_requests, market_data, strategies
-from operations.kind import Headline, Kind, Step
+from operations.headline import Headline
+from operations.kind import Kind, Step
 from operations.kinds.training import comparison, report, trials
 from operations.kinds.training.form import FORM
 from operations.kinds.training.headline import headline
@@ -85,8 +86,8 @@ class Training(Kind):
     def complete(self, operation: Operation, report: Report) -> None:
         trials.count_trials(operation, report.result or {})
 
-    def headline(self, operation: Operation) -> Headline | None:
-        return headline(operation)
+    def headline(self, result: Mapping[str, Any]) -> Headline | None:
+        return headline(result)
 
     def result_context(self, operation: Operation) -> dict[str, Any]:
         result = operation.result or {}

@@ -9,11 +9,14 @@ from rest_framework.renderers import JSONRenderer
 
 from operations import progress
 from operations.api.serializers import OperationSerializer, operations_for_serializer
+from operations.listed_results import headline_of, with_listed_results
+from operations.models import Operation
 from operations.states import Status
 from operations.waiting import explain_waits
 from worker_agent.visible_text import one_line
 
-COLUMNS = "{:<18} {:<14} {:<12} {:>4}  {:<20} {}"
+COLUMNS = "{:<18} {:<14} {:<12} {:>4}  {:<20} {:<24} {}"
+UNUSED = ("parameters", "note", "error_message", "error_traceback")
 
 
 def positive(text: str) -> int:
@@ -35,20 +38,32 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, status: str | None, limit: int, json: bool, **options: Any) -> None:
-        rows = operations_for_serializer().order_by("-created_at", "-operation_id")
+        rows = Operation.objects.order_by("-created_at", "-operation_id")
         if status:
             rows = rows.filter(status=status)
-        operations = list(rows[:limit])
-        explain_waits(operations)
         if json:
+            operations = list(operations_for_serializer(rows)[:limit])
+            explain_waits(operations)
             data = encoding.loads(JSONRenderer().render(OperationSerializer(operations, many=True).data))
             self.stdout.write(encoding.dumps(data, indent=2))
             return
-        operations = [progress.refresh(row) for row in operations]
-        self.stdout.write(COLUMNS.format("ID", "TYPE", "STATUS", "%", "WORKER", "WAITS FOR"))
+        operations = list(with_listed_results(rows).defer(*UNUSED)[:limit])
+        explain_waits(operations)
+        self.stdout.write(
+            COLUMNS.format("ID", "TYPE", "STATUS", "%", "WORKER", "RESULT", "WAITS FOR").rstrip()
+        )
         for row in operations:
-            done = f"{row.progress.get('percentage') or 0:.0f}"
-            line = COLUMNS.format(
-                row.pk, row.operation_type, row.status, done, row.worker_id, row.waiting_reason
-            )
-            self.stdout.write(one_line(line.rstrip()))
+            self._write(progress.refresh(row))
+
+    def _write(self, row: Operation) -> None:
+        headline = headline_of(row)
+        line = COLUMNS.format(
+            row.pk,
+            row.operation_type,
+            row.status,
+            f"{row.progress.get('percentage') or 0:.0f}",
+            row.worker_id,
+            f"{headline.name} {headline.text}".strip() if headline else "",
+            row.waiting_reason,
+        )
+        self.stdout.write(one_line(line.rstrip()))

@@ -5,13 +5,14 @@ Needs pandas, pyarrow and scikit-learn. The model is the artifact model.joblib.
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from worker_agent.base import Job, WorkerAPIBase
 from worker_agent.inputs import Bars
 from worker_agent.protocol import InvalidInput
+from worker_agent.results import Shown
 
 MIN_ROWS = 50
 
@@ -27,6 +28,15 @@ class BoostingParameters(BaseModel):
     seed: int = Field(default=0, ge=0)
 
 
+class BoostingResult(BaseModel):
+    test_accuracy: Annotated[float, Shown("percent", is_summary=True)]
+    always_the_more_frequent: Annotated[float, Shown("percent")] = Field(
+        description="Accuracy without a model"
+    )
+    test_bars: int
+    rounds: int
+
+
 class BoostingWorker(WorkerAPIBase):
     """Trains a gradient booster on daily bars."""
 
@@ -34,10 +44,11 @@ class BoostingWorker(WorkerAPIBase):
     operation_type = "boosting"
     start_path = "/boosting/start"
     Parameters = BoostingParameters
+    Result = BoostingResult
     preload = ("pandas", "sklearn.ensemble")
     default_port = 5011
 
-    def run(self, parameters: BoostingParameters, job: Job) -> dict[str, Any]:
+    def run(self, parameters: BoostingParameters, job: Job) -> BoostingResult:
         import joblib
         import pandas as pd
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -66,12 +77,12 @@ class BoostingWorker(WorkerAPIBase):
         probability = model.predict_proba(features[split:])[:, 1]
         job.table("predictions", pd.DataFrame({"time": features.index[split:], "probability": probability}))
         test = rises[split:]
-        return {
-            "test_accuracy": float(model.score(features[split:], test)),
-            "always_the_more_frequent": float(max(test.mean(), 1 - test.mean())),
-            "test_bars": len(test),
-            "rounds": int(model.n_iter_),
-        }
+        return BoostingResult(
+            test_accuracy=model.score(features[split:], test),
+            always_the_more_frequent=max(test.mean(), 1 - test.mean()),
+            test_bars=len(test),
+            rounds=model.n_iter_,
+        )
 
 
 if __name__ == "__main__":

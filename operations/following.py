@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Protocol
 
+from django.core.management.base import OutputWrapper
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from operations import progress
 from operations.models import Operation
+from operations.printed_results import result_lines
 from operations.states import Status
 from operations.waiting import explain_wait
 from worker_agent.visible_text import drawing_stream, one_line, visible
@@ -112,10 +114,14 @@ def follow(operation_id: str, stream: IO[str]) -> int:
     return EXIT[Status(operation.status)]
 
 
-def follow_until_detached(operation_id: str, stream: IO[str]) -> int:
-    """Follow like `follow`; on Ctrl-C print how to follow again and leave the operation running."""
+def follow_until_detached(operation_id: str, stream: IO[str], results: OutputWrapper | None = None) -> int:
+    """Follow like `follow`, then write the result to `results`; on Ctrl-C print how to follow again and leave it running."""
     try:
-        return follow(operation_id, stream)
+        status = follow(operation_id, stream)
+        if results is not None:
+            for line in result_lines(Operation.objects.get(pk=operation_id)):
+                results.write(line)
+        return status
     except KeyboardInterrupt:
         stream.write(
             f"\nDetached; the operation continues. Follow it again with: manage.py follow {operation_id}\n"

@@ -18,6 +18,7 @@ from operations.headline import Headline
 from operations.presentation.forms import Form
 from operations.presentation.metrics import MetricStyle
 from operations.presentation.numbers import words
+from operations.presentation.shown_results import ShownValue, shown_values
 from operations.requests import GenericRequest, Queueing, Submission
 from operations.schemas import parameter_errors, read_schemas
 
@@ -168,6 +169,10 @@ class Kind:
         """Summarize a result for a list; None if there is nothing to show."""
         return None
 
+    def shown_values(self, result: Mapping[str, Any]) -> list[ShownValue]:
+        """Return the values of a result as text; nested ones have dotted names."""
+        return shown_values(result)
+
     def result_context(self, operation: "Operation") -> dict[str, Any]:
         """Context of `result_template` without the report."""
         return {}
@@ -225,9 +230,21 @@ class AnnouncedKind(Kind):
 
     is_clonable: ClassVar = True
 
-    def __init__(self, operation_type: str) -> None:
+    def __init__(self, operation_type: str, result_schema: Mapping[str, Any] | None = None) -> None:
+        """`result_schema` is read when it is needed, unless it is given."""
         self.operation_type = operation_type
         self.title = operation_type
+        self._given_schema = result_schema
+
+    @cached_property
+    def result_schema(self) -> Mapping[str, Any]:
+        """The JSON schema of the result; empty if no worker announced one."""
+        if self._given_schema is not None:
+            return self._given_schema
+        return announced_results.read_schemas([self.operation_type]).get(self.operation_type, {})
+
+    def shown_values(self, result: Mapping[str, Any]) -> list[ShownValue]:
+        return shown_values(result, self.result_schema)
 
     def load_form(self) -> Form | None:
         return self._announced_form
@@ -237,7 +254,7 @@ class AnnouncedKind(Kind):
         return announced_forms.announced_form(self.operation_type)
 
     def headline(self, result: Mapping[str, Any]) -> Headline | None:
-        return announced_results.headline(result)
+        return announced_results.headline(result, self.result_schema)
 
     def form_suggestions(self) -> dict[str, list[tuple[str, str]]]:
         form = self.load_form()

@@ -1,9 +1,13 @@
 """Results in lists: one value that summarizes each, without loading those of own types, which may have a megabyte."""
 
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
 from django.db.models import Case, F, Func, JSONField, QuerySet, When
 
+from operations.announced_results import read_schemas
 from operations.headline import Headline
-from operations.kind import all_kinds, kind_of
+from operations.kind import AnnouncedKind, Kind, all_kinds
 from operations.models import Operation
 
 
@@ -23,7 +27,7 @@ class _ShortValues(Func):
 
 
 def with_listed_results(rows: QuerySet[Operation]) -> QuerySet[Operation]:
-    """Add what `headline_of` needs, and do not load the results themselves."""
+    """Add what `headlines_of` needs, and do not load the results themselves."""
     registered = [kind.operation_type for kind in all_kinds()]
     listed = Case(
         When(operation_type__in=registered, then=F("result")),
@@ -33,7 +37,24 @@ def with_listed_results(rows: QuerySet[Operation]) -> QuerySet[Operation]:
     return rows.defer("result").annotate(listed_result=listed)
 
 
-def headline_of(operation: Operation) -> Headline | None:
-    """Summarize the result of an operation, whose row may be one of `with_listed_results`."""
-    result = operation.listed_result if hasattr(operation, "listed_result") else operation.result
-    return kind_of(operation.operation_type).headline(result or {})
+def headlines_of(operations: Iterable[Operation]) -> dict[str, Headline]:
+    """Summarize the results, by operation id. The rows may be those of `with_listed_results`. At most one query."""
+    results = {row.pk: (row.operation_type, _result_of(row)) for row in operations}
+    kinds = _kinds({operation_type for operation_type, result in results.values() if result})
+    return {
+        pk: headline
+        for pk, (operation_type, result) in results.items()
+        if result and (headline := kinds[operation_type].headline(result))
+    }
+
+
+def _result_of(row: Operation) -> Mapping[str, Any] | None:
+    result: Mapping[str, Any] | None = row.listed_result if hasattr(row, "listed_result") else row.result
+    return result
+
+
+def _kinds(operation_types: Set[str]) -> dict[str, Kind]:
+    registered = {kind.operation_type: kind for kind in all_kinds()}
+    own = operation_types - registered.keys()
+    schemas = read_schemas(own) if own else {}
+    return {**registered, **{name: AnnouncedKind(name, schemas.get(name, {})) for name in own}}

@@ -10,7 +10,7 @@ from registry.models import Capability
 from registry.workforce import Workforce
 
 MAX_EXAMPLE_PARAMETERS = 50
-ANNOUNCED = ("worker_type", "parameters_schema", "timeout_s", "max_attempts", "max_running")
+ANNOUNCED = ("worker_type", "parameters_schema", "result_schema", "timeout_s", "max_attempts", "max_running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class OperationType:
     """JSON Schema of the body of the submission."""
     example: Mapping[str, Any] | None
     announced: Sequence[Mapping[str, Any]]
-    """worker_type, parameters_schema and declared limits of each kind of worker that runs it."""
+    """worker_type, schemas and declared limits of each kind of worker that runs it."""
     workers: Mapping[str, int]
 
 

@@ -31,6 +31,7 @@ class Capability(models.Model):
     max_running = models.PositiveIntegerField(
         null=True, blank=True, help_text="operations at the same time, as its workers declare"
     )
+    result_schema = models.JSONField(null=True, blank=True, help_text="JSON Schema of the result")
     announced_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -27,7 +27,7 @@ from registry.models import Capability, EnrolmentToken, Worker, WorkerStatus
 from worker_agent.protocol import Registration, RegistrationAnswer
 
 log = structlog.get_logger(__name__)
-ANNOUNCED = ("start_path", "parameters_schema", "timeout_s", "max_attempts", "max_running")
+ANNOUNCED = ("start_path", "parameters_schema", "result_schema", "timeout_s", "max_attempts", "max_running")
 """What a registration says about an operation type; the newest one counts."""
 
 
@@ -95,8 +95,12 @@ def _check(registration: Registration, enrolled_with: EnrolmentToken | None) -> 
         tls.check(url)
     except tls.Untrusted as error:
         raise BadAddress(f"The worker at {url} is not trusted: {error}.") from error
+    types = registration.operation_types
     parameter_schemas.check_all(
-        {kind.operation_type: kind.parameters_schema for kind in registration.operation_types}
+        {
+            **{kind.operation_type: kind.parameters_schema for kind in types},
+            **{f"{kind.operation_type} (result)": kind.result_schema for kind in types if kind.result_schema},
+        }
     )
     pools.check_operation_types(enrolled_with, [kind.operation_type for kind in registration.operation_types])
     return url
@@ -160,6 +164,7 @@ def _store_capabilities(registration: Registration) -> set[int]:
         row = rows.get(kind.operation_type)
         announced = {name: getattr(kind, name) for name in ANNOUNCED}
         announced["parameters_schema"] = parameter_schemas.keep_order(kind.parameters_schema)
+        announced["result_schema"] = kind.result_schema and parameter_schemas.keep_order(kind.result_schema)
         if row is None or any(getattr(row, name) != value for name, value in announced.items()):
             # Workers of one type that register at the same time store the same row; neither may fail.
             (row,) = Capability.objects.bulk_create(

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from aiohttp import web
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from worker_agent.agent import Agent
 from worker_agent.attempt.job_files import open_to_jobs
@@ -39,13 +39,19 @@ __all__ = ["Job", "OperationSpec", "WorkerAPIBase"]
 log = logging.getLogger(__name__)
 
 
+class NoParameters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
 class WorkerAPIBase:
     """Set the class attributes and define `run`, or set `operations` for several operation types."""
 
     worker_type: ClassVar[str]
     operation_type: ClassVar[str] = ""
     start_path: ClassVar[str] = ""
-    Parameters: ClassVar[type[BaseModel]] = BaseModel
+    Parameters: ClassVar[type[BaseModel]] = NoParameters
+    Result: ClassVar[type[BaseModel] | None] = None
+    """Describes the result for pages and lists (`worker_agent.results`); what `run` returns is not checked against it."""
     timeout_s: ClassVar[int | None] = None
     """Seconds that an attempt may run, if neither the request nor the site's settings for the type have a limit."""
     max_attempts: ClassVar[int | None] = None
@@ -65,8 +71,8 @@ class WorkerAPIBase:
     behind. Jobs may start between two steps."""
     default_port: ClassVar[int] = 5003
 
-    def run(self, parameters: Any, job: Job) -> dict[str, Any]:
-        """Do the work, in the job's own process, and return the operation's result."""
+    def run(self, parameters: Any, job: Job) -> Any:
+        """Do the work, in the job's own process, and return the operation's result: a dict, or a pydantic model."""
         raise NotImplementedError(f"{type(self).__name__} does not define run()")
 
     @classmethod
@@ -80,6 +86,7 @@ class WorkerAPIBase:
             cls.max_attempts,
             cls.max_running,
             inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0],
+            cls.Result,
         )
         return cls.operations or (own,)
 

@@ -21,13 +21,15 @@ class OperationSpec:
     operation_type: str
     start_path: str
     Parameters: type[BaseModel]
-    run: Callable[[Any, Any, Job], dict[str, Any]]
+    run: Callable[[Any, Any, Job], Any]
     timeout_s: int | None = None
     max_attempts: int | None = None
     max_running: int | None = None
     """Limits that the worker declares for the type (`protocol.OperationType`)."""
     description: str = ""
     """Shown above the form, if `Parameters` has no docstring."""
+    Result: type[BaseModel] | None = None
+    """Describes the result for pages and lists; what `run` returns is not checked against it."""
 
     def to_message(self) -> OperationType:
         description = {"description": self.description} if self.description else {}
@@ -38,6 +40,7 @@ class OperationSpec:
             timeout_s=self.timeout_s,
             max_attempts=self.max_attempts,
             max_running=self.max_running,
+            result_schema=self.Result.model_json_schema(mode="serialization") if self.Result else None,
         )
 
 

@@ -185,6 +185,8 @@ class OperationType(Message):
     """How often its worker may be lost before the operation fails. None: as the site's settings."""
     max_running: int | None = Field(default=None, ge=1, le=MAX_RUNNING)
     """Slots: how many operations of the type may run at the same time, on all workers together. None: no limit."""
+    result_schema: JsonObject | None = None
+    """JSON Schema of the result, for its presentation only."""
 
 
 class RunningOperation(Message):

@@ -4,11 +4,10 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -20,9 +19,12 @@ def read_text(source: str | Path) -> str:
     return source
 
 
-def read_bars(source: str | Path | pd.DataFrame) -> tuple[str, bytes]:
+def read_bars(source: "str | Path | pd.DataFrame") -> tuple[str, bytes]:
     """Return the name and the content of a file of bars; a DataFrame with a time index becomes Parquet. Raises OSError."""
-    if isinstance(source, pd.DataFrame):
+    if not isinstance(source, str | Path):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         frame = source.rename_axis("time").reset_index()
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), buffer)

@@ -1,13 +1,13 @@
-"""DataFrames of what the server returns."""
+"""DataFrames of what the server returns. Importing pandas and pyarrow takes long, so the functions do it that need them."""
 
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pandas as pd
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("operation_id", "operation_type", "status", "symbol", "created_at", "completed_at")
 TIME_COLUMNS = ("time", "entry_time", "exit_time")
@@ -19,8 +19,10 @@ class HasData(Protocol):
     data: dict[str, Any]
 
 
-def results(operations: Iterable[HasData]) -> pd.DataFrame:
+def results(operations: Iterable[HasData]) -> "pd.DataFrame":
     """Return one row per operation, indexed by its id: type, status, symbol, times, and each metric of its result."""
+    import pandas as pd
+
     rows = [_row(operation.data) for operation in operations]
     frame = pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
     for name in ("created_at", "completed_at"):
@@ -47,18 +49,22 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def bars(content: bytes) -> pd.DataFrame:
+def bars(content: bytes) -> "pd.DataFrame":
     """Return bars indexed by the UTC time of their opens."""
     return parquet(content).set_index("time")
 
 
-def parquet(content: bytes) -> pd.DataFrame:
+def parquet(content: bytes) -> "pd.DataFrame":
+    import pyarrow.parquet as pq
+
     frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
     return frame
 
 
-def table(name: str, content: bytes) -> pd.DataFrame:
+def table(name: str, content: bytes) -> "pd.DataFrame":
     """Return the table of a file by its ending. Raises ValueError for other files than Parquet, CSV and JSON."""
+    import pandas as pd
+
     match PurePosixPath(name).suffix:
         case ".parquet":
             return parquet(content)
@@ -72,14 +78,29 @@ def table(name: str, content: bytes) -> pd.DataFrame:
     raise ValueError(f"{name[:80]} is not a table; read its bytes with `artifact`")
 
 
-def points(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def coverage(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
+    """Return one row per symbol and timeframe with the times of its first and last bar."""
+    import pandas as pd
+
+    columns = None if rows else ["symbol", "timeframe", "rows", "start", "end"]
+    frame = pd.DataFrame(rows, columns=columns)
+    for name in ("start", "end"):
+        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
+    return frame
+
+
+def points(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     """Return metric points as one column per metric, indexed by step."""
+    import pandas as pd
+
     frame = pd.DataFrame(rows, columns=["step", "name", "value"])
     return frame.pivot_table(index="step", columns="name", values="value", aggfunc="last")
 
 
-def trials(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def trials(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     """Return one row per trial, indexed by its number: state, value, each parameter and each score."""
+    import pandas as pd
+
     flat = [
         {
             **{name: row[name] for name in ("number", "state", "value", "cpu_ms")},
@@ -93,15 +114,19 @@ def trials(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(flat, columns=columns).set_index("number")
 
 
-def spread(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def spread(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     """Return one row per figure of a seed run, indexed by operation type and name."""
+    import pandas as pd
+
     figures = ["count", "minimum", "median", "mean", "maximum", "deviation"]
     frame = pd.DataFrame(rows, columns=["operation_type", "name", *figures])
     return frame.astype({"deviation": float}).set_index(["operation_type", "name"])
 
 
-def growth(curves: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def growth(curves: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
     """Return the growth of 1 of each trial, one column per number, indexed by UTC day."""
+    import pandas as pd
+
     series = {
         curve["number"]: pd.Series(curve["growth"], index=pd.to_datetime(curve["time"], utc=True))
         for curve in curves
@@ -109,14 +134,18 @@ def growth(curves: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(series).sort_index()
 
 
-def fan(section: Mapping[str, Any]) -> pd.DataFrame:
+def fan(section: Mapping[str, Any]) -> "pd.DataFrame":
     """Return the growth of 1 over the paths of a cross-validation: its 5 %, 50 % and 95 % quantiles by UTC day."""
+    import pandas as pd
+
     columns = {name: section[name] for name in ("low", "median", "high")}
     return pd.DataFrame(columns, index=pd.to_datetime(section["time"], utc=True))
 
 
-def windows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def windows(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     """Return one row per window of a walk-forward: days, the winner of the training part and its parameters."""
+    import pandas as pd
+
     flat = [
         {
             "train_from": row["train"][0] if row["train"] else None,

@@ -19,6 +19,7 @@ def result_context(operation: Operation) -> dict[str, Any]:
     kind = kind_of(operation.operation_type) if operation.status == Status.COMPLETED else Kind()
     return {
         "result_facts": flatten(operation.result or {}),
+        "result_values": kind_of(operation.operation_type).shown_values(operation.result or {}),
         "result_template": kind.result_template,
         "changed_bars": replaced_bars.bars_changed_since(operation) if kind.is_run else [],
         **kind.result_context(operation),

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from operations.api.chosen_fields import ALWAYS, HEADLINE
+from operations.api.chosen_fields import ALWAYS, HEADLINE, RESULT_VALUES
 from operations.kind import Kind, all_kinds
 
 REFERENCE = "#/components/schemas/"
@@ -36,11 +36,15 @@ def with_chosen_fields(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Describe the rows of `GET /operations?fields=`, which have only the fields that were named."""
     schemas = result["components"]["schemas"]
     whole = schemas["Operation"]
-    subject = {"type": "string", "description": "strategy and symbols"}
+    computed = {
+        "subject": {"type": "string", "description": "strategy and symbols"},
+        "headline": HEADLINE,
+        "result_values": RESULT_VALUES,
+    }
     schemas["PartialOperation"] = {
         "type": "object",
         "description": "An operation with the fields named in `fields`.",
-        "properties": {**whole["properties"], "subject": subject, "headline": HEADLINE},
+        "properties": {**whole["properties"], **computed},
         "required": [ALWAYS],
     }
     rows = schemas["PaginatedOperationList"]["properties"]["results"]

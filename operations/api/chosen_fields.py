@@ -1,6 +1,6 @@
 """`GET /operations?fields=`: only the named fields, and only the columns and relations that they need."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.db.models import QuerySet
@@ -9,9 +9,11 @@ from rest_framework import serializers
 
 from access.problems import invalid
 from operations.api.serializers import OperationSerializer, operations_for_serializer
-from operations.listed_results import headline_of, with_listed_results
+from operations.kind import kind_of
+from operations.listed_results import headlines_of, with_listed_results
 from operations.models import Operation
 from operations.presentation.subject import strategies_of_models, subject
+from operations.printed_results import printed_values
 
 ALWAYS = "operation_id"
 RELATIONS = {
@@ -24,7 +26,7 @@ RELATIONS = {
 """Field -> the relation that it needs."""
 LARGE_COLUMNS = {
     "parameters": ("parameters", "subject"),
-    "result": ("result",),
+    "result": ("result", "result_values"),
     "error_message": ("error",),
     "error_traceback": ("error",),
 }
@@ -34,28 +36,45 @@ HEADLINE = {
     "properties": {"name": {"type": "string"}, "text": {"type": "string"}},
     "required": ["name", "text"],
 }
+RESULT_VALUES = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"title": {"type": "string"}, "text": {"type": "string"}},
+        "required": ["title", "text"],
+    },
+}
 
 
 class ChosenFieldsSerializer(OperationSerializer):
-    """Serializes the fields named in the context's `fields`; `subject` and `headline` are computed only if named."""
+    """Serializes the fields named in the context of `context_of`; `subject`, `headline` and `result_values` are computed only if named."""
 
     subject = serializers.SerializerMethodField(help_text="strategy and symbols")
     headline = serializers.SerializerMethodField(help_text="the one value that summarizes the result")
 
+    result_values = serializers.SerializerMethodField(
+        help_text="the values of the result as text, with their titles"
+    )
+
     class Meta(OperationSerializer.Meta):
-        fields = (*OperationSerializer.Meta.fields, "subject", "headline")
+        fields = (*OperationSerializer.Meta.fields, "subject", "headline", "result_values")
 
     def get_fields(self) -> dict[str, Any]:
         chosen = self.context["fields"]
         return {name: field for name, field in super().get_fields().items() if name in chosen}
 
     def get_subject(self, operation: Operation) -> str:
-        return subject(operation, self.context.get("strategies", {}))
+        return subject(operation, self.context["strategies"])
 
     @extend_schema_field(HEADLINE)
     def get_headline(self, operation: Operation) -> dict[str, str] | None:
-        headline = headline_of(operation)
+        headline = self.context["headlines"].get(operation.pk)
         return None if headline is None else {"name": headline.name, "text": headline.text}
+
+    @extend_schema_field(RESULT_VALUES)
+    def get_result_values(self, operation: Operation) -> list[dict[str, str]]:
+        values = printed_values(kind_of(operation.operation_type), operation.result or {})
+        return [{"title": title, "text": text} for title, text in values]
 
 
 FIELD_NAMES = ChosenFieldsSerializer.Meta.fields
@@ -63,7 +82,7 @@ FIELDS_PARAMETER = OpenApiParameter(
     "fields",
     {"type": "string", "pattern": "^[a-z_]+(,[a-z_]+)*$", "maxLength": 1000},
     description=f"names of fields separated by commas; the others are left out, except {ALWAYS}. "
-    "`subject` (strategy and symbols) and `headline` (the value that summarizes the result) are returned only if named",
+    "`subject` (strategy and symbols), `headline` (the value that summarizes the result) and `result_values` (its values as text) are returned only if named",
 )
 
 
@@ -89,11 +108,15 @@ def rows_with_fields(rows: QuerySet[Operation], fields: Iterable[str]) -> QueryS
     rows = operations_for_serializer(rows, relations)
     if "headline" in chosen:
         rows = with_listed_results(rows)
-    if "result" in chosen:
+    if chosen & {"result", "result_values"}:
         rows = rows.defer(None)
     return rows.defer("note", *unused)
 
 
-def strategies_for(rows: Iterable[Operation], fields: Iterable[str]) -> dict[str, str]:
-    """Return the names of strategies that `subject` needs for backtests of models."""
-    return strategies_of_models(rows) if "subject" in fields else {}
+def context_of(rows: Iterable[Operation], fields: Collection[str]) -> dict[str, Any]:
+    """Return the context of `ChosenFieldsSerializer`: what its computed fields need of all rows together."""
+    return {
+        "fields": fields,
+        "strategies": strategies_of_models(rows) if "subject" in fields else {},
+        "headlines": headlines_of(rows) if "headline" in fields else {},
+    }

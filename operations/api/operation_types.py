@@ -17,6 +17,9 @@ from operations.operation_types import describe_types
 class AnnouncedSchemaSerializer(serializers.Serializer[Any]):
     worker_type = serializers.CharField()
     parameters_schema = JsonObject(help_text="JSON Schema (2020-12) that these workers announced")
+    result_schema = JsonObject(
+        allow_null=True, help_text="JSON Schema of the result, if they announced one; results are not checked"
+    )
     timeout_s = serializers.IntegerField(
         allow_null=True, help_text="time limit of an attempt that they declare"
     )

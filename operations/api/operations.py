@@ -30,9 +30,9 @@ from operations.api.base import (
 from operations.api.chosen_fields import (
     FIELDS_PARAMETER,
     ChosenFieldsSerializer,
+    context_of,
     read_fields,
     rows_with_fields,
-    strategies_for,
 )
 from operations.api.filters import OperationFilter, rows_of_list
 from operations.api.serializers import (
@@ -97,8 +97,8 @@ class OperationList(ListAPIView[Operation]):
         if self.fields is None:
             return super().get_serializer(*args, **kwargs)
         (page,) = args
-        chosen = {"fields": self.fields, "strategies": strategies_for(page, self.fields)}
-        return ChosenFieldsSerializer(page, many=True, context={**self.get_serializer_context(), **chosen})
+        context = {**self.get_serializer_context(), **context_of(page, self.fields)}
+        return ChosenFieldsSerializer(page, many=True, context=context)
 
     @extend_schema(parameters=[FIELDS_PARAMETER])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

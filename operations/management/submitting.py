@@ -35,15 +35,17 @@ class SubmittingCommand(BaseCommand):
         parser.add_argument(
             "--wait",
             action="store_true",
-            help="follow the operation; exit 0 completed, 1 failed, 3 cancelled",
+            help="follow the operation and print its result; exit 0 completed, 1 failed, 3 cancelled",
         )
-        parser.add_argument("--json", action="store_true", help="print the operation id as JSON")
+        parser.add_argument(
+            "--json", action="store_true", help="print the operation id as JSON, and no result"
+        )
 
     def submit(self, submission: Submission, *, wait: bool, json: bool) -> None:
         operation = submit(submission, Submitter())
         self.stdout.write(f'{{"operation_id": "{operation.pk}"}}' if json else operation.pk)
         if wait:
-            sys.exit(follow_until_detached(operation.pk, sys.stderr))
+            sys.exit(follow_until_detached(operation.pk, sys.stderr, None if json else self.stdout))
 
 
 def read_file(path: Path) -> str:

@@ -47,7 +47,7 @@ def schema_form(operation_type: str, schema: Schema) -> Form:
         main=tuple(_fields(schema)),
         folds=(_seeds_fold(), _queue_fold()) if "seed" in _properties(schema) else (_queue_fold(),),
         operation_type=operation_type,
-        description=_text(schema.get("description")),
+        description=description_in(schema),
     )
 
 
@@ -63,7 +63,7 @@ def _queue_fold() -> Fold:
 
 
 def _properties(schema: Schema) -> Schema:
-    return _mapping(_resolve(schema, schema).get("properties"))
+    return mapping(resolve(schema, schema).get("properties"))
 
 
 def _fields(schema: Schema) -> Iterator[Field]:
@@ -76,15 +76,15 @@ def _fields(schema: Schema) -> Iterator[Field]:
     places = {name: place for place, name in enumerate(listed) if isinstance(name, str)}
     ordered = sorted(properties.items(), key=lambda item: places.get(item[0], len(places)))
     for name, definition in ordered[:MAX_FIELDS]:
-        yield _field(name, _mapping(definition), schema, is_required=name in names)
+        yield _field(name, mapping(definition), schema, is_required=name in names)
 
 
 def _field(name: str, definition: Schema, root: Schema, *, is_required: bool) -> Field:
-    alternatives = [_resolve(part, root) for part in _alternatives(definition, root)]
-    shapes = [part for part in alternatives if part.get("type") != "null"]
+    parts = [resolve(part, root) for part in alternatives(definition, root)]
+    shapes = [part for part in parts if part.get("type") != "null"]
     shape = shapes[0] if len(shapes) == 1 else {}
     default = definition.get("default")
-    items = _resolve(_mapping(shape.get("items")), root)
+    items = resolve(mapping(shape.get("items")), root)
     kind, choices = _input(shape, items, default)
     # As in the forms of the product, a choice without a default starts with the empty value, which is not sent.
     values: list[Any] = [None, *choices] if choices and default is None else choices
@@ -93,7 +93,7 @@ def _field(name: str, definition: Schema, root: Schema, *, is_required: bool) ->
     return Field(
         name=f"{PARAMETERS}{name}",
         kind=kind,
-        label=_label(name, definition),
+        label=label(name, definition),
         value="" if default is None else form_text(default, kind),
         help=" ".join(filter(None, (_help(definition, shape), _limits(shape), how))),
         choices=tuple("" if value is None else form_text(value, kind) for value in values),
@@ -104,25 +104,25 @@ def _field(name: str, definition: Schema, root: Schema, *, is_required: bool) ->
     )
 
 
-def _alternatives(definition: Schema, root: Schema) -> list[Schema]:
+def alternatives(definition: Schema, root: Schema) -> list[Schema]:
     """Return the schemas of which one applies: those of `anyOf`, or the definition itself."""
-    resolved = _resolve(definition, root)
+    resolved = resolve(definition, root)
     parts = resolved.get("anyOf") or resolved.get("oneOf")
-    return [_mapping(part) for part in parts] if isinstance(parts, list) else [resolved]
+    return [mapping(part) for part in parts] if isinstance(parts, list) else [resolved]
 
 
-def _resolve(schema: Schema, root: Schema) -> Schema:
+def resolve(schema: Schema, root: Schema) -> Schema:
     """Follow references into `$defs`, and an `allOf` with one entry."""
     for _ in range(MAX_REFERENCES):
         whole = schema.get("allOf")
         if isinstance(whole, list) and len(whole) == 1:
-            schema = {**schema, "allOf": None, **_mapping(whole[0])}
+            schema = {**schema, "allOf": None, **mapping(whole[0])}
         reference = schema.get("$ref")
         if not isinstance(reference, str):
             return schema
         name = reference.removeprefix("#/$defs/").replace("~1", "/").replace("~0", "~")
         own = {key: value for key, value in schema.items() if key != "$ref"}
-        schema = {**_mapping(_mapping(root.get("$defs")).get(name)), **own}
+        schema = {**mapping(mapping(root.get("$defs")).get(name)), **own}
     return {}
 
 
@@ -145,14 +145,18 @@ def _input(shape: Schema, items: Schema, default: Any) -> tuple[Input, list[Any]
     return (_KINDS.get(kind, "json") if isinstance(kind, str) else "json"), []
 
 
-def _label(name: str, definition: Schema) -> str:
+def label(name: str, definition: Schema) -> str:
     """Return the title that an author gave; pydantic makes one of the name otherwise."""
     title = _text(definition.get("title"))
     return title if title and title != name.replace("_", " ").title() else words(name)
 
 
+def description_in(definition: Schema) -> str:
+    return _text(definition.get("description"))
+
+
 def _help(definition: Schema, shape: Schema) -> str:
-    text = _text(definition.get("description")) or _text(shape.get("description"))
+    text = description_in(definition) or description_in(shape)
     return f"{text.rstrip('.')}." if text else ""
 
 
@@ -186,7 +190,7 @@ def _is_scalar(items: Schema) -> bool:
 
 def _mark(definition: Schema, shape: Schema) -> tuple[str, str] | None:
     """Return ("timeframe", "1d"), ("artifact", NAME) or ("upload", ENDINGS) of a parameter that names an input file."""
-    mark = _mapping(definition.get(INPUT_MARK)) or _mapping(shape.get(INPUT_MARK))
+    mark = mapping(definition.get(INPUT_MARK)) or mapping(shape.get(INPUT_MARK))
     return next(((key, value) for key, value in mark.items() if isinstance(value, str)), None)
 
 
@@ -194,7 +198,8 @@ def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _mapping(value: Any) -> Schema:
+def mapping(value: Any) -> Schema:
+    """Return the value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 

@@ -145,3 +145,14 @@ async def test_a_warning_of_the_backend_is_logged_once(agent: RunningAgent, back
     await agent.start()
     await backend.worker("tester", times=3)
     assert agent.log.count(backend.warning) == 1
+
+
+def test_a_worker_without_parameters_announces_that_it_takes_none() -> None:
+    class Plain(WorkerAPIBase):
+        worker_type = operation_type = "plain"
+        start_path = "/plain/start"
+
+    (message,) = [spec.to_message() for spec in Plain.specs()]
+    assert message.parameters_schema["additionalProperties"] is False
+    assert not message.parameters_schema["properties"]
+    assert message.result_schema is None

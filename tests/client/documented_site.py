@@ -18,6 +18,7 @@ OPERATION = {
     "result": {"metrics": {"sharpe": 0.5, "test": {"accuracy": 0.6}}}, "progress": {"percentage": 100.0},
     "created_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:01:00.5Z", "waiting_reason": "", "error": None,
     "title": "", "subject": "AAPL", "headline": {"name": "return", "text": "+1 %"},
+    "result_values": [{"title": "Sharpe", "text": "0.5"}, {"title": "Accuracy, test", "text": "60.0 %"}],
 }  # fmt: skip
 STUDY = {
     "study_id": "st1", "name": "search", "status": "COMPLETED", "waiting_reason": "", "verdict": "open",

@@ -57,6 +57,14 @@ def test_a_list_shows_name_age_and_result(site: DocumentedSite, capsys: pytest.C
     assert row.endswith("d  return +1 %  AAPL")
 
 
+@pytest.mark.parametrize("line", ["submit operation echo --wait", "follow op1"])
+def test_the_result_is_printed_at_the_end(
+    site: DocumentedSite, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    assert run(site, *line.split()) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == ["Sharpe: 0.5", "Accuracy, test: 60.0 %"]
+
+
 def test_bars_are_exported_as_parquet_or_csv(site: DocumentedSite, tmp_path: Path) -> None:
     parquet, csv = tmp_path / "a.parquet", tmp_path / "a.csv"
     run(site, "export", "AAPL", "1d", "-o", str(parquet))
@@ -166,7 +174,9 @@ def test_the_exit_status_is_the_end_of_the_operation(
     status: str, exit_status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     error = {"class": "job", "message": f"boom {ESCAPES}"} if status == "FAILED" else None
-    assert run(answering({**OPERATION, "status": status, "error": error}), "follow", "op1") == exit_status
+    operation = {**OPERATION, "status": status, "error": error}
+    read_twice = [operation, operation, {"results": [operation]}]
+    assert run(answering(*read_twice), "follow", "op1") == exit_status
     shown = capsys.readouterr().err
     assert ("boom \\x1b]0;owned" in shown) == (status == "FAILED")
     assert "\x1b" not in shown

@@ -112,6 +112,7 @@ def _use_operation(operation: Operation) -> Recorder:
     used.retry()
     used.resume()
     used.label(title="a title", tags=["fx"])
+    assert used.result_values() == [("Sharpe", "0.5"), ("Accuracy, test", "60.0 %")]
     assert used.artifacts() == [{"name": "report.json"}]
     assert used.artifact("report.json") == FILES["report.json"]
     assert used.table("trades.csv")["entry_time"].dt.year.tolist() == [2020]

@@ -48,7 +48,9 @@ def test_a_list_has_only_the_fields_that_were_named(
 def test_each_field_of_a_list_can_be_named(api: APIClient) -> None:
     complete(parameters={"seconds": 1})
     headline = {"name": "Answer", "text": "42"}
-    whole = {**api.get("/operations").json()["results"][0], "subject": "", "headline": headline}
+    values = [{"title": "Answer", "text": "42"}]
+    computed = {"subject": "", "headline": headline, "result_values": values}
+    whole = {**api.get("/operations").json()["results"][0], **computed}
     for name in FIELD_NAMES:
         (row,) = api.get(f"/operations?fields={name}").json()["results"]
         assert row == {"operation_id": whole["operation_id"], name: whole[name]}

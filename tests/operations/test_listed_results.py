@@ -11,14 +11,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from dashboard.pages.operation_rows import describe
 from operations.announced_results import MAX_SHOWN, headline
-from operations.listed_results import headline_of, with_listed_results
+from operations.listed_results import headlines_of, with_listed_results
 from operations.models import Operation
 from operations.states import Status
-from tests.factories import OperationFactory
+from tests.factories import CapabilityFactory, OperationFactory
 from worker_agent.visible_text import CONTROLS
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +41,7 @@ def complete(result: dict[str, Any] | None, operation_type: str = "pricing") -> 
     )
 
 
-def listed(operation: Operation) -> str:
+def summary_of(operation: Operation) -> str:
     """Return the summary of the operation as a list has it."""
     (row,) = describe(with_listed_results(Operation.objects.filter(pk=operation.pk)))
     summary = row.headline  # type: ignore[attr-defined]
@@ -66,12 +67,14 @@ def listed(operation: Operation) -> str:
 def test_one_short_value_summarizes_the_result_of_an_own_type(
     result: dict[str, Any] | None, summary: str
 ) -> None:
-    assert listed(complete(result)) == summary
+    assert summary_of(complete(result)) == summary
 
 
-@given(st.dictionaries(st.text(), JSON, max_size=5))
-def test_every_result_has_a_bounded_summary_of_one_harmless_line(result: dict[str, Any]) -> None:
-    summary = headline(result)
+@given(st.dictionaries(st.text(), JSON, max_size=5), st.dictionaries(st.text(), JSON, max_size=5))
+def test_every_result_has_a_bounded_summary_of_one_harmless_line(
+    result: dict[str, Any], schema: dict[str, Any]
+) -> None:
+    summary = headline(result, schema)
     scalars = [value for value in result.values() if isinstance(value, bool | int | float | str)]
     assert (summary is not None) == bool(scalars)
     for text in (summary.name, summary.text) if summary else ():
@@ -86,7 +89,7 @@ def test_a_list_loads_the_results_of_the_product_and_not_those_of_own_types() ->
     for row in with_listed_results(Operation.objects.all()):
         assert "result" in row.get_deferred_fields()
         assert len(str(row.listed_result)) < 100  # type: ignore[attr-defined]
-        assert headline_of(row) is not None
+        assert headlines_of([row])
 
 
 def test_the_lists_show_the_summary(client: Client, person: Any, api: APIClient) -> None:
@@ -120,9 +123,27 @@ def test_the_summary_is_text_on_a_page_and_in_a_terminal(client: Client, person:
     assert "\u202e" not in lines.getvalue()
 
 
+def test_the_summaries_of_all_types_take_one_query(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for number in range(3):
+        schema = {
+            "properties": {"b": {"title": f"Second of {number}", "x-ktrdr-shown": {"is_summary": True}}}
+        }
+        CapabilityFactory(operation_type=f"own_{number}", result_schema=schema)
+        complete({"a": 1, "b": 2}, f"own_{number}")
+    complete({"metrics": {"total_return": 0.25}}, "backtesting")
+    rows = list(with_listed_results(Operation.objects.all()))
+    with django_assert_num_queries(1):
+        summaries = headlines_of(rows)
+    assert {summary.name for summary in summaries.values()} == {
+        "return",
+        *(f"Second of {n}" for n in range(3)),
+    }
+
+
 def test_a_row_of_another_query_is_summarized_too() -> None:
     operation = complete({"loss": 0.5})
     with CaptureQueriesContext(connection) as queries:
-        summary = headline_of(operation)
-    assert summary is not None
-    assert (summary.name, summary.text, len(queries)) == ("Loss", "0.5", 0)
+        summary = headlines_of([operation])[operation.pk]
+    assert (summary.name, summary.text, len(queries)) == ("Loss", "0.5", 1)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
+from pydantic import BaseModel
+
 from worker_agent.job import linux
 from worker_agent.job.job import Assignment, Job
 from worker_agent.job.launching import Work
@@ -71,12 +73,14 @@ def _redirect_logs(job: Job) -> None:
 
 
 def storable_result(result: Any, job: Job) -> dict[str, Any]:
-    """Return the result as a JSON object within the protocol's limit; each conversion is noted in the log.
+    """Return the result, a mapping or a model, as a JSON object within the protocol's limit; each conversion is noted in the log.
 
     A larger result becomes the artifact `result.json`; its summary keeps the short values. Raises TypeError.
     """
+    if isinstance(result, BaseModel):
+        result = result.model_dump()
     if not isinstance(result, Mapping):
-        raise TypeError(f"run() must return a dict, not {type(result).__name__}")
+        raise TypeError(f"run() must return a dict or a model, not {type(result).__name__}")
     plain = job.redaction.json_object(
         json_object_of(result, lambda note: job.log(f"Result: {note}.", "warning"))
     )

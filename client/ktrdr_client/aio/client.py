@@ -4,10 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-import pandas as pd
 
 from ktrdr_client.aio.market_data import AsyncMarketData
 from ktrdr_client.aio.operations import AsyncOperation, AsyncOperations
@@ -20,6 +19,9 @@ from ktrdr_client.aio.strategies import AsyncStrategies
 from ktrdr_client.aio.studies import AsyncStudies
 from ktrdr_client.aio.uploads import AsyncUploads
 from ktrdr_client.files import read_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT_S = 60.0
@@ -53,7 +55,7 @@ class AsyncClient:
 
     async def wait(
         self, operations: Sequence[AsyncOperation], timeout_s: float | None = None, *, progress: bool = False
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """Return the results of many operations as one table when all have ended. Raises OperationFailed, WaitTimeout."""
         return await self.operations.wait(operations, timeout_s, progress=progress)
 

@@ -1,14 +1,15 @@
 """Market data in and out as DataFrames."""
 
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from ktrdr_client import frames
 from ktrdr_client.aio.operations import AsyncOperation
 from ktrdr_client.aio.session import AsyncSession, part
 from ktrdr_client.files import read_bars
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class AsyncMarketData:
@@ -17,7 +18,7 @@ class AsyncMarketData:
 
     async def import_(
         self,
-        source: str | Path | pd.DataFrame,
+        source: "str | Path | pd.DataFrame",
         symbol: str,
         timeframe: str,
         *,
@@ -38,7 +39,7 @@ class AsyncMarketData:
         operation = AsyncOperation(self._session, {**created, "operation_type": "data_import"})
         return await operation.wait(progress=progress) if wait else operation
 
-    async def get(self, symbol: str, timeframe: str) -> pd.DataFrame:
+    async def get(self, symbol: str, timeframe: str) -> "pd.DataFrame":
         """Return the bars, indexed by the UTC time of their opens."""
         return frames.bars(await self.parquet(symbol, timeframe))
 
@@ -46,14 +47,9 @@ class AsyncMarketData:
         """Return the bars as a Parquet file."""
         return await self._session.content(f"/market-data/{part(symbol)}/{part(timeframe)}/bars")
 
-    async def coverage(self) -> pd.DataFrame:
+    async def coverage(self) -> "pd.DataFrame":
         """Return the coverage: one row per symbol and timeframe."""
-        rows = [row async for row in self._session.pages("/market-data")]
-        columns = ["symbol", "timeframe", "rows", "start", "end"]
-        frame = pd.DataFrame(rows, columns=columns if not rows else None)
-        for name in ("start", "end"):
-            frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
-        return frame
+        return frames.coverage([row async for row in self._session.pages("/market-data")])
 
     async def delete(self, symbol: str, timeframe: str) -> None:
         """Forget the bars. Staff only."""

@@ -1,15 +1,16 @@
 """Seed runs: one submission with several seeds, and how much its figures depend on them."""
 
 from collections.abc import Mapping
-from typing import Any, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Self
 
 from ktrdr_client import frames
 from ktrdr_client.aio.operations import AsyncOperation, require_completed, wait_for
 from ktrdr_client.aio.session import AsyncSession, Json, part
 from ktrdr_client.bodies import submission
 from ktrdr_client.problems import ClientError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class AsyncSeedRun:
@@ -34,7 +35,7 @@ class AsyncSeedRun:
         return self._operations
 
     @property
-    def spread(self) -> pd.DataFrame:
+    def spread(self) -> "pd.DataFrame":
         """One row per figure of the completed operations, indexed by operation type and name.
 
         Columns are `count`, `minimum`, `median`, `mean`, `maximum` and `deviation` (of a sample, n - 1; NaN for one value).

@@ -3,9 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Any, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Self
 
 from ktrdr_client import frames
 from ktrdr_client.aio.operations import AsyncOperation
@@ -13,6 +11,9 @@ from ktrdr_client.aio.session import AsyncSession, Json, part
 from ktrdr_client.files import read_text
 from ktrdr_client.problems import StudyFailed, WaitTimeout
 from ktrdr_client.progress import FINAL, display, state_of_study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 POLL_S = 1.0
 PAGE = 5_000
@@ -73,7 +74,7 @@ class AsyncStudy:
             raise StudyFailed(self.data)
         return self
 
-    async def trials(self) -> pd.DataFrame:
+    async def trials(self) -> "pd.DataFrame":
         """Return one row per trial: state, value, parameters and scores, indexed by number."""
         rows: list[Json] = []
         offset: int | None = 0
@@ -90,20 +91,20 @@ class AsyncStudy:
             self._report = dict(await self._session.get(self._path("report")))
         return self._report
 
-    async def growth(self, best: int = 20) -> pd.DataFrame:
+    async def growth(self, best: int = 20) -> "pd.DataFrame":
         """Return the growth of 1 of the best trials, one column per number; at most 20 trials and 500 days."""
         return frames.growth((await self.report())["curves"][:best])
 
-    async def returns(self, best: int = 20) -> pd.DataFrame:
+    async def returns(self, best: int = 20) -> "pd.DataFrame":
         """Return the returns between the points of `growth`: daily ones of a study of at most 500 days."""
         growth = await self.growth(best)
         return growth.div(growth.shift(fill_value=1.0)) - 1.0
 
-    async def paths(self) -> pd.DataFrame:
+    async def paths(self) -> "pd.DataFrame":
         """Return the growth of 1 over the paths of the cross-validation: 5 %, 50 % and 95 % quantiles by day."""
         return frames.fan((await self.report())["paths"]["fan"])
 
-    async def windows(self) -> pd.DataFrame:
+    async def windows(self) -> "pd.DataFrame":
         """Return one row per window of the walk-forward: its days, and the winner of its training part."""
         return frames.windows((await self.report())["walk_forward"]["windows"])
 

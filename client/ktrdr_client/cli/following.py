@@ -39,11 +39,13 @@ def _find(get: Callable[[str], Found], name: str) -> Found | None:
 
 
 def follow_operation(operation: Operation) -> int:
-    """Show progress and metrics until the operation has ended; Ctrl-C leaves it running."""
+    """Show progress and metrics until the operation has ended, then its result; Ctrl-C leaves it running."""
     try:
         _until_ended(operation)
     except KeyboardInterrupt:
         return _detach(operation.id)
+    for title, text in operation.result_values():
+        show(f"{title}: {text}")
     _warn_of_failure(operation)
     return EXIT[operation.status]
 

@@ -29,7 +29,7 @@ def add_follow(parser: ArgumentParser) -> None:
 COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     "submit": ("submit a training, backtest, study or other operation", add_submit),
     "follow": (
-        "show progress and metrics until it ends; exit 0 completed, 1 failed, 3 cancelled",
+        "show progress and metrics until it ends, then its result; exit 0 completed, 1 failed, 3 cancelled",
         add_follow,
     ),
     "list": ("list operations, newest first", add_list),

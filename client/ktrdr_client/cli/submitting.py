@@ -33,7 +33,9 @@ def add_queueing(parser: ArgumentParser) -> None:
 
 def add_wait(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--wait", action="store_true", help="follow it; exit 0 completed, 1 failed, 3 cancelled"
+        "--wait",
+        action="store_true",
+        help="follow it and print its result; exit 0 completed, 1 failed, 3 cancelled",
     )
 
 

@@ -5,10 +5,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-import pandas as pd
 
 from ktrdr_client.sync.market_data import MarketData
 from ktrdr_client.sync.operations import Operation, Operations
@@ -21,6 +20,9 @@ from ktrdr_client.sync.strategies import Strategies
 from ktrdr_client.sync.studies import Studies
 from ktrdr_client.sync.uploads import Uploads
 from ktrdr_client.files import read_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT_S = 60.0
@@ -54,7 +56,7 @@ class Client:
 
     def wait(
         self, operations: Sequence[Operation], timeout_s: float | None = None, *, progress: bool = False
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """Return the results of many operations as one table when all have ended. Raises OperationFailed, WaitTimeout."""
         return self.operations.wait(operations, timeout_s, progress=progress)
 

@@ -2,14 +2,15 @@
 """Market data in and out as DataFrames."""
 
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from ktrdr_client import frames
 from ktrdr_client.sync.operations import Operation
 from ktrdr_client.sync.session import Session, part
 from ktrdr_client.files import read_bars
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class MarketData:
@@ -18,7 +19,7 @@ class MarketData:
 
     def import_(
         self,
-        source: str | Path | pd.DataFrame,
+        source: "str | Path | pd.DataFrame",
         symbol: str,
         timeframe: str,
         *,
@@ -39,7 +40,7 @@ class MarketData:
         operation = Operation(self._session, {**created, "operation_type": "data_import"})
         return operation.wait(progress=progress) if wait else operation
 
-    def get(self, symbol: str, timeframe: str) -> pd.DataFrame:
+    def get(self, symbol: str, timeframe: str) -> "pd.DataFrame":
         """Return the bars, indexed by the UTC time of their opens."""
         return frames.bars(self.parquet(symbol, timeframe))
 
@@ -47,14 +48,9 @@ class MarketData:
         """Return the bars as a Parquet file."""
         return self._session.content(f"/market-data/{part(symbol)}/{part(timeframe)}/bars")
 
-    def coverage(self) -> pd.DataFrame:
+    def coverage(self) -> "pd.DataFrame":
         """Return the coverage: one row per symbol and timeframe."""
-        rows = [row for row in self._session.pages("/market-data")]
-        columns = ["symbol", "timeframe", "rows", "start", "end"]
-        frame = pd.DataFrame(rows, columns=columns if not rows else None)
-        for name in ("start", "end"):
-            frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
-        return frame
+        return frames.coverage([row for row in self._session.pages("/market-data")])
 
     def delete(self, symbol: str, timeframe: str) -> None:
         """Forget the bars. Staff only."""

@@ -4,14 +4,15 @@
 import json
 import time
 from collections.abc import Iterator, Iterable, Mapping, Sequence
-from typing import Any, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Self
 
 from ktrdr_client import frames
 from ktrdr_client.sync.session import Session, Json, part
 from ktrdr_client.problems import OperationFailed, WaitTimeout
 from ktrdr_client.progress import FINAL, display, state_of_operation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LONG_POLL_S = 30
 POLL_S = 1.0
@@ -46,6 +47,11 @@ class Operation:
     def result(self) -> Json:
         """The result of the worker; empty until the operation has completed."""
         return self.data.get("result") or {}
+
+    def result_values(self) -> list[tuple[str, str]]:
+        """Return title and text of the values of the result, as the pages show them; of a run those of its metrics."""
+        rows = self._session.get("/operations", {"ids": self.id, "fields": "result_values"})
+        return [(value["title"], value["text"]) for row in rows["results"] for value in row["result_values"]]
 
     @property
     def metrics(self) -> Json:
@@ -89,7 +95,7 @@ class Operation:
     def artifact(self, name: str) -> bytes:
         return self._session.content(f"{self._path('artifacts')}/{part(name)}")
 
-    def table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str) -> "pd.DataFrame":
         """Return a Parquet, CSV or JSON file as a table. Raises ValueError for others."""
         return frames.table(name, self.artifact(name))
 
@@ -97,15 +103,15 @@ class Operation:
         """Return `report.json`, with everything that the page of a training or backtest shows."""
         return dict(json.loads(self.artifact("report.json")))
 
-    def equity(self) -> pd.DataFrame:
+    def equity(self) -> "pd.DataFrame":
         """Return the equity of a backtest, indexed by time."""
         return (self.table("equity.parquet")).set_index("time")
 
-    def trades(self) -> pd.DataFrame:
+    def trades(self) -> "pd.DataFrame":
         """Return the trades of a backtest."""
         return self.table("trades.parquet")
 
-    def points(self) -> pd.DataFrame:
+    def points(self) -> "pd.DataFrame":
         """Return the metric points, such as losses by epoch: one column per metric, indexed by step."""
         return frames.points([row for row in self.newer("metrics")])
 
@@ -218,7 +224,7 @@ class Operations:
         *,
         progress: bool = False,
         check: bool = True,
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """Return the results as one table when all have ended. Raises OperationFailed unless `check` is false, WaitTimeout."""
         wait_for(self._session, operations, timeout_s, progress=progress, check=check)
         return frames.results(operations)

@@ -2,15 +2,16 @@
 """Seed runs: one submission with several seeds, and how much its figures depend on them."""
 
 from collections.abc import Mapping
-from typing import Any, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Self
 
 from ktrdr_client import frames
 from ktrdr_client.sync.operations import Operation, require_completed, wait_for
 from ktrdr_client.sync.session import Session, Json, part
 from ktrdr_client.bodies import submission
 from ktrdr_client.problems import ClientError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class SeedRun:
@@ -35,7 +36,7 @@ class SeedRun:
         return self._operations
 
     @property
-    def spread(self) -> pd.DataFrame:
+    def spread(self) -> "pd.DataFrame":
         """One row per figure of the completed operations, indexed by operation type and name.
 
         Columns are `count`, `minimum`, `median`, `mean`, `maximum` and `deviation` (of a sample, n - 1; NaN for one value).

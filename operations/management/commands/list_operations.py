@@ -9,7 +9,8 @@ from rest_framework.renderers import JSONRenderer
 
 from operations import progress
 from operations.api.serializers import OperationSerializer, operations_for_serializer
-from operations.listed_results import headline_of, with_listed_results
+from operations.headline import Headline
+from operations.listed_results import headlines_of, with_listed_results
 from operations.models import Operation
 from operations.states import Status
 from operations.waiting import explain_waits
@@ -52,11 +53,11 @@ class Command(BaseCommand):
         self.stdout.write(
             COLUMNS.format("ID", "TYPE", "STATUS", "%", "WORKER", "RESULT", "WAITS FOR").rstrip()
         )
+        headlines = headlines_of(operations)
         for row in operations:
-            self._write(progress.refresh(row))
+            self._write(progress.refresh(row), headlines.get(row.pk))
 
-    def _write(self, row: Operation) -> None:
-        headline = headline_of(row)
+    def _write(self, row: Operation, headline: Headline | None) -> None:
         line = COLUMNS.format(
             row.pk,
             row.operation_type,

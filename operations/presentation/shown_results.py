@@ -1,0 +1,94 @@
+"""The values of a result as text, in the order and with the titles and units that the worker's schema of it states.
+
+Schema and result come from a worker, so each of their values may have any type; one that does not fit its hint is shown plainly.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from operations.presentation.numbers import (
+    basis_points,
+    duration,
+    file_size,
+    integer,
+    percent,
+    plain,
+    signed_percent,
+)
+from operations.presentation.schema_forms import alternatives, description_in, label, mapping, resolve
+from worker_agent.schema_keywords import ORDER_MARK, RESULT_MARK
+
+STYLES: Mapping[str, Callable[[Any], str]] = {
+    "percent": percent,
+    "signed_percent": signed_percent,
+    "basis_points": basis_points,
+    "integer": integer,
+    "duration": duration,
+    "file_size": file_size,
+}
+MAX_UNIT = 20
+MAX_DEPTH = 16
+NO_SCHEMA: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ShownValue:
+    name: str
+    """Dotted, for nested values."""
+    title: str
+    text: str
+    value: Any
+    description: str = ""
+    is_summary: bool = False
+
+
+def shown_values(result: Mapping[str, Any], schema: Mapping[str, Any] = NO_SCHEMA) -> list[ShownValue]:
+    """Return the values of a result; nested objects are flattened. Values without a schema come last."""
+    return list(_values(result, schema, schema, (), ()))
+
+
+def _values(
+    result: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    root: Mapping[str, Any],
+    names: tuple[str, ...],
+    titles: tuple[str, ...],
+) -> Iterator[ShownValue]:
+    properties = mapping(schema.get("properties"))
+    order = schema.get(ORDER_MARK)
+    listed = (
+        [name for name in order if isinstance(name, str)] if isinstance(order, list) else list(properties)
+    )
+    known = [name for name in dict.fromkeys(listed) if name in properties and name in result]
+    for name in [*known, *(name for name in result if name not in known)]:
+        definition = mapping(properties.get(name))
+        value, path = result[name], (*names, name)
+        title = label(name, definition)
+        if isinstance(value, dict) and len(path) < MAX_DEPTH:
+            yield from _values(value, _object_in(definition, root), root, path, (*titles, title))
+        else:
+            yield _value(value, definition, ".".join(path), ", ".join((*titles, title)))
+
+
+def _object_in(definition: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of the first alternative that names properties."""
+    resolved = (resolve(part, root) for part in alternatives(definition, root))
+    return next((part for part in resolved if "properties" in part), {})
+
+
+def _value(value: Any, definition: Mapping[str, Any], name: str, title: str) -> ShownValue:
+    mark = mapping(definition.get(RESULT_MARK))
+    style, unit = mark.get("style"), mark.get("unit")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    format_ = STYLES.get(style, plain) if is_number and isinstance(style, str) else plain
+    ending = f" {unit[:MAX_UNIT]}" if is_number and isinstance(unit, str) and unit else ""
+    return ShownValue(
+        name,
+        title,
+        f"{format_(value)}{ending}",
+        value,
+        description_in(definition),
+        mark.get("is_summary") is True,
+    )

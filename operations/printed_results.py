@@ -1,0 +1,40 @@
+"""Results as a few lines of text, for the end of `--wait` and for programs that print one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from operations.kind import Kind, kind_of
+from operations.models import Operation
+from operations.presentation.shown_results import ShownValue, shown_values
+from worker_agent.visible_text import one_line
+
+MAX_VALUES = 100
+MAX_TEXT = 200
+
+
+def printed_values(kind: Kind, result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return title and text of the values, at most MAX_VALUES with one line each; of a run only its metrics."""
+    metrics = result.get("metrics")
+    values = (
+        _metrics(kind, metrics) if kind.is_run and isinstance(metrics, dict) else kind.shown_values(result)
+    )
+    printed = [(_shorten(value.title), _shorten(value.text)) for value in values[:MAX_VALUES]]
+    omitted = len(values) - len(printed)
+    return [*printed, ("Further values", str(omitted))] if omitted else printed
+
+
+def result_lines(operation: Operation) -> list[str]:
+    values = printed_values(kind_of(operation.operation_type), operation.result or {})
+    return [f"{title}: {text}" for title, text in values]
+
+
+def _metrics(kind: Kind, metrics: Mapping[str, Any]) -> list[ShownValue]:
+    styles = [(value, kind.metric_style(value.name)) for value in shown_values(metrics)]
+    return [
+        ShownValue(value.name, style.title, style.format(value.value), value.value) for value, style in styles
+    ]
+
+
+def _shorten(text: str) -> str:
+    shown = one_line(" ".join(text.split()))
+    return shown if len(shown) <= MAX_TEXT else f"{shown[: MAX_TEXT - 1]}…"

@@ -1,19 +1,43 @@
 """The forms of types that only workers know, and what the site can offer for their inputs."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from operations import uploads
 from operations.models import Artifact, MarketData
 from operations.presentation.forms import Form
-from operations.presentation.schema_forms import schema_form
+from operations.presentation.schema_forms import mapping, schema_form
 from operations.states import Status
 from registry.models import Capability
+from worker_agent.schema_keywords import ORDER_MARK
 
 MAX_SUGGESTIONS = 200
 
 
 def announced_form(operation_type: str) -> Form | None:
     """Return the form of a type by the schema that validates it first; None if no worker has announced it."""
-    capability = Capability.objects.filter(operation_type=operation_type).order_by("worker_type").first()
+    capability = _capability(operation_type)
     return None if capability is None else schema_form(operation_type, capability.parameters_schema)
+
+
+def defaults(operation_type: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of the parameters that are not given, in the order of declaration.
+
+    They are those of the schema that is announced now; a worker of an earlier build may have had others.
+    """
+    capability = _capability(operation_type)
+    schema: Mapping[str, Any] = capability.parameters_schema if capability else {}
+    properties, order = mapping(schema.get("properties")), schema.get(ORDER_MARK)
+    listed = [name for name in order if isinstance(name, str)] if isinstance(order, list) else []
+    return {
+        name: mapping(properties[name])["default"]
+        for name in dict.fromkeys([*listed, *properties])
+        if name in properties and name not in parameters and "default" in mapping(properties[name])
+    }
+
+
+def _capability(operation_type: str) -> Capability | None:
+    return Capability.objects.filter(operation_type=operation_type).order_by("worker_type").first()
 
 
 def suggestions(form: Form) -> dict[str, list[tuple[str, str]]]:

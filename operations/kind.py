@@ -173,6 +173,10 @@ class Kind:
         """Return the values of a result as text; nested ones have dotted names."""
         return shown_values(result)
 
+    def default_parameters(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the defaults of parameters that the submission left out; empty where the stored ones are complete."""
+        return {}
+
     def result_context(self, operation: "Operation") -> dict[str, Any]:
         """Context of `result_template` without the report."""
         return {}
@@ -245,6 +249,9 @@ class AnnouncedKind(Kind):
 
     def shown_values(self, result: Mapping[str, Any]) -> list[ShownValue]:
         return shown_values(result, self.result_schema)
+
+    def default_parameters(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        return announced_forms.defaults(self.operation_type, parameters)
 
     def load_form(self) -> Form | None:
         return self._announced_form

@@ -201,6 +201,7 @@ def _parameters_context(request: PageRequest, operation: Operation) -> dict[str,
         "parameters": [
             (name, value) for name, value in operation.parameters.items() if name != "strategy_yaml"
         ],
+        "defaults": kind_of(operation.operation_type).default_parameters(operation.parameters).items(),
         "strategy_text": operation.parameters.get("strategy_yaml"),
         "changes": diff_lines(_as_text(original), _as_text(operation)) if original else [],
     }

@@ -9,13 +9,18 @@ from typing import Annotated, Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from operations import artifacts
+from operations.announced_forms import defaults
 from operations.models import Artifact, MarketData, Operation
 from operations.states import Status
+from registry.models import Capability
 from tests.factories import CapabilityFactory, OperationFactory
 from worker_agent.inputs import ArtifactOf, Bars
+from worker_agent.schema_keywords import ORDER_MARK
 
 pytestmark = pytest.mark.django_db
 DAY = datetime(2024, 1, 2, tzinfo=UTC)
@@ -119,6 +124,42 @@ def test_a_clone_is_filled_and_names_its_original(browser: Client) -> None:
     browser.post("/dashboard/new/volatility", form_data)
     copy = Operation.objects.exclude(pk=original.pk).get()
     assert (copy.parameters["window"], copy.cloned_from_id) == (40, original.pk)
+
+
+def test_defaults_that_were_not_sent_are_shown_as_defaults(browser: Client) -> None:
+    operation = OperationFactory(operation_type="volatility", parameters={"symbol": "AAPL", "window": 5})
+    page = " ".join(
+        browser.get(f"/dashboard/operations/{operation.pk}?tab=parameters").content.decode().split()
+    )
+    assert "<dt>Window</dt> <dd>5</dd>" in page, "it was sent"
+    marked = '<span class="muted small">default</span>'
+    assert f"<dt>Quantiles</dt> <dd> 0.5 {marked} </dd>" in page
+    assert f"<dt>Earlier</dt> <dd> – {marked} </dd>" in page
+    assert page.count(marked) == 2
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(["a", "b", "c"])
+DEFINITION = st.fixed_dictionaries({}, optional={"default": JSON_VALUES, "type": JSON_VALUES}) | JSON_VALUES
+
+
+@given(st.dictionaries(NAMES, DEFINITION) | JSON_VALUES, JSON_VALUES, st.dictionaries(NAMES, JSON_VALUES))
+def test_any_schema_has_only_defaults_of_parameters_that_were_not_sent(
+    properties: Any, order: Any, parameters: dict[str, Any]
+) -> None:
+    Capability.objects.filter(operation_type="volatility").update(
+        parameters_schema={"properties": properties, ORDER_MARK: order}
+    )
+    expected = {
+        name: definition["default"]
+        for name, definition in (properties.items() if isinstance(properties, dict) else ())
+        if isinstance(definition, dict) and "default" in definition and name not in parameters
+    }
+    assert defaults("volatility", parameters) == expected
 
 
 def test_the_request_is_shown_as_code_beside_the_form(browser: Client) -> None:

@@ -28,16 +28,22 @@ def text_of(page: Page) -> str:
     return page.locator("#id_strategy_yaml").input_value()
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (360, "dark")])
+@pytest.mark.parametrize(
+    ("address", "width", "theme"),
+    [
+        ("strategies/new?of=example:moving_average_cross", 1280, "light"),
+        ("new/training?strategy=example:rsi_macd_fuzzy", 360, "dark"),
+    ],
+)
 def test_a_slow_preview_appears_when_it_ends(
-    page: Page, ids: dict[str, str], live_server: Any, width: int, theme: Any
+    page: Page, ids: dict[str, str], live_server: Any, address: str, width: int, theme: Any
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=theme)
     worker = WorkerFactory(worker_type="backtesting", announced=["strategy_preview"])
     with ExitStack() as stack:
         assert all(stack.enter_context(watching.waiter()) for _ in range(waiting_threads.MOST_LONG))
-        page.goto(f"{live_server.url}/dashboard/strategies/new?of=example:moving_average_cross")
+        page.goto(f"{live_server.url}/dashboard/{address}")
         panel = page.locator("[data-preview]")
         expect(panel).to_contain_text("still being computed")
         with page.expect_response("**/dashboard/strategies/preview"):

@@ -118,6 +118,19 @@ def test_the_worst_trade_is_two_clicks_from_the_report(
     expect(bar).to_have_text(text)
 
 
+def test_the_profit_of_each_trade_stays_in_view_on_a_phone(
+    page: Page, ids: dict[str, str], live_server: Any
+) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"{live_server.url}/dashboard/operations/{ids['backtested']}/trades")
+    for kept in (page.get_by_role("columnheader", name="P&L"), page.locator("#trades td.cell-kept").first):
+        kept.scroll_into_view_if_needed()
+        box = kept.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 360
+    assert page.locator("#trades .table-wrap").evaluate("wrap => wrap.scrollLeft") == 0
+
+
 def test_trades_are_sorted_and_filtered_by_keyboard_without_another_page(
     page: Page, ids: dict[str, str], live_server: Any
 ) -> None:

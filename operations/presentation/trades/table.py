@@ -38,6 +38,8 @@ COLUMNS = {
     "costs": "Costs",
     "reason": "Exit reason",
 }
+KEPT = "cell-kept"
+"""CSS class of the column that stays in view on a narrow screen."""
 _TEXTS = ("side", "entry_time", "exit_time", "reason")
 MOST_DRAWN = 3000
 _DRAWN = (
@@ -61,7 +63,8 @@ class Heading:
     """Parameters that sort by the column; if it is sorted already, in the other direction."""
     order: str
     """`ascending`, `descending` or empty, for `aria-sort`."""
-    is_number: bool
+    classes: str
+    """CSS classes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,8 @@ def _heading(name: str, query: Query) -> Heading:
     )
     order = ("descending" if query.descending else "ascending") if is_sorted else ""
     sort = f"-{name}" if descends else name
-    return Heading(COLUMNS[name], _parameters(query, sort=sort, page=1), order, name not in _TEXTS)
+    classes = " ".join(("num",) * (name not in _TEXTS) + (KEPT,) * (name == "pnl"))
+    return Heading(COLUMNS[name], _parameters(query, sort=sort, page=1), order, classes)
 
 
 def _parameters(query: Query, **changed: Any) -> str:
@@ -186,7 +190,7 @@ def _row(trades: StoredTrades, row: int, names: list[str]) -> Row:
         "quantity": ("num", quantity(value["quantity"])),
         "entry_price": ("num", decimal(value["entry_price"], price)),
         "exit_price": ("num", _text_or_dash(value["exit_price"], lambda known: decimal(known, price))),
-        "pnl": (f"num {pnl_class}", decimal(value["pnl"])),
+        "pnl": (f"num {KEPT} {pnl_class}", decimal(value["pnl"])),
         "return": ("num", _text_or_dash(value["return"], lambda known: signed_percent(known, 2))),
         "mae": ("num", _text_or_dash(value["mae"], lambda known: percent(known, 2))),
         "mfe": ("num", _text_or_dash(value["mfe"], lambda known: percent(known, 2))),

@@ -69,6 +69,19 @@ def growth_moments(marks: np.ndarray, start: float) -> tuple[float, float]:
 
 
 @njit(cache=True, nogil=True)
+def returns_of_periods(equity: np.ndarray, ends: np.ndarray, start: float) -> np.ndarray:
+    """Return float64[k]: what `Periods.returns` gives of `equity` (float64[n]) with the initial capital `start`.
+
+    `ends`: intp[k], k > 0, the last bar of each period.
+    """
+    marks, growth = np.empty(ends.size), np.empty(ends.size)
+    for i in range(ends.size):
+        marks[i] = equity[ends[i]]
+    _fill_growth(growth, marks, start)
+    return growth
+
+
+@njit(cache=True, nogil=True)
 def fall_and_growth(marks: np.ndarray, start: float) -> tuple[float, float, float]:
     """Return the deepest fall (`find_falls`), and the mean and the sum of squares of `growth_moments`, in one call."""
     mean, squares = growth_moments(marks, start)

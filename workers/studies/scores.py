@@ -33,34 +33,31 @@ class Measured:
     """Final over initial equity."""
     drawdown: float
     trades: NDArray[np.void]
-    """Closed trades, `kernel_records.TRADE`."""
-    entries: int
-    """Trades with an entry, the open one included."""
+    """`kernel_records.TRADE`, the open one included."""
     exposure: float
     turnover: float
 
     @cached_property
     def pnl(self) -> Floats:
-        return np.asarray(self.trades["pnl"], dtype=np.float64)
+        """Of the closed trades."""
+        closed: Floats = self.trades["pnl"][self.trades["exit_index"] >= 0]
+        return closed
 
 
 def measure(run: TrialRun, market: Market) -> Measured:
     """Measure all days. One symbol has the figures of its backtest; several have those of the daily portfolio."""
     bars = sum(symbol.bars for symbol in run.symbols)
     exposure = sum(symbol.exposed for symbol in run.symbols) / bars
-    turnover = float(
-        np.mean([s.turnover / s.mean_equity if s.mean_equity > 0 else math.nan for s in run.symbols])
-    )
-    trades = np.concatenate([symbol.trades for symbol in run.symbols])
-    closed = trades[trades["exit_index"] >= 0]
+    turnovers = [s.turnover / s.mean_equity if s.mean_equity > 0 else math.nan for s in run.symbols]
     if len(run.symbols) == 1:
         only = run.symbols[0]
         growth, drawdown = only.final_equity / run.initial_capital, only.max_drawdown
+        trades, turnover = only.trades, turnovers[0]
     else:
         growth, drawdown = _grow(run.daily)
-    return Measured(
-        run.daily, market.per_year, market.years, growth, drawdown, closed, len(trades), exposure, turnover
-    )
+        trades = np.concatenate([symbol.trades for symbol in run.symbols])
+        turnover = float(np.mean(turnovers))
+    return Measured(run.daily, market.per_year, market.years, growth, drawdown, trades, exposure, turnover)
 
 
 def measure_days(run: TrialRun, days: Flags, market: Market) -> Measured:
@@ -72,9 +69,8 @@ def measure_days(run: TrialRun, days: Flags, market: Market) -> Measured:
         for symbol, of_bar in zip(run.symbols, market.day_of_bar, strict=bool(run.symbols))
     ]
     trades = np.concatenate(parts) if parts else np.empty(0, TRADE)
-    closed = trades[trades["exit_index"] >= 0]
     years = len(daily) / market.per_year
-    return Measured(daily, market.per_year, years, growth, drawdown, closed, len(trades), math.nan, math.nan)
+    return Measured(daily, market.per_year, years, growth, drawdown, trades, math.nan, math.nan)
 
 
 def _grow(daily: Floats) -> tuple[float, float]:
@@ -113,7 +109,7 @@ METRICS: Mapping[str, Callable[[Measured], float | None]] = {
     "sqn": _sqn,
     "expectancy": lambda part: float(part.pnl.mean()) if len(part.pnl) else None,
     "win_rate": lambda part: float((part.pnl > 0).mean()) if len(part.pnl) else None,
-    "trades": lambda part: float(part.entries),
+    "trades": lambda part: float(len(part.trades)),
     "exposure": lambda part: part.exposure,
     "turnover": lambda part: part.turnover,
 }

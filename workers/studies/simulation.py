@@ -16,12 +16,14 @@ from workers.backtesting.engine import (
     validate_target,
 )
 from workers.backtesting.engine_rules import Rules
-from workers.backtesting.search import drawdown_and_sharpe
+from workers.backtesting.equity_passes import find_falls, returns_of_periods
 from workers.studies.backtest_settings import BacktestSettings
 from workers.studies.market import Market
 
 Floats = NDArray[np.float64]
 Directions = NDArray[np.int8]
+
+KEPT_RECORDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Simulator:
     def __init__(self, market: Market) -> None:
         self.market = market
         self._prepared: dict[tuple[object, ...], tuple[PreparedBars, ...]] = {}
+        self._records: dict[Rules, NDArray[np.void]] = {}
         self._lock = threading.Lock()
         self._local = threading.local()
 
@@ -86,29 +89,41 @@ class Simulator:
                 )
             return self._prepared[key]
 
+    def _record_of(self, rules: Rules) -> NDArray[np.void]:
+        """Return the rules as the kernel reads them; those of the last trials are kept."""
+        record = self._records.get(rules)
+        if record is None:
+            record = kernel_rules(rules)
+            with self._lock:
+                if len(self._records) >= KEPT_RECORDS:
+                    self._records.clear()
+                self._records[rules] = record
+        return record
+
     def _simulate(
         self, directions: Sequence[Directions], rules: Rules
     ) -> Iterator[tuple[int, np.void, Floats]]:
         """Run the kernel into this thread's buffers; yield each symbol's number, account and daily returns."""
-        prepared, record = self._prepare(rules), kernel_rules(rules)
+        prepared, record = self._prepare(rules), self._record_of(rules)
         for number, (bars, target) in enumerate(zip(prepared, directions, strict=True)):
             buffers = self._buffers(number)
             account = run_kernel(bars, validate_target(target, bars.close.size), record, buffers)
             yield (
                 number,
                 account,
-                self.market.symbols[number].periods.returns(buffers.equity, rules.initial_capital),
+                returns_of_periods(
+                    buffers.equity, self.market.symbols[number].periods.ends, rules.initial_capital
+                ),
             )
 
     def _symbol_run(self, number: int, account: np.void, daily: Floats, initial_capital: float) -> SymbolRun:
         buffers = self._buffers(number)
-        drawdown, _ = drawdown_and_sharpe(buffers.equity, initial_capital)
         return SymbolRun(
             daily=daily,
             trades=buffers.trades[: account["trades"]].copy(),
             final_equity=float(buffers.equity[-1]),
             mean_equity=float(buffers.equity.mean()),
-            max_drawdown=float(drawdown),
+            max_drawdown=float(find_falls(buffers.equity, initial_capital).deepest),
             turnover=float(account["turnover"]),
             exposed=int(np.count_nonzero(buffers.position)),
             bars=buffers.equity.size,

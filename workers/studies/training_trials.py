@@ -166,7 +166,7 @@ class TrainingEvaluator:
         progress.runs[key] = FoldRun(
             metric=score(part, self.bound.study.objective.metric),
             daily=part.daily.tolist(),
-            trades=float(part.entries),
+            trades=float(len(part.trades)),
             stopped=AT_RUNG if trained.stopped == PAUSED else trained.stopped,
             **curves_of(trained),
         )

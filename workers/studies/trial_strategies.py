@@ -25,6 +25,7 @@ class TrialStrategies:
         self._bound, self._base = bound, bound.strategy
         self._specs = _plain_indicators(bound.strategy)
         self._read: dict[tuple[str, Changes], Indicator | None] = {}
+        self._targets: dict[str, tuple[str, str] | None] = {}
 
     def strategy_of(self, point: Mapping[str, Any]) -> Strategy:
         """Raises BadPoint."""
@@ -41,17 +42,21 @@ class TrialStrategies:
         for at, value in point.items():
             if at.startswith("/backtest/"):
                 continue
-            parts = parts_of(at)
-            if (
-                len(parts) != 3
-                or parts[0] != "indicators"
-                or parts[2] == "type"
-                or parts[1] not in self._specs
-            ):
+            if at not in self._targets:
+                self._targets[at] = self._target_of(at)
+            target = self._targets[at]
+            if target is None:
                 return None
-            changes.setdefault(parts[1], []).append((parts[2], freeze(value)))
+            changes.setdefault(target[0], []).append((target[1], freeze(value)))
         indicators = {name: self._indicator(name, tuple(own)) for name, own in changes.items()}
         return None if None in indicators.values() else indicators  # type: ignore[return-value]
+
+    def _target_of(self, at: str) -> tuple[str, str] | None:
+        """Return indicator and parameter that a pointer leads to; None if it leads to anything else."""
+        parts = parts_of(at)
+        if len(parts) != 3 or parts[0] != "indicators" or parts[2] == "type" or parts[1] not in self._specs:
+            return None
+        return parts[1], parts[2]
 
     def _indicator(self, name: str, changes: Changes) -> Indicator | None:
         key = (name, changes)

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from workers.backtesting.equity_passes import Floats, find_falls, growth_moments
-from workers.backtesting.periods import growth_rates
+from workers.backtesting.equity_passes import Floats, find_falls, growth_moments, returns_of_periods
+from workers.backtesting.periods import Periods, growth_rates
 from workers.backtesting.significance import bootstrap
 
 SIZES = (1, 2, 7, 8, 9, 127, 128, 129, 136, 300, 1000, 1025, 4999)
@@ -28,6 +28,15 @@ def test_mean_and_deviation_of_growth_equal_those_of_numpy(n: int, seed: int) ->
     assert mean == growth.mean()
     if n > 1:
         assert math.sqrt(squares / (n - 1)) == growth.std(ddof=1)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("every", [1, 3])
+def test_returns_of_periods_equal_those_of_numpy(n: int, seed: int, every: int) -> None:
+    equity, ends = curve(n, seed), np.append(np.arange(0, n - 1, every), n - 1)
+    expected = Periods(ends, 252.0, "daily").returns(equity, 5.0)
+    assert returns_of_periods(equity, ends, 5.0).tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("n", SIZES)

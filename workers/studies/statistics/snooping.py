@@ -18,6 +18,8 @@ Singles = NDArray[np.float32]
 
 ROUNDS = 1000
 FEWEST_DAYS = 60
+ROWS = 16
+"""Trials at a time before the matrix product: their returns fit a processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +81,51 @@ def long_run_variance(returns: Floats, block: int) -> Floats:
     The exact variance of the stationary bootstrap (Politis and Romano 1994, eq. 9). Its sum over the lags of circular
     autocovariances is computed in the frequency domain, by Parseval's theorem.
     """
-    n = returns.shape[1]
+    return _variance_of_centred(
+        returns - returns.mean(axis=1, keepdims=True), _frequency_weights(returns.shape[1], block)
+    )
+
+
+def _frequency_weights(n: int, block: int) -> Floats:
+    """Return float64[2 (n // 2 + 1)]: the weight of each part, real and imaginary, of a spectrum in the variance."""
     lag = np.arange(n)
     weight = 2.0 * (1.0 - lag / n) * (1.0 - 1.0 / block) ** lag
     weight[0] = 1.0
     of_frequency = np.fft.rfft(weight).real / n**2
     of_frequency[1 : (n + 1) // 2] *= 2.0  # the negative frequencies
-    spectrum = np.fft.rfft(returns - returns.mean(axis=1, keepdims=True), axis=1)
-    variance: Floats = (spectrum.real**2 + spectrum.imag**2) @ of_frequency
+    return np.repeat(of_frequency, 2)
+
+
+def _variance_of_centred(centred: Floats, weights: Floats) -> Floats:
+    parts = np.fft.rfft(centred, axis=1).view(np.float64)
+    parts *= parts
+    variance: Floats = parts @ weights
     return variance
+
+
+@dataclass(frozen=True, slots=True)
+class _Centred:
+    """Trials without their means; arrays of k but for `returns`."""
+
+    returns: Singles
+    """float32[k, days]."""
+    mean: Floats
+    spread: Floats
+    """Standard deviation of the daily returns, ddof 1."""
+    deviation: Floats
+    """Of sqrt(days) times the mean, under the bootstrap."""
+
+    @classmethod
+    def of(cls, returns: Floats, weights: Floats) -> "_Centred":
+        k, days = returns.shape
+        made = cls(np.empty((k, days), np.float32), returns.mean(axis=1), np.empty(k), np.empty(k))
+        for first in range(0, k, ROWS):
+            rows = slice(first, first + ROWS)
+            centred = returns[rows] - made.mean[rows, None]
+            made.returns[rows] = centred
+            made.spread[rows] = np.sqrt(np.einsum("ij,ij->i", centred, centred) / (days - 1))
+            made.deviation[rows] = np.sqrt(np.maximum(_variance_of_centred(centred, weights), 0.0))
+        return made
 
 
 @dataclass(slots=True)
@@ -122,6 +160,10 @@ class SnoopingTest:
         """float32[rounds, days]; not needed where only maxima are merged."""
         return day_counts(self.days, self.block, self.maxima.resampled.shape[1], self._seed)
 
+    @cached_property
+    def _weights(self) -> Floats:
+        return _frequency_weights(self.days, self.block)
+
     def add(self, returns: Floats, trials: int | None = None) -> None:
         """Take in the daily returns of trials, float64[k, days]; those that do not vary count as cash.
 
@@ -130,15 +172,18 @@ class SnoopingTest:
         self.maxima.trials += len(returns) if trials is None else trials
         if self.days < FEWEST_DAYS:
             return
-        deviation = np.sqrt(np.maximum(long_run_variance(returns, self.block), 0.0))
-        varies = deviation > 1e-12
+        centred = _Centred.of(returns, self._weights)
+        varies = centred.deviation > 1e-12
         if not varies.any():
             return
-        mean = returns.mean(axis=1)
-        centred = (returns - mean[:, None]).astype(np.float32)
         # float32[rounds, varying]: of each resample, its mean minus the trial's mean
-        shifts = (self._counts @ centred.T)[:, varies] / np.float32(self.days)
-        mean, deviation, spread = mean[varies], deviation[varies], returns[varies].std(axis=1, ddof=1)
+        shifts = self._counts @ centred.returns.T
+        shifts /= np.float32(self.days)
+        if not varies.all():
+            shifts = shifts[:, varies]
+        mean, deviation, spread = (
+            values[varies] for values in (centred.mean, centred.deviation, centred.spread)
+        )
         ratio = math.sqrt(self.days) * mean / deviation
         # A trial that is clearly worse than cash keeps its mean, so it is not the best by chance (Hansen 2005, eq. 10).
         is_bad = ratio <= -math.sqrt(2.0 * math.log(math.log(self.days)))

@@ -6,9 +6,10 @@ trial's Sharpe ratio on the training days of every fold.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -34,6 +35,19 @@ class Selection:
     """float64[folds]: its ratio per day on the training days."""
     mean: Floats
     """float64[folds]: its mean daily return on the training days."""
+    _segments: tuple[Floats, NDArray[np.intp]] = field(init=False, repr=False)
+    """Whether each segment of days belongs to the training days of each fold, float64[segments, folds], and its first day."""
+    _train_days: Floats = field(init=False, repr=False)
+    """float64[folds]."""
+
+    def __post_init__(self) -> None:
+        if not self.folds:
+            return
+        train = np.stack([fold.train for fold in self.folds], axis=1)  # [days, folds]
+        is_border = np.append(True, (train[1:] != train[:-1]).any(axis=1))
+        starts = np.flatnonzero(is_border)
+        self._segments = train[starts].astype(np.float64), starts
+        self._train_days = train.sum(axis=0).astype(np.float64)
 
     @classmethod
     def of(cls, folds: Sequence[FoldDays]) -> "Selection":
@@ -48,9 +62,11 @@ class Selection:
 
     def add(self, numbers: NDArray[np.int64], returns: Floats) -> None:
         """Take in trials with `returns` (float64[k, days]); of equal trials, the one that came first is chosen."""
-        train = np.stack([fold.train for fold in self.folds], axis=1).astype(np.float64)  # [days, folds]
-        days = train.sum(axis=0)
-        total, squares = returns @ train, (returns * returns) @ train  # [k, folds]
+        train, starts = self._segments
+        days = self._train_days
+        # Sums between the borders of folds first: there are far fewer of them than days.
+        sums = np.array([segment_sums(row, starts) for row in returns])  # [k, 2, segments]
+        total, squares = sums[:, 0] @ train, sums[:, 1] @ train  # [k, folds]
         variance = (squares - total * total / days) / np.maximum(days - 1, 1)
         varies = variance > 1e-15 * np.maximum(squares / days, 1e-300)
         ratio = np.where(varies, total / days / np.sqrt(np.where(varies, variance, 1.0)), -math.inf)
@@ -66,6 +82,23 @@ class Selection:
         better = (other.ratio > self.ratio) | ((other.ratio == self.ratio) & is_lower)
         for name in ("best", "ratio", "mean"):
             setattr(self, name, np.where(better, getattr(other, name), getattr(self, name)))
+
+
+@njit(cache=True, nogil=True)
+def segment_sums(returns: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return float64[2, segments]: the sum and the sum of squares of `returns` (float64[days]) in each segment of days.
+
+    `starts`: intp[segments], rising from 0: the first day of each.
+    """
+    sums = np.zeros((2, starts.size))
+    for segment in range(starts.size):
+        stop = starts[segment + 1] if segment + 1 < starts.size else returns.size
+        total = squares = 0.0
+        for t in range(starts[segment], stop):
+            total += returns[t]
+            squares += returns[t] * returns[t]
+        sums[0, segment], sums[1, segment] = total, squares
+    return sums
 
 
 def efficiency(selection: Selection, test_means: Floats) -> float | None:

@@ -7,6 +7,8 @@
   const FEWEST_VISIBLE = 5;
   const FEWEST_DRAWN = 1500; // bars beside the visible ones included: few enough to draw fast, and enough for some pans
   const PIXELS_A_BAR = 2; // coarser bars are shown below this width
+  // A browser's cache answers one request for an address after the other: what a move waits for must not queue.
+  const AHEAD = { cache: "no-store", priority: "low" };
   const nextFrame = () => new Promise((resolve) => requestAnimationFrame(() => resolve()));
 
   class BarChart {
@@ -124,18 +126,18 @@
 
     middleTime() { return this.timeAt((this.view.from + this.view.to) / 2); }
 
-    prefetchAt(level, time, reach) {
+    prefetchAt(level, time, reach, options) {
       const row = this.file.rowNear(level, time);
-      this.file.prefetch(level, row - reach, row + reach);
+      this.file.prefetch(level, row - reach, row + reach, options);
     }
 
     // Load ahead what the next pan or zoom shows.
     prefetchAround() {
-      this.file.prefetch(this.level, this.block.start - this.span, this.block.start + this.block.count + this.span);
+      this.file.prefetch(this.level, this.block.start - this.span, this.block.start + this.block.count + this.span, AHEAD);
       if (this.chosen !== null) return;
       const reach = this.width() / PIXELS_A_BAR;
       for (const level of [this.level - 1, this.level + 1]) {
-        if (this.spec.levels[level]) this.prefetchAt(level, this.middleTime(), reach);
+        if (this.spec.levels[level]) this.prefetchAt(level, this.middleTime(), reach, AHEAD);
       }
     }
 

@@ -91,14 +91,14 @@ globalThis.barCharts = {};
     }
 
     // Request the tiles with these rows, as far as the level has them, and do not wait for them.
-    prefetch(level, from, to) {
+    prefetch(level, from, to, options) {
       const { sizes } = this.levels[level];
       const tileOf = (row) => Math.min(Math.max(Math.floor(row / this.index.tile_rows), 0), sizes.length - 1);
-      this.request(level, tileOf(from), tileOf(to));
+      this.request(level, tileOf(from), tileOf(to), options);
     }
 
     // Neighbouring tiles come with one request.
-    request(level, first, last) {
+    request(level, first, last, options = {}) {
       for (let tile = first; tile <= last; tile += 1) {
         const key = `${level}/${tile}`;
         const known = this.tiles.get(key);
@@ -109,7 +109,7 @@ globalThis.barCharts = {};
         }
         let end = tile;
         while (end < last && !this.tiles.has(`${level}/${end + 1}`)) end += 1;
-        this.fetch(level, tile, end);
+        this.fetch(level, tile, end, options);
         tile = end;
       }
       for (const key of this.tiles.keys()) {
@@ -118,10 +118,10 @@ globalThis.barCharts = {};
       }
     }
 
-    fetch(level, first, last) {
+    fetch(level, first, last, options) {
       const { offsets, sizes, starts } = this.levels[level];
       const end = offsets[last] + sizes[last];
-      const bytes = fetch(this.index.url, { headers: { Range: `bytes=${offsets[first]}-${end - 1}` } }).then((response) => {
+      const bytes = fetch(this.index.url, { ...options, headers: { Range: `bytes=${offsets[first]}-${end - 1}` } }).then((response) => {
         if (response.status !== 206) throw new Error(`the server answered ${response.status}`);
         return response.arrayBuffer();
       });

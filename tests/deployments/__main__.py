@@ -1,19 +1,16 @@
 import argparse
-import importlib
 import os
 import shutil
 import signal
 import sys
 import time
-import traceback
-from collections.abc import Callable
 
 from tests.deployments.checkout import last_release
-from tests.deployments.command import TrialFailed, run
-from tests.deployments.leftovers import adopt_orphans, interfaces, require_nothing_left
-from tests.deployments.results import Results
+from tests.deployments.command import run
+from tests.deployments.side_by_side import run_trials
 
-TRIALS = ("systemd", "upgrade", "compose", "lxc")
+TRIALS = ("systemd", "upgrade", "lxc", "compose")
+"""The longest first."""
 TOOLS = {
     "debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "slirp4netns": "slirp4netns",
     "iptables": "iptables", "lxc-start": "lxc", "ip": "iproute2", "git": "git", "mkfs.ext4": "e2fsprogs",
@@ -40,32 +37,20 @@ def main() -> int:
         help="a tag or commit that the trial `upgrade` starts with (default: the last tag, here %(default)s)",
     )  # fmt: skip
     arguments = parser.parse_args()
-    names = arguments.trials or TRIALS
     if os.geteuid():
         parser.error("only root may make network namespaces and mounts")
-    # As Ctrl-C: every mount, namespace and machine is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     install_tools()
-    adopt_orphans()
-    done, failed = [], []
-    for name in names:
-        results, start = Results(name), time.monotonic()
-        trial: Callable[..., None] = importlib.import_module(f"tests.deployments.{name}").trial
-        before = interfaces()
-        try:
-            trial(results, **({"release": arguments.release} if name == "upgrade" else {}))
-            require_nothing_left(before)
-        except Exception as error:
-            failed.append(name)
-            if not isinstance(error, TrialFailed):
-                traceback.print_exc()
-            print(f"{name}: FAILED: {error}", flush=True)
-        results.add("duration", f"{(time.monotonic() - start) / 60:.1f} min")
-        done.append(results)
+    start = time.monotonic()
+    outcomes = list(run_trials(arguments.trials or TRIALS, arguments.at_once, arguments.release))
     print(f"\n{time.strftime('%d %B %Y')}\n\n| deployment | what | seen |\n|---|---|---|")
-    for results in done:
-        print(results.table())
-    print(f"\n{len(done) - len(failed)} passed, {len(failed)} failed")
+    for outcome in outcomes:
+        print(outcome.results.table())
+    failed = sum(not outcome.passed for outcome in outcomes)
+    minutes = (time.monotonic() - start) / 60
+    print(
+        f"\n{len(outcomes) - failed} passed, {failed} failed in {minutes:.1f} min, {arguments.at_once} at a time"
+    )
     return 1 if failed else 0
 
 

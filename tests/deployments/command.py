@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ def run(
         try:
             output, errors = process.communicate(stdin, timeout=timeout_s)
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
+            _kill_group(process)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             raise TrialFailed(f"{' '.join(words)[:200]}: not finished after {timeout_s:.0f} s") from error
@@ -41,6 +42,18 @@ def run(
         end = f"{output}{errors}"[-6000:]
         raise TrialFailed(f"{' '.join(words)[:200]}: exit status {process.returncode}\n{end}")
     return output
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    """Kill the process and its descendants, and collect those that this process adopts.
+
+    Until then the process 1 of a machine in which one of them ran cannot end.
+    """
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-process.pid, 0)
 
 
 def succeeds(*command: str | Path, timeout_s: float = 60) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.deployments.command import PATIENCE_S, TrialFailed, run, wait_for
 from tests.deployments.control_groups import command_in, remove_groups
 from tests.deployments.network import BRIDGE, GATEWAY, NAMESERVER
-from tests.deployments.roots import CACHE, WHEELS, copy_of, give_wheels
+from tests.deployments.roots import DEBS, WHEELS, copy_of, give_wheels, keep_debs
 
 ENVIRONMENT = (
     "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=dumb",
@@ -30,13 +30,14 @@ class Booted:
 
     def boot(self) -> None:
         """Return when systemd has started everything."""
+        self.debs.mkdir(exist_ok=True)
         with (self.root.parent / f"{self.name}.console").open("ab") as console:
             self.nspawn = subprocess.Popen(
                 command_in(
                     self.group,
                     "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", f"--directory={self.root}",
                     f"--machine={self.name}", f"--network-bridge={BRIDGE}", "--resolv-conf=off", "--timezone=off",
-                    f"--bind-ro={WHEELS}:/wheels", f"--bind={CACHE / 'debs'}:/var/cache/apt/archives",
+                    f"--bind-ro={WHEELS}:/wheels", f"--overlay={DEBS}:{self.debs}:/var/cache/apt/archives",
                     "--console=pipe", "--boot",
                 ),
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
@@ -48,6 +49,11 @@ class Booted:
             return self.run("systemctl is-system-running || true").strip()
         except TrialFailed:
             return "starting"
+
+    @property
+    def debs(self) -> Path:
+        """The packages that it downloaded; apt locks its cache, so each machine has its own layer above the kept one."""
+        return self.root.with_name(f"{self.name}.debs")
 
     @property
     def group(self) -> str:
@@ -104,6 +110,7 @@ def machine(name: str, address: str, base: Path, directory: Path) -> Iterator[Bo
             yield booted
         finally:
             booted.kill()
+            keep_debs(booted.debs)
 
 
 def configure(root: Path, name: str, address: str) -> None:

@@ -16,6 +16,7 @@ from tests.deployments.machine import Booted, machine
 from tests.deployments.network import lan
 from tests.deployments.results import Results
 from tests.deployments.roots import debian, wheels
+from tests.deployments.team import add_users, serve_by_tls, watch
 from tests.deployments.visitor import LONG, Visitor
 
 GUIDE = "deploy-systemd.md"
@@ -42,7 +43,7 @@ class Secrets:
 
 
 def install_backend(host: Booted, values: Secrets, commit: str = "") -> Visitor:
-    first, backup = blocks(GUIDE, "The backend", commit)
+    first, backup, *_ = blocks(GUIDE, "The backend", commit)
     clone_to(host.root, REPOSITORY, commit)
     host.run(
         filled_in(
@@ -121,6 +122,8 @@ def check_commands(host: Booted) -> None:
     )
     archives = host.run("stat --format='%a %U %n' /var/backups/ktrdr/ktrdr-*.tar")
     require(archives.startswith("600 ktrdr "), archives)
+    diagnosis = host.run("ktrdr doctor")
+    require("No problems found" in diagnosis, diagnosis)
     refusal = host.run("cd /opt/ktrdr && .venv/bin/python manage.py list_workers 2>&1 || true")
     require("Traceback" not in refusal and "database" in refusal, f"without the settings:\n{refusal}")
 
@@ -133,8 +136,8 @@ def upgrade(site: Booted, workers: Booted) -> None:
         host.run(block, timeout_s=1800)
 
 
-def restore(results: Results, site: Booted, visitor: Visitor) -> None:
-    """Make a backup, and let the guide's block replace the site's content by it."""
+def restore(results: Results, site: Booted, visitor: Visitor) -> Visitor:
+    """Make a backup, and let the guide's block replace the site's content by it; return a visitor with its token."""
     (block,) = blocks(GUIDE, "Restore")
     site.run("systemctl start ktrdr-backup")
     kept = kept_by(visitor)
@@ -145,6 +148,7 @@ def restore(results: Results, site: Booted, visitor: Visitor) -> None:
     require_kept(kept, kept_by(visitor))
     visitor.sign_in("admin", site.run("cat /var/lib/ktrdr-before/admin-password").strip())
     results.add("restored as they were", f"{len(kept)} operations, files and series")
+    return visitor
 
 
 def require_change(host: Booted, python: str) -> None:
@@ -219,4 +223,7 @@ def use(results: Results, site: Booted, host: Booted, visitor: Visitor) -> None:
     with results.step("a job of another user"):
         install_drop_in(host.run, WORKER_UNITS[1])
         require_jobs_of(results, host.run, "ktrdr-jobs", visitor)
-    restore(results, site, visitor)
+    visitor = restore(results, site, visitor)
+    visitor = serve_by_tls(results, site, host, visitor)
+    add_users(site, visitor)
+    watch(results, site, visitor)

@@ -1,6 +1,7 @@
 """Use a running site as a person and a script do: over HTTP."""
 
 import re
+import ssl
 import tempfile
 import time
 from dataclasses import dataclass
@@ -32,25 +33,29 @@ LONG = 10_000
 class Visitor:
     url: str
     token: str
+    trusted: ssl.SSLContext | bool = True
+    """The CA of an https URL."""
 
     def call(self, method: str, path: str, **arguments: Any) -> Json:
         """Return the JSON of the response. Raises TrialFailed on an error of the site, httpx.HTTPError without a response."""
         response = httpx.request(
             method, f"{self.url}{path}", headers={"Authorization": f"Bearer {self.token}"},
-            timeout=120, trust_env=False, **arguments,
+            timeout=120, trust_env=False, verify=self.trusted, **arguments,
         )  # fmt: skip
         require(response.is_success, f"{method} {path}: {response.status_code} {response.text[:1000]}")
         return dict(response.json())
 
     def answers(self, path: str = "/readyz") -> bool:
         try:
-            return httpx.get(f"{self.url}{path}", timeout=30, trust_env=False).is_success
+            return httpx.get(f"{self.url}{path}", timeout=30, trust_env=False, verify=self.trusted).is_success
         except httpx.HTTPError:
             return False
 
     def sign_in(self, user: str, password: str) -> None:
         """Sign in with the form, and fetch the style sheets of the first page."""
-        with httpx.Client(base_url=self.url, follow_redirects=True, timeout=120, trust_env=False) as browser:
+        with httpx.Client(
+            base_url=self.url, follow_redirects=True, timeout=120, trust_env=False, verify=self.trusted
+        ) as browser:
             form = browser.get("/dashboard/")
             token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text)
             require(token, f"no form at {form.url}")

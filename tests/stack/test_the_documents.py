@@ -47,7 +47,7 @@ def test_what_a_page_says_to_run_runs(system: Up, page: str) -> None:
     if shutil.which("curl") is None:
         pytest.skip("the documents use curl, which is not installed")
     until(
-        lambda: httpx.get(f"{system.url}/readyz", verify=authorities()).is_success,
+        lambda: httpx.get(f"{system.url}/readyz", verify=authorities(), timeout=60).is_success,
         "ready",
         60,
         lambda: system.output,

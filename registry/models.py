@@ -99,7 +99,7 @@ class Worker(models.Model):
     """One agent, under the name it keeps across restarts; `instance_id` identifies its current process."""
 
     worker_id = models.CharField(primary_key=True, max_length=128)
-    worker_type = models.CharField(max_length=128, db_index=True)
+    worker_type = models.CharField(max_length=128)
     endpoint_url = models.CharField(max_length=500)
     instance_id = models.CharField(max_length=128)
     version = models.CharField(max_length=100, blank=True)
@@ -116,7 +116,12 @@ class Worker(models.Model):
         help_text="[CPU, memory, GPU] in percent of the last health checks, the newest last",
     )
     enrolled_with = models.ForeignKey(
-        EnrolmentToken, null=True, blank=True, on_delete=models.SET_NULL, related_name="workers"
+        EnrolmentToken,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="workers",
+        db_index=False,
     )
     announced = models.ManyToManyField(Capability, related_name="workers", blank=True)
 

@@ -18,7 +18,9 @@ class AttemptOutcome(models.TextChoices):
 class Attempt(models.Model):
     """One try of an operation on one worker. While active it occupies the worker (one per worker, one per operation)."""
 
-    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="attempts")
+    operation = models.ForeignKey(
+        Operation, on_delete=models.CASCADE, related_name="attempts", db_index=False
+    )
     number = models.PositiveIntegerField()
     worker_id = models.CharField(max_length=128, help_text="kept after the worker is removed")
     instance_id = models.CharField(max_length=128)
@@ -115,7 +117,9 @@ class Attempt(models.Model):
 class Checkpoint(models.Model):
     """State from which an operation can resume; its files are the `Artifact` rows that refer to it."""
 
-    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="checkpoints")
+    operation = models.ForeignKey(
+        Operation, on_delete=models.CASCADE, related_name="checkpoints", db_index=False
+    )
     attempt = models.PositiveIntegerField()
     step = models.PositiveBigIntegerField()
     created_at = models.DateTimeField(db_default=Now())

@@ -154,7 +154,7 @@ class Operation(Labelled):
         max_length=MAX_TRACEPARENT, blank=True, db_default="", help_text="W3C trace context of that request"
     )
     cloned_from = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="clones"
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="clones", db_index=False
     )
 
     strategy = models.CharField(
@@ -282,6 +282,9 @@ class Operation(Labelled):
             ),
             models.Index(fields=["created_by", "-created_at", "-operation_id"], name="operation_by_user"),
             models.Index(F("completed_at").desc(nulls_last=True), "status", name="operation_newest_end"),
+            models.Index(
+                fields=["cloned_from"], name="operation_clones", condition=Q(cloned_from__isnull=False)
+            ),
             models.Index(
                 fields=["deleted_at"], name="operation_deleted", condition=Q(deleted_at__isnull=False)
             ),

@@ -15,7 +15,9 @@ class Telemetry(models.Model):
 
 
 class MetricPoint(Telemetry):
-    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="metric_points")
+    operation = models.ForeignKey(
+        Operation, on_delete=models.CASCADE, related_name="metric_points", db_index=False
+    )
     name = models.CharField(max_length=100)
     step = models.BigIntegerField()
     value = models.FloatField(null=True, help_text="null if the job reported NaN or infinity")
@@ -33,7 +35,9 @@ class MetricPoint(Telemetry):
 
 
 class LogLine(Telemetry):
-    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="log_lines")
+    operation = models.ForeignKey(
+        Operation, on_delete=models.CASCADE, related_name="log_lines", db_index=False
+    )
     level = models.CharField(max_length=16)
     message = models.TextField()
 

@@ -57,7 +57,6 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "ktrdr_site.web.page_compression.CompressPagesMiddleware",
     "ktrdr_site.web.response_headers.ResponseHeadersMiddleware",
-    "csp.middleware.CSPMiddleware",
     "ktrdr_site.web.impersonal.ImpersonalMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -21,6 +21,11 @@ from worker_agent.schema_keywords import INPUT_MARK
 from worker_agent.validation_messages import quote
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+HAS_INPUTS = """
+    EXISTS (SELECT FROM operations_artifact AS input WHERE input.operation_id = {operation_id} AND input.role = 'input')
+        OR EXISTS (SELECT FROM operations_awaitedinput AS awaited WHERE awaited.operation_id = {operation_id})
+"""
+"""Whether `take` finds anything for an operation, as a part of other queries."""
 _INPUTS = """
     SELECT input.operation_id, input.name, input.file_id, file.size, NULL::text AS source, NULL::text AS artifact
     FROM operations_artifact AS input JOIN operations_storedfile AS file ON file.sha256 = input.file_id
@@ -167,6 +172,8 @@ def take(operation_ids: Sequence[str]) -> dict[str, list[tuple[str, str, int]]]:
     Called when the operations are claimed, so everything in their `after` has completed. Raises InputMissing.
     """
     inputs: dict[str, list[tuple[str, str, int]]] = {operation_id: [] for operation_id in operation_ids}
+    if not inputs:
+        return inputs
     awaited: list[Artifact] = []
     for operation_id, name, file, size, source, artifact in fetch(
         _INPUTS, {"operation_ids": list(operation_ids)}

@@ -5,7 +5,7 @@ never choose the same one. Unique indexes in the schema enforce this as well. Wh
 demand are left, several are claimed in a transaction.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,8 @@ from worker_agent.trace import Trace
 
 _UNUSED = LARGE - {"parameters"}
 _LOCK_HEADS = f"""
-    SELECT {columns_of(Operation, "o", without=_UNUSED)}, ({SLOTS.format(operation_type="o.operation_type")})
+    SELECT {columns_of(Operation, "o", without=_UNUSED)}, ({SLOTS.format(operation_type="o.operation_type")}),
+           {inputs.HAS_INPUTS.format(operation_id="o.operation_id")}
     FROM operations_operation AS o
     WHERE {READY_CONDITION} AND demand = %(demand)s AND {OWNER} = %(owner)s
       AND NOT operation_id = ANY(%(without)s::text[])
@@ -75,12 +76,13 @@ def _claim_heads(plan: Plan, lane: Lane, at_most: int, actor: Actor) -> list[Cla
     claims: list[Claim] = []
     heads: list[Operation] = []
     free: list[FreeWorker] = []
+    with_inputs: set[str] = set()
     with isolated("claiming operations", demand=lane.demand) as unit:
         number = int(min(at_most, quotas.running_room(lane.owner, plan.allowances[lane.owner])))
         if number < 1:
             plan.close_owner(lane.owner)
             return []
-        heads, slots = _lock_heads(lane, number, plan.failed)
+        heads, slots, with_inputs = _lock_heads(lane, number, plan.failed)
         if heads and not _is_still_chosen(plan, lane, heads[0]):
             return []
         if heads and (room := type_limits.running_room(heads[0].operation_type, slots)) < len(heads):
@@ -90,7 +92,7 @@ def _claim_heads(plan: Plan, lane: Lane, at_most: int, actor: Actor) -> list[Cla
                 return []
         if heads:
             free = workers.lock_free(heads[0], wait=False, number=len(heads))
-            claims = _begin(list(zip(heads, free, strict=False)), actor, push=True)
+            claims = _begin(list(zip(heads, free, strict=False)), actor, push=True, with_inputs=with_inputs)
     if unit.error is not None:
         _correct(plan, lane, heads, unit.error)
         return []
@@ -114,12 +116,16 @@ def _correct(plan: Plan, lane: Lane, heads: Sequence[Operation], error: Exceptio
         set_aside(heads[0].pk, error)
 
 
-def _lock_heads(lane: Lane, number: int, without: set[str]) -> tuple[list[Operation], int | None]:
-    """Lock the first operations of the lane that no other transaction holds; return them and the slots of their type."""
+def _lock_heads(lane: Lane, number: int, without: set[str]) -> tuple[list[Operation], int | None, set[str]]:
+    """Lock the first operations of the lane that no other transaction holds.
+
+    Return them, the slots of their type, and the ids of those with input files.
+    """
     parameters = {"demand": lane.demand, "owner": lane.owner, "without": list(without), "number": number}
     rows = fetch(_LOCK_HEADS, parameters)
-    heads = [instance(Operation, columns, without=_UNUSED) for *columns, _ in rows]
-    return heads, next((slots for *_, slots in rows), None)
+    heads = [instance(Operation, columns, without=_UNUSED) for *columns, _, _ in rows]
+    with_inputs = {head.pk for head, (*_, has_inputs) in zip(heads, rows, strict=True) if has_inputs}
+    return heads, next((slots for *_, slots, _ in rows), None), with_inputs
 
 
 def _is_still_chosen(plan: Plan, lane: Lane, operation: Operation) -> bool:
@@ -154,11 +160,13 @@ def claim_for(operation: Operation, actor: Actor, *, push: bool = True, wait: bo
     if type_limits.running_room(operation.operation_type, slots) < 1:
         return None
     pairs = [(operation, free) for free in workers.lock_free(operation, wait=wait)]
-    return next(iter(_begin(pairs, actor, push=push)), None)
+    return next(iter(_begin(pairs, actor, push=push, with_inputs={operation.pk})), None)
 
 
-def _begin(pairs: Sequence[tuple[Operation, FreeWorker]], actor: Actor, *, push: bool) -> list[Claim]:
-    """Begin an attempt of each locked operation on its locked worker."""
+def _begin(
+    pairs: Sequence[tuple[Operation, FreeWorker]], actor: Actor, *, push: bool, with_inputs: Collection[str]
+) -> list[Claim]:
+    """Begin an attempt of each locked operation on its locked worker; those not in `with_inputs` have no input files."""
     if not pairs:
         return []
     checkpoints = [_prepare(operation) for operation, _ in pairs]
@@ -167,9 +175,9 @@ def _begin(pairs: Sequence[tuple[Operation, FreeWorker]], actor: Actor, *, push:
         for (operation, free), checkpoint in zip(pairs, checkpoints, strict=True)
     ]
     begun = attempts.begin(starts, actor, push=push)
-    files = inputs.take([operation.pk for operation, _ in pairs])
+    files = inputs.take([operation.pk for operation, _ in pairs if operation.pk in with_inputs])
     return [
-        build_claim(operation, attempt, checkpoint, free.start_path, files[operation.pk])
+        build_claim(operation, attempt, checkpoint, free.start_path, files.get(operation.pk, ()))
         for (operation, free), attempt, checkpoint in zip(pairs, begun, checkpoints, strict=True)
     ]
 

@@ -202,7 +202,7 @@ def test_the_queries_of_a_round_do_not_depend_on_the_length_of_the_queue(waiting
         assert len(claims.claim_some(plan, ME)) == 1
         assert not claims.claim_some(plan, ME)
     assert len(planning) == 3, [query["sql"] for query in planning]
-    assert len(claiming) == 6, [query["sql"] for query in claiming]
+    assert len(claiming) == 5, [query["sql"] for query in claiming]
 
 
 @pytest.mark.django_db

@@ -12,8 +12,7 @@ from worker_agent.program import harden_process
 from workers.__main__ import WORKER_TYPES, worker_class
 
 NOT_USED = ("bottleneck", "coverage", "pytz", "scipy", "tqdm")
-"""Libraries of tests and site, which numba, pandas and torch load where they find them: 20 MB and 0.5 s of processor time.
-The pins of the workers lack them."""
+"""Libraries of tests and site, which numba, pandas and torch load where they find them. The pins of the workers lack them."""
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """The agent's side of the fork server: find or start the server, and ask it for jobs."""
 
+import json
 import logging
 import os
 import shutil
@@ -7,7 +8,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -27,6 +30,13 @@ BASE = "worker_agent.base"
 SOCKET_NAME = "jobs.sock"
 START_TIMEOUT_S = 120.0
 """For a server that is being restarted or is warming up."""
+CHECK_S = 1.0
+"""Between two looks at whether that server still runs."""
+START_SERVER = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
+    "from worker_agent.job.forking.server import main; main()"
+)
+"""It gets the import path of the agent, whose program may have added the folder of this package."""
 STANDARD_OUTPUT = 1
 LOST = Exit(code=255, server_lost=True)
 
@@ -54,6 +64,8 @@ class SharedServer:
     """A server that somebody else keeps running, behind the socket at `path`."""
 
     path: Path
+    require_running: Callable[[], None] = lambda: None
+    """Raises OSError if nobody will answer a request."""
 
     def ensure_running(self) -> None:
         """Do nothing. A request waits in the socket's queue while the server is being restarted."""
@@ -67,9 +79,7 @@ class SharedServer:
             connection.connect(str(self.path))
             with job_end:
                 messages.send_request(connection, [job_end.fileno(), STANDARD_OUTPUT, errors.descriptor])
-            started = messages.receive_message(connection)
-            if started is None:
-                raise ConnectionResetError("the fork server ended before it started the job")
+            started = self._receive_start(connection)
             send_work(agent_end, work, assignment)
         except OSError:
             connection.close()
@@ -78,6 +88,22 @@ class SharedServer:
             raise
         errors.start()
         return ForkedJob(started["pid"], connection, errors), agent_end
+
+    def _receive_start(self, connection: socket.socket) -> dict[str, int]:
+        """Return the message about the start. Raises OSError."""
+        ends = time.monotonic() + START_TIMEOUT_S
+        connection.settimeout(CHECK_S)
+        while True:
+            try:
+                started = messages.receive_message(connection)
+            except TimeoutError:
+                self.require_running()
+                if time.monotonic() >= ends:
+                    raise
+                continue
+            if started is None:
+                raise ConnectionResetError("the fork server ended before it started the job")
+            return started
 
 
 @dataclass(slots=True)
@@ -101,7 +127,7 @@ class OwnServer:
         descriptor = self._socket.listener.fileno()
         self._process = subprocess.Popen(  # noqa: S603  (our own command line)
             [
-                sys.executable, "-m", "worker_agent.job.forking.server",
+                sys.executable, "-c", START_SERVER, json.dumps(sys.path),
                 f"--listener={descriptor}", f"--parent={os.getpid()}", f"--name={self.worker_id}",
                 f"--preload={','.join((BASE, *self.preload))}", f"--warm-up={self.warm_up}",
             ],
@@ -111,7 +137,13 @@ class OwnServer:
 
     def launch(self, work: Work, assignment: Assignment) -> tuple[ForkedJob, Connection]:
         assert self._socket is not None, "the server has been started"
-        return SharedServer(self._socket.path).launch(work, assignment)
+        return SharedServer(self._socket.path, self._require_running).launch(work, assignment)
+
+    def _require_running(self) -> None:
+        if self._process is not None and (status := self._process.poll()) is not None:
+            raise ChildProcessError(
+                f"the fork server ended with status {status}; the worker's log has the reason"
+            )
 
 
 class ListeningSocket:

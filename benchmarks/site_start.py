@@ -255,7 +255,8 @@ def bare_loop(inputs: dict[str, Path]) -> Iterator[Callable[[], float]]:
 def imported_bars(http: httpx.Client, directory: Path) -> dict[str, Path]:
     """Download the bars of the demo's training; return their paths by the name that the job knows."""
     inputs = {}
-    imports = http.get("/operations", params={"operation_type": "data_import", "limit": 50}).json()["results"]
+    chosen = {"operation_type": "data_import", "fields": "parameters", "limit": 50}
+    imports = http.get("/operations", params=chosen).json()["results"]
     for operation in imports:
         symbol = operation["parameters"]["symbol"]
         if symbol in TRAINED_ON:

@@ -33,7 +33,7 @@ def with_kinds(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
 
 
 def with_chosen_fields(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Describe the rows of `GET /operations?fields=`, which have only the fields that were named."""
+    """Describe the rows of `GET /operations?fields=`, which have the usual fields or those that were named."""
     schemas = result["components"]["schemas"]
     whole = schemas["Operation"]
     computed = {
@@ -43,12 +43,12 @@ def with_chosen_fields(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     }
     schemas["PartialOperation"] = {
         "type": "object",
-        "description": "An operation with the fields named in `fields`.",
+        "description": "An operation with the fields named in `fields`, or all but `parameters`, `result` and the computed ones.",
         "properties": {**whole["properties"], **computed},
         "required": [ALWAYS],
     }
     rows = schemas["PaginatedOperationList"]["properties"]["results"]
-    rows["items"] = {"anyOf": [rows["items"], {"$ref": f"{REFERENCE}PartialOperation"}]}
+    rows["items"] = {"$ref": f"{REFERENCE}PartialOperation"}
     return result
 
 

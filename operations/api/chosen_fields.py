@@ -1,4 +1,4 @@
-"""`GET /operations?fields=`: only the named fields, and only the columns and relations that they need."""
+"""The rows of `GET /operations?fields=`: only the named fields, and only the columns and relations that they need."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -78,19 +78,21 @@ class ChosenFieldsSerializer(OperationSerializer):
 
 
 FIELD_NAMES = ChosenFieldsSerializer.Meta.fields
+USUAL_FIELDS = frozenset(OperationSerializer.Meta.fields) - {"parameters", "result"}
+"""Those two may be large: the text of a strategy, the result of an own worker."""
 FIELDS_PARAMETER = OpenApiParameter(
     "fields",
     {"type": "string", "pattern": "^[a-z_]+(,[a-z_]+)*$", "maxLength": 1000},
     description=f"names of fields separated by commas; the others are left out, except {ALWAYS}. "
-    "`subject` (strategy and symbols), `headline` (the value that summarizes the result) and `result_values` (its values as text) are returned only if named",
+    "`parameters`, `result`, `subject` (strategy and symbols), `headline` (the value that summarizes the result) and `result_values` (its values as text) are returned only if named",
 )
 
 
-def read_fields(query: Mapping[str, str]) -> frozenset[str] | None:
-    """Return the fields of `?fields=`, or None for all of `OperationSerializer`. Raises Invalid."""
+def read_fields(query: Mapping[str, str]) -> frozenset[str]:
+    """Return the fields of `?fields=`, or the usual ones. Raises Invalid."""
     text = query.get("fields")
     if text is None:
-        return None
+        return USUAL_FIELDS
     names = {part.strip() for part in text.split(",")}
     if unknown := sorted(names - set(FIELD_NAMES)):
         raise invalid(

@@ -42,7 +42,6 @@ from operations.api.serializers import (
     OperationDetailSerializer,
     OperationSerializer,
     SubmittedSerializer,
-    operations_for_serializer,
 )
 from operations.kind import kind_of
 from operations.models import Operation
@@ -76,33 +75,31 @@ class OperationList(ListAPIView[Operation]):
     example = example_requests.ANY_TYPE
 
     @cached_property
-    def fields(self) -> frozenset[str] | None:
+    def fields(self) -> frozenset[str]:
         return read_fields(self.request.query_params)
 
     def get_queryset(self) -> Any:
-        rows = rows_of_list(self.request.query_params)
-        return (
-            operations_for_serializer(rows).defer("note")
-            if self.fields is None
-            else rows_with_fields(rows, self.fields)
-        )
+        return rows_with_fields(rows_of_list(self.request.query_params), self.fields)
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset) or []
-        if self.fields is None or "waiting_reason" in self.fields:
+        if "waiting_reason" in self.fields:
             explain_waits(page)
         return page
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
-        if self.fields is None:
-            return super().get_serializer(*args, **kwargs)
+        if not args:  # for the API document and the browsable API's form
+            return super().get_serializer(**kwargs)
         (page,) = args
         context = {**self.get_serializer_context(), **context_of(page, self.fields)}
         return ChosenFieldsSerializer(page, many=True, context=context)
 
     @extend_schema(parameters=[FIELDS_PARAMETER])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """List operations, newest first. With `fields`, only these fields are returned."""
+        """List operations, newest first.
+
+        Without `fields`, a row has all fields but `parameters`, `result` and the computed ones.
+        """
         return super().get(request, *args, **kwargs)
 
     @extend_schema(

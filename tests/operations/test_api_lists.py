@@ -45,12 +45,26 @@ def test_a_list_has_only_the_fields_that_were_named(
     assert [row["headline"] for row in rows] == [None, None]
 
 
+def test_a_list_has_no_parameters_or_results_unless_they_are_named(api: APIClient) -> None:
+    texts = {"strategy_yaml": "name: a-long-text\n", "study_yaml": "name: another\n"}
+    operation = complete(parameters={"seconds": 1, **texts})
+    answer = api.get("/operations")
+    (row,) = answer.json()["results"]
+    whole = api.get(f"/operations/{operation.pk}").json()
+    assert whole.keys() - row.keys() == {"parameters", "result", "note"}
+    assert row == {name: whole[name] for name in row}
+    assert not any(text in answer.content.decode() for text in ("a-long-text", "another", "answer"))
+    (row,) = api.get("/operations?fields=parameters,result").json()["results"]
+    assert row == {name: whole[name] for name in ("operation_id", "parameters", "result")}
+
+
 def test_each_field_of_a_list_can_be_named(api: APIClient) -> None:
     complete(parameters={"seconds": 1})
     headline = {"name": "Answer", "text": "42"}
     values = [{"title": "Answer", "text": "42"}]
     computed = {"subject": "", "headline": headline, "result_values": values}
-    whole = {**api.get("/operations").json()["results"][0], **computed}
+    (row,) = api.get("/operations").json()["results"]
+    whole = {**api.get(f"/operations/{row['operation_id']}").json(), **computed}
     for name in FIELD_NAMES:
         (row,) = api.get(f"/operations?fields={name}").json()["results"]
         assert row == {"operation_id": whole["operation_id"], name: whole[name]}

@@ -41,9 +41,9 @@ def distribution(returns: Floats, unit: str) -> dict[str, Any]:
     """Return a histogram of `BINS` equal bins, mean, deviation (ddof 1), skewness and excess kurtosis.
 
     `returns`: float64[k] of the periods. Skewness and kurtosis are Fisher's g1 and g2 of the sample (ddof 0), so a normal
-    distribution has 0 of both; None if the returns do not vary.
+    distribution has 0 of both; None if the returns do not vary. Empty if they differ by too little for as many bins.
     """
-    if len(returns) < 2 or float(np.ptp(returns)) == 0.0:
+    if len(returns) < 2 or float(np.ptp(returns)) <= 2 * BINS * float(np.spacing(np.abs(returns).max())):
         return {}
     counts, edges = np.histogram(returns, BINS)
     centred = returns - returns.mean()

@@ -20,6 +20,8 @@ CUT = 0.001
 """Fraction of the data at either end that is counted in the outermost bin."""
 NARROW = 1e-9
 """Relative width that 60 bins cannot divide."""
+SMALLEST = 1e-200
+"""Values below it are as good as 0: floating-point numbers become sparse."""
 
 
 def fuzzy_curves(
@@ -45,7 +47,7 @@ def fuzzy_curves(
 def _curve(strategy: TrainedStrategy, name: str, values: Floats) -> dict[str, Any]:
     fuzzy_set = strategy.fuzzy_sets[name]
     low, high = float(np.quantile(values, CUT)), float(np.quantile(values, 1 - CUT))
-    if high - low <= NARROW * max(abs(low), abs(high)):
+    if high - low <= NARROW * max(abs(low), abs(high), SMALLEST):
         margin = max(0.5, NARROW * abs(low))
         low, high = low - margin, high + margin
     x = np.linspace(low, high, CURVE_POINTS)

@@ -36,6 +36,10 @@ def main() -> int:
         "--from", dest="release", metavar="COMMIT", default=last_release(),
         help="a tag or commit that the trial `upgrade` starts with (default: the last tag, here %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--at-once", type=int, choices=range(1, len(TRIALS) + 1), default=min(2, os.cpu_count() or 1),
+        help="trials that run side by side (default: %(default)s)",
+    )  # fmt: skip
     arguments = parser.parse_args()
     if os.geteuid():
         parser.error("only root may make network namespaces and mounts")

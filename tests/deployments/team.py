@@ -3,11 +3,12 @@
 import json
 import shutil
 import ssl
+from functools import partial
 from typing import Any
 
 import httpx
 
-from tests.deployments.command import require, wait_for
+from tests.deployments.command import TrialFailed, require, wait_for
 from tests.deployments.document import blocks, filled_in
 from tests.deployments.machine import Booted
 from tests.deployments.results import Results
@@ -59,6 +60,8 @@ def watch(results: Results, site: Booted, visitor: Visitor) -> None:
     (block,) = blocks(GUIDE, "Alerts")
     with results.step("the guide's block about alerts"):
         site.run(filled_in(block, {"MAIL_PASSWORD": "none"}), timeout_s=600)
+        for name, port in (("Prometheus", 9090), ("Alertmanager", 9093)):
+            wait_for(partial(_is_ready, site, port), f"{name} answers")
         wait_for(lambda: _healthy_targets(site) == 3, "site and two workers are scraped")
     require(_get(site, "9090/api/v1/alertmanagers")["data"]["activeAlertmanagers"], "no Alertmanager")
     fires = [
@@ -75,6 +78,15 @@ def watch(results: Results, site: Booted, visitor: Visitor) -> None:
             "the alert about the dispatcher",
         )
         site.run("systemctl start ktrdr-dispatcher")
+
+
+def _is_ready(site: Booted, port: int) -> bool:
+    """Return whether the service answers: systemd takes it for started before that."""
+    try:
+        site.run(f"python3 -c '{CLIENT}' http://127.0.0.1:{port}/-/ready")
+    except TrialFailed:
+        return False
+    return True
 
 
 def _healthy_targets(site: Booted) -> int:

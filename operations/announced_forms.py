@@ -6,10 +6,9 @@ from typing import Any
 from operations import uploads
 from operations.models import Artifact, MarketData
 from operations.presentation.forms import Form
-from operations.presentation.schema_forms import mapping, schema_form
+from operations.presentation.schema_forms import in_declared_order, mapping, schema_form
 from operations.states import Status
 from registry.models import Capability
-from worker_agent.schema_keywords import ORDER_MARK
 
 MAX_SUGGESTIONS = 200
 
@@ -27,12 +26,11 @@ def defaults(operation_type: str, parameters: Mapping[str, Any]) -> dict[str, An
     """
     capability = _capability(operation_type)
     schema: Mapping[str, Any] = capability.parameters_schema if capability else {}
-    properties, order = mapping(schema.get("properties")), schema.get(ORDER_MARK)
-    listed = [name for name in order if isinstance(name, str)] if isinstance(order, list) else []
+    properties = mapping(schema.get("properties"))
     return {
         name: mapping(properties[name])["default"]
-        for name in dict.fromkeys([*listed, *properties])
-        if name in properties and name not in parameters and "default" in mapping(properties[name])
+        for name in in_declared_order(properties, schema)
+        if name not in parameters and "default" in mapping(properties[name])
     }
 
 

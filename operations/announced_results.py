@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from operations.headline import Headline
-from operations.presentation.shown_results import ShownValue, shown_values
+from operations.presentation.shown_results import ShownValue, shorten, shown_values
 from registry.models import Capability
-from worker_agent.visible_text import one_line
 
 MAX_SHOWN = 40
 """Characters of a name, and of a value, in a list."""
@@ -26,13 +25,10 @@ def headline(result: Mapping[str, Any], schema: Mapping[str, Any]) -> Headline |
     preferred = (value for value in values if value.is_summary)
     numbers = (value for value in top if not isinstance(value.value, bool | str))
     value = next(iter([*preferred, *numbers, *top]), None)
-    return None if value is None else Headline(_shorten(value.title), _shorten(value.text))
+    return (
+        None if value is None else Headline(shorten(value.title, MAX_SHOWN), shorten(value.text, MAX_SHOWN))
+    )
 
 
 def _is_scalar(shown: ShownValue) -> bool:
     return isinstance(shown.value, int | float | str)
-
-
-def _shorten(text: str) -> str:
-    shown = one_line(" ".join(text.split()))
-    return shown if len(shown) <= MAX_SHOWN else f"{shown[: MAX_SHOWN - 1]}…"

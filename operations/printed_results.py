@@ -5,8 +5,7 @@ from typing import Any
 
 from operations.kind import Kind, kind_of
 from operations.models import Operation
-from operations.presentation.shown_results import ShownValue, shown_values
-from worker_agent.visible_text import one_line
+from operations.presentation.shown_results import ShownValue, shorten, shown_values
 
 MAX_VALUES = 100
 MAX_TEXT = 200
@@ -18,7 +17,9 @@ def printed_values(kind: Kind, result: Mapping[str, Any]) -> list[tuple[str, str
     values = (
         _metrics(kind, metrics) if kind.is_run and isinstance(metrics, dict) else kind.shown_values(result)
     )
-    printed = [(_shorten(value.title), _shorten(value.text)) for value in values[:MAX_VALUES]]
+    printed = [
+        (shorten(value.title, MAX_TEXT), shorten(value.text, MAX_TEXT)) for value in values[:MAX_VALUES]
+    ]
     omitted = len(values) - len(printed)
     return [*printed, ("Further values", str(omitted))] if omitted else printed
 
@@ -33,8 +34,3 @@ def _metrics(kind: Kind, metrics: Mapping[str, Any]) -> list[ShownValue]:
     return [
         ShownValue(value.name, style.title, style.format(value.value), value.value) for value, style in styles
     ]
-
-
-def _shorten(text: str) -> str:
-    shown = one_line(" ".join(text.split()))
-    return shown if len(shown) <= MAX_TEXT else f"{shown[: MAX_TEXT - 1]}…"

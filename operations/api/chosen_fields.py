@@ -51,7 +51,6 @@ class ChosenFieldsSerializer(OperationSerializer):
 
     subject = serializers.SerializerMethodField(help_text="strategy and symbols")
     headline = serializers.SerializerMethodField(help_text="the one value that summarizes the result")
-
     result_values = serializers.SerializerMethodField(
         help_text="the values of the result as text, with their titles"
     )

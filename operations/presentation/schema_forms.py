@@ -4,7 +4,7 @@ A schema comes from a worker, so each of its values may have any type: what cann
 schema fits no input is entered as JSON. Like every form, this one validates nothing; the API does, by the same schema.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeGuard
 
@@ -66,17 +66,25 @@ def _properties(schema: Schema) -> Schema:
     return mapping(resolve(schema, schema).get("properties"))
 
 
+def in_declared_order(properties: Schema, schema: Schema, otherwise: Sequence[Any] = ()) -> list[str]:
+    """Return the names of the properties in the order of declaration that the schema states, or in that of `otherwise`.
+
+    Properties that it does not name come last.
+    """
+    order = schema.get(ORDER_MARK)
+    stated = order if isinstance(order, list) else otherwise
+    names = dict.fromkeys([*(name for name in stated if isinstance(name, str)), *properties])
+    return [name for name in names if name in properties]
+
+
 def _fields(schema: Schema) -> Iterator[Field]:
     properties = _properties(schema)
-    required, order = schema.get("required"), schema.get(ORDER_MARK)
+    required = schema.get("required")
     names = required if isinstance(required, list) else []
     if not properties:
         yield Field(WHOLE, "json", "Parameters", help="A JSON object with all parameters.")
-    listed = order if isinstance(order, list) else names
-    places = {name: place for place, name in enumerate(listed) if isinstance(name, str)}
-    ordered = sorted(properties.items(), key=lambda item: places.get(item[0], len(places)))
-    for name, definition in ordered[:MAX_FIELDS]:
-        yield _field(name, mapping(definition), schema, is_required=name in names)
+    for name in in_declared_order(properties, schema, otherwise=names)[:MAX_FIELDS]:
+        yield _field(name, mapping(properties[name]), schema, is_required=name in names)
 
 
 def _field(name: str, definition: Schema, root: Schema, *, is_required: bool) -> Field:

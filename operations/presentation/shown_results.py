@@ -17,8 +17,16 @@ from operations.presentation.numbers import (
     plain,
     signed_percent,
 )
-from operations.presentation.schema_forms import alternatives, description_in, label, mapping, resolve
-from worker_agent.schema_keywords import ORDER_MARK, RESULT_MARK
+from operations.presentation.schema_forms import (
+    alternatives,
+    description_in,
+    in_declared_order,
+    label,
+    mapping,
+    resolve,
+)
+from worker_agent.schema_keywords import RESULT_MARK
+from worker_agent.visible_text import one_line
 
 STYLES: Mapping[str, Callable[[Any], str]] = {
     "percent": percent,
@@ -49,6 +57,12 @@ def shown_values(result: Mapping[str, Any], schema: Mapping[str, Any] = NO_SCHEM
     return list(_values(result, schema, schema, (), ()))
 
 
+def shorten(text: str, longest: int) -> str:
+    """Return a worker's text as one line of at most `longest` characters that harms no terminal."""
+    line = one_line(" ".join(text.split()))
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
 def _values(
     result: Mapping[str, Any],
     schema: Mapping[str, Any],
@@ -57,11 +71,7 @@ def _values(
     titles: tuple[str, ...],
 ) -> Iterator[ShownValue]:
     properties = mapping(schema.get("properties"))
-    order = schema.get(ORDER_MARK)
-    listed = (
-        [name for name in order if isinstance(name, str)] if isinstance(order, list) else list(properties)
-    )
-    known = [name for name in dict.fromkeys(listed) if name in properties and name in result]
+    known = [name for name in in_declared_order(properties, schema) if name in result]
     for name in [*known, *(name for name in result if name not in known)]:
         definition = mapping(properties.get(name))
         value, path = result[name], (*names, name)

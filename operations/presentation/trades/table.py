@@ -64,7 +64,7 @@ class Heading:
     order: str
     """`ascending`, `descending` or empty, for `aria-sort`."""
     classes: str
-    """CSS classes"""
+    """CSS classes of the cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +164,10 @@ def _heading(name: str, query: Query) -> Heading:
     )
     order = ("descending" if query.descending else "ascending") if is_sorted else ""
     sort = f"-{name}" if descends else name
-    classes = " ".join(("num",) * (name not in _TEXTS) + (KEPT,) * (name == "pnl"))
-    return Heading(COLUMNS[name], _parameters(query, sort=sort, page=1), order, classes)
+    classes = ["num"] if name not in _TEXTS else []
+    if name == "pnl":
+        classes.append(KEPT)
+    return Heading(COLUMNS[name], _parameters(query, sort=sort, page=1), order, " ".join(classes))
 
 
 def _parameters(query: Query, **changed: Any) -> str:

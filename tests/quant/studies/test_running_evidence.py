@@ -1,6 +1,7 @@
 """The evidence of a study's trials is the same to the bit, however they are divided into batches and interrupted."""
 
 import itertools
+from random import Random
 
 import numpy as np
 from hypothesis import given, settings
@@ -47,11 +48,11 @@ WHOLE = evidence_of(list(range(TRIALS)))
     st.integers(0, 40),
 )
 def test_any_division_into_batches_gives_the_same_evidence(
-    borders: list[int], random: object, saved: int
+    borders: list[int], random: Random, saved: int
 ) -> None:
     edges = [0, *sorted(borders), TRIALS]
     batches = [list(range(first, stop)) for first, stop in itertools.pairwise(edges)]
-    random.shuffle(batches)  # type: ignore[attr-defined]
+    random.shuffle(batches)
     merged = RunningEvidence.of(DAYS, SEED, folds())
     for numbers in batches:
         before = evidence_of(numbers[:saved])  # a checkpoint, from which another process continues

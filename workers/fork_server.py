@@ -12,7 +12,7 @@ from worker_agent.program import harden_process
 from workers.__main__ import WORKER_TYPES, worker_class
 
 NOT_USED = ("bottleneck", "coverage", "pytz", "scipy", "tqdm")
-"""Libraries of tests and site, which numba, pandas and torch load where they find them. The pins of the workers lack them."""
+"""Optional packages that numba, pandas and torch import if they are installed. The pins of the workers do not contain them."""
 
 
 def main() -> None:

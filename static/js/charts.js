@@ -111,7 +111,7 @@
   const namesOf = (spec) => [...new Set(spec.panes.flatMap((pane) => pane.series.map((series) => series.name)))];
   const hasWholeNumbers = (pane) => pane.series.every((series) => series.data.every(([, y]) => Number.isInteger(y)));
 
-  // The entries of a legend in lines of the chart's width; more than four lines are turned like pages.
+  // The number of lines that a legend takes at the chart's width. With more than four, it is paged.
   const MOST_LEGEND_LINES = 4;
   const LEGEND_LINE = 20;
   function legendLines(names, width) {
@@ -177,7 +177,7 @@
     };
   }
 
-  // All names of a few categories, shortened where there is no room; of many only some.
+  // Show every label of a few categories and cut long ones; of many categories, ECharts leaves labels out.
   function labelsOf(x, width) {
     if (x.type === "value") return { formatter: formatter("number") };
     const count = x.categories?.length ?? Infinity;

@@ -21,7 +21,7 @@ CUT = 0.001
 NARROW = 1e-9
 """Relative width that 60 bins cannot divide."""
 SMALLEST = 1e-200
-"""Values below it are as good as 0: floating-point numbers become sparse."""
+"""Smaller values count as 0, because floating-point numbers that small are too sparse for 60 bins."""
 
 
 def fuzzy_curves(

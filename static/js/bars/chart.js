@@ -5,9 +5,9 @@
   const { ChartFile, SeriesSet, coloursOfTheme, lastNotAbove } = barCharts;
   const MOST_VISIBLE = 5000; // bars, if a resolution is chosen
   const FEWEST_VISIBLE = 5;
-  const FEWEST_DRAWN = 1500; // bars beside the visible ones included: few enough to draw fast, and enough for some pans
+  const FEWEST_DRAWN = 1500; // bars, with those beside the visible ones: fast to draw, and enough for several pans
   const PIXELS_A_BAR = 2; // coarser bars are shown below this width
-  // A browser's cache answers one request for an address after the other: what a move waits for must not queue.
+  // A browser's cache serves one request per address at a time. Bypass it, so that a move does not wait for these requests.
   const AHEAD = { cache: "no-store", priority: "low" };
   const nextFrame = () => new Promise((resolve) => requestAnimationFrame(() => resolve()));
 
@@ -78,7 +78,7 @@
       this.series.fill(block);
       if (over) this.series.fillOverlay(block, over);
       this.scrollTo(this.view);
-      await nextFrame(); // of the library, which asked for it before; it reports its ranges there
+      await nextFrame(); // the library reports its ranges in this frame, which it requested earlier
       this.applying = false;
       this.prefetchAround();
       this.notify();

@@ -138,7 +138,7 @@ globalThis.barCharts = {};
 
     tileAt(level, time) { return Math.max(lastNotAbove(this.levels[level].starts, time), 0); }
 
-    // About the row of `time`, without its tile: as if the bars of a tile were at equal distances.
+    // Estimate the row of `time` without loading its tile, as if the bars of the tile were evenly spaced.
     rowNear(level, time) {
       const { starts, rows } = this.levels[level];
       const tile = this.tileAt(level, time);

@@ -31,12 +31,12 @@ SOCKET_NAME = "jobs.sock"
 START_TIMEOUT_S = 120.0
 """For a server that is being restarted or is warming up."""
 CHECK_S = 1.0
-"""Between two looks at whether that server still runs."""
+"""Between two checks that the server still runs."""
 START_SERVER = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
     "from worker_agent.job.forking.server import main; main()"
 )
-"""It gets the import path of the agent, whose program may have added the folder of this package."""
+"""The server gets the agent's import path, because the worker's program may have added the folder of this package to it."""
 STANDARD_OUTPUT = 1
 LOST = Exit(code=255, server_lost=True)
 

@@ -30,7 +30,7 @@ from worker_agent.program import harden_process
 log = logging.getLogger(__name__)
 
 COLLECT_AFTER = 10_000
-"""While it loads and warms up: what that creates is kept, and to look for garbage among it costs time."""
+"""New objects between two garbage collections during the warm-up, whose objects are kept anyway."""
 
 
 def main() -> None:

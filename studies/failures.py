@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from operations import interventions
 from operations.lifecycle import WrongState
@@ -27,10 +27,23 @@ MAX_KILLS = 3
 
 
 def failed_batches(study: Study) -> list[StudyBatch]:
-    """Return the open batches whose operation ended without a result, or was removed."""
+    """Return the open batches whose operation ended without a result and is not to be resumed."""
     ended = Q(operation__status__in=(Status.FAILED, Status.CANCELLED))
     rows = StudyBatch.objects.filter(study=study, is_open=True).filter(ended).select_related("operation")
-    return list(rows.order_by("first"))
+    # A job may die after the step resumed others: that operation waits for the next step.
+    return list(rows.exclude(operation__in=_resumable(study).values("pk")).order_by("first"))
+
+
+def _resumable(study: Study) -> QuerySet[Operation]:
+    """Select the failed operations of open batches whose job has not died often enough to give up."""
+    failed = Operation.objects.filter(
+        study_batch__study=study,
+        study_batch__is_open=True,
+        status=Status.FAILED,
+        error_class__in=KILLED,
+    )
+    deaths = Count("attempts", filter=Q(attempts__outcome=AttemptOutcome.FAILED))
+    return failed.annotate(deaths=deaths).filter(deaths__lt=MAX_KILLS)
 
 
 def resume_killed(study: Study) -> None:
@@ -38,13 +51,7 @@ def resume_killed(study: Study) -> None:
 
     Call it without a lock on the study: operations are locked before studies.
     """
-    failed = Operation.objects.filter(
-        study_batch__study=study,
-        study_batch__is_open=True,
-        status=Status.FAILED,
-        error_class__in=KILLED,
-    ).annotate(deaths=Count("attempts", filter=Q(attempts__outcome=AttemptOutcome.FAILED)))
-    for operation in failed.filter(deaths__lt=MAX_KILLS).order_by("pk"):
+    for operation in _resumable(study).order_by("pk"):
         again = interventions.resume if operation.checkpoints.exists() else interventions.retry
         try:
             again(operation.pk, STUDIES)

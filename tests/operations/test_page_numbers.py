@@ -133,8 +133,11 @@ def _check_returns(page: Element, result: Any, report: Any) -> None:
             assert row[2] == "–" if figures["benchmark"] is None else shows(row[2], figures["benchmark"])
 
 
+FIELDS = "operation_id,operation_type,status,worker_id,progress,result"
+
+
 def test_the_list_of_operations(both: Both, ids: dict[str, str]) -> None:
-    operations = both.api("operations?limit=200")["results"]
+    operations = both.api(f"operations?limit=200&fields={FIELDS}")["results"]
     page = both.page("operations")
     listed = {row[1].split(" ")[-1]: row for row in rows(page)}
     assert len(listed) == len(operations)

@@ -7,6 +7,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from operations.models import Artifact, Operation, StoredFile, TrialCount
+from studies import failures
 from studies.models import Study, StudyBatch, StudyTrial
 from studies.rounds import Leader
 from tests.factories import OperationFactory
@@ -218,6 +219,34 @@ def test_a_batch_whose_worker_dies_is_halved_until_the_trial_is_isolated(api: AP
     assert (study["status"], study["trials"]["completed"], study["trials"]["failed"]) == ("COMPLETED", 39, 1)
     (failed,) = api.get(f"{url}/trials?state=failed").json()["results"]
     assert (failed["number"], failed["error"]) == (5, "out_of_memory: killed")
+
+
+@pytest.mark.parametrize("error_class", [ErrorClass.JOB, ErrorClass.OUT_OF_MEMORY])
+@pytest.mark.parametrize("trials", [1, 40])
+def test_a_job_that_dies_in_the_middle_of_a_step_is_continued_by_the_next_one(
+    api: APIClient, body: Body, monkeypatch: pytest.MonkeyPatch, trials: int, error_class: ErrorClass
+) -> None:
+    url = create(api, {**body, "study_yaml": STUDY.replace("trials: 40", f"trials: {trials}")})["url"]
+    leader = Leader()
+    leader.tick()
+    claimed = claim()
+    assert claimed is not None
+    resume_killed = failures.resume_killed
+
+    def fail_after_it(study: Study) -> None:
+        resume_killed(study)
+        fail(*claimed, error_class)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(failures, "resume_killed", fail_after_it)
+        leader.tick()
+    batch = StudyBatch.objects.get(operation_id=claimed[0].pk)
+    assert (batch.is_open, Operation.objects.get(pk=claimed[0].pk).status) == (True, "FAILED")
+    work(leader)
+    study = api.get(url).json()
+    assert (study["status"], study["trials"]["completed"]) == ("COMPLETED", trials)
+    operation = Operation.objects.get(pk=claimed[0].pk)
+    assert (operation.status, operation.attempt) == ("COMPLETED", 2)
 
 
 def test_too_many_failures_pause_with_the_commonest_errors(api: APIClient, body: Body) -> None:

@@ -102,7 +102,10 @@ def _remove(row: QuerySet[Worker], worker_id: str, instance_id: str) -> bool:
     port = operations_port.operations()
     port.mark_lost({worker_id: instance_id}, reason)
     with transaction.atomic():
-        count, _ = row.delete()
-        if count:
-            port.on_worker_removed(worker_id, instance_id, reason)
-    return count > 0
+        # Django deletes by the key what it selected before, so the lock keeps the worker from coming back in between.
+        worker = row.select_for_update().first()
+        if worker is None:
+            return False
+        worker.delete()
+        port.on_worker_removed(worker_id, instance_id, reason)
+    return True

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from access import audit
 from access.actors import Actor
 from access.models import AuditEntry
-from registry import operations_port
+from registry import departures
 from registry.models import EnrolmentToken, Worker
 
 PREFIX = "kte_"
@@ -107,7 +107,6 @@ def revoke(token: EnrolmentToken, by: Actor) -> bool:
 def expel(token: EnrolmentToken) -> None:
     """Remove the token's workers from the registry, which also invalidates their own tokens."""
     reason = f"the enrolment token {token.name} was revoked"
-    enrolled = dict(Worker.objects.filter(enrolled_with=token).values_list("worker_id", "instance_id"))
-    operations_port.operations().mark_interrupted(enrolled, reason)
-    for worker_id, instance_id in enrolled.items():
-        Worker.objects.filter(pk=worker_id, instance_id=instance_id).delete()
+    enrolled = Worker.objects.filter(enrolled_with=token).order_by("pk")
+    for worker_id, instance_id in enrolled.values_list("worker_id", "instance_id"):
+        departures.depart(worker_id, instance_id, reason)

@@ -12,6 +12,7 @@ from access.outbound import BadAddress
 from registry import (
     address_checks,
     auth,
+    departures,
     dispatch_channel,
     enrolment,
     name_claims,
@@ -184,9 +185,8 @@ def _store_capabilities(registration: Registration) -> set[int]:
 
 
 def deregister(worker_id: str, instance_id: str) -> bool:
-    """Remove a worker that shuts down. Its active attempt ends now rather than after a minute."""
-    operations_port.operations().mark_interrupted({worker_id: instance_id}, "shut down")
-    removed, _ = Worker.objects.filter(pk=worker_id, instance_id=instance_id).delete()
-    if removed:
+    """Remove a worker that shuts down; return whether it was registered."""
+    is_removed = departures.depart(worker_id, instance_id, "shut down")
+    if is_removed:
         log.info("worker deregistered", worker_id=worker_id, instance_id=instance_id)
-    return removed > 0
+    return is_removed

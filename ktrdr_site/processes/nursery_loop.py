@@ -46,10 +46,12 @@ def main() -> None:
 def run_nursery(connection: socket.socket, modules: Iterable[str], prepare: Callable[[], object]) -> None:
     """Run the nursery until `up` closes the connection. The process must be bound to the end of `up` already."""
     setproctitle.setproctitle(f"{setproctitle.getproctitle()} (nursery)")
+    gc.disable()
     for name in modules:
         import_module(name)
     prepare()
     gc.collect()
+    gc.enable()
     NurseryLoop(connection).run()
 
 

@@ -8,6 +8,7 @@ form can neither accept what the API rejects nor reject what it accepts.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -143,7 +144,7 @@ def field_of(
     model: type[BaseModel], name: str, label: str, hint: str = "", kind: Input | None = None
 ) -> Field:
     """Build a field with the type, default, choices and requiredness of the model."""
-    schema = model.model_json_schema()
+    schema = _schema_of(model)
     definition = schema["properties"][name]
     shape = next(option for option in definition.get("anyOf", [definition]) if option.get("type") != "null")
     default = definition.get("default")
@@ -160,6 +161,12 @@ def field_of(
         choices=_choices(shape, has_default=default is not None),
         is_required=name in schema.get("required", ()),
     )
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> Mapping[str, Any]:
+    """Return the JSON schema, which takes pydantic 3 ms: a form asks for it once per field."""
+    return model.model_json_schema()
 
 
 def _choices(shape: Mapping[str, Any], *, has_default: bool) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from django.conf import settings
+from django.db import transaction
 
 from access.isolation import isolated
 from operations.artifacts import DRAFT
@@ -38,7 +40,7 @@ def count_orphans() -> int:
 
 
 def remove_partial_uploads(directory: Path) -> int:
-    return _remove(_partial_uploads(directory), lambda path: path.unlink(missing_ok=True))
+    return _remove(_partial_uploads(directory), _unlink)
 
 
 def _partial_uploads(directory: Path) -> list[Path]:
@@ -47,7 +49,7 @@ def _partial_uploads(directory: Path) -> list[Path]:
 
 def remove_without_row(store: Store, prefix: str) -> int:
     """Remove the files with this prefix that have no row, and had none for the retention time."""
-    return _remove(_without_row(store, prefix), store.delete)
+    return _remove(_without_row(store, prefix), partial(_delete_unless_put, store))
 
 
 def _without_row(store: Store, prefix: str) -> list[str]:
@@ -57,10 +59,27 @@ def _without_row(store: Store, prefix: str) -> list[str]:
     return [name for name in names if name not in known]
 
 
-def _remove(files: Iterable[T], remove: Callable[[T], None]) -> int:
+def _unlink(path: Path) -> bool:
+    path.unlink(missing_ok=True)
+    return True
+
+
+@transaction.atomic
+def _delete_unless_put(store: Store, name: str) -> bool:
+    """Delete the file unless it was put again since it was listed; return whether it was deleted.
+
+    Whoever puts it now waits for a row that nobody sees, and then finds out that the file is missing.
+    """
+    _, is_unknown = StoredFile.objects.get_or_create(pk=name, defaults={"size": 0})
+    if is_unknown:
+        store.delete(name)
+        StoredFile.objects.filter(pk=name).delete()
+    return is_unknown
+
+
+def _remove(files: Iterable[T], remove: Callable[[T], bool]) -> int:
     removed = 0
     for file in files:
-        with isolated("removing an orphan", atomic=False, file=str(file)) as unit:
-            remove(file)
-        removed += unit.error is None
+        with isolated("removing an orphan", atomic=False, file=str(file)):
+            removed += remove(file)
     return removed

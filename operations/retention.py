@@ -72,8 +72,8 @@ def prune(part: Part, days: float, archive: Path | None) -> dict[str, int]:
     for start in range(0, len(old), BATCH):
         keys = old[start : start + BATCH]
         with transaction.atomic():
-            locked = Operation.with_deleted.select_for_update().filter(pk__in=keys, status__in=FINAL)
-            # One may have been retried meanwhile.
+            # One may have been retried meanwhile, and may even have ended again.
+            locked = _old_operations(part, days).select_for_update(of=("self",)).filter(pk__in=keys)
             keys = list(locked.order_by("pk").values_list("pk", flat=True))
             if archive is not None:
                 _archive(archive, part, keys)

@@ -114,12 +114,24 @@ def restore(name: str, actor: Actor) -> SavedStrategy:
 def remove_deleted(lasts_s: float = CLEANUP_LASTS_S) -> int:
     """Remove the strategies whose grace is over; return how many. Stop after `lasts_s`."""
     until = time.monotonic() + lasts_s
-    overdue, removed = overdue_strategies(), 0
-    for pk in list(overdue.order_by("deleted_at").values_list("pk", flat=True)):
+    removed = 0
+    for pk in list(overdue_strategies().order_by("deleted_at").values_list("pk", flat=True)):
         if time.monotonic() > until:
             break
-        removed += bool(overdue.filter(pk=pk).delete()[0])
+        removed += _remove_if_overdue(pk)
     return removed
+
+
+@transaction.atomic
+def _remove_if_overdue(pk: int) -> bool:
+    """Remove the strategy unless it was restored, or is being restored; return whether it was removed."""
+    # Django deletes by the key what it selected before, so the row is locked in between.
+    locked = overdue_strategies().select_for_update(skip_locked=True)
+    strategy = locked.filter(pk=pk).first()
+    if strategy is None:
+        return False
+    strategy.delete()
+    return True
 
 
 def overdue_strategies() -> QuerySet[SavedStrategy]:

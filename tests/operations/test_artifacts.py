@@ -234,6 +234,24 @@ def test_partial_uploads_and_files_without_a_row_are_removed_when_they_are_old()
     assert path_of(stored.pk).exists()
 
 
+def test_a_file_that_is_put_again_while_old_ones_are_removed_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    artifacts.put([CONTENT])
+    StoredFile.objects.all().delete()
+    os.utime(path_of(SHA), (0, 0))
+    list_them = orphans._without_row
+
+    def put_after_it(*arguments: Any) -> list[str]:
+        names = list_them(*arguments)
+        assert names == [SHA]
+        artifacts.put([CONTENT])
+        return names
+
+    monkeypatch.setattr(orphans, "_without_row", put_after_it)
+    assert orphans.remove_without_row(selected_store(), SHA[:2]) == 0
+    assert StoredFile.objects.filter(pk=SHA).exists()
+    assert path_of(SHA).read_bytes() == CONTENT
+
+
 def test_what_was_removed_can_be_put_again() -> None:
     old(artifacts.put([CONTENT]))
     artifacts.remove_unreferenced()

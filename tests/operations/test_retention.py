@@ -105,3 +105,19 @@ def test_what_a_kept_operation_waited_for_stays() -> None:
 def test_a_wrong_request_is_refused_in_a_sentence(arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError):
         prune(*arguments)
+
+
+def test_what_ends_again_while_others_are_removed_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was retried after the old operations had been listed."""
+    first, retried = make(41), make(40)
+    monkeypatch.setattr(retention, "BATCH", 1)
+    remove_rows = retention.remove_rows
+
+    def end_again(*arguments: Any) -> dict[str, int]:
+        Operation.objects.filter(pk=retried.pk).update(completed_at=Now())
+        return remove_rows(*arguments)
+
+    monkeypatch.setattr(retention, "remove_rows", end_again)
+    assert prune("--operations", "30")["operations"]["operations_operation"] == 1
+    assert [operation.pk for operation in Operation.objects.exclude(pk=first.pk)] == [retried.pk]
+    assert left() == (1, 1, 1, 1, 1)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
+from access.actors import Actor
 from access.models import AuditEntry
 from operations.deletion import cleanups
 from operations.models import Operation
@@ -24,6 +25,7 @@ from strategies.differences import diff_lines
 from strategies.models import SavedStrategy, StrategyVersion
 from strategies.names import RESERVED, is_digest, name_from, normalize_name
 from strategies.requests import NewStrategy, NewVersion
+from tests.interleaving import act_before_commit_of
 from tests.strategies.texts import RULES, TRAINED, variant
 
 pytestmark = pytest.mark.django_db
@@ -152,6 +154,16 @@ def test_of_saves_at_the_same_time_under_one_name_one_succeeds(person: Any) -> N
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(create, range(6))) == 1
     assert StrategyVersion.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_strategy_that_is_restored_while_it_is_removed_stays(person: Any) -> None:
+    me = Actor("user:test")
+    saving.create(NewStrategy(strategy_yaml=RULES, name="mine"), person)
+    saving.delete("mine", me)
+    SavedStrategy.with_deleted.update(deleted_at=Now() - timedelta(days=1000))
+    assert act_before_commit_of(lambda: saving.restore("mine", me), saving.remove_deleted) == 0
+    assert SavedStrategy.objects.get().versions.count() == 1
 
 
 def test_the_list_is_filtered_by_text_tag_and_archive(api: APIClient) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import math
 from statistics import NormalDist
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,24 @@ def bootstrap_variance(returns: Floats, block: int) -> float:
         weight = (1 - lag / n) * keep**lag + (lag / n) * keep ** (n - lag)
         total += 2 * weight * float(centred[: n - lag] @ centred[lag:]) / n
     return total
+
+
+class Blocks(Protocol):
+    """The blocks of resamples: those of resample i are `first` and `stop` from `offsets[i]` to `offsets[i + 1]`."""
+
+    first: Any
+    stop: Any
+    offsets: Any
+
+
+def day_counts(drawn: Blocks, days: int) -> Floats:
+    """Return float64[rounds, days]: how often each day occurs in each resample; the days are a circle."""
+    counts = np.zeros((len(drawn.offsets) - 1, days))
+    for count, (begin, end) in zip(counts, itertools.pairwise(drawn.offsets.tolist()), strict=True):
+        for first, stop in zip(drawn.first[begin:end].tolist(), drawn.stop[begin:end].tolist(), strict=True):
+            for day in range(first, stop if stop > first else stop + days):
+                count[day % days] += 1
+    return counts
 
 
 def snooping(returns: Floats, counts: Floats, block: int) -> tuple[float, float]:

@@ -12,7 +12,8 @@ from workers.studies.statistics.deflation import deflate
 from workers.studies.statistics.moments import block_edges, block_moments, sharpes
 from workers.studies.statistics.overfitting import estimate_overfitting
 from workers.studies.statistics.plateau import measure_plateau
-from workers.studies.statistics.snooping import SnoopingTest, day_counts, long_run_variance
+from workers.studies.statistics.resampling import LANES, Resamples
+from workers.studies.statistics.snooping import SnoopingTest, long_run_variance
 from workers.studies.statistics.verdict import Evidence, judge
 
 Floats = NDArray[np.float64]
@@ -66,18 +67,18 @@ def test_overfitting_needs_two_trials_and_enough_days() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_snooping_equals_the_plain_definition(seed: int) -> None:
-    returns = noise(12, 120, seed) + 0.0008
+    returns = noise(LANES + 7, 120, seed) + 0.0008
     returns[2] -= 0.02  # clearly worse than cash
     test = SnoopingTest(120, seed, rounds=200)
     test.add(returns[:5])
     test.add(returns[5:])
     result = test.result()
     assert result is not None
-    counts = day_counts(120, result.block, 200, seed).astype(np.float64)
+    counts = plain.day_counts(Resamples.draw(120, result.block, 200, seed), 120)
     reality_check_p, spa_p = plain.snooping(returns, counts, result.block)
     assert result.reality_check_p == pytest.approx(reality_check_p, abs=1e-9)
     assert result.spa_p == pytest.approx(spa_p, abs=1e-9)
-    # Single precision: the resampled means are a matrix product.
+    # Single precision.
     assert result.expected_best == pytest.approx(plain.expected_best(returns, counts), rel=1e-5)
 
 
@@ -88,7 +89,7 @@ def test_the_bootstrap_variance_equals_the_plain_sum() -> None:
 
 
 def test_resamples_have_all_days_equally_often_and_blocks_of_the_mean_length() -> None:
-    counts = day_counts(200, 10, 2000, seed=4)
+    counts = plain.day_counts(Resamples.draw(200, 10, 2000, seed=4), 200)
     assert (counts.sum(axis=1) == 200).all()
     np.testing.assert_allclose(counts.mean(axis=0), 1.0, atol=0.15)
     # Days that follow each other are drawn together in nine of ten cases.

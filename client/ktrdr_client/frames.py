@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("operation_id", "operation_type", "status", "symbol", "created_at", "completed_at")
+RUN_FIELDS = ("operation_id", "operation_type", "status", "title", "subject", "created_at", "created_by")
 TIME_COLUMNS = ("time", "entry_time", "exit_time")
 
 
@@ -121,6 +122,46 @@ def spread(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     figures = ["count", "minimum", "median", "mean", "maximum", "deviation"]
     frame = pd.DataFrame(rows, columns=["operation_type", "name", *figures])
     return frame.astype({"deviation": float}).set_index(["operation_type", "name"])
+
+
+def runs(rows: Sequence[Mapping[str, Any]], *, all_settings: bool = False) -> "pd.DataFrame":
+    """Return one row per run, indexed by its id: fields, metrics, and the settings that differ, or all of them.
+
+    A setting has the name of its parameter, after `parameters.` where a field or metric is called the same, or `strategy.` and
+    the path of a value of the strategy. Lists are JSON, so that the table can be written as Parquet; a setting with values
+    of several types is text.
+    """
+    import pandas as pd
+
+    names = dict.fromkeys(name for row in rows for name in row["settings"])
+    settings = {name: [_comparable(row["settings"].get(name)) for row in rows] for name in names}
+    shown = {
+        name: _one_type(values)
+        for name, values in settings.items()
+        if all_settings or any(value != values[0] for value in values)
+    }
+    fields = [
+        {**{name: row[name] for name in RUN_FIELDS}, "tags": " ".join(row["tags"]), **row["metrics"]}
+        for row in rows
+    ]
+    frame = pd.DataFrame(fields, columns=None if fields else [*RUN_FIELDS, "tags"])
+    frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True, format="ISO8601")
+    metrics = {name: float for row in rows[:1] for name in row["metrics"]}
+    frame = frame.astype(metrics)
+    columns = {f"parameters.{name}" if name in frame else name: values for name, values in shown.items()}
+    return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1).set_index("operation_id")
+
+
+def _comparable(value: Any) -> Any:
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
+
+
+def _one_type(values: list[Any]) -> list[Any]:
+    """Return numbers, booleans or texts; texts if there are several types."""
+    types = {float if type(value) is int else type(value) for value in values if value is not None}
+    if len(types) <= 1:
+        return values
+    return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
 
 
 def growth(curves: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":

@@ -48,4 +48,6 @@ METRICS = {
 
 def find_metric(name: str) -> Metric | None:
     """Find a metric by its name or its alias."""
-    return METRICS.get(name) or next((metric for metric in METRICS.values() if metric.alias == name), None)
+    return METRICS.get(name) or next(
+        (metric for metric in METRICS.values() if name and metric.alias == name), None
+    )

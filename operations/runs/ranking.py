@@ -7,6 +7,7 @@ from django.db.models import F, QuerySet
 from operations.kind import all_kinds
 from operations.models import Operation
 from operations.runs.columns import find_metric
+from operations.runs.expressions import parse
 
 FIELDS = {
     "created": "created_at",
@@ -36,6 +37,11 @@ def sort(rows: QuerySet[Operation], order: str) -> QuerySet[Operation]:
     field = F(f"run_metrics__{metric.name}" if metric else FIELDS[name])
     direction = field.desc(nulls_last=True) if order.startswith("-") else field.asc(nulls_last=True)
     return rows.order_by(direction, "-created_at", "-operation_id")
+
+
+def select(rows: QuerySet[Operation], where: str, order: str) -> QuerySet[Operation]:
+    """Return the runs that match a filter expression, sorted. Raises ExpressionError, ValueError."""
+    return sort(rows.filter(parse(where)), order)
 
 
 def load(keys: Sequence[str]) -> list[Operation]:

@@ -20,6 +20,8 @@ COMMAND_LINES = [
     "follow op1",
     "list --status FAILED,CANCELLED --type echo --tag fx --search a --user me --limit 3",
     "list --json",
+    "runs trades>30 --order dsr --limit 3 --archived any",
+    "runs --order max_drawdown --ascending --json",
     "cancel op1 op2 --reason late",
     "import {strategy} --symbol AAPL --timeframe 1d --adjust --decimal comma --wait",
     "export AAPL 1d",

@@ -55,6 +55,12 @@ SEED_RUN = {
          "maximum": 30.0, "deviation": None},
     ],
 }  # fmt: skip
+RANKED_RUN = {
+    "operation_id": "op1", "operation_type": "backtesting", "status": "COMPLETED", "title": "", "subject": "cross, AAPL",
+    "tags": ["daily", "fx"], "created_at": "2026-01-01T00:00:00Z", "created_by": "me",
+    "metrics": {"sharpe": 1.25, "dsr": None, "trades": 30.0, "total_return": 0.5},
+    "settings": {"commission": 0.001, "symbols": ["AAPL"], "title": "a parameter"},
+}  # fmt: skip
 SCHEDULE = {
     "schedule_id": "sc1", "name": "nightly", "cron": "0 3 * * *", "time_zone": "Europe/Berlin", "catch_up": "once",
     "overlap": "skip", "created_by": "me", "created_at": "2026-01-01T00:00:00Z", "operation_type": "echo",
@@ -105,6 +111,7 @@ ANSWERS: dict[str, Any] = {
     "studies_promote_create": {"number": 0, "operations": [OPERATION]},
     "studies_report_retrieve": REPORT,
     "studies_trials_list": {"results": [TRIAL], "next_offset": None},
+    "runs_list": {"results": [RANKED_RUN], "next_offset": None},
     "seed_runs_list": page_of({name: SEED_RUN[name] for name in ("seed_run_id", "created_at", "created_by")}),
     "schedules_list": page_of(SCHEDULE),
     "schedules_runs_list": page_of(RUN),

@@ -14,7 +14,7 @@ import httpx
 from ktrdr_client.cli.main import main
 
 def answer(request):
-    return httpx.Response(200, json={"results": [], "next": None})
+    return httpx.Response(200, json={"results": [], "next": None, "next_offset": None})
 
 try:
     status = main(sys.argv[1:], httpx.MockTransport(answer))
@@ -25,7 +25,7 @@ sys.exit(status)
 """
 
 
-@pytest.mark.parametrize("line", ["--help", "list", "workers --json", "schedules list", "cancel"])
+@pytest.mark.parametrize("line", ["--help", "list", "runs", "workers --json", "schedules list", "cancel"])
 def test_a_command_without_tables_loads_no_heavy_package(line: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *line.split()],

@@ -97,7 +97,10 @@ def test_each_method_asks_only_for_what_the_document_has(client: Client, tmp_pat
     studies.get("st1")
     studies.find(status="RUNNING")
     recorders += [_use_operation(operation), _use_study(study)]
-    recorders += [*_use_seed_runs(client), *_use_schedules(client)]
+    runs = Recorder(client.runs)
+    assert runs.rows("sharpe > 1", "-dsr", 3, archived="any")[0]["settings"]["commission"] == 0.001
+    assert runs.find("tag = fx").loc["op1", ["sharpe", "tags"]].tolist() == [1.25, "daily fx"]
+    recorders += [runs, *_use_seed_runs(client), *_use_schedules(client)]
     recorders += [*_use_uploads(client, strategy), _use_secrets(client), _use_strategies(client)]
     root.close()
     for recorder in recorders:

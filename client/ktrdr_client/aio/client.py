@@ -10,6 +10,7 @@ import httpx
 
 from ktrdr_client.aio.market_data import AsyncMarketData
 from ktrdr_client.aio.operations import AsyncOperation, AsyncOperations
+from ktrdr_client.aio.ranking import AsyncRuns
 from ktrdr_client.aio.runs import AsyncBacktests, AsyncTrainings
 from ktrdr_client.aio.schedules import AsyncSchedules
 from ktrdr_client.aio.secrets import AsyncSecrets
@@ -46,6 +47,7 @@ class AsyncClient:
         self.market_data = AsyncMarketData(self._session)
         self.trainings = AsyncTrainings(self._session)
         self.backtests = AsyncBacktests(self._session, self.operations)
+        self.runs = AsyncRuns(self._session)
         self.studies = AsyncStudies(self._session)
         self.strategies = AsyncStrategies(self._session)
         self.seed_runs = AsyncSeedRuns(self._session)

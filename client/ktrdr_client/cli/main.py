@@ -1,4 +1,4 @@
-"""`ktrdr COMMAND`: submit, follow, list, cancel, schedules, import, export, copy, upload, secrets, workers.
+"""`ktrdr COMMAND`: submit, follow, list, runs, cancel, schedules, import, export, copy, upload, secrets, workers.
 
 The site is KTRDR_URL, the token KTRDR_TOKEN.
 """
@@ -11,7 +11,7 @@ import httpx
 
 from ktrdr_client.cli.copying import add_copy
 from ktrdr_client.cli.following import follow
-from ktrdr_client.cli.listing import add_cancel, add_export, add_list, add_workers
+from ktrdr_client.cli.listing import add_cancel, add_export, add_list, add_runs, add_workers
 from ktrdr_client.cli.output import FAILED, warn
 from ktrdr_client.cli.scheduling import add_schedules
 from ktrdr_client.cli.storing import add_secrets, add_upload
@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
         add_follow,
     ),
     "list": ("list operations, newest first", add_list),
+    "runs": ("rank runs by a metric, and write them as a table", add_runs),
     "cancel": ("cancel operations", add_cancel),
     "schedules": ("list, pause, resume and delete schedules, and list their due times", add_schedules),
     "import": ("import a file of bars", add_import),

@@ -11,6 +11,7 @@ import httpx
 
 from ktrdr_client.sync.market_data import MarketData
 from ktrdr_client.sync.operations import Operation, Operations
+from ktrdr_client.sync.ranking import Runs
 from ktrdr_client.sync.runs import Backtests, Trainings
 from ktrdr_client.sync.schedules import Schedules
 from ktrdr_client.sync.secrets import Secrets
@@ -47,6 +48,7 @@ class Client:
         self.market_data = MarketData(self._session)
         self.trainings = Trainings(self._session)
         self.backtests = Backtests(self._session, self.operations)
+        self.runs = Runs(self._session)
         self.studies = Studies(self._session)
         self.strategies = Strategies(self._session)
         self.seed_runs = SeedRuns(self._session)

@@ -1,18 +1,16 @@
-"""Runs as CSV, row by row. Parquet would need pyarrow, which the web must not load."""
+"""Runs as CSV, row by row. Parquet would need pyarrow, which the web must not load: `ktrdr runs -o` writes it."""
 
 import csv
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain
-from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
 
 from dashboard.pages.runs.table import NOT_COMPARED
 from operations.models import Operation
-from operations.presentation.subject import describe
 from operations.runs.columns import METRICS
+from operations.runs.rows import RunRow, load_rows
 
 MAX_ROWS = 10_000
 LOADED = 500
@@ -40,40 +38,17 @@ def lines(runs: QuerySet[Operation]) -> Iterator[str]:
         cursor.execute(_DIFFERING, [keys])
         names = [name for (name,) in cursor.fetchall() if name not in NOT_COMPARED]
     yield writer.writerow(map(as_cell, chain(FIELDS, METRICS, names)))
-    for row in chain.from_iterable(_rows(part) for part in _parts(keys)):
-        fields, metrics, settings = row
-        yield writer.writerow(map(as_cell, chain(fields, metrics, (settings.get(name) for name in names))))
+    for start in range(0, len(keys), LOADED):
+        for row in load_rows(keys[start : start + LOADED]):
+            settings = (row.settings.get(name) for name in names)
+            yield writer.writerow(map(as_cell, chain(_fields(row), row.metrics.values(), settings)))
 
 
-def _parts(keys: list[str]) -> Iterator[list[str]]:
-    return (keys[start : start + LOADED] for start in range(0, len(keys), LOADED))
-
-
-def _rows(keys: Sequence[str]) -> Iterator[tuple[Sequence[Any], Sequence[Any], dict[str, Any]]]:
-    """Yield the fields, metrics and settings of the runs with these ids, as plain values: models take thrice as long."""
-    loaded = {
-        row[0]: row[1:]
-        for row in Operation.with_deleted.filter(pk__in=keys).values_list(
-            "pk", "operation_type", "status", "title", "parameters", "created_at", "created_by__username",
-            "run_metrics__settings", *(f"run_metrics__{name}" for name in METRICS),
-        )
-    }  # fmt: skip
-    tags = _tags(keys)
-    for key in keys:
-        if key not in loaded:
-            continue
-        kind, status, title, parameters, created_at, user, settings, *metrics = loaded[key]
-        about = describe(parameters)
-        fields = (key, kind, status, title, about, " ".join(tags[key]), created_at.isoformat(), user or "")
-        yield fields, metrics, settings or {}
-
-
-def _tags(keys: Sequence[str]) -> dict[str, list[str]]:
-    tags: dict[str, list[str]] = defaultdict(list)
-    tagged = Operation.tags.through.objects.filter(operation_id__in=keys)
-    for key, tag in sorted(tagged.values_list("operation_id", "tag_id")):
-        tags[key].append(tag)
-    return tags
+def _fields(row: RunRow) -> Iterator[object]:
+    """Yield the values of FIELDS."""
+    tags, created_at = " ".join(row.tags), row.created_at.isoformat()
+    yield from (row.operation_id, row.operation_type, row.status, row.title, row.subject)
+    yield from (tags, created_at, row.created_by)
 
 
 def as_cell(value: object) -> object:

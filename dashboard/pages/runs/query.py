@@ -8,7 +8,7 @@ from django.http import QueryDict
 from operations.models import Operation
 from operations.runs import ranking
 from operations.runs.columns import METRICS
-from operations.runs.expressions import MAX_LENGTH, ExpressionError, parse
+from operations.runs.expressions import MAX_LENGTH, ExpressionError
 
 NEWEST = "-created"
 
@@ -43,7 +43,7 @@ def select(query: RunsQuery) -> tuple[QuerySet[Operation], str]:
     else:
         rows = ranking.runs().filter(archived_at__isnull=query.shown != "archived")
     try:
-        return ranking.sort(rows.filter(parse(query.where)), query.order), ""
+        return ranking.select(rows, query.where, query.order), ""
     except (ExpressionError, ValueError) as error:
         return Operation.objects.none(), str(error)
 

@@ -127,7 +127,10 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
     search_fields = ("name", "target")
 
     def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:
-        subscriptions.save(obj, Actor.from_request(request))
+        if change:
+            subscriptions.change(obj, form.changed_data, Actor.from_request(request))
+        else:
+            subscriptions.create(obj, Actor.from_request(request))
 
     def delete_model(self, request: HttpRequest, obj: Subscription) -> None:
         subscriptions.delete(obj, Actor.from_request(request))

@@ -28,7 +28,7 @@ def notifications(request: PageRequest) -> HttpResponse:
     """List subscriptions and create one. The secret of a new webhook is shown in this response only."""
     form = SubscriptionForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        subscription = subscriptions.save(form.save(commit=False), Actor.from_request(request))
+        subscription = subscriptions.create(form.save(commit=False), Actor.from_request(request))
         if subscription.channel == Subscription.Channel.WEBHOOK:
             return _detail(request, subscription, secret=secret_of(subscription))
         return redirect("dashboard:notification", subscription.pk)

@@ -1,6 +1,7 @@
 """Actions of people on subscriptions. Each is audited, without the target address, which may contain a secret."""
 
 import uuid
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from django.db import transaction
@@ -16,16 +17,23 @@ Act = AuditEntry.Act
 
 
 @transaction.atomic
-def save(subscription: Subscription, by: Actor) -> Subscription:
-    """Save a new or changed subscription that the form has validated."""
-    is_new = subscription.pk is None
-    if is_new:
-        subscription.created_by_id = by.user_id
+def create(subscription: Subscription, by: Actor) -> Subscription:
+    """Store a new subscription that the form has validated."""
+    subscription.created_by_id = by.user_id
     subscription.save()
-    summary = f"{subscription.channel}: {', '.join(subscription.kinds)}"
-    act = Act.SUBSCRIPTION_CREATED if is_new else Act.SUBSCRIPTION_CHANGED
-    audit.record(act, subscription.name, by, summary)
+    audit.record(Act.SUBSCRIPTION_CREATED, subscription.name, by, _summary(subscription))
     return subscription
+
+
+@transaction.atomic
+def change(subscription: Subscription, fields: Collection[str], by: Actor) -> None:
+    """Store these fields, which the form has validated: the secret or others may have been changed since it was read."""
+    subscription.save(update_fields=fields)
+    audit.record(Act.SUBSCRIPTION_CHANGED, subscription.name, by, _summary(subscription))
+
+
+def _summary(subscription: Subscription) -> str:
+    return f"{subscription.channel}: {', '.join(subscription.kinds)}"
 
 
 @transaction.atomic

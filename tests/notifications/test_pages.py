@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from access.actors import Actor
 from access.models import AuditEntry
 from access.outbound import BadAddress
 from operations.models import Delivery, Subscription
+from operations.notifications import receivers, subscriptions
 from operations.notifications.receivers import address_of
 from operations.notifications.signing import secret_of
 from tests.notifications.conftest import Subscribe
@@ -164,3 +166,25 @@ def test_the_admin_lists_and_changes_them_by_the_same_form(
     changed = {**FIELDS, "target": "http://169.254.169.254/", "active": "on"}
     answer = client.post(f"/admin/operations/subscription/{one.pk}/change/", changed)
     assert "never called" in answer.content.decode()
+
+
+def test_what_others_changed_while_the_administration_checks_a_form_stays_changed(
+    admin_client: Client, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check of the target waits for a name server."""
+    made = subscribe()
+    check, me = receivers.address_of, Actor("user:test")
+
+    def change_before_it(url: str) -> str:
+        subscriptions.change_secret(Subscription.objects.get(), me)
+        subscriptions.set_active(Subscription.objects.get(), False, me)
+        return check(url)
+
+    monkeypatch.setattr(receivers, "address_of", change_before_it)
+    fields = {**FIELDS, "name": "new", "target": made.target, "active": "on"}
+    page = f"/admin/operations/subscription/{made.pk}/change/"
+    assert admin_client.post(page, fields).status_code == 302
+    row = Subscription.objects.get()
+    assert row.name == "new"
+    assert row.salt != made.salt, "the secret that somebody has just copied"
+    assert not row.active

@@ -69,8 +69,9 @@ class RegistryAdapter:
 
     def reconcile_health(self, answers: Mapping[str, Health]) -> dict[str, list[RunningOperation]]:
         """Ignore the response of an incarnation that has been replaced since it was asked."""
-        workers = Worker.objects.filter(pk__in=answers).in_bulk()
+        # The attempts first: those of a process that replaces the worker in between would look like lost ones.
         active = _active_attempts(list(answers))
+        workers = Worker.objects.filter(pk__in=answers).in_bulk()
         stop: dict[str, list[RunningOperation]] = {}
         for worker_id, health in answers.items():
             worker = workers.get(worker_id)

@@ -38,13 +38,14 @@ def sweep() -> dict[str, Any] | None:
         row = Sweep.objects.create(kind=Sweep.Kind.HEALTH)
         workers = list(Worker.objects.all())
         endpoints = {w.worker_id: Endpoint.of(w) for w in workers}
-        draining = {w.worker_id for w in workers if w.draining}
         results = check_all(list(endpoints.values()))
         write_healthy(endpoints, results.healthy, row)
         write_failed(endpoints, results.failed)
         log_changes(workers, results)
         stop = operations_port.operations().reconcile_health(results.healthy)
-        leaving = [endpoints[worker_id] for worker_id in draining & results.healthy.keys()]
+        # Read now: a person may have ended a drain while the workers were asked.
+        draining = Worker.objects.filter(pk__in=results.healthy, draining=True)
+        leaving = [endpoints[worker_id] for worker_id in draining.values_list("pk", flat=True)]
         _send_stops_and_drains(endpoints, stop, leaving)
         lost, held = _mark_lost(away, len(workers))
         summary = {

@@ -17,11 +17,13 @@ from django.test.utils import CaptureQueriesContext
 
 from operations.actors import SYSTEM
 from operations.models import Operation
+from operations.registry_adapter import RegistryAdapter
 from registry import health, sweeps
 from registry.models import Sweep, Worker, WorkerStatus
 from tests.calibration import TimeLimit, stretched
 from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
+from tests.operations.simulated_agents import Agent
 from tests.registry.conftest import Neighbour, row
 from worker_agent.testing import Answer, hang, lose_answer, lose_request, status
 
@@ -206,6 +208,27 @@ def unavailable(worker_id: str, for_s: float, *, works: bool = True) -> None:
         unavailable_since=Now() - timedelta(seconds=for_s),
         health_check_failures=9,
     )
+
+
+def test_an_answer_of_a_process_that_is_replaced_meanwhile_ends_nothing_of_its_successor() -> None:
+    """Whatever is read first, the successor registers and gets an operation before the next reading."""
+    agent, worker, operation = Agent("w"), WorkerFactory(worker_id="w", instance_id="old"), OperationFactory()
+    agent.instance_id = "old"
+    queries = 0
+
+    def replace_after_the_first(execute: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal queries
+        result = execute(*arguments)
+        queries += 1
+        if queries == 1:
+            Worker.objects.filter(pk=worker.pk).update(instance_id="new")
+            assert claim_next(SYSTEM) is not None
+        return result
+
+    with connection.execute_wrapper(replace_after_the_first):
+        assert RegistryAdapter().reconcile_health({"w": agent.health()}) == {}
+    operation.refresh_from_db()
+    assert operation.status == "DISPATCHING"
 
 
 def statuses() -> list[str]:

@@ -1,6 +1,7 @@
 """Cordon, drain, remove and clean up workers; the history of a worker outlives it."""
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -15,7 +16,9 @@ from operations.actors import SYSTEM
 from operations.models import Attempt
 from registry import schedules
 from registry.cleanup import cleanup
+from registry.health_checks import CheckResults
 from registry.models import Sweep, Worker, WorkerStatus
+from registry.worker_client import Endpoint
 from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.registry.conftest import Neighbour, row
@@ -110,6 +113,26 @@ def test_a_drained_worker_is_told_to_leave_at_the_next_sweep(neighbour: Neighbou
     Worker.objects.update(cordoned=True, draining=True)
     health.sweep()
     assert stub.draining
+
+
+def test_a_worker_that_is_to_stay_after_all_is_not_told_to_leave(
+    neighbour: Neighbour, staff_api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person ends the drain while the workers are asked for their health."""
+    from registry import health
+
+    stub = neighbour("w")
+    Worker.objects.update(cordoned=True, draining=True)
+    check_all = health.check_all
+
+    def uncordon_after_it(endpoints: Sequence[Endpoint]) -> CheckResults:
+        results = check_all(endpoints)
+        assert staff_api.post("/workers/w/uncordon").status_code == 200
+        return results
+
+    monkeypatch.setattr(health, "check_all", uncordon_after_it)
+    health.sweep()
+    assert not stub.draining
 
 
 @pytest.mark.parametrize(

@@ -128,18 +128,22 @@ def _set_back(schedule: Schedule, problem: str, *, is_temporary: bool = False) -
     if is_temporary:
         failures = max(schedule.failures, min(failures, MAX_BUSY))
     if failures >= MAX_FAILURES:
-        _pause(schedule, f"{failures} submissions in a row failed: {problem}")
-    elif not _mine(schedule).update(
-        failures=failures, problem=problem, not_before=Now() + timedelta(seconds=pause_s)
-    ):
+        is_mine = _pause(schedule, f"{failures} submissions in a row failed: {problem}")
+    else:
+        not_before = Now() + timedelta(seconds=pause_s)
+        is_mine = bool(_mine(schedule).update(failures=failures, problem=problem, not_before=not_before))
+    if not is_mine:
         return
     _record(schedule, ScheduleRun.Outcome.FAILED, problem)
     log.warning("scheduled submission failed", schedule_id=schedule.schedule_id, failures=failures)
 
 
-def _pause(schedule: Schedule, reason: str) -> None:
-    if _mine(schedule).update(paused_at=Now(), pause_reason=reason[: audit.MAX_REASON]):
-        audit.record(AuditEntry.Act.SCHEDULE_PAUSED, subject_of(schedule), SCHEDULES, reason)
+def _pause(schedule: Schedule, reason: str) -> bool:
+    """Pause the schedule; return whether no other process, nor a person, was faster."""
+    if not _mine(schedule).update(paused_at=Now(), pause_reason=reason[: audit.MAX_REASON]):
+        return False
+    audit.record(AuditEntry.Act.SCHEDULE_PAUSED, subject_of(schedule), SCHEDULES, reason)
+    return True
 
 
 def _mine(schedule: Schedule) -> QuerySet[Schedule]:

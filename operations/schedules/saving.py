@@ -50,6 +50,8 @@ def create(request: ScheduleRequest, by: Submitter) -> Schedule:
 
 @transaction.atomic
 def _store(request: ScheduleRequest, by: Submitter, owner: User) -> Schedule:
+    # One after the other, so that all are counted.
+    User.objects.select_for_update(no_key=True).get(pk=owner.pk)
     if Schedule.objects.filter(created_by=owner).count() >= MAX_SCHEDULES:
         raise Conflict(f"You have {MAX_SCHEDULES} schedules; delete one first.")
     schedule = Schedule.objects.create(

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +22,13 @@ from access.models import AuditEntry
 from access.roles import Role
 from operations import clock_steps, dispatch_pauses, quotas, tasks
 from operations.actors import Actor
+from operations.insertion import Submitter
 from operations.models import Event, Operation, Schedule, ScheduleRun
 from operations.schedules import running, saving
+from operations.schedules.requests import ScheduleRequest
 from operations.schedules.times import due_times, next_times, validate_cron
 from tests.factories import CapabilityFactory, OperationFactory
+from tests.interleaving import act_before_commit_of
 from tests.operations.test_at_once import at_once
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.operations.urls")]
@@ -236,6 +240,38 @@ def test_a_leader_with_an_old_reading_does_nothing(api: APIClient) -> None:
     assert running._handle(old) == "submitted"
     assert running._handle(old) == "taken"
     assert Operation.objects.count() == 1
+
+
+@pytest.mark.parametrize("failures", [0, running.MAX_FAILURES - 1])
+def test_of_two_leaders_whose_submission_fails_one_notes_it(
+    api: APIClient, failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(api)
+    CapabilityFactory(parameters_schema=SCHEMA).delete()
+    make_due()
+    Schedule.objects.update(failures=failures)
+    (first,), (second,) = running._due(), running._due()
+    set_back = running._set_back
+
+    def let_the_other_end_first(*arguments: Any, **options: Any) -> None:
+        monkeypatch.undo()
+        assert running._handle(second) == "failed"
+        set_back(*arguments, **options)
+
+    monkeypatch.setattr(running, "_set_back", let_the_other_end_first)
+    assert running._handle(first) == "failed"
+    assert outcomes() == ["failed"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_schedules_that_are_created_at_the_same_moment_are_counted(
+    api: APIClient, person: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saving, "MAX_SCHEDULES", 1)
+    first = partial(saving.create, ScheduleRequest(**BODY), Submitter(user=person))
+    answer = act_before_commit_of(first, lambda: api.post("/schedules", {**BODY, "name": "second"}))
+    assert answer.status_code == 409
+    assert Schedule.objects.get().name == "nightly"
 
 
 @pytest.mark.parametrize(("rule", "outcome"), [("once", "submitted"), ("skip", "skipped")])

@@ -22,7 +22,7 @@ from access.actors import Actor
 from access.models import AuditEntry
 from access.problems import CursorPagination, body, validate
 from access.roles import Role, role_of
-from ktrdr_site.models import ApiToken
+from ktrdr_site.models import ApiToken, token_digest
 from registry.api.enrolment import TokenName
 
 Act = AuditEntry.Act
@@ -106,7 +106,7 @@ class Tokens(ListAPIView[ApiToken]):
                 Actor.from_request(request),
                 token_request.scope,
             )
-        row = ApiToken.objects.filter(user=user).latest("pk")
+        row = ApiToken.objects.get(sha256=token_digest(token))
         return Response({"id": row.pk, "name": name, "token": token}, status=HTTPStatus.CREATED)
 
 

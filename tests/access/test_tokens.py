@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from access import audit
 from access.models import AuditEntry
 from access.roles import Role
 from ktrdr_site.models import ApiToken
@@ -56,6 +57,21 @@ def test_a_token_made_in_the_page_is_shown_once_works_and_is_revoked_at_once() -
         ("api_token_created", "laptop of a-viewer", "user:a-viewer", "127.0.0.1"),
         ("api_token_revoked", "laptop of a-viewer", "user:a-viewer", "127.0.0.1"),
     ]
+
+
+def test_the_answer_has_the_id_of_its_own_token_and_not_of_one_made_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    user = member("operator")
+    record = audit.record
+
+    def make_another(*arguments: Any) -> None:
+        record(*arguments)
+        ApiToken.issue(user, "of another program")
+
+    monkeypatch.setattr(audit, "record", make_another)
+    made = signed_in(user).post("/tokens", {"name": "mine"}, content_type="application/json").json()
+    assert ApiToken.objects.get(pk=made["id"]).name == "mine"
 
 
 def test_a_person_sees_and_revokes_only_their_own_tokens_and_staff_all() -> None:

@@ -18,7 +18,7 @@ from operations.models import Operation
 from operations.states import FINAL
 from studies.channel import notify_studies
 from studies.models import Study, StudyEvent
-from studies.states import LIVE, TRANSITIONS, StudyStatus
+from studies.states import LIVE, TRANSITIONS, WORKING, StudyStatus
 
 log = structlog.get_logger(__name__)
 STUDIES = Actor("studies")
@@ -103,8 +103,8 @@ def fail(study_id: str, reason: str) -> None:
 
 
 def note_waiting(study_id: str, reason: str) -> None:
-    """Show why a study submits nothing now."""
-    Study.objects.filter(study_id=study_id).update(waiting_reason=reason[:MAX_REASON])
+    """Show why a study submits nothing now, unless it was paused or ended meanwhile."""
+    Study.objects.filter(study_id=study_id, status__in=WORKING).update(waiting_reason=reason[:MAX_REASON])
 
 
 def cancel(study_id: str, actor: Actor, reason: str = "") -> Study:

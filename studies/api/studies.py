@@ -138,6 +138,6 @@ class ExtendStudy(APIView):
     @extend_schema(request=ExtendRequest, responses={202: StudyDetailSerializer})
     def post(self, request: Request, study_id: str) -> Response:
         """Add trials after the last one, and hours to the budget; a COMPLETED study runs again."""
-        study = study_or_404(study_id)
+        study_or_404(study_id)
         extension = validate(ExtendRequest, body(request))
-        return change(request, study_id, lambda: extend(study, Actor.from_request(request), extension))
+        return change(request, study_id, lambda: extend(study_id, Actor.from_request(request), extension))

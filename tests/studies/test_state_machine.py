@@ -141,7 +141,7 @@ class Studies(RuleBasedStateMachine):
         if not trials and not hours:
             return
         try:
-            extension.extend(self.study_at(position), ME, ExtendRequest(trials=trials, hours=hours))
+            extension.extend(self.study_at(position).study_id, ME, ExtendRequest(trials=trials, hours=hours))
         except lifecycle.WrongState:
             return
 

@@ -1,16 +1,20 @@
 """A study from its request to its report: what it answers, what it stores, and how its course is changed."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
+from access.actors import Actor
 from operations.models import Artifact, Operation, StoredFile, TrialCount
-from studies import failures
+from studies import extension, failures, lifecycle
 from studies.models import Study, StudyBatch, StudyTrial
+from studies.request import ExtendRequest
 from studies.rounds import Leader
 from tests.factories import OperationFactory
+from tests.interleaving import act_before_commit_of
 from tests.studies.lab import STUDY, add_bars, claim, evaluate, fail, finish, value_of, work
 from worker_agent.protocol import ErrorClass
 
@@ -201,6 +205,39 @@ def test_a_grid_cannot_be_extended_beyond_its_points(api: APIClient, body: Body)
     response = api.post(f"{url}/extend", {"trials": 1})
     assert response.status_code == 422
     assert "at most 21 trials" in response.json()["detail"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_extensions_at_the_same_moment_stay_within_the_limit_together(
+    api: APIClient, body: Body, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = create(api, body)["url"]
+    study_id, me = Study.objects.get().study_id, Actor("user:test")
+    monkeypatch.setattr(extension, "MAX_TRIALS", 45)
+    first = partial(extension.extend, study_id, me, ExtendRequest(trials=4))
+    response = act_before_commit_of(first, lambda: api.post(f"{url}/extend", {"trials": 4}))
+    assert response.status_code == 422
+    assert "at most 45 trials, and this would make 48" in response.json()["detail"]
+    assert Study.objects.get().planned == 44
+
+
+def test_a_study_that_was_cancelled_meanwhile_does_not_wait(
+    api: APIClient, body: Body, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = create(api, body)["url"]
+    note_waiting = lifecycle.note_waiting
+
+    def cancel_before_it(study_id: str, reason: str) -> None:
+        assert "pending operations" in reason
+        assert api.post(f"{url}/cancel").status_code == 202
+        note_waiting(study_id, reason)
+
+    monkeypatch.setattr(lifecycle, "note_waiting", cancel_before_it)
+    OperationFactory(created_by=Study.objects.get().created_by)
+    settings.MAX_PENDING_PER_USER = 1
+    Leader().tick()
+    study = api.get(url).json()
+    assert (study["status"], study["waiting_reason"]) == ("CANCELLED", "")
 
 
 def test_a_batch_whose_worker_dies_is_halved_until_the_trial_is_isolated(api: APIClient, body: Body) -> None:

@@ -108,7 +108,10 @@ def store(
     if state.attempt != attempt.number:
         return
     with transaction.atomic():
-        operation = lifecycle.lock(attempt.operation_id)
+        try:
+            operation = lifecycle.lock(attempt.operation_id)
+        except Operation.DoesNotExist:
+            return  # it has ended and was deleted while the worker was asked
         current = attempts.current(operation, attempt.number)
         if current is None:
             return

@@ -1,6 +1,7 @@
 """Shared by the API views of this room: submission, lookup of an operation, and cursor pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
@@ -13,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from access.problems import body, invalid, validate
+from access.problems import Conflict, body, invalid, validate
 from operations import deletion
 from operations.actors import Actor
 from operations.api.serializers import (
@@ -22,6 +23,7 @@ from operations.api.serializers import (
     operations_for_serializer,
 )
 from operations.insertion import Submitter
+from operations.lifecycle import WrongState
 from operations.models import Operation
 from operations.requests import Submission
 from operations.submission import digest_of, find_repeat, submit
@@ -73,6 +75,18 @@ def get_or_404(operation_id: str, rows: QuerySet[Operation] | None = None) -> Op
     if operation is None:
         raise NotFound(_absence(operation_id))
     return operation
+
+
+@contextmanager
+def changing(operation_id: str, rows: QuerySet[Operation] | None = None) -> Iterator[None]:
+    """Change the operation of `rows` in the block. Raises NotFound, also if it is deleted meanwhile, and Conflict."""
+    get_or_404(operation_id, rows)
+    try:
+        yield
+    except WrongState as error:
+        raise Conflict(str(error)) from error
+    except Operation.DoesNotExist as error:
+        raise NotFound(_absence(operation_id)) from error
 
 
 def _absence(operation_id: str) -> str:

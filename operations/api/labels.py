@@ -13,13 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.problems import Conflict, body, validate
+from access.problems import body, validate
 from operations import deletion
 from operations.actors import Actor
-from operations.api.base import get_or_404, operation_response
+from operations.api.base import changing, operation_response
 from operations.api.serializers import OperationDetailSerializer
 from operations.labels import Note, Title, normalize_tag
-from operations.lifecycle import WrongState
 from operations.models import Operation, Tag
 
 
@@ -40,11 +39,8 @@ class Delete(APIView):
         409 if it runs, if another operation needs it, or if it belongs to something larger, such as a study. Its files
         go when nothing else refers to them.
         """
-        get_or_404(operation_id)
-        try:
+        with changing(operation_id):
             operation = deletion.delete(operation_id, Actor.from_request(request))
-        except WrongState as error:
-            raise Conflict(str(error)) from error
         return Response(DeletedSerializer(operation).data)
 
 
@@ -52,11 +48,8 @@ class Restore(APIView):
     @extend_schema(operation_id="operations_restore", request=None, responses=OperationDetailSerializer)
     def post(self, request: Request, operation_id: str) -> Response:
         """Restore a deleted operation."""
-        get_or_404(operation_id, Operation.with_deleted.all())
-        try:
+        with changing(operation_id, Operation.with_deleted.all()):
             deletion.restore(operation_id, Actor.from_request(request))
-        except WrongState as error:
-            raise Conflict(str(error)) from error
         return operation_response(request, operation_id)
 
 

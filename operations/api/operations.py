@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.problems import Conflict, NewestFirst, body, validate
-from operations import example_requests, interventions, labels, lifecycle, progress, watching
+from access.problems import NewestFirst, body, validate
+from operations import example_requests, interventions, labels, progress, watching
 from operations.actors import Actor
 from operations.api import examples
 from operations.api.base import (
@@ -21,6 +21,7 @@ from operations.api.base import (
     MAX_ID,
     MAX_PAGE,
     PAGE,
+    changing,
     cursor_page,
     get_or_404,
     integer_parameter,
@@ -119,11 +120,8 @@ class OperationList(ListAPIView[Operation]):
 def cancel(request: Request, operation_id: str) -> Response:
     """Cancel the operation. Raises NotFound, Conflict."""
     reason = request.query_params.get("reason", "").replace("\x00", "")
-    get_or_404(operation_id)
-    try:
+    with changing(operation_id):
         interventions.cancel(operation_id, Actor.from_request(request), reason)
-    except lifecycle.WrongState as error:
-        raise Conflict(str(error)) from error
     return operation_response(request, operation_id, status.HTTP_202_ACCEPTED)
 
 
@@ -198,11 +196,8 @@ class OperationDetail(APIView):
         409 if an operation that has not ended is to be archived, or one that has not failed to be dismissed.
         """
         change = validate(labels.Labels, body(request))
-        get_or_404(operation_id)
-        try:
+        with changing(operation_id):
             labels.label(operation_id, change, Actor.from_request(request))
-        except lifecycle.WrongState as error:
-            raise Conflict(str(error)) from error
         return operation_response(request, operation_id)
 
     @extend_schema(parameters=[OpenApiParameter("reason", str)], responses={202: OperationDetailSerializer})
@@ -225,12 +220,9 @@ class RunAgain(APIView):
 
     @extend_schema(request=None, responses={202: OperationDetailSerializer})
     def post(self, request: Request, operation_id: str) -> Response:
-        get_or_404(operation_id)
         run_again = interventions.resume if self.resumes else interventions.retry
-        try:
+        with changing(operation_id):
             run_again(operation_id, Actor.from_request(request))
-        except lifecycle.WrongState as error:
-            raise Conflict(str(error)) from error
         return operation_response(request, operation_id, status.HTTP_202_ACCEPTED)
 
 

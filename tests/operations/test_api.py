@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db.models.functions import Now
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from operations import artifacts, attempts, interventions, reports
 from operations.actors import Actor
+from operations.api import base
+from operations.api import operations as operations_api
 from operations.models import Artifact, Event, LogLine, MarketData, MetricPoint, Operation
 from operations.stores.local_disk import path_of
 from tests.claiming import claim_next
@@ -43,6 +46,40 @@ def complete(**fields: Any) -> Operation:
     reports.apply(operation.pk, claim.endpoint.worker_id, report)
     operation.refresh_from_db()
     return operation
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("delete", "/cancel"),
+        ("delete", ""),
+        ("patch", ""),
+        ("post", "/retry"),
+        ("post", "/resume"),
+        ("post", "/delete"),
+        ("post", "/restore"),
+    ],
+)
+def test_a_change_of_an_operation_that_is_deleted_or_removed_meanwhile_is_answered_with_404(
+    method: str, path: str, api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a second click on a button is."""
+    operation = OperationFactory(status="CANCELLED", completed_at=Now())
+    find = base.get_or_404
+
+    def delete_after_it(*arguments: Any) -> Operation:
+        found = find(*arguments)
+        if path == "/restore":
+            Operation.objects.all().delete()
+        Operation.objects.update(deleted_at=Now())
+        return found
+
+    monkeypatch.setattr(base, "get_or_404", delete_after_it)
+    monkeypatch.setattr(operations_api, "get_or_404", delete_after_it)
+    answer = getattr(api, method)(f"/operations/{operation.pk}{path}", {})
+    assert answer.status_code == 404
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["detail"].startswith(("The operation was deleted", "Unknown operation"))
 
 
 def test_a_submitted_operation_is_answered_with_where_to_follow_it(api: APIClient, echo: None) -> None:

@@ -180,3 +180,17 @@ def test_a_forked_process_has_a_loop_of_its_own(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(bounded_calls, "_loops", {0: loop})
     assert bounded_calls.call(answer) == 7
     assert loop not in bounded_calls._loops.values()
+
+
+def test_an_operation_that_ends_and_is_deleted_while_its_worker_is_asked_is_unknown(
+    worker: ScriptedWorker, operation: Operation, api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = bounded_calls.call
+
+    def delete_after_it(*arguments: Any) -> Any:
+        answer = call(*arguments)
+        Operation.objects.update(status="COMPLETED", completed_at=Now(), deleted_at=Now())
+        return answer
+
+    monkeypatch.setattr(bounded_calls, "call", delete_after_it)
+    assert api.get(f"/operations/{operation.pk}").status_code == 404

@@ -38,7 +38,30 @@ STYLES: Mapping[str, Callable[[Any], str]] = {
 }
 MAX_UNIT = 20
 MAX_DEPTH = 16
+MAX_ROWS, MAX_COLUMNS = 100, 20
 NO_SCHEMA: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ShownColumn:
+    title: str
+    is_number: bool
+    """Whether all its values are numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTable:
+    """A list of objects: a column for each of their values, at most MAX_ROWS and MAX_COLUMNS."""
+
+    columns: list[ShownColumn]
+    rows: "list[list[ShownValue | None]]"
+    """None: the object of this row has no such value."""
+    all_rows: int
+    all_columns: int
+
+    @property
+    def is_cut(self) -> bool:
+        return (self.all_rows, self.all_columns) != (len(self.rows), len(self.columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +73,11 @@ class ShownValue:
     value: Any
     description: str = ""
     is_summary: bool = False
+    table: ShownTable | None = None
+
+    @property
+    def is_number(self) -> bool:
+        return isinstance(self.value, int | float) and not isinstance(self.value, bool)
 
 
 def shown_values(result: Mapping[str, Any], schema: Mapping[str, Any] = NO_SCHEMA) -> list[ShownValue]:
@@ -79,7 +107,7 @@ def _values(
         if isinstance(value, dict) and len(path) < MAX_DEPTH:
             yield from _values(value, _object_in(definition, root), root, path, (*titles, title))
         else:
-            yield _value(value, definition, ".".join(path), ", ".join((*titles, title)))
+            yield _value(value, definition, root, ".".join(path), ", ".join((*titles, title)))
 
 
 def _object_in(definition: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -88,17 +116,43 @@ def _object_in(definition: Mapping[str, Any], root: Mapping[str, Any]) -> Mappin
     return next((part for part in resolved if "properties" in part), {})
 
 
-def _value(value: Any, definition: Mapping[str, Any], name: str, title: str) -> ShownValue:
+def _value(
+    value: Any, definition: Mapping[str, Any], root: Mapping[str, Any], name: str, title: str
+) -> ShownValue:
     mark = mapping(definition.get(RESULT_MARK))
     style, unit = mark.get("style"), mark.get("unit")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     format_ = STYLES.get(style, plain) if is_number and isinstance(style, str) else plain
     ending = f" {unit[:MAX_UNIT]}" if is_number and isinstance(unit, str) and unit else ""
+    table = _table(value, definition, root)
     return ShownValue(
         name,
         title,
-        f"{format_(value)}{ending}",
+        f"{format_(value)}{ending}"
+        if table is None
+        else f"{table.all_rows} row{'' if table.all_rows == 1 else 's'}",
         value,
         description_in(definition),
         mark.get("is_summary") is True,
+        table,
+    )
+
+
+def _table(value: Any, definition: Mapping[str, Any], root: Mapping[str, Any]) -> ShownTable | None:
+    """Return the table of a list of objects; None for any other value."""
+    if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
+        return None
+    lists = (mapping(resolve(part, root).get("items")) for part in alternatives(definition, root))
+    of_item = next((_object_in(items, root) for items in lists if items), {})
+    rows = [{cell.name: cell for cell in _values(item, of_item, root, (), ())} for item in value[:MAX_ROWS]]
+    columns: dict[str, ShownColumn] = {}
+    for name, cell in (named for row in rows for named in row.items()):
+        others = columns.get(name)
+        columns[name] = ShownColumn(cell.title, cell.is_number and (others is None or others.is_number))
+    shown = list(columns)[:MAX_COLUMNS]
+    return ShownTable(
+        [columns[name] for name in shown],
+        [[row.get(name) for name in shown] for row in rows],
+        len(value),
+        len(columns),
     )

@@ -1,5 +1,6 @@
 """Results of own types by the schema that their worker announced: on the page, at the end of a command, by the API."""
 
+import re
 from io import StringIO
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, Field
 from rest_framework.test import APIClient
 
 from operations.models import Operation
-from operations.presentation.shown_results import STYLES, shown_values
+from operations.presentation.shown_results import MAX_ROWS, STYLES, shown_values
 from operations.printed_results import MAX_TEXT, MAX_VALUES
 from registry import registration
 from registry.models import Capability
@@ -115,6 +116,37 @@ def test_without_a_mark_the_first_number_by_declaration_stands_for_it(api: APICl
     assert row["headline"] == {"name": "Mean price", "text": "12.5 USD"}
 
 
+class Position(BaseModel):
+    symbol: str
+    weight: Annotated[float, Shown("percent")]
+    note: str | None = None
+
+
+class Portfolio(BaseModel):
+    positions: list[Position] = Field(title="Positions held", description="The largest first.")
+    rest: list[Position] | None = None
+
+
+def test_a_list_of_objects_is_a_table(client: Client, staff: Any) -> None:
+    announce(Portfolio)
+    positions = [{"weight": 0.6, "symbol": "AAPL"}, {"symbol": "IBM", "weight": 0.4, "more": {"rank": 2}}]
+    rest = [{"symbol": "<b>", "weight": 0.1}] * (MAX_ROWS + 1)
+    operation = complete({"positions": positions, "rest": rest})
+    assert lines_of(operation) == ["Positions held: 2 rows", f"Rest: {MAX_ROWS + 1} rows"]
+    client.force_login(staff)
+    page = " ".join(client.get(f"/dashboard/operations/{operation.pk}").content.decode().split())
+    table = page.split('aria-label="Positions held"')[1].split("</table>")[0]
+    cells = [text.split("<")[0].strip() for text in re.split(r"<t[hd][^>]*>", table)[2:]]
+    assert cells == ["Symbol", "Weight", "More, Rank", "AAPL", "60.0 %", "–", "IBM", "40.0 %", "2"]
+    assert "&lt;b&gt;" in page
+    assert f"{MAX_ROWS} of {MAX_ROWS + 1} rows and 2 of 2 columns" in page
+
+
+@pytest.mark.parametrize("value", [[], [1, {"a": 1}], [[1], [2]], "text", {"a": 1}])
+def test_other_values_are_no_table(value: Any) -> None:
+    assert [shown.table for shown in shown_values({"value": value})] == [None]
+
+
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED"])
 def test_a_result_so_far_is_printed_with_the_status_of_the_end(status: str) -> None:
     error = {"error_class": "job", "error_message": "no"} if status == "FAILED" else {}
@@ -167,6 +199,8 @@ def test_any_schema_shows_every_value_once(result: dict[str, Any], schema: dict[
         ]  # fmt: skip
 
     values = shown_values(result, schema)
+    for table in [value.table for value in values if value.table is not None]:
+        assert {len(row) for row in table.rows} == {len(table.columns)}
     assert sorted(value.name for value in values) == sorted(leaves(result))
     assert all(isinstance(value.text, str) for value in values)
 

@@ -1,6 +1,7 @@
 """Advances one study by one step: failed batches, budgets, new batches, report. One transaction, however often repeated."""
 
 from collections.abc import Callable
+from math import ceil
 
 import structlog
 from django.db import transaction
@@ -14,9 +15,11 @@ from studies.models import Study, StudyBatch
 from studies.proposing import Proposer, insert_trials
 from studies.states import WORKING, StudyStatus
 from studies.submitting import has_files, submit_batch, submit_report
+from workers.studies.messages import Trial
 
 log = structlog.get_logger(__name__)
 MAX_BATCHES_PER_STEP = 20
+MAX_TRIALS_PER_STEP = 10_000
 """A step is one short transaction: the reports of batches wait for it."""
 
 
@@ -76,7 +79,8 @@ def _submit_waiting(study: Study, room: Room) -> None:
     those of later rungs and of finalists."""
     waiting = StudyBatch.objects.filter(study=study, is_open=True, operation=None)
     for batch in waiting.order_by("rung", "first")[: _room_left(study, room)]:
-        submit_batch(study, batch, list(batch.trials))
+        trials = batch.trials.values_list("number", "parameters")
+        submit_batch(study, batch, [Trial(number=number, point=point) for number, point in trials])
 
 
 def _room_left(study: Study, room: Room) -> int:
@@ -91,12 +95,15 @@ def _submit_new(study: Study, room: Room, proposer_of: Callable[[Study], Propose
     open_ranges = list(ranges.order_by("first").values_list("first", "last"))
     lowest_open = open_ranges[0][0] if open_ranges else study.proposed
     measured = study.proposed - sum(last - first + 1 for first, last in open_ranges)
-    allowed = _room_left(study, room)
+    allowed, proposed = _room_left(study, room), study.proposed
+    part = ceil((study.planned - study.proposed) / max(1, room.workers, len(open_ranges) + allowed))
     for _ in range(allowed):
-        size = next_size(study, room, lowest_open, measured)
+        size = next_size(study, room, lowest_open, measured, part)
         if size == 0:
             return False
         _submit_next(study, size, proposer_of(study))
+        if study.proposed - proposed >= MAX_TRIALS_PER_STEP:
+            return True
     return allowed == MAX_BATCHES_PER_STEP
 
 

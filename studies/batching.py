@@ -13,6 +13,8 @@ MEASURED_TRIALS = 8
 MIN_BATCH_S = 10.0
 FEWEST_S = 1.0
 """A batch has at least so much work, even if workers stay idle: an operation costs a third of a second."""
+UNDIVIDED_S = 5.0
+"""A worker's part of the rest is one batch if it is not more work than this."""
 WORKERS_PER_SECOND = 20.0
 """A batch lasts at least this share of the workers in seconds, so that one process can follow them all."""
 
@@ -36,12 +38,12 @@ def count_workers(operation_type: str) -> int:
     return Workforce.load().counts(operation_type, {})["registered"]
 
 
-def next_size(study: Study, room: Room, lowest_open: int, measured: int) -> int:
+def next_size(study: Study, room: Room, lowest_open: int, measured: int, part: int) -> int:
     """Return the number of trials of the next batch; 0 if the study has to wait for results.
 
     The first batch measures. Then a batch fills `max(10 s, workers / 20)`, but never more than the part of the rest that
-    leaves two batches for each worker, unless that is less than a second of work. `lowest_open` is the first trial
-    without a result, `measured` the number with one.
+    leaves two batches for each worker, unless that is little work. `lowest_open` is the first trial
+    without a result, `measured` the number with one, `part` a worker's part of the trials that were left before this step.
     """
     left = study.planned - study.proposed
     method = study.spec["search"]["method"]
@@ -52,12 +54,16 @@ def next_size(study: Study, room: Room, lowest_open: int, measured: int) -> int:
         return min(left, 1)
     if not measured:
         return 0 if study.proposed else min(left, MEASURED_TRIALS)
-    return min(left, fair_size(study, room, left, measured))
+    return min(left, fair_size(study, room, left, measured, part))
 
 
-def fair_size(study: Study, room: Room, left: int, measured: int) -> int:
-    """Return the number of trials that fill a batch, of `left` that the workers share."""
+def fair_size(study: Study, room: Room, left: int, measured: int, part: int) -> int:
+    """Return the number of trials that fill a batch, of `left` that the workers share; `part` as in `next_size`."""
     target_s = max(MIN_BATCH_S, room.workers / WORKERS_PER_SECOND)
     each_s = max(study.cpu_ms / max(1, measured), 0.001) / 1000
-    fair = max(ceil(left / (2 * max(1, room.workers))), round(FEWEST_S / each_s))
+    fair = max(
+        ceil(left / (2 * max(1, room.workers))),
+        round(FEWEST_S / each_s),
+        min(part, round(UNDIVIDED_S / each_s)),
+    )
     return max(0, min(fair, left, MAX_TRIALS, max(1, round(target_s / each_s))))

@@ -1,5 +1,6 @@
 """Takes the results of a batch, in the transaction that completes its operation: each trial exactly once."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +21,8 @@ _STORE = """
     UPDATE studies_studytrial AS trial
        SET state = new.state, value = new.value, scores = new.scores, cpu_ms = trial.cpu_ms + new.cpu_ms, error = new.error,
            rung = %s
-      FROM (SELECT unnest(%s::int[]) AS number, unnest(%s::text[]) AS state, unnest(%s::float8[]) AS value,
-                   unnest(%s::jsonb[]) AS scores, unnest(%s::float8[]) AS cpu_ms, unnest(%s::text[]) AS error) AS new
+      FROM jsonb_to_recordset(%s::jsonb)
+           AS new(number int, state text, value float8, scores jsonb, cpu_ms float8, error text)
      WHERE trial.study_id = %s AND trial.number = new.number AND trial.state = 'running' AND trial.rung <= %s
 """
 
@@ -47,35 +48,33 @@ def take_results(operation: Operation, report_result: dict[str, Any] | None) -> 
 
 
 def _store_trials(study: Study, batch: StudyBatch, result: BatchResult) -> None:
-    from psycopg.types.json import Jsonb
-
-    scores = [
-        Jsonb({name: column[position] for name, column in result.scores.items()})
-        for position in range(len(result.number))
-    ]
-    errors = [
-        (result.errors.get(str(number)) or "the trial failed")[:MAX_ERROR]
-        if state.value == TrialState.FAILED
-        else ""
-        for number, state in zip(result.number, result.state, strict=True)
-    ]
+    # One value: thousands of elements of arrays would be quoted one by one.
+    rows = json.dumps(_rows(result, states_of(study, batch, result)))
     with connection.cursor() as cursor:
-        cursor.execute(
-            _STORE,
-            [
-                batch.rung,
-                result.number,
-                states_of(study, batch, result),
-                result.value,
-                scores,
-                result.cpu_ms,
-                errors,
-                study.pk,
-                batch.rung,
-            ],
-        )
+        cursor.execute(_STORE, [batch.rung, rows, study.pk, batch.rung])
         if cursor.rowcount != len(result.number):
             raise ResultUnusable(f"{len(result.number) - cursor.rowcount} of its trials have results already")
+
+
+def _rows(result: BatchResult, states: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the result as one row per trial."""
+    columns = zip(result.number, states, result.value, result.cpu_ms, strict=True)
+    scores = [dict(zip(result.scores, row, strict=True)) for row in zip(*result.scores.values(), strict=True)]
+    return [
+        {
+            "number": number,
+            "state": state,
+            "value": value,
+            "scores": own,
+            "cpu_ms": cpu_ms,
+            "error": (result.errors.get(str(number)) or "the trial failed")[:MAX_ERROR]
+            if state == TrialState.FAILED
+            else "",
+        }
+        for (number, state, value, cpu_ms), own in zip(
+            columns, scores or [{}] * len(result.number), strict=True
+        )
+    ]
 
 
 def states_of(study: Study, batch: StudyBatch, result: BatchResult) -> list[str]:

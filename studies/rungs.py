@@ -53,7 +53,8 @@ def best_of(cohort: list[StudyTrial], study: Study) -> list[StudyTrial]:
 
 def _create_batches(study: Study, room: Room, numbers: list[int], rung: int) -> None:
     """Create batches without an operation, which are submitted as there is room."""
-    size = max(1, fair_size(study, room, len(numbers), study.proposed))
+    part = ceil(len(numbers) / max(1, room.workers))
+    size = max(1, fair_size(study, room, len(numbers), study.proposed, part))
     StudyBatch.objects.bulk_create(
         StudyBatch(study=study, rung=rung, first=part[0], last=part[-1])
         for part in (numbers[at : at + size] for at in range(0, len(numbers), size))

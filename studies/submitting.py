@@ -1,6 +1,6 @@
 """Submits a study's work as ordinary operations."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from operations.models import Artifact, Operation
 from operations.models.operation import new_operation_id
 from operations.requests import Queueing, Submission
 from studies.lifecycle import STUDIES
-from studies.models import Study, StudyBatch, StudyTrial
+from studies.models import Study, StudyBatch
 from studies.planning import OPERATION_TYPES, traded_symbols
 from workers.studies import messages
 
@@ -19,19 +19,18 @@ REPORT_TYPE = "study_report"
 FINALIST_TYPE = "study_finalist"
 
 
-def submit_batch(study: Study, batch: StudyBatch, trials: Iterable[StudyTrial]) -> Operation:
+def submit_batch(study: Study, batch: StudyBatch, trials: Sequence[messages.Trial]) -> Operation:
     """Submit the trials of a batch and link the operation to it. Raises Invalid, Busy."""
-    messages_of = tuple(messages.Trial(number=trial.number, point=trial.parameters) for trial in trials)
     inputs, data = inputs_of(study), _data_parameters(study)
     parameters: messages.BatchParameters | messages.FinalistParameters
     if batch.is_finalist:
         operation_type = FINALIST_TYPE
         del data["model"]
-        (trial,) = messages_of
+        (trial,) = trials
         parameters = messages.FinalistParameters(**data, trial=trial, holdout=_holdout(study))
     else:
         operation_type = OPERATION_TYPES[study.kind]
-        parameters = messages.BatchParameters(**data, kind=study.kind, rung=batch.rung, trials=messages_of)
+        parameters = messages.BatchParameters(**data, kind=study.kind, rung=batch.rung, trials=tuple(trials))
         inputs |= _earlier_rung(study, batch)
     operation = _submit(study, operation_type, parameters.model_dump(mode="json"), inputs)
     batch.operation = operation

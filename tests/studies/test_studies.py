@@ -451,3 +451,11 @@ def test_bars_of_another_symbol_that_a_formula_reads_are_inputs_of_each_batch(
         "bars/XY/1d.parquet",
         "bars/SPY/1d.parquet",
     }
+
+
+def test_a_rest_of_a_few_seconds_is_one_batch_for_each_worker(api: APIClient, body: Body) -> None:
+    study = STUDY.replace("trials: 40", "trials: 48") + "budget: {parallel: 2}\n"
+    create(api, {**body, "study_yaml": study})
+    work(Leader())
+    sizes = [batch.last - batch.first + 1 for batch in StudyBatch.objects.all()]
+    assert sizes == [8, 20, 20], "4 s of work for each of two workers"

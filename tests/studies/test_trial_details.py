@@ -143,5 +143,5 @@ def test_the_same_study_again_does_not_count_its_own_trials_as_earlier_ones(
 def test_values_that_are_lists_are_stored_as_json(person: User) -> None:
     study = create_study(person, trials=0)
     (trial,) = proposing.insert_trials(study, 0, [{"/model/architecture/hidden_layers": ((16, 8), 4)}])
-    assert trial.parameters == {"/model/architecture/hidden_layers": [[16, 8], 4]}
-    assert Trial(number=0, point=trial.parameters).point == trial.parameters
+    assert trial == Trial(number=0, point={"/model/architecture/hidden_layers": [[16, 8], 4]})
+    assert study.trials.get().parameters == trial.point

@@ -1,17 +1,18 @@
 """The values of one searched parameter: a number of them, or all numbers of a range."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from workers.studies.search_section import Parameter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Axis:
     pointer: str
     parameter: Parameter
 
-    @property
+    @cached_property
     def size(self) -> int | None:
         """Number of values; None if the range is continuous."""
         choices, step = self.parameter.choices, self._step
@@ -52,17 +53,17 @@ class Axis:
     def is_choice(self) -> bool:
         return self.parameter.choices is not None
 
-    @property
+    @cached_property
     def _bounds(self) -> tuple[Any, Any]:
         return self.parameter.range or (0, 0)
 
-    @property
+    @cached_property
     def _step(self) -> Any:
         if self.parameter.step is not None or self.parameter.scale == "log":
             return self.parameter.step
         return 1 if self.is_whole else None
 
-    @property
+    @cached_property
     def is_whole(self) -> bool:
         return all(isinstance(bound, int) for bound in (*self._bounds, self.parameter.step or 1))
 

@@ -218,7 +218,10 @@ def _lock_files(refs: tuple[ArtifactRef, ...]) -> dict[str, StoredFile]:
 
 @atomic_with_retries
 def add_checkpoint(operation_id: str, worker_id: str, report: CheckpointReport) -> ReportStatus:
-    """Store a checkpoint of the current attempt and drop the one before. Raises Operation.DoesNotExist, MissingFiles."""
+    """Store a checkpoint of the current attempt and drop the one before, which may be of the same step.
+
+    Raises Operation.DoesNotExist, MissingFiles.
+    """
     operation, attempt = attempt_rows.lock_reported(operation_id, worker_id, report.attempt)
     subject = f"checkpoint of attempt {report.attempt}"
     if attempt is not None and not attempt_secrets.is_proven(attempt, report.attempt_secret):
@@ -230,7 +233,10 @@ def add_checkpoint(operation_id: str, worker_id: str, report: CheckpointReport) 
         operation=operation, attempt=report.attempt, step=report.step
     )
     if not created:
-        return ReportStatus.REPEATED
+        stored = set(checkpoint.files.values_list("name", "file_id"))
+        if stored == {(ref.name, ref.sha256) for ref in report.files}:
+            return ReportStatus.REPEATED
+        checkpoint.files.all().delete()
     Artifact.objects.bulk_create(
         Artifact(
             operation=operation,

@@ -273,6 +273,15 @@ def test_only_the_newest_checkpoint_is_kept(worker: Worker, working: str) -> Non
     assert Artifact.objects.count() == 1
 
 
+def test_a_newer_state_of_the_same_step_replaces_the_older_one(worker: Worker, working: str) -> None:
+    """A batch of trainings saves each of them every few seconds; its step is the number of those that have ended."""
+    older, newer = checkpoint(1), checkpoint(1).model_copy(update={"files": checkpoint(2).files})
+    for message, status in ((older, "applied"), (newer, "applied"), (newer, "repeated")):
+        assert reports.add_checkpoint(working, worker.worker_id, message) == status
+    assert Checkpoint.objects.get().step == 1
+    assert Artifact.objects.get().file_id == newer.files[0].sha256
+
+
 def test_a_checkpoint_of_an_attempt_that_counts_no_more_is_refused(worker: Worker, working: str) -> None:
     """lesson W9"""
     attempts.mark_lost(working, 1, ME, "gone")

@@ -46,8 +46,13 @@ async def upload_checkpoint(
         reason = first_problem(error) if isinstance(error, ValidationError) else error
         record.add_log(f"The checkpoint at step {step} was not saved: {reason}", LogLevel.WARNING)
     finally:
-        for path in files.values():
-            path.unlink(missing_ok=True)
+        discard(files)
+
+
+def discard(files: dict[str, Path]) -> None:
+    """Remove the files of a checkpoint that is stored, or that a newer one replaces."""
+    for path in files.values():
+        path.unlink(missing_ok=True)
 
 
 async def _artifact_ref(name: str, path: Path) -> ArtifactRef:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from worker_agent.attempt.checkpoint_upload import upload_checkpoint
+from worker_agent.attempt.checkpoint_upload import discard, upload_checkpoint
 from worker_agent.attempt.input_download import download_inputs
 from worker_agent.attempt.outcome import Stop, failure_report, final_report, stop_report
 from worker_agent.attempt.record import AttemptRecord
@@ -42,6 +42,8 @@ class RunningAttempt:
     _stop_grace_s: float = 0.0
     _kill_requested: bool = False
     _side_tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _upload: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _checkpoints: int = 0
 
     @property
     def job_pid(self) -> int | None:
@@ -169,7 +171,20 @@ class RunningAttempt:
 
     def _upload_checkpoint(self, step: int, files: dict[str, Path]) -> None:
         with self.record.log_context():  # the task keeps the context in which it is created
-            self._start_side_task(upload_checkpoint(self.record, self.services, step, files))
+            self._checkpoints += 1
+            self._start_side_task(self._upload_in_order(self._checkpoints, step, files))
+
+    async def _upload_in_order(self, number: int, step: int, files: dict[str, Path]) -> None:
+        """Upload one checkpoint after the other: the backend keeps the one that arrives last.
+
+        One that is replaced while it waits is dropped.
+        """
+        has_to_wait = self._upload.locked()
+        async with self._upload:
+            if has_to_wait and number < self._checkpoints:
+                discard(files)
+            else:
+                await upload_checkpoint(self.record, self.services, step, files)
 
     def _start_side_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)

@@ -17,13 +17,14 @@ log = structlog.get_logger(__name__)
 def apply_all(
     worker_id: str, kept: Sequence[FinishedOperation], unreadable: Sequence[UnreadableReport]
 ) -> set[str]:
-    """Return the operations whose report the worker may forget."""
+    """Return the operations all of whose reports the worker may forget."""
     acknowledged: set[str] = set()
+    waiting: set[str] = set()
     for finished in kept:
         with isolated("applying a kept report", atomic=False, operation_id=finished.operation_id) as unit:
-            if _apply(worker_id, finished):
-                acknowledged.add(finished.operation_id)
+            (acknowledged if _apply(worker_id, finished) else waiting).add(finished.operation_id)
         if unit.error is not None:
+            waiting.add(finished.operation_id)
             _set_aside(worker_id, finished.operation_id, unit.error)
     for report in unreadable:
         with isolated("failing an unreadable report", atomic=False, operation_id=report.operation_id) as unit:
@@ -31,7 +32,7 @@ def apply_all(
             acknowledged.add(report.operation_id)
         if unit.error is not None:
             _set_aside(worker_id, report.operation_id, unit.error)
-    return acknowledged
+    return acknowledged - waiting
 
 
 def _apply(worker_id: str, finished: FinishedOperation) -> bool:

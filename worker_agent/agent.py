@@ -142,7 +142,8 @@ class Agent:
 
     def job_usage(self) -> Usage | None:
         """Measure the current job. Reads every process of it: do not call it in the event loop."""
-        return measure_tree(self.running.job_pid if self.running else None, self._gpu_bytes)
+        running = self.running  # the event loop may end the attempt now
+        return measure_tree(running.job_pid if running else None, self._gpu_bytes)
 
     def find(self, operation_id: str) -> AttemptRecord | None:
         return next((record for record in self.records() if record.operation_id == operation_id), None)
@@ -151,15 +152,16 @@ class Agent:
         """The current attempt and the one before it, as far as they exist."""
         return [record for record in (self.current, self.last) if record is not None]
 
-    def _on_registered(self, answer: RegistrationAnswer) -> None:
+    def _on_registered(self, message: Registration, answer: RegistrationAnswer) -> None:
         # Only now: loading the libraries of jobs keeps a core busy for seconds.
         self.services.launcher.ensure_running()
         self.backend_token = answer.backend_token
         self.proof_key = answer.proof_key or self.proof_key
         self.kept_token.keep(answer.worker_token)
         self.cancel_grace_s = answer.cancel_grace_s
-        for operation_id in answer.acknowledged:
-            self.outbox.forget(operation_id)
+        for finished in message.completed_operations:
+            if finished.operation_id in answer.acknowledged:
+                self.outbox.forget(finished)
         for operation in answer.stop_operations:
             if self.current_operation == operation:
                 self.cancel(

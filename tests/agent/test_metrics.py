@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.agent.conftest import RunningAgent
 from tests.calibration import stretched
+from worker_agent.agent import Agent
 from worker_agent.monitoring import nvidia_smi
 from worker_agent.monitoring.loop_lag import INTERVAL_S, LoopLag
 from worker_agent.monitoring.usage import Usage, measure_tree
@@ -157,3 +159,18 @@ async def test_a_blocked_event_loop_shows_as_lag():
         await asyncio.sleep(0.01)
     watching.cancel()
     assert lag.worst_s >= 0.3
+
+
+def test_a_job_that_ends_while_it_is_measured_is_no_error():
+    """The measurement runs in another thread than the event loop, which forgets the attempt at its end."""
+
+    class EndingAgent:
+        _gpu_bytes = None
+        attempts = iter([SimpleNamespace(job_pid=os.getpid()), None])
+
+        @property
+        def running(self) -> Any:
+            return next(self.attempts)
+
+    agent: Any = EndingAgent()
+    assert Agent.job_usage(agent) is not None

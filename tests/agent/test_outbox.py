@@ -58,3 +58,17 @@ async def test_a_report_is_sent_after_it_is_on_disk_and_its_worker_idle(
     assert await outbox.wait_until_empty(10)
     assert list(tmp_path.iterdir()) == [], "nothing is left to be sent again after a restart"
     delivering.cancel()
+
+
+async def test_only_the_report_that_was_in_the_registration_is_forgotten(tmp_path: Path):
+    """The next attempt may come to its end before the answer to the registration arrives."""
+    outbox = Outbox(tmp_path, RecordingClient(), asyncio.Event().wait)
+    outbox.load()
+    finished = []
+    for attempt in (1, 2):
+        report = Report(attempt=attempt, instance_id="i", outcome=Outcome.COMPLETED, result={})
+        finished.append(FinishedOperation(operation_id="op", report=report))
+        await outbox.add(OutboxEntry(finished=finished[-1], files={}, directory=""))
+    outbox.forget(finished[0])
+    assert outbox.finished_operations() == (finished[1],)
+    assert [path.name for path in tmp_path.iterdir()] == ["op.2.json"]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
 from operations import attempts, reports
@@ -52,6 +53,28 @@ def register(client: APIClient, kept: list[Any], worker_id: str = "w1") -> Any:
     assert answer.status_code == 200, answer.content
     assert Worker.objects.get(pk=worker_id).instance_id == "new"
     return answer
+
+
+def test_a_report_that_waits_for_its_files_is_kept_although_an_earlier_attempt_is_settled(
+    enrol: APIClient, running: Operation
+) -> None:
+    attempts.mark_lost(running.pk, 1, ME, "gone")
+    Operation.objects.update(not_before=None)
+    Worker.objects.update(last_healthy_at=Now())
+    assert claim_next(ME) is not None
+    attempts.accept(running.pk, 2, ME)
+    missing = {"name": "model", "sha256": "ab" * 32, "size": 1}
+    second = report_of(attempt=2, artifacts=[missing])
+    answer = register(
+        enrol,
+        [
+            {"operation_id": running.pk, "report": report_of()},
+            {"operation_id": running.pk, "report": second},
+        ],
+    )
+    assert answer.data["acknowledged"] == [], "the worker would forget both"
+    running.refresh_from_db()
+    assert (running.status, running.attempt) == ("RUNNING", 2)
 
 
 def report_of(**changes: Any) -> dict[str, Any]:

@@ -44,6 +44,10 @@ class OutboxEntry(Message):
         return logs.operation_context(self.finished.operation_id, self.finished.report.attempt, trace)
 
 
+def _name_of(finished: FinishedOperation) -> str:
+    return f"{finished.operation_id}.{finished.report.attempt}.json"
+
+
 @dataclass(slots=True)
 class Outbox:
     """`deliver` sends the entries in the order in which they were added."""
@@ -74,7 +78,7 @@ class Outbox:
         Delivery starts with the event loop's next step, never before the caller's own next line. Anyone who receives
         the report may therefore rely on the effects of that line.
         """
-        name = f"{entry.finished.operation_id}.{entry.finished.report.attempt}.json"
+        name = _name_of(entry.finished)
         try:
             await asyncio.to_thread(self._write, name, entry)
         finally:
@@ -94,11 +98,11 @@ class Outbox:
         finally:
             os.close(descriptor)
 
-    def forget(self, operation_id: str) -> None:
-        """Remove what the backend has acknowledged at the registration."""
-        for name, entry in list(self.entries.items()):
-            if entry.finished.operation_id == operation_id:
-                self._remove(name)
+    def forget(self, finished: FinishedOperation) -> None:
+        """Remove the report that the backend has acknowledged at the registration; not that of a later attempt."""
+        name = _name_of(finished)
+        if name in self.entries:
+            self._remove(name)
 
     def finished_operations(self) -> tuple[FinishedOperation, ...]:
         return tuple(entry.finished for entry in self.entries.values())

@@ -23,7 +23,7 @@ MAX_SILENT_INTERVALS = 3
 class Registrar:
     client: BackendClient
     create_message: Callable[[], Registration]
-    on_registered: Callable[[RegistrationAnswer], None]
+    on_registered: Callable[[Registration, RegistrationAnswer], None]
     health_interval_s: float = 10.0
     registered: bool = False
     heard_at: float = field(default_factory=time.monotonic)
@@ -64,8 +64,9 @@ class Registrar:
         """Try until the backend accepts the registration."""
         tries = 0
         while True:
+            message = self.create_message()
             try:
-                answer = await self.client.register(self.create_message())
+                answer = await self.client.register(message)
             except TooBusy as error:
                 pause = error.retry_after_s + jitter(tries, FIRST_PAUSE_S, LONGEST_PAUSE_S)
             except Unauthorized as error:
@@ -83,9 +84,9 @@ class Registrar:
                 break
             await asyncio.sleep(pause)
             tries += 1
-        self._accept(answer)
+        self._accept(message, answer)
 
-    def _accept(self, answer: RegistrationAnswer) -> None:
+    def _accept(self, message: Registration, answer: RegistrationAnswer) -> None:
         if not self.registered or self._logged_problem:
             log.info("registered with %s as %s", self.client.url, answer.worker_id)
         if answer.warning and answer.warning != self._logged_warning:
@@ -96,7 +97,7 @@ class Registrar:
         self.client.worker_token = answer.worker_token
         self.health_interval_s = answer.health_interval_s
         self.heard_from_backend()
-        self.on_registered(answer)
+        self.on_registered(message, answer)
         self._done.set()
 
     def _warn_once(self, problem: str) -> None:

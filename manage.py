@@ -4,6 +4,7 @@
 import gc
 import os
 import sys
+from pathlib import Path
 
 from worker_agent.program import harden_process
 
@@ -22,6 +23,8 @@ def main() -> None:
     from django.db import NotSupportedError, OperationalError, ProgrammingError
 
     try:
+        if sys.argv[1:2] == ["up"]:
+            _begin_database()
         django.setup()  # here, so that an invalid setting is reported as a sentence, not a traceback
     except ImproperlyConfigured as error:
         sys.exit(f"KTRDR cannot start: {error}")
@@ -49,6 +52,17 @@ def _export_data_dir(arguments: list[str]) -> None:
             os.environ["KTRDR_DATA_DIR"] = (
                 value if equals else "".join(arguments[position + 1 : position + 2])
             )
+
+
+def _begin_database() -> None:
+    """Start the embedded PostgreSQL, if this site uses it, while the apps are loaded."""
+    from django.conf import settings
+
+    from ktrdr_site.embedded import lease
+
+    directory = settings.DATABASES["default"]["OPTIONS"].get("server_directory")
+    if directory is not None:
+        lease.begin(Path(directory))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ktrdr_site.embedded import cluster
@@ -60,7 +60,8 @@ def main(directory: Path) -> int:
 
 
 def _report(line: str) -> None:
-    print(line, flush=True)  # noqa: T201
+    with suppress(BrokenPipeError):  # the process that wanted the server has ended
+        os.write(1, f"{line}\n".encode())
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.close(null)

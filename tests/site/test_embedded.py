@@ -132,6 +132,66 @@ def test_a_killed_server_is_started_again_for_the_next_connection_and_keeps_what
         assert connection.execute("select answer from kept").fetchone() == (42,)
 
 
+def test_a_server_that_was_begun_is_the_one_that_the_first_use_waits_for(directory: Path) -> None:
+    lease.begin(directory)
+    assert not directory.exists(), "only an existing database is started before its use"
+    lease.ensure_running(directory)
+    assert is_gone(directory)
+    lease.begin(directory)
+    lease.begin(directory)
+    other = User(directory)
+    watchers = [process for process in processes_of(directory) if process.pid != other.process.pid]
+    host = lease.ensure_running(directory)
+    with psycopg.connect(host=str(host), user=cluster.ROLE, dbname=cluster.DATABASE) as connection:
+        started = connection.execute("select pg_postmaster_start_time()").fetchone()
+    assert started is not None
+    assert other.server_started() == str(started[0])
+    other.leave()
+    assert watchers, "begun before its first use"
+
+
+def test_a_server_that_was_begun_and_never_used_stops_with_the_process(directory: Path) -> None:
+    lease.ensure_running(directory)
+    assert is_gone(directory)
+    program = "import sys; from pathlib import Path; from ktrdr_site.embedded import lease; lease.begin(Path(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(directory)], cwd=ROOT, check=True, stderr=subprocess.PIPE
+    )
+    until(lambda: not processes_of(directory), "the server is gone", GONE_WITHIN_S)
+    assert done.stderr == b""
+    lease.begin(directory)
+    assert is_gone(directory)
+
+
+def test_a_server_that_was_begun_in_vain_is_reported_at_its_first_use(directory: Path) -> None:
+    lease.ensure_running(directory)
+    assert is_gone(directory)
+    (directory / cluster.CLUSTER / "PG_VERSION").write_text("15\n")
+    lease.begin(directory)
+    with pytest.raises(lease.EmbeddedServerError, match="contains a PostgreSQL 15 database"):
+        lease.ensure_running(directory)
+
+
+@pytest.mark.parametrize("begin", [False, True])
+def test_a_forked_process_keeps_no_lease_of_its_parent(directory: Path, begin: bool) -> None:
+    lease.ensure_running(directory)
+    if begin:
+        assert is_gone(directory)
+        lease.begin(directory)
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(write_end)
+        os.read(read_end, 1)
+        os._exit(0)
+    os.close(read_end)
+    try:
+        assert is_gone(directory), "the server stops while the forked process lives"
+    finally:
+        os.close(write_end)
+        os.waitpid(child, 0)
+
+
 def test_a_path_too_long_for_a_socket_gets_a_private_short_one(tmp_path: Path) -> None:
     directory = tmp_path / ("long" * 30) / "postgres"
     host = lease.ensure_running(directory)

@@ -20,10 +20,12 @@ def attribute_docstrings(cls: type) -> Mapping[str, str]:
 def _of_module(name: str) -> Mapping[str, Mapping[str, str]]:
     """Parse a module once, for all its classes."""
     tree = ast.parse(inspect.getsource(sys.modules[name]))
-    return {node.name: dict(_documented(node.body)) for node in tree.body if isinstance(node, ast.ClassDef)}
+    return {
+        node.name: dict(_find_docstrings(node.body)) for node in tree.body if isinstance(node, ast.ClassDef)
+    }
 
 
-def _documented(body: list[ast.stmt]) -> list[tuple[str, str]]:
+def _find_docstrings(body: list[ast.stmt]) -> list[tuple[str, str]]:
     return [
         (attribute.target.id, inspect.cleandoc(text.value.value))
         for attribute, text in pairwise(body)

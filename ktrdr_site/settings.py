@@ -58,18 +58,18 @@ MIDDLEWARE = [
     "ktrdr_site.web.page_compression.CompressPagesMiddleware",
     "ktrdr_site.web.response_headers.ResponseHeadersMiddleware",
     "ktrdr_site.web.impersonal.ImpersonalMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "ktrdr_site.web.programs.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "ktrdr_site.web.programs.AuthenticationMiddleware",
     "ktrdr_site.accounts.session_limits.SessionLimitMiddleware",
     "ktrdr_site.second_factor.enforcement.SecondFactorMiddleware",
     "ktrdr_site.web.read_only.ReadOnlyMiddleware",
     "access.body_limits.BodyLimitMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "ktrdr_site.observability.correlation.CorrelationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "ktrdr_site.web.programs.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
+    "ktrdr_site.web.programs.HtmxMiddleware",
     "dashboard.live_parts.SignInAgainMiddleware",
 ]
 
@@ -158,7 +158,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS = ["security.W008"]  # the redirect to https is ktrdr_site.web.to_https
 if not HTTPS:
-    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W012", "security.W016"]
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W010", "security.W016"]
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -237,7 +237,6 @@ LOGGING_CONFIG = "ktrdr_site.observability.logs.configure"
 LOG_FORMAT = environment.one_of("KTRDR_LOG_FORMAT", "console", ("console", "json"))
 LOGGING = logging_settings(LOG_FORMAT)
 DJANGO_STRUCTLOG_USER_ID_FIELD = "pk"
-DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # the middleware validates it
 
 WORKER_TOKEN = site_secrets.worker_token("KTRDR_WORKER_TOKEN", DATA_DIR / "worker-token")
 TRUST_NETWORK = environment.flag("KTRDR_TRUST_NETWORK")

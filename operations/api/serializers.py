@@ -217,12 +217,17 @@ class SubmittedSerializer(serializers.Serializer[Operation]):
     operation_id = serializers.CharField()
     task_id = serializers.CharField(source="operation_id", help_text="same as operation_id")
     status = serializers.CharField()
-    url = serializers.SerializerMethodField()
+    url = serializers.CharField(read_only=True)
 
-    def get_url(self, operation: Operation) -> str:
-        path = f"/operations/{operation.pk}"
-        request = self.context.get("request")
-        return str(request.build_absolute_uri(path)) if request else path
+    def to_representation(self, operation: Operation) -> dict[str, str]:
+        """Build the response without the fields, of which each serializer makes a copy first."""
+        path, request = f"/operations/{operation.pk}", self.context.get("request")
+        return {
+            "operation_id": operation.pk,
+            "task_id": operation.pk,
+            "status": operation.status,
+            "url": str(request.build_absolute_uri(path)) if request else path,
+        }
 
 
 @extend_schema_serializer(component_name="OperationMetric")

@@ -6,13 +6,16 @@ import pytest
 from django.conf import settings as site_settings
 from django.test import Client
 
-from tests.access.callers import Callers, asked, member
+from ktrdr_site.web.programs import FOR_PEOPLE
+from tests.access.callers import Callers, asked, bearer, member
 from tests.access.routes import AGAIN, Route, all_routes
 from tests.access.second_factors import signed_in
 from tests.access.test_table import read_documented
 
 pytestmark = pytest.mark.django_db
 PAGES = ("dashboard/", "docs/")
+VARYING = ("X-Request-ID", "Content-Length", "Expires", "ETag", "Last-Modified", "Retry-After")
+"""Headers that depend on the time or on the request's id."""
 ELSEWHERE = ("/livez", "/api/v1/livez", "/static/missing.css", "/healthz", "/nothing")
 
 
@@ -71,6 +74,37 @@ def test_a_token_opens_the_same_with_such_a_session(callers: Callers, column: st
         if status(both, method, address := callers.address(route, column)) != status(client, method, address)
     ]
     assert not different
+
+
+def response_to(client: Client, method: str, address: str) -> tuple[int, dict[str, str]]:
+    response = asked(client, method, address, {})
+    return response.status_code, {k: v for k, v in response.headers.items() if k not in VARYING}
+
+
+@pytest.mark.parametrize("name", ["operator", "nobody"])
+def test_a_program_gets_the_same_response_as_a_browser_with_its_token(callers: Callers, name: str) -> None:
+    """A request with a token and no cookie passes the parts that serve people (`ktrdr_site.web.programs`)."""
+    program = callers.tokens[name] if name in callers.tokens else bearer("of-nobody")
+    browser = bearer("")
+    browser.defaults.update(program.defaults)
+    browser.cookies["theme"] = "dark"
+    rows = [(method, Route(pattern, None)) for method, pattern in read_documented()]
+    requests = {(method, callers.address(route, "operator")) for method, route in rows}
+    requests |= {(method, f"/api/v1{address}") for method, address in requests if address == "/operations"}
+    programs = {address for _, address in requests if not address.startswith(FOR_PEOPLE)}
+    assert len(programs) > 60
+    different = [
+        (method, address)
+        for method, address in sorted(requests)
+        if response_to(program, method, address) != response_to(browser, method, address)
+    ]
+    assert not different
+
+
+@pytest.mark.parametrize("address", ["/dashboard/", "/shared/nothing", "/"])
+def test_a_token_does_not_change_the_response_of_a_page(callers: Callers, address: str) -> None:
+    expected = response_to(callers.clients["anonymous"], "GET", address)
+    assert response_to(callers.tokens["staff"], "GET", address) == expected
 
 
 @pytest.mark.parametrize("token", ["", "Bearer of-nobody", "Basic YTpi", "Bearer"])

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ktrdr_client.problems import ClientError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -21,7 +23,10 @@ class HasData(Protocol):
 
 
 def results(operations: Iterable[HasData]) -> "pd.DataFrame":
-    """Return one row per operation, indexed by its id: type, status, symbol, times, and each metric of its result."""
+    """Return one row per operation, indexed by its id: type, status, symbol, times, and each metric of its result.
+
+    Raises ClientError if an operation was listed without its result.
+    """
     import pandas as pd
 
     rows = [_row(operation.data) for operation in operations]
@@ -31,11 +36,20 @@ def results(operations: Iterable[HasData]) -> "pd.DataFrame":
     return frame.set_index("operation_id")
 
 
+def result_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result in the state of an operation; empty until it has completed. Raises ClientError for a row of a list."""
+    if data.get("status") == "COMPLETED" and "result" not in data:
+        raise ClientError(
+            f"Call refresh() of operation {data['operation_id']} first: lists contain no results."
+        )
+    return data.get("result") or {}
+
+
 def _row(data: Mapping[str, Any]) -> dict[str, Any]:
     parameters = data.get("parameters") or {}
     symbols = parameters.get("symbols") or [parameters.get("symbol") or ""]
     row = {name: data.get(name) for name in COLUMNS} | {"symbol": " ".join(map(str, symbols))}
-    metrics = (data.get("result") or {}).get("metrics")
+    metrics = result_of(data).get("metrics")
     return row | (flatten(metrics) if isinstance(metrics, dict) else {})
 
 

@@ -92,7 +92,9 @@ def page_of(*rows: Any) -> dict[str, Any]:
 
 
 ANSWERS: dict[str, Any] = {
-    "operations_list": page_of(OPERATION),
+    "operations_list": page_of(
+        {name: OPERATION[name] for name in OPERATION.keys() - {"parameters", "result", "result_values"}}
+    ),
     "operations_create": OPERATION,
     "operations_batch_create": {"results": [OPERATION]},
     "training_start_create": OPERATION,
@@ -198,6 +200,10 @@ class DocumentedSite:
         ):
             rows = [POINT] if request.url.params["cursor"] == "0" else []
             return httpx.Response(200, json={"results": rows, "next_cursor": 1})
+        if identifier == "operations_list" and "fields" in request.url.params:
+            fields = {"operation_id", *request.url.params["fields"].split(",")}
+            row = {name: value for name, value in OPERATION.items() if name in fields}
+            return httpx.Response(200, json=page_of(row))
         default = next((BY_GROUP[name] for name in BY_GROUP if identifier.startswith(name)), OPERATION)
         answer = ANSWERS.get(identifier, default)
         return httpx.Response(204) if answer is None else httpx.Response(200, json=answer)

@@ -86,7 +86,11 @@ def test_each_method_asks_only_for_what_the_document_has(client: Client, tmp_pat
     operation = operations.submit("echo", {"seconds": 1}, priority=5)
     operations.batch([{"operation_type": "echo", "parameters": {}}])
     operations.get("op1")
-    operations.find(limit=3, status="FAILED", active=False, tag="a,b")
+    (listed,) = operations.find(limit=3, status="FAILED", active=False, tag="a,b")
+    for read in (lambda: listed.metrics, lambda: ktrdr_client.results([listed])):
+        with pytest.raises(ClientError, match=r"refresh\(\) of operation op1 first"):
+            read()
+    assert listed.refresh().metrics["sharpe"] == 0.5
     operations.types()
     assert list(operations.wait([operation])["sharpe"]) == [0.5]
     root.wait([operation, training])

@@ -45,8 +45,8 @@ class Operation:
 
     @property
     def result(self) -> Json:
-        """The result of the worker; empty until the operation has completed."""
-        return self.data.get("result") or {}
+        """The result of the worker; empty until the operation has completed. Raises ClientError for one of `find`, before `refresh`."""
+        return frames.result_of(self.data)
 
     def result_values(self) -> list[tuple[str, str]]:
         """Return title and text of the values of the result, as the pages show them; of a run those of its metrics."""
@@ -151,7 +151,7 @@ def wait_for(
                 shown.show([state_of_operation(operation.data) for operation in operations])
                 time.sleep(0 if all(operation.is_final for operation in operations) else POLL_S)
     for operation in operations:
-        if "parameters" not in operation.data:
+        if not {"parameters", "result"} <= operation.data.keys():
             operation.refresh()
     if check:
         require_completed(operations)
@@ -209,7 +209,10 @@ class Operations:
         return Operation(self._session, {"operation_id": operation_id, "status": ""}).refresh()
 
     def find(self, limit: int | None = 50, **filters: Any) -> list[Operation]:
-        """Return operations, newest first; `filters` are those of `GET /operations`, such as `status` and `tag`."""
+        """Return operations, newest first; `filters` are those of `GET /operations`, such as `status` and `tag`.
+
+        They have neither parameters nor results until `refresh`, unless `fields` names them.
+        """
         rows = self._session.pages("/operations", filters, limit)
         return [Operation(self._session, row) for row in rows]
 

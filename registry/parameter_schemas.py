@@ -60,11 +60,27 @@ class UnsafeSchema(Exception):
 
 
 def keep_order(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema with the order of its parameters, which the database keeps only of lists."""
+    """Return the schema with the order of the values of each object, which the database keeps only of lists.
+
+    The schema must have been checked.
+    """
+    ordered = dict(schema)
+    for keyword, value in schema.items():
+        if keyword in OF_SCHEMAS and isinstance(value, dict):
+            ordered[keyword] = {name: _kept(part) for name, part in value.items()}
+        elif keyword in LISTS_OF_SCHEMAS and isinstance(value, list):
+            ordered[keyword] = [_kept(part) for part in value]
+        elif keyword in SCHEMAS:
+            ordered[keyword] = _kept(value)
     properties = schema.get("properties")
-    if not isinstance(properties, dict) or not properties:
-        return dict(schema)
-    return {**schema, ORDER_MARK: list(properties)}
+    return (
+        {**ordered, ORDER_MARK: list(properties)} if properties and isinstance(properties, dict) else ordered
+    )
+
+
+def _kept(part: Any) -> Any:
+    """Return a subschema with its order; `true` and `false` are schemas too."""
+    return keep_order(part) if isinstance(part, dict) else part
 
 
 def check_all(schemas: Mapping[str, Mapping[str, Any]]) -> None:

@@ -30,8 +30,8 @@ pytestmark = pytest.mark.django_db
 
 
 class Fit(BaseModel):
-    loss: float
     accuracy: Annotated[float, Shown("percent", is_summary=True)]
+    loss: float
 
 
 class Result(BaseModel):
@@ -46,8 +46,8 @@ VALUES = {"note": "good", "fit": {"accuracy": 0.625, "loss": 0.5}, "took": 75.0,
 LINES = [
     "Mean price: 12.5 USD",
     "Took: 1 min 15 s",
-    "Fit, Loss: 0.5",
     "Fit, Accuracy: 62.5 %",
+    "Fit, Loss: 0.5",
     "Kept: 1.5 kB",
     "Note: good",
     "More: 1",
@@ -117,8 +117,10 @@ def test_without_a_mark_the_first_number_by_declaration_stands_for_it(api: APICl
 
 
 class Position(BaseModel):
-    symbol: str
+    """In another order than that of its JSON in the database, which is by length."""
+
     weight: Annotated[float, Shown("percent")]
+    symbol: str
     note: str | None = None
 
 
@@ -129,7 +131,7 @@ class Portfolio(BaseModel):
 
 def test_a_list_of_objects_is_a_table(client: Client, staff: Any) -> None:
     announce(Portfolio)
-    positions = [{"weight": 0.6, "symbol": "AAPL"}, {"symbol": "IBM", "weight": 0.4, "more": {"rank": 2}}]
+    positions = [{"symbol": "AAPL", "weight": 0.6}, {"symbol": "IBM", "weight": 0.4, "more": {"rank": 2}}]
     rest = [{"symbol": "<b>", "weight": 0.1}] * (MAX_ROWS + 1)
     operation = complete({"positions": positions, "rest": rest})
     assert lines_of(operation) == ["Positions held: 2 rows", f"Rest: {MAX_ROWS + 1} rows"]
@@ -137,7 +139,11 @@ def test_a_list_of_objects_is_a_table(client: Client, staff: Any) -> None:
     page = " ".join(client.get(f"/dashboard/operations/{operation.pk}").content.decode().split())
     table = page.split('aria-label="Positions held"')[1].split("</table>")[0]
     cells = [text.split("<")[0].strip() for text in re.split(r"<t[hd][^>]*>", table)[2:]]
-    assert cells == ["Symbol", "Weight", "More, Rank", "AAPL", "60.0 %", "–", "IBM", "40.0 %", "2"]
+    assert cells == [
+        "Weight", "Symbol", "More, Rank",
+        "60.0 %", "AAPL", "–",
+        "40.0 %", "IBM", "2",
+    ]  # fmt: skip
     assert "&lt;b&gt;" in page
     assert f"{MAX_ROWS} of {MAX_ROWS + 1} rows and 2 of 2 columns" in page
 

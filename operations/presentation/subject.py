@@ -37,7 +37,12 @@ def strategy_name(text: object) -> str:
 
 def strategies_of_models(rows: Iterable[Operation]) -> dict[str, str]:
     """Map the ids of the operations whose models are used to the names of their strategies."""
-    models = {row.parameters.get("model") for row in rows if "strategy_yaml" not in row.parameters}
+    return strategies_in(row.parameters for row in rows)
+
+
+def strategies_in(parameters: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Map like `strategies_of_models` for operations with these parameters."""
+    models = {given.get("model") for given in parameters if "strategy_yaml" not in given}
     ids = [model for model in models if isinstance(model, str)]
     if not ids:
         return {}

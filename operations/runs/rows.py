@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from operations.models import Operation
-from operations.presentation.subject import describe
+from operations.presentation.subject import describe, strategies_in
 from operations.runs.columns import METRICS
 
 
@@ -37,12 +37,13 @@ def load_rows(keys: Sequence[str]) -> list[RunRow]:
             "run_metrics__settings", *(f"run_metrics__{name}" for name in METRICS),
         )
     }  # fmt: skip
+    strategies = strategies_in(parameters for _, _, _, parameters, *_ in loaded.values())
     tags = _tags(keys)
     rows = []
     for key in keys:
         if key in loaded:
             kind, status, title, parameters, created_at, user, settings, *metrics = loaded[key]
-            about, named = describe(parameters), dict(zip(METRICS, metrics, strict=True))
+            about, named = describe(parameters, strategies), dict(zip(METRICS, metrics, strict=True))
             rows.append(
                 RunRow(
                     key, kind, status, title, about, tags[key], created_at, user or "", named, settings or {}

@@ -37,6 +37,21 @@ def test_a_row_has_every_metric_and_the_settings(api: APIClient) -> None:
     assert (unranked["settings"], set(unranked["metrics"].values())) == ({}, {None})
 
 
+def test_the_subject_of_a_model_is_its_strategy_as_on_the_page(
+    api: APIClient, client: Client, person: User
+) -> None:
+    training = OperationFactory(operation_type="training", parameters={"strategy_yaml": "name: fuzzy\n"})
+    run = create_run("a", sharpe=1.0)
+    Operation.objects.filter(pk=run.pk).update(parameters={"model": training.pk, "symbol": "AAPL"})
+    rows = {row["operation_id"]: row["subject"] for row in api.get("/runs").json()["results"]}
+    assert rows == {"a": "fuzzy · AAPL", training.pk: "fuzzy"}
+    client.force_login(person)
+    page = client.get("/dashboard/runs").context["table"].rows
+    assert {row.operation.pk: row.about for row in page} == rows
+    exported = client.get("/dashboard/runs.csv").getvalue().decode()
+    assert "fuzzy · AAPL" in exported
+
+
 def test_pages_follow_each_other_and_the_last_one_has_no_next(api: APIClient) -> None:
     for number in range(5):
         create_run(f"r{number}", sharpe=float(number))

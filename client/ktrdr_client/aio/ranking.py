@@ -12,7 +12,7 @@ PAGE = 1_000
 
 
 class AsyncRuns:
-    """Trainings and backtests with the metrics and settings by which they are compared."""
+    """Trainings, backtests and studies with the metrics and settings by which they are compared."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session

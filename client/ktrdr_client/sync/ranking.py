@@ -13,7 +13,7 @@ PAGE = 1_000
 
 
 class Runs:
-    """Trainings and backtests with the metrics and settings by which they are compared."""
+    """Trainings, backtests and studies with the metrics and settings by which they are compared."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -9,6 +9,8 @@ enough for a worker on probation after an automatic cordon.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import connection
+
 from operations.models import Attempt
 from operations.models.attempt import AttemptOutcome
 from operations.notifications import outbox
@@ -16,6 +18,8 @@ from registry import automatic_cordons
 from registry.models import Worker, WorkerStatus
 from worker_agent.protocol import ErrorClass
 
+LOCK_KEY = 0x6B74_736B
+"""Key of the advisory lock: the bytes of `ktsk`."""
 FAILURES = 3
 WITHIN_S = 10.0
 """A job that fails faster may have failed because of its worker."""
@@ -39,7 +43,10 @@ def examine(worker_id: str) -> bool:
     if worker is None:
         return False
     failures = _newest_failures(worker, 1 if worker.sickness else FAILURES)
-    if failures is None or not _others_do_better(worker, failures) or not _has_substitute(worker):
+    if failures is None or not _others_do_better(worker, failures):
+        return False
+    _take_turns()
+    if not _has_substitute(worker):
         return False
     causes = ", ".join(sorted({failure.cause for failure in failures}))
     number = len(failures)
@@ -52,6 +59,12 @@ def examine(worker_id: str) -> bool:
         return False
     outbox.queue_worker_cordoned(worker.pk, worker.instance_id, reason)
     return True
+
+
+def _take_turns() -> None:
+    """Wait for other examinations until their transactions end: two workers must not count as each other's substitute."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
 
 
 def _newest_failures(worker: Worker, needed: int) -> list[Failure] | None:

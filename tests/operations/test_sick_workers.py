@@ -1,11 +1,13 @@
 """A worker that fails for reasons of its own is cordoned and tried again; one that had bad operations is not."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db.models import F
 from django.db.models.functions import Now
+from django.db.transaction import atomic
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from operations.models import Attempt, Delivery, Operation, Subscription
 from registry import automatic_cordons, worker_actions
 from registry.models import Worker
 from tests.factories import OperationFactory, WorkerFactory
+from tests.interleaving import act_before_commit_of
 from worker_agent.protocol import OperationError, Outcome, Report
 
 pytestmark = pytest.mark.django_db
@@ -146,6 +149,24 @@ def test_the_only_usable_worker_of_its_type_is_not_cordoned(
         moment = Now() if "status" in changes else None
         Worker.objects.filter(pk=other.pk).update(**changes, unavailable_since=moment)
     assert not any(end(sick, "lost") for _ in range(5))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_sick_workers_that_are_examined_at_the_same_moment_one_stays(
+    sick: Worker, other: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third one did better, and is not usable any more."""
+    healthy = WorkerFactory()
+    for _ in range(20):
+        end(healthy, "completed")
+    Worker.objects.filter(pk=healthy.pk).update(cordoned=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(sick_workers, "examine", lambda worker_id: False)
+        for worker in (sick, other):
+            assert not any(end(worker, "lost") for _ in range(3))
+    first, second = (partial(sick_workers.examine, worker.pk) for worker in (sick, other))
+    assert not act_before_commit_of(first, atomic(second))
+    assert set(Worker.objects.filter(cordoned=False).values_list("pk", flat=True)) == {"other"}
 
 
 def test_after_the_pause_one_operation_decides(sick: Worker, other: Worker) -> None:

@@ -53,11 +53,7 @@ class RegistryAdapter:
         ours = _active_attempts([worker.worker_id]).get(worker.worker_id)
         resolution = reconciliation.resolve(ours, reported)
         with isolated("reconciling a registration", atomic=False, worker_id=worker.worker_id) as unit:
-            # Nothing is sent to an address before the worker has proved that it serves it.
-            endpoint_url = (
-                "" if worker.status == WorkerStatus.TEMPORARILY_UNAVAILABLE else worker.endpoint_url
-            )
-            reconciliation.apply(ours, resolution.action, reported, REGISTRATION, endpoint_url)
+            reconciliation.apply(ours, resolution.action, reported, REGISTRATION, _proven_address(worker))
         if unit.error is not None and ours is not None:
             set_aside(ours.operation_id, unit.error)
         is_kept = ours is not None and resolution.action is not Action.LOSE
@@ -79,7 +75,7 @@ class RegistryAdapter:
                 continue
             ours = active.get(worker_id)
             with isolated("reconciling a worker", atomic=False, worker_id=worker_id) as unit:
-                if (running := _reconcile(ours, health, worker.endpoint_url)) is not None:
+                if (running := _reconcile(ours, health, _proven_address(worker))) is not None:
                     stop[worker_id] = [running]
             if unit.error is not None and ours is not None:
                 set_aside(ours.operation_id, unit.error)
@@ -175,6 +171,11 @@ def _end_attempts(
     return ended
 
 
+def _proven_address(worker: Worker) -> str:
+    """Return the worker's address; empty before it has proved that it serves it, so nothing is sent there."""
+    return "" if worker.status == WorkerStatus.TEMPORARILY_UNAVAILABLE else worker.endpoint_url
+
+
 def _reconcile(ours: Attempt | None, health: Health, endpoint_url: str) -> RunningOperation | None:
     """Apply a health response to our attempt; return the attempt that the worker must stop.
 
@@ -189,7 +190,8 @@ def _reconcile(ours: Attempt | None, health: Health, endpoint_url: str) -> Runni
     )
     resolution = reconciliation.resolve(ours, reported)
     reconciliation.apply(ours, resolution.action, reported, SWEEP, endpoint_url)
-    if ours is not None and ours.instance_id == health.instance_id and ours.endpoint_url != endpoint_url:
+    is_same = ours is not None and ours.instance_id == health.instance_id
+    if ours is not None and is_same and endpoint_url not in ("", ours.endpoint_url):
         attempts.adopt(ours, health.instance_id, endpoint_url)
     return reported.running if resolution.stop else None
 

@@ -65,9 +65,9 @@ UPDATE registry_worker AS w
                            ELSE w.load_history END || jsonb_build_array(a.load::jsonb),
        -- A worker claimed after it was asked stays BUSY: the claim is newer than its response.
        status = CASE WHEN a.busy OR (w.status = 'BUSY' AND w.last_selected_at >= %s) THEN 'BUSY' ELSE 'AVAILABLE' END
-  FROM unnest(%s::text[], %s::text[], %s::bool[], %s::text[], %s::text[])
-       AS a(worker_id, instance_id, busy, resources, load)
- WHERE w.worker_id = a.worker_id AND w.instance_id = a.instance_id
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::bool[], %s::text[], %s::text[])
+       AS a(worker_id, instance_id, endpoint_url, busy, resources, load)
+ WHERE w.worker_id = a.worker_id AND w.instance_id = a.instance_id AND w.endpoint_url = a.endpoint_url
 """
 
 FAILED = """
@@ -78,9 +78,10 @@ UPDATE registry_worker AS w
        -- A worker that has never proved its address is unavailable before its first failure.
        unavailable_since = CASE WHEN w.status = 'TEMPORARILY_UNAVAILABLE' OR w.health_check_failures + 1 >= %s
                                 THEN COALESCE(w.unavailable_since, statement_timestamp()) END
-  FROM unnest(%s::text[], %s::text[], %s::text[]) AS a(worker_id, instance_id, problem)
- WHERE w.worker_id = a.worker_id AND w.instance_id = a.instance_id
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS a(worker_id, instance_id, endpoint_url, problem)
+ WHERE w.worker_id = a.worker_id AND w.instance_id = a.instance_id AND w.endpoint_url = a.endpoint_url
 """
+"""Of a process that has registered with another address since, the checks of both kinds prove nothing."""
 
 
 def write_healthy(endpoints: Mapping[str, Endpoint], healthy: Mapping[str, Health], sweep: Sweep) -> None:
@@ -92,7 +93,7 @@ def write_healthy(endpoints: Mapping[str, Endpoint], healthy: Mapping[str, Healt
             KEPT_LOADS,
             sweep.started_at,
             ids,
-            [endpoints[worker_id].instance_id for worker_id in ids],
+            *_instances_and_urls(endpoints, ids),
             [healthy[worker_id].status is AgentState.BUSY for worker_id in ids],
             [json.dumps(healthy[worker_id].resources).replace("\\u0000", "") for worker_id in ids],
             [json.dumps(_load(healthy[worker_id].resources)) for worker_id in ids],
@@ -101,6 +102,12 @@ def write_healthy(endpoints: Mapping[str, Endpoint], healthy: Mapping[str, Healt
             cursor.execute(HEALTHY, values)
 
     _write_isolated(write, sorted(healthy))
+
+
+def _instances_and_urls(endpoints: Mapping[str, Endpoint], ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the instance ids and the addresses that were asked."""
+    asked = [endpoints[worker_id] for worker_id in ids]
+    return [endpoint.instance_id for endpoint in asked], [endpoint.url for endpoint in asked]
 
 
 def _load(resources: Mapping[str, Any]) -> list[float | None]:
@@ -119,9 +126,9 @@ def write_failed(endpoints: Mapping[str, Endpoint], failed: Mapping[str, str]) -
     limit = settings.HEALTH_FAILURES
 
     def write(ids: list[str]) -> None:
-        instances = [endpoints[worker_id].instance_id for worker_id in ids]
+        problems = [failed[worker_id] for worker_id in ids]
         with connection.cursor() as cursor:
-            cursor.execute(FAILED, [limit, limit, ids, instances, [failed[worker_id] for worker_id in ids]])
+            cursor.execute(FAILED, [limit, limit, ids, *_instances_and_urls(endpoints, ids), problems])
 
     _write_isolated(write, sorted(failed))
 

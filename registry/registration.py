@@ -61,7 +61,9 @@ def register(
     reconciliation = operations_port.operations().reconcile_registration(worker, registration, unreadable)
     status = WorkerStatus.TEMPORARILY_UNAVAILABLE if problem else reconciliation.status
     if not problem:
-        Worker.objects.filter(pk=worker.pk, instance_id=registration.instance_id).update(status=status)
+        # Unless a health check has failed meanwhile.
+        rows = Worker.objects.filter(pk=worker.pk, instance_id=registration.instance_id)
+        rows.exclude(status=WorkerStatus.TEMPORARILY_UNAVAILABLE).update(status=status)
     dispatch_channel.notify_dispatchers()
     log.info(
         "worker registered",

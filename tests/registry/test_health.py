@@ -210,6 +210,35 @@ def unavailable(worker_id: str, for_s: float, *, works: bool = True) -> None:
     )
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_an_answer_from_a_workers_former_address_proves_nothing_about_its_new_one(
+    neighbour: Neighbour, answers: bool, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process registers again, from an address that cannot be verified, while its former one is asked."""
+    stub, operation = neighbour("w"), OperationFactory()
+    assert claim_next(SYSTEM) is not None
+    settings.HEALTH_FAILURES = 5
+    if not answers:
+        stub.instead["health"].append(status(500))
+    check_all = health.check_all
+
+    def move_after_it(endpoints: Any) -> Any:
+        results = check_all(endpoints)
+        moved = {
+            "endpoint_url": "http://127.0.0.1:1",
+            "unavailable_since": Now(),
+            "health_problem": "unverified",
+        }
+        Worker.objects.update(status=WorkerStatus.TEMPORARILY_UNAVAILABLE, **moved)
+        return results
+
+    monkeypatch.setattr(health, "check_all", move_after_it)
+    health.sweep()
+    worker = row("w")
+    assert (worker.status, worker.health_problem) == ("TEMPORARILY_UNAVAILABLE", "unverified")
+    assert operation.attempts.get().endpoint_url == stub.url
+
+
 def test_an_answer_of_a_process_that_is_replaced_meanwhile_ends_nothing_of_its_successor() -> None:
     """Whatever is read first, the successor registers and gets an operation before the next reading."""
     agent, worker, operation = Agent("w"), WorkerFactory(worker_id="w", instance_id="old"), OperationFactory()

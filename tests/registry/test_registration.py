@@ -3,12 +3,15 @@
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
 from operations.announced_forms import announced_form
+from operations.registry_adapter import RegistryAdapter
+from registry import address_checks
 from registry.api import workers as registry_api
 from registry.auth import backend_token, worker_token
-from registry.models import Capability, Worker
+from registry.models import Capability, Worker, WorkerStatus
 from tests.factories import WorkerFactory
 from tests.registry.conftest import Neighbour, row
 
@@ -190,6 +193,23 @@ def test_the_name_of_a_dead_agent_is_free(enrol: APIClient) -> None:
     WorkerFactory(worker_id="gpu-1", endpoint_url="http://127.0.0.1:2", instance_id="dead")
     assert register(enrol).status_code == 200
     assert row("gpu-1").instance_id == "first"
+
+
+def test_a_worker_that_fails_its_health_check_while_it_registers_stays_unavailable(
+    enrol: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(address_checks, "find_problem", lambda *_: "")
+    reconcile = RegistryAdapter.reconcile_registration
+
+    def fail_after_it(self: RegistryAdapter, *arguments: Any) -> Any:
+        result = reconcile(self, *arguments)
+        failed = {"status": WorkerStatus.TEMPORARILY_UNAVAILABLE, "unavailable_since": Now()}
+        Worker.objects.update(**failed)
+        return result
+
+    monkeypatch.setattr(RegistryAdapter, "reconcile_registration", fail_after_it)
+    assert register(enrol).status_code == 200
+    assert row("gpu-1").status == "TEMPORARILY_UNAVAILABLE"
 
 
 def test_when_many_register_at_once_the_others_are_told_to_come_again(enrol: APIClient) -> None:

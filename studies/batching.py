@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import ceil
+from statistics import median
 
 from registry.workforce import Workforce
 from studies.models import Study
@@ -60,10 +61,21 @@ def next_size(study: Study, room: Room, lowest_open: int, measured: int, part: i
 def fair_size(study: Study, room: Room, left: int, measured: int, part: int) -> int:
     """Return the number of trials that fill a batch, of `left` that the workers share; `part` as in `next_size`."""
     target_s = max(MIN_BATCH_S, room.workers / WORKERS_PER_SECOND)
-    each_s = max(study.cpu_ms / max(1, measured), 0.001) / 1000
+    each_s = max(_milliseconds_each(study, measured), 0.001) / 1000
     fair = max(
         ceil(left / (2 * max(1, room.workers))),
         round(FEWEST_S / each_s),
         min(part, round(UNDIVIDED_S / each_s)),
     )
     return max(0, min(fair, left, MAX_TRIALS, max(1, round(target_s / each_s))))
+
+
+def _milliseconds_each(study: Study, measured: int) -> float:
+    """Return the processor time of a trial, by those with a result.
+
+    By the first batch alone it is their median: the first trials of a job load compiled code, a multiple of a short trial.
+    """
+    if study.kind == "training" or measured > MEASURED_TRIALS:
+        return study.cpu_ms / max(1, measured)
+    times = study.trials.filter(number__lt=MEASURED_TRIALS).values_list("cpu_ms", flat=True)
+    return median(list(times) or [0.0])

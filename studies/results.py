@@ -17,13 +17,18 @@ from workers.studies.messages import BatchResult
 
 MAX_ERROR = 500
 
+# Found by key, not joined: the plan of a join depends on statistics that are older than the trials.
 _STORE = """
-    UPDATE studies_studytrial AS trial
-       SET state = new.state, value = new.value, scores = new.scores, cpu_ms = trial.cpu_ms + new.cpu_ms, error = new.error,
+    WITH given AS MATERIALIZED (SELECT %s::jsonb AS trials)
+    UPDATE studies_studytrial
+       SET state = trials -> number::text ->> 'state',
+           value = (trials -> number::text ->> 'value')::float8,
+           scores = trials -> number::text -> 'scores',
+           cpu_ms = cpu_ms + (trials -> number::text ->> 'cpu_ms')::float8,
+           error = trials -> number::text ->> 'error',
            rung = %s
-      FROM jsonb_to_recordset(%s::jsonb)
-           AS new(number int, state text, value float8, scores jsonb, cpu_ms float8, error text)
-     WHERE trial.study_id = %s AND trial.number = new.number AND trial.state = 'running' AND trial.rung <= %s
+      FROM given
+     WHERE study_id = %s AND number BETWEEN %s AND %s AND state = 'running' AND rung <= %s AND trials ? number::text
 """
 
 
@@ -51,18 +56,17 @@ def _store_trials(study: Study, batch: StudyBatch, result: BatchResult) -> None:
     # One value: thousands of elements of arrays would be quoted one by one.
     rows = json.dumps(_rows(result, states_of(study, batch, result)))
     with connection.cursor() as cursor:
-        cursor.execute(_STORE, [batch.rung, rows, study.pk, batch.rung])
+        cursor.execute(_STORE, [rows, batch.rung, study.pk, batch.first, batch.last, batch.rung])
         if cursor.rowcount != len(result.number):
             raise ResultUnusable(f"{len(result.number) - cursor.rowcount} of its trials have results already")
 
 
-def _rows(result: BatchResult, states: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the result as one row per trial."""
+def _rows(result: BatchResult, states: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """Return the columns of each trial by its number."""
     columns = zip(result.number, states, result.value, result.cpu_ms, strict=True)
     scores = [dict(zip(result.scores, row, strict=True)) for row in zip(*result.scores.values(), strict=True)]
-    return [
-        {
-            "number": number,
+    return {
+        number: {
             "state": state,
             "value": value,
             "scores": own,
@@ -74,7 +78,7 @@ def _rows(result: BatchResult, states: Sequence[str]) -> list[dict[str, Any]]:
         for (number, state, value, cpu_ms), own in zip(
             columns, scores or [{}] * len(result.number), strict=True
         )
-    ]
+    }
 
 
 def states_of(study: Study, batch: StudyBatch, result: BatchResult) -> list[str]:

@@ -459,3 +459,19 @@ def test_a_rest_of_a_few_seconds_is_one_batch_for_each_worker(api: APIClient, bo
     work(Leader())
     sizes = [batch.last - batch.first + 1 for batch in StudyBatch.objects.all()]
     assert sizes == [8, 20, 20], "4 s of work for each of two workers"
+
+
+def test_the_time_that_the_first_trial_takes_to_load_code_makes_no_batch_smaller(
+    api: APIClient, body: Body
+) -> None:
+    create(api, {**body, "study_yaml": STUDY.replace("trials: 40", "trials: 48") + "budget: {parallel: 2}\n"})
+    leader = Leader()
+    leader.tick()
+    first = claim()
+    assert first is not None
+    finish(*first)
+    StudyTrial.objects.filter(number=0).update(cpu_ms=20_000.0)
+    Study.objects.update(cpu_ms=21_400.0)
+    leader.tick()
+    sizes = [batch.last - batch.first + 1 for batch in StudyBatch.objects.all()]
+    assert sizes == [8, 20, 20]

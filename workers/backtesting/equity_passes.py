@@ -59,13 +59,46 @@ def growth_moments(marks: np.ndarray, start: float) -> tuple[float, float]:
 
     `marks`: float64[n], n > 0; `start` is the mark before the first one. The growth from a mark that is not positive is 0.
     """
-    n = marks.size
-    steps, growth = _plan_sum(n), np.empty(n)
+    growth = np.empty(marks.size)
     _fill_growth(growth, marks, start)
-    mean = _sum_values(growth, steps) / n
+    return _overwrite_by_squares(growth)
+
+
+@njit(cache=True, nogil=True)
+def mean_and_squares(values: np.ndarray) -> tuple[float, float]:
+    """Return the mean of `values` (float64[n], n > 0), and the sum of the squared distances from it."""
+    return _overwrite_by_squares(values.copy())
+
+
+@njit(cache=True, nogil=True)
+def _overwrite_by_squares(values: np.ndarray) -> tuple[float, float]:
+    n = values.size
+    steps = _plan_sum(n)
+    mean = _sum_values(values, steps) / n
     for i in range(n):
-        growth[i] = (growth[i] - mean) * (growth[i] - mean)
-    return mean, _sum_values(growth, steps)
+        values[i] = (values[i] - mean) * (values[i] - mean)
+    return mean, _sum_values(values, steps)
+
+
+class Account(NamedTuple):
+    """Figures of an account at each bar."""
+
+    mean: float
+    """Of its equity."""
+    deepest: float
+    """Largest fall of its equity, as in `Falls`."""
+    exposed: int
+    """Bars with a position."""
+
+
+@njit(cache=True, nogil=True)
+def summarize_account(equity: np.ndarray, position: np.ndarray, start: float) -> Account:
+    """Return the figures of an account with `equity` and `position` (float64[n] both, n > 0) and initial equity `start`."""
+    exposed = 0
+    for held in position:
+        exposed += 1 if held != 0.0 else 0
+    mean = _sum_values(equity, _plan_sum(equity.size)) / equity.size
+    return Account(mean, find_falls(equity, start).deepest, exposed)
 
 
 @njit(cache=True, nogil=True)

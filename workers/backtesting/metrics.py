@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workers.backtesting import significance
-from workers.backtesting.equity_passes import find_falls, growth_moments
+from workers.backtesting.equity_passes import find_falls, growth_moments, mean_and_squares
 from workers.backtesting.periods import SECONDS_PER_YEAR, Periods, bar_days, periods_of
 
 Floats = NDArray[np.float64]
@@ -130,8 +130,9 @@ def sharpe(returns: Floats) -> float | None:
     """Mean over standard deviation (ddof 1) per period; None if the returns do not vary."""
     if len(returns) < 2:
         return None
-    deviation = float(returns.std(ddof=1))
-    return float(returns.mean()) / deviation if deviation > SMALLEST_DEVIATION else None
+    mean, squares = mean_and_squares(returns)
+    deviation = math.sqrt(squares / (len(returns) - 1))
+    return float(mean) / deviation if deviation > SMALLEST_DEVIATION else None
 
 
 def sortino(returns: Floats) -> float | None:

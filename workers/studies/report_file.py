@@ -22,6 +22,7 @@ def compose_report(
     """Return the report as JSON of at most 2 MB; the sample of points shrinks until it fits."""
     table, overfitting = study.table, statistics.overfitting
     maximize = study.bound.study.objective.maximize
+    parameters = report_tables.searched_parameters(table)
     report: dict[str, Any] = {
         **result.model_dump(mode="json"),
         **outside,
@@ -31,9 +32,9 @@ def compose_report(
         "days": table.days,
         "per_year": study.per_year,
         "holdout": holdout,
-        "leaderboard": report_tables.leaderboard(table, study.ranking),
-        "points": report_tables.points(table, study.ranking, study.parameters.seed),
-        "importance": report_tables.importance(table),
+        "leaderboard": report_tables.leaderboard(table, study.ranking, parameters),
+        "points": report_tables.points(table, study.ranking, parameters, study.parameters.seed),
+        "importance": report_tables.importance(table, parameters),
         "progress": report_tables.progress(table, maximize=maximize),
         "failures": report_tables.failures(table),
         "plateau": {"neighbours": list(statistics.plateau.neighbours)} if statistics.plateau else None,

@@ -26,12 +26,19 @@ MAX_ERRORS = 20
 def searched_parameters(table: TrialTable) -> list[str]:
     """Return the pointers whose values differ between trials."""
     pointers = list(dict.fromkeys(name for point in table.points for name in point))
-    return [name for name in pointers if len({repr(point.get(name)) for point in table.points}) > 1]
+    return [
+        name
+        for name in pointers
+        if any(repr(point.get(name)) != repr(table.points[0].get(name)) for point in table.points)
+    ]
 
 
-def leaderboard(table: TrialTable, ranking: Rows) -> dict[str, Any]:
-    parameters = searched_parameters(table)
-    return {"parameters": parameters, "rows": [_row(table, int(at), parameters) for at in ranking[:LEADERS]]}
+def leaderboard(table: TrialTable, ranking: Rows, parameters: Sequence[str]) -> dict[str, Any]:
+    """Return the best 200 trials; `parameters` as from `searched_parameters`."""
+    return {
+        "parameters": list(parameters),
+        "rows": [_row(table, int(at), parameters) for at in ranking[:LEADERS]],
+    }
 
 
 def _row(table: TrialTable, at: int, parameters: Sequence[str]) -> dict[str, Any]:
@@ -44,9 +51,8 @@ def _row(table: TrialTable, at: int, parameters: Sequence[str]) -> dict[str, Any
     }
 
 
-def points(table: TrialTable, ranking: Rows, seed: int) -> dict[str, Any]:
+def points(table: TrialTable, ranking: Rows, parameters: Sequence[str], seed: int) -> dict[str, Any]:
     """Return columns of the best 200 trials and a fixed sample of the others, for coordinates and heat maps."""
-    parameters = searched_parameters(table)
     limit = max(LEADERS, min(MAX_POINTS, MAX_CELLS // max(1, len(parameters))))
     others = sorted(set(range(len(table.numbers))) - set(ranking[:LEADERS].tolist()), key=_draw(table, seed))
     chosen = [*ranking[:LEADERS].tolist(), *others][:limit]
@@ -62,7 +68,7 @@ def _draw(table: TrialTable, seed: int) -> Any:
     return lambda at: hashlib.sha256(f"{seed}/points/{table.numbers[at]}".encode()).digest()
 
 
-def importance(table: TrialTable) -> list[dict[str, Any]]:
+def importance(table: TrialTable, parameters: Sequence[str]) -> list[dict[str, Any]]:
     """Return the share of the values' variance that each parameter explains by the means of its bins (eta squared).
 
     Numbers are divided into eight bins of equally many trials; other values are a bin each.
@@ -71,7 +77,7 @@ def importance(table: TrialTable) -> list[dict[str, Any]]:
     values = table.values[valued]
     total = float(((values - values.mean()) ** 2).sum()) if len(values) else 0.0
     rows = []
-    for name in searched_parameters(table):
+    for name in parameters:
         share = 0.0
         if total > 0:
             bins = _bins([table.points[at].get(name) for at in valued])

@@ -16,7 +16,7 @@ from workers.backtesting.engine import (
     validate_target,
 )
 from workers.backtesting.engine_rules import Rules
-from workers.backtesting.equity_passes import find_falls, returns_of_periods
+from workers.backtesting.equity_passes import returns_of_periods, summarize_account
 from workers.studies.backtest_settings import BacktestSettings
 from workers.studies.market import Market
 
@@ -118,14 +118,15 @@ class Simulator:
 
     def _symbol_run(self, number: int, account: np.void, daily: Floats, initial_capital: float) -> SymbolRun:
         buffers = self._buffers(number)
+        figures = summarize_account(buffers.equity, buffers.position, initial_capital)
         return SymbolRun(
             daily=daily,
             trades=buffers.trades[: account["trades"]].copy(),
             final_equity=float(buffers.equity[-1]),
-            mean_equity=float(buffers.equity.mean()),
-            max_drawdown=float(find_falls(buffers.equity, initial_capital).deepest),
+            mean_equity=float(figures.mean),
+            max_drawdown=float(figures.deepest),
             turnover=float(account["turnover"]),
-            exposed=int(np.count_nonzero(buffers.position)),
+            exposed=int(figures.exposed),
             bars=buffers.equity.size,
         )
 

@@ -126,7 +126,7 @@ def _table(
         values=np.array(
             [np.nan if record["value"] is None else record["value"] for record in records], np.float64
         ),
-        points=tuple(json.loads(record["parameters"]) for record in records),
+        points=tuple(json.loads(f"[{','.join(record['parameters'] for record in records)}]")),
         scores=tuple({name: record[name] for name in record if name not in _OWN} for record in records),
         folds=tuple(tuple(record["folds"]) for record in records),
         errors=tuple(record["error"] for record in records),

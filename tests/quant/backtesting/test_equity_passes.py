@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from workers.backtesting.equity_passes import Floats, find_falls, growth_moments, returns_of_periods
+from workers.backtesting.equity_passes import (
+    Floats,
+    find_falls,
+    growth_moments,
+    mean_and_squares,
+    returns_of_periods,
+    summarize_account,
+)
 from workers.backtesting.periods import Periods, growth_rates
 from workers.backtesting.significance import bootstrap
 
@@ -28,6 +35,28 @@ def test_mean_and_deviation_of_growth_equal_those_of_numpy(n: int, seed: int) ->
     assert mean == growth.mean()
     if n > 1:
         assert math.sqrt(squares / (n - 1)) == growth.std(ddof=1)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("seed", range(3))
+def test_mean_and_deviation_equal_those_of_numpy(n: int, seed: int) -> None:
+    values = curve(n, seed)
+    before = values.tobytes()
+    mean, squares = mean_and_squares(values)
+    assert mean == values.mean()
+    if n > 1:
+        assert math.sqrt(squares / (n - 1)) == values.std(ddof=1)
+    assert values.tobytes() == before
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("seed", range(3))
+def test_figures_of_an_account_equal_those_of_numpy(n: int, seed: int) -> None:
+    equity, position = curve(n, seed), np.random.default_rng(seed).integers(-1, 2, n) * 0.5
+    figures = summarize_account(equity, position, 5.0)
+    assert figures.mean == equity.mean()
+    assert figures.deepest == find_falls(equity, 5.0).deepest
+    assert figures.exposed == np.count_nonzero(position)
 
 
 @pytest.mark.parametrize("n", SIZES)

@@ -58,14 +58,18 @@ def _search(study: Study, room: Room, proposer_of: Callable[[Study], Proposer]) 
 
 def _handle_failures(study: Study) -> str:
     """Halve the failed batches; return why the study has to pause, or nothing."""
-    for batch in failures.failed_batches(study):
+    failed = failures.failed_batches(study)
+    for batch in failed:
         assert batch.operation is not None
         if batch.is_finalist:
             failures.give_up_finalist(study, batch)
             continue
         if reason := failures.stops_study(batch.operation):
+            # Only these: another job may have died since, and continues from its checkpoint.
             StudyBatch.objects.filter(
-                study=study, is_open=True, operation__status__in=("FAILED", "CANCELLED")
+                pk__in=[other.pk for other in failed],
+                is_open=True,
+                operation__status__in=("FAILED", "CANCELLED"),
             ).update(operation=None)
             return reason
         failures.split(study, batch)

@@ -286,6 +286,40 @@ def test_a_job_that_dies_in_the_middle_of_a_step_is_continued_by_the_next_one(
     assert (operation.status, operation.attempt) == ("COMPLETED", 2)
 
 
+def test_a_job_that_dies_while_its_study_is_paused_for_another_one_is_continued(
+    api: APIClient, body: Body, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = create(api, body)["url"]
+    Study.objects.update(parallel=2)
+    leader = Leader()
+    leader.tick()
+    first = claim()
+    assert first is not None
+    finish(*first)
+    leader.tick()
+    cancelled, dying = claim(), claim()
+    assert cancelled is not None
+    assert dying is not None
+    fail(*cancelled, ErrorClass.INVALID)
+    failed_batches = failures.failed_batches
+
+    def let_it_die(study: Study) -> list[StudyBatch]:
+        batches = failed_batches(study)
+        fail(*dying)
+        return batches
+
+    with monkeypatch.context() as patch:
+        patch.setattr(failures, "failed_batches", let_it_die)
+        leader.tick()
+    assert api.get(url).json()["status"] == "PAUSED"
+    assert StudyBatch.objects.filter(operation_id=dying[0].pk, is_open=True).exists()
+    api.post(f"{url}/resume")
+    work(leader)
+    operation = Operation.objects.get(pk=dying[0].pk)
+    assert (operation.status, operation.attempt) == ("COMPLETED", 2)
+    assert api.get(url).json()["trials"]["completed"] == 40
+
+
 def test_too_many_failures_pause_with_the_commonest_errors(api: APIClient, body: Body) -> None:
     url = create(api, body)["url"]
     leader = Leader()

@@ -41,10 +41,11 @@ class NotDeleted(Exception):
 def create(new: NewStrategy, by: User) -> SavedStrategy:
     """Save a strategy under its name, or under a free one like that of its file. Raises NameTaken, Invalid."""
     needs = strategies.read(new.strategy_yaml, POINTER)
-    strategy = SavedStrategy(
-        name=new.name or _free_name(name_from(needs.name)), title=new.title, note=new.note, created_by=by
-    )
-    _insert(strategy)
+    strategy = SavedStrategy(title=new.title, note=new.note, created_by=by)
+    if new.name:
+        _insert(strategy, new.name)
+    else:
+        _insert_as_free(strategy, name_from(needs.name))
     _set_tags(strategy, new.tags)
     _append(strategy, 1, new.strategy_yaml, new.change, by)
     return strategy
@@ -152,7 +153,19 @@ def _append(strategy: SavedStrategy, number: int, text: str, change: str, by: Us
     return version
 
 
-def _insert(strategy: SavedStrategy) -> None:
+def _insert_as_free(strategy: SavedStrategy, name: str) -> None:
+    """Insert it under the name or one like it. Raises NameTaken if there is none."""
+    while True:
+        try:
+            return _insert(strategy, _free_name(name))
+        except NameTaken as error:
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+            # Another one got the free name in between; the next reading knows it.
+
+
+def _insert(strategy: SavedStrategy, name: str) -> None:
+    strategy.name = name
     try:
         with transaction.atomic():
             strategy.save(force_insert=True)

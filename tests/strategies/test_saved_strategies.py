@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -154,6 +155,13 @@ def test_of_saves_at_the_same_time_under_one_name_one_succeeds(person: Any) -> N
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(create, range(6))) == 1
     assert StrategyVersion.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_strategies_that_are_saved_without_a_name_at_the_same_moment_get_different_ones(person: Any) -> None:
+    create = partial(saving.create, NewStrategy(strategy_yaml=RULES), person)
+    assert act_before_commit_of(create, create).name == "moving_average_cross_2"
+    assert SavedStrategy.objects.count() == 2
 
 
 @pytest.mark.django_db(transaction=True)

@@ -157,8 +157,8 @@ def by_part(data: Path, pid: int, measure: Callable[[psutil.Process], float]) ->
 def title_of(process: psutil.Process) -> str:
     command = " ".join(process.cmdline())
     words = {
-        "fork_server": "fork server", "forking.server": "fork server", "qcluster": "task cluster",
-        "guard": "guard", "(nursery)": "nursery", "run_schedules": "schedules",
+        "(nursery)": "nursery", "fork_server": "fork server", "forking.server": "fork server",
+        "qcluster": "task cluster", "guard": "guard", "run_schedules": "schedules", "run_studies": "studies",
         "run_dispatcher": "dispatcher", "gunicorn": "web", "-m workers": "agents",
     }  # fmt: skip
     return next((name for word, name in words.items() if word in command), "other")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, JsonValue
@@ -32,16 +33,21 @@ class OperationSpec:
     """Describes the result for pages and lists; what `run` returns is not checked against it."""
 
     def to_message(self) -> OperationType:
-        description = {"description": self.description} if self.description else {}
-        return OperationType(
-            operation_type=self.operation_type,
-            start_path=self.start_path,
-            parameters_schema={**description, **self.Parameters.model_json_schema()},
-            timeout_s=self.timeout_s,
-            max_attempts=self.max_attempts,
-            max_running=self.max_running,
-            result_schema=self.Result.model_json_schema(mode="serialization") if self.Result else None,
-        )
+        return _message_of(self)
+
+
+@cache
+def _message_of(spec: OperationSpec) -> OperationType:
+    description = {"description": spec.description} if spec.description else {}
+    return OperationType(
+        operation_type=spec.operation_type,
+        start_path=spec.start_path,
+        parameters_schema={**description, **spec.Parameters.model_json_schema()},
+        timeout_s=spec.timeout_s,
+        max_attempts=spec.max_attempts,
+        max_running=spec.max_running,
+        result_schema=spec.Result.model_json_schema(mode="serialization") if spec.Result else None,
+    )
 
 
 class Worker(Protocol):

@@ -8,7 +8,6 @@ environment, directory and title, without the seconds that its imports take and 
 
 import asyncio
 import errno
-import gc
 import json
 import multiprocessing
 import os
@@ -21,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
-from ktrdr_site.processes.nursery_loop import KIND, MAX_MESSAGE, run_nursery
+from ktrdr_site.processes.nursery_loop import KIND, MAX_MESSAGE, load, run_nursery
 from ktrdr_site.processes.parent_death import die_with_parent
 
 STOPPED = -signal.SIGTERM
@@ -81,15 +80,17 @@ class Nursery:
 
     @classmethod
     def start(cls, modules: Iterable[str], prepare: Callable[[], object]) -> "Nursery | None":
-        """Fork a nursery, which imports the modules and calls `prepare`; None where forking is unsafe."""
+        """Import the modules, call `prepare` and fork a nursery; None where forking is unsafe.
+
+        The nursery changes little of what it has from this process, so they share it.
+        """
         if sys.platform != "linux":
             return None
+        load(modules, prepare)
         ours, theirs = socket.socketpair(socket.AF_UNIX, KIND)
         process = multiprocessing.get_context("fork").Process(
-            target=_enter, args=(ours, theirs, tuple(modules), prepare, os.getpid()), daemon=False
+            target=_enter, args=(ours, theirs, os.getpid()), daemon=False
         )
-        gc.collect()
-        gc.freeze()  # here too, so that the memory of what both have imported stays shared
         process.start()
         theirs.close()
         ours.setblocking(False)
@@ -97,9 +98,12 @@ class Nursery:
 
     @classmethod
     def start_program(
-        cls, modules: Iterable[str], environment: dict[str, str], directory: Path
+        cls, modules: Iterable[str], prepare: str, environment: dict[str, str], directory: Path
     ) -> "Nursery | None":
-        """Start a nursery as a new program with this environment; None where forking is unsafe."""
+        """Start a nursery as a new program with this environment; None where forking is unsafe.
+
+        It imports the modules and calls `prepare`, written MODULE:FUNCTION.
+        """
         if sys.platform != "linux":
             return None
         ours, theirs = socket.socketpair(socket.AF_UNIX, KIND)
@@ -107,7 +111,7 @@ class Nursery:
             process = Program(
                 [
                     sys.executable, "-m", "ktrdr_site.processes.nursery_loop",
-                    f"--connection={theirs.fileno()}", *modules,
+                    f"--connection={theirs.fileno()}", f"--prepare={prepare}", *modules,
                 ],
                 env=environment,
                 cwd=directory,
@@ -185,14 +189,12 @@ class Nursery:
 def _enter(
     ours: socket.socket,
     connection: socket.socket,
-    modules: tuple[str, ...],
-    prepare: Callable[[], object],
     parent: int,
 ) -> None:
     ours.close()
     os.setsid()  # Ctrl-C in a terminal reaches only `up`
     die_with_parent(signal.SIGTERM, parent)()
-    run_nursery(connection, modules, prepare)
+    run_nursery(connection)
 
 
 def _file_of(content: bytes) -> IO[bytes]:

@@ -1,6 +1,6 @@
 """The process of a nursery: imports modules and then forks servers until its connection to `up` ends.
 
-`python -m ktrdr_site.processes.nursery_loop --connection=FD MODULE...` is the nursery of the workers, a new
+`python -m ktrdr_site.processes.nursery_loop --connection=FD --prepare=MODULE:FUNCTION MODULE...` is the nursery of the workers, a new
 program because the memory of `up` contains the secrets of the site.
 """
 
@@ -10,6 +10,7 @@ import gc
 import json
 import multiprocessing
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -37,21 +38,30 @@ FIRST_FREE = 100
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--connection", type=int, required=True, help="descriptor of the socket to `up`")
+    parser.add_argument("--prepare", required=True, help="MODULE:FUNCTION to call after the imports")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="modules to import")
     options = parser.parse_args()
     connection = socket.socket(fileno=options.connection)
-    run_nursery(connection, options.modules, lambda: None)
+    load(options.modules, lambda: pkgutil.resolve_name(options.prepare)())
+    run_nursery(connection)
 
 
-def run_nursery(connection: socket.socket, modules: Iterable[str], prepare: Callable[[], object]) -> None:
-    """Run the nursery until `up` closes the connection. The process must be bound to the end of `up` already."""
-    setproctitle.setproctitle(f"{setproctitle.getproctitle()} (nursery)")
+def load(modules: Iterable[str], prepare: Callable[[], object]) -> None:
+    """Import the modules and call `prepare`, in the process from which servers are forked.
+
+    A collection of garbage in a fork would write to, and so copy, every page with objects: those of now are exempt.
+    """
     gc.disable()
     for name in modules:
         import_module(name)
     prepare()
-    gc.collect()
+    gc.freeze()
     gc.enable()
+
+
+def run_nursery(connection: socket.socket) -> None:
+    """Run the nursery until `up` closes the connection. The process must be bound to the end of `up` already."""
+    setproctitle.setproctitle(f"{setproctitle.getproctitle()} (nursery)")
     NurseryLoop(connection).run()
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere serve
 kinds = pytest.mark.parametrize("kind", ["forked", "program"])
 ROOT = Path(__file__).resolve().parents[2]
 SUPERVISOR = """
-import asyncio, json, os, sys
+import asyncio, json, mimetypes, os, sys
 from pathlib import Path
 from ktrdr_site.processes import supervisor
 from ktrdr_site.processes.nursery import Nursery
@@ -40,9 +40,9 @@ async def main(nursery):
     await watch.stop_all(10)
 
 if sys.argv[3] == "forked":
-    nursery = Nursery.start(("decimal",), lambda: None)
+    nursery = Nursery.start(("decimal",), mimetypes.init)
 else:
-    nursery = Nursery.start_program(("decimal",), {"PATH": os.environ["PATH"]}, Path.cwd())
+    nursery = Nursery.start_program(("decimal",), "mimetypes:init", {"PATH": os.environ["PATH"]}, Path.cwd())
 asyncio.run(main(nursery))
 nursery.close()
 print(json.dumps({"done": True}), flush=True)
@@ -52,7 +52,7 @@ import json, os, sys, time
 print(json.dumps({
     "pid": os.getpid(), "parent": os.getppid(), "arguments": sys.argv[1:], "colour": os.environ["COLOUR"],
     "variables": len(os.environ), "directory": os.getcwd(), "session": os.getsid(0), "name": __name__,
-    "imported": "decimal" in sys.modules, "descriptors": len(os.listdir("/proc/self/fd")),
+    "imported": "decimal" in sys.modules and sys.modules["mimetypes"].inited, "descriptors": len(os.listdir("/proc/self/fd")),
 }), flush=True)
 if os.path.exists("end"):
     sys.exit(3)
@@ -174,7 +174,7 @@ def test_a_killed_supervisor_ends_the_nursery_and_its_servers(tmp_path: Path, ki
 def test_an_idle_nursery_ends_with_its_parent(kind: str) -> None:
     start = {
         "forked": "start((), lambda: None)",
-        "program": "start_program((), dict(os.environ), Path.cwd())",
+        "program": "start_program((), 'gc:collect', dict(os.environ), Path.cwd())",
     }[kind]
     code = (
         "import os, time; from pathlib import Path; from ktrdr_site.processes.nursery import Nursery\n"

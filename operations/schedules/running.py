@@ -15,7 +15,7 @@ from access.models import AuditEntry
 from access.problems import Busy, Problem
 from operations import dispatch_pauses
 from operations.insertion import Submitter
-from operations.models import Schedule, ScheduleRun
+from operations.models import Operation, Schedule, ScheduleRun
 from operations.schedules.saving import build, database_time, owner_refusal, subject_of
 from operations.schedules.times import next_time
 from operations.states import FINAL
@@ -54,8 +54,8 @@ def _due() -> list[Schedule]:
     rows = Schedule.objects.filter(paused_at__isnull=True, next_run_at__lte=Now())
     rows = rows.filter(Q(not_before__isnull=True) | Q(not_before__lte=Now()))
     waiting = Q(waits_for_last=True, last_operation__isnull=False) & ~Q(last_operation__status__in=FINAL)
-    rows = rows.exclude(waiting).select_related("created_by", "last_operation").order_by("next_run_at")
-    return list(rows[:MAX_PER_ROUND])
+    # Owner and last operation are read when it is the schedule's turn: until then they may change.
+    return list(rows.exclude(waiting).order_by("next_run_at")[:MAX_PER_ROUND])
 
 
 def _handle(schedule: Schedule) -> str:
@@ -82,7 +82,7 @@ def _run(schedule: Schedule) -> str:
     is_first_try = not schedule.waits_for_last and not schedule.failures
     if is_late and is_first_try and schedule.catch_up == Schedule.CatchUp.SKIP:
         return _skip(schedule, now, "The backend did not run at this time.")
-    last = schedule.last_operation
+    last = Operation.with_deleted.filter(pk=schedule.last_operation_id or "").first()
     if last is not None and not last.is_final:
         if schedule.overlap == Schedule.Overlap.SKIP:
             return _skip(schedule, now, f"The operation {last.pk} had not ended.")

@@ -1,6 +1,7 @@
 """Schedules of users: due times, exactly one submission for each, rules, isolation, and who may change them."""
 
 import json
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from io import StringIO
@@ -13,6 +14,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.db.models import F
+from django.db.models.functions import Now
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -240,6 +242,32 @@ def test_a_leader_with_an_old_reading_does_nothing(api: APIClient) -> None:
     assert running._handle(old) == "submitted"
     assert running._handle(old) == "taken"
     assert Operation.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("is_active", "outcome"), [(False, "paused"), (True, "submitted")], ids=["owner", "last operation"]
+)
+def test_what_changes_before_a_schedule_has_its_turn_counts(
+    api: APIClient, person: Any, monkeypatch: pytest.MonkeyPatch, is_active: bool, outcome: str
+) -> None:
+    """A round may last ten seconds: meanwhile an owner is deactivated, or the last operation ends."""
+    create(api, name="first")
+    make_due()
+    second = create(api, name="second")
+    last = OperationFactory()
+    Schedule.objects.filter(pk=second.pk).update(last_operation=None if not is_active else last)
+    make_due()
+    Schedule.objects.filter(name="first").update(next_run_at=F("next_run_at") - timedelta(seconds=1))
+    submit = running.submit
+
+    def change_after_it(*arguments: Any) -> Operation:
+        monkeypatch.undo()
+        User.objects.update(is_active=is_active)
+        Operation.objects.filter(pk=last.pk).update(status="COMPLETED", completed_at=Now())
+        return submit(*arguments)
+
+    monkeypatch.setattr(running, "submit", change_after_it)
+    assert Counter(running.run_due()) == Counter(["submitted", outcome])
 
 
 @pytest.mark.parametrize("failures", [0, running.MAX_FAILURES - 1])

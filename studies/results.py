@@ -17,18 +17,16 @@ from workers.studies.messages import BatchResult
 
 MAX_ERROR = 500
 
-# Found by key, not joined: the plan of a join depends on statistics that are older than the trials.
+# The trials exist. As conflicts they are found by their key; the plan of a join would depend on statistics that are older.
 _STORE = """
-    WITH given AS MATERIALIZED (SELECT %s::jsonb AS trials)
-    UPDATE studies_studytrial
-       SET state = trials -> number::text ->> 'state',
-           value = (trials -> number::text ->> 'value')::float8,
-           scores = trials -> number::text -> 'scores',
-           cpu_ms = cpu_ms + (trials -> number::text ->> 'cpu_ms')::float8,
-           error = trials -> number::text ->> 'error',
-           rung = %s
-      FROM given
-     WHERE study_id = %s AND number BETWEEN %s AND %s AND state = 'running' AND rung <= %s AND trials ? number::text
+    INSERT INTO studies_studytrial AS trial (study_id, number, state, parameters, value, scores, rung, cpu_ms, error)
+    SELECT %(study)s, number, state, '{}', value, scores, %(rung)s, cpu_ms, error
+      FROM jsonb_to_recordset(%(rows)s::jsonb)
+           AS new(number int, state text, value float8, scores jsonb, cpu_ms float8, error text)
+        ON CONFLICT (study_id, number) DO UPDATE
+       SET state = excluded.state, value = excluded.value, scores = excluded.scores, error = excluded.error,
+           cpu_ms = trial.cpu_ms + excluded.cpu_ms, rung = excluded.rung
+     WHERE trial.state = 'running' AND trial.rung <= excluded.rung
 """
 
 
@@ -56,17 +54,18 @@ def _store_trials(study: Study, batch: StudyBatch, result: BatchResult) -> None:
     # One value: thousands of elements of arrays would be quoted one by one.
     rows = json.dumps(_rows(result, states_of(study, batch, result)))
     with connection.cursor() as cursor:
-        cursor.execute(_STORE, [rows, batch.rung, study.pk, batch.first, batch.last, batch.rung])
+        cursor.execute(_STORE, {"study": study.pk, "rung": batch.rung, "rows": rows})
         if cursor.rowcount != len(result.number):
             raise ResultUnusable(f"{len(result.number) - cursor.rowcount} of its trials have results already")
 
 
-def _rows(result: BatchResult, states: Sequence[str]) -> dict[int, dict[str, Any]]:
-    """Return the columns of each trial by its number."""
+def _rows(result: BatchResult, states: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the columns of each trial by name."""
     columns = zip(result.number, states, result.value, result.cpu_ms, strict=True)
     scores = [dict(zip(result.scores, row, strict=True)) for row in zip(*result.scores.values(), strict=True)]
-    return {
-        number: {
+    return [
+        {
+            "number": number,
             "state": state,
             "value": value,
             "scores": own,
@@ -78,7 +77,7 @@ def _rows(result: BatchResult, states: Sequence[str]) -> dict[int, dict[str, Any
         for (number, state, value, cpu_ms), own in zip(
             columns, scores or [{}] * len(result.number), strict=True
         )
-    }
+    ]
 
 
 def states_of(study: Study, batch: StudyBatch, result: BatchResult) -> list[str]:

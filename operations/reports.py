@@ -229,14 +229,13 @@ def add_checkpoint(operation_id: str, worker_id: str, report: CheckpointReport) 
     if attempt is None or attempt.ended_at is not None or attempt.number != operation.attempt:
         return _refuse(operation, attempt, worker_id, subject)
     files = _lock_files(report.files)
-    checkpoint, created = Checkpoint.objects.get_or_create(
-        operation=operation, attempt=report.attempt, step=report.step
-    )
-    if not created:
-        stored = set(checkpoint.files.values_list("name", "file_id"))
+    earlier = operation.checkpoints.filter(attempt=report.attempt, step=report.step).first()
+    if earlier is not None:
+        stored = set(earlier.files.values_list("name", "file_id"))
         if stored == {(ref.name, ref.sha256) for ref in report.files}:
             return ReportStatus.REPEATED
-        checkpoint.files.all().delete()
+        earlier.delete()
+    checkpoint = Checkpoint.objects.create(operation=operation, attempt=report.attempt, step=report.step)
     Artifact.objects.bulk_create(
         Artifact(
             operation=operation,

@@ -276,9 +276,12 @@ def test_only_the_newest_checkpoint_is_kept(worker: Worker, working: str) -> Non
 def test_a_newer_state_of_the_same_step_replaces_the_older_one(worker: Worker, working: str) -> None:
     """A batch of trainings saves each of them every few seconds; its step is the number of those that have ended."""
     older, newer = checkpoint(1), checkpoint(1).model_copy(update={"files": checkpoint(2).files})
+    saved_at = []
     for message, status in ((older, "applied"), (newer, "applied"), (newer, "repeated")):
         assert reports.add_checkpoint(working, worker.worker_id, message) == status
-    assert Checkpoint.objects.get().step == 1
+        assert Checkpoint.objects.get().step == 1
+        saved_at.append(Checkpoint.objects.get().created_at)
+    assert saved_at[0] < saved_at[1] == saved_at[2]
     assert Artifact.objects.get().file_id == newer.files[0].sha256
 
 

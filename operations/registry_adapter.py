@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 
 from access.isolation import isolated
 from operations import (
@@ -91,6 +91,13 @@ class RegistryAdapter:
 
     def mark_interrupted(self, workers: Mapping[str, str], reason: str) -> int:
         return _end_attempts(workers, attempts.mark_interrupted, reason)
+
+    def interrupt_unregistered(self) -> int:
+        """Nothing else follows such an attempt: whoever removed its worker died before it ended the attempt."""
+        is_registered = Exists(Worker.objects.filter(pk=OuterRef("worker_id")))
+        left = Attempt.objects.filter(~is_registered, ended_at__isnull=True)
+        workers = dict(left.values_list("worker_id", "instance_id"))
+        return _end_attempts(workers, attempts.mark_interrupted, "not registered any more")
 
     def active_workers(self, worker_ids: Collection[str]) -> set[str]:
         active = Attempt.objects.filter(worker_id__in=worker_ids, ended_at__isnull=True)

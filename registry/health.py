@@ -48,6 +48,7 @@ def sweep() -> dict[str, Any] | None:
         leaving = [endpoints[worker_id] for worker_id in draining.values_list("pk", flat=True)]
         _send_stops_and_drains(endpoints, stop, leaving)
         lost, held = _mark_lost(away, len(workers))
+        operations_port.operations().interrupt_unregistered()
         summary = {
             "workers": len(workers),
             "healthy": len(results.healthy),

@@ -51,6 +51,9 @@ class OperationsPort(Protocol):
     def mark_interrupted(self, workers: Mapping[str, str], reason: str) -> int:
         """As `mark_lost`, for workers that leave as planned: no attempt is used up."""
 
+    def interrupt_unregistered(self) -> int:
+        """End the active attempts of workers that are not registered; return how many."""
+
     def active_workers(self, worker_ids: Collection[str]) -> set[str]:
         """Return those of the workers that have an active attempt."""
 

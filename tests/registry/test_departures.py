@@ -9,7 +9,8 @@ from django.db.models.functions import Now
 from access.actors import Actor
 from operations.models import Attempt
 from operations.registry_adapter import RegistryAdapter
-from registry import cleanup, enrolment, registration, sweeps
+from registry import cleanup, enrolment, health, registration, sweeps
+from registry.health_checks import CheckResults
 from registry.models import Worker, WorkerStatus
 from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
@@ -49,6 +50,23 @@ def test_an_operation_that_gets_a_worker_while_it_leaves_waits_for_another_one(
     assert not Attempt.objects.filter(ended_at=None).exists(), "nobody would follow it"
     operation.refresh_from_db()
     assert (operation.status, operation.attempts.get().outcome) == ("PENDING", "interrupted")
+
+
+@pytest.mark.django_db
+def test_the_sweep_ends_what_a_worker_had_whose_removal_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that removes it dies when the row is gone."""
+    for _ in range(2):
+        WorkerFactory()
+    operation, other = OperationFactory(), OperationFactory()
+    assert claim_next(ME) is not None
+    assert claim_next(ME) is not None
+    Worker.objects.exclude(pk=Attempt.objects.get(operation=other).worker_id).delete()
+    monkeypatch.setattr(health, "check_all", lambda endpoints: CheckResults())
+    assert health.sweep() is not None
+    operation.refresh_from_db()
+    other.refresh_from_db()
+    assert (operation.status, other.status) == ("PENDING", "DISPATCHING")
+    assert operation.attempts.get().outcome == "interrupted"
 
 
 @pytest.mark.django_db(transaction=True)

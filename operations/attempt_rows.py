@@ -8,8 +8,8 @@ from django.db import connection
 
 from access.prepared import columns_of, fetch, fetch_one, instance
 from operations.actors import Actor
+from operations.endings import FREE_WORKER, SET_ENDED, SET_STARTED, Ending
 from operations.models import Attempt, Event, Operation
-from operations.models.attempt import AttemptOutcome
 from operations.models.operation import LARGE
 from operations.states import Status
 
@@ -60,26 +60,16 @@ _LOCK_REPORTED = f"""
     FROM operation LEFT JOIN attempt ON true
 """  # noqa: S608  (constants)
 """The attempt is locked as well, so that its newest version is read after the wait for the operation."""
-_END = """
+_END = f"""
     WITH ended AS (
-        UPDATE operations_attempt
-        SET ended_at = statement_timestamp(), outcome = %(outcome)s, error = %(error)s, contact_after = NULL,
-            report_sha256 = COALESCE(%(report_sha256)s, report_sha256),
-            started_at = COALESCE(started_at, CASE WHEN %(starts)s THEN statement_timestamp() END)
-        WHERE id = %(id)s AND ended_at IS NULL RETURNING operation_id, worker_id, instance_id
+        UPDATE operations_attempt AS attempt SET {SET_ENDED}
+        WHERE id = %(attempt_id)s AND ended_at IS NULL RETURNING operation_id, worker_id, instance_id
     ), started AS (
-        UPDATE operations_operation AS operation
-        SET started_at = COALESCE(operation.started_at, statement_timestamp()), expires_at = NULL
+        UPDATE operations_operation AS operation SET {SET_STARTED}
         FROM ended WHERE %(starts)s AND operation.operation_id = ended.operation_id
-    ), worker AS (
-        UPDATE registry_worker
-        SET status = 'AVAILABLE', sickness = CASE WHEN %(outcome)s = 'completed' THEN 0 ELSE sickness END
-        FROM ended
-        WHERE registry_worker.worker_id = ended.worker_id AND registry_worker.instance_id = ended.instance_id
-          AND registry_worker.status = 'BUSY'
-    )
+    ), worker AS ({FREE_WORKER})
     SELECT 1 FROM ended
-"""
+"""  # noqa: S608  (constants)
 _LOGGED = {"operation_id", "operation_type", "status", "worker_id", "attempt", "request_id", "traceparent"}
 _NOT_LOGGED = frozenset(field.attname for field in Operation._meta.concrete_fields) - _LOGGED
 _ACCEPT = f"""
@@ -190,15 +180,12 @@ def lock_reported(operation_id: str, worker_id: str, number: int) -> tuple[Opera
     return operation, attempt
 
 
-def end(
-    attempt_id: int, outcome: AttemptOutcome, error: str, report_sha256: str | None, *, starts: bool
-) -> bool:
+def end(ending: Ending) -> bool:
     """End an attempt, and make its worker available; return False if it has ended.
 
-    With `starts`, also record that the attempt and its operation have started.
+    If it thereby starts, also record that its operation has started.
     """
-    values = {"id": attempt_id, "outcome": outcome.value, "error": error, "report_sha256": report_sha256}
-    return bool(fetch(_END, {**values, "starts": starts}))
+    return bool(fetch(_END, ending.parameters))
 
 
 def accept(started: Mapping[str, int], actor: Actor, reason: str) -> dict[str, Acceptance]:

@@ -19,6 +19,7 @@ from access.conflicts import atomic_with_retries, statement_with_retries
 from access.isolation import isolated
 from operations import attempt_rows, sick_workers, time_limits
 from operations.actors import Actor
+from operations.endings import Ending
 from operations.followers import lock_with_followers
 from operations.lifecycle import MAX_REASON, MAX_WAITING_REASON, WrongState, fail, lock, move
 from operations.models import Attempt, Event, Operation
@@ -120,16 +121,28 @@ def end(
     *,
     has_run: bool = False,
 ) -> None:
-    """End the attempt and free its worker. Raises WrongState if it has ended.
+    """End the attempt and free its worker. Raises WrongState if it has ended."""
+    if not attempt_rows.end(ending(attempt, outcome, error, report_sha256, has_run=has_run)):
+        raise WrongState(f"Attempt {attempt.number} has already ended.")
+
+
+def ending(
+    attempt: Attempt,
+    outcome: AttemptOutcome,
+    error: str = "",
+    report_sha256: str | None = None,
+    *,
+    has_run: bool = False,
+) -> Ending:
+    """Return how the attempt ends in this transaction, for `lifecycle.move`, which stores it with the new status.
 
     With `has_run` it has certainly started, which is recorded if it was not before.
     """
-    starts = has_run and attempt.started_at is None
-    if not attempt_rows.end(attempt.pk, outcome, error[:MAX_REASON], report_sha256, starts=starts):
-        raise WrongState(f"Attempt {attempt.number} has already ended.")
     if outcome in (AttemptOutcome.FAILED, AttemptOutcome.LOST):
         # Afterwards, because the class of the error is stored later in this transaction.
         transaction.on_commit(partial(_examine, attempt.worker_id))
+    starts = has_run and attempt.started_at is None
+    return Ending(attempt.pk, outcome, error[:MAX_REASON], report_sha256, starts)
 
 
 def _examine(worker_id: str) -> None:

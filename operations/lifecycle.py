@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from access.conflicts import atomic_with_retries
 from access.prepared import columns_of, fetch_one, instance
 from operations.actors import SYSTEM, Actor
+from operations.endings import Ending
 from operations.followers import end_followers
 from operations.models import Event, Operation
 from operations.models.operation import LARGE
@@ -74,8 +75,16 @@ def _event(operation: Operation, kind: str, actor: Actor, reason: str, **fields:
     )
 
 
-def move(operation: Operation, target: Status, actor: Actor, reason: str, **changes: Any) -> None:
-    """Change the status of the locked operation. Raises WrongState.
+def move(
+    operation: Operation,
+    target: Status,
+    actor: Actor,
+    reason: str,
+    *,
+    ending: Ending | None = None,
+    **changes: Any,
+) -> None:
+    """Change the status of the locked operation, and end its attempt with the same statement. Raises WrongState.
 
     `operation` is updated like its row; values computed by the database are loaded when they are first read.
     """
@@ -88,9 +97,11 @@ def move(operation: Operation, target: Status, actor: Actor, reason: str, **chan
     event.attempt = changes.get("attempt", operation.attempt) or None
     # It must be claimed or cancelled, or it has freed its worker.
     wakes_dispatchers = target not in (Status.DISPATCHING, Status.RUNNING)
-    change = change_status(operation.pk, changes, event, wakes_dispatchers=wakes_dispatchers)
+    change = change_status(operation.pk, changes, event, wakes_dispatchers=wakes_dispatchers, ending=ending)
     if change is None:
-        raise WrongState(f"The operation is no longer {source}.")
+        raise WrongState(
+            f"The operation is no longer {source}{', or its attempt has ended' if ending else ''}."
+        )
     event.pk = change.event_id
     for name, value in {"status": target.value, **changes}.items():
         operation.__dict__.pop(name, None)  # Django loads a missing attribute from the row

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from access.conflicts import atomic_with_retries
 from operations import attempt_rows, attempt_secrets, attempts, lifecycle, telemetry, time_limits
 from operations.actors import Actor
+from operations.endings import Ending
 from operations.followers import lock_with_followers
 from operations.kind import ResultUnusable, kind_of
 from operations.models import Artifact, Attempt, Checkpoint, Operation, StoredFile
@@ -85,12 +86,12 @@ def fail_unreadable(
         return _refuse(operation, attempt, worker_id, subject)
     actor = Actor.worker(worker_id)
     message = f"The worker's report is not valid: {problem}"
-    attempts.end(attempt, AttemptOutcome.FAILED, message)
+    ending = attempts.ending(attempt, AttemptOutcome.FAILED, message)
     if operation.status == Status.CANCELLING:
-        lifecycle.move(operation, Status.CANCELLED, actor, f"cancelled; {message}")
+        lifecycle.move(operation, Status.CANCELLED, actor, f"cancelled; {message}", ending=ending)
     else:
         error = OperationError(error_class=ErrorClass.JOB, message=message)
-        lifecycle.fail(operation, error, actor)
+        lifecycle.fail(operation, error, actor, ending=ending)
     return ReportStatus.APPLIED
 
 
@@ -143,39 +144,43 @@ def _apply(operation: Operation, attempt: Attempt, report: Report, digest: str) 
         return
     error = report.error.message if report.error else ""
     # The report may have arrived before the dispatcher recorded the acceptance.
-    attempts.end(attempt, AttemptOutcome(report.outcome), error, report_sha256=digest, has_run=True)
-    _end(operation, attempt, report, actor)
+    ending = attempts.ending(
+        attempt, AttemptOutcome(report.outcome), error, report_sha256=digest, has_run=True
+    )
+    _end(operation, attempt, report, actor, ending)
 
 
-def _end(operation: Operation, attempt: Attempt, report: Report, actor: Actor) -> None:
+def _end(operation: Operation, attempt: Attempt, report: Report, actor: Actor, ending: Ending) -> None:
+    result = report.result
     if operation.status == Status.CANCELLING:
         reason = (
             "cancelled"
             if report.outcome is Outcome.CANCELLED
             else f"cancelled; the job had already {report.outcome}"
         )
-        lifecycle.move(operation, Status.CANCELLED, actor, reason, result=report.result)
+        lifecycle.move(operation, Status.CANCELLED, actor, reason, result=result, ending=ending)
         return
     match report.outcome:
         case Outcome.COMPLETED:
-            _complete(operation, report, actor)
+            _complete(operation, report, actor, ending)
         case _ if attempt.stop_reason:
-            lifecycle.fail(operation, time_limits.error(attempt.stop_reason), actor, result=report.result)
+            error = time_limits.error(attempt.stop_reason)
+            lifecycle.fail(operation, error, actor, result=result, ending=ending)
         case Outcome.FAILED:
             assert report.error is not None, "the message requires an error for a failure"
-            lifecycle.fail(operation, report.error, actor, result=report.result)
+            lifecycle.fail(operation, report.error, actor, result=result, ending=ending)
         case Outcome.CANCELLED:
-            lifecycle.move(
-                operation, Status.CANCELLED, actor, "cancelled by the worker", result=report.result
-            )
+            reason = "cancelled by the worker"
+            lifecycle.move(operation, Status.CANCELLED, actor, reason, result=result, ending=ending)
 
 
-def _complete(operation: Operation, report: Report, actor: Actor) -> None:
+def _complete(operation: Operation, report: Report, actor: Actor, ending: Ending) -> None:
     try:
         kind_of(operation.operation_type).complete(operation, report)
     except ResultUnusable as problem:
         message = f"The worker reported success, but the result is unusable: {problem}."
-        lifecycle.fail(operation, OperationError(error_class=ErrorClass.JOB, message=message), actor)
+        error = OperationError(error_class=ErrorClass.JOB, message=message)
+        lifecycle.fail(operation, error, actor, ending=ending)
         return
     progress = {**(report.progress.model_dump() if report.progress else {}), "percentage": 100.0}
     lifecycle.move(
@@ -183,6 +188,7 @@ def _complete(operation: Operation, report: Report, actor: Actor) -> None:
         Status.COMPLETED,
         actor,
         "completed",
+        ending=ending,
         result=report.result or {},
         progress=progress,
         progress_updated_at=Now(),

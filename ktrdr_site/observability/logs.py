@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import structlog
+from structlog.dev import Column
 from structlog.typing import EventDict, Processor
 
 from worker_agent.visible_text import one_line, visible
@@ -21,6 +22,23 @@ MULTI_LINE = ("exception", "stack")
 TOKEN_IN_PATH = re.compile(r"(/shared/)[\w-]+")
 """The token of a link to a result, the only secret in a path."""
 
+_QUOTED = re.compile("[ \\t=\\r\\n\"']")
+
+
+def _value(value: object) -> str:
+    is_plain = isinstance(value, str) and not _QUOTED.search(value)
+    return str(value) if is_plain else repr(value)
+
+
+COLUMNS = [
+    Column("timestamp", lambda _, value: str(value)),
+    Column("level", lambda _, value: f"[{value:<9}]"),
+    Column("event", lambda _, value: str(value)),
+    Column("logger", lambda _, value: f"[{value}]"),
+    Column("", lambda name, value: f"{name}={_value(value)}"),
+]
+"""As the library writes them without colors; its own formatters take twice as long."""
+
 
 def formatter(form: str) -> logging.Formatter:
     renderer: list[Processor] = [structlog.processors.format_exc_info, _hide_tokens]
@@ -30,9 +48,7 @@ def formatter(form: str) -> logging.Formatter:
         renderer += [
             _show_line_breaks,
             # Plain: a traceback with the variables of each frame would write secrets to the log.
-            structlog.dev.ConsoleRenderer(
-                colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
-            ),
+            structlog.dev.ConsoleRenderer(columns=COLUMNS, exception_formatter=structlog.dev.plain_traceback),
             lambda logger, method, line: visible(str(line)),
         ]
     return structlog.stdlib.ProcessorFormatter(

@@ -122,9 +122,11 @@ def insert(
     operations = [instance(Operation, columns, without=LARGE) for _, *columns in stored]
     through = Operation.after.through
     through.objects.bulk_create(
-        through(from_operation_id=entry.operation_id, to_operation_id=awaited_id)
-        for entry in entries
-        for awaited_id in dict.fromkeys(entry.submission.queueing.after)
+        [
+            through(from_operation_id=entry.operation_id, to_operation_id=awaited_id)
+            for entry in entries
+            for awaited_id in dict.fromkeys(entry.submission.queueing.after)
+        ]
     )
     _attach_inputs(entries)
     lifecycle.announce_created(operations, by.actor)
@@ -160,9 +162,11 @@ def _row(
 def _attach_inputs(entries: Sequence[Entry]) -> None:
     """Add the input files, locked against the cleanup until the operations refer to them."""
     AwaitedInput.objects.bulk_create(
-        AwaitedInput(operation_id=entry.operation_id, name=name, source_id=source, artifact=artifact)
-        for entry in entries
-        for name, (source, artifact) in entry.submission.awaited_inputs.items()
+        [
+            AwaitedInput(operation_id=entry.operation_id, name=name, source_id=source, artifact=artifact)
+            for entry in entries
+            for name, (source, artifact) in entry.submission.awaited_inputs.items()
+        ]
     )
     hashes = {sha256 for entry in entries for sha256 in entry.submission.inputs.values()}
     if not hashes:

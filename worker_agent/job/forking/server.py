@@ -21,6 +21,7 @@ from types import FrameType
 
 from worker_agent.job import linux, process_tree
 from worker_agent.job.forking import keeper, messages
+from worker_agent.job.forking.huge_pages import join_pages
 from worker_agent.job.forking.resident_code import release_code
 from worker_agent.job.forking.wake_up import WakeUp
 from worker_agent.job.thread_limits import limit_threads
@@ -124,6 +125,7 @@ class ForkServer:
         if self.is_warm:
             gc.collect()
             release_code()
+            join_pages()
             log.info("fork server is warm: threads=%s", process_tree.count_threads())
 
     def _accept(self) -> None:

@@ -120,7 +120,7 @@ def _subset_sums(values: np.ndarray) -> np.ndarray:
     return sums
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fill_keys(
     moments: np.ndarray,
     low: np.ndarray,
@@ -142,14 +142,18 @@ def _fill_keys(
         for block in range(half):
             size += (high >> block) & 1
         start, stop = first[half - size], first[half - size + 1]
-        for j in range(stop - start):
-            total = low_sum[start + j] + high_sum[high]
-            squares = low_square[start + j] + high_square[high]
-            deviations = squares - total * total * inverse[i + j]
+        end = i + stop - start
+        # Parts of arrays and one index that starts at 0: the compiler then computes four halves at once.
+        part, part_inverse, part_factor = keys[i:end], inverse[i:end], factor[i:end]
+        part_sum, part_square = low_sum[start:stop], low_square[start:stop]
+        for j in range(part.size):
+            total = part_sum[j] + high_sum[high]
+            squares = part_square[j] + high_square[high]
+            deviations = squares - total * total * part_inverse[j]
             varies = deviations > 1e-12 * squares
-            key = total * abs(total) * factor[i + j] / (deviations if varies else 1.0)
-            keys[i + j] = key if varies else 0.0
-        i += stop - start
+            key = total * abs(total) * part_factor[j] / (deviations if varies else 1.0)
+            part[j] = key if varies else 0.0
+        i = end
 
 
 @njit(cache=True, nogil=True)

@@ -101,7 +101,9 @@ def test_a_study_of_trainings_whose_job_and_worker_are_killed_repeats_no_epoch_t
         study_id = lab.start(TRAINED_STUDY, TRAINED_STRATEGY)
         lab.until_saved(study_id)[0].kill()
         until(lambda: lab.marks(study_id, "resumed"), "its batch continues", 40, lambda: lab.story(study_id))
-        lab.system.processes.kill(lab.until_saved(study_id)[1])
+        job, worker = lab.until_saved(study_id)
+        lab.system.processes.kill(worker)
+        until_gone([job], "the worker's job ends", 20)  # it would go on with an epoch that nobody saves
         stuck.unlink()
         assert lab.until_completed(study_id) == calm
     finally:

@@ -5,12 +5,15 @@
 
 import json
 import os
+import select
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+ANSWER_S = 120.0
+"""The longest round of a peer takes a few seconds."""
 INTERPRETER = Path(__file__).resolve().parent.parent / ".venv" / "peers" / "bin" / "python"
 
 
@@ -25,9 +28,11 @@ class Peer:
         self.pid = process.pid
 
     def ask(self, question: str) -> dict[str, Any]:
-        """Raises ValueError where the peer ended without an answer; its own words are on the error output."""
+        """Raises ValueError where the peer ended without an answer, its own words are on the error output; TimeoutError."""
         self._input.write(question + "\n")
         self._input.flush()
+        if not select.select([self._output], [], [], ANSWER_S)[0]:
+            raise TimeoutError(f"The peer has not answered {question!r} within {ANSWER_S:.0f} s.")
         answer: dict[str, Any] = json.loads(self._output.readline())
         return answer
 
@@ -51,6 +56,10 @@ def peer(program: str, *arguments: str) -> Iterator[Peer | None]:
     finally:
         if process.stdin:
             process.stdin.close()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         if process.stdout:
             process.stdout.close()

@@ -79,16 +79,16 @@ from django_q.tasks import async_task
 
 call_command("migrate", verbosity=0)
 connections.close_all()
+parent = os.getpid()
 cluster = os.fork()
 if cluster == 0:
     os.setsid()
     from django_q.cluster import Cluster
     one = Cluster()
     one.start()
-    while os.getppid() != 1 and not one.has_stopped:
+    while os.getppid() == parent and not one.has_stopped:
         time.sleep(0.2)
-    one.stop()
-    os._exit(0)
+    os.killpg(0, signal.SIGKILL)  # stopping it in order may last for ever without its database
 try:
     for question in iter(sys.stdin.readline, ""):
         kind, number = question.split()
@@ -99,5 +99,5 @@ try:
             time.sleep(0.02)
         print(json.dumps({"seconds": time.perf_counter() - begun}), flush=True)
 finally:
-    os.killpg(cluster, signal.SIGTERM)
+    os.killpg(cluster, signal.SIGKILL)
 """

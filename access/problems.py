@@ -76,6 +76,13 @@ def invalid(pointer: str, detail: str) -> Invalid:
     return Invalid(detail, errors=[{"pointer": pointer, "detail": detail}])
 
 
+def refuse_nul(values: Mapping[str, Any]) -> None:
+    """Raise Invalid with the name of the first value that contains a NUL character, which PostgreSQL does not store."""
+    for name, value in values.items():
+        if "\x00" in str(value):
+            raise invalid(f"/{name}", "Text may not contain NUL characters.")
+
+
 def validate(model: type[Model], data: Any) -> Model:
     """Return `data` as a `model`. Raises Invalid with one JSON pointer per error."""
     try:

@@ -88,7 +88,7 @@ if cluster == 0:
     one.start()
     while os.getppid() == parent and not one.has_stopped:
         time.sleep(0.2)
-    os.killpg(0, signal.SIGKILL)  # stopping it in order may last for ever without its database
+    os.killpg(0, signal.SIGKILL)  # without its database an orderly stop never ends
 try:
     for question in iter(sys.stdin.readline, ""):
         kind, number = question.split()

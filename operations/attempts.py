@@ -136,7 +136,8 @@ def ending(
 ) -> Ending:
     """Return how the attempt ends in this transaction, for `lifecycle.move`, which stores it with the new status.
 
-    With `has_run` it has certainly started, which is recorded if it was not before.
+    With `has_run` it has certainly started, which is recorded if it was not before. The worker of a failed or lost attempt
+    is examined when this transaction is committed.
     """
     if outcome in (AttemptOutcome.FAILED, AttemptOutcome.LOST):
         # Afterwards, because the class of the error is stored later in this transaction.

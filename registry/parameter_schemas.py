@@ -67,18 +67,18 @@ def keep_order(schema: Mapping[str, Any]) -> dict[str, Any]:
     ordered = dict(schema)
     for keyword, value in schema.items():
         if keyword in OF_SCHEMAS and isinstance(value, dict):
-            ordered[keyword] = {name: _kept(part) for name, part in value.items()}
+            ordered[keyword] = {name: _in_order(part) for name, part in value.items()}
         elif keyword in LISTS_OF_SCHEMAS and isinstance(value, list):
-            ordered[keyword] = [_kept(part) for part in value]
+            ordered[keyword] = [_in_order(part) for part in value]
         elif keyword in SCHEMAS:
-            ordered[keyword] = _kept(value)
+            ordered[keyword] = _in_order(value)
     properties = schema.get("properties")
-    return (
-        {**ordered, ORDER_MARK: list(properties)} if properties and isinstance(properties, dict) else ordered
-    )
+    if isinstance(properties, dict) and properties:
+        ordered[ORDER_MARK] = list(properties)
+    return ordered
 
 
-def _kept(part: Any) -> Any:
+def _in_order(part: Any) -> Any:
     """Return a subschema with its order; `true` and `false` are schemas too."""
     return keep_order(part) if isinstance(part, dict) else part
 

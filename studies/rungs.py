@@ -56,6 +56,6 @@ def _create_batches(study: Study, room: Room, numbers: list[int], rung: int) -> 
     part = ceil(len(numbers) / max(1, room.workers))
     size = max(1, fair_size(study, room, len(numbers), study.proposed, part))
     StudyBatch.objects.bulk_create(
-        StudyBatch(study=study, rung=rung, first=part[0], last=part[-1])
-        for part in (numbers[at : at + size] for at in range(0, len(numbers), size))
+        StudyBatch(study=study, rung=rung, first=group[0], last=group[-1])
+        for group in (numbers[at : at + size] for at in range(0, len(numbers), size))
     )

@@ -32,6 +32,7 @@ from operations.waiting import explain_wait
 Body = TypeVar("Body", bound=BaseModel)
 MAX_ID = 2**63 - 1
 PAGE, MAX_PAGE = 1000, 10_000
+MAX_OFFSET = 1_000_000
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255},
@@ -113,6 +114,30 @@ def integer_parameter(request: Request, name: str, default: int, minimum: int, m
     if not text.isascii() or not text.isdigit() or len(text) > 19 or not minimum <= int(text) <= maximum:
         raise invalid(f"/{name}", f"{name} must be a whole number from {minimum} to {maximum}.")
     return int(text)
+
+
+def offset_parameters(page: int, max_page: int) -> list[OpenApiParameter]:
+    """Describe `limit` and `offset` of a list that is divided by `offset_page`."""
+    return [
+        OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": max_page, "default": page}),
+        OpenApiParameter("offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}),
+    ]
+
+
+def offset_page(
+    request: Request,
+    rows: QuerySet[Any],
+    serialize: Callable[[list[Any]], Any],
+    *,
+    page: int,
+    max_page: int,
+) -> Response:
+    """Return the rows of `?limit=&offset=`, and the offset of the next page; None after the last one. Raises Invalid."""
+    limit = integer_parameter(request, "limit", page, 1, max_page)
+    offset = integer_parameter(request, "offset", 0, 0, MAX_OFFSET)
+    found = list(rows[offset : offset + limit])
+    following = offset + limit if len(found) == limit else None
+    return Response({"results": serialize(found), "next_offset": following})
 
 
 def cursor_page(request: Request, rows: QuerySet[Any], serializer: type[BaseSerializer[Any]]) -> Response:

@@ -6,7 +6,7 @@ import django_filters
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
-from access.problems import invalid
+from access.problems import invalid, refuse_nul
 from operations.kind import part_types
 from operations.labels import normalize_tag, with_tags
 from operations.models import Operation
@@ -16,6 +16,12 @@ from operations.states import FINAL, Status
 
 SHOWING_PARTS = ("operation_type", "search", "parts", "ids")
 MAX_IDS = 200
+ARCHIVED: dict[str, dict[str, bool]] = {
+    "false": {"archived_at__isnull": True},
+    "true": {"archived_at__isnull": False},
+    "any": {},
+}
+"""Value of `?archived=` -> condition."""
 
 
 def rows_of_list(query: Mapping[str, str]) -> QuerySet[Operation]:
@@ -71,9 +77,7 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
         fields: list[str] = []
 
     def filter_queryset(self, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
-        for name, value in self.data.items():
-            if "\x00" in str(value):
-                raise invalid(f"/{name}", "Text may not contain NUL characters.")
+        refuse_nul(self.data)
         if (
             not any(self.data.get(name) for name in ("archived", "ids"))
             and self.data.get("deleted") != "true"
@@ -126,7 +130,7 @@ class OperationFilter(django_filters.FilterSet):  # type: ignore[misc]  # the li
         return queryset  # `rows_of_list` chose the rows
 
     def by_archived(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
-        return queryset if value == "any" else queryset.filter(archived_at__isnull=value == "false")
+        return queryset.filter(**ARCHIVED[value])
 
     def by_text(self, queryset: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
         return queryset.filter(matches(value))

@@ -9,8 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.problems import invalid
-from operations.api.base import integer_parameter
+from access.problems import invalid, refuse_nul
+from operations.api.base import offset_page, offset_parameters
+from operations.api.filters import ARCHIVED
 from operations.models import Operation
 from operations.runs import ranking
 from operations.runs.columns import METRICS
@@ -18,13 +19,7 @@ from operations.runs.expressions import MAX_LENGTH, ExpressionError
 from operations.runs.rows import load_rows
 
 PAGE, MAX_PAGE = 50, 1_000
-MAX_OFFSET = 1_000_000
 NEWEST = "-created"
-ARCHIVED: dict[str, dict[str, bool]] = {
-    "false": {"archived_at__isnull": True},
-    "true": {"archived_at__isnull": False},
-    "any": {},
-}
 ORDERS = (*ranking.FIELDS, *METRICS)
 
 
@@ -61,12 +56,7 @@ class RunList(APIView):
                 description=f"descending with a leading hyphen; runs without the value come last: {', '.join(ORDERS)}",
             ),
             OpenApiParameter("archived", str, enum=list(ARCHIVED), default="false"),
-            OpenApiParameter(
-                "limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}
-            ),
-            OpenApiParameter(
-                "offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}
-            ),
+            *offset_parameters(PAGE, MAX_PAGE),
         ],
         responses=inline_serializer(
             "RunPage",
@@ -78,19 +68,18 @@ class RunList(APIView):
 
         A run that is submitted meanwhile moves the others, so that one may be on two pages.
         """
-        limit = integer_parameter(request, "limit", PAGE, 1, MAX_PAGE)
-        offset = integer_parameter(request, "offset", 0, 0, MAX_OFFSET)
-        keys = list(_select(request).values_list("pk", flat=True)[offset : offset + limit])
-        following = offset + limit if len(keys) == limit else None
-        return Response({"results": RunSerializer(load_rows(keys), many=True).data, "next_offset": following})
+        keys = _select(request).values_list("pk", flat=True)
+        return offset_page(request, keys, _serialize, page=PAGE, max_page=MAX_PAGE)
+
+
+def _serialize(keys: list[str]) -> Any:
+    return RunSerializer(load_rows(keys), many=True).data
 
 
 def _select(request: Request) -> Any:
     """Return the runs of `?where=&order=&archived=`. Raises Invalid."""
     query = request.query_params
-    for name, value in query.items():
-        if "\x00" in value:
-            raise invalid(f"/{name}", "Text may not contain NUL characters.")
+    refuse_nul(query)
     if (archived := query.get("archived", "false")) not in ARCHIVED:
         raise invalid("/archived", f"archived must be one of {', '.join(ARCHIVED)}.")
     rows = ranking.runs(Operation.objects.filter(**ARCHIVED[archived]))

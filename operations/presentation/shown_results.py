@@ -77,7 +77,7 @@ class ShownValue:
 
     @property
     def is_number(self) -> bool:
-        return isinstance(self.value, int | float) and not isinstance(self.value, bool)
+        return _is_number(self.value)
 
 
 def shown_values(result: Mapping[str, Any], schema: Mapping[str, Any] = NO_SCHEMA) -> list[ShownValue]:
@@ -119,23 +119,33 @@ def _object_in(definition: Mapping[str, Any], root: Mapping[str, Any]) -> Mappin
 def _value(
     value: Any, definition: Mapping[str, Any], root: Mapping[str, Any], name: str, title: str
 ) -> ShownValue:
-    mark = mapping(definition.get(RESULT_MARK))
-    style, unit = mark.get("style"), mark.get("unit")
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    format_ = STYLES.get(style, plain) if is_number and isinstance(style, str) else plain
-    ending = f" {unit[:MAX_UNIT]}" if is_number and isinstance(unit, str) and unit else ""
-    table = _table(value, definition, root)
+    mark, table = mapping(definition.get(RESULT_MARK)), _table(value, definition, root)
     return ShownValue(
         name,
         title,
-        f"{format_(value)}{ending}"
-        if table is None
-        else f"{table.all_rows} row{'' if table.all_rows == 1 else 's'}",
+        _text(value, mark) if table is None else _count_rows(table),
         value,
         description_in(definition),
         mark.get("is_summary") is True,
         table,
     )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: Any, mark: Mapping[str, Any]) -> str:
+    """Return the value in the style and with the unit of its mark, which are for numbers."""
+    if not _is_number(value):
+        return plain(value)
+    style, unit = mark.get("style"), mark.get("unit")
+    format_ = STYLES.get(style, plain) if isinstance(style, str) else plain
+    return f"{format_(value)} {unit[:MAX_UNIT]}" if isinstance(unit, str) and unit else format_(value)
+
+
+def _count_rows(table: ShownTable) -> str:
+    return "1 row" if table.all_rows == 1 else f"{table.all_rows} rows"
 
 
 def _table(value: Any, definition: Mapping[str, Any], root: Mapping[str, Any]) -> ShownTable | None:

@@ -13,7 +13,7 @@ class Metric:
     """The field of `RunMetrics`."""
     title: str
     format: Callable[[Any], str]
-    alias: str = ""
+    alias: str | None = None
     """Another name in filter expressions."""
     is_signed: bool = False
     """Whether the sign is a gain or a loss."""
@@ -48,6 +48,4 @@ METRICS = {
 
 def find_metric(name: str) -> Metric | None:
     """Find a metric by its name or its alias."""
-    return METRICS.get(name) or next(
-        (metric for metric in METRICS.values() if name and metric.alias == name), None
-    )
+    return METRICS.get(name) or next((metric for metric in METRICS.values() if metric.alias == name), None)

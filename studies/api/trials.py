@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.problems import Conflict, invalid
-from operations.api.base import integer_parameter
+from operations.api.base import offset_page, offset_parameters
 from operations.api.stored_responses import file_response
 from operations.models import Artifact
 from studies.api.base import study_or_404
@@ -31,7 +31,6 @@ ORDERS: dict[str, tuple[Any, ...]] = {
     "-cpu_ms": ("-cpu_ms", "number"),
 }
 PAGE, MAX_PAGE = 50, 5_000
-MAX_OFFSET = 1_000_000
 
 
 class TrainingSerializer(serializers.Serializer[Any]):
@@ -76,12 +75,7 @@ class Trials(APIView):
         parameters=[
             OpenApiParameter("order", str, enum=list(ORDERS)),
             OpenApiParameter("state", str, enum=TrialState.values),
-            OpenApiParameter(
-                "limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}
-            ),
-            OpenApiParameter(
-                "offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}
-            ),
+            *offset_parameters(PAGE, MAX_PAGE),
         ],
         responses=inline_serializer(
             "TrialPage",
@@ -94,11 +88,11 @@ class Trials(APIView):
         default = "-value" if study.maximizes else "value"
         order = request.query_params.get("order", default)
         rows = ordered_trials(study, order, request.query_params.get("state", ""))
-        limit = integer_parameter(request, "limit", PAGE, 1, MAX_PAGE)
-        offset = integer_parameter(request, "offset", 0, 0, MAX_OFFSET)
-        page = list(rows[offset : offset + limit])
-        following = offset + limit if len(page) == limit else None
-        return Response({"results": TrialSerializer(page, many=True).data, "next_offset": following})
+        return offset_page(request, rows, _serialize, page=PAGE, max_page=MAX_PAGE)
+
+
+def _serialize(trials: list[StudyTrial]) -> Any:
+    return TrialSerializer(trials, many=True).data
 
 
 class TrialDetail(APIView):

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,13 @@ MAX_ERRORS = 20
 def searched_parameters(table: TrialTable) -> list[str]:
     """Return the pointers whose values differ between trials."""
     pointers = list(dict.fromkeys(name for point in table.points for name in point))
-    return [
-        name
-        for name in pointers
-        if any(repr(point.get(name)) != repr(table.points[0].get(name)) for point in table.points)
-    ]
+    return [name for name in pointers if _differ(repr(point.get(name)) for point in table.points)]
+
+
+def _differ(texts: Iterator[str]) -> bool:
+    """Return whether any text differs from the first one."""
+    first = next(texts)
+    return any(text != first for text in texts)
 
 
 def leaderboard(table: TrialTable, ranking: Rows, parameters: Sequence[str]) -> dict[str, Any]:

@@ -67,13 +67,7 @@ def add_runs(parser: ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="at most so many; default: 20, or all in a file")
     parser.add_argument("--archived", choices=("false", "true", "any"))
     parser.add_argument("--json", action="store_true")
-    parser.add_argument(
-        "-o",
-        dest="output",
-        type=Path,
-        metavar="FILE",
-        help=".parquet or .csv, with all metrics and settings",
-    )
+    _add_output(parser, ".parquet or .csv, with all metrics and settings")
     parser.set_defaults(run=list_runs)
 
 
@@ -160,13 +154,7 @@ def cancel(client: Client, options: Namespace) -> int:
 def add_export(parser: ArgumentParser) -> None:
     parser.add_argument("symbol")
     parser.add_argument("timeframe")
-    parser.add_argument(
-        "-o",
-        dest="output",
-        type=Path,
-        metavar="FILE",
-        help=".parquet or .csv; default: CSV to standard output",
-    )
+    _add_output(parser, ".parquet or .csv; default: CSV to standard output")
     parser.set_defaults(run=export_bars)
 
 
@@ -177,3 +165,7 @@ def export_bars(client: Client, options: Namespace) -> int:
         bars = client.market_data.get(options.symbol, options.timeframe)
         bars.to_csv(options.output if options.output is not None else sys.stdout)
     return COMPLETED
+
+
+def _add_output(parser: ArgumentParser, text: str) -> None:
+    parser.add_argument("-o", dest="output", type=Path, metavar="FILE", help=text)

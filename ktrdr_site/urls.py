@@ -1,8 +1,11 @@
 """Pages under `/dashboard/`; the API at the root and, the same, under `/api/v1/`."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, include, path
+from django.urls.resolvers import RoutePattern
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
@@ -15,6 +18,7 @@ from ktrdr_site.observability import monitoring
 from ktrdr_site.second_factor.sign_in_step import sign_in_code
 from ktrdr_site.web.schema_view import SchemaView
 
+VERSIONED = "api/v1/"
 api: list[URLPattern | URLResolver] = [
     path("health", monitoring.health),
     path("readyz", monitoring.readyz),
@@ -30,24 +34,35 @@ api: list[URLPattern | URLResolver] = [
     path("", include("ktrdr_site.accounts.api_tokens")),
 ]
 
+
+class RootPattern(RoutePattern):
+    """Does not match below /api/v1/: such a request would be compared with all routes twice."""
+
+    def match(self, path: str) -> Any:
+        return None if path.startswith(VERSIONED) else super().match(path)
+
+
 handler404 = "ktrdr_site.web.error_pages.not_found"
 handler500 = "ktrdr_site.web.error_pages.server_error"
+pages: list[URLPattern | URLResolver] = [
+    path("login", SignIn.as_view(), name="login"),
+    path("login/code", sign_in_code, name="sign_in_code"),
+    path("logout", LogoutView.as_view(), name="logout"),
+    path("password", change_password, name="change_password"),
+    path("", include("ktrdr_site.accounts.users_page")),
+    path("", include("ktrdr_site.second_factor.own_page")),
+    path("tokens", tokens, name="tokens"),
+    path("tokens/create", create_token, name="create_token"),
+    path("tokens/<str:kind>/<int:token_id>/revoke", revoke_token, name="revoke_token"),
+    path("secrets", secrets_page, name="secrets"),
+    path("secrets/save", save_secret, name="save_secret"),
+    path("secrets/<str:name>/delete", delete_secret, name="delete_secret"),
+    path("", include("dashboard.urls")),
+]
 urlpatterns = [
     path("", RedirectView.as_view(url="/dashboard/", http_method_names=["get", "head"])),
     path("admin/", admin.site.urls),
-    path("dashboard/login", SignIn.as_view(), name="login"),
-    path("dashboard/login/code", sign_in_code, name="sign_in_code"),
-    path("dashboard/logout", LogoutView.as_view(), name="logout"),
-    path("dashboard/password", change_password, name="change_password"),
-    path("dashboard/", include("ktrdr_site.accounts.users_page")),
-    path("dashboard/", include("ktrdr_site.second_factor.own_page")),
-    path("dashboard/tokens", tokens, name="tokens"),
-    path("dashboard/tokens/create", create_token, name="create_token"),
-    path("dashboard/tokens/<str:kind>/<int:token_id>/revoke", revoke_token, name="revoke_token"),
-    path("dashboard/secrets", secrets_page, name="secrets"),
-    path("dashboard/secrets/save", save_secret, name="save_secret"),
-    path("dashboard/secrets/<str:name>/delete", delete_secret, name="delete_secret"),
-    path("dashboard/", include("dashboard.urls")),
+    path("dashboard/", include(pages)),
     path("shared/<slug:token>", shared_result, name="shared_result"),
     path("docs/", include("dashboard.views.documentation")),
     path(
@@ -55,6 +70,6 @@ urlpatterns = [
         SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="ktrdr_site/api_document.html"),
         name="api-document",
     ),
-    path("", include(api)),
-    path("api/v1/", include(api)),
+    URLResolver(RootPattern("", is_endpoint=False), api),
+    path(VERSIONED, include(api)),
 ]

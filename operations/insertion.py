@@ -12,10 +12,10 @@ from access.problems import Invalid
 from operations import lifecycle, quotas, time_limits, type_limits
 from operations.actors import SYSTEM, Actor
 from operations.models import Artifact, AwaitedInput, Operation, StoredFile
+from operations.models.demand import DEMAND
 from operations.models.operation import LARGE
 from operations.requests import Submission
 from operations.states import Status
-from operations.type_limits import Limits
 from registry.dispatch_channel import CHANNEL
 from worker_agent import trace
 
@@ -24,25 +24,32 @@ if TYPE_CHECKING:
 
 
 _GIVEN = (
-    "operation_id, operation_type, parameters, requirements, prefer_gpu, priority, queue, max_attempts, timeout_s,"
+    "operation_id, operation_type, parameters, requirements, prefer_gpu, priority, queue,"
     " expires_after_s, created_by_id, idempotency_key, request_sha256, request_id, traceparent, blockers"
 )
 _INSERT = f"""
-    WITH stored AS (
+    WITH given AS MATERIALIZED (
+        SELECT *, {DEMAND} AS demand
+        FROM ROWS FROM (jsonb_to_recordset(%(rows)s::jsonb) AS (
+            operation_id text, operation_type text, parameters jsonb, requirements jsonb, prefer_gpu boolean,
+            priority int, queue boolean, timeout_s int, expires_after_s int, created_by_id int,
+            idempotency_key text, request_sha256 text, request_id text, traceparent text, blockers int
+        )) WITH ORDINALITY
+    ), refusal AS MATERIALIZED (
+        SELECT {quotas.PENDING_EXCEED} AS pending_exceed, {quotas.DEMANDS_EXCEED} AS demands_exceed
+    ), stored AS (
         INSERT INTO operations_operation (
-            {_GIVEN}, created_at, expires_at, status, waiting_reason, worker_id, attempt, attempts_from, resume,
-            progress, error_class, error_message, error_traceback
+            {_GIVEN}, max_attempts, timeout_s, created_at, expires_at, status, waiting_reason, worker_id, attempt,
+            attempts_from, resume, progress, error_class, error_message, error_traceback
         )
-        SELECT {_GIVEN},
+        SELECT {_GIVEN}, COALESCE(declared.max_attempts, %(max_attempts)s::int),
+               COALESCE(given.timeout_s, declared.timeout_s, %(timeout_s)s::int),
                -- The queue is ordered by this time: one microsecond apart, a batch keeps its order.
                statement_timestamp() + (ordinality - 1) * interval '1 microsecond',
                statement_timestamp() + make_interval(secs => expires_after_s),
                'PENDING', '', '', 0, 0, true, '{{}}', '', '', ''
-        FROM ROWS FROM (jsonb_to_recordset(%(rows)s::jsonb) AS (
-            operation_id text, operation_type text, parameters jsonb, requirements jsonb, prefer_gpu boolean,
-            priority int, queue boolean, max_attempts int, timeout_s int, expires_after_s int, created_by_id int,
-            idempotency_key text, request_sha256 text, request_id text, traceparent text, blockers int
-        )) WITH ORDINALITY AS given
+        FROM refusal, given LEFT JOIN ({type_limits.DECLARED}) AS declared USING (operation_type)
+        WHERE NOT (pending_exceed OR demands_exceed)
         RETURNING *
     ), demands AS (
         INSERT INTO operations_demand (digest, operation_type, requirements, prefer_gpu, waiting_reason)
@@ -53,9 +60,11 @@ _INSERT = f"""
         SELECT operation_id, 'status', '', status, %(actor)s, %(user_id)s::int, %(address)s::inet, 'submitted'
         FROM stored ORDER BY created_at
     )
-    SELECT {quotas.DEMANDS_EXCEED}, {columns_of(Operation, "stored", without=LARGE)}
-    FROM stored, (SELECT pg_notify(%(channel)s, '')) AS wake_up ORDER BY stored.created_at
+    SELECT pending_exceed, demands_exceed, {columns_of(Operation, "stored", without=LARGE)}
+    FROM refusal LEFT JOIN (stored CROSS JOIN (SELECT pg_notify(%(channel)s, '')) AS wake_up) ON true
+    ORDER BY stored.created_at
 """  # noqa: S608  (constants)
+"""At least one row. If the owner may not have the operations waiting, nothing is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,33 +118,41 @@ def insert(
     """Store the entries, which may wait only for `awaited`, and wake the dispatchers.
 
     Only the operation `keyed` holds the idempotency key. Raises Invalid if an input file was removed, and Busy if the
-    user may not have so many operations waiting, or with so many different requirements. Call it in a transaction.
+    user may not have so many operations waiting, or with so many different requirements. Call it in a transaction, unless
+    it is `is_one_statement`.
     """
-    quotas.require_pending(by.user, len(entries))
-    declared = type_limits.read_limits({entry.submission.operation_type for entry in entries})
-    rows = [_row(entry, by, awaited, keyed, declared[entry.submission.operation_type]) for entry in entries]
+    if not entries:
+        return []
+    limits = {
+        "owner": None if by.user is None else by.user.pk,
+        "number": len(entries),
+        "max_pending": quotas.usual_max_pending(),
+        "max_demands": quotas.MAX_DEMANDS,
+        "max_attempts": settings.MAX_ATTEMPTS,
+        "timeout_s": time_limits.usual_limit(),
+    }
     actor = {"actor": by.actor.label, "user_id": by.actor.user_id, "address": by.actor.address}
-    limits = {"owner": None if by.user is None else by.user.pk, "max_demands": quotas.MAX_DEMANDS}
-    stored = fetch(_INSERT, {"rows": json.dumps(rows), "channel": CHANNEL, **actor, **limits})
-    if any(exceeds_demands for exceeds_demands, *_ in stored):
+    rows = json.dumps([_row(entry, by, awaited, keyed) for entry in entries])
+    stored = fetch(_INSERT, {"rows": rows, "channel": CHANNEL, **actor, **limits})
+    pending_exceed, demands_exceed, *_ = stored[0]
+    if pending_exceed and by.user is not None:
+        raise quotas.too_many_pending(by.user)
+    if demands_exceed:
         raise quotas.too_many_demands()
-    operations = [instance(Operation, columns, without=LARGE) for _, *columns in stored]
-    through = Operation.after.through
-    through.objects.bulk_create(
-        [
-            through(from_operation_id=entry.operation_id, to_operation_id=awaited_id)
-            for entry in entries
-            for awaited_id in dict.fromkeys(entry.submission.queueing.after)
-        ]
-    )
-    _attach_inputs(entries)
+    operations = [instance(Operation, columns, without=LARGE) for _, _, *columns in stored]
+    if not all(is_one_statement(entry.submission) for entry in entries):
+        _link(entries)
+        _attach_inputs(entries)
     lifecycle.announce_created(operations, by.actor)
     return operations
 
 
-def _row(
-    entry: Entry, by: Submitter, awaited: Mapping[str, Operation], keyed: str, declared: Limits
-) -> dict[str, Any]:
+def is_one_statement(submission: Submission) -> bool:
+    """Return whether `insert` stores such a submission with one statement, which is a transaction itself."""
+    return not (submission.queueing.after or submission.inputs or submission.awaited_inputs)
+
+
+def _row(entry: Entry, by: Submitter, awaited: Mapping[str, Operation], keyed: str) -> dict[str, Any]:
     """Return the columns that are not the same for every new operation."""
     submission, queueing, origin = entry.submission, entry.submission.queueing, trace.current()
     is_keyed = bool(by.idempotency_key) and entry.operation_id == keyed
@@ -147,8 +164,7 @@ def _row(
         "prefer_gpu": submission.prefer_gpu,
         "priority": queueing.priority,
         "queue": queueing.queue,
-        "max_attempts": declared.max_attempts or settings.MAX_ATTEMPTS,
-        "timeout_s": time_limits.limit_of_attempts(submission, declared.timeout_s),
+        "timeout_s": time_limits.chosen_limit(submission),
         "expires_after_s": time_limits.limit_of_wait(submission),
         "created_by_id": None if by.user is None else by.user.pk,
         "idempotency_key": by.idempotency_key if is_keyed else "",
@@ -157,6 +173,17 @@ def _row(
         "traceparent": origin.traceparent,
         "blockers": len(set(find_unfinished(queueing.after, awaited))),
     }
+
+
+def _link(entries: Sequence[Entry]) -> None:
+    through = Operation.after.through
+    through.objects.bulk_create(
+        [
+            through(from_operation_id=entry.operation_id, to_operation_id=awaited_id)
+            for entry in entries
+            for awaited_id in dict.fromkeys(entry.submission.queueing.after)
+        ]
+    )
 
 
 def _attach_inputs(entries: Sequence[Entry]) -> None:

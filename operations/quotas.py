@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LOCK_KEY = 0x6B74_7175
 """First key of the advisory lock of an owner: the bytes of `ktqu`."""
 RETRY_AFTER_S = 60
+NO_LIMIT = 0
+"""In the settings and in the rows; here a limit that does not exist is infinite."""
 _QUOTAS = """
     SELECT user_id, true, weight, max_running, max_pending FROM operations_quota WHERE user_id {owners}
     UNION ALL
@@ -30,18 +32,28 @@ _QUOTAS = """
 _QUOTAS_OF_ONE = _QUOTAS.format(owners="= %(owner)s")
 """Its plan is kept, while the best plan for several depends on their number."""
 _QUOTAS_OF_SEVERAL = _QUOTAS.format(owners="= ANY(%(owners)s::int[])")
-_HAS_PENDING = """
-    EXISTS (
-        SELECT FROM operations_operation WHERE status = 'PENDING' AND created_by_id = %(owner)s
-        OFFSET %(number)s::int LIMIT 1
-    )
-"""
-_PENDING = f"SELECT {_HAS_PENDING}"
-_PENDING_AND_QUOTAS = f"""
-    WITH quota (owner, is_own, weight, max_running, max_pending) AS ({_QUOTAS_OF_ONE})
-    SELECT pending.has_so_many, quota.* FROM (SELECT {_HAS_PENDING} AS has_so_many) AS pending LEFT JOIN quota ON true
+PENDING_EXCEED = f"""
+    %(owner)s::int IS NOT NULL AND COALESCE((
+        SELECT %(number)s::int > allowed OR EXISTS (
+            SELECT FROM operations_operation WHERE status = 'PENDING' AND created_by_id = %(owner)s::int
+            OFFSET (allowed - %(number)s::int)::bigint LIMIT 1
+        )
+        FROM (
+            SELECT COALESCE(
+                max(most) FILTER (WHERE is_own), max(most) FILTER (WHERE NOT is_own), %(max_pending)s::float8
+            ) AS allowed
+            FROM (
+                SELECT is_own, CASE max_pending WHEN {NO_LIMIT} THEN 'Infinity' ELSE max_pending::float8 END AS most
+                FROM ({_QUOTAS_OF_ONE}) AS quota (owner, is_own, weight, max_running, max_pending)
+            ) AS quotas
+        ) AS allowance
+        WHERE allowed < 'Infinity'
+    ), false)
 """  # noqa: S608  (constants)
-"""At least one row. Most users have the number of the settings, so both are read together."""
+"""Whether the owner may not have `number` more operations waiting; `max_pending` is the limit without a quota.
+
+Requests that arrive at the same moment may exceed the limit by their own operations.
+"""
 DEMANDS_EXCEED = """
     %(owner)s::int IS NOT NULL AND (
         WITH RECURSIVE waiting AS (
@@ -55,11 +67,11 @@ DEMANDS_EXCEED = """
         )
         SELECT count(*) > %(max_demands)s::int FROM (
             (SELECT demand FROM waiting WHERE demand IS NOT NULL LIMIT %(max_demands)s::int + 1)
-            UNION SELECT demand FROM stored
+            UNION SELECT demand FROM given
         ) AS all_demands
     )
 """
-"""Whether the waiting operations of the owner, with the new ones in `stored`, have too many different requirements.
+"""Whether the waiting operations of the owner, with the new ones in `given`, have too many different requirements.
 
 It steps through the index from demand to demand, however many operations have the same one.
 """
@@ -73,8 +85,6 @@ PRIORITIES: Mapping[Role, range] = {
 
 
 DEFAULT_WEIGHT = 1.0
-NO_LIMIT = 0
-"""In the settings and in the rows; here a limit that does not exist is infinite."""
 Values = tuple[float | None, float | None, float | None]
 """Weight, limit of running and limit of pending operations of a row; None is inherited."""
 
@@ -123,6 +133,13 @@ def _first(own: list[Values], of_groups: list[Values], defaults: list[Values], p
     raise AssertionError("every value has a default")
 
 
+def usual_max_pending() -> float:
+    """Return how many operations a user without a quota may have waiting."""
+    limit = _unlimited(settings.MAX_PENDING_PER_USER)
+    assert limit is not None
+    return limit
+
+
 def _unlimited(limit: int | None) -> float | None:
     return inf if limit == NO_LIMIT else limit
 
@@ -142,31 +159,12 @@ def require_priority(priority: int, user: "User | None") -> None:
         raise invalid("/priority", detail)
 
 
-def require_pending(user: "User | None", number: int) -> None:
-    """Raise Busy if the user may not have `number` more operations waiting.
-
-    Requests that arrive at the same moment may exceed the limit by their own operations.
-    """
-    if user is None:
-        return
-    usual = _offset(settings.MAX_PENDING_PER_USER, number)
-    rows = fetch(_PENDING_AND_QUOTAS, {"owner": user.pk, "number": usual})
-    ((is_reached, *_), *_) = rows
-    limit = _allowances([user.pk], (quota for _, *quota in rows if quota[0] is not None))[user.pk].max_pending
-    if limit == inf:
-        return
-    if (offset := _offset(int(limit), number)) != usual:
-        ((is_reached,),) = fetch(_PENDING, {"owner": user.pk, "number": offset})
-    if is_reached or number > limit:
-        raise Busy(
-            f"You may have {limit:,} pending operations; wait until some have started, or cancel some.",
-            RETRY_AFTER_S,
-        )
-
-
-def _offset(limit: int, number: int) -> int:
-    """Return how many operations may be pending before `number` more."""
-    return max(0, limit - number)
+def too_many_pending(user: "User") -> Busy:
+    """Return the error if `PENDING_EXCEED`."""
+    return Busy(
+        f"You may have {allowance_of(user).max_pending:,} pending operations; wait until some have started, or cancel some.",
+        RETRY_AFTER_S,
+    )
 
 
 def too_many_demands() -> Busy:

@@ -7,11 +7,19 @@ from typing import Any, TypeVar
 from django.db import IntegrityError
 from django.db.models import Model, QuerySet
 
-from access.conflicts import atomic_with_retries
+from access.conflicts import atomic_with_retries, statement_with_retries
 from access.problems import Invalid, Unavailable, invalid
 from operations import quotas, type_limits
 from operations.dispatching import claims
-from operations.insertion import Entry, Submitter, errors_of_awaited, find_unfinished, insert, lock_awaited
+from operations.insertion import (
+    Entry,
+    Submitter,
+    errors_of_awaited,
+    find_unfinished,
+    insert,
+    is_one_statement,
+    lock_awaited,
+)
 from operations.kind import kind_of
 from operations.models import Operation
 from operations.models.operation import new_operation_id
@@ -69,14 +77,22 @@ def submit(submission: Submission, by: Submitter) -> Operation:
         submission.operation_type
     ).is_brief:  # its priority is that of the kind, not of the request
         quotas.require_priority(submission.queueing.priority, by.user)
+    is_simple = submission.queueing.queue and is_one_statement(submission)
     try:
-        return _store(submission, by)
+        return _store_alone(submission, by) if is_simple else _store(submission, by)
     except IntegrityError:
         # The same request arrived twice at once, and the other one was stored first.
         earlier = find_repeat(by)
         if earlier is None:
             raise
         return earlier
+
+
+@statement_with_retries
+def _store_alone(submission: Submission, by: Submitter) -> Operation:
+    operation_id = new_operation_id()
+    (operation,) = insert([Entry(operation_id, submission)], by, {}, keyed=operation_id)
+    return operation
 
 
 @atomic_with_retries

@@ -13,25 +13,30 @@ from django.db.models.functions import Now
 from operations.requests import Submission
 from worker_agent.protocol import ErrorClass, OperationError
 
+ALL_TYPES = "*"
+"""The key of the settings for every type without an entry of its own."""
 
-def limit_of_attempts(submission: Submission, declared: int | None = None) -> int | None:
-    """Return the seconds that an attempt of the new operation may run.
 
-    Its own limit, else that of the settings for its type, else the one that its workers declare, else that for all types.
+def chosen_limit(submission: Submission) -> int | None:
+    """Return the seconds that an attempt of the new operation may run: its own limit, else that of the settings for its type.
+
+    Without either, the limit that its workers declare counts, else that for all types.
     """
     own = submission.queueing.timeout_s
-    if own is None and submission.operation_type not in settings.TIMEOUT_S and declared is not None:
-        return declared
-    return _limit(own, settings.TIMEOUT_S, submission.operation_type)
+    return own if own is not None else settings.TIMEOUT_S.get(submission.operation_type)
+
+
+def usual_limit() -> int | None:
+    """Return the limit of the settings for all types."""
+    limit: int | None = settings.TIMEOUT_S.get(ALL_TYPES)
+    return limit
 
 
 def limit_of_wait(submission: Submission) -> int | None:
     """Return the seconds that the new operation may wait: its own limit, or that of the settings."""
-    return _limit(submission.queueing.expires_after_s, settings.EXPIRES_AFTER_S, submission.operation_type)
-
-
-def _limit(own: int | None, by_type: dict[str, int], operation_type: str) -> int | None:
-    return own if own is not None else by_type.get(operation_type, by_type.get("*"))
+    own = submission.queueing.expires_after_s
+    by_type: dict[str, int] = settings.EXPIRES_AFTER_S
+    return own if own is not None else by_type.get(submission.operation_type, by_type.get(ALL_TYPES))
 
 
 def moment_in(limit_s: int | None) -> Combinable | None:

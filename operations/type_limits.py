@@ -16,10 +16,12 @@ from operations.states import ACTIVE
 
 LOCK_KEY = 0x6B74_736C
 """First key of the advisory lock of a type: the bytes of `ktsl`."""
-_DECLARED = """
-    SELECT operation_type, max(timeout_s), max(max_attempts), min(max_running) FROM registry_capability
-    WHERE operation_type = ANY(%(operation_types)s::text[]) GROUP BY operation_type
+DECLARED = """
+    SELECT operation_type, max(timeout_s) AS timeout_s, max(max_attempts) AS max_attempts, min(max_running) AS max_running
+    FROM registry_capability GROUP BY operation_type
 """
+"""Query for the limits of each announced type, as a part of others."""
+_DECLARED = f"SELECT * FROM ({DECLARED}) AS declared WHERE operation_type = ANY(%(operation_types)s::text[])"  # noqa: S608  (constants)
 SLOTS = "SELECT min(max_running) FROM registry_capability WHERE operation_type = {operation_type}"
 """Query for the slots of a type, as a part of others; NULL without a limit."""
 

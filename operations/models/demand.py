@@ -1,5 +1,8 @@
 from django.db import models
 
+DEMAND = "md5(operation_type || requirements::text || prefer_gpu::text)"
+"""The expression of `Operation.demand` in SQL, for rows that are not stored yet."""
+
 
 class Demand(models.Model):
     """The properties that decide which workers can run an operation; shared by all operations with the same ones.

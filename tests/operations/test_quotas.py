@@ -2,6 +2,7 @@
 
 from math import inf
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -23,6 +24,7 @@ from tests.factories import OperationFactory, WorkerFactory
 
 pytestmark = pytest.mark.django_db
 ME = Actor("user:test")
+LIMITS = st.none() | st.integers(0, 3)
 
 
 def user(name: str, role: Role | None = Role.OPERATOR) -> User:
@@ -95,6 +97,50 @@ def test_no_more_operations_wait_than_the_user_may_have() -> None:
         submit(limited)
     assert refusal.value.status_code == 429
     submit(user("other"))
+
+
+@hypothesis_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(LIMITS, st.lists(LIMITS, max_size=2), st.integers(0, 3))
+def test_a_submission_is_refused_where_the_allowance_ends(
+    settings: Any, own: int | None, of_groups: list[int | None], usual: int
+) -> None:
+    settings.MAX_PENDING_PER_USER = usual
+    owner = user(f"one-{uuid4().hex}", None)
+    for limit in of_groups:
+        group = Group.objects.create(name=uuid4().hex)
+        owner.groups.add(group)
+        Quota.objects.create(group=group, max_pending=limit)
+    Quota.objects.create(user=owner, max_pending=own)
+    allowed = min(quotas.allowance_of(owner).max_pending, 4)
+    for _ in range(int(allowed)):
+        submit(owner)
+    if allowed < 4:
+        with pytest.raises(Busy):
+            submit(owner)
+    assert Operation.objects.filter(created_by=owner).count() == allowed
+
+
+def test_a_submission_without_files_and_predecessors_is_one_statement() -> None:
+    owner = user("one")
+    with CaptureQueriesContext(connection) as queries:
+        submit(owner)
+    (statement,) = [query["sql"] for query in queries if "operations_operation" in query["sql"]]
+    assert "INSERT INTO operations_operation " in statement
+
+
+@pytest.mark.parametrize(
+    "requirements",
+    [{}, {"gpu": True}, {"cores": 1.50}, {"model": "ä\"'\\"}, {"b": 1, "a": 1e-9}],
+)
+def test_the_demand_of_a_new_operation_is_the_one_that_the_database_computes(
+    requirements: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "MAX_DEMANDS", 1)
+    owner = user("one")
+    for _ in range(2):  # were the digests different, the second one would be refused
+        submit(owner, requirements=requirements)
 
 
 ROLES = {None: range(1), Role.OPERATOR: range(-100, 101), Role.STAFF: range(-32_768, 32_768)}

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.db.models.functions import Now
 
-from operations.attempts import MAX_BACKOFF_S
+from operations.interruptions import MAX_BACKOFF_S
 from operations.models import Attempt, Operation
 from operations.schedules.running import repair_due_times
 from operations.states import ACTIVE, Status

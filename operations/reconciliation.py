@@ -23,7 +23,7 @@ worker must end it, and its fence makes anything it still reports harmless.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from operations import attempt_secrets, attempts
+from operations import attempt_secrets, attempts, interruptions
 from operations.actors import Actor
 from operations.models import Attempt
 from operations.states import Status
@@ -89,7 +89,7 @@ def apply(
         return
     if action is Action.LOSE:
         reason = f"{ours.worker_id} restarted and no longer knows the operation"
-        attempts.mark_lost(ours.operation_id, ours.number, actor, reason)
+        interruptions.mark_lost(ours.operation_id, ours.number, actor, reason)
         return
     attempts.adopt(ours, reported.instance_id, endpoint_url or ours.endpoint_url)
     if action is Action.ACCEPT:

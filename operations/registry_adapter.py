@@ -13,6 +13,7 @@ from operations import (
     clock_steps,
     deletion,
     file_checks,
+    interruptions,
     kept_reports,
     orphans,
     reconciliation,
@@ -87,17 +88,17 @@ class RegistryAdapter:
         return {kind.operation_type: kind.worker_type or kind.operation_type for kind in all_kinds()}
 
     def mark_lost(self, workers: Mapping[str, str], reason: str) -> int:
-        return _end_attempts(workers, attempts.mark_lost, reason)
+        return _end_attempts(workers, interruptions.mark_lost, reason)
 
     def mark_interrupted(self, workers: Mapping[str, str], reason: str) -> int:
-        return _end_attempts(workers, attempts.mark_interrupted, reason)
+        return _end_attempts(workers, interruptions.mark_interrupted, reason)
 
     def interrupt_unregistered(self) -> int:
         """Nothing else follows such an attempt: whoever removed its worker died before it ended the attempt."""
         is_registered = Exists(Worker.objects.filter(pk=OuterRef("worker_id")))
         left = Attempt.objects.filter(~is_registered, ended_at__isnull=True)
         workers = dict(left.values_list("worker_id", "instance_id"))
-        return _end_attempts(workers, attempts.mark_interrupted, "not registered any more")
+        return _end_attempts(workers, interruptions.mark_interrupted, "not registered any more")
 
     def active_workers(self, worker_ids: Collection[str]) -> set[str]:
         active = Attempt.objects.filter(worker_id__in=worker_ids, ended_at__isnull=True)

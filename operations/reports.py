@@ -6,7 +6,15 @@ from enum import StrEnum
 from django.db.models.functions import Now
 
 from access.conflicts import atomic_with_retries
-from operations import attempt_rows, attempt_secrets, attempts, lifecycle, telemetry, time_limits
+from operations import (
+    attempt_rows,
+    attempt_secrets,
+    attempts,
+    interruptions,
+    lifecycle,
+    telemetry,
+    time_limits,
+)
 from operations.actors import Actor
 from operations.endings import Ending
 from operations.followers import lock_with_followers
@@ -132,7 +140,7 @@ def _apply(operation: Operation, attempt: Attempt, report: Report, digest: str) 
         )
     if report.outcome is Outcome.INTERRUPTED and operation.status != Status.CANCELLING:
         cause = report.error.message if report.error else "the worker stopped"
-        attempts.interrupt(
+        interruptions.interrupt(
             operation,
             attempt,
             AttemptOutcome.INTERRUPTED,

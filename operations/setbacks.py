@@ -12,7 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from access.isolation import is_database_trouble, isolated
-from operations import attempts, lifecycle
+from operations import attempts, interruptions, lifecycle
 from operations.actors import SYSTEM
 from operations.inputs import InputMissing
 from operations.models import Attempt, Operation
@@ -84,7 +84,7 @@ def _postpone(operation_id: str, number: int, reason: str) -> None:
 
 def pause(number: int) -> timedelta:
     """Return the pause after setback `number`: three times as long as the one before, shortened by up to half at random."""
-    longest_s = min(settings.RETRY_BACKOFF_S * GROWTH ** (number - 1), attempts.MAX_BACKOFF_S)
+    longest_s = min(settings.RETRY_BACKOFF_S * GROWTH ** (number - 1), interruptions.MAX_BACKOFF_S)
     return timedelta(seconds=random.uniform(longest_s / 2, longest_s))  # noqa: S311  (not a secret)
 
 

@@ -13,7 +13,7 @@ from dashboard.pages import operation_detail, operation_labels
 from dashboard.pages.market_data import affected_by
 from dashboard.pages.results import result_context
 from dashboard.views.decorators import PageRequest, page
-from operations import attempts, sharing
+from operations import interruptions, sharing
 from operations.kind import all_kinds, kind_of
 from operations.models import Attempt, Operation
 from operations.presentation import file_previews
@@ -74,7 +74,7 @@ def _live_context(request: PageRequest, operation: Operation, tab: str) -> dict[
         "is_clonable": kind_of(operation.operation_type).is_clonable,
         "is_seeded": kind_of(operation.operation_type).is_seeded,
         "steps": [step for kind in all_kinds() if (step := kind.step_after(operation))],
-        "losses": attempts.count_lost(operation) if operation.attempt > 1 else 0,
+        "losses": interruptions.count_lost(operation) if operation.attempt > 1 else 0,
         "status_text": operation_detail.status_text(operation),
         "steps_text": operation_detail.steps_text(operation),
         "etag": f'"{operation_detail.version(operation, active)}"',

@@ -26,7 +26,7 @@ import structlog
 from asgiref.sync import sync_to_async
 
 from access.isolation import is_database_trouble
-from operations import attempts, dispatch_pauses, event_log, lifecycle, reports
+from operations import attempts, dispatch_pauses, event_log, interruptions, lifecycle, reports
 from operations.actors import DISPATCHER
 from operations.dispatching import claims, follow_ups, time_limits
 from operations.dispatching.acceptances import Acceptances
@@ -192,7 +192,7 @@ class Dispatcher:
 
     async def _push_elsewhere(self, claim: Claim, reason: str, others: int) -> None:
         log.info("worker rejected the operation", reason=reason)
-        is_requeued = await db(attempts.reject, claim.operation_id, claim.attempt, DISPATCHER, reason)
+        is_requeued = await db(interruptions.reject, claim.operation_id, claim.attempt, DISPATCHER, reason)
         if not is_requeued:
             return
         other = await db(claims.claim_another, claim.operation_id, DISPATCHER) if others else None
@@ -220,7 +220,7 @@ class Dispatcher:
             await self._handle_unknown(follow_up)
         except WorkerMisbehaved as error:
             await db(
-                attempts.mark_lost,
+                interruptions.mark_lost,
                 follow_up.operation_id,
                 follow_up.attempt,
                 DISPATCHER,
@@ -237,7 +237,7 @@ class Dispatcher:
             await self._push(follow_up.start)
         else:
             await db(
-                attempts.mark_lost,
+                interruptions.mark_lost,
                 follow_up.operation_id,
                 follow_up.attempt,
                 DISPATCHER,
@@ -257,7 +257,7 @@ class Dispatcher:
     async def _cancel(self, follow_up: FollowUp) -> None:
         if not follow_up.was_pushed:
             await db(
-                attempts.reject,
+                interruptions.reject,
                 follow_up.operation_id,
                 follow_up.attempt,
                 DISPATCHER,
@@ -269,7 +269,9 @@ class Dispatcher:
                 follow_up.endpoint, follow_up.operation_id, follow_up.attempt, follow_up.reason
             )
         except (WorkerUnknownOperation, WorkerConflict) as error:
-            await db(attempts.mark_lost, follow_up.operation_id, follow_up.attempt, DISPATCHER, str(error))
+            await db(
+                interruptions.mark_lost, follow_up.operation_id, follow_up.attempt, DISPATCHER, str(error)
+            )
         except WorkerError as error:
             log.info("could not cancel at the worker", reason=str(error))
             await db(follow_ups.schedule_again, follow_up.operation_id, follow_up.attempt)

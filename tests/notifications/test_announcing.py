@@ -4,7 +4,7 @@ import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
-from operations import attempts, reports
+from operations import attempts, interruptions, reports
 from operations.actors import SYSTEM
 from operations.models import Delivery, Operation
 from registry.cleanup import cleanup
@@ -73,7 +73,7 @@ def test_what_is_rolled_back_is_told_to_nobody(subscribe: Subscribe) -> None:
 def test_a_worker_lost_with_its_work_and_removed_later_is_told_of_once(subscribe: Subscribe) -> None:
     subscribe(kinds=["worker.lost"])
     operation = running()
-    attempts.mark_lost(operation.pk, 1, SYSTEM, "w: unavailable for too long")
+    interruptions.mark_lost(operation.pk, 1, SYSTEM, "w: unavailable for too long")
     WorkerFactory._meta.model.objects.filter(pk="w").update(
         status=WorkerStatus.TEMPORARILY_UNAVAILABLE, unavailable_since="2020-01-01T00:00Z"
     )

@@ -16,7 +16,7 @@ from itertools import chain
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
 
-from operations import attempts, reports
+from operations import attempts, interruptions, reports
 from operations.actors import DISPATCHER, SWEEP
 from operations.dispatching import admission, claims
 from operations.dispatching.planning import Planner
@@ -167,7 +167,7 @@ class Lab:
             if self._chance.random() < LOSS:
                 self._losses += 1
                 self._waiting += 1
-                attempts.mark_lost(pk, number, SWEEP, "the worker was switched off")
+                interruptions.mark_lost(pk, number, SWEEP, "the worker was switched off")
                 Operation.objects.filter(pk=pk).update(not_before=None)
                 Worker.objects.filter(pk=worker_id).update(last_healthy_at=Now())
                 continue

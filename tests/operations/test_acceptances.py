@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import OperationalError
 
-from operations import attempts
+from operations import attempts, interruptions
 from operations.actors import DISPATCHER, Actor
 from operations.dispatching import claims
 from operations.dispatching.acceptances import Acceptances
@@ -92,7 +92,7 @@ def test_trouble_of_the_database_concerns_all_and_is_not_tried_for_each(
 def test_only_current_attempts_are_accepted(numbers: dict[str, int]) -> None:
     superseded, cancelling, ended, *rest = sorted(numbers)
     Operation.objects.filter(pk=cancelling).update(status="CANCELLING")
-    assert attempts.reject(ended, 1, DISPATCHER, "busy")
+    assert interruptions.reject(ended, 1, DISPATCHER, "busy")
     accepted = attempts.accept_all({**numbers, superseded: 2, "unknown": 1}, DISPATCHER)
     assert accepted == set(rest)
     assert dict(Operation.objects.values_list("pk", "status")) == {

@@ -13,7 +13,7 @@ from django.conf import settings as site
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from operations import artifacts, attempts, lifecycle, orphans, reports
+from operations import artifacts, attempts, interruptions, lifecycle, orphans, reports
 from operations.actors import Actor
 from operations.models import Artifact, Checkpoint, MarketData, StoredFile
 from operations.stores.local_disk import path_of
@@ -287,7 +287,7 @@ def test_a_newer_state_of_the_same_step_replaces_the_older_one(worker: Worker, w
 
 def test_a_checkpoint_of_an_attempt_that_counts_no_more_is_refused(worker: Worker, working: str) -> None:
     """lesson W9"""
-    attempts.mark_lost(working, 1, ME, "gone")
+    interruptions.mark_lost(working, 1, ME, "gone")
     assert reports.add_checkpoint(working, worker.worker_id, checkpoint(9)) == "refused"
     assert not Checkpoint.objects.exists()
 

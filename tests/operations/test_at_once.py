@@ -15,7 +15,16 @@ from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.db.models.functions import Now
 
-from operations import attempts, insertion, interventions, lifecycle, progress, reports, submission
+from operations import (
+    attempts,
+    insertion,
+    interruptions,
+    interventions,
+    lifecycle,
+    progress,
+    reports,
+    submission,
+)
 from operations.actors import Actor
 from operations.dispatching import admission, claims
 from operations.dispatching.planning import Planner
@@ -146,7 +155,7 @@ def test_a_loss_and_a_finish_that_race_never_end_an_attempt_twice() -> None:
         assert claim is not None
 
         def lose(operation_id: str = operation.pk) -> object:
-            return attempts.mark_lost(operation_id, 1, ME, "gone")
+            return interruptions.mark_lost(operation_id, 1, ME, "gone")
 
         def finish(operation_id: str = operation.pk, worker: str = claim.endpoint.worker_id) -> object:
             return reports.apply(operation_id, worker, report)

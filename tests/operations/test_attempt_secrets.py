@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from operations import attempt_secrets, attempts, interventions
+from operations import attempt_secrets, attempts, interruptions, interventions
 from operations.actors import Actor
 from operations.dispatching import claims, follow_ups
 from operations.dispatching.claims import Claim
@@ -218,7 +218,7 @@ def test_an_attempt_pushed_by_the_older_version_needs_no_secret_afterwards() -> 
 
 def test_each_attempt_has_a_secret_of_its_own(claim: Claim) -> None:
     first = claim.request.attempt_secret
-    attempts.mark_lost(claim.operation_id, 1, ME, "test")
+    interruptions.mark_lost(claim.operation_id, 1, ME, "test")
     interventions.cancel(claim.operation_id, ME, "test")
     interventions.retry(claim.operation_id, ME)
     Worker.objects.update(last_healthy_at=Now())

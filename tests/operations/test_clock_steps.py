@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django_q.models import OrmQ, Schedule
 
 from ktrdr_site.observability import readiness
-from operations import attempts, setbacks
+from operations import interruptions, setbacks
 from operations.actors import Actor
 from operations.dispatching import follow_ups
 from operations.models import Attempt, Operation
@@ -91,7 +91,7 @@ def test_what_waits_for_its_moment_is_claimed_after_the_next_sweep(hours: int, i
     WorkerFactory()
     operation = OperationFactory()
     assert claim_next(ME) is not None
-    attempts.reject(operation.pk, 1, ME, "busy")
+    interruptions.reject(operation.pk, 1, ME, "busy")
     setbacks.set_aside(operation.pk, KeyError("x"))
     Operation.objects.update(not_before=Now() + timedelta(seconds=1))
     step(hours)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
-from operations import attempts, interventions, reports
+from operations import attempts, interruptions, interventions, reports
 from operations.actors import Actor
 from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Operation
@@ -76,7 +76,7 @@ def test_a_busy_worker_is_passed_over_for_another_one_at_once() -> None:
     operation.refresh_from_db()
     assert (operation.status, operation.attempt) == ("RUNNING", 2)
     assert [a.outcome for a in operation.attempts.all()] == ["rejected", ""]
-    assert attempts.count_lost(operation) == 0, "a rejection uses up no attempt"
+    assert interruptions.count_lost(operation) == 0, "a rejection uses up no attempt"
 
 
 def test_after_four_busy_workers_a_queued_operation_waits_on() -> None:

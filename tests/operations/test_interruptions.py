@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from operations import attempts, reports
+from operations import attempts, interruptions, reports
 from operations.actors import Actor
-from operations.attempts import MAX_INTERRUPTIONS, MAX_QUICK
+from operations.interruptions import MAX_INTERRUPTIONS, MAX_QUICK
 from operations.models import Attempt, Checkpoint, Operation
 from operations.registry_adapter import RegistryAdapter
 from registry.models import Worker
@@ -51,9 +51,9 @@ def test_five_shutdowns_and_a_loss_do_not_fail_an_operation(leave: Any) -> None:
     for _ in range(5):
         leave(operation, start(operation))
         assert status_of(operation) == "PENDING"
-    attempts.mark_lost(operation.pk, start(operation).number, ME, "gone")
+    interruptions.mark_lost(operation.pk, start(operation).number, ME, "gone")
     assert status_of(operation) == "PENDING"
-    attempts.mark_lost(operation.pk, start(operation).number, ME, "gone")
+    interruptions.mark_lost(operation.pk, start(operation).number, ME, "gone")
     assert status_of(operation) == "FAILED"
     assert operation.error_message == "The worker was lost 2 times; last reason: gone."
 
@@ -81,7 +81,7 @@ def test_interruptions_with_progress_are_not() -> None:
     Checkpoint.objects.create(operation=operation, attempt=operation.attempt, step=7)
     shut_down(operation, start(operation))
     assert status_of(operation) == "PENDING"
-    assert attempts.count_vain(operation) == 1
+    assert interruptions.count_vain(operation) == 1
 
 
 @pytest.mark.parametrize(("earlier", "pauses"), [(0, False), (MAX_QUICK, True)])
@@ -91,7 +91,7 @@ def test_many_rejections_are_followed_by_a_pause(earlier: int, pauses: bool, set
     make_attempts(operation, earlier, "rejected")
     WorkerFactory()
     assert claim_next(ME) is not None
-    assert attempts.reject(operation.pk, earlier + 1, ME, "busy")
+    assert interruptions.reject(operation.pk, earlier + 1, ME, "busy")
     operation.refresh_from_db()
     assert (operation.not_before is not None) is pauses
 
@@ -101,6 +101,6 @@ def test_what_nobody_takes_fails_in_the_end() -> None:
     make_attempts(operation, MAX_INTERRUPTIONS - 1, "rejected")
     WorkerFactory()
     assert claim_next(ME) is not None
-    assert not attempts.reject(operation.pk, operation.attempt + 1, ME, "busy")
+    assert not interruptions.reject(operation.pk, operation.attempt + 1, ME, "busy")
     assert status_of(operation) == "FAILED"
     assert operation.error_message == "No worker took the operation 100 times; last reason: busy."

@@ -6,7 +6,7 @@ import pytest
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from operations import attempts, reports
+from operations import attempts, interruptions, reports
 from operations.actors import Actor
 from operations.models import Operation
 from registry import address_checks
@@ -58,7 +58,7 @@ def register(client: APIClient, kept: list[Any], worker_id: str = "w1") -> Any:
 def test_a_report_that_waits_for_its_files_is_kept_although_an_earlier_attempt_is_settled(
     enrol: APIClient, running: Operation
 ) -> None:
-    attempts.mark_lost(running.pk, 1, ME, "gone")
+    interruptions.mark_lost(running.pk, 1, ME, "gone")
     Operation.objects.update(not_before=None)
     Worker.objects.update(last_healthy_at=Now())
     assert claim_next(ME) is not None

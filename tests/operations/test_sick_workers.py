@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from access.models import AuditEntry
 from ktrdr_site.observability.prometheus import metric_registry
-from operations import attempts, reports, sick_workers
+from operations import attempts, interruptions, reports, sick_workers
 from operations.actors import Actor
 from operations.models import Attempt, Delivery, Operation, Subscription
 from registry import automatic_cordons, worker_actions
@@ -48,7 +48,7 @@ def end(worker: Worker, how: str, operation: Operation | None = None, took_s: fl
         started_at=Now() - timedelta(seconds=took_s)
     )
     if how == "lost":
-        attempts.mark_lost(operation.pk, number, ME, "gone")
+        interruptions.mark_lost(operation.pk, number, ME, "gone")
     else:
         fields: dict[str, Any] = {"outcome": how, "result": {}}
         if how not in ("completed", "cancelled", "interrupted"):
@@ -216,7 +216,7 @@ def test_a_failure_is_examined_when_its_transaction_commits(
         for operation in operations:
             sick.refresh_from_db()
             attempts.begin([attempts.Start(operation, sick)], ME, push=True)
-            attempts.mark_lost(operation.pk, 1, ME, "gone")
+            interruptions.mark_lost(operation.pk, 1, ME, "gone")
     sick.refresh_from_db()
     assert sick.cordoned
 
@@ -243,7 +243,7 @@ def test_an_examination_that_raises_stops_nothing(
         if operation is operations[-1]:
             monkeypatch.setattr(sick_workers, name, fail)
         with django_capture_on_commit_callbacks(execute=True):
-            attempts.mark_lost(operation.pk, 1, ME, "gone")
+            interruptions.mark_lost(operation.pk, 1, ME, "gone")
     assert raised
     assert {Operation.objects.get(pk=row.pk).status for row in operations} == {"FAILED"}
 

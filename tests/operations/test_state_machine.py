@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 )
 
 from access.problems import Invalid, Unavailable
-from operations import artifacts, attempts, insertion, interventions, lifecycle, reports, submission
+from operations import artifacts, insertion, interruptions, interventions, lifecycle, reports, submission
 from operations.actors import Actor
 from operations.dispatching import follow_ups
 from operations.dispatching.dispatcher import Dispatcher
@@ -255,7 +255,7 @@ class Operations(RuleBasedStateMachine):
         for operation in Operation.objects.all():
             assert operation.attempt >= self.fences.get(operation.pk, 0)
             self.fences[operation.pk] = operation.attempt
-            assert attempts.count_lost(operation) <= operation.max_attempts
+            assert interruptions.count_lost(operation) <= operation.max_attempts
 
     @invariant()
     def ended_is_final(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from operations import attempts, reports, telemetry
+from operations import attempts, interruptions, reports, telemetry
 from operations.actors import Actor
 from operations.models import Attempt, LogLine, MetricPoint, Operation
 from tests.claiming import claim_next
@@ -75,7 +75,7 @@ def test_two_attempts_keep_their_own_numbers(settings: Any) -> None:
     settings.RETRY_BACKOFF_S = 0
     operation, attempt = running()
     telemetry.append(operation, attempt, points(1, 2), lines(1, 2))
-    attempts.mark_lost(operation.pk, 1, ME, "gone")
+    interruptions.mark_lost(operation.pk, 1, ME, "gone")
     Attempt.objects.update(ended_at="2020-01-01T00:00Z")  # a worker that lost one is asked again later
     claim_next(ME)
     operation.refresh_from_db()

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from ktrdr_site import environment
 from ktrdr_site.observability.prometheus import metric_registry
-from operations import attempts, interventions, reports, stalls
+from operations import attempts, interruptions, interventions, reports, stalls
 from operations.actors import Actor
 from operations.dispatching import time_limits
 from operations.dispatching.dispatcher import Dispatcher
@@ -140,7 +140,7 @@ def test_an_operation_that_was_not_started_in_time_fails_and_ends_its_followers(
 def test_the_limit_of_the_wait_ends_with_the_first_start_and_begins_again_with_a_retry() -> None:
     operation = run(expires_after_s=60, expires_at=Now() + timedelta(seconds=60))
     pass_time(61)
-    attempts.mark_lost(operation.pk, 1, ME, "gone")
+    interruptions.mark_lost(operation.pk, 1, ME, "gone")
     pass_time(61)
     assert time_limits.enforce() == 0
     interventions.cancel(operation.pk, ME)
@@ -157,7 +157,7 @@ def test_a_claim_that_its_worker_rejected_does_not_end_the_limit_of_the_wait() -
     claim_next(ME)
     pass_time(61)
     assert time_limits.enforce() == 0, "a worker may have it"
-    attempts.reject(operation.pk, 1, ME, "busy")
+    interruptions.reject(operation.pk, 1, ME, "busy")
     assert time_limits.enforce() == 1
 
 
@@ -244,7 +244,7 @@ def test_a_cancelled_operation_is_not_stopped_twice() -> None:
 
 def test_a_lost_attempt_over_its_limit_is_not_tried_again_and_a_later_attempt_has_its_own_limit() -> None:
     operation = run(timeout_s=30)
-    attempts.mark_lost(operation.pk, 1, ME, "gone")
+    interruptions.mark_lost(operation.pk, 1, ME, "gone")
     Operation.objects.update(not_before=None)
     WorkerFactory()
     claim_next(ME)
@@ -253,7 +253,7 @@ def test_a_lost_attempt_over_its_limit_is_not_tried_again_and_a_later_attempt_ha
     assert time_limits.enforce() == 0
     pass_time(2)
     assert time_limits.enforce() == 1
-    attempts.mark_lost(operation.pk, 2, ME, "gone")
+    interruptions.mark_lost(operation.pk, 2, ME, "gone")
     assert error_of(operation)[:2] == ("FAILED", "timeout")
 
 

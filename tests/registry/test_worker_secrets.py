@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from access.actors import Actor
 from access.models import AuditEntry
 from ktrdr_site.doctor import secret_files
-from operations import attempts
+from operations import attempts, interruptions
 from operations.dispatching.claims import Claim
 from operations.models import Attempt
 from registry import encryption, worker_secrets
@@ -161,7 +161,7 @@ def test_nobody_else_gets_them(claim: Claim, staff: Client) -> None:
     assert ask(claim, ["API_KEY"], instance="older").status_code == 401
     assert staff.post(f"/operations/{claim.operation_id}/secrets", {}).status_code in (401, 403)
     assert ask(claim, ["API_KEY"]).status_code == 200
-    attempts.mark_lost(claim.operation_id, 1, ME, "gone")
+    interruptions.mark_lost(claim.operation_id, 1, ME, "gone")
     assert ask(claim, ["API_KEY"]).status_code == 409, "the attempt has ended"
 
 

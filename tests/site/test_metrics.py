@@ -16,7 +16,7 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from ktrdr_site.observability import prometheus
-from operations import attempts, interventions, reports, statistics
+from operations import attempts, interruptions, interventions, reports, statistics
 from operations.actors import Actor
 from operations.models import Attempt, Event, Operation
 from registry.models import Sweep
@@ -123,7 +123,7 @@ def test_an_operation_that_became_ready_late_has_not_waited_since_its_submission
     assert value(scrape(api), "ktrdr_queue_oldest_seconds", operation_type="echo") < 60
     interventions.cancel(follower.pk, ME)
     lost = running(created_at=hour)
-    attempts.mark_lost(lost.pk, 1, ME, "gone")
+    interruptions.mark_lost(lost.pk, 1, ME, "gone")
     Operation.objects.filter(pk=lost.pk).update(not_before=None, operation_type="lost")
     assert value(scrape(api), "ktrdr_queue_oldest_seconds", operation_type="lost") < 60
 
@@ -156,7 +156,7 @@ def test_the_time_from_submission_to_start_is_measured_in_total_and_from_the_cla
 
 def test_a_second_start_and_a_wait_for_others_do_not_count_as_delay(api: APIClient) -> None:
     operation = running()
-    attempts.mark_lost(operation.pk, 1, ME, "gone")
+    interruptions.mark_lost(operation.pk, 1, ME, "gone")
     Operation.objects.filter(pk=operation.pk).update(not_before=None)
     WorkerFactory()
     claim_next(ME)
@@ -194,7 +194,7 @@ def test_refused_reports_are_counted_by_their_reason(api: APIClient) -> None:
     assert value(families, "ktrdr_refused_reports_total", reason="ended") == 1
     assert Event.objects.filter(kind="refused_report").count() == 2
     lost = running()
-    attempts.mark_lost(lost.pk, 1, ME, "gone")
+    interruptions.mark_lost(lost.pk, 1, ME, "gone")
     Operation.objects.filter(pk=lost.pk).update(not_before=None)
     WorkerFactory()
     claim_next(ME)

@@ -19,7 +19,8 @@ from operations.models import Attempt, Operation
 from operations.states import ACTIVE
 from registry import bounded_calls
 from registry.models import Worker, WorkerStatus
-from registry.worker_client import WorkerClient, WorkerError, WorkerUncertain
+from registry.worker_client import WorkerClient
+from registry.worker_errors import WorkerError, WorkerUncertain
 from worker_agent.protocol import AgentOperation, LogsPage, MetricsPage
 
 log = structlog.get_logger(__name__)

@@ -3,8 +3,10 @@
 from asgiref.sync import async_to_sync
 
 from registry import protocol_versions
+from registry.endpoint import Endpoint
 from registry.models import Worker, WorkerStatus
-from registry.worker_client import Endpoint, WorkerClient, WorkerError
+from registry.worker_client import WorkerClient
+from registry.worker_errors import WorkerError
 from worker_agent.protocol import Registration
 
 TIMEOUT_S = 2.0

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from registry.worker_client import WorkerUncertain
+from registry.worker_errors import WorkerUncertain
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -18,9 +18,11 @@ from django.db.models.functions import Now
 
 from access.isolation import isolated
 from registry import automatic_cordons, clock_steps, dispatch_channel, operations_port, sweeps
+from registry.endpoint import Endpoint
 from registry.health_checks import CONCURRENCY, check_all, log_changes, write_failed, write_healthy
 from registry.models import Sweep, Worker, WorkerStatus
-from registry.worker_client import Endpoint, WorkerClient, WorkerError
+from registry.worker_client import WorkerClient
+from registry.worker_errors import WorkerError
 from worker_agent.protocol import RunningOperation
 
 log = structlog.get_logger(__name__)

@@ -12,8 +12,10 @@ from django.conf import settings
 from django.db import connection
 
 from access.isolation import isolated
+from registry.endpoint import Endpoint
 from registry.models import Sweep, Worker, WorkerStatus
-from registry.worker_client import Endpoint, WorkerClient, WorkerError
+from registry.worker_client import WorkerClient
+from registry.worker_errors import WorkerError
 from worker_agent.protocol import AgentState, Health
 from worker_agent.values import escape
 

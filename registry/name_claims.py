@@ -7,8 +7,10 @@ that process, or one that has its token, may register under the name again.
 from asgiref.sync import async_to_sync
 
 from registry import auth, pools
+from registry.endpoint import Endpoint
 from registry.models import EnrolmentToken, Worker
-from registry.worker_client import Endpoint, WorkerClient, WorkerError
+from registry.worker_client import WorkerClient
+from registry.worker_errors import WorkerError
 from worker_agent.protocol import Registration
 
 CHECK_TIMEOUT_S = 2.0

@@ -1,7 +1,7 @@
 """The only HTTP client for workers. Responses are untrusted until they are validated.
 
 Every call has a total timeout (which also covers a body that never ends) and a size limit, follows no redirects and
-uses no proxies. It returns a message of the protocol or raises one of the exceptions below.
+uses no proxies. It returns a message of the protocol or raises one of `registry.worker_errors`.
 
 It uses httpcore, on which httpx is built, because of the number of calls: one takes 0.75 instead of 1.35 ms of processor
 time. aiohttp would take 0.3, for 9 MiB more in each process of the site.
@@ -12,120 +12,47 @@ service may be behind the address, and its answers are nobody's business here.
 """
 
 import asyncio
-from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import httpcore
 import httpx
 from django.conf import settings
-from pydantic import ValidationError
 
-from registry import auth, protocol_versions, tls
+from registry import auth, tls
 from registry.checked_connections import CheckedBackend
-from registry.models import Worker
+from registry.endpoint import Endpoint
+from registry.worker_errors import (
+    WorkerBusy,
+    WorkerConflict,
+    WorkerInvalid,
+    WorkerMisbehaved,
+    WorkerRefused,
+    WorkerUnauthorized,
+    WorkerUncertain,
+    WorkerUnknownOperation,
+    WorkerUnproven,
+)
+from registry.worker_responses import MAX_EXCERPT, UNKNOWN, Response, parse, parse_body
 from worker_agent import proof, trace
 from worker_agent.protocol import (
     AgentOperation,
     BusyAnswer,
     Health,
     LogsPage,
-    Message,
     MetricsPage,
     StartAnswer,
     StartRequest,
 )
-from worker_agent.validation_messages import first_problem
-from worker_agent.values import escape
 
-Reply = TypeVar("Reply", bound=Message)
 MAX_BYTES = 16 * 1024**2
 MAX_HEALTH_BYTES = 256 * 1024
-MAX_EXCERPT = 200
 IDENTITY = "identity"
 """The content encoding of a body that is not compressed."""
 UNPROVEN = "something answers at the worker's address, but it does not prove to be this worker"
-UNKNOWN = "the worker does not know the operation"
-
-
-class WorkerError(Exception):
-    """The call to the worker failed."""
-
-
-class WorkerRefused(WorkerError):
-    """The connection was refused: the worker certainly did not receive the request."""
-
-
-class WorkerUncertain(WorkerError):
-    """Timeout or broken connection: the worker may or may not have received the request."""
-
-
-class WorkerBusy(WorkerError):
-    """The worker is running another operation."""
-
-    def __init__(self, current_operation: str | None) -> None:
-        super().__init__(f"busy with {current_operation}" if current_operation else "busy")
-        self.current_operation = current_operation
-
-
-class WorkerConflict(WorkerError):
-    """The worker has seen a newer attempt of this operation."""
-
-
-class WorkerUnknownOperation(WorkerError):
-    """The worker does not know the operation."""
-
-
-class WorkerInvalid(WorkerError):
-    """The worker rejected the parameters."""
-
-
-class WorkerUnauthorized(WorkerError):
-    """The worker does not accept this backend's token (any more)."""
-
-
-class WorkerMisbehaved(WorkerError):
-    """The worker's response violates the protocol."""
-
-
-class WorkerUnproven(WorkerMisbehaved):
-    """Something answers at the worker's address, but does not prove that it is the worker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    worker_id: str
-    instance_id: str
-    url: str
-    must_prove: bool
-    """Whether responses without a proof are refused; False only for workers of protocol 1, which cannot prove any."""
-
-    @classmethod
-    def of(cls, worker: Worker) -> "Endpoint":
-        must_prove = worker.protocol_version >= protocol_versions.PROVING
-        return cls(worker.worker_id, worker.instance_id, worker.endpoint_url, must_prove)
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    status: int
-    content: bytes
-    is_proven: bool
-    date: str | None
-
-    @property
-    def reason(self) -> str:
-        """The worker's own explanation, ready for people; empty if the response is not proven to be the worker's."""
-        if not self.is_proven:
-            return ""
-        return " ".join(escape(self.content[:MAX_EXCERPT].decode("utf-8", "replace")).split())
-
-    def describe(self) -> str:
-        return f"the worker answered with {self.status}" + (f": {self.reason}" if self.reason else "")
 
 
 class WorkerClient:
@@ -172,27 +99,27 @@ class WorkerClient:
     async def health_and_clock(self, worker: Endpoint) -> tuple[Health, datetime | None]:
         """Return the health, and the worker's clock in whole seconds if the response has a Date header."""
         response = await self._call(worker, "GET", "/health", max_bytes=MAX_HEALTH_BYTES)
-        health = _parse(Health, response)
+        health = parse(Health, response)
         if (health.worker_id, health.instance_id) != (worker.worker_id, worker.instance_id):
             raise WorkerMisbehaved("another worker, or another process of it, answers at this address")
-        return health, _parse_date(response.date)
+        return health, response.sent_at
 
     async def start(self, worker: Endpoint, start_path: str, request: StartRequest) -> None:
         response = await self._call(worker, "POST", start_path, request.model_dump_json().encode())
         match response.status:
             case HTTPStatus.SERVICE_UNAVAILABLE:
-                current = _parse_body(BusyAnswer, response).current_operation
+                current = parse_body(BusyAnswer, response).current_operation
                 raise WorkerBusy(current if response.is_proven else None)
             case HTTPStatus.CONFLICT:
                 raise WorkerConflict(response.reason or "the worker has received a newer attempt")
             case HTTPStatus.UNPROCESSABLE_ENTITY | HTTPStatus.BAD_REQUEST:
                 raise WorkerInvalid(response.reason or response.describe())
-        started = _parse(StartAnswer, response)
+        started = parse(StartAnswer, response)
         if started.operation_id != request.task_id:
             raise WorkerMisbehaved(f"the worker started another operation instead of {request.task_id}")
 
     async def operation(self, worker: Endpoint, operation_id: str) -> AgentOperation:
-        operation = _parse(
+        operation = parse(
             AgentOperation, await self._call(worker, "GET", f"/api/v1/operations/{operation_id}")
         )
         if operation.operation_id != operation_id:
@@ -201,11 +128,11 @@ class WorkerClient:
 
     async def metrics(self, worker: Endpoint, operation_id: str, cursor: int) -> MetricsPage:
         path = f"/api/v1/operations/{operation_id}/metrics?cursor={cursor}"
-        return _parse(MetricsPage, await self._call(worker, "GET", path))
+        return parse(MetricsPage, await self._call(worker, "GET", path))
 
     async def logs(self, worker: Endpoint, operation_id: str, cursor: int) -> LogsPage:
         path = f"/api/v1/operations/{operation_id}/logs?cursor={cursor}"
-        return _parse(LogsPage, await self._call(worker, "GET", path))
+        return parse(LogsPage, await self._call(worker, "GET", path))
 
     async def cancel(self, worker: Endpoint, operation_id: str, attempt: int, reason: str) -> None:
         query = httpx.QueryParams(attempt=attempt, reason=reason[:500])
@@ -319,32 +246,6 @@ async def _read(response: httpcore.Response, encoding: str, max_bytes: int) -> b
         if len(content) > max_bytes:
             raise WorkerMisbehaved(f"the response is longer than {max_bytes} bytes")
     return bytes(content)
-
-
-def _parse(model: type[Reply], response: Response) -> Reply:
-    if response.status == HTTPStatus.NOT_FOUND:
-        raise WorkerUnknownOperation(UNKNOWN)
-    if response.status != HTTPStatus.OK:
-        raise WorkerMisbehaved(response.describe())
-    return _parse_body(model, response)
-
-
-def _parse_body(model: type[Reply], response: Response) -> Reply:
-    try:
-        return model.model_validate_json(response.content)
-    except ValidationError as error:
-        problem = f"the response is not a valid {model.__name__}"
-        if response.is_proven:
-            # Place and message may quote keys of the body.
-            problem += f": {first_problem(error, 'the message')}"
-        raise WorkerMisbehaved(problem[:500]) from error
-
-
-def _parse_date(header: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(header) if header else None
-    except ValueError:
-        return None
 
 
 def _message_of(error: Exception) -> str:

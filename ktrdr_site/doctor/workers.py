@@ -10,11 +10,11 @@ from django.conf import settings
 from ktrdr_site.doctor import clocks
 from ktrdr_site.doctor.finding import Finding, problem, warning
 from registry import tls
+from registry.endpoint import Endpoint
 from registry.health_checks import CONCURRENCY
 from registry.models import EnrolmentToken, Worker
-from registry.worker_client import (
-    Endpoint,
-    WorkerClient,
+from registry.worker_client import WorkerClient
+from registry.worker_errors import (
     WorkerError,
     WorkerMisbehaved,
     WorkerRefused,

@@ -26,7 +26,7 @@ from operations.models.operation import LARGE, READY
 from operations.setbacks import set_aside
 from operations.states import Status
 from operations.type_limits import SLOTS
-from registry.worker_client import Endpoint
+from registry.endpoint import Endpoint
 from worker_agent.protocol import ArtifactRef, CheckpointRef, StartRequest
 from worker_agent.trace import Trace
 

@@ -38,9 +38,9 @@ from operations.dispatching.reasons import Reasons
 from operations.dispatching.turns import Plan
 from operations.models import Operation
 from operations.setbacks import set_aside
-from registry.worker_client import (
+from registry.worker_client import WorkerClient
+from registry.worker_errors import (
     WorkerBusy,
-    WorkerClient,
     WorkerConflict,
     WorkerError,
     WorkerInvalid,

@@ -14,8 +14,8 @@ from operations.models import Attempt
 from operations.setbacks import set_aside
 from operations.states import Status
 from registry import protocol_versions, selection
+from registry.endpoint import Endpoint
 from registry.models import Capability, Worker
-from registry.worker_client import Endpoint
 from worker_agent.trace import Trace
 
 BATCH = 500

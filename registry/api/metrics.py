@@ -13,8 +13,10 @@ from rest_framework.views import APIView
 
 from access.problems import Unavailable
 from registry import bounded_calls
+from registry.endpoint import Endpoint
 from registry.models import Worker, WorkerStatus
-from registry.worker_client import Endpoint, WorkerClient, WorkerError
+from registry.worker_client import WorkerClient
+from registry.worker_errors import WorkerError
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

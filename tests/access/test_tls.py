@@ -12,9 +12,9 @@ import trustme
 from django.core.exceptions import ImproperlyConfigured
 
 from ktrdr_site import environment
+from registry.endpoint import Endpoint
 from registry.health_checks import check_all
 from registry.models import Worker
-from registry.worker_client import Endpoint
 from tests.access.callers import bearer
 from tests.registry.test_registration import MESSAGE
 from worker_agent.certificate import server_context

@@ -20,9 +20,10 @@ from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Delivery, Operation, StoredFile, Subscription
 from operations.notifications import delivery, sending
 from registry import cleanup, health, health_checks, registration
+from registry.endpoint import Endpoint
 from registry.kept_reports import UnreadableReport
 from registry.models import Worker
-from registry.worker_client import Endpoint, WorkerInvalid, WorkerRefused, WorkerUncertain
+from registry.worker_errors import WorkerInvalid, WorkerRefused, WorkerUncertain
 from tests.factories import WorkerFactory
 from tests.operations.simulated_agents import Agent, SimulatedClient
 from worker_agent.protocol import (

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import uuid4
 
-from registry.worker_client import (
-    Endpoint,
+from registry.endpoint import Endpoint
+from registry.worker_errors import (
     WorkerBusy,
     WorkerConflict,
     WorkerMisbehaved,

@@ -17,8 +17,8 @@ from operations.dispatching import follow_ups
 from operations.models import Attempt, Operation
 from operations.tasks import PERIODIC_TASKS
 from registry import health, health_checks, schedules, sweeps
+from registry.endpoint import Endpoint
 from registry.models import Sweep, Worker
-from registry.worker_client import Endpoint
 from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from worker_agent.protocol import AgentState, Health

@@ -22,7 +22,7 @@ import registry
 from operations import setbacks
 from operations.dispatching.dispatcher import Dispatcher
 from operations.registry_adapter import RegistryAdapter
-from registry.worker_client import Endpoint
+from registry.endpoint import Endpoint
 from tests.operations.lanes import FIRST, LAST, Lanes
 
 pytestmark = pytest.mark.django_db

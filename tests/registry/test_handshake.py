@@ -16,8 +16,10 @@ from access.actors import Actor
 from operations.models import Operation
 from registry import auth, enrolment, health, name_claims
 from registry.auth import proof_key, worker_token
+from registry.endpoint import Endpoint
 from registry.models import OperationTypeOwner, Worker
-from registry.worker_client import Endpoint, WorkerClient, WorkerError, WorkerUnproven
+from registry.worker_client import WorkerClient
+from registry.worker_errors import WorkerError, WorkerUnproven
 from tests.factories import WorkerFactory
 from tests.registry.conftest import Neighbour, row
 from worker_agent import proof

@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from registry import health, health_checks
+from registry.endpoint import Endpoint
 from registry.models import Worker
-from registry.worker_client import Endpoint
 from tests.factories import WorkerFactory
 from worker_agent.protocol import AgentState, Health
 

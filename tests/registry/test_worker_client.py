@@ -12,7 +12,9 @@ import brotli
 import pytest
 from aiohttp import web
 
-from registry.worker_client import Endpoint, WorkerClient, WorkerMisbehaved, WorkerRefused
+from registry.endpoint import Endpoint
+from registry.worker_client import WorkerClient
+from registry.worker_errors import WorkerMisbehaved, WorkerRefused
 from worker_agent.protocol import Health, StartRequest
 
 

@@ -16,9 +16,9 @@ from operations.actors import SYSTEM
 from operations.models import Attempt
 from registry import schedules
 from registry.cleanup import cleanup
+from registry.endpoint import Endpoint
 from registry.health_checks import CheckResults
 from registry.models import Sweep, Worker, WorkerStatus
-from registry.worker_client import Endpoint
 from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.registry.conftest import Neighbour, row

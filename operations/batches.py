@@ -15,9 +15,9 @@ from django.db import IntegrityError, transaction
 from access.problems import Invalid, invalid, validate
 from operations import quotas
 from operations.insertion import Entry, Submitter, errors_of_awaited, insert, lock_awaited
-from operations.kind import kind_of
 from operations.models import Batch, Operation
 from operations.models.operation import new_operation_id
+from operations.registered_kinds import kind_of
 from operations.requests import GenericRequest, Submission
 from operations.submission import find_repeat, require_storable_parameters
 from worker_agent.values import find_fault

@@ -16,8 +16,8 @@ from access.conflicts import atomic_with_retries
 from access.isolation import isolated
 from operations import lifecycle
 from operations.actors import Actor
-from operations.kind import all_kinds, kind_of, preview_types
 from operations.models import Operation
+from operations.registered_kinds import all_kinds, kind_of, preview_types
 from operations.retention import WHOLE, remove_rows
 from operations.states import FINAL
 

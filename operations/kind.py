@@ -1,19 +1,15 @@
-"""Kinds of operation: how one is requested, prepared, completed and shown, and which ones this installation has.
-
-Each app under `operations.kinds` registers its kind when it starts.
-"""
+"""A kind of operation: how it is requested, prepared, completed and shown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
 from access.problems import Invalid, invalid, pointer, validate
-from operations import announced_forms, announced_results, inputs
+from operations import inputs
 from operations.headline import Headline
 from operations.presentation.forms import Form
 from operations.presentation.metrics import MetricStyle
@@ -227,80 +223,3 @@ class Kind:
     def step_from_strategy(self, digest: str | None, text: str) -> Step | None:
         """Return a form of this kind for a stored strategy and its text, or for a new one if `digest` is None."""
         return None
-
-
-class AnnouncedKind(Kind):
-    """A type that is known only from the workers that announced it."""
-
-    is_clonable: ClassVar = True
-
-    def __init__(self, operation_type: str, result_schema: Mapping[str, Any] | None = None) -> None:
-        """`result_schema` is read when it is needed, unless it is given."""
-        self.operation_type = operation_type
-        self.title = operation_type
-        self._given_schema = result_schema
-
-    @cached_property
-    def result_schema(self) -> Mapping[str, Any]:
-        """The JSON schema of the result; empty if no worker announced one."""
-        if self._given_schema is not None:
-            return self._given_schema
-        return announced_results.read_schemas([self.operation_type]).get(self.operation_type, {})
-
-    def shown_values(self, result: Mapping[str, Any]) -> list[ShownValue]:
-        return shown_values(result, self.result_schema)
-
-    def default_parameters(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-        return announced_forms.defaults(self.operation_type, parameters)
-
-    def load_form(self) -> Form | None:
-        return self._announced_form
-
-    @cached_property
-    def _announced_form(self) -> Form | None:
-        return announced_forms.announced_form(self.operation_type)
-
-    def headline(self, result: Mapping[str, Any]) -> Headline | None:
-        return announced_results.headline(result, self.result_schema)
-
-    def form_suggestions(self) -> dict[str, list[tuple[str, str]]]:
-        form = self.load_form()
-        return {} if form is None else announced_forms.suggestions(form)
-
-
-_kinds: dict[str, Kind] = {}
-
-
-def register(kind: Kind) -> None:
-    """Register a kind. Raises ValueError if another kind has the same operation type."""
-    other = _kinds.setdefault(kind.operation_type, kind)
-    if type(other) is not type(kind):
-        raise ValueError(f"{type(other).__name__} and {type(kind).__name__} are both {kind.operation_type}")
-
-
-def all_kinds() -> list[Kind]:
-    """Return the kinds in the order of INSTALLED_APPS."""
-    return list(_kinds.values())
-
-
-def unlisted_types() -> list[str]:
-    """Return the types of which nobody is notified and which overviews leave out: brief ones, and parts of others."""
-    return [kind.operation_type for kind in all_kinds() if kind.is_brief or kind.is_part]
-
-
-def preview_types() -> list[str]:
-    return [kind.operation_type for kind in all_kinds() if kind.is_preview]
-
-
-def part_types() -> list[str]:
-    return [kind.operation_type for kind in all_kinds() if kind.is_part]
-
-
-def kind_of(operation_type: str) -> Kind:
-    """Return the registered kind, or one with the defaults for a type that only workers know."""
-    return _kinds.get(operation_type) or AnnouncedKind(operation_type)
-
-
-def find_kind(name: str) -> Kind | None:
-    """Find a kind by its operation type or a former name, as used in URLs and commands."""
-    return next((kind for kind in all_kinds() if name in (kind.operation_type, *kind.former_names)), None)

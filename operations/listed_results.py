@@ -5,10 +5,12 @@ from typing import Any
 
 from django.db.models import Case, F, Func, JSONField, QuerySet, When
 
+from operations.announced_kind import AnnouncedKind
 from operations.announced_results import read_schemas
 from operations.headline import Headline
-from operations.kind import AnnouncedKind, Kind, all_kinds
+from operations.kind import Kind
 from operations.models import Operation
+from operations.registered_kinds import all_kinds
 
 
 class _ShortValues(Func):

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from operations.kind import Kind, all_kinds, kind_of
+from operations.kind import Kind
+from operations.registered_kinds import all_kinds, kind_of
 from operations.requests import GenericRequest
 from registry.models import Capability
 from registry.workforce import Workforce

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from operations.kind import Kind, kind_of
+from operations.kind import Kind
 from operations.models import Operation
 from operations.presentation.shown_results import ShownValue, shorten, shown_values
+from operations.registered_kinds import kind_of
 
 MAX_VALUES = 100
 MAX_TEXT = 200

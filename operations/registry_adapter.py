@@ -22,11 +22,11 @@ from operations import (
 )
 from operations.actors import REGISTRATION, SWEEP, Actor
 from operations.dispatching import admission
-from operations.kind import all_kinds
 from operations.models import Attempt
 from operations.models.attempt import AttemptOutcome
 from operations.notifications import delivery, outbox
 from operations.reconciliation import Action, ReportedState
+from operations.registered_kinds import all_kinds
 from operations.setbacks import set_aside
 from registry.kept_reports import UnreadableReport
 from registry.models import Worker, WorkerStatus

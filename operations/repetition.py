@@ -3,9 +3,9 @@
 from typing import Any
 
 from operations import inputs
-from operations.kind import kind_of
 from operations.models import Artifact, Operation
 from operations.presentation.forms import Form, form_data_of, request_body
+from operations.registered_kinds import kind_of
 from operations.requests import GenericRequest
 from operations.schemas import read_schemas
 

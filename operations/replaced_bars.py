@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef, QuerySet, Value
 from django.db.models.functions import Concat
 
-from operations.kind import all_kinds
 from operations.market_data import input_name
 from operations.models import Artifact, MarketData, Operation
+from operations.registered_kinds import all_kinds
 from operations.states import Status
 
 

@@ -18,9 +18,10 @@ from operations import (
 from operations.actors import Actor
 from operations.endings import Ending
 from operations.followers import lock_with_followers
-from operations.kind import ResultUnusable, kind_of
+from operations.kind import ResultUnusable
 from operations.models import Artifact, Attempt, Checkpoint, Operation, StoredFile
 from operations.models.attempt import AttemptOutcome
+from operations.registered_kinds import kind_of
 from operations.runs import recording
 from operations.states import Status
 from worker_agent.protocol import ArtifactRef, CheckpointReport, ErrorClass, OperationError, Outcome, Report

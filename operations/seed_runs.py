@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from access.problems import Invalid, invalid
 from operations.batches import find_repeated_batch, submit_batch
 from operations.insertion import Submitter
-from operations.kind import all_kinds, kind_of
 from operations.models import Operation, SeedRun, SeedRunMember
 from operations.presentation.numbers import words
+from operations.registered_kinds import all_kinds, kind_of
 from operations.runs.columns import METRICS
 from operations.runs.recording import finite
 from operations.seeds import Seeds, seeds_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from operations.kind import kind_of
+from operations.registered_kinds import kind_of
 from operations.schemas import read_schemas
 
 DEFAULT = 42

@@ -20,9 +20,9 @@ from operations.insertion import (
     is_one_statement,
     lock_awaited,
 )
-from operations.kind import kind_of
 from operations.models import Operation
 from operations.models.operation import new_operation_id
+from operations.registered_kinds import kind_of
 from operations.requests import Submission
 from registry import selection
 from worker_agent.values import escape, find_fault

@@ -5,8 +5,8 @@ class StudiesConfig(AppConfig):
     name = "studies"
 
     def ready(self) -> None:
-        from operations.kind import register
         from operations.management.submitting import submittables
+        from operations.registered_kinds import register
         from studies.kinds import KINDS
         from studies.management.submitting import SubmittableStudy
 

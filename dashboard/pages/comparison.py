@@ -6,10 +6,10 @@ from urllib.parse import urlencode
 
 from dashboard.pages.comparison_metrics import ComparedMetric, compare_metrics
 from dashboard.pages.operation_rows import describe
-from operations.kind import all_kinds
 from operations.models import Operation
 from operations.presentation.charts import Chart
 from operations.presentation.subject import strategy_name
+from operations.registered_kinds import all_kinds
 from operations.runs.settings import STRATEGY, strategy_values
 
 MAX_OPERATIONS = 100

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from operations.kind import kind_of
 from operations.models import Operation
 from operations.presentation.metrics import MetricStyle, best_values
+from operations.registered_kinds import kind_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from operations import replaced_bars
-from operations.kind import kind_of
 from operations.models import MarketData, Operation
 from operations.presentation.subject import strategies_of_models, subject
+from operations.registered_kinds import kind_of
 from operations.replaced_bars import Affected
 from operations.states import Status
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
-from operations.kind import kind_of
 from operations.models import Artifact, Attempt, Checkpoint, LogLine, Operation
 from operations.models.attempt import AttemptOutcome
+from operations.registered_kinds import kind_of
 from operations.states import FINAL, Status
 from worker_agent.protocol import ErrorClass
 

@@ -12,10 +12,10 @@ from django.db.models.expressions import OrderBy
 from django.http import QueryDict
 from django.utils.functional import cached_property
 
-from operations.kind import part_types
 from operations.labels import normalize_tag, with_tags
 from operations.listed_results import with_listed_results
 from operations.models import Operation
+from operations.registered_kinds import part_types
 from operations.search import matches
 from operations.states import ACTIVE, FINAL, Status
 

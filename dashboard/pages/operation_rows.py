@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from operations.kind import kind_of
 from operations.listed_results import headlines_of
 from operations.models import Operation
 from operations.presentation.subject import strategies_of_models, subject
+from operations.registered_kinds import kind_of
 from operations.waiting import explain_waits
 
 

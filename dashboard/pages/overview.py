@@ -7,12 +7,12 @@ from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subqu
 from django.db.models.functions import Now, TruncHour
 from django.utils import timezone
 
-from operations.kind import kind_of, unlisted_types
 from operations.listed_results import with_listed_results
 from operations.models import Attempt, Operation
 from operations.models.operation import LISTED
 from operations.presentation.numbers import decimal, integer, sign, signed_percent
 from operations.presentation.subject import strategies_of_models, subject
+from operations.registered_kinds import kind_of, unlisted_types
 from operations.runs import ranking
 from operations.states import ACTIVE, Status
 from registry.models import Sweep, Worker, WorkerStatus

@@ -5,9 +5,10 @@ from typing import Any
 import structlog
 
 from operations import replaced_bars
-from operations.kind import Kind, kind_of
+from operations.kind import Kind
 from operations.models import Operation
 from operations.presentation import stored_reports
+from operations.registered_kinds import kind_of
 from operations.states import Status
 
 logger = structlog.get_logger(__name__)

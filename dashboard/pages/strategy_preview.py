@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from dashboard.internal_api import call_api, with_times
-from operations.kind import kind_of
+from operations.registered_kinds import kind_of
 from operations.states import FINAL, Status
 
 PATH = "/strategies/preview"

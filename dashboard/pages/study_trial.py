@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard.pages.studies import short_name
-from operations.kind import kind_of
 from operations.models import Operation
 from operations.presentation.charts import Chart
 from operations.presentation.report_charts import chart, pane, series
+from operations.registered_kinds import kind_of
 from studies.models import Study, StudyTrial, TrialState
 from studies.promotion import PROMOTABLE, strategy_of
 from studies.proposing import bound_study

@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import Count, Q
 
 from dashboard.pages.market_data import Span, coverage
-from operations.kind import kind_of
 from operations.models import MarketData
+from operations.registered_kinds import kind_of
 from registry.models import Worker, WorkerStatus
 from workers.strategy.catalog import TIMEFRAMES
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from django import template
 
-from operations.kind import kind_of
 from operations.presentation import numbers
+from operations.registered_kinds import kind_of
 
 register = template.Library()
 

@@ -8,11 +8,11 @@ from django.utils.safestring import SafeString, mark_safe
 
 from dashboard.templatetags.icons import icon, status_word
 from dashboard.templatetags.links import operation_url
-from operations.kind import kind_of
 from operations.models import LogLine, Operation
 from operations.presentation.cells import escape_cells
 from operations.presentation.charts import Table
 from operations.presentation.numbers import short, stored_time
+from operations.registered_kinds import kind_of
 from operations.states import Status
 
 register = template.Library()

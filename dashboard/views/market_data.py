@@ -6,9 +6,9 @@ from django.shortcuts import get_object_or_404, render
 from dashboard.pages import bar_chart
 from dashboard.pages.market_data import coverage, quality
 from dashboard.views.decorators import PageRequest, page
-from operations.kind import all_kinds
 from operations.models import MarketData, Operation
 from operations.presentation.stored_charts import ChartUnavailableError
+from operations.registered_kinds import all_kinds
 from operations.states import FINAL
 from operations.waiting import explain_waits
 

@@ -14,12 +14,12 @@ from dashboard.pages.market_data import affected_by
 from dashboard.pages.results import result_context
 from dashboard.views.decorators import PageRequest, page
 from operations import interruptions, sharing
-from operations.kind import all_kinds, kind_of
 from operations.models import Attempt, Operation
 from operations.presentation import file_previews
 from operations.presentation.charts import metric_charts
 from operations.presentation.curves import curves
 from operations.presentation.subject import strategies_of_models, subject
+from operations.registered_kinds import all_kinds, kind_of
 from operations.states import Status
 from operations.waiting import explain_wait
 from strategies.differences import diff_lines

@@ -17,9 +17,9 @@ from dashboard.pages.form_problems import fields_of, problems_without_field
 from dashboard.views.confirmation import confirm_submission
 from dashboard.views.decorators import PageRequest, page
 from operations import repetition
-from operations.kind import kind_of
 from operations.models import Operation, Schedule
 from operations.presentation.forms import request_body
+from operations.registered_kinds import kind_of
 from operations.schedules import saving
 
 ACTS = {"pause": "Paused: nothing is submitted.", "resume": "Resumed.", "change": "Saved."}

@@ -15,9 +15,9 @@ from dashboard.pages.form_problems import fields_of, problems_without_field
 from dashboard.views.confirmation import confirm_submission
 from dashboard.views.decorators import PageRequest, page
 from operations import seed_runs as runs
-from operations.kind import kind_of
 from operations.models import Operation, SeedRun
 from operations.presentation.forms import request_body
+from operations.registered_kinds import kind_of
 from operations.repetition import submission_of
 from operations.seeds import seeds_of
 

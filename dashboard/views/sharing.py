@@ -15,9 +15,9 @@ from access.roles import Role
 from dashboard.pages.results import result_context
 from dashboard.views.decorators import PageRequest, require_role
 from operations import sharing
-from operations.kind import kind_of
 from operations.models import Operation
 from operations.presentation.subject import strategies_of_models, subject
+from operations.registered_kinds import kind_of
 
 
 @never_cache

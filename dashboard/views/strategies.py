@@ -17,8 +17,9 @@ from dashboard.pages.strategy_texts import find_text
 from dashboard.pages.submit_preview import symbols_with_bars
 from dashboard.views.decorators import PageRequest, page
 from dashboard.views.undo import take_deleted_strategies
-from operations.kind import Step, all_kinds
+from operations.kind import Step
 from operations.presentation.subject import strategy_name
+from operations.registered_kinds import all_kinds
 from strategies.api.strategies import StrategyFilter
 from strategies.models import SavedStrategy
 from strategies.names import is_digest

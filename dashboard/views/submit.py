@@ -23,10 +23,11 @@ from dashboard.uploaded_files import store_uploads
 from dashboard.views.confirmation import confirm_submission
 from dashboard.views.decorators import PageRequest, page
 from operations import announced_forms
-from operations.kind import Kind, all_kinds, find_kind, kind_of
+from operations.kind import Kind
 from operations.models import Operation
 from operations.presentation.forms import Form, fill_fields, form_data_of
 from operations.received_files import MAX_FILE_BYTES
+from operations.registered_kinds import all_kinds, find_kind, kind_of
 from operations.type_limits import read_limits
 from registry.models import Capability
 

@@ -6,7 +6,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from operations.api.chosen_fields import ALWAYS, HEADLINE, RESULT_VALUES
-from operations.kind import Kind, all_kinds
+from operations.kind import Kind
+from operations.registered_kinds import all_kinds
 
 REFERENCE = "#/components/schemas/"
 OPERATIONS = ("Operation", "OperationDetail")

@@ -9,11 +9,11 @@ from rest_framework import serializers
 
 from access.problems import invalid
 from operations.api.serializers import OperationSerializer, operations_for_serializer
-from operations.kind import kind_of
 from operations.listed_results import headlines_of, with_listed_results
 from operations.models import Operation
 from operations.presentation.subject import strategies_of_models, subject
 from operations.printed_results import printed_values
+from operations.registered_kinds import kind_of
 
 ALWAYS = "operation_id"
 RELATIONS = {

@@ -7,9 +7,9 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
 from access.problems import invalid, refuse_nul
-from operations.kind import part_types
 from operations.labels import normalize_tag, with_tags
 from operations.models import Operation
+from operations.registered_kinds import part_types
 from operations.runs.expressions import ExpressionError, parse
 from operations.search import matches
 from operations.states import FINAL, Status

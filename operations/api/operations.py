@@ -44,8 +44,8 @@ from operations.api.serializers import (
     OperationSerializer,
     SubmittedSerializer,
 )
-from operations.kind import kind_of
 from operations.models import Operation
+from operations.registered_kinds import kind_of
 from operations.requests import GenericRequest, Submission
 from operations.waiting import explain_waits
 

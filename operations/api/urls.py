@@ -26,7 +26,7 @@ from operations.api.operations import (
 )
 from operations.api.strategies import Catalog, ValidateStrategy
 from operations.api.workers import Checkpoints, File, Reports, Secrets
-from operations.kind import all_kinds
+from operations.registered_kinds import all_kinds
 
 urlpatterns = [
     # The most frequent ones first.

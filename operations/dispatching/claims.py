@@ -20,9 +20,9 @@ from operations.dispatching import workers
 from operations.dispatching.lanes import OWNER, READY_CONDITION, Lane
 from operations.dispatching.turns import Plan
 from operations.dispatching.workers import FreeWorker
-from operations.kind import kind_of
 from operations.models import Artifact, Attempt, Checkpoint, Operation
 from operations.models.operation import LARGE, READY
+from operations.registered_kinds import kind_of
 from operations.setbacks import set_aside
 from operations.states import Status
 from operations.type_limits import SLOTS

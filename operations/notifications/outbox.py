@@ -9,9 +9,9 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from access.isolation import isolated
-from operations.kind import unlisted_types
 from operations.models import Delivery, Event, Operation, Subscription
 from operations.models.notification import Kind
+from operations.registered_kinds import unlisted_types
 from operations.states import Status
 
 

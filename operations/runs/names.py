@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from django.contrib.auth.models import User
 from django.db.models import Q
 
-from operations.kind import find_kind
 from operations.labels import normalize_tag
 from operations.models import Operation
+from operations.registered_kinds import find_kind
 from operations.runs.columns import METRICS, find_metric
 from operations.states import Status
 

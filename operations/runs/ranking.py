@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from django.db.models import F, QuerySet
 
-from operations.kind import all_kinds
 from operations.models import Operation
+from operations.registered_kinds import all_kinds
 from operations.runs.columns import find_metric
 from operations.runs.expressions import parse
 

@@ -3,8 +3,8 @@
 import math
 
 from access.isolation import isolated
-from operations.kind import kind_of
 from operations.models import Operation, RunMetrics
+from operations.registered_kinds import kind_of
 from operations.runs.columns import METRICS
 from operations.runs.settings import settings_of
 

@@ -15,8 +15,8 @@ from access.roles import Role, role_of
 from operations import quotas
 from operations.batches import build_any
 from operations.insertion import Submitter
-from operations.kind import kind_of
 from operations.models import Schedule
+from operations.registered_kinds import kind_of
 from operations.requests import Submission
 from operations.schedules.requests import ScheduleChange, ScheduleRequest
 from operations.schedules.times import next_time

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from operations.kind import all_kinds
 from operations.kinds.backtesting.request import BacktestRequest
 from operations.kinds.data_import.request import ImportRequest
 from operations.kinds.training.request import TrainingRequest
 from operations.presentation.forms import Form, form_data_of, request_body
+from operations.registered_kinds import all_kinds
 
 FORMS = {kind.operation_type: kind.form for kind in all_kinds() if kind.form is not None}
 MODELS: dict[str, tuple[Form, type[BaseModel]]] = {

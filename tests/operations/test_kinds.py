@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from operations.kind import Kind, all_kinds, find_kind, kind_of, register
+from operations.kind import Kind
+from operations.registered_kinds import all_kinds, find_kind, kind_of, register
 from tests.waiting import until_exit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +77,7 @@ class CountConfig(AppConfig):
     name = "operations.kinds.count"
 
     def ready(self):
-        from operations.kind import register
+        from operations.registered_kinds import register
         from operations.kinds.count.kind import Count
 
         register(Count())

@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from access.models import AuditEntry
 from operations import deletion, labels
 from operations.actors import Actor
-from operations.kind import AnnouncedKind
+from operations.announced_kind import AnnouncedKind
 from operations.models import Artifact, Event, Operation, StoredFile, Tag
 from tests.factories import OperationFactory, StoredFileFactory, WorkerFactory
 from tests.operations.test_at_once import at_once

@@ -9,8 +9,8 @@ import pytest
 from django.db import connection
 
 from operations import artifacts
-from operations.kind import kind_of
 from operations.models import Artifact, MetricPoint, Operation, RunMetrics
+from operations.registered_kinds import kind_of
 from operations.runs import recording
 from operations.runs.columns import METRICS
 from tests.factories import OperationFactory

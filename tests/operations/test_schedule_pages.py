@@ -9,9 +9,9 @@ from django.test import Client
 from pydantic import BaseModel, Field
 
 from operations import artifacts, repetition
-from operations.kind import kind_of
 from operations.models import Artifact, Operation, Schedule
 from operations.presentation.forms import Form
+from operations.registered_kinds import kind_of
 from operations.schedules import saving
 from tests.browser.population import STRATEGY
 from tests.factories import CapabilityFactory, OperationFactory

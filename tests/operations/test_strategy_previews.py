@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from dashboard.pages.strategies import list_strategies
 from operations import deletion, reports, waiting_threads, watching
-from operations.kind import preview_types
 from operations.models import Event, MarketData, Operation
+from operations.registered_kinds import preview_types
 from operations.states import Status
 from tests.factories import OperationFactory, StoredFileFactory, WorkerFactory
 from tests.operations.preview_reports import STRATEGY_RESULT as RESULT

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from operations import strategies
-from operations.kind import kind_of
 from operations.kinds.backtesting import trials
 from operations.kinds.backtesting.inputs import prepare
 from operations.kinds.backtesting.request import BacktestRequest
@@ -24,6 +23,7 @@ from operations.kinds.backtesting.trials import (
     training_trials,
 )
 from operations.models import Operation, Trial, TrialCount
+from operations.registered_kinds import kind_of
 from registry.models import Capability
 from tests.factories import OperationFactory
 from worker_agent.protocol import Outcome, Report

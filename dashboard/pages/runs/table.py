@@ -7,10 +7,10 @@ from typing import Any
 
 from django.http import QueryDict
 
-from operations.kind import kind_of
 from operations.models import Operation, RunMetrics
 from operations.presentation.numbers import DASH, percent, plain, sign, words
 from operations.presentation.subject import strategies_of_models, subject
+from operations.registered_kinds import kind_of
 from operations.runs.columns import METRICS, Metric
 from operations.runs.settings import STRATEGY
 

@@ -12,8 +12,8 @@ from operations import example_requests
 from operations.api import examples
 from operations.api.base import IDEMPOTENCY_KEY, start
 from operations.api.serializers import SubmittedSerializer
-from operations.kind import kind_of
 from operations.kinds.backtesting.request import BacktestRequest
+from operations.registered_kinds import kind_of
 
 RULES_EXAMPLE: dict[str, Any] = {
     "strategy_yaml": example_requests.RULES_STRATEGY,

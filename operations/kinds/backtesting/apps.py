@@ -5,7 +5,7 @@ class BacktestingConfig(AppConfig):
     name = "operations.kinds.backtesting"
 
     def ready(self) -> None:
-        from operations.kind import register
         from operations.kinds.backtesting.kind import Backtesting
+        from operations.registered_kinds import register
 
         register(Backtesting())

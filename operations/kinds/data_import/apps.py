@@ -5,7 +5,7 @@ class DataImportConfig(AppConfig):
     name = "operations.kinds.data_import"
 
     def ready(self) -> None:
-        from operations.kind import register
         from operations.kinds.data_import.kind import DataImport
+        from operations.registered_kinds import register
 
         register(DataImport())

@@ -5,7 +5,7 @@ class DataPreviewConfig(AppConfig):
     name = "operations.kinds.data_preview"
 
     def ready(self) -> None:
-        from operations.kind import register
         from operations.kinds.data_preview.kind import DataPreview
+        from operations.registered_kinds import register
 
         register(DataPreview())

@@ -5,7 +5,7 @@ class StrategyPreviewConfig(AppConfig):
     name = "operations.kinds.strategy_preview"
 
     def ready(self) -> None:
-        from operations.kind import register
         from operations.kinds.strategy_preview.kind import StrategyPreview
+        from operations.registered_kinds import register
 
         register(StrategyPreview())

@@ -10,8 +10,8 @@ from operations import example_requests
 from operations.api import examples
 from operations.api.base import IDEMPOTENCY_KEY, start
 from operations.api.serializers import SubmittedSerializer
-from operations.kind import kind_of
 from operations.kinds.training.request import TrainingRequest
+from operations.registered_kinds import kind_of
 
 
 class StartTraining(APIView):

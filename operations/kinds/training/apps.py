@@ -5,7 +5,7 @@ class TrainingConfig(AppConfig):
     name = "operations.kinds.training"
 
     def ready(self) -> None:
-        from operations.kind import register
         from operations.kinds.training.kind import Training
+        from operations.registered_kinds import register
 
         register(Training())

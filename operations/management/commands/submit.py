@@ -13,9 +13,10 @@ from pydantic import BaseModel
 from access.problems import Problem, validate
 from operations import seed_runs
 from operations.insertion import Submitter
-from operations.kind import Kind, all_kinds, find_kind, kind_of
+from operations.kind import Kind
 from operations.management.submitting import SubmittingCommand, command_error, read_file, submittables
 from operations.presentation.forms import PARAMETERS, Field, Form, value_of
+from operations.registered_kinds import all_kinds, find_kind, kind_of
 from operations.requests import GenericRequest
 
 

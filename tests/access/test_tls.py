@@ -1,8 +1,6 @@
 """TLS to workers under a private CA: the right certificate passes, every mix-up is refused in a sentence."""
 
-import asyncio
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from registry.health_checks import check_all
 from registry.models import Worker
 from tests.access.callers import bearer
 from tests.registry.test_registration import MESSAGE
+from tests.side_loop import side_loop
 from worker_agent.certificate import server_context
 from worker_agent.options import read_options
 from worker_agent.testing import StubWorker
@@ -48,27 +47,19 @@ def ca(tmp_path: Path, settings: Any) -> trustme.CA:
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """`serve(context)`: a worker that serves with this certificate, or without TLS."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    serving: list[StubWorker] = []
+    with side_loop() as run:
+        serving: list[StubWorker] = []
 
-    def run(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(20)
+        def make(context: ssl.SSLContext | None) -> StubWorker:
+            stub = StubWorker("gpu-1", "http://127.0.0.1:1", "")
+            stub.tls = context
+            run(stub.__aenter__())
+            serving.append(stub)
+            return stub
 
-    def make(context: ssl.SSLContext | None) -> StubWorker:
-        stub = StubWorker("gpu-1", "http://127.0.0.1:1", "")
-        stub.tls = context
-        run(stub.__aenter__())
-        serving.append(stub)
-        return stub
-
-    yield make
-    for stub in serving:
-        run(stub.__aexit__(None, None, None))
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+        yield make
+        for stub in serving:
+            run(stub.__aexit__(None, None, None))
 
 
 def register(url: str, instance_id: str = "first") -> Any:

@@ -12,6 +12,7 @@ import yaml
 from django.core.management import get_commands
 
 from ktrdr_site.stack.services import web_command
+from tests.rooms import ROOMS
 from tests.stack.system import ROOT
 from worker_agent.agent import FINAL_REPORT_S
 from worker_agent.job.process import EXIT_GRACE_S, TERM_GRACE_S
@@ -19,17 +20,6 @@ from workers.backtest import BacktestWorker
 from workers.training import TrainingWorker
 
 DEPLOY = ROOT / "deploy"
-ROOMS = (
-    "ktrdr_site",
-    "access",
-    "registry",
-    "operations",
-    "strategies",
-    "studies",
-    "dashboard",
-    "worker_agent",
-    "workers",
-)
 OF_COMPOSE = {"KTRDR_BIND", "KTRDR_PORT", "KTRDR_HOSTS", "WORKER_MEMORY", "WORKER_EXTRA"}
 """Read only by compose.yml."""
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))

@@ -1,12 +1,13 @@
 """A receiver of webhooks on a real socket that answers as it is told and remembers what came."""
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+
+from tests.side_loop import side_loop
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -60,9 +61,6 @@ async def without_end(request: web.Request) -> web.StreamResponse:
 def serving() -> Iterator[Receiver]:
     """Its loop runs in a thread of its own."""
     receiver = Receiver()
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", receiver.take)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -73,14 +71,9 @@ def serving() -> Iterator[Receiver]:
         await site.start()
         receiver.port = runner.addresses[0][1]
 
-    def run(work: Awaitable[None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, loop).result(20)  # type: ignore[arg-type]
-
-    run(start())
-    try:
-        yield receiver
-    finally:
-        run(runner.cleanup())
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+    with side_loop() as run:
+        run(start())
+        try:
+            yield receiver
+        finally:
+            run(runner.cleanup())

@@ -24,10 +24,10 @@ from operations.dispatching.dispatcher import Dispatcher
 from operations.registry_adapter import RegistryAdapter
 from registry.endpoint import Endpoint
 from tests.operations.lanes import FIRST, LAST, Lanes
+from tests.rooms import SITE_ROOMS
 
 pytestmark = pytest.mark.django_db
 
-ROOMS = ("access", "registry", "operations", "strategies", "studies", "dashboard", "ktrdr_site")
 PACKAGES = (operations, operations.dispatching, operations.notifications, registry)
 CLASSES = (Dispatcher, RegistryAdapter)
 OF_A_REQUEST = frozenset(
@@ -228,7 +228,7 @@ def install(
 ) -> None:
     """Replace the functions wherever a module of ours refers to them."""
     wrapped = {id(function): wrap(name, function, victims, hook) for name, function in table.items()}
-    modules = [module for name, module in sys.modules.items() if name.split(".")[0] in ROOMS]
+    modules = [module for name, module in sys.modules.items() if name.split(".")[0] in SITE_ROOMS]
     for owner in (*modules, *CLASSES):
         for name, value in list(vars(owner).items()):
             if id(value) in wrapped:

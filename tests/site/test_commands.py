@@ -18,10 +18,10 @@ from operations import following, interventions, lifecycle
 from operations.actors import SYSTEM
 from operations.models import Operation
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
+from tests.rooms import SITE_ROOMS
 from worker_agent.protocol import ErrorClass, OperationError
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("access", "dashboard", "ktrdr_site", "operations", "registry", "strategies", "studies")
 PROMISED = {
     "backup": ("--without-secrets", "--json"),
     "cancel_operation": ("--json",),
@@ -53,7 +53,7 @@ PROMISED = {
     "uncordon": ("--json",),
     "up": ("--host", "--port", "--data-dir", "--workers", "--no-demo", "--exit-after-demo"),
 }
-OURS = sorted(name for name, app in get_commands().items() if app.partition(".")[0] in ROOMS)
+OURS = sorted(name for name, app in get_commands().items() if app.partition(".")[0] in SITE_ROOMS)
 
 
 def test_every_promised_command_exists() -> None:

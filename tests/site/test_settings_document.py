@@ -3,18 +3,9 @@
 import re
 from pathlib import Path
 
+from tests.rooms import ROOMS
+
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = (
-    "ktrdr_site",
-    "access",
-    "registry",
-    "operations",
-    "strategies",
-    "studies",
-    "dashboard",
-    "worker_agent",
-    "workers",
-)
 NAME = r"(?:KTRDR|WORKER)_[A-Z_]+"
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -101,14 +102,8 @@ class Reports(WorkerView):
     def post(self, request: Request, operation_id: str) -> Response:
         """Report the end of an attempt. A repetition gets 200 again, a superseded attempt 409."""
         report = read_message(request, Report)
-        try:
+        with _errors_as_problems():
             return report_response(reports.apply(operation_id, worker_of(request), report))
-        except Operation.DoesNotExist as error:
-            raise NotFound("Unknown operation.") from error
-        except reports.MissingFiles as error:
-            raise Invalid(f"Upload the referenced files first: {error}.", errors=_missing(error)) from error
-        except DataError as error:
-            raise Invalid(f"A value cannot be stored: {error}") from error
 
 
 @accept_bodies(MAX_MESSAGE)
@@ -116,14 +111,8 @@ class Checkpoints(WorkerView):
     @extend_schema(request=CheckpointReport, responses={200: {"type": "object"}})
     def post(self, request: Request, operation_id: str) -> Response:
         report = read_message(request, CheckpointReport)
-        try:
+        with _errors_as_problems():
             return report_response(reports.add_checkpoint(operation_id, worker_of(request), report))
-        except Operation.DoesNotExist as error:
-            raise NotFound("Unknown operation.") from error
-        except reports.MissingFiles as error:
-            raise Invalid(f"Upload the referenced files first: {error}.", errors=_missing(error)) from error
-        except DataError as error:
-            raise Invalid(f"A value cannot be stored: {error}") from error
 
 
 class Secrets(WorkerView):
@@ -142,8 +131,18 @@ class Secrets(WorkerView):
         return Response({"secrets": secrets}, headers={"Cache-Control": "no-store"})
 
 
-def _missing(error: reports.MissingFiles) -> list[dict[str, str]]:
-    return [{"pointer": "/artifacts", "detail": f"{name} is not stored"} for name in error.names]
+@contextmanager
+def _errors_as_problems() -> Iterator[None]:
+    """Turn the errors of `reports` into problems of the API."""
+    try:
+        yield
+    except Operation.DoesNotExist as error:
+        raise NotFound("Unknown operation.") from error
+    except reports.MissingFiles as error:
+        missing = [{"pointer": "/artifacts", "detail": f"{name} is not stored"} for name in error.names]
+        raise Invalid(f"Upload the referenced files first: {error}.", errors=missing) from error
+    except DataError as error:
+        raise Invalid(f"A value cannot be stored: {error}") from error
 
 
 @accept_bodies(artifacts.MAX_SIZE)

@@ -7,9 +7,12 @@ import os
 import secrets
 import socket
 
-from django.db import connection
+import structlog
+from django.db import DatabaseError, connection
 
 from registry.models import Lease
+
+log = structlog.get_logger(__name__)
 
 _ACQUIRE = """
     INSERT INTO registry_lease AS lease (name, holder, renewed_at) VALUES (%s, %s, clock_timestamp())
@@ -33,5 +36,8 @@ def acquire(name: str, holder: str, lasts_s: float) -> bool:
 
 
 def release(name: str, holder: str) -> None:
-    """Give the lease back, so that the next holder need not wait for its end."""
-    Lease.objects.filter(name=name, holder=holder).delete()
+    """Give the lease back, so that the next holder need not wait for its end; without the database it expires."""
+    try:
+        Lease.objects.filter(name=name, holder=holder).delete()
+    except DatabaseError as error:
+        log.info("could not give the lease back; it expires", lease=name, reason=" ".join(str(error).split()))

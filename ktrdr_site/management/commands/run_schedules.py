@@ -1,7 +1,5 @@
 """Runs the schedules (health sweep, cleanup) until stopped. Several may run; one leads."""
 
-import signal
-import threading
 from argparse import ArgumentParser
 from typing import Any
 
@@ -10,6 +8,7 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 
 from access.database_limits import limit_statements
+from access.stop_signals import stop_on_signals
 from ktrdr_site.schedules import TICK_S, Leader
 
 log = structlog.get_logger(__name__)
@@ -24,9 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         limit_statements()
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = stop_on_signals()
         leader = Leader()
         try:
             while not stop.is_set():
@@ -35,13 +32,7 @@ class Command(BaseCommand):
                     return
                 stop.wait(TICK_S)
         finally:
-            self._stop(leader)
-
-    def _stop(self, leader: Leader) -> None:
-        try:
             leader.stop()
-        except DatabaseError as error:
-            log.info("could not give the lead back; it expires", reason=" ".join(str(error).split()))
 
     def _tick(self, leader: Leader) -> None:
         """Tick once. The database may be down for an hour: all state is in it."""

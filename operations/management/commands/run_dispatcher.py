@@ -1,7 +1,6 @@
 """Run a dispatcher until it is stopped. Any number may run."""
 
 import asyncio
-import signal
 import threading
 import time
 from argparse import ArgumentParser
@@ -16,6 +15,7 @@ from django.db import connection
 
 from access.database_limits import limit_statements
 from access.isolation import is_database_trouble
+from access.stop_signals import stop_on_signals
 from operations.dispatching.dispatcher import Dispatcher, db
 from operations.dispatching.listening import Listener
 
@@ -40,10 +40,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, interval: float, **options: Any) -> None:
         limit_statements()
-        # Signal handlers must be set in the main thread; the loop runs in another.
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        # Before the loop, which runs in another thread.
+        stop = stop_on_signals()
         async_to_sync(self.run)(interval, stop)
 
     async def run(self, interval: float, stop: threading.Event) -> None:

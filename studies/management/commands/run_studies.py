@@ -1,6 +1,5 @@
 """Runs the studies until stopped: proposes trials, submits batches, reports. Several may run; one leads."""
 
-import signal
 import threading
 from argparse import ArgumentParser
 from typing import Any
@@ -10,6 +9,7 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 
 from access.database_limits import limit_statements
+from access.stop_signals import stop_on_signals
 from studies.channel import wait_for_change
 from studies.rounds import Leader
 
@@ -26,9 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         limit_statements()
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = stop_on_signals()
         leader = Leader()
         try:
             while not stop.is_set():
@@ -36,7 +34,7 @@ class Command(BaseCommand):
                 if once and not is_more:
                     return
         finally:
-            self._stop(leader)
+            leader.stop()
 
     def _tick(self, leader: Leader, stop: threading.Event) -> bool:
         """Advance the studies and wait for a change. The database may be down for an hour: all state is in it."""
@@ -50,9 +48,3 @@ class Command(BaseCommand):
             stop.wait(TICK_S)
             return False
         return is_more
-
-    def _stop(self, leader: Leader) -> None:
-        try:
-            leader.stop()
-        except DatabaseError as error:
-            log.info("could not give the lead back; it expires", reason=" ".join(str(error).split()))

@@ -70,12 +70,12 @@ def _operations(artifact: str) -> list[tuple[str, str]]:
 
 
 def _uploads(endings: str) -> list[tuple[str, str]]:
-    wanted = tuple(endings.lower().split()) or ("",)
+    suffixes = tuple(endings.lower().split()) or ("",)
     rows = uploads.current().values_list("upload_id", "name", "created_at")[:MAX_SUGGESTIONS]
     return [
         (upload_id, f"{name}, {sent:%Y-%m-%d %H:%M}")
         for upload_id, name, sent in rows
-        if name.lower().endswith(wanted)
+        if name.lower().endswith(suffixes)
     ]
 
 

@@ -153,10 +153,15 @@ def accept(operation_id: str, number: int, actor: Actor, reason: str = ACCEPTED)
 def accept_all(started: Mapping[str, int], actor: Actor, reason: str = ACCEPTED) -> set[str]:
     """Record that workers have these attempts, numbers by operation id; return the operations that are RUNNING."""
     accepted = attempt_rows.accept(started, actor, reason).values()
-    announce([(one.operation, one.event) for one in accepted if one.event], has_subscribers=False)
-    if any(one.event is None for one in accepted):
+    announce(
+        [(acceptance.operation, acceptance.event) for acceptance in accepted if acceptance.event],
+        has_subscribers=False,
+    )
+    if any(acceptance.event is None for acceptance in accepted):
         dispatch_channel.notify_dispatchers()
-    return {one.operation.pk for one in accepted if one.operation.status == Status.RUNNING}
+    return {
+        acceptance.operation.pk for acceptance in accepted if acceptance.operation.status == Status.RUNNING
+    }
 
 
 def schedule_contact(attempts: QuerySet[Attempt], after_s: float = 0.0) -> int:

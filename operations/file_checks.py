@@ -28,14 +28,14 @@ def check_some() -> int:
 def check_prefix(prefix: str, lasts_s: float = LASTS_S) -> int:
     """Check the files whose SHA-256 starts with `prefix`, in any order, until `lasts_s` have passed."""
     until = time.monotonic() + lasts_s
-    found = 0
+    damaged = 0
     files = StoredFile.objects.filter(pk__startswith=prefix).order_by("?")
     for sha256, touched_at in list(files.values_list("pk", "touched_at")):
         with isolated("checking a stored file", atomic=False, sha256=sha256):
-            found += _check(sha256, touched_at)
+            damaged += _check(sha256, touched_at)
         if time.monotonic() > until:
             break
-    return found
+    return damaged
 
 
 def _check(sha256: str, touched_at: datetime | None) -> bool:

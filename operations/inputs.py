@@ -159,10 +159,10 @@ def _source(name: str, mark: Mapping[str, str], value: str) -> Source:
 
 def _require_ending(name: str, endings: str, upload_id: str) -> None:
     """Raise Invalid if the mark names endings of file names and the upload has none of them."""
-    wanted = tuple(str(endings).lower().split())  # the mark is a worker's
+    suffixes = tuple(str(endings).lower().split())  # the mark is a worker's
     upload = uploads.find(upload_id)
-    if wanted and upload is not None and not upload.name.lower().endswith(wanted):
-        detail = f"The name of the file must end with {' or '.join(wanted)}, not like {quote(upload.name)}."
+    if suffixes and upload is not None and not upload.name.lower().endswith(suffixes):
+        detail = f"The name of the file must end with {' or '.join(suffixes)}, not like {quote(upload.name)}."
         raise invalid(pointer(("parameters", name)), detail)
 
 

@@ -123,14 +123,14 @@ class Kind:
         marked = inputs.marked(schemas, request.parameters)
         places = {name: pointer(("parameters", name)) for name in marked}
         places |= {name: pointer(("inputs", name)) for name in request.inputs}
-        found = inputs.find({**marked, **request.inputs}, request.after, places)
+        resolved = inputs.find({**marked, **request.inputs}, request.after, places)
         return Submission(
             self.operation_type,
             dict(request.parameters),
             request,
             request.prefer_gpu,
-            found.files,
-            found.awaited,
+            resolved.files,
+            resolved.awaited,
         )
 
     def api_urls(self) -> "Sequence[URLPattern]":

@@ -158,10 +158,10 @@ def _figures(operation: Operation) -> dict[str, float]:
     """Return the headline metrics of a run; the numbers at the top of the result of another operation."""
     if kind_of(operation.operation_type).is_run:
         row = getattr(operation, "run_metrics", None)
-        found = {name: getattr(row, name, None) for name in METRICS}
+        values = {name: getattr(row, name, None) for name in METRICS}
     else:
-        found = dict(list((operation.result or {}).items())[:MAX_FIGURES])
-    return {name: number for name, value in found.items() if (number := finite(value)) is not None}
+        values = dict(list((operation.result or {}).items())[:MAX_FIGURES])
+    return {name: number for name, value in values.items() if (number := finite(value)) is not None}
 
 
 def _spread(operation_type: str, name: str, numbers: Sequence[float]) -> Spread:

@@ -29,7 +29,7 @@ from worker_agent.protocol import Registration, RegistrationAnswer
 
 log = structlog.get_logger(__name__)
 ANNOUNCED = ("start_path", "parameters_schema", "result_schema", "timeout_s", "max_attempts", "max_running")
-"""What a registration says about an operation type; the newest one counts."""
+"""Fields of an operation type that each registration replaces."""
 
 
 def register(

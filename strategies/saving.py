@@ -73,16 +73,16 @@ def add_version(name: str, new: NewVersion, by: User) -> tuple[StrategyVersion, 
 
 
 @atomic_with_retries
-def change(name: str, wanted: StrategyChange) -> SavedStrategy:
+def change(name: str, changes: StrategyChange) -> SavedStrategy:
     """Change name, title, note, tags or the archive mark. Raises NameTaken, SavedStrategy.DoesNotExist."""
     strategy = _lock(name)
-    fields: dict[str, object] = wanted.model_dump(exclude_none=True, include={"name", "title", "note"})
-    if wanted.archived is not None and wanted.archived != (strategy.archived_at is not None):
-        fields["archived_at"] = Now() if wanted.archived else None
+    fields: dict[str, object] = changes.model_dump(exclude_none=True, include={"name", "title", "note"})
+    if changes.archived is not None and changes.archived != (strategy.archived_at is not None):
+        fields["archived_at"] = Now() if changes.archived else None
     if fields:
         _update(strategy, fields)
-    if wanted.tags is not None:
-        _set_tags(strategy, wanted.tags)
+    if changes.tags is not None:
+        _set_tags(strategy, changes.tags)
     return SavedStrategy.objects.get(pk=strategy.pk)
 
 

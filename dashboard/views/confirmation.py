@@ -1,4 +1,4 @@
-"""Tells a person, and the script that keeps drafts, that the input of a form was accepted."""
+"""The message that a form was accepted, for people and for the script that keeps drafts."""
 
 from django.contrib import messages
 

@@ -23,20 +23,24 @@ PAGE_SIZE = 50
 @page
 def runs(request: PageRequest) -> HttpResponse:
     """One page of the runs that match the filter, in the chosen order."""
-    wanted = query.read(request.GET)
-    matching, error = query.select(wanted)
+    run_query = query.read(request.GET)
+    matching, error = query.select(run_query)
     ids = matching.values_list("pk", flat=True)
-    paginate = BoundedPaginator.read if wanted.where else BoundedPaginator
+    paginate = BoundedPaginator.read if run_query.where else BoundedPaginator
     pages: Paginator[str] = paginate(ids, PAGE_SIZE)
     current = pages.get_page(request.GET.get("page"))
     context = {
         "page": current,
         "table": table.build(
-            ranking.load(list(current)), request.GET, wanted.order, wanted.columns, wanted.has_all_settings
+            ranking.load(list(current)),
+            request.GET,
+            run_query.order,
+            run_query.columns,
+            run_query.has_all_settings,
         ),
-        "query": wanted,
+        "query": run_query,
         "error": error,
-        "views": [(view, query.is_current(view, wanted)) for view in query.VIEWS],
+        "views": [(view, query.is_current(view, run_query)) for view in query.VIEWS],
         "metrics": METRICS.values(),
         "selected": set(request.GET.getlist("selected")),
         "deleted": take_deleted(request),

@@ -81,8 +81,8 @@ def _form_page(
 @page
 def next_times(request: PageRequest) -> HttpResponse:
     """The next due times of the expression in the query."""
-    found = pages.next_times(request.GET.get("cron", ""), request.GET.get("time_zone", "UTC"))
-    return render(request, "schedules/next.html", {"next": found})
+    times = pages.next_times(request.GET.get("cron", ""), request.GET.get("time_zone", "UTC"))
+    return render(request, "schedules/next.html", {"next": times})
 
 
 @page

@@ -16,7 +16,7 @@ from ktrdr_site.backup.restoring import read_manifest
 def rehearse(source: Path) -> None:
     """Restore the archive into a temporary installation, save that one, and compare rows and artifacts.
 
-    Needs twice the size of the backup below TMPDIR. Raises BackupError that says what differs.
+    Needs twice the size of the backup below TMPDIR. Raises BackupError with the differences.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="ktrdr-") as directory:

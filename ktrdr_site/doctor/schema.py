@@ -35,12 +35,12 @@ Tables = dict[str, dict[str, Column]]
 
 def differences() -> Iterator[Finding]:
     """Find what a wrong or interrupted upgrade left behind: `migrations` looks only at the list of applied migrations."""
-    found = list(_differences(_tables_of_the_models(), _tables_of_the_database()))
-    if found:
-        more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    faults = list(_differences(_tables_of_the_models(), _tables_of_the_database()))
+    if faults:
+        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
         yield problem(
             "tables",
-            f"The database differs from the models of this code: {'; '.join(found[:NAMED])}{more}.",
+            f"The database differs from the models of this code: {'; '.join(faults[:NAMED])}{more}.",
             "Install the code of the version that the database was last upgraded with, or restore the backup from before that upgrade.",
         )
 

@@ -135,9 +135,9 @@ def offset_page(
     """Return the rows of `?limit=&offset=`, and the offset of the next page; None after the last one. Raises Invalid."""
     limit = integer_parameter(request, "limit", page, 1, max_page)
     offset = integer_parameter(request, "offset", 0, 0, MAX_OFFSET)
-    found = list(rows[offset : offset + limit])
-    following = offset + limit if len(found) == limit else None
-    return Response({"results": serialize(found), "next_offset": following})
+    shown = list(rows[offset : offset + limit])
+    following = offset + limit if len(shown) == limit else None
+    return Response({"results": serialize(shown), "next_offset": following})
 
 
 def cursor_page(request: Request, rows: QuerySet[Any], serializer: type[BaseSerializer[Any]]) -> Response:

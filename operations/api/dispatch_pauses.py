@@ -51,9 +51,12 @@ class Pause(APIView):
     )
     def put(self, request: Request) -> Response:
         """Start no operation until the pause ends: what runs goes on, what is submitted waits."""
-        asked = validate(DispatchPauseRequest, body(request))
+        pause_request = validate(DispatchPauseRequest, body(request))
         dispatch_pauses.begin(
-            Actor.from_request(request), asked.reason, asked.hours, read_only=asked.read_only
+            Actor.from_request(request),
+            pause_request.reason,
+            pause_request.hours,
+            read_only=pause_request.read_only,
         )
         return _response()
 

@@ -116,8 +116,8 @@ class ScheduleDetail(APIView):
     def patch(self, request: Request, schedule_id: str) -> Response:
         """Change name, times or rules; only its owner and staff may. The submission cannot be changed."""
         _require_owner(request, schedule_id)
-        wanted = validate(ScheduleChange, body(request))
-        return _change(schedule_id, lambda: saving.change(schedule_id, wanted, Actor.from_request(request)))
+        changes = validate(ScheduleChange, body(request))
+        return _change(schedule_id, lambda: saving.change(schedule_id, changes, Actor.from_request(request)))
 
     @extend_schema(
         operation_id="schedules_delete",

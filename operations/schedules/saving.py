@@ -93,10 +93,10 @@ def build(item: dict[str, Any], owner: User) -> Submission:
 
 
 @transaction.atomic
-def change(schedule_id: str, wanted: ScheduleChange, actor: Actor) -> Schedule:
+def change(schedule_id: str, changes: ScheduleChange, actor: Actor) -> Schedule:
     """Change name, times and rules. New times hold from now on. Raises Schedule.DoesNotExist."""
     schedule = _lock(schedule_id)
-    fields = wanted.model_dump(exclude_none=True)
+    fields = changes.model_dump(exclude_none=True)
     for name, value in fields.items():
         setattr(schedule, name, value)
     if {"cron", "time_zone"} & fields.keys():

@@ -78,9 +78,9 @@ class S3:
     def old_names(self, prefix: str, age_s: float) -> list[str]:
         oldest = time.time() - age_s
         with _as_os_errors():
-            found = [file for chunk in obstore.list(self._service, prefix) for file in chunk]
+            files = [file for chunk in obstore.list(self._service, prefix) for file in chunk]
         return [
-            file["path"].rpartition("/")[2] for file in found if file["last_modified"].timestamp() <= oldest
+            file["path"].rpartition("/")[2] for file in files if file["last_modified"].timestamp() <= oldest
         ]
 
     def download_address(self, sha256: str, lasts: timedelta) -> str | None:

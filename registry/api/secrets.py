@@ -93,11 +93,11 @@ class WorkerSecretDetail(APIView):
     )
     def put(self, request: Request, name: str) -> Response:
         """Create or change a secret. Its value cannot be read again; jobs of the worker types receive it."""
-        wanted = validate(SecretRequest, body(request))
-        value = wanted.value.get_secret_value() if wanted.value else None
+        secret_request = validate(SecretRequest, body(request))
+        value = secret_request.value.get_secret_value() if secret_request.value else None
         try:
             secret, is_new = worker_secrets.save(
-                _valid(name), value, wanted.worker_types, Actor.from_request(request)
+                _valid(name), value, secret_request.worker_types, Actor.from_request(request)
             )
         except WorkerSecret.DoesNotExist as error:
             raise invalid("/value", "A new secret needs a value.") from error

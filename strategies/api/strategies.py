@@ -105,8 +105,8 @@ class StrategyDetail(APIView):
     def patch(self, request: Request, name: str) -> Response:
         """Change name, title, note or tags, archive it or show it again. 409 if the name is taken."""
         get_or_404(name)
-        wanted = validate(StrategyChange, body(request))
-        strategy = write(lambda: saving.change(name, wanted))
+        changes = validate(StrategyChange, body(request))
+        strategy = write(lambda: saving.change(name, changes))
         return Response(SavedStrategySerializer(get_or_404(strategy.name)).data)
 
 

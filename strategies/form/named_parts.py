@@ -55,8 +55,8 @@ def names_of(data: Mapping[str, Any]) -> Names:
 
 
 def _outputs(name: str, entry: object) -> tuple[str, ...]:
-    found = find_indicator(str(_mapping(entry).get("type")))
-    outputs = found.outputs if found else ()
+    indicator = find_indicator(str(_mapping(entry).get("type")))
+    outputs = indicator.outputs if indicator else ()
     return (name,) if len(outputs) < 2 else tuple(f"{name}.{output.name}" for output in outputs)
 
 
@@ -83,13 +83,13 @@ def _build_indicators(path: Path, title: str, data: Mapping[str, Any], names: Na
 
 
 def _indicator(path: Path, name: str, values: Mapping[str, Any]) -> Group:
-    found = find_indicator(str(values.get("type")))
-    group = Group(path, name, found.title if found else "", is_removable=True, selector="type")
+    indicator = find_indicator(str(values.get("type")))
+    group = Group(path, name, indicator.title if indicator else "", is_removable=True, selector="type")
     group.keys_of_variants = {entry.name: _keys(entry) for entry in INDICATORS.values()}
-    if found and found.name != values.get("type"):
-        group.keys_of_variants[str(values.get("type"))] = _keys(found)
+    if indicator and indicator.name != values.get("type"):
+        group.keys_of_variants[str(values.get("type"))] = _keys(indicator)
     _add(group, "type", "Indicator", _INDICATOR_TYPE, values, "", is_required=True)
-    for parameter in found.parameters if found else ():
+    for parameter in indicator.parameters if indicator else ():
         key = next((key for key in (parameter.name, *parameter.aliases) if key in values), parameter.name)
         _add(
             group,
@@ -206,7 +206,7 @@ def build_inputs(
     data: tuple[Any, ...],
     names: Names,
 ) -> Group:
-    """Return the group of `nn_inputs`; `build_item` makes the group of an entry, or None if it is no section."""
+    """Return the group of `nn_inputs`; `build_item` makes the group of an entry, or None if it is not a section."""
     group = Group(
         path, title, "The values that the model sees: memberships of fuzzy sets, or raw values of indicators."
     )

@@ -127,9 +127,9 @@ def _new_value(path: Path, entered: str, data: Mapping[str, Any]) -> Any:
 def _starting_sets(output: str, data: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
     """Return low, middle and high over the range of an indicator's output, or from -1 to 1 if it has none."""
     name, _, member = output.partition(".")
-    found = find_indicator(str(data["indicators"][name]["type"]))
-    assert found is not None
-    line = found.output(member) or found.outputs[0]
+    indicator = find_indicator(str(data["indicators"][name]["type"]))
+    assert indicator is not None
+    line = indicator.output(member) or indicator.outputs[0]
     low, high = (-1.0, 1.0) if line.low is None or line.high is None else (line.low, line.high)
 
     def at(share: float) -> float:

@@ -94,8 +94,8 @@ class StudyList(ListAPIView[Study]):
         if study is None:
             study, plan = create(validate(StudyRequest, data), by)
         context = {"request": request, "plan": plan.as_data() if plan else None}
-        answer = SubmittedStudySerializer(study, context=context).data
-        return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
+        fields = SubmittedStudySerializer(study, context=context).data
+        return Response(fields, status=status.HTTP_202_ACCEPTED, headers={"Location": fields["url"]})
 
 
 class ValidateStudy(APIView):

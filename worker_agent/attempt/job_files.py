@@ -107,28 +107,28 @@ class JobFiles:
         taken = self._taken / str(self._count)
         try:
             os.rename(self.scratch / name, taken)
-            found = taken.lstat()
+            status = taken.lstat()
         except OSError as error:
             raise ForeignFile(
                 f"The job named {shown}, which it has not written: {error.strerror}."
             ) from error
-        if problem := self._problem_with(found):
-            _remove(taken, found)
+        if problem := self._problem_with(status):
+            _remove(taken, status)
             raise ForeignFile(f"The job named {shown}, which {problem}.")
         return taken
 
-    def _problem_with(self, found: os.stat_result) -> str:
-        if not stat.S_ISREG(found.st_mode):
-            return next((kind for is_kind, kind in KINDS if is_kind(found.st_mode)), "is not a file")
-        if found.st_nlink > 1:
+    def _problem_with(self, status: os.stat_result) -> str:
+        if not stat.S_ISREG(status.st_mode):
+            return next((kind for is_kind, kind in KINDS if is_kind(status.st_mode)), "is not a file")
+        if status.st_nlink > 1:
             return "has other names, so it may be a file of somebody else"
-        if found.st_uid != (self.user.uid if self.user else os.geteuid()):
+        if status.st_uid != (self.user.uid if self.user else os.geteuid()):
             return "belongs to another user"
         return ""
 
 
-def _remove(path: Path, found: os.stat_result) -> None:
-    if stat.S_ISDIR(found.st_mode):
+def _remove(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

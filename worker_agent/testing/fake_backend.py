@@ -184,11 +184,13 @@ class FakeBackend(FakeServer):
     async def job_secrets(self, request: web.Request) -> web.StreamResponse:
         if not self._is_worker(request):
             return web.Response(status=401)
-        wanted = SecretsRequest.model_validate_json(await request.read())
-        self.secret_requests.append(wanted)
-        if missing := [name for name in wanted.names if name not in self.secrets]:
+        secrets_request = SecretsRequest.model_validate_json(await request.read())
+        self.secret_requests.append(secrets_request)
+        if missing := [name for name in secrets_request.names if name not in self.secrets]:
             return web.json_response({"detail": f"No secret {missing[0]} is granted."}, status=422)
-        return message_response(SecretsAnswer(secrets={name: self.secrets[name] for name in wanted.names}))
+        return message_response(
+            SecretsAnswer(secrets={name: self.secrets[name] for name in secrets_request.names})
+        )
 
     async def put_file(self, request: web.Request) -> web.StreamResponse:
         if not self._is_worker(request):

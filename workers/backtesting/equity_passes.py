@@ -39,7 +39,7 @@ def find_falls(values: np.ndarray, start: float) -> Falls:
     n = values.size
     for t in range(n):
         value = values[t]
-        if value >= peak or peak < 0.0:  # a value below a negative peak is no negative fraction of it
+        if value >= peak or peak < 0.0:  # a value below a negative peak is not a negative fraction of it
             if t - at_peak - 2 > last - first:
                 first, last = at_peak + 1, t - 1
             at_peak = t

@@ -143,8 +143,8 @@ def _last_bars_before(index: pd.DatetimeIndex, instants: UnixNanoseconds) -> Pos
 
     Looking up a session in the bars takes a thousandth of the time of looking up each bar in the sessions.
     """
-    wanted = pd.DatetimeIndex(instants, tz="UTC").as_unit(index.unit)
-    after = np.unique(np.searchsorted(index.values, wanted.values, side="left"))
+    times = pd.DatetimeIndex(instants, tz="UTC").as_unit(index.unit)
+    after = np.unique(np.searchsorted(index.values, times.values, side="left"))
     return np.append(after[(after > 0) & (after < len(index))] - 1, len(index) - 1)
 
 

@@ -12,7 +12,7 @@ from workers.backtesting.periods import Periods
 Floats = NDArray[np.float64]
 SMALLEST_VARIANCE = 1e-30
 FEWEST = 3
-"""Observations below which a slope says nothing."""
+"""Observations below which a slope has no meaning."""
 
 
 def relate(returns: Floats, other: Floats, per_year: float) -> dict[str, Any]:

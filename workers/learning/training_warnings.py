@@ -83,11 +83,11 @@ def _missing_classes(strategy: TrainedStrategy, data: PreparedData) -> Warnings:
 
 def warn_of_constant_inputs(strategy: TrainedStrategy, data: PreparedData) -> Warnings:
     """Warn about inputs without information, such as memberships in another unit than their indicator's."""
-    found = constant_inputs(strategy, data)
-    if not found:
+    constants = constant_inputs(strategy, data)
+    if not constants:
         return []
-    named = ", ".join(f"{name} ({value:g})" for name, value in list(found.items())[:MAX_NAMED])
-    others = f" and {len(found) - MAX_NAMED} others" if len(found) > MAX_NAMED else ""
+    named = ", ".join(f"{name} ({value:g})" for name, value in list(constants.items())[:MAX_NAMED])
+    others = f" and {len(constants) - MAX_NAMED} others" if len(constants) > MAX_NAMED else ""
     message = (
         f"Inputs that are constant in at least 99.9 % of the training part: {named}{others}; "
         "compare their fuzzy sets with the values of the indicator."

@@ -15,8 +15,8 @@ class AsyncStrategies:
 
     async def text(self, name: str, version: int) -> str:
         """Return the file of one version."""
-        found = await self._session.get(f"/strategies/{part(name)}/versions/{version}")
-        return str(found["strategy_yaml"])
+        saved = await self._session.get(f"/strategies/{part(name)}/versions/{version}")
+        return str(saved["strategy_yaml"])
 
     async def save(
         self, name: str, text: str, *, title: str = "", note: str = "", tags: Sequence[str] = ()

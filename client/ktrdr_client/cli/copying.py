@@ -37,13 +37,13 @@ def add_copy(parser: ArgumentParser) -> None:
 
 def copy(client: Client, options: Namespace) -> int:
     """Copy one by one and continue after a failure. Series and strategies that are equal here are skipped."""
-    wanted = options.what or [MARKET_DATA, STRATEGIES]
-    if unknown := set(wanted) - {MARKET_DATA, STRATEGIES}:
+    chosen = options.what or [MARKET_DATA, STRATEGIES]
+    if unknown := set(chosen) - {MARKET_DATA, STRATEGIES}:
         raise ValueError(f"cannot copy {sorted(unknown)[0][:80]!r}, only {MARKET_DATA} and {STRATEGIES}")
     failed = False
     with options.connect(options.source, os.environ.get(TOKEN_VARIABLE, "")) as source:
         for what, copy_all in ((MARKET_DATA, _copy_market_data), (STRATEGIES, _copy_strategies)):
-            if what in wanted:
+            if what in chosen:
                 for name, result in copy_all(source, client, options):
                     show(f"{name}: {result}")
                     failed = failed or result.startswith("failed")

@@ -16,8 +16,8 @@ class Strategies:
 
     def text(self, name: str, version: int) -> str:
         """Return the file of one version."""
-        found = self._session.get(f"/strategies/{part(name)}/versions/{version}")
-        return str(found["strategy_yaml"])
+        saved = self._session.get(f"/strategies/{part(name)}/versions/{version}")
+        return str(saved["strategy_yaml"])
 
     def save(
         self, name: str, text: str, *, title: str = "", note: str = "", tags: Sequence[str] = ()

@@ -34,11 +34,11 @@ class StrategyPreviewView(APIView):
         422 if the strategy is not valid or cannot run on these bars; 503 if no worker is idle. `replaces` cancels an
         earlier preview of yours that nobody waits for any more.
         """
-        wanted = validate(PreviewRequest, body(request))
+        preview_request = validate(PreviewRequest, body(request))
         by = replace(submitter(request, {}), idempotency_key="", request_sha256="")
-        if wanted.replaces:
-            _cancel(wanted.replaces, by)
-        operation = wait_for_end(submit(build(wanted), by).pk)
+        if preview_request.replaces:
+            _cancel(preview_request.replaces, by)
+        operation = wait_for_end(submit(build(preview_request), by).pk)
         if not operation.is_final:
             return accepted_response(request, operation)
         if operation.status != Status.COMPLETED:

@@ -41,11 +41,11 @@ class Command(BaseCommand):
     ) -> None:
         value = None if keep_value else _read(file, name)
         try:
-            wanted = SecretRequest.model_validate({"value": value, "worker_types": worker_type})
+            secret_request = SecretRequest.model_validate({"value": value, "worker_types": worker_type})
             secret, _ = worker_secrets.save(
                 NAME.validate_python(name),
-                None if wanted.value is None else wanted.value.get_secret_value(),
-                wanted.worker_types,
+                None if secret_request.value is None else secret_request.value.get_secret_value(),
+                secret_request.worker_types,
                 Actor("command:set_secret"),
             )
         except ValidationError as error:

@@ -89,9 +89,9 @@ def estimate_overfitting(moments: Floats, days: int) -> Overfitting | None:
     shape = (halves.low, halves.first, halves.inverse, halves.factor)
     chunks = np.array_split(np.arange(len(moments)), min(count_threads(), len(moments)))
     with ThreadPoolExecutor(len(chunks)) as pool:
-        found = list(pool.map(lambda rows: _best_of_halves(moments, rows, *shape), chunks))
-        keys, best = found[0]
-        for other_keys, other_best in found[1:]:
+        parts = list(pool.map(lambda rows: _best_of_halves(moments, rows, *shape), chunks))
+        keys, best = parts[0]
+        for other_keys, other_best in parts[1:]:
             # The earlier trial is the best of equals, however many threads there are.
             better = other_keys > keys
             keys, best = np.where(better, other_keys, keys), np.where(better, other_best, best)

@@ -37,8 +37,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the files as JSON")
 
     def handle(self, *args: Any, directory: Path, json: bool, **options: Any) -> None:
-        wanted = {f"{name}__in": options[name] for name in ("symbol", "timeframe") if options[name]}
-        rows = list(MarketData.objects.filter(**wanted).order_by("symbol", "timeframe"))
+        filters = {f"{name}__in": options[name] for name in ("symbol", "timeframe") if options[name]}
+        rows = list(MarketData.objects.filter(**filters).order_by("symbol", "timeframe"))
         if not rows:
             raise CommandError("No market data match; the page Market data lists what is stored.")
         written, damaged = [], []

@@ -5,7 +5,7 @@ from pathlib import Path
 import environ
 
 from ktrdr_site import environment, site_secrets
-from ktrdr_site.observability.logs import logging_settings
+from ktrdr_site.observability import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 if (BASE_DIR / ".env").is_file():
@@ -233,9 +233,9 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
-LOGGING_CONFIG = "ktrdr_site.observability.logs.configure"
 LOG_FORMAT = environment.one_of("KTRDR_LOG_FORMAT", "console", ("console", "json"))
-LOGGING = logging_settings(LOG_FORMAT)
+LOGGING_CONFIG = None  # Django would configure it again in each forked process, in 2 MB of its memory
+logs.configure(logs.logging_settings(LOG_FORMAT))
 DJANGO_STRUCTLOG_USER_ID_FIELD = "pk"
 
 WORKER_TOKEN = site_secrets.worker_token("KTRDR_WORKER_TOKEN", DATA_DIR / "worker-token")

@@ -94,7 +94,7 @@ def logging_settings(form: str) -> dict[str, Any]:
 
 
 def configure(settings: dict[str, Any]) -> None:
-    """Configure structlog and logging; Django calls this at start with `LOGGING`."""
+    """Configure structlog and logging, once for a process and those that it forks."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -3,13 +3,19 @@
 from dataclasses import dataclass
 from typing import Self
 
+from django.apps import apps
 from django.conf import settings
+from django.core.management import get_commands
+from django.db import connection
+from django.db.backends.postgresql.psycopg_any import get_adapters_template
 from django.template.loader import get_template
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from ktrdr_site.processes.nursery import Nursery
 from ktrdr_site.stack.services import Plan, environment_without_secrets
+from operations.models import Operation
+from registry.models import Worker
 
 SITE = (
     "anyio.streams.tls",
@@ -34,15 +40,21 @@ FIRST_PAGE = ("base.html", "registration/login.html")
 
 
 def load_site() -> None:
-    """Import all views and middleware, and do what the first request otherwise does in each process.
+    """Import all views and middleware, and do what each process otherwise does at its first request and first queries.
 
-    To look up a URL by its name, Django walks all patterns, and so writes to 9 MB of shared memory.
+    Most of it fills caches of Django: each process would copy the shared memory in which it looks for their content.
     """
-    reverse("login")
+    reverse("login")  # walks the patterns of all URLs
     for name in FIRST_PAGE:
         get_template(name)
     for name in settings.MIDDLEWARE:
         import_string(name)
+    get_commands()
+    get_adapters_template(settings.USE_TZ, connection.timezone)
+    for model in apps.get_models():
+        model._meta.get_fields()
+    for rows in (Worker.objects.all(), Operation.objects.order_by("created_at")[:1]):
+        str(rows.query)
 
 
 @dataclass(frozen=True, slots=True)

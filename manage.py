@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from ktrdr_site.packages import leave_out
 from worker_agent.program import harden_process
 
 UNDEFINED_TABLE = "42P01"
@@ -13,6 +14,7 @@ UNDEFINED_TABLE = "42P01"
 
 def main() -> None:
     harden_process()
+    leave_out()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ktrdr_site.settings")
     os.environ.setdefault("DJANGO_COLORS", "nocolor")  # escape sequences are shown, not sent
     _export_data_dir(sys.argv)

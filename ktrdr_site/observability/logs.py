@@ -4,11 +4,13 @@ import logging.config
 import re
 from typing import Any
 
-import structlog
-from structlog.dev import Column
-from structlog.typing import EventDict, Processor
-
+from ktrdr_site.packages import absent
 from worker_agent.visible_text import one_line, visible
+
+with absent("greenlet", "rich"):  # rich would show tracebacks with the variables of each frame
+    import structlog
+    from structlog.dev import Column
+    from structlog.typing import EventDict, Processor
 
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,

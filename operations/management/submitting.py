@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
 from access.problems import Problem
-from operations.following import follow_until_detached
 from operations.insertion import Submitter
 from operations.requests import Submission
 from operations.submission import submit
@@ -45,6 +44,9 @@ class SubmittingCommand(BaseCommand):
         operation = submit(submission, Submitter())
         self.stdout.write(f'{{"operation_id": "{operation.pk}"}}' if json else operation.pk)
         if wait:
+            # Loads the library of progress bars, which no server needs.
+            from operations.following import follow_until_detached
+
             sys.exit(follow_until_detached(operation.pk, sys.stderr, None if json else self.stdout))
 
 

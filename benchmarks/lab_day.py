@@ -9,10 +9,9 @@ set other numbers.
 import logging
 import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
+from benchmarks._database import own_database
 from benchmarks._figures import print_figure
 
 WORKERS = int(os.environ.get("KTRDR_BENCH_WORKERS", "1000"))
@@ -21,20 +20,9 @@ JOBS = int(os.environ.get("KTRDR_BENCH_JOBS", "100000"))
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="ktrdr-bench-") as directory:
-        os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "ktrdr_site.settings",
-            "KTRDR_DATA_DIR": str(Path(directory) / "var"),
-        }
-        import django
-        from django.core.management import call_command
-        from django.db import connection, connections
+    with own_database():
+        from django.db import connection
 
-        django.setup()
-        from ktrdr_site.stack import preparation
-
-        preparation.connect()
-        call_command("migrate", verbosity=0)
         with connection.cursor() as cursor:
             cursor.execute("SET synchronous_commit = off")
         from tests.operations.lab import Lab
@@ -43,7 +31,6 @@ def main() -> None:
         started = time.process_time()
         day = Lab(WORKERS, USERS, JOBS).run()
         seconds = time.process_time() - started
-        connections.close_all()
     name = f"day of {WORKERS:,} workers, {day.jobs:,} operations, {USERS} users"
     print_figure(f"{name}: lost", day.lost, "operations")
     print_figure("doubled", day.doubled, "operations")

@@ -3,12 +3,12 @@
 Target: each below 100 ms. Prints the median of a few runs after one that fills the caches.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks._database import set_up_django
 from benchmarks._figures import print_figure
 from benchmarks._system import running
 
@@ -63,10 +63,7 @@ FROM operations_operation WHERE completed_at IS NOT NULL
 
 def main() -> None:
     with running(KTRDR_HEALTH_INTERVAL_S="3600") as system:
-        os.environ |= {"DJANGO_SETTINGS_MODULE": "ktrdr_site.settings", "KTRDR_DATA_DIR": str(system.data)}
-        import django
-
-        django.setup()
+        set_up_django(system.data)
         from django.db import connection
 
         with connection.cursor() as cursor:

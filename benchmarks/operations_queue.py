@@ -7,13 +7,13 @@ system with its database.
 """
 
 import asyncio
-import os
 import statistics
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from benchmarks import _full_queue
+from benchmarks._database import set_up_django
 from benchmarks._figures import print_figure
 from benchmarks._system import System, processor_s, running
 from worker_agent.testing import StubWorker
@@ -30,10 +30,7 @@ TIME_LIMIT_S = 300.0
 
 async def main() -> None:
     with running() as system:
-        os.environ |= {"DJANGO_SETTINGS_MODULE": "ktrdr_site.settings", "KTRDR_DATA_DIR": str(system.data)}
-        import django
-
-        django.setup()
+        set_up_django(system.data)
         async with AsyncExitStack() as stack:
             workers = [await stack.enter_async_context(_worker(system, number)) for number in range(WORKERS)]
             await asyncio.gather(*(worker.register() for worker in workers))

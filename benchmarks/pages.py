@@ -5,7 +5,6 @@ sent; a report of 5,000 bars is drawn within 1.5 s; a hundred open dashboards co
 """
 
 import asyncio
-import os
 import statistics
 import time
 from contextlib import suppress
@@ -15,6 +14,7 @@ import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks import _history
+from benchmarks._database import set_up_django
 from benchmarks._figures import print_figure
 from benchmarks._system import System, running
 
@@ -48,10 +48,7 @@ PAGES = {
 def main() -> None:
     # Workers that are only rows answer no health check, and none is to be lost while the clock runs.
     with running(KTRDR_HEALTH_INTERVAL_S="3600") as system:
-        os.environ |= {"DJANGO_SETTINGS_MODULE": "ktrdr_site.settings", "KTRDR_DATA_DIR": str(system.data)}
-        import django
-
-        django.setup()
+        set_up_django(system.data)
         from django.db import connection, connections
 
         known = _history.make(OPERATIONS, WORKERS)

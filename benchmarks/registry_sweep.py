@@ -5,39 +5,22 @@ at most 5 writing statements, less than 150 MB for the sweeping process; each qu
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
+from benchmarks._database import own_database
 from benchmarks._figures import print_figure
 
 WORKERS, HANGING, ROWS = 1_000, 100, 10_000
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="ktrdr-bench-") as directory:
-        os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "ktrdr_site.settings",
-            "KTRDR_DATA_DIR": str(Path(directory) / "var"),
-        }
-        import django
-        from django.core.management import call_command
-
-        django.setup()
-        from ktrdr_site.stack import preparation
-
-        preparation.connect()
-        call_command("migrate", verbosity=0)
+    with own_database():
         sweep()
         queries()
-        from django.db import connections
-
-        connections.close_all()
 
 
 def sweep() -> None:

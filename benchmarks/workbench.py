@@ -8,7 +8,6 @@ The server's time is its processor time with that of the database: that of a mac
 browser are of the wall clock; `processor` beside them has the seconds of Chromium, which uses several cores.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import psutil
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from benchmarks import _history, _workbench_rows
+from benchmarks._database import set_up_django
 from benchmarks._figures import print_figure
 from benchmarks._system import System, processor_of_tree_s, processor_s, running
 from benchmarks.pages import session
@@ -80,10 +80,7 @@ async () => {
 
 def main() -> None:
     with running(KTRDR_HEALTH_INTERVAL_S="3600") as system:
-        os.environ |= {"DJANGO_SETTINGS_MODULE": "ktrdr_site.settings", "KTRDR_DATA_DIR": str(system.data)}
-        import django
-
-        django.setup()
+        set_up_django(system.data)
         from django.db import connection, connections
 
         known = _history.make(RUNS, 20)

@@ -17,7 +17,7 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from access import audit
 from access.actors import Actor
 from access.models import AuditEntry
-from dashboard.admin.workers import ReadOnlyAdmin
+from dashboard.admin.read_only import ReadOnlyAdmin
 from registry.schedules import PAUSED, RUNS_FOREVER
 
 admin.site.unregister([Schedule, Success, Failure, OrmQ])

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from access.actors import Actor
-from dashboard.admin.workers import ReadOnlyAdmin
+from dashboard.admin.read_only import ReadOnlyAdmin
 from dashboard.subscription_form import SubscriptionForm
 from dashboard.views.actions import act_on_operation, success_message
 from operations.models import Artifact, Attempt, Delivery, Event, MarketData, Operation, Quota, Subscription
@@ -56,6 +56,7 @@ class OperationAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     list_per_page = 100
     show_full_result_count = False
+    unlisted_fields = ("parameters", "result", "error_traceback", "progress")
     inlines = (AttemptInline, EventInline)
 
     actions = ("cancel_chosen", "retry_chosen")
@@ -75,11 +76,6 @@ class OperationAdmin(ReadOnlyAdmin):
             message = success_message(act, response) if response.is_success else response.detail
             level = messages.SUCCESS if response.is_success else messages.WARNING
             self.message_user(request, f"{operation_id}: {message}", level)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Operation]:
-        rows = super().get_queryset(request)
-        is_list = request.resolver_match is not None and "object_id" not in request.resolver_match.kwargs
-        return rows.defer("parameters", "result", "error_traceback", "progress") if is_list else rows
 
 
 @admin.register(Attempt)

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from dashboard.admin.workers import ReadOnlyAdmin
+from dashboard.admin.read_only import ReadOnlyAdmin
 from strategies.models import SavedStrategy, StrategyVersion
 
 

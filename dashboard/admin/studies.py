@@ -1,10 +1,8 @@
 """Studies in the admin, read-only. Trials have a page of the dashboard: their key has two columns."""
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
 
-from dashboard.admin.workers import ReadOnlyAdmin
+from dashboard.admin.read_only import ReadOnlyAdmin
 from studies.models import Study, StudyBatch
 
 
@@ -27,11 +25,7 @@ class StudyAdmin(ReadOnlyAdmin):
     search_fields = ("study_id", "name")
     date_hierarchy = "created_at"
     show_full_result_count = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Study]:
-        rows = super().get_queryset(request)
-        is_list = request.resolver_match is not None and "object_id" not in request.resolver_match.kwargs
-        return rows.defer("spec", "study_yaml", "strategy_yaml", "report") if is_list else rows
+    unlisted_fields = ("spec", "study_yaml", "strategy_yaml", "report")
 
 
 @admin.register(StudyBatch)

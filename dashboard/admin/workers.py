@@ -1,28 +1,10 @@
 """The registry in the admin, read-only."""
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
 
 from access.models import AuditEntry
+from dashboard.admin.read_only import ReadOnlyAdmin
 from registry.models import Capability, EnrolmentToken, Sweep, Worker, WorkerSecret
-
-
-class ReadOnly:
-    """For rows that only the system writes: no adding, changing or deleting by hand."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-
-class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
-    pass
 
 
 @admin.register(Worker)
@@ -40,9 +22,7 @@ class WorkerAdmin(ReadOnlyAdmin):
     search_fields = ("worker_id", "endpoint_url")
     date_hierarchy = "registered_at"
     list_per_page = 100
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
-        return super().get_queryset(request).defer("resources", "capabilities")
+    unlisted_fields = ("resources", "capabilities")
 
 
 @admin.register(Capability)

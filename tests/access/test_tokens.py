@@ -15,13 +15,12 @@ from access import audit
 from access.models import AuditEntry
 from access.roles import Role
 from ktrdr_site.models import ApiToken
-from operations import attempts
 from operations.actors import Actor
 from operations.models import Operation
 from registry import enrolment, registration
 from registry.models import EnrolmentToken, Worker, WorkerStatus
 from tests.access.callers import bearer, member
-from tests.claiming import claim_next
+from tests.claiming import start_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.registry.test_registration import MESSAGE
 from worker_agent.protocol import Registration
@@ -126,8 +125,7 @@ def test_a_revoked_enrolment_token_takes_its_workers_off_the_registry_and_their_
     Worker.objects.get().announced.set(WorkerFactory(worker_id="aside").announced.all())
     Worker.objects.filter(pk="aside").delete()
     operation = OperationFactory()
-    assert claim_next(SOMEBODY) is not None
-    attempts.accept(operation.pk, 1, SOMEBODY)
+    start_next(SOMEBODY)
     browser = signed_in(member("staff"))
     assert browser.delete(f"/enrolment-tokens/{row.pk}").status_code == 204
     assert enrol(token).status_code == 401

@@ -4,12 +4,12 @@ import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
-from operations import attempts, interruptions, reports
+from operations import interruptions, reports
 from operations.actors import SYSTEM
 from operations.models import Delivery, Operation
 from registry.cleanup import cleanup
 from registry.models import Sweep, WorkerStatus
-from tests.claiming import claim_next
+from tests.claiming import start_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.notifications.conftest import Subscribe
 from worker_agent.protocol import ErrorClass, OperationError, Outcome, Report
@@ -20,8 +20,7 @@ pytestmark = pytest.mark.django_db
 def running(**fields: object) -> Operation:
     WorkerFactory(worker_id="w", instance_id="first")
     operation = OperationFactory(**fields)
-    assert claim_next(SYSTEM)
-    attempts.accept(operation.pk, 1, SYSTEM)
+    start_next(SYSTEM)
     return operation
 
 

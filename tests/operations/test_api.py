@@ -14,7 +14,7 @@ from operations.api import base
 from operations.api import operations as operations_api
 from operations.models import Artifact, Event, LogLine, MarketData, MetricPoint, Operation
 from operations.stores.local_disk import path_of
-from tests.claiming import claim_next
+from tests.claiming import claim_next, start_next
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from worker_agent.protocol import Outcome, Report
 
@@ -32,9 +32,7 @@ def echo() -> None:
 def complete(**fields: Any) -> Operation:
     operation = OperationFactory(**fields)
     WorkerFactory()
-    claim = claim_next(ME)
-    assert claim is not None
-    attempts.accept(operation.pk, 1, ME)
+    claim = start_next(ME)
     file = artifacts.put([b'{"rows": 3}'])
     report = Report(
         attempt=1,

@@ -13,14 +13,14 @@ from django.conf import settings as site
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from operations import artifacts, attempts, interruptions, lifecycle, orphans, reports
+from operations import artifacts, interruptions, lifecycle, orphans, reports
 from operations.actors import Actor
 from operations.models import Artifact, Checkpoint, MarketData, StoredFile
 from operations.stores.local_disk import path_of
 from operations.stores.selected import selected_store
 from registry.auth import worker_token
 from registry.models import Worker
-from tests.claiming import claim_next
+from tests.claiming import start_next
 from tests.factories import OperationFactory, WorkerFactory
 from worker_agent.protocol import CheckpointReport
 
@@ -49,8 +49,7 @@ def agent(worker: Worker) -> APIClient:
 @pytest.fixture
 def working(worker: Worker) -> str:
     operation = OperationFactory()
-    assert claim_next(ME) is not None
-    attempts.accept(operation.pk, 1, ME)
+    start_next(ME)
     return operation.pk
 
 

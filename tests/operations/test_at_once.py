@@ -32,7 +32,7 @@ from operations.kinds.backtesting.trials import count_trials
 from operations.models import Attempt, Event, Operation, Trial, TrialCount
 from operations.requests import Queueing, Submission
 from registry.models import Worker
-from tests.claiming import claim_next
+from tests.claiming import claim_next, start_next
 from tests.factories import OperationFactory, WorkerFactory
 from tests.operations.scripted_worker import row_of, worker_at_work
 from worker_agent.protocol import Outcome, Report
@@ -123,9 +123,7 @@ def test_a_cancel_and_a_finish_that_race_have_one_winner_and_one_end() -> None:
     WorkerFactory()
     for _ in range(RACES):
         operation = OperationFactory()
-        claim = claim_next(ME)
-        assert claim is not None
-        attempts.accept(operation.pk, 1, ME)
+        claim = start_next(ME)
 
         def cancel(operation_id: str = operation.pk) -> str:
             try:

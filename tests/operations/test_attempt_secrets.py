@@ -16,7 +16,7 @@ from operations.models import Artifact, Attempt, Operation, StoredFile
 from registry import address_checks
 from registry.auth import worker_token
 from registry.models import Worker
-from tests.claiming import claim_next
+from tests.claiming import claim_next, start_next
 from tests.factories import OperationFactory, WorkerFactory
 from worker_agent.protocol import Report
 
@@ -30,10 +30,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 def claim() -> Claim:
     WorkerFactory(worker_id="w1", instance_id="one", endpoint_url="http://127.0.0.1:2", protocol_version=2)
     OperationFactory()
-    claimed = claim_next(ME)
-    assert claimed is not None
-    attempts.accept(claimed.operation_id, 1, ME)
-    return claimed
+    return start_next(ME)
 
 
 def worker(instance_id: str = "one") -> APIClient:

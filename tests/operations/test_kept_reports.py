@@ -6,12 +6,12 @@ import pytest
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from operations import attempts, interruptions, reports
+from operations import interruptions, reports
 from operations.actors import Actor
 from operations.models import Operation
 from registry import address_checks
 from registry.models import Worker
-from tests.claiming import claim_next
+from tests.claiming import start_next
 from tests.factories import OperationFactory, WorkerFactory
 
 pytestmark = pytest.mark.django_db
@@ -36,8 +36,7 @@ def _verified(monkeypatch: pytest.MonkeyPatch) -> None:
 def running() -> Operation:
     WorkerFactory(worker_id="w1", instance_id="old", endpoint_url="http://127.0.0.1:2")
     operation = OperationFactory()
-    assert claim_next(ME) is not None
-    attempts.accept(operation.pk, 1, ME)
+    start_next(ME)
     return operation
 
 
@@ -61,8 +60,7 @@ def test_a_report_that_waits_for_its_files_is_kept_although_an_earlier_attempt_i
     interruptions.mark_lost(running.pk, 1, ME, "gone")
     Operation.objects.update(not_before=None)
     Worker.objects.update(last_healthy_at=Now())
-    assert claim_next(ME) is not None
-    attempts.accept(running.pk, 2, ME)
+    start_next(ME)
     missing = {"name": "model", "sha256": "ab" * 32, "size": 1}
     second = report_of(attempt=2, artifacts=[missing])
     answer = register(

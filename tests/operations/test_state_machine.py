@@ -12,13 +12,11 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import transaction
 from django.db.models.functions import Now
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
-    RuleBasedStateMachine,
     initialize,
     invariant,
     multiple,
@@ -40,6 +38,7 @@ from registry.models import Worker, WorkerStatus
 from tests.claiming import claim_next
 from tests.factories import WorkerFactory
 from tests.operations.simulated_agents import Agent, Fault, SimulatedClient
+from tests.rolled_back import RolledBackMachine
 from worker_agent.protocol import CheckpointReport, Health, Outcome, Report
 
 EXAMPLES = int(os.environ.get("KTRDR_TEST_EXAMPLES", "40"))
@@ -50,7 +49,7 @@ ADAPTER = RegistryAdapter()
 faults = st.lists(st.sampled_from(Fault), max_size=4)
 
 
-class Operations(RuleBasedStateMachine):
+class Operations(RolledBackMachine):
     submitted = Bundle("submitted")
     sent = Bundle("sent")
     """Reports that were sent once, and may arrive at any time, again, and in any order."""
@@ -59,20 +58,11 @@ class Operations(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.atomic = transaction.atomic()
-        self.atomic.__enter__()
         self.agents: dict[str, Agent] = {}
         self.ended: dict[str, tuple[str, Any]] = {}
         self.fences: dict[str, int] = {}
         self.taken_for_lost = False
         """A worker was called lost while it works: two may run the same operation, under different fences."""
-
-    def teardown(self) -> None:
-        try:
-            self.faults_stop()
-        finally:
-            transaction.set_rollback(True)
-            self.atomic.__exit__(None, None, None)
 
     @initialize()
     def register_workers(self) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from operations import attempts, interruptions, reports, telemetry
+from operations import interruptions, reports, telemetry
 from operations.actors import Actor
 from operations.models import Attempt, LogLine, MetricPoint, Operation
-from tests.claiming import claim_next
+from tests.claiming import claim_next, start_next
 from tests.factories import OperationFactory, WorkerFactory
 from worker_agent import protocol
 from worker_agent.protocol import Outcome, Report
@@ -22,8 +22,7 @@ TIME = "2026-01-01T00:00Z"
 def running() -> tuple[Operation, Attempt]:
     operation = OperationFactory()
     WorkerFactory()
-    assert claim_next(ME) is not None
-    attempts.accept(operation.pk, 1, ME)
+    start_next(ME)
     operation.refresh_from_db()
     return operation, operation.attempts.get()
 

@@ -21,7 +21,7 @@ from operations.dispatching.dispatcher import Dispatcher
 from operations.models import Attempt, Operation
 from operations.registry_adapter import RegistryAdapter
 from registry.models import Worker
-from tests.claiming import claim_next
+from tests.claiming import claim_next, start_next
 from tests.factories import CapabilityFactory, OperationFactory, WorkerFactory
 from tests.operations.scripted_worker import ScriptedWorker, says
 from tests.operations.test_at_once import at_once
@@ -44,8 +44,7 @@ def run(**fields: Any) -> Operation:
     """Return an operation that runs."""
     operation = OperationFactory(**fields)
     WorkerFactory()
-    assert claim_next(ME) is not None
-    assert attempts.accept(operation.pk, 1, ME)
+    start_next(ME)
     operation.refresh_from_db()
     return operation
 
@@ -247,8 +246,7 @@ def test_a_lost_attempt_over_its_limit_is_not_tried_again_and_a_later_attempt_ha
     interruptions.mark_lost(operation.pk, 1, ME, "gone")
     Operation.objects.update(not_before=None)
     WorkerFactory()
-    claim_next(ME)
-    attempts.accept(operation.pk, 2, ME)
+    start_next(ME)
     pass_time(29)
     assert time_limits.enforce() == 0
     pass_time(2)

@@ -12,14 +12,14 @@ from rest_framework.test import APIClient
 from access.actors import Actor
 from access.models import AuditEntry
 from ktrdr_site.doctor import secret_files
-from operations import attempts, interruptions
+from operations import interruptions
 from operations.dispatching.claims import Claim
 from operations.models import Attempt
 from registry import encryption, worker_secrets
 from registry.auth import worker_token
 from registry.models import WorkerSecret
 from tests.access.callers import member
-from tests.claiming import claim_next
+from tests.claiming import start_next
 from tests.factories import OperationFactory, WorkerFactory
 
 pytestmark = pytest.mark.django_db
@@ -39,10 +39,7 @@ def staff() -> Client:
 def claim() -> Claim:
     WorkerFactory(worker_id="w1", instance_id="one", worker_type="echo", protocol_version=2)
     OperationFactory()
-    claimed = claim_next(ME)
-    assert claimed is not None
-    attempts.accept(claimed.operation_id, 1, ME)
-    return claimed
+    return start_next(ME)
 
 
 def put(client: Client, name: str, **content: Any) -> Any:

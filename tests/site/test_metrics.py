@@ -16,12 +16,12 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from ktrdr_site.observability import prometheus
-from operations import attempts, interruptions, interventions, reports, statistics
+from operations import interruptions, interventions, reports, statistics
 from operations.actors import Actor
 from operations.models import Attempt, Event, Operation
 from registry.models import Sweep
 from tests.calibration import stretched
-from tests.claiming import claim_next
+from tests.claiming import claim_next, start_next
 from tests.factories import (
     AttemptFactory,
     CapabilityFactory,
@@ -68,8 +68,7 @@ def value(families: dict[str, Metric], sample: str, **labels: str) -> float:
 def running(**fields: object) -> Operation:
     operation = OperationFactory(**fields)
     WorkerFactory()
-    assert claim_next(ME) is not None
-    attempts.accept(operation.pk, 1, ME)
+    start_next(ME)
     operation.refresh_from_db()
     return operation
 
@@ -159,8 +158,7 @@ def test_a_second_start_and_a_wait_for_others_do_not_count_as_delay(api: APIClie
     interruptions.mark_lost(operation.pk, 1, ME, "gone")
     Operation.objects.filter(pk=operation.pk).update(not_before=None)
     WorkerFactory()
-    claim_next(ME)
-    attempts.accept(operation.pk, 2, ME)
+    start_next(ME)
     waits = running()
     waits.after.set([operation])
     assert value(scrape(api), "ktrdr_submit_to_start_seconds_count", operation_type="echo") == 1

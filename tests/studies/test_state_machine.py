@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import transaction
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
 from access.problems import Conflict, Invalid
 from operations import interventions
@@ -27,6 +26,7 @@ from studies.models import FINALIST_RUNG, Study, StudyBatch, StudyTrial, TrialSt
 from studies.request import ExtendRequest, StudyRequest
 from studies.rounds import Leader
 from studies.states import LIVE
+from tests.rolled_back import RolledBackMachine
 from tests.studies.lab import (
     ME,
     STRATEGY,
@@ -58,20 +58,11 @@ BUDGET = f"cpu_hours: {SPENT_AFTER * 0.2 / 3600}"
 ERRORS = st.sampled_from([ErrorClass.OUT_OF_MEMORY, ErrorClass.JOB, ErrorClass.LOST, ErrorClass.INVALID])
 
 
-class Studies(RuleBasedStateMachine):
+class Studies(RolledBackMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.atomic = transaction.atomic()
-        self.atomic.__enter__()
         self.leader = Leader()
         self.held: list[tuple[Operation, str]] = []
-
-    def teardown(self) -> None:
-        try:
-            self.faults_stop()
-        finally:
-            transaction.set_rollback(True)
-            self.atomic.__exit__(None, None, None)
 
     @initialize()
     def create_lab(self) -> None:

@@ -1,9 +1,9 @@
 """A simulated day of a lab: 1,000 workers, 100,000 operations of 50 users, in bursts, with failures, losses and cordons.
 
-The real queue and a real PostgreSQL; workers, users and time are simulated (`tests/operations/lab.py`). Targets: no operation
-lost or doubled, and no user's operations take more than twice as long as on a private share of the workers.
-The database does not wait for its disk. The default takes about 20 minutes of processor time; KTRDR_BENCH_WORKERS and KTRDR_BENCH_JOBS
-set other numbers.
+The real queue and a real PostgreSQL; workers, users and time are simulated (`tests/operations/lab.py`). Targets: no
+operation lost or doubled, and no user's operations take more than twice as long as on a private share of the workers.
+The database does not wait for its disk. The default takes about 20 minutes of processor time; KTRDR_BENCH_WORKERS and
+KTRDR_BENCH_JOBS set other numbers.
 """
 
 import logging

@@ -47,7 +47,7 @@ class InputMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What was found: files by input name, and artifacts that are still awaited."""
+    """The inputs that exist: files by input name, and artifacts that are still awaited."""
 
     files: dict[str, str] = field(default_factory=dict)
     """name -> SHA-256"""

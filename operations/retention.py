@@ -35,7 +35,7 @@ _ROWS = "SELECT json_build_object('table', %s::text, 'row', row_to_json(t))::tex
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is removed of an operation: the rows of `tables`, each of which names its operation."""
+    """A part of operations that is removed: the rows of `tables`, each of which names its operation."""
 
     name: str
     tables: tuple[type[Model], ...]

@@ -1,4 +1,4 @@
-"""Who may register under a worker's name.
+"""Decides who may register under a worker's name.
 
 A name belongs to the pool that enrolled it, as long as the registry has the worker. While its process is alive, only
 that process, or one that has its token, may register under the name again.

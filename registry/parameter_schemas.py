@@ -1,4 +1,4 @@
-"""What the JSON schema of an operation type's parameters may contain. It comes from a worker and runs in the backend.
+"""Limits the JSON schema of an operation type's parameters. It comes from a worker and runs in the backend.
 
 A schema is bounded in size, depth and number of subschemas; refers only to its own `$defs`; has no keyword whose
 evaluation grows faster than schema and parameters; and its patterns are those of RE2, which matches in linear time.

@@ -1,4 +1,4 @@
-"""What a new study has in common with earlier ones: the same spec on the same data, or the same symbol with other bars."""
+"""Earlier studies that a new one has something in common with: the same spec on the same data, or the same symbol with other bars."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What each program of the product does first: it keeps its files and its output harmless, and its secrets to itself."""
+"""The first steps of each program of the product: it keeps its files and its output harmless, and its secrets to itself."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""What the workers of the product announce, built once for all agents that are forked from this process."""
+"""The announcements of the product's workers, built once for all agents that are forked from this process."""
 
 from workers.backtest import BacktestWorker
 from workers.training import TrainingWorker

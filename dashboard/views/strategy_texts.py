@@ -101,7 +101,7 @@ def _form_page(
 
 
 def _reason(response: ApiResponse) -> str:
-    """Return why a save was refused; errors of the text stand at their fields."""
+    """Return why a save was refused; errors of the text are shown at their fields."""
     others = [problem.text for problem in response.problems if problem.name != "strategy_yaml"]
     return " ".join(others) or "Not saved. Please fix the errors below."
 

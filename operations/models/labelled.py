@@ -4,7 +4,7 @@ from operations.models.tag import Tag
 
 
 class Labelled(models.Model):
-    """What people write on an operation. It never changes how the operation runs; only `labels` and `deletion` write it."""
+    """The notes of people on an operation. They never change how it runs; only `labels` and `deletion` write them."""
 
     title = models.CharField(max_length=200, blank=True, db_default="")
     note = models.TextField(blank=True, db_default="", help_text="Markdown")

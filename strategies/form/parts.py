@@ -1,4 +1,4 @@
-"""What the form of a strategy consists of."""
+"""The parts of a strategy's form."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

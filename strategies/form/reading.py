@@ -9,7 +9,7 @@ from operations.presentation.numbers import words
 from strategies.form.fields import field_of, help_of
 from strategies.form.named_parts import SECTIONS_WITH_NAMES, build_inputs, names_of
 from strategies.form.parts import Entry, Group, Other
-from strategies.form.shapes import Node, Shape, limits_of, shape_of
+from strategies.form.shapes import Node, Shape, limits_of, options_of, shape_of
 from workers.strategy.catalog import TIMEFRAMES
 from workers.strategy.document import read_document
 from workers.strategy.nested_values import Path
@@ -181,8 +181,7 @@ class _Builder:
 
 def _first_section(node: Node) -> Node:
     """Return the section among the options of a key that may also be absent."""
-    options = [option for option in node.get("anyOf", [node]) if option.get("type") != "null"]
-    return {**options[0]}
+    return {**options_of(node)[0]}
 
 
 def _help(node: Node) -> str:

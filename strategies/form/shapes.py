@@ -59,7 +59,7 @@ class Shape:
 
 def shape_of(node: Node) -> Shape | None:
     """Return the shape of a value with this JSON schema; None for a section."""
-    options = [option for option in node.get("anyOf", [node]) if option.get("type") != "null"]
+    options = options_of(node)
     choices = {_text(value): value for option in options for value in _choices(option)}
     lists = [option for option in options if option.get("type") == "array"]
     if lists:
@@ -77,6 +77,11 @@ def shape_of(node: Node) -> Shape | None:
         case "string":
             return Shape("area" if only.get("maxLength", 0) >= LONG else "text")
     return None
+
+
+def options_of(node: Node) -> list[Node]:
+    """Return the schemas of a value that may also be null, without the null."""
+    return [option for option in node.get("anyOf", [node]) if option.get("type") != "null"]
 
 
 def _choices(option: Node) -> list[Any]:

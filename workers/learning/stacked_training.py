@@ -84,7 +84,7 @@ def _start(training: Waiting) -> _Member | None:
     if isinstance(loop, Exception):
         training.ended(loop)
         return None
-    # Where its own dropout would continue, if torch's generator were not the next network's too.
+    # Its own dropout continues from here; torch's generator is the next network's too.
     loop.state.noise = torch.Generator()
     loop.state.noise.set_state(torch.get_rng_state())
     return _Member(training, loop)

@@ -59,7 +59,7 @@ def _copy_market_data(source: Client, target: Client, options: Namespace) -> Cop
         if options.symbol and symbol not in options.symbol:
             continue
         present = here.get((symbol, timeframe))
-        if (result := _kept(present, row, "sha256", options.replace)) is None:
+        if (result := _reason_to_keep(present, row, "sha256", options.replace)) is None:
             try:
                 _copy_bars(source, target, symbol, timeframe)
                 result = f"{row['rows']:,} bars copied"
@@ -85,7 +85,7 @@ def _copy_strategies(source: Client, target: Client, options: Namespace) -> Copi
     for row in source.strategies.list():
         name = row["name"]
         present = here.get(name)
-        if (result := _kept(present, row, "digest", options.replace)) is None:
+        if (result := _reason_to_keep(present, row, "digest", options.replace)) is None:
             try:
                 text = source.strategies.text(name, row["version"])
                 if present is None:
@@ -99,7 +99,9 @@ def _copy_strategies(source: Client, target: Client, options: Namespace) -> Copi
         yield f"strategy {name}", result
 
 
-def _kept(present: dict[str, Any] | None, row: dict[str, Any], key: str, replace: bool) -> str | None:
+def _reason_to_keep(
+    present: dict[str, Any] | None, row: dict[str, Any], key: str, replace: bool
+) -> str | None:
     """Return why the target keeps its own; None to copy."""
     if present is None:
         return None

@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 import re2
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
+from registry import metaschema
 from worker_agent.schema_keywords import ORDER_MARK
 
 MAX_BYTES = 64 * 1024
@@ -114,7 +114,7 @@ def _find_problem(text: str) -> str:
             if number >= MAX_SUBSCHEMAS:
                 return f"The schema has more than {MAX_SUBSCHEMAS} subschemas."
             _check_keywords(schema, pointer, part)
-        Draft202012Validator.check_schema(schema)
+        metaschema.check(schema)
     except UnsafeSchema as problem:
         return str(problem)
     except SchemaError as error:

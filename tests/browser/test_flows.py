@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from operations.models import LogLine, Operation
 from studies.models import Study
 from tests.browser.conftest import PASSWORD
-from tests.browser.population import STRATEGY, ago
+from tests.browser.sample_operations import STRATEGY, ago
 from tests.browser.watch import Watch, serious_findings
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,7 @@ from django.test import Client
 from operations import example_requests
 from operations.kinds.backtesting import inputs
 from operations.models import Operation
-from tests.browser.population import create_import, create_training
+from tests.browser.sample_operations import create_import, create_training
 
 
 @pytest.fixture

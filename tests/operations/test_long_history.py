@@ -16,7 +16,7 @@ from dashboard.pages import operation_list
 from dashboard.pages.strategies import list_strategies
 from operations.models import Operation, SearchText
 from operations.search import matches
-from tests.browser.population import STRATEGY
+from tests.browser.sample_operations import STRATEGY
 from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db

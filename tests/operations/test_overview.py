@@ -13,7 +13,8 @@ from dashboard.pages.overview import best_of_the_week
 from operations.models import Operation
 from registry.models import Sweep, Worker
 from studies.models import Study
-from tests.browser.population import create_backtest, create_import, create_training, populate
+from tests.browser.population import populate
+from tests.browser.sample_operations import create_backtest, create_import, create_training
 from tests.studies.rows import create_study
 
 

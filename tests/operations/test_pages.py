@@ -13,8 +13,9 @@ from dashboard.pages.strategies import list_strategies, runs_of
 from operations import artifacts
 from operations.models import Operation
 from operations.states import Status
-from tests.browser.population import STRATEGY, create_operation, create_training, populate
+from tests.browser.population import populate
 from tests.browser.reports import backtest_report
+from tests.browser.sample_operations import STRATEGY, create_operation, create_training
 
 EVERY_PAGE = 3
 """queries of every page: the session, its user, and the pause of dispatching"""

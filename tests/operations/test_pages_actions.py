@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from operations.models import Operation
-from tests.browser.population import STRATEGY, create_operation
+from tests.browser.sample_operations import STRATEGY, create_operation
 
 pytestmark = pytest.mark.urls(__name__)
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from dashboard.pages.strategies import list_strategies
-from tests.browser.population import create_operation
+from tests.browser.sample_operations import create_operation
 
 RULES = Path("examples/strategies/moving_average_cross.yaml").read_text()
 CONDITIONS = [

@@ -13,7 +13,7 @@ from operations.models import Artifact, Operation, Schedule
 from operations.presentation.forms import Form
 from operations.registered_kinds import kind_of
 from operations.schedules import saving
-from tests.browser.population import STRATEGY
+from tests.browser.sample_operations import STRATEGY
 from tests.factories import CapabilityFactory, OperationFactory
 from worker_agent.inputs import ArtifactOf
 

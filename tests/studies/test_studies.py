@@ -1,7 +1,6 @@
 """A study from its request to its report: what it answers, what it stores, and how its course is changed."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,14 +8,13 @@ from rest_framework.test import APIClient
 
 from access.actors import Actor
 from operations.models import Artifact, Operation, StoredFile, TrialCount
-from studies import extension, failures, lifecycle
+from studies import extension, lifecycle
 from studies.models import Study, StudyBatch, StudyTrial
 from studies.request import ExtendRequest
 from studies.rounds import Leader
 from tests.factories import OperationFactory
 from tests.interleaving import act_before_commit_of
-from tests.studies.lab import STUDY, add_bars, claim, evaluate, fail, finish, value_of, work
-from worker_agent.protocol import ErrorClass
+from tests.studies.lab import STUDY, add_bars, claim, evaluate, finish, value_of, work
 
 Body = dict[str, Any]
 
@@ -72,25 +70,6 @@ def test_a_study_runs_to_its_report(api: APIClient, body: Body) -> None:
     assert all(trial.value == value_of(trial.parameters) for trial in StudyTrial.objects.all())
     assert b"report.json" in b"".join(api.get(f"{answer['url']}/report").streaming_content)
     assert b"trials.parquet" in b"".join(api.get(f"{answer['url']}/trials.parquet").streaming_content)
-
-
-def test_the_first_batch_measures_and_its_trials_are_consecutive(api: APIClient, body: Body) -> None:
-    create(api, body)
-    work(Leader())
-    sizes = [batch.last - batch.first + 1 for batch in StudyBatch.objects.all()]
-    assert sizes[0] == 8
-    assert sum(sizes) == 40
-    assert max(sizes) <= 16, "half of the rest for each of two workers twice"
-
-
-def test_batches_are_hidden_from_the_list_of_operations(api: APIClient, body: Body) -> None:
-    create(api, body)
-    work(Leader())
-    listed = {row["operation_type"] for row in api.get("/operations").json()["results"]}
-    assert listed == {"training", "data_import"}
-    batches = api.get("/operations?operation_type=study_batch").json()["results"]
-    assert len(batches) == StudyBatch.objects.count()
-    assert {row["operation_type"] for row in api.get("/operations?parts=true").json()["results"]} > listed
 
 
 def test_the_search_never_reads_the_holdout(api: APIClient, body: Body) -> None:
@@ -240,197 +219,6 @@ def test_a_study_that_was_cancelled_meanwhile_does_not_wait(
     assert (study["status"], study["waiting_reason"]) == ("CANCELLED", "")
 
 
-def test_a_batch_whose_worker_dies_is_halved_until_the_trial_is_isolated(api: APIClient, body: Body) -> None:
-    url = create(api, body)["url"]
-    leader = Leader()
-    for _ in range(200):
-        leader.tick()
-        if (claimed := claim()) is None:
-            break
-        numbers = [trial["number"] for trial in claimed[0].parameters.get("trials", [])]
-        if 5 in numbers:
-            fail(*claimed)
-        else:
-            finish(*claimed)
-    study = api.get(url).json()
-    assert (study["status"], study["trials"]["completed"], study["trials"]["failed"]) == ("COMPLETED", 39, 1)
-    (failed,) = api.get(f"{url}/trials?state=failed").json()["results"]
-    assert (failed["number"], failed["error"]) == (5, "out_of_memory: killed")
-
-
-@pytest.mark.parametrize("error_class", [ErrorClass.JOB, ErrorClass.OUT_OF_MEMORY])
-@pytest.mark.parametrize("trials", [1, 40])
-def test_a_job_that_dies_in_the_middle_of_a_step_is_continued_by_the_next_one(
-    api: APIClient, body: Body, monkeypatch: pytest.MonkeyPatch, trials: int, error_class: ErrorClass
-) -> None:
-    url = create(api, {**body, "study_yaml": STUDY.replace("trials: 40", f"trials: {trials}")})["url"]
-    leader = Leader()
-    leader.tick()
-    claimed = claim()
-    assert claimed is not None
-    resume_killed = failures.resume_killed
-
-    def fail_after_it(study: Study) -> None:
-        resume_killed(study)
-        fail(*claimed, error_class)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(failures, "resume_killed", fail_after_it)
-        leader.tick()
-    batch = StudyBatch.objects.get(operation_id=claimed[0].pk)
-    assert (batch.is_open, Operation.objects.get(pk=claimed[0].pk).status) == (True, "FAILED")
-    work(leader)
-    study = api.get(url).json()
-    assert (study["status"], study["trials"]["completed"]) == ("COMPLETED", trials)
-    operation = Operation.objects.get(pk=claimed[0].pk)
-    assert (operation.status, operation.attempt) == ("COMPLETED", 2)
-
-
-def test_a_job_that_dies_while_its_study_is_paused_for_another_one_is_continued(
-    api: APIClient, body: Body, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = create(api, body)["url"]
-    Study.objects.update(parallel=2)
-    leader = Leader()
-    leader.tick()
-    first = claim()
-    assert first is not None
-    finish(*first)
-    leader.tick()
-    cancelled, dying = claim(), claim()
-    assert cancelled is not None
-    assert dying is not None
-    fail(*cancelled, ErrorClass.INVALID)
-    failed_batches = failures.failed_batches
-
-    def let_it_die(study: Study) -> list[StudyBatch]:
-        batches = failed_batches(study)
-        fail(*dying)
-        return batches
-
-    with monkeypatch.context() as patch:
-        patch.setattr(failures, "failed_batches", let_it_die)
-        leader.tick()
-    assert api.get(url).json()["status"] == "PAUSED"
-    assert StudyBatch.objects.filter(operation_id=dying[0].pk, is_open=True).exists()
-    api.post(f"{url}/resume")
-    work(leader)
-    operation = Operation.objects.get(pk=dying[0].pk)
-    assert (operation.status, operation.attempt) == ("COMPLETED", 2)
-    assert api.get(url).json()["trials"]["completed"] == 40
-
-
-def test_too_many_failures_pause_with_the_commonest_errors(api: APIClient, body: Body) -> None:
-    url = create(api, body)["url"]
-    leader = Leader()
-    leader.tick()
-    claimed = claim()
-    assert claimed is not None
-    finish(*claimed, lambda trial: ("failed", None))
-    leader.tick()
-    study = api.get(url).json()
-    assert study["status"] == "PAUSED"
-    assert study["waiting_reason"] == "8 of the last 8 trials failed: no rows (8x)"
-    api.post(f"{url}/resume")
-    work(leader)
-    assert api.get(url).json()["status"] == "COMPLETED", "failures before the resumption do not count"
-
-
-def test_rejected_parameters_pause_the_study_at_once(api: APIClient, body: Body) -> None:
-    url = create(api, body)["url"]
-    leader = Leader()
-    leader.tick()
-    claimed = claim()
-    assert claimed is not None
-    fail(*claimed, ErrorClass.INVALID)
-    leader.tick()
-    assert api.get(url).json()["waiting_reason"] == "Every batch would fail: killed"
-    api.post(f"{url}/resume")
-    work(leader)
-    assert api.get(url).json()["trials"]["completed"] == 40
-
-
-@pytest.mark.parametrize("method", ["random", "tpe"])
-def test_a_quota_makes_the_study_wait_and_stores_no_half_batch(
-    api: APIClient, body: Body, settings: Any, method: str
-) -> None:
-    url = create(api, {**body, "study_yaml": STUDY.replace("random", method)})["url"]
-    settings.MAX_PENDING_PER_USER = 1
-    OperationFactory(created_by=Study.objects.get().created_by)
-    leader = Leader()
-    leader.tick()
-    assert "pending operations" in api.get(url).json()["waiting_reason"]
-    assert not StudyTrial.objects.exists()
-    assert not StudyBatch.objects.exists()
-    settings.MAX_PENDING_PER_USER = 0
-    work(leader)
-    assert api.get(url).json()["status"] == "COMPLETED"
-
-
-def test_trials_without_a_value_are_never_best(api: APIClient, body: Body) -> None:
-    url = create(api, body)["url"]
-    work(Leader(), lambda trial: ("completed", None))
-    study = api.get(url).json()
-    assert (study["status"], study["best"], study["trials"]["completed"]) == ("COMPLETED", None, 40)
-
-
-def test_a_study_that_raises_harms_only_itself(
-    api: APIClient, body: Body, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bad = create(api, body)["study_id"]
-    good = create(api, body)["study_id"]
-    leader = Leader()
-    known = Study.objects.get(study_id=bad).pk
-
-    class Broken:
-        def propose(self, study: Study, first: int, count: int) -> list[Any]:
-            raise RuntimeError("broken")
-
-    leader.proposers[known] = Broken()
-    monkeypatch.setattr(
-        "studies.rounds.new_proposer", lambda study: Broken() if study.pk == known else _real(study)
-    )
-    monkeypatch.setattr("studies.rounds.LONGEST_BACKOFF_S", 0.0)
-    work(leader)
-    assert api.get(f"/studies/{good}").json()["status"] == "COMPLETED"
-    study = api.get(f"/studies/{bad}").json()
-    assert study["status"] == "PAUSED"
-    assert study["waiting_reason"] == "An unexpected error of the backend: RuntimeError: broken"
-
-
-def _real(study: Study) -> Any:
-    from studies.proposing import new_proposer
-
-    return new_proposer(study)
-
-
-def test_the_trials_do_not_depend_on_who_runs_them(api: APIClient, body: Body) -> None:
-    """One worker in order, and three workers that finish in reverse order with deaths between."""
-    for path in ("calm", "rough"):
-        create(api, {**body, "study_yaml": STUDY.replace("name: thresholds", f"name: {path}")})
-    calm, rough = (Study.objects.get(name=name) for name in ("calm", "rough"))
-    Study.objects.filter(pk=rough.pk).update(parallel=5)
-    leader = Leader()
-    held = []
-    for turn in range(300):
-        leader.tick()
-        if (claimed := claim()) is not None:
-            held.append(claimed)
-        if len(held) > 1 or claimed is None:
-            if not held:
-                break
-            operation, secret = held.pop()
-            if turn % 5 == 1 and operation.operation_type != "study_report":
-                fail(operation, secret)
-            else:
-                finish(operation, secret)
-    assert set(Study.objects.values_list("status", flat=True)) == {"COMPLETED"}
-    values = [
-        list(study.trials.order_by("number").values_list("number", "parameters")) for study in (calm, rough)
-    ]
-    assert values[0] == values[1]
-
-
 INVALID = {
     "study": ({"study_yaml": STUDY.replace("method: random", "method: rand")}, "/study_yaml/search/method", 6),
     "strategy": ({"strategy_yaml": "name: x"}, "/strategy_yaml", 1),
@@ -462,50 +250,3 @@ def test_evaluation_is_a_pure_function_of_the_point() -> None:
 
     trial = Trial(number=1, point={"/decisions/confidence_threshold": 0.6, "/backtest/stop_loss": None})
     assert evaluate(trial) == ("completed", 2.0)
-
-
-def test_bars_of_another_symbol_that_a_formula_reads_are_inputs_of_each_batch(
-    api: APIClient, body: Body
-) -> None:
-    strategy = Path("examples/strategies/moving_average_cross.yaml").read_text()
-    strategy = strategy.replace(
-        "  fast:\n", "  market: {type: expression, expression: close, symbol: SPY}\n  fast:\n"
-    ).replace("crosses_above(fast, slow)", "crosses_above(fast, slow) and close / market > 0.5")
-    study = STUDY.partition("search:")[0].replace("{until", "{symbols: [XY], until") + (
-        "search:\n  method: grid\n  parameters:\n    /indicators/fast/period: {choices: [5, 10, 15]}\n"
-    )
-    request = {"strategy_yaml": strategy, "study_yaml": study}
-    refused = api.post("/studies", request).json()["errors"]
-    assert refused == [{"pointer": "/strategy_yaml", "detail": "No market data for SPY."}]
-    add_bars("SPY")
-    create(api, request)
-    Leader().tick()
-    batch = Operation.objects.get(operation_type="study_batch")
-    assert set(batch.artifacts.values_list("name", flat=True)) == {
-        "bars/XY/1d.parquet",
-        "bars/SPY/1d.parquet",
-    }
-
-
-def test_a_rest_of_a_few_seconds_is_one_batch_for_each_worker(api: APIClient, body: Body) -> None:
-    study = STUDY.replace("trials: 40", "trials: 48") + "budget: {parallel: 2}\n"
-    create(api, {**body, "study_yaml": study})
-    work(Leader())
-    sizes = [batch.last - batch.first + 1 for batch in StudyBatch.objects.all()]
-    assert sizes == [8, 20, 20], "4 s of work for each of two workers"
-
-
-def test_the_time_that_the_first_trial_takes_to_load_code_makes_no_batch_smaller(
-    api: APIClient, body: Body
-) -> None:
-    create(api, {**body, "study_yaml": STUDY.replace("trials: 40", "trials: 48") + "budget: {parallel: 2}\n"})
-    leader = Leader()
-    leader.tick()
-    first = claim()
-    assert first is not None
-    finish(*first)
-    StudyTrial.objects.filter(number=0).update(cpu_ms=20_000.0)
-    Study.objects.update(cpu_ms=21_400.0)
-    leader.tick()
-    sizes = [batch.last - batch.first + 1 for batch in StudyBatch.objects.all()]
-    assert sizes == [8, 20, 20]

@@ -15,7 +15,7 @@ from operations import artifacts
 from operations.models import Operation
 from studies.models import Study
 from studies.rounds import Leader
-from tests.browser.population import create_import
+from tests.browser.sample_operations import create_import
 from tests.studies.lab import work
 from tests.studies.rows import POINTS, create_reported_study, create_study
 

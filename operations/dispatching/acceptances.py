@@ -63,7 +63,8 @@ class Acceptances:
 
 async def _store(part: list[Acceptance]) -> None:
     # Of two attempts of an operation only the newer one can be its current one.
-    started = {one.operation_id: one.attempt for one in sorted(part, key=attrgetter("attempt"))}
+    in_order = sorted(part, key=attrgetter("attempt"))
+    started = {acceptance.operation_id: acceptance.attempt for acceptance in in_order}
     await sync_to_async(attempts.accept_all, thread_sensitive=True)(started, DISPATCHER)
     for acceptance in part:
         if not acceptance.stored.done():

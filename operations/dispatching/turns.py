@@ -2,8 +2,8 @@
 
 The ready operation with the lowest rank, which is the one with the highest priority after ageing, sets the level: all
 users with an operation of at least its own priority take turns, those with the fewest running operations (in proportion
-to their weight) first, and among those the one whose last turn is the longest ago. So a higher priority comes first, a long queue of one user does not delay the others, and an operation of low priority is
-reached eventually.
+to their weight) first, and among those the one whose last turn is the longest ago. So a higher priority comes first, a
+long queue of one user does not delay the others, and an operation of low priority is reached eventually.
 """
 
 import time

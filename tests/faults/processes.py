@@ -1,11 +1,13 @@
 """Processes that a test starts, may kill, and leaves none of behind."""
 
+import itertools
 import os
-import random
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +22,34 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LOG_SHOWN = 4000
 
 
+PORTS = range(20_000, 32_000)
+"""Below those that the kernel gives to connections."""
+
+
+def ports_in_turn() -> Iterator[int]:
+    """Yield the ports that belong to this process of the tests, one after the other.
+
+    A port is free from its choice to the start of its server, which takes long on a loaded machine: chosen at random,
+    it would meanwhile be chosen again.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = PORTS[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    start = secrets.randbelow(
+        len(share)
+    )  # another run of the tests on this machine probably starts elsewhere
+    yield from itertools.cycle((*share[start:], *share[:start]))
+
+
+_ports = ports_in_turn()
+
+
 def free_port() -> int:
-    """Below those that the kernel gives to connections: it is still free when the server that is told of it starts."""
-    while True:
-        port = random.randrange(20_000, 32_000)
+    """Return a port that is still free when the server that is told of it starts."""
+    for port in _ports:
         with socket.socket() as listener, suppress(OSError):
             listener.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("the ports never end")
 
 
 def tree(pid: int) -> list[psutil.Process]:

@@ -1,4 +1,4 @@
-"""How commands that run until they are stopped hear of it."""
+"""The end of commands that run until a signal stops them."""
 
 import signal
 import threading

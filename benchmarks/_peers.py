@@ -28,7 +28,7 @@ class Peer:
         self.pid = process.pid
 
     def ask(self, question: str) -> dict[str, Any]:
-        """Raises ValueError where the peer ended without an answer, its own words are on the error output; TimeoutError."""
+        """Return the answer. Raises TimeoutError; ValueError if the peer ended, whose error output then has the reason."""
         self._input.write(question + "\n")
         self._input.flush()
         if not select.select([self._output], [], [], ANSWER_S)[0]:

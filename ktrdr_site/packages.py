@@ -1,7 +1,7 @@
 """Keeps libraries from loading packages that they use where they are installed, and this product does not."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 NOT_USED = ("click", "jinja2", "requests")
@@ -10,17 +10,21 @@ NOT_USED = ("click", "jinja2", "requests")
 
 def leave_out() -> None:
     """Let no import in this process find a package that is not used."""
-    for name in NOT_USED:
-        sys.modules[name] = None  # type: ignore[assignment]  # as the import system defines it: is not found
+    _hide(NOT_USED)
 
 
 @contextmanager
 def absent(*names: str) -> Iterator[None]:
     """Let the imports in the block not find these packages, unless they are loaded already."""
     hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    _hide(hidden)
     try:
         yield
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+def _hide(names: Iterable[str]) -> None:
+    """Enter None for the names, which makes their imports fail (Python Language Reference, 5.3.1)."""
+    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]  # the stubs allow only modules

@@ -56,7 +56,7 @@ def begin(starts: Sequence[Start], actor: Actor, *, push: bool) -> list[Attempt]
     begun = {start.operation.pk: (_attempt_of(start, push=push), _reason_of(start)) for start in starts}
     contact_after_s = push_lease().total_seconds() if push else 0.0
     if attempt_rows.begin(begun, actor, is_pushed=push, contact_after_s=contact_after_s) < len(starts):
-        raise WrongState("An operation is no longer PENDING.")
+        raise WrongState("An operation is not PENDING any more.")
     changes = [(start.operation, _note_claim(start, actor)) for start in starts]
     announce(changes, has_subscribers=False)  # nobody is notified of a claim
     if not push:

@@ -118,8 +118,8 @@ def insert(
     """Store the entries, which may wait only for `awaited`, and wake the dispatchers.
 
     Only the operation `keyed` holds the idempotency key. Raises Invalid if an input file was removed, and Busy if the
-    user may not have so many operations waiting, or with so many different requirements. Call it in a transaction, unless
-    it is `is_one_statement`.
+    user may not have so many operations waiting, or with so many different requirements. Call it in a transaction,
+    unless every submission `fits_one_statement`.
     """
     if not entries:
         return []
@@ -140,14 +140,14 @@ def insert(
     if demands_exceed:
         raise quotas.too_many_demands()
     operations = [instance(Operation, columns, without=LARGE) for _, _, *columns in stored]
-    if not all(is_one_statement(entry.submission) for entry in entries):
+    if not all(fits_one_statement(entry.submission) for entry in entries):
         _link(entries)
         _attach_inputs(entries)
     lifecycle.announce_created(operations, by.actor)
     return operations
 
 
-def is_one_statement(submission: Submission) -> bool:
+def fits_one_statement(submission: Submission) -> bool:
     """Return whether `insert` stores such a submission with one statement, which is a transaction itself."""
     return not (submission.queueing.after or submission.inputs or submission.awaited_inputs)
 

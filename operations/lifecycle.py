@@ -99,8 +99,9 @@ def move(
     wakes_dispatchers = target not in (Status.DISPATCHING, Status.RUNNING)
     change = change_status(operation.pk, changes, event, wakes_dispatchers=wakes_dispatchers, ending=ending)
     if change is None:
-        other = " or its attempt has ended" if ending else ""
-        raise WrongState(f"The operation is no longer {source}{other}.")
+        if ending is not None:
+            raise WrongState(f"The operation is not {source} any more, or its attempt has ended.")
+        raise WrongState(f"The operation is not {source} any more.")
     event.pk = change.event_id
     for name, value in {"status": target.value, **changes}.items():
         operation.__dict__.pop(name, None)  # Django loads a missing attribute from the row

@@ -16,8 +16,8 @@ from operations.insertion import (
     Submitter,
     errors_of_awaited,
     find_unfinished,
+    fits_one_statement,
     insert,
-    is_one_statement,
     lock_awaited,
 )
 from operations.models import Operation
@@ -77,9 +77,9 @@ def submit(submission: Submission, by: Submitter) -> Operation:
         submission.operation_type
     ).is_brief:  # its priority is that of the kind, not of the request
         quotas.require_priority(submission.queueing.priority, by.user)
-    is_simple = submission.queueing.queue and is_one_statement(submission)
+    is_alone = submission.queueing.queue and fits_one_statement(submission)
     try:
-        return _store_alone(submission, by) if is_simple else _store(submission, by)
+        return _store_alone(submission, by) if is_alone else _store(submission, by)
     except IntegrityError:
         # The same request arrived twice at once, and the other one was stored first.
         earlier = find_repeat(by)

@@ -36,8 +36,10 @@ def acquire(name: str, holder: str, lasts_s: float) -> bool:
 
 
 def release(name: str, holder: str) -> None:
-    """Give the lease back, so that the next holder need not wait for its end; without the database it expires."""
+    """Give the lease back, so that the next holder need not wait for its expiry. A failure is only logged."""
     try:
         Lease.objects.filter(name=name, holder=holder).delete()
     except DatabaseError as error:
-        log.info("could not give the lease back; it expires", lease=name, reason=" ".join(str(error).split()))
+        log.info(
+            "could not release the lease before its expiry", lease=name, reason=" ".join(str(error).split())
+        )

@@ -1,4 +1,4 @@
-"""How a call to a worker fails."""
+"""The errors of calls to workers."""
 
 
 class WorkerError(Exception):

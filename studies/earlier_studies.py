@@ -1,4 +1,4 @@
-"""Earlier studies that a new one has something in common with: the same spec on the same data, or the same symbol with other bars."""
+"""Finds earlier studies with the same spec on the same data, and those of the same symbol with other bars."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime

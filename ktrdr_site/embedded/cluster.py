@@ -77,8 +77,9 @@ def server_command(directory: Path, socket_directory: Path) -> list[str]:
         "unix_socket_directories": f'"{socket_directory}"',
         "unix_socket_permissions": "0700",
         "max_connections": "200",
-        "io_method": "sync",  # else three more processes, for a database that is in memory
-        "max_logical_replication_workers": "0",  # else one more process, that waits for subscriptions
+        # The defaults of these two start four more processes.
+        "io_method": "sync",
+        "max_logical_replication_workers": "0",
         "log_line_prefix": "%m [%p] ",
         "log_timezone": "UTC",
         "timezone": "UTC",

@@ -131,7 +131,7 @@ def _open_and_lock(path: Path, operation: int) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, operation)
-    except OSError:
+    except BaseException:
         os.close(descriptor)
         raise
     return descriptor

@@ -45,7 +45,7 @@ class Corrupt(BackendError):
 
 
 async def raise_for(response: aiohttp.ClientResponse) -> None:
-    """Raise the error that the response means, if it is not a success."""
+    """Raise the error that corresponds to the response, unless it is a success."""
     status = response.status
     encoding = response.headers.get("Content-Encoding", IDENTITY)
     if encoding.lower() != IDENTITY:  # unpacked, a few bytes may fill the memory

@@ -80,7 +80,7 @@ class Agent:
             client=self.client,
             registrar=self.registrar,
             cache=FileCache(options.data_dir / "cache", options.cache_bytes),
-            launcher=create_launcher(options.worker_id, worker.preload, worker.warm_up),
+            launcher=create_launcher(options.worker_id, options.data_dir, worker.preload, worker.warm_up),
             leaving=self.leaving,
         )
         self.backend_token = ""

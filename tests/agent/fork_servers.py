@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from tests.waiting import until, until_exit
-from worker_agent.job.forking.client import ForkedJob, ListeningSocket, SharedServer
+from worker_agent.job.forking.client import ForkedJob, SharedServer
+from worker_agent.job.forking.listening_socket import ListeningSocket
 from worker_agent.job.job import Assignment
 from worker_agent.job.launching import Exit, Work
 

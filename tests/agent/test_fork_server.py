@@ -188,11 +188,12 @@ def test_only_the_owner_may_reach_the_socket(server: Server) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_another_user_is_refused_even_where_the_modes_allow_it(tmp_path: Path) -> None:
     with fork_server(tmp_path) as server:
-        for path in (server.socket.path, *server.socket.path.parents[:-1]):
+        real = server.socket.path.resolve()
+        for path in (real, *real.parents[:-1]):
             path.chmod(0o777)
         code = (
             "import os, socket; os.setuid(65534)\n"
-            f"s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect({str(server.socket.path)!r})\n"
+            f"s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect({str(real)!r})\n"
             "socket.send_fds(s, [b'job'], [0, 1, 2]); print(s.recv(100))"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

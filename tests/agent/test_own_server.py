@@ -40,7 +40,7 @@ def launch(server):
 
 
 if __name__ == "__main__":
-    server, error = client.OwnServer("a-worker", (), ""), ""
+    server, error = client.OwnServer("a-worker", Path.cwd(), (), ""), ""
     if len(sys.argv) > 2:
         working, client.START_SERVER = client.START_SERVER, sys.argv[2]
         try:

@@ -13,7 +13,7 @@ SOCKET_VARIABLE = "KTRDR_FORK_SERVER"
 """Path of the socket of a fork server that several agents share; without it an agent starts its own."""
 
 
-def create_launcher(worker_id: str, preload: tuple[str, ...], warm_up: str) -> Launcher:
+def create_launcher(worker_id: str, data_dir: Path, preload: tuple[str, ...], warm_up: str) -> Launcher:
     """Return the launcher of this system: on Linux it forks, elsewhere it spawns.
 
     On macOS forking is unsafe after such imports.
@@ -22,4 +22,4 @@ def create_launcher(worker_id: str, preload: tuple[str, ...], warm_up: str) -> L
     if sys.platform != "linux":
         return Spawner()
     shared = os.environ.get(SOCKET_VARIABLE)
-    return SharedServer(Path(shared)) if shared else OwnServer(worker_id, preload, warm_up)
+    return SharedServer(Path(shared)) if shared else OwnServer(worker_id, data_dir, preload, warm_up)

@@ -3,15 +3,12 @@
 import json
 import logging
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,15 +16,14 @@ from pathlib import Path
 from worker_agent.job.forking import messages
 from worker_agent.job.forking.error_output import ErrorOutput
 from worker_agent.job.forking.forked_job import send_work
+from worker_agent.job.forking.listening_socket import ListeningSocket, open_socket
 from worker_agent.job.job import Assignment
 from worker_agent.job.launching import Exit, Work
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 64
 BASE = "worker_agent.base"
 """The module that defines a worker imports it."""
-SOCKET_NAME = "jobs.sock"
 START_TIMEOUT_S = 120.0
 """For a server that is being restarted or is warming up."""
 CHECK_S = 1.0
@@ -112,10 +108,11 @@ class OwnServer:
 
     worker_id: str
     """In the lines of its log."""
+    data_dir: Path
     preload: tuple[str, ...]
     warm_up: str
     _process: subprocess.Popen[bytes] | None = None
-    _socket: "ListeningSocket | None" = field(default=None)
+    _socket: ListeningSocket | None = None
 
     def ensure_running(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -123,7 +120,7 @@ class OwnServer:
         if self._process is not None:
             log.warning("fork server ended; restarting it: status=%s", self._process.returncode)
         if self._socket is None:
-            self._socket = ListeningSocket(Path(tempfile.mkdtemp(prefix="ktrdr-")))
+            self._socket = open_socket(self.data_dir)
         descriptor = self._socket.listener.fileno()
         self._process = subprocess.Popen(  # noqa: S603  (our own command line)
             [
@@ -144,19 +141,3 @@ class OwnServer:
             raise ChildProcessError(
                 f"the fork server ended with status {status}; the worker's log has the reason"
             )
-
-
-class ListeningSocket:
-    """A socket in a private directory, which is removed with it. Whoever holds it may restart the server behind it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / SOCKET_NAME
-        self.listener = socket.socket(socket.AF_UNIX, messages.KIND)
-        self.listener.bind(str(self.path))
-        self.path.chmod(0o600)
-        self.listener.listen(BACKLOG)
-        self._finalizer = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
-
-    def close(self) -> None:
-        self.listener.close()
-        self._finalizer()

@@ -3,7 +3,7 @@
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Max, Q
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -62,6 +62,13 @@ def _detail(request: PageRequest, subscription: Subscription, secret: str = "") 
 @require_role(Role.STAFF)
 def notification_act(request: PageRequest, number: int, act: str) -> HttpResponse:
     subscription = get_object_or_404(Subscription, pk=number)
+    try:
+        return _act(request, subscription, act)
+    except Subscription.DoesNotExist as error:  # somebody has just deleted it
+        raise Http404 from error
+
+
+def _act(request: PageRequest, subscription: Subscription, act: str) -> HttpResponse:
     match act:
         case "test":
             subscriptions.send_test(subscription, Actor.from_request(request))
@@ -79,4 +86,4 @@ def notification_act(request: PageRequest, number: int, act: str) -> HttpRespons
             return redirect(PATH)
         case _:
             return HttpResponse(status=404)
-    return redirect("dashboard:notification", number)
+    return redirect("dashboard:notification", subscription.pk)

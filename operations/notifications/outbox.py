@@ -1,12 +1,13 @@
 """Stores deliveries for subscribers in the transaction of the change they report. Nothing is sent here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db import connection
+from django.db.models import Q
 
 from access.isolation import isolated
 from operations.models import Delivery, Event, Operation, Subscription
@@ -106,10 +107,26 @@ def _queue(messages: Sequence[_Message]) -> None:
             )
 
 
-def _subscribers(messages: Sequence[_Message]) -> QuerySet[Subscription]:
-    """Return the active subscriptions to at least one of the messages."""
+def _subscribers(messages: Sequence[_Message]) -> list[Subscription]:
+    """Return the active subscriptions to at least one of the messages, kept until the transaction ends."""
     kinds = Q()
     for kind in {message.kind.value for message in messages}:
         kinds |= Q(kinds__contains=[kind])
     types = {"", *(message.operation_type for message in messages)}
-    return Subscription.objects.filter(kinds, operation_type__in=types, active=True)
+    rows = list(Subscription.objects.filter(kinds, operation_type__in=types, active=True))
+    kept = keep(row.pk for row in rows) if rows else set()
+    return [row for row in rows if row.pk in kept]
+
+
+_KEEP = "SELECT id FROM operations_subscription WHERE id = ANY(%s) FOR KEY SHARE SKIP LOCKED"
+
+
+def keep(subscriptions: Iterable[int]) -> set[int]:
+    """Return those that nobody deletes, and let nobody delete them until the transaction ends.
+
+    The database checks the reference of a delivery at the commit only, where a missing subscription would cost the
+    change that is reported.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, [list(subscriptions)])
+        return {number for (number,) in cursor.fetchall()}

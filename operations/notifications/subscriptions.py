@@ -11,7 +11,7 @@ from access.actors import Actor
 from access.models import AuditEntry
 from operations.models import Delivery, Subscription
 from operations.models.notification import Kind, new_salt
-from operations.notifications.outbox import page_url
+from operations.notifications.outbox import keep, page_url
 
 Act = AuditEntry.Act
 
@@ -38,14 +38,19 @@ def _summary(subscription: Subscription) -> str:
 
 @transaction.atomic
 def delete(subscription: Subscription, by: Actor) -> None:
-    """Delete the subscription and its deliveries, including those that are due."""
+    """Delete the subscription and its deliveries, including those that are due; nothing if somebody else just has."""
+    # Wait for the changes that are storing a delivery; later ones leave it out.
+    if Subscription.objects.select_for_update(of=("self",)).filter(pk=subscription.pk).first() is None:
+        return
     subscription.delete()
     audit.record(Act.SUBSCRIPTION_DELETED, subscription.name, by)
 
 
 @transaction.atomic
 def send_test(subscription: Subscription, by: Actor) -> Delivery:
-    """Queue a test delivery, which is sent within seconds."""
+    """Queue a test delivery, which is sent within seconds. Raises Subscription.DoesNotExist."""
+    if not keep([subscription.pk]):
+        raise Subscription.DoesNotExist
     audit.record(Act.SUBSCRIPTION_TESTED, subscription.name, by)
     payload = {
         "type": Kind.TEST.value,
@@ -59,9 +64,10 @@ def send_test(subscription: Subscription, by: Actor) -> Delivery:
 
 @transaction.atomic
 def change_secret(subscription: Subscription, by: Actor) -> None:
-    """Sign everything with a new secret from now on, including queued deliveries."""
+    """Sign everything with a new secret from now on, including queued deliveries. Raises Subscription.DoesNotExist."""
     subscription.salt = new_salt()
-    Subscription.objects.filter(pk=subscription.pk).update(salt=subscription.salt)
+    if not Subscription.objects.filter(pk=subscription.pk).update(salt=subscription.salt):
+        raise Subscription.DoesNotExist
     audit.record(Act.SUBSCRIPTION_SECRET_CHANGED, subscription.name, by)
 
 

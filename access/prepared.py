@@ -9,18 +9,21 @@ A migration that changes the type of a returned column invalidates the plan: Pos
 statement outside a transaction is then repeated at once; inside, `atomic_with_retries` repeats the transaction.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connection, connections, models
+from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connection, connections, models, transaction
 
 from access.conflicts import is_stale_plan
 
 Row = TypeVar("Row", bound=models.Model)
 Parameters = Mapping[str, Any] | Sequence[Any]
+MAX_TEXTS = 1024
+_PLACEHOLDER = re.compile(r"%(?:\((?P<name>\w+)\)s|(?P<next>s)|%)")
 
 
 def fetch(statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
@@ -43,22 +46,69 @@ def fetch_one(statement: str, parameters: Parameters) -> tuple[Any, ...] | None:
     return rows[0] if rows else None
 
 
+def fetch_together(*statements: tuple[str, Parameters]) -> list[list[tuple[Any, ...]]]:
+    """Execute the statements as one transaction that takes one round trip, and return the rows of each.
+
+    Each sees what was committed before it started, so one may wait for a lock that the next one relies on.
+    """
+    session = _open_session()
+    if session.in_atomic_block or session.queries_logged or session.execute_wrappers:
+        with transaction.atomic():
+            return [_execute(statement, parameters) for statement, parameters in statements]
+    cursors = []
+    # The server ends a transaction that nobody opened where the pipeline ends.
+    with session.wrap_database_errors, session.connection.pipeline():
+        for statement, parameters in statements:
+            cursors.append(cursor := psycopg.RawCursor(session.connection))
+            cursor.execute(*_numbered(statement, parameters))
+    return [_rows(cursor) for cursor in cursors]
+
+
 def _execute(statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
     """Send the parameters apart from the statement, with Django's errors and log of queries."""
-    session = connections[DEFAULT_DB_ALIAS]  # once: `connection` looks it up at each access
-    session.close_if_health_check_failed()
-    session.ensure_connection()
-    cursor: Any = psycopg.Cursor(session.connection)  # the stubs expect Django's own
+    session = _open_session()
     if session.queries_logged or session.execute_wrappers:
         wrap = session.make_debug_cursor if session.queries_logged else session.make_cursor
-        with wrap(cursor) as wrapped:
+        with wrap(psycopg.Cursor(session.connection)) as wrapped:
             wrapped.execute(statement, parameters)
             return _rows(wrapped)
     # What the wrapper does besides takes as long as the statement.
     session.validate_no_broken_transaction()
     with session.wrap_database_errors:
-        cursor.execute(statement, parameters)
+        cursor = psycopg.RawCursor(session.connection)
+        cursor.execute(*_numbered(statement, parameters))
         return _rows(cursor)
+
+
+def _open_session() -> Any:
+    """Return the wrapper of the database session, which is opened if necessary; the stubs do not know its cursors."""
+    session = connections[DEFAULT_DB_ALIAS]  # once: `connection` looks it up at each access
+    session.close_if_health_check_failed()
+    session.ensure_connection()
+    return session
+
+
+def _numbered(statement: str, parameters: Parameters) -> tuple[bytes, list[Any]]:
+    """Return what PostgreSQL expects, a text with `$1` and a list: psycopg would convert long texts each time."""
+    text, names = _parse(statement)
+    values: Any = parameters
+    return text, [values[name] for name in names]
+
+
+@lru_cache(MAX_TEXTS)
+def _parse(statement: str) -> tuple[bytes, tuple[str | int, ...]]:
+    """Return the statement with numbered parameters, and in their order the names or positions of the values."""
+    names: list[str | int] = []
+
+    def number(placeholder: re.Match[str]) -> str:
+        if not (placeholder["name"] or placeholder["next"]):
+            return "%"
+        name = placeholder["name"] or len(names)
+        if name not in names:
+            names.append(name)
+        return f"${names.index(name) + 1}"
+
+    return _PLACEHOLDER.sub(number, statement).encode(), tuple(names)
 
 
 def _rows(cursor: Any) -> list[tuple[Any, ...]]:

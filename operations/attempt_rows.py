@@ -9,6 +9,7 @@ from django.db import connection
 from access.prepared import columns_of, fetch, fetch_one, instance
 from operations.actors import Actor
 from operations.endings import FREE_WORKER, SET_ENDED, SET_STARTED, Ending
+from operations.event_log import NOT_LOGGED
 from operations.models import Attempt, Event, Operation
 from operations.models.operation import LARGE
 from operations.states import Status
@@ -70,11 +71,9 @@ _END = f"""
     ), worker AS ({FREE_WORKER})
     SELECT 1 FROM ended
 """  # noqa: S608  (constants)
-_LOGGED = {"operation_id", "operation_type", "status", "worker_id", "attempt", "request_id", "traceparent"}
-_NOT_LOGGED = frozenset(field.attname for field in Operation._meta.concrete_fields) - _LOGGED
 _ACCEPT = f"""
     WITH operation AS MATERIALIZED (
-        SELECT {columns_of(Operation, "operation", without=_NOT_LOGGED)}, timeout_s
+        SELECT {columns_of(Operation, "operation", without=NOT_LOGGED)}, timeout_s
         FROM unnest(%(operation_ids)s::text[], %(numbers)s::int[]) AS given (operation_id, number)
         JOIN operations_operation AS operation USING (operation_id)
         WHERE operation.operation_id = ANY(%(operation_ids)s::text[]) AND operation.attempt = given.number
@@ -109,7 +108,7 @@ _ACCEPT = f"""
                %(reason)s
         FROM accepted WHERE status = 'DISPATCHING'
     )
-    SELECT {columns_of(Operation, "accepted", without=_NOT_LOGGED)}
+    SELECT {columns_of(Operation, "accepted", without=NOT_LOGGED)}
     FROM accepted, (
         SELECT CASE WHEN %(is_alone)s::boolean THEN set_config('synchronous_commit', 'off', true) END
     ) AS durability
@@ -199,7 +198,7 @@ def accept(started: Mapping[str, int], actor: Actor, reason: str) -> dict[str, A
         "reason": reason,
         "is_alone": not connection.in_atomic_block,
     }
-    rows = (instance(Operation, row, without=_NOT_LOGGED) for row in fetch(_ACCEPT, parameters))
+    rows = (instance(Operation, row, without=NOT_LOGGED) for row in fetch(_ACCEPT, parameters))
     return {operation.pk: _acceptance_of(operation, actor, reason) for operation in rows}
 
 

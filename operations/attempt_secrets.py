@@ -12,8 +12,12 @@ from operations.models import Attempt
 
 
 def secret_of(attempt: Attempt) -> str:
+    return secret_for(attempt.operation_id, attempt.number, attempt.worker_id)
+
+
+def secret_for(operation_id: str, number: int, worker_id: str) -> str:
     """Return 256 bits in base64 for URLs."""
-    text = f"{attempt.operation_id}\n{attempt.number}\n{attempt.worker_id}"
+    text = f"{operation_id}\n{number}\n{worker_id}"
     digest = salted_hmac("ktrdr.attempt", text, algorithm="sha256").digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 

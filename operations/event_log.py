@@ -14,6 +14,9 @@ from operations.models import Event, Operation
 from worker_agent.trace import Trace, use_trace
 
 log = structlog.get_logger(__name__)
+LOGGED = {"operation_id", "operation_type", "status", "worker_id", "attempt", "request_id", "traceparent"}
+"""The fields of an operation that a log line needs."""
+NOT_LOGGED = frozenset(field.attname for field in Operation._meta.concrete_fields) - LOGGED
 
 
 @contextmanager

@@ -31,6 +31,13 @@ def part_types() -> list[str]:
     return [kind.operation_type for kind in all_kinds() if kind.is_part]
 
 
+def types_with_completion() -> list[str]:
+    """Return the types of which more is stored at the completion than the worker's result."""
+    return [
+        kind.operation_type for kind in all_kinds() if kind.is_run or type(kind).complete is not Kind.complete
+    ]
+
+
 def kind_of(operation_type: str) -> Kind:
     """Return the registered kind, or one with the defaults for a type that only workers know."""
     return _kinds.get(operation_type) or AnnouncedKind(operation_type)

@@ -2,6 +2,7 @@
 
 import hashlib
 from enum import StrEnum
+from typing import Any
 
 from django.db.models.functions import Now
 
@@ -25,6 +26,9 @@ from operations.registered_kinds import kind_of
 from operations.runs import recording
 from operations.states import Status
 from worker_agent.protocol import ArtifactRef, CheckpointReport, ErrorClass, OperationError, Outcome, Report
+
+COMPLETED = "completed"
+"""The reason of the event."""
 
 
 class ReportStatus(StrEnum):
@@ -63,7 +67,7 @@ def apply(operation_id: str, worker_id: str, report: Report) -> ReportStatus:
     A report from a newer incarnation of the same worker is accepted while the attempt is current: a restarted agent
     delivers what its predecessor finished. Raises Operation.DoesNotExist, MissingFiles.
     """
-    digest = _digest(report)
+    digest = digest_of(report)
     if report.outcome in (Outcome.FAILED, Outcome.CANCELLED):
         lock_with_followers([operation_id])
     operation, attempt = attempt_rows.lock_reported(operation_id, worker_id, report.attempt)
@@ -125,7 +129,7 @@ def _refuse(
     return ReportStatus.REFUSED
 
 
-def _digest(report: Report) -> str:
+def digest_of(report: Report) -> str:
     """Return the digest of the report without the parts in which a repetition may differ (sender, telemetry)."""
     content = report.model_dump_json(include={"attempt", "outcome", "result", "error", "artifacts"})
     return hashlib.sha256(content.encode()).hexdigest()
@@ -191,18 +195,22 @@ def _complete(operation: Operation, report: Report, actor: Actor, ending: Ending
         error = OperationError(error_class=ErrorClass.JOB, message=message)
         lifecycle.fail(operation, error, actor, ending=ending)
         return
-    progress = {**(report.progress.model_dump() if report.progress else {}), "percentage": 100.0}
     lifecycle.move(
         operation,
         Status.COMPLETED,
         actor,
-        "completed",
+        COMPLETED,
         ending=ending,
         result=report.result or {},
-        progress=progress,
+        progress=final_progress(report),
         progress_updated_at=Now(),
     )
     recording.record(operation)
+
+
+def final_progress(report: Report) -> dict[str, Any]:
+    """Return the progress of an operation that this report completes."""
+    return {**(report.progress.model_dump() if report.progress else {}), "percentage": 100.0}
 
 
 def _store_outputs(operation: Operation, attempt: Attempt, refs: tuple[ArtifactRef, ...]) -> None:

@@ -26,6 +26,7 @@ from registry import enrolment
 from registry.models import EnrolmentToken, Worker
 
 PREFIX = "ktw_"
+INVALID = "Worker token is invalid or expired; register again."
 _FIND = f"""
     SELECT {columns_of(Worker, "worker")} FROM registry_worker AS worker
     WHERE worker_id = %(worker_id)s AND instance_id = %(instance_id)s
@@ -67,6 +68,20 @@ class Incarnation:
         return self.worker.worker_id
 
 
+@dataclass(frozen=True, slots=True)
+class SignedWorker:
+    """An incarnation that once got the caller's token; the registry may have another one by now."""
+
+    worker_id: str
+    instance_id: str
+    is_authenticated: bool = True
+    is_active: bool = True
+
+    @property
+    def pk(self) -> str:
+        return self.worker_id
+
+
 def verify_worker_token(token: str) -> tuple[str, str] | None:
     """Return (worker id, instance id) of a token that this backend issued, else None."""
     identity, separator, mac = token.removeprefix(PREFIX).partition(".")
@@ -88,28 +103,51 @@ def _find_incarnation(worker_id: str, instance_id: str) -> Worker | None:
     return None if row is None else instance(Worker, row)
 
 
+def require_registered(sender: SignedWorker | None) -> Incarnation:
+    """Return the worker of a token if the registry still has that incarnation. Raises AuthenticationFailed."""
+    worker = None if sender is None else _find_incarnation(sender.worker_id, sender.instance_id)
+    if worker is None:
+        raise AuthenticationFailed(INVALID)
+    return Incarnation(worker, worker.instance_id)
+
+
 def _bearer(request: Request) -> str | None:
     scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def _signed(request: Request) -> "tuple[SignedWorker | None, str] | None":
+    """Return whose token the request has, None if it was not issued by this backend, and the token; None without one."""
+    token = _bearer(request)
+    if token is None or not token.startswith(PREFIX):
+        return None
+    identity = verify_worker_token(token)
+    return (None if identity is None else SignedWorker(*identity)), token
 
 
 class WorkerAuthentication(BaseAuthentication):
     """`Authorization: Bearer ktw_...` of the worker's current incarnation."""
 
     def authenticate(self, request: Request) -> tuple[Any, str] | None:
-        token = _bearer(request)
-        if token is None or not token.startswith(PREFIX):
+        if (signed := _signed(request)) is None:
             return None
-        worker = None
-        if (identity := verify_worker_token(token)) is not None:
-            worker_id, instance_id = identity
-            worker = _find_incarnation(worker_id, instance_id)
-        if worker is None:
-            raise AuthenticationFailed("Worker token is invalid or expired; register again.")
-        return Incarnation(worker, worker.instance_id), token
+        sender, token = signed
+        return require_registered(sender), token
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+class SignatureAuthentication(WorkerAuthentication):
+    """Checks only the token's signature; the view asks the registry (`require_registered`), or its statement does."""
+
+    def authenticate(self, request: Request) -> tuple[Any, str] | None:
+        if (signed := _signed(request)) is None:
+            return None
+        sender, token = signed
+        if sender is None:
+            raise AuthenticationFailed(INVALID)
+        return sender, token
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +195,15 @@ class IsWorker(BasePermission):
         return isinstance(request.user, Incarnation)
 
 
+class HasSignature(BasePermission):
+    """For views with `SignatureAuthentication`."""
+
+    message = IsWorker.message
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return isinstance(request.user, SignedWorker)
+
+
 class MayEnrol(BasePermission):
     message = "An enrolment token is required."
 
@@ -168,6 +215,7 @@ class WorkerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     """Describes a worker's token in the OpenAPI document."""
 
     target_class = WorkerAuthentication
+    match_subclasses = True
     name = "workerToken"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:

@@ -10,7 +10,7 @@ from django.db import DataError
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from pydantic import BaseModel, ValidationError
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import APIException, NotFound
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,10 +20,18 @@ from rest_framework.views import APIView
 from access.body_limits import accept_bodies
 from access.permissions import ByRole
 from access.problems import Conflict, Invalid, Problem
-from operations import artifacts, job_secrets, reports
+from operations import artifacts, job_secrets, plain_completions, reports
 from operations.api.stored_responses import file_response
 from operations.models import Operation, StoredFile
-from registry.auth import Incarnation, IsWorker, WorkerAuthentication
+from registry.auth import (
+    HasSignature,
+    Incarnation,
+    IsWorker,
+    SignatureAuthentication,
+    SignedWorker,
+    WorkerAuthentication,
+    require_registered,
+)
 from worker_agent.proof import ATTEMPT_HEADER
 from worker_agent.protocol import CheckpointReport, Report, SecretsAnswer, SecretsRequest
 from worker_agent.validation_messages import problems_of
@@ -97,13 +105,26 @@ def worker_of(request: Request) -> str:
 
 
 @accept_bodies(MAX_MESSAGE)
-class Reports(WorkerView):
+class Reports(APIView):
+    authentication_classes = (SignatureAuthentication,)
+    permission_classes = (HasSignature,)
+    parser_classes = (RawParser,)
+
     @extend_schema(request=Report, responses={200: {"type": "object"}})
     def post(self, request: Request, operation_id: str) -> Response:
         """Report the end of an attempt. A repetition gets 200 again, a superseded attempt 409."""
-        report = read_message(request, Report)
+        sender: object = request.user
+        assert isinstance(sender, SignedWorker), "the permission admits only workers"
+        try:
+            report = read_message(request, Report)
+        except APIException:
+            require_registered(sender)
+            raise
         with _errors_as_problems():
-            return report_response(reports.apply(operation_id, worker_of(request), report))
+            if plain_completions.complete(operation_id, sender.worker_id, sender.instance_id, report):
+                return report_response(reports.ReportStatus.APPLIED)
+            require_registered(sender)
+            return report_response(reports.apply(operation_id, sender.worker_id, report))
 
 
 @accept_bodies(MAX_MESSAGE)

@@ -26,6 +26,8 @@ from registry import enrolment
 from registry.models import EnrolmentToken, Worker
 
 PREFIX = "ktw_"
+SCHEME = "workerToken"
+"""In the OpenAPI document."""
 INVALID = "Worker token is invalid or expired; register again."
 _FIND = f"""
     SELECT {columns_of(Worker, "worker")} FROM registry_worker AS worker
@@ -215,8 +217,7 @@ class WorkerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     """Describes a worker's token in the OpenAPI document."""
 
     target_class = WorkerAuthentication
-    match_subclasses = True
-    name = "workerToken"
+    name = SCHEME
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {"type": "http", "scheme": "bearer", "description": "The worker token issued at registration."}

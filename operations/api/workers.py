@@ -24,6 +24,7 @@ from operations import artifacts, job_secrets, plain_completions, reports
 from operations.api.stored_responses import file_response
 from operations.models import Operation, StoredFile
 from registry.auth import (
+    SCHEME,
     HasSignature,
     Incarnation,
     IsWorker,
@@ -110,7 +111,11 @@ class Reports(APIView):
     permission_classes = (HasSignature,)
     parser_classes = (RawParser,)
 
-    @extend_schema(request=Report, responses={200: {"type": "object"}})
+    @extend_schema(
+        auth=[{SCHEME: []}],  # type: ignore[list-item]  # the library takes requirements, its types names
+        request=Report,
+        responses={200: {"type": "object"}},
+    )
     def post(self, request: Request, operation_id: str) -> Response:
         """Report the end of an attempt. A repetition gets 200 again, a superseded attempt 409."""
         sender: object = request.user

@@ -6,45 +6,68 @@ or to a host of the internal network. So each connection resolves it once, check
 
 import asyncio
 import ipaddress
-from collections.abc import Iterable
+import os
+import ssl
 from functools import lru_cache
+from typing import NamedTuple
 
-import httpcore
 from django.conf import settings
 
 from access.outbound import BadAddress, IPAddress
-from registry import worker_urls
+from registry import tls, worker_urls
+from registry.http_connection import HttpConnection
+from registry.worker_errors import WorkerRefused
+
+TLS_SHUTDOWN_S = 2.0
+"""Until a connection is closed although the worker has not confirmed that."""
 
 
-class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections for an httpcore pool. A TLS certificate must still be valid for the name."""
+class Origin(NamedTuple):
+    is_tls: bool
+    host: str
+    """A name or an address, without brackets."""
+    port: int
 
-    def __init__(self) -> None:
-        self._backend = httpcore.AnyIOBackend()
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Try the host's addresses in turn. Raises httpcore.ConnectError, httpcore.ConnectTimeout."""
+async def connect(origin: Origin, timeout_s: float) -> HttpConnection:
+    """Try the host's addresses in turn. A TLS certificate must be valid for the host. Raises WorkerRefused."""
+    try:
+        addresses = await _addresses_of(origin.host)
+    except BadAddress as error:
+        raise WorkerRefused(f"cannot connect: {error}") from error
+    for address in addresses[:-1]:
         try:
-            addresses = await _addresses_of(host)
-        except BadAddress as error:
-            raise httpcore.ConnectError(str(error)) from error
-        share = None if timeout is None else timeout / len(addresses)
-        for address in addresses[:-1]:
-            try:
-                return await self._backend.connect_tcp(address, port, share, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await self._backend.connect_tcp(addresses[-1], port, share, local_address, socket_options)
+            async with asyncio.timeout(timeout_s / len(addresses)):
+                return await _open(origin, address)
+        except OSError:  # TimeoutError too
+            continue
+    try:
+        return await _open(origin, addresses[-1])
+    except OSError as error:
+        raise WorkerRefused(f"cannot connect: {tls.explain(error) or _message_of(error)}") from error
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+
+async def _open(origin: Origin, address: str) -> HttpConnection:
+    loop = asyncio.get_running_loop()
+    if not origin.is_tls:
+        _, connection = await loop.create_connection(HttpConnection, address, origin.port)
+        return connection
+    _, connection = await loop.create_connection(
+        HttpConnection,
+        address,
+        origin.port,
+        ssl=tls.context(),
+        server_hostname=origin.host,
+        ssl_shutdown_timeout=TLS_SHUTDOWN_S,
+    )
+    return connection
+
+
+def _message_of(error: OSError) -> str:
+    """Return the reason without the address that asyncio adds, which is the worker's."""
+    if isinstance(error, ssl.SSLError) or not error.errno:
+        return str(error) or type(error).__name__
+    return os.strerror(error.errno)
 
 
 async def _addresses_of(host: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Bars by symbol and timeframe: which ones exist, which a run needs, and when they are replaced or removed."""
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -7,11 +8,11 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
-from django.db.models.functions import Now
 
 from access import audit
 from access.actors import Actor
 from access.models import AuditEntry
+from access.prepared import fetch_one
 from access.problems import Invalid
 from operations.models import Artifact, MarketData, Operation
 from operations.requests import DateRange
@@ -38,22 +39,44 @@ class Bars:
     chart_sha256: str | None = None
 
 
-def replace(bars: Bars, imported_by: Operation) -> None:
-    """Make these bars the current ones of their symbol and timeframe."""
-    MarketData.objects.update_or_create(
-        symbol=bars.symbol,
-        timeframe=bars.timeframe,
-        defaults={
-            "file_id": bars.sha256,
-            "chart_id": bars.chart_sha256,
-            "rows": bars.rows,
-            "start": bars.start,
-            "end": bars.end,
-            "quality": bars.quality,
-            "imported_by": imported_by,
-            "imported_at": Now(),
-        },
-    )
+_SUBMITTED = """(
+    SELECT COALESCE(max(id), 0) FROM operations_event
+    WHERE operation_id = {operation} AND to_status = 'PENDING' AND from_status IN ('', 'FAILED', 'CANCELLED')
+)"""
+"""Orders operations by their submission or their last retry by a person: ids of events do not depend on the clock."""
+
+_REPLACE = f"""
+    INSERT INTO operations_marketdata AS stored
+        (symbol, timeframe, file_id, chart_id, rows, start, "end", quality, imported_by_id, imported_at)
+    VALUES (%(symbol)s, %(timeframe)s, %(file)s, %(chart)s, %(rows)s, %(start)s, %(end)s, %(quality)s::jsonb,
+            %(imported_by)s, statement_timestamp())
+    ON CONFLICT (symbol, timeframe) DO UPDATE SET
+        file_id = excluded.file_id, chart_id = excluded.chart_id, rows = excluded.rows, start = excluded.start,
+        "end" = excluded."end", quality = excluded.quality, imported_by_id = excluded.imported_by_id,
+        imported_at = excluded.imported_at
+    WHERE {_SUBMITTED.format(operation="stored.imported_by_id")}
+        <= {_SUBMITTED.format(operation="excluded.imported_by_id")}
+    RETURNING id
+"""  # noqa: S608  (constants)
+
+
+def replace(bars: Bars, imported_by: Operation) -> bool:
+    """Make these bars the current ones of their symbol and timeframe; return whether they are.
+
+    Those of an import that was submitted later stay, in whatever order the two end.
+    """
+    parameters = {
+        "symbol": bars.symbol,
+        "timeframe": bars.timeframe,
+        "file": bars.sha256,
+        "chart": bars.chart_sha256,
+        "rows": bars.rows,
+        "start": bars.start,
+        "end": bars.end,
+        "quality": json.dumps(bars.quality),
+        "imported_by": imported_by.pk,
+    }
+    return fetch_one(_REPLACE, parameters) is not None
 
 
 def find(symbols: Iterable[str]) -> dict[str, dict[str, MarketData]]:

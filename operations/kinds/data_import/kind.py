@@ -8,7 +8,7 @@ from operations.headline import Headline
 from operations.kind import Kind
 from operations.kinds.data_import.form import FORM
 from operations.kinds.data_import.request import READING_OPTIONS, ImportParameters, ImportRequest
-from operations.kinds.data_import.result import ImportResult, store
+from operations.kinds.data_import.result import ImportResult, find_replacement, store
 from operations.models import Operation, StoredFile
 from operations.presentation.numbers import dig, short
 from operations.requests import GenericRequest, Queueing, Submission
@@ -62,6 +62,9 @@ class DataImport(Kind):
 
     def complete(self, operation: Operation, report: Report) -> None:
         store(operation, report)
+
+    def result_context(self, operation: Operation) -> dict[str, Any]:
+        return {"replacement": find_replacement(operation)}
 
     def headline(self, result: Mapping[str, Any]) -> Headline | None:
         value = dig(result, "rows")

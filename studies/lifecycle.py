@@ -128,8 +128,8 @@ def cancel_operations(study: Study, actor: Actor) -> None:
     for operation_id in live_operations(study):
         try:
             interventions.cancel(operation_id, actor, f"the study {study.study_id} is {study.status}")
-        except operation_lifecycle.WrongState:
-            continue  # it ended meanwhile
+        except (operation_lifecycle.WrongState, Operation.DoesNotExist):
+            continue  # it ended meanwhile, or has even been deleted
 
 
 def live_operations(study: Study) -> Iterable[str]:

@@ -9,6 +9,7 @@ from django.db.models import Count, Q
 from access.isolation import isolated
 from access.problems import Busy, Invalid
 from operations import dispatch_pauses
+from operations.states import Status
 from registry import leases
 from studies import failures, lifecycle
 from studies.advancing import advance
@@ -26,6 +27,8 @@ LEASE_S = 8.0
 MAX_SETBACKS = 5
 LONGEST_BACKOFF_S = 30.0
 KEPT_PROPOSERS = 64
+UNFINISHED = (Status.PENDING, Status.DISPATCHING, Status.RUNNING)
+"""Operations that can still be cancelled."""
 
 
 @dataclass(slots=True)
@@ -125,10 +128,9 @@ class Leader:
 
     def _cancel_rest(self) -> None:
         """Cancel what a study left that ended while its last batch was being submitted, or whose process died then."""
-        ended = (StudyStatus.CANCELLED, StudyStatus.FAILED)
-        left = StudyBatch.objects.filter(
-            study__status__in=ended, is_open=True, operation__status__in=("PENDING", "DISPATCHING", "RUNNING")
-        )
-        for study in Study.objects.filter(pk__in=left.values("study")):
+        ended = Study.objects.filter(status__in=(StudyStatus.CANCELLED, StudyStatus.FAILED))
+        batches = StudyBatch.objects.filter(is_open=True, operation__status__in=UNFINISHED)
+        left = Q(pk__in=batches.values("study")) | Q(reporter__status__in=UNFINISHED)
+        for study in ended.filter(left):
             with isolated("cancelling the operations of a study", atomic=False, study_id=study.study_id):
                 lifecycle.cancel_operations(study, lifecycle.STUDIES)

@@ -5,8 +5,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Func, Q, Value
-from django.db.models.fields.json import KT
+from django.db.models import F, Func, Q
 from django.db.models.functions import MD5, Cast, Coalesce, Concat, Now
 
 from operations.models.labelled import Labelled
@@ -14,8 +13,6 @@ from operations.states import ACTIVE, FINAL, Status
 from worker_agent.protocol import ErrorClass
 from worker_agent.trace import MAX_REQUEST_ID, MAX_TRACEPARENT, Trace
 
-NAME_IN_TEXT = r"""(?n)^name:[ \t]*["']?([^"'#\n]{0,79}[^"'#\s])"""
-"""PostgreSQL's regular expression."""
 TOTAL_RETURN = F("result__metrics__total_return")
 AGING_S = 600
 """A waiting operation gains a point of priority in this time, so that one of low priority is reached eventually."""
@@ -164,30 +161,24 @@ class Operation(Labelled):
         editable=False,
         help_text="digest of its strategy, or of the one whose model it uses; set by a trigger in the database",
     )
-    strategy_digest = models.GeneratedField(
-        expression=MD5(KT("parameters__strategy_yaml")),
-        output_field=models.CharField(max_length=32, null=True),
-        db_persist=True,
-        help_text="short hash of the strategy text, used in addresses only",
+    strategy_digest = models.CharField(
+        max_length=32,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="digest of its own strategy text, set by a trigger",
     )
-    strategy_name = models.GeneratedField(
-        expression=Func(
-            KT("parameters__strategy_yaml"),
-            Value(NAME_IN_TEXT),
-            function="substring",
-            output_field=models.TextField(),
-        ),
-        output_field=models.TextField(null=True),
-        db_persist=True,
-        help_text="name of the strategy, so that searches do not read its text",
+    strategy_name = models.TextField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="name of its own strategy; set by a trigger, so that searches do not read the text",
     )
-    symbols = models.GeneratedField(
-        expression=Concat(
-            KT("parameters__symbol"), Value(" "), KT("parameters__symbols"), output_field=models.TextField()
-        ),
-        output_field=models.TextField(),
-        db_persist=True,
-        help_text="symbols of the parameters, for searches",
+    symbols = models.TextField(
+        blank=True,
+        db_default="",
+        editable=False,
+        help_text="symbols of the parameters, for searches; set by a trigger",
     )
 
     objects = VisibleOperations()
@@ -196,13 +187,13 @@ class Operation(Labelled):
     class Meta:
         ordering = ["-created_at", "-operation_id"]
         constraints = [
+            # Each statement that writes a row reads and simplifies all conditions again, so each status is named once.
             models.CheckConstraint(
-                condition=Q(status__in=[s.value for s in Status]), name="operation_status_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(status__in=sorted(s.value for s in FINAL), completed_at__isnull=False)
-                | (~Q(status__in=sorted(s.value for s in FINAL)) & Q(completed_at__isnull=True)),
-                name="operation_ended_when",
+                condition=Q(
+                    status__in=sorted(s.value for s in Status if s not in FINAL), completed_at__isnull=True
+                )
+                | Q(status__in=sorted(s.value for s in FINAL), completed_at__isnull=False),
+                name="operation_status_fits_end",
             ),
             models.CheckConstraint(
                 condition=~Q(status=Status.FAILED.value) | ~Q(error_class=""), name="operation_failed_why"

@@ -19,7 +19,9 @@ CONTROLS = re.compile(
 
 def visible(text: str) -> str:
     """Replace each control character except tab and line feed by its escape: `\\x1b`, `\\u202e`."""
-    return CONTROLS.sub(_escape, text)
+    lines = text.replace("\n", "")
+    # Of most texts this is known much sooner than the pattern has compared each character.
+    return text if lines.isascii() and lines.isprintable() else CONTROLS.sub(_escape, text)
 
 
 def one_line(text: str) -> str:

@@ -13,7 +13,6 @@ from operations import lifecycle, quotas, time_limits, type_limits
 from operations.actors import SYSTEM, Actor
 from operations.models import Artifact, AwaitedInput, Operation, StoredFile
 from operations.models.demand import DEMAND
-from operations.models.operation import LARGE
 from operations.requests import Submission
 from operations.states import Status
 from registry.dispatch_channel import CHANNEL
@@ -27,6 +26,14 @@ _GIVEN = (
     "operation_id, operation_type, parameters, requirements, prefer_gpu, priority, queue,"
     " expires_after_s, created_by_id, idempotency_key, request_sha256, request_id, traceparent, blockers"
 )
+_RETURNED = frozenset(
+    {
+        "operation_id", "operation_type", "status", "attempt", "worker_id", "created_by_id", "request_id",
+        "traceparent",
+    }
+)  # fmt: skip
+"""Fields that the response to a submission and its log line need."""
+_NOT_RETURNED = frozenset(field.attname for field in Operation._meta.concrete_fields) - _RETURNED
 _INSERT = f"""
     WITH given AS MATERIALIZED (
         SELECT *, {DEMAND} AS demand
@@ -60,7 +67,7 @@ _INSERT = f"""
         SELECT operation_id, 'status', '', status, %(actor)s, %(user_id)s::int, %(address)s::inet, 'submitted'
         FROM stored ORDER BY created_at
     )
-    SELECT pending_exceed, demands_exceed, {columns_of(Operation, "stored", without=LARGE)}
+    SELECT pending_exceed, demands_exceed, {columns_of(Operation, "stored", without=_NOT_RETURNED)}
     FROM refusal LEFT JOIN (stored CROSS JOIN (SELECT pg_notify(%(channel)s, '')) AS wake_up) ON true
     ORDER BY stored.created_at
 """  # noqa: S608  (constants)
@@ -119,7 +126,7 @@ def insert(
 
     Only the operation `keyed` holds the idempotency key. Raises Invalid if an input file was removed, and Busy if the
     user may not have so many operations waiting, or with so many different requirements. Call it in a transaction,
-    unless every submission `fits_one_statement`.
+    unless every submission `fits_one_statement`. Most fields of the returned operations are loaded when first read.
     """
     if not entries:
         return []
@@ -139,7 +146,7 @@ def insert(
         raise quotas.too_many_pending(by.user)
     if demands_exceed:
         raise quotas.too_many_demands()
-    operations = [instance(Operation, columns, without=LARGE) for _, _, *columns in stored]
+    operations = [instance(Operation, columns, without=_NOT_RETURNED) for _, _, *columns in stored]
     if not all(fits_one_statement(entry.submission) for entry in entries):
         _link(entries)
         _attach_inputs(entries)

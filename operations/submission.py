@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 
 from access.conflicts import atomic_with_retries, statement_with_retries
 from access.problems import Invalid, Unavailable, invalid
-from operations import quotas, type_limits
+from operations import lifecycle, quotas, type_limits
 from operations.dispatching import claims
 from operations.insertion import (
     Entry,
@@ -111,6 +111,7 @@ def _store(submission: Submission, by: Submitter) -> Operation:
     if queueing.queue:
         return operation
     quotas.require_running(by.user)
+    operation = lifecycle.lock(operation_id)
     if claims.claim_for(operation, by.actor, push=False, wait=True) is None:
         reason = type_limits.explain_type(submission.operation_type) or selection.explain(
             submission.operation_type, queueing.requirements

@@ -13,7 +13,10 @@ from access.prepared import columns_of, fetch_one, instance
 from access.roles import limit_role, note_groups
 from ktrdr_site.models import TOKEN_PREFIX, ApiToken, token_digest
 
-_TOKEN_COLUMNS = len(ApiToken._meta.concrete_fields)
+_UNUSED_OF_TOKEN = frozenset({"name", "sha256", "created_at", "last_used_at", "revoked_at", "expires_at"})
+_UNUSED_OF_OWNER = frozenset({"password", "last_login", "first_name", "last_name", "email", "date_joined"})
+"""No request that is authenticated by a token needs these."""
+_TOKEN_COLUMNS = len(ApiToken._meta.concrete_fields) - len(_UNUSED_OF_TOKEN)
 _FIND = f"""
     SELECT COALESCE(token.expires_at <= statement_timestamp(), false),
            COALESCE(token.last_used_at > statement_timestamp() - interval '1 minute', false),
@@ -21,7 +24,7 @@ _FIND = f"""
                SELECT name::text FROM auth_user_groups JOIN auth_group ON auth_group.id = auth_user_groups.group_id
                WHERE auth_user_groups.user_id = token.user_id
            ),
-           {columns_of(ApiToken, "token")}, {columns_of(User, "owner")}
+           {columns_of(ApiToken, "token", without=_UNUSED_OF_TOKEN)}, {columns_of(User, "owner", without=_UNUSED_OF_OWNER)}
     FROM ktrdr_site_apitoken AS token JOIN auth_user AS owner ON owner.id = token.user_id
     WHERE token.sha256 = %(sha256)s AND token.revoked_at IS NULL
 """  # noqa: S608  (constants)
@@ -40,8 +43,8 @@ class TokenAuthentication(BaseAuthentication):
             self._count_failure(request)
             raise AuthenticationFailed("This API token is unknown or revoked.")
         has_expired, use_is_recent, groups, *columns = row
-        api_token = instance(ApiToken, columns[:_TOKEN_COLUMNS])
-        api_token.user = instance(User, columns[_TOKEN_COLUMNS:])
+        api_token = instance(ApiToken, columns[:_TOKEN_COLUMNS], without=_UNUSED_OF_TOKEN)
+        api_token.user = instance(User, columns[_TOKEN_COLUMNS:], without=_UNUSED_OF_OWNER)
         if has_expired:
             raise AuthenticationFailed("This API token has expired; create a new one.")
         if not api_token.user.is_active:

@@ -16,7 +16,7 @@ from operations.presentation.metrics import MetricStyle
 from operations.presentation.numbers import words
 from operations.presentation.shown_results import ShownValue, shown_values
 from operations.requests import GenericRequest, Queueing, Submission
-from operations.schemas import parameter_errors, read_schemas
+from operations.schemas import accepting_schemas
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -117,9 +117,7 @@ class Kind:
             raise
 
     def _build_announced(self, request: GenericRequest) -> Submission:
-        schemas = read_schemas(self.operation_type)
-        if errors := parameter_errors(self.operation_type, schemas, request.parameters):
-            raise Invalid(errors[0]["detail"], errors=errors)
+        schemas = accepting_schemas(self.operation_type, request.parameters)
         marked = inputs.marked(schemas, request.parameters)
         places = {name: pointer(("parameters", name)) for name in marked}
         places |= {name: pointer(("inputs", name)) for name in request.inputs}

@@ -1,17 +1,20 @@
 """Validates parameters against the JSON schemas that workers announced for an operation type."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from access.prepared import fetch
+from access.problems import Invalid
 from operations.schema_messages import problems_of
 from registry import parameter_schemas
 from registry.parameter_schemas import UnsafeSchema, compile_pattern
@@ -50,6 +53,29 @@ _budget: ContextVar[_Budget] = ContextVar("budget")
 def read_schemas(operation_type: str) -> list[str]:
     """Return the schema of each worker type that announced the operation type, as JSON text."""
     return [schema for (schema,) in fetch(_SCHEMAS, {"operation_type": operation_type})]
+
+
+_recent: dict[str, tuple[float, list[str]]] = {}
+"""Operation type -> when its schemas were read, and the schemas."""
+
+
+def accepting_schemas(operation_type: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Return the schemas of the type if one of them accepts the parameters. Raises Invalid.
+
+    They may have been read up to `SCHEMAS_CACHE_S` ago, so an acceptance is right for a request of that time. A refusal
+    is always by the current ones: a client may submit as soon as its worker is registered.
+    """
+    read_at, schemas = _recent.get(operation_type, (0.0, []))
+    is_recent = time.monotonic() - read_at < settings.SCHEMAS_CACHE_S
+    if is_recent and not parameter_errors(operation_type, schemas, parameters):
+        return schemas
+    schemas = read_schemas(operation_type)
+    if errors := parameter_errors(operation_type, schemas, parameters):
+        raise Invalid(errors[0]["detail"], errors=errors)
+    if len(_recent) >= CACHED_SCHEMAS:
+        _recent.clear()
+    _recent[operation_type] = time.monotonic(), schemas
+    return schemas
 
 
 def parameter_errors(

@@ -32,4 +32,4 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # A test that makes the site read-only sees it with the next request, and each test counts the same queries.
-WRITABLE_CACHE_S = 0.0
+WRITABLE_CACHE_S = SCHEMAS_CACHE_S = 0.0

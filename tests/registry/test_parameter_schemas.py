@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
+from pytest_django import DjangoAssertNumQueries
 
+from access.problems import Invalid
 from operations import schemas
-from operations.schemas import parameter_errors, read_schemas
+from operations.schemas import accepting_schemas, parameter_errors, read_schemas
 from registry import parameter_schemas
 from registry.parameter_schemas import UnsafeSchema, check
 from tests.factories import CapabilityFactory
@@ -200,3 +202,21 @@ def test_items_are_unique_as_the_library_sees_them(items: list[Any]) -> None:
     finally:
         schemas._budget.reset(token)
     assert ours == Draft202012Validator(schema).is_valid(items), json.dumps(items)
+
+
+@pytest.mark.django_db
+def test_an_acceptance_may_be_by_recent_schemas_but_never_a_refusal(
+    settings: Any, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    settings.SCHEMAS_CACHE_S = 60.0
+    text, number = {"properties": {"a": {"type": "string"}}}, {"properties": {"a": {"type": "number"}}}
+    capability = CapabilityFactory(operation_type="cached", worker_type="x", parameters_schema=text)
+    first = accepting_schemas("cached", {"a": "x"})
+    with django_assert_num_queries(0):
+        assert accepting_schemas("cached", {"a": "y"}) == first
+    capability.parameters_schema = number
+    capability.save()
+    assert accepting_schemas("cached", {"a": 1}) != first
+    with pytest.raises(Invalid):
+        accepting_schemas("cached", {"a": "x"})
+    schemas._recent.clear()

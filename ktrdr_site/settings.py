@@ -196,6 +196,7 @@ REST_FRAMEWORK = {
         "ktrdr_site.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "access.negotiation.Negotiation",
     "DEFAULT_PARSER_CLASSES": [
         "access.json_bodies.BoundedJSONParser",
         "rest_framework.parsers.FormParser",

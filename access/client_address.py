@@ -1,6 +1,7 @@
 """The address of the caller, also behind a proxy."""
 
 import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -33,6 +34,7 @@ def network_of(address: str | None) -> str:
     return address or ""
 
 
+@lru_cache(maxsize=1024)
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         ip = ipaddress.ip_address(text)

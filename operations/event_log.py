@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 
+from operations.actors import Actor
 from operations.models import Event, Operation
 from worker_agent.trace import Trace, use_trace
 
@@ -29,18 +30,27 @@ def log_context(operation_id: str, attempt: int, worker_id: str, trace: Trace) -
 
 def log_event(operation: Operation, event: Event) -> None:
     """Log the event when its transaction commits; a rolled-back transaction logs nothing."""
+    message = f"operation {event.to_status}" if event.kind == "status" else event.kind.replace("_", " ")
+    _log(operation, message, event.actor, event.reason, event.attempt)
+
+
+def log_submission(operation: Operation, actor: Actor) -> None:
+    """Log the first event of a new operation, which is stored with it."""
+    _log(operation, f"operation {operation.status}", actor.label, "submitted")
+
+
+def _log(operation: Operation, message: str, actor: str, reason: str, attempt: int | None = None) -> None:
     bound = structlog.contextvars.get_contextvars()
     keys: dict[str, Any] = {
         "operation_id": operation.pk,
         "operation_type": operation.operation_type,
-        "attempt": event.attempt or operation.attempt or None,
+        "attempt": attempt or operation.attempt or None,
         "worker_id": operation.worker_id or None,
-        "actor": event.actor,
-        "reason": event.reason,
+        "actor": actor,
+        "reason": reason,
     }
     if "request_id" not in bound:
         keys |= _origin(operation.trace)
-    message = f"operation {event.to_status}" if event.kind == "status" else event.kind.replace("_", " ")
     # The bound keys may belong to another operation, whose end caused this event: override them even with None.
     fields = {name: value for name, value in keys.items() if value is not None or name in bound}
     transaction.on_commit(lambda: log.info(message, **fields))

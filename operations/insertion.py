@@ -9,7 +9,7 @@ from django.conf import settings
 
 from access.prepared import columns_of, fetch, instance
 from access.problems import Invalid
-from operations import lifecycle, quotas, time_limits, type_limits
+from operations import event_log, quotas, time_limits, type_limits
 from operations.actors import SYSTEM, Actor
 from operations.models import Artifact, AwaitedInput, Operation, StoredFile
 from operations.models.demand import DEMAND
@@ -26,14 +26,6 @@ _GIVEN = (
     "operation_id, operation_type, parameters, requirements, prefer_gpu, priority, queue,"
     " expires_after_s, created_by_id, idempotency_key, request_sha256, request_id, traceparent, blockers"
 )
-_RETURNED = frozenset(
-    {
-        "operation_id", "operation_type", "status", "attempt", "worker_id", "created_by_id", "request_id",
-        "traceparent",
-    }
-)  # fmt: skip
-"""Fields that the response to a submission and its log line need."""
-_NOT_RETURNED = frozenset(field.attname for field in Operation._meta.concrete_fields) - _RETURNED
 _INSERT = f"""
     WITH given AS MATERIALIZED (
         SELECT *, {DEMAND} AS demand
@@ -67,7 +59,7 @@ _INSERT = f"""
         SELECT operation_id, 'status', '', status, %(actor)s, %(user_id)s::int, %(address)s::inet, 'submitted'
         FROM stored ORDER BY created_at
     )
-    SELECT pending_exceed, demands_exceed, {columns_of(Operation, "stored", without=_NOT_RETURNED)}
+    SELECT pending_exceed, demands_exceed, {columns_of(Operation, "stored", without=event_log.NOT_LOGGED)}
     FROM refusal LEFT JOIN (stored CROSS JOIN (SELECT pg_notify(%(channel)s, '')) AS wake_up) ON true
     ORDER BY stored.created_at
 """  # noqa: S608  (constants)
@@ -146,11 +138,12 @@ def insert(
         raise quotas.too_many_pending(by.user)
     if demands_exceed:
         raise quotas.too_many_demands()
-    operations = [instance(Operation, columns, without=_NOT_RETURNED) for _, _, *columns in stored]
+    operations = [instance(Operation, columns, without=event_log.NOT_LOGGED) for _, _, *columns in stored]
     if not all(fits_one_statement(entry.submission) for entry in entries):
         _link(entries)
         _attach_inputs(entries)
-    lifecycle.announce_created(operations, by.actor)
+    for operation in operations:
+        event_log.log_submission(operation, by.actor)
     return operations
 
 

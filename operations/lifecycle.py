@@ -6,7 +6,6 @@ the worker. Only the claim takes both without waiting (SKIP LOCKED), so it can n
 ends in a deadlock nevertheless is repeated (`atomic_with_retries`).
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.db.models.functions import Now
@@ -53,14 +52,6 @@ def record(operation: Operation, kind: str, actor: Actor, reason: str = "", **fi
     event = _event(operation, kind, actor, reason, **fields)
     record_all([(operation, event)])
     return event
-
-
-def announce_created(operations: Sequence[Operation], actor: Actor) -> None:
-    """Log the first event of new operations, which is stored with them."""
-    announce(
-        [(row, _event(row, "status", actor, "submitted", to_status=row.status)) for row in operations],
-        has_subscribers=False,
-    )
 
 
 def _event(operation: Operation, kind: str, actor: Actor, reason: str, **fields: Any) -> Event:

@@ -19,8 +19,8 @@ from operations import deletion
 from operations.actors import Actor
 from operations.api.serializers import (
     OperationDetailSerializer,
-    SubmittedSerializer,
     operations_for_serializer,
+    submitted_fields,
 )
 from operations.insertion import Submitter
 from operations.lifecycle import WrongState
@@ -57,7 +57,7 @@ def submitter(request: Request, body: Any) -> Submitter:
 
 def accepted_response(request: Request, operation: Operation) -> Response:
     """Return 202 with the operation's URL."""
-    data = SubmittedSerializer(operation, context={"request": request}).data
+    data = submitted_fields(operation, request)
     return Response(data, status=status.HTTP_202_ACCEPTED, headers={"Location": data["url"]})
 
 

@@ -9,6 +9,7 @@ from django.db.models import BooleanField, Case, Exists, OuterRef, Prefetch, Q, 
 from django.db.models.functions import Now
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from operations.models import (
     Artifact,
@@ -220,14 +221,18 @@ class SubmittedSerializer(serializers.Serializer[Operation]):
     url = serializers.CharField(read_only=True)
 
     def to_representation(self, operation: Operation) -> dict[str, str]:
-        """Build the response without the fields, of which each serializer makes a copy first."""
-        path, request = f"/operations/{operation.pk}", self.context.get("request")
-        return {
-            "operation_id": operation.pk,
-            "task_id": operation.pk,
-            "status": operation.status,
-            "url": str(request.build_absolute_uri(path)) if request else path,
-        }
+        return submitted_fields(operation, self.context.get("request"))
+
+
+def submitted_fields(operation: Operation, request: Request | None) -> dict[str, str]:
+    """Return the response without a serializer, which would make a copy of each of its fields first."""
+    site = "" if request is None else f"{request.scheme}://{request.get_host()}"
+    return {
+        "operation_id": operation.pk,
+        "task_id": operation.pk,
+        "status": operation.status,
+        "url": f"{site}/operations/{operation.pk}",
+    }
 
 
 @extend_schema_serializer(component_name="OperationMetric")

@@ -28,6 +28,8 @@ HELD_S, HELD_BYTES_S = 60.0, 8 * 1024
 """After so long, a client that took less of its response than that rate is disconnected."""
 MAX_HELD = 64 * 1024**2
 """Bytes of a response that are kept in memory; then its thread waits. Files are not kept in memory."""
+MAX_JOINED = 64 * 1024
+"""A longer part of a response is not copied behind its head."""
 STEP = 256 * 1024
 UNKNOWN = sys.maxsize
 STEPS = 16
@@ -115,6 +117,9 @@ class BufferedSocket(socket.socket):
         self.unsent: deque[Held | HeldFile] = deque()
         self._held = 0
         """Bytes of `unsent` in memory. Counted along: a response may consist of many thousand parts."""
+        self._awaits_head = True
+        self._head = b""
+        """Of the response, until its first part follows: the client wakes up once for both."""
         self._seen = 0
         self._waited_s = 0.0
         self._received = 0
@@ -152,6 +157,7 @@ class BufferedSocket(socket.socket):
             self._wake_up_at(1)
         self._seen, self._waited_s, self._received = 0, 0.0, 0
         self._held_since, self._taken = None, 0
+        self._awaits_head = True
         if not 0 < _length_of(data) <= len(data):
             self.lane = Lane.UPLOAD
         else:
@@ -202,18 +208,34 @@ class BufferedSocket(socket.socket):
         return held_s > HELD_S and self._taken < held_s * HELD_BYTES_S
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send what the client takes now, and keep the rest."""
-        part = Held(memoryview(data))
-        self.unsent.append(part)
-        self._held += part.in_memory
+        """Send what the client takes now, and keep the rest. The head waits for the next part, or for `flush`."""
+        is_short = len(data) <= MAX_JOINED
+        if self._awaits_head and is_short:
+            self._awaits_head, self._head = False, bytes(data)
+            return
+        if self._head and is_short:
+            data, self._head = self._head + data, b""
+        self._hold_head()
+        self._hold(data)
         self.flush()
         while self._held > MAX_HELD:
             self._wait_until_writable()
             self.flush()
 
+    def _hold_head(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._hold(head)
+
+    def _hold(self, data: Any) -> None:
+        part = Held(memoryview(data))
+        self.unsent.append(part)
+        self._held += part.in_memory
+
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a part of the file, which may be closed afterwards."""
         length = os.fstat(file.fileno()).st_size - offset if count is None else count
+        self._hold_head()
         self.unsent.append(HeldFile(os.dup(file.fileno()), offset, length))
         self.flush()
         return length
@@ -226,6 +248,7 @@ class BufferedSocket(socket.socket):
 
     def flush(self) -> None:
         """Send as much as the client takes, within limits. Raises OSError if the connection is broken."""
+        self._hold_head()
         try:
             for _ in range(STEPS):
                 if not self.unsent:

@@ -138,6 +138,15 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # no types in the lib
                 future = self.tpool.submit(self.handle, conn)
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
+    def handle(self, conn: Any) -> Any:
+        """Serve the request in a thread; return whether the connection is kept."""
+        is_kept = super().handle(conn)
+        try:
+            conn.sock.flush()  # of a response without a body, the head
+        except OSError:
+            return False
+        return is_kept
+
     def _handle_upload(self, conn: Any) -> Any:
         self._uploads_in_progress[conn] = None
         self._waiting_uploads.pop(conn, None)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +120,43 @@ def test_a_client_that_takes_almost_nothing_of_its_response_is_disconnected(
             key.data(key.fileobj)
     assert bool(ours.unsent) is not is_slow, "what is held for a dropped client is forgotten"
     assert worker.nr_conns == (0 if is_slow else 1)
+
+
+def test_a_client_wakes_up_once_for_the_head_and_the_first_part_of_a_response(
+    pair: tuple[BufferedSocket, socket.socket],
+) -> None:
+    ours, theirs = pair
+    theirs.setblocking(False)
+    for part in (b"body", bytes(STEP)):
+        ours.hand_over(b"")
+        ours.sendall(b"head")
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+        ours.sendall(part)
+        received = theirs.recv(1000)
+        assert received.startswith(b"head" + part[:4])
+        while ours.unsent or len(received) < len(part) + 4:
+            received += theirs.recv(STEP)
+            ours.flush()
+        ours.sendall(b"next")
+        assert theirs.recv(1000) == b"next"
+
+
+def test_a_head_is_sent_without_a_part_and_before_a_file(
+    pair: tuple[BufferedSocket, socket.socket], tmp_path: Path
+) -> None:
+    ours, theirs = pair
+    ours.sendall(b"head")
+    ours.flush()
+    assert theirs.recv(1000) == b"head"
+    path = tmp_path / "file"
+    path.write_bytes(b"file")
+    ours.hand_over(b"")
+    ours.sendall(b"head")
+    with path.open("rb") as file:
+        ours.sendfile(file)
+    ours.flush()
+    assert theirs.recv(4) + theirs.recv(1000) == b"headfile"
 
 
 def test_a_response_of_many_parts_is_held_up_to_the_limit(

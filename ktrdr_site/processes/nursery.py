@@ -23,6 +23,8 @@ from typing import IO, Protocol
 from ktrdr_site.processes.nursery_loop import KIND, MAX_MESSAGE, load, run_nursery
 from ktrdr_site.processes.parent_death import die_with_parent
 
+READ_ON_DEMAND = 1
+"""Limit of a stream that reads almost nothing ahead, so that lines nobody waits for do not wake up this process."""
 STOPPED = -signal.SIGTERM
 """The status of a server whose nursery has ended, and which the kernel has told to end therefore."""
 
@@ -153,7 +155,7 @@ class Nursery:
             raise
         finally:
             os.close(write_end)
-        reader = asyncio.StreamReader()
+        reader = asyncio.StreamReader(limit=READ_ON_DEMAND)
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb"))
         return ForkedProcess(await started, reader, ended)
 

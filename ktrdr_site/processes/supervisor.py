@@ -12,7 +12,7 @@ from typing import Protocol
 
 import psutil
 
-from ktrdr_site.processes.nursery import Nursery
+from ktrdr_site.processes.nursery import READ_ON_DEMAND, Nursery
 from ktrdr_site.processes.parent_death import die_with_parent
 
 FIRST_PAUSE_S = 0.5
@@ -20,6 +20,10 @@ LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 30.0
 """A service that ran this long restarts with the first pause."""
 LAST_OUTPUT_S = 1.0
+PAUSE_S = 0.05
+"""Between two readings of a service's output, so that the lines of a busy one are read together."""
+MUCH = 16 * 1024
+"""Bytes after which the next reading follows at once: the pipe holds four times as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +183,7 @@ class Supervisor:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             pass_fds=service.pass_fds,
+            limit=READ_ON_DEMAND,
             # Ctrl-C in a terminal reaches only the supervisor, which then ends all others in order.
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),
@@ -190,6 +195,8 @@ class Supervisor:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 self.observer.on_line(name, line.decode(errors="replace").rstrip())
+            if len(chunk) < MUCH:
+                await asyncio.sleep(PAUSE_S)
         if rest:
             self.observer.on_line(name, rest.decode(errors="replace").rstrip())
 

@@ -13,6 +13,7 @@ import pytest
 
 from ktrdr_site.processes import supervisor
 from ktrdr_site.processes.guard import kill_survivors
+from ktrdr_site.processes.nursery import READ_ON_DEMAND
 from ktrdr_site.processes.supervisor import Exit, Service, Supervisor, describe_status
 from tests.calibration import TimeLimit, stretched
 from tests.waiting import is_alive, until_async, until_gone
@@ -74,6 +75,34 @@ async def test_every_line_is_reported_under_the_name_of_its_service() -> None:
     await watch.stop_all(5)
     assert [line for name, line in recorder.lines if name == "talker"][:2] == ["one", long]
     assert any(line.startswith("no newline") for _, line in recorder.lines)
+
+
+class CountingReader(asyncio.StreamReader):
+    reads = 0
+
+    def feed_data(self, data: bytes) -> None:
+        self.reads += 1
+        super().feed_data(data)
+
+
+async def test_the_lines_of_a_busy_service_are_read_together() -> None:
+    recorder = Recorder()
+    watch = Supervisor(recorder)
+    reader = CountingReader(limit=READ_ON_DEMAND)
+    read_end, write_end = os.pipe()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb"))
+    reading = asyncio.create_task(watch._read_lines("busy", reader))
+    numbers = [str(number) for number in range(100)]
+    for number in numbers:
+        os.write(write_end, f"{number}\n".encode())
+        for _ in range(5):
+            await asyncio.sleep(0)
+    os.close(write_end)
+    await reading
+    assert [line for _, line in recorder.lines] == numbers
+    assert reader.reads <= 2 + (loop.time() - started) / supervisor.PAUSE_S
 
 
 async def test_a_service_that_ends_is_restarted_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:

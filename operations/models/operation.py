@@ -5,18 +5,16 @@ from typing import ClassVar
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Func, Q
-from django.db.models.functions import MD5, Cast, Coalesce, Concat, Now
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Now
 
 from operations.models.labelled import Labelled
+from operations.models.queued import Queued
 from operations.states import ACTIVE, FINAL, Status
 from worker_agent.protocol import ErrorClass
 from worker_agent.trace import MAX_REQUEST_ID, MAX_TRACEPARENT, Trace
 
 TOTAL_RETURN = F("result__metrics__total_return")
-AGING_S = 600
-"""A waiting operation gains a point of priority in this time, so that one of low priority is reached eventually."""
-
 READY = Q(status=Status.PENDING.value, blockers=0, not_before__isnull=True)
 """The condition of the index from which operations are claimed. A pause that has ended is removed before a claim."""
 
@@ -38,7 +36,7 @@ class VisibleOperations(models.Manager["Operation"]):
         return super().get_queryset().filter(deleted_at__isnull=True)
 
 
-class Operation(Labelled):
+class Operation(Queued, Labelled):
     """A unit of work. The row is the queue entry, the record and the source of truth; only `lifecycle` changes its status."""
 
     operation_id = models.CharField(
@@ -47,11 +45,6 @@ class Operation(Labelled):
     operation_type = models.CharField(max_length=128)
     status = models.CharField(max_length=16, choices=[(s, s) for s in Status], default=Status.PENDING)
     parameters = models.JSONField(default=dict)
-    requirements = models.JSONField(default=dict, blank=True, help_text="minimum capabilities of a worker")
-    prefer_gpu = models.BooleanField(default=False)
-    priority = models.IntegerField(default=0)
-    after = models.ManyToManyField("self", symmetrical=False, related_name="followers", blank=True)
-    queue = models.BooleanField(default=True, help_text="if false, fail instead of waiting for a worker")
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     created_by = models.ForeignKey(
@@ -59,58 +52,8 @@ class Operation(Labelled):
     )
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
-    not_before = models.DateTimeField(
-        null=True, blank=True, help_text="backoff: not claimed before this time"
-    )
     timeout_s = models.PositiveIntegerField(
         null=True, blank=True, help_text="seconds that an attempt may run; empty: no limit"
-    )
-    expires_after_s = models.PositiveIntegerField(
-        null=True,
-        blank=True,
-        help_text="seconds from submission or retry to the first start; empty: no limit",
-    )
-    expires_at = models.DateTimeField(
-        null=True,
-        blank=True,
-        editable=False,
-        help_text="when it fails unless it has started; empty once it has",
-    )
-    blockers = models.PositiveIntegerField(
-        null=True,
-        blank=True,
-        help_text="operations in `after` that have not completed; empty: not counted yet",
-    )
-    waiting_reason = models.CharField(
-        max_length=500,
-        blank=True,
-        help_text="why it is paused; why no worker takes it is stored with its demand",
-    )
-    demand = models.GeneratedField(
-        expression=MD5(
-            Concat(
-                Cast("operation_type", models.TextField()),
-                Cast("requirements", models.TextField()),
-                Cast("prefer_gpu", models.TextField()),
-            )
-        ),
-        output_field=models.CharField(max_length=32),
-        db_persist=True,
-        help_text="digest that identifies the row of `Demand`",
-    )
-    rank = models.GeneratedField(
-        # A difference of two times does not depend on the session's time zone, unlike the epoch of a time.
-        expression=Func(
-            F("created_at"),
-            F("priority"),
-            template=(
-                "(EXTRACT(epoch FROM created_at - '1970-01-01 00:00:00+00'::timestamptz)::float8"
-                f" - {AGING_S}.0 * priority)"
-            ),
-        ),
-        output_field=models.FloatField(),
-        db_persist=True,
-        help_text="order in the queue, lowest first: creation time in seconds, minus AGING_S per point of priority",
     )
 
     worker_id = models.CharField(max_length=128, blank=True, help_text="worker of the newest attempt")

@@ -24,7 +24,7 @@ from operations.dispatching.lanes import Lane
 from operations.dispatching.planning import Planner
 from operations.dispatching.turns import Plan
 from operations.models import Attempt, Demand, Event, Operation, Quota
-from operations.models.operation import AGING_S
+from operations.models.queued import AGING_S
 from operations.quotas import Allowance
 from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory

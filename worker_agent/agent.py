@@ -5,7 +5,6 @@ import logging
 from collections import Counter, OrderedDict
 from datetime import UTC, datetime
 
-import psutil
 from pydantic import JsonValue
 
 from worker_agent import proof
@@ -22,9 +21,8 @@ from worker_agent.backend.registrar import Registrar
 from worker_agent.job.launcher_choice import create_launcher
 from worker_agent.job.user import JobUser
 from worker_agent.monitoring import resources
+from worker_agent.monitoring.load import Load
 from worker_agent.monitoring.loop_lag import LoopLag
-from worker_agent.monitoring.nvidia_smi import memory_by_process
-from worker_agent.monitoring.usage import Usage, measure_tree
 from worker_agent.operation_spec import OperationSpec, Worker
 from worker_agent.options import Options
 from worker_agent.protocol import (
@@ -47,7 +45,6 @@ REMEMBERED_OPERATIONS = 1000
 """Operations whose newest attempt is remembered, to refuse older ones."""
 FINAL_REPORT_S = 2.0
 """At shutdown, for the last report to be delivered, and then for the deregistration."""
-LOAD_INTERVAL_S = 5.0
 
 
 class Busy(Exception):
@@ -91,11 +88,10 @@ class Agent:
         self.last: AttemptRecord | None = None
         """Kept until the next attempt ends, so that the backend can still pull its progress, metrics and logs."""
         self.draining = False
-        self.load: dict[str, JsonValue] = {}
+        self.load = Load(self.capabilities.get("gpu") is True, self.job_pid)
         self.lag = LoopLag()
         self.outcomes: Counter[Outcome] = Counter()
         self._task: asyncio.Task[None] | None = None
-        self._gpu_bytes: dict[int, int] | None = None
         self._newest_attempts: OrderedDict[str, int] = OrderedDict()
 
     # State ---------------------------------------------------------------------------------------------
@@ -137,13 +133,12 @@ class Agent:
             unacknowledged=tuple(f.operation_id for f in self.outbox.finished_operations())[:1000],
             draining=self.draining,
             silent_s=round(self.current.silent_s, 1) if self.current else None,
-            resources=self.load,
+            resources=self.load.machine,
         )
 
-    def job_usage(self) -> Usage | None:
-        """Measure the current job. Reads every process of it: do not call it in the event loop."""
+    def job_pid(self) -> int | None:
         running = self.running  # the event loop may end the attempt now
-        return measure_tree(running.job_pid if running else None, self._gpu_bytes)
+        return running.job_pid if running else None
 
     def find(self, operation_id: str) -> AttemptRecord | None:
         return next((record for record in self.records() if record.operation_id == operation_id), None)
@@ -262,7 +257,7 @@ class Agent:
             tasks = [
                 asyncio.create_task(self.registrar.run(), name="registration"),
                 asyncio.create_task(self.outbox.deliver(), name="report delivery"),
-                asyncio.create_task(self._watch_load(), name="load measurement"),
+                asyncio.create_task(self.load.watch(), name="load measurement"),
                 asyncio.create_task(self.lag.watch(), name="loop lag measurement"),
             ]
             leave = asyncio.create_task(self.leaving.wait())
@@ -290,12 +285,3 @@ class Agent:
                 )
         except (BackendError, TimeoutError) as error:
             log.warning("shut down without deregistering: %s", error)
-
-    async def _watch_load(self) -> None:
-        psutil.cpu_percent(interval=None)
-        gpu = self.capabilities.get("gpu") is True
-        while True:
-            await asyncio.sleep(LOAD_INTERVAL_S)
-            self.load = await asyncio.to_thread(resources.load, gpu)
-            if gpu and self.running is not None:
-                self._gpu_bytes = await asyncio.to_thread(memory_by_process)

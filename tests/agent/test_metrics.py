@@ -17,6 +17,7 @@ from tests.agent.conftest import RunningAgent
 from tests.calibration import stretched
 from worker_agent.agent import Agent
 from worker_agent.monitoring import nvidia_smi
+from worker_agent.monitoring.load import Load
 from worker_agent.monitoring.loop_lag import INTERVAL_S, LoopLag
 from worker_agent.monitoring.usage import Usage, measure_tree
 from worker_agent.protocol import Registration
@@ -165,7 +166,6 @@ def test_a_job_that_ends_while_it_is_measured_is_no_error():
     """The measurement runs in another thread than the event loop, which forgets the attempt at its end."""
 
     class EndingAgent:
-        _gpu_bytes = None
         attempts = iter([SimpleNamespace(job_pid=os.getpid()), None])
 
         @property
@@ -173,4 +173,4 @@ def test_a_job_that_ends_while_it_is_measured_is_no_error():
             return next(self.attempts)
 
     agent: Any = EndingAgent()
-    assert Agent.job_usage(agent) is not None
+    assert Load(False, lambda: Agent.job_pid(agent)).measure_job() is not None

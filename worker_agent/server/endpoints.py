@@ -180,7 +180,7 @@ class Endpoints:
         return message_response(self.agent.health(), HTTPStatus.ACCEPTED)
 
     async def prometheus_metrics(self, request: web.Request) -> web.Response:
-        usage = await asyncio.to_thread(self.agent.job_usage)
+        usage = await asyncio.to_thread(self.agent.load.measure_job)
         body = prometheus.render(prometheus.agent_metrics(self.agent, usage)).encode()
         return web.Response(body=body, headers={"Content-Type": prometheus.CONTENT_TYPE})
 

@@ -75,7 +75,7 @@ def agent_metrics(agent: Agent, usage: Usage | None) -> Iterator[Family]:
     )
     yield from _job_metrics(usage)
     for name, description in MACHINE.items():
-        yield _gauge(f"ktrdr_agent_machine_{name}", description, agent.load.get(name))
+        yield _gauge(f"ktrdr_agent_machine_{name}", description, agent.load.machine.get(name))
 
 
 def _identity(agent: Agent) -> dict[str, str]:

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from access import audit
 from access.actors import Actor
 from access.models import AuditEntry
+from access.prepared import fetch
 from operations.models import DispatchPause
 from operations.models.dispatch_pause import in_force
 from registry.dispatch_channel import notify_dispatchers
@@ -28,6 +29,9 @@ _WRITERS = """
       AND xact_start < (SELECT paused_at FROM operations_dispatchpause) + %s * interval '1 second'
 """
 """Transactions that have written and began before every process had noticed the pause."""
+_READ_ONLY = """
+    SELECT 1 FROM operations_dispatchpause WHERE read_only AND (ends_at IS NULL OR ends_at > statement_timestamp())
+"""
 
 
 def current() -> DispatchPause | None:
@@ -36,7 +40,7 @@ def current() -> DispatchPause | None:
 
 
 def is_read_only() -> bool:
-    return DispatchPause.objects.filter(in_force(), read_only=True).exists()
+    return bool(fetch(_READ_ONLY, {}))
 
 
 def explain(pause: DispatchPause) -> str:

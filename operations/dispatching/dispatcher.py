@@ -97,29 +97,33 @@ class Dispatcher:
             await self.drain()
             return 0
         started = await self._enforce_time_limits()
-        due = await db(read_due)
-        for follow_up in await db(follow_ups.lease_due) if due.has_follow_ups else ():
-            self._spawn(follow_up.operation_id, self._handle(follow_up))
-            started += 1
-        if due.has_ready or due.has_admissions:
-            started += await self._claim(due)
-        if self._reasons.is_due:
-            await db(self._reasons.refresh_if_due)
-        return started
-
-    async def _claim(self, due: Due) -> int:
-        """Claim workers for the operations whose turn it is, and send the starts; return how many these are."""
-        started = 0
-        plan, some = await db(self._plan_and_claim, due)
+        due, plan, some = await db(self._read_and_claim)
+        if due.has_follow_ups:
+            for follow_up in await db(follow_ups.lease_due):
+                self._spawn(follow_up.operation_id, self._handle(follow_up))
+                started += 1
+            plan, some = await db(self._plan_and_claim, due)
         while some:
             for claim in some:
                 self._spawn(claim.operation_id, self._push(claim))
             started += len(some)
             some = await db(claims.claim_some, plan, DISPATCHER) if plan.lanes else []
+        if self._reasons.is_due:
+            await db(self._reasons.refresh_if_due)
         return started
 
+    def _read_and_claim(self) -> tuple[Due, Plan, list[Claim]]:
+        """Do in one call what most rounds need: to change the thread takes as long as several statements.
+
+        If follow-ups are due, these come first, so that a claim that raises does not delay them.
+        """
+        due = read_due()
+        plan, some = (Plan([], {}, {}), []) if due.has_follow_ups else self._plan_and_claim(due)
+        return due, plan, some
+
     def _plan_and_claim(self, due: Due) -> tuple[Plan, list[Claim]]:
-        """Do in one call what every claim needs: to change the thread takes as long as a statement."""
+        if not (due.has_ready or due.has_admissions):
+            return Plan([], {}, {}), []
         plan = self._planner.make_plan() if due.has_admissions else self._planner.plan_ready()
         return plan, claims.claim_some(plan, DISPATCHER)
 

@@ -1,23 +1,23 @@
 """Stores with each demand why no worker takes its operations, and ends the operations that were not to wait.
 
-One dispatcher at a time does this, once a second at most and in at most a tenth of its time. A reason that did not change
+One dispatcher at a time does this, every two seconds at most and in at most a tenth of its time. A reason that did not change
 is not written.
 """
 
 import time
 
-from django.db import connection
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from access.isolation import isolated
+from access.prepared import fetch
 from operations import attempts, dispatch_pauses, lifecycle, type_limits
 from operations.dispatching import admission
 from operations.models import Attempt, Demand, Operation
 from operations.models.operation import READY
 from registry.workforce import Workforce
 
-PAUSE_S = 1.0
+PAUSE_S = 2.0
 LARGEST_SHARE = 0.1
 LOCK_KEY = 0x6B74_7277
 """Key of the advisory lock: the bytes of `ktrw`."""
@@ -39,7 +39,9 @@ _STORE = """
     UPDATE operations_demand SET waiting_reason = new.reason, workers = new.number
     FROM unnest(%s::text[], %s::text[], %s::int[]) AS new(digest, reason, number)
     WHERE operations_demand.digest = new.digest AND (waiting_reason, workers) <> (new.reason, new.number)
+    RETURNING 1
 """
+_IS_ANY_IMPATIENT = "SELECT EXISTS (SELECT FROM operations_operation WHERE status = 'PENDING' AND NOT queue)"
 
 
 class Reasons:
@@ -64,13 +66,10 @@ class Reasons:
 
 def refresh() -> None:
     """Explain every demand with ready operations, unless another dispatcher is at it. Call it in a transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK_KEY])
-        (acquired,) = cursor.fetchone() or (False,)
-        if not acquired:
-            return
-        cursor.execute(_WAITING)
-        waiting = dict(cursor.fetchall())
+    ((is_acquired,),) = fetch("SELECT pg_try_advisory_xact_lock(%s)", [LOCK_KEY])
+    if not is_acquired:
+        return
+    waiting = dict(fetch(_WAITING, ()))
     _store_missing([digest for digest, is_stored in waiting.items() if not is_stored])
     if not waiting:
         return
@@ -93,9 +92,10 @@ def refresh() -> None:
             )
             numbers.append(workforce.in_service(demand.operation_type, demand.requirements))
             reasons[digest] = reason[: lifecycle.MAX_WAITING_REASON]
-    with connection.cursor() as cursor:
-        cursor.execute(_STORE, [list(reasons), list(reasons.values()), numbers])
-    _fail_impatient(reasons)
+    fetch(_STORE, [list(reasons), list(reasons.values()), numbers])
+    ((is_any_impatient,),) = fetch(_IS_ANY_IMPATIENT, ())
+    if is_any_impatient:
+        _fail_impatient(reasons)
 
 
 def _store_missing(digests: list[str]) -> None:

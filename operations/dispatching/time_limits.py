@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from access.conflicts import atomic_with_retries
 from access.isolation import isolated
+from access.prepared import fetch
 from operations import attempts, lifecycle, time_limits
 from operations.actors import DISPATCHER
 from operations.followers import lock_with_followers
@@ -21,9 +22,23 @@ from operations.states import Status
 BATCH = 200
 """Operations and attempts per call. The next call finds the others."""
 
+_EXCEEDED = """
+    SELECT EXISTS (SELECT FROM operations_operation
+                   WHERE status = 'PENDING' AND expires_at <= statement_timestamp())
+        OR EXISTS (SELECT FROM operations_attempt
+                   WHERE ended_at IS NULL AND deadline <= statement_timestamp())
+        OR EXISTS (SELECT FROM operations_attempt
+                   WHERE ended_at IS NULL
+                     AND silent_since <= statement_timestamp() - make_interval(secs => %(stalled_s)s::float8))
+"""
+"""Perhaps also of an attempt that is being stopped already."""
+
 
 def enforce() -> int:
     """End or stop what has exceeded a limit; return how many."""
+    ((is_exceeded,),) = fetch(_EXCEEDED, {"stalled_s": settings.END_STALLED_AFTER_S})
+    if not is_exceeded:
+        return 0
     handled = 0
     for operation_id in _find_expired().order_by("expires_at").values_list("pk", flat=True)[:BATCH]:
         with isolated("expiry of an operation", operation_id=operation_id):

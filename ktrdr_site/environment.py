@@ -207,11 +207,13 @@ CLIENT_KEEPALIVES = {
 
 PREPARE_AFTER = 2
 """Executions of a statement of `access.prepared` in a session before it is prepared."""
+SESSION_AGE_S = 600
+"""A new session reads the catalog and plans each statement several times, which takes the server as long as twenty no-ops."""
 
 
 def database(name: str, data_dir: Path, *, prepares: bool = True) -> dict[str, Any]:
     """Return the settings for the PostgreSQL server in the variable, or for the embedded one in `data_dir/postgres`."""
-    common: dict[str, Any] = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    common: dict[str, Any] = {"CONN_MAX_AGE": SESSION_AGE_S, "CONN_HEALTH_CHECKS": True}
     prepared = {"prepare_threshold": PREPARE_AFTER if prepares else None}
     url = text(name)
     if not url:

@@ -1,4 +1,8 @@
-"""No-op operations through the whole system: submitted over HTTP, run by stub workers that report at once."""
+"""No-op operations through the whole system: submitted over HTTP, run by stub workers that report at once.
+
+The client is aiohttp, not the httpx of the product's own clients: it shares the cores with the system, and should take as
+little of them as possible, since it is not measured.
+"""
 
 import asyncio
 import ssl
@@ -7,19 +11,32 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
 
 from benchmarks._system import System
 from worker_agent.testing import StubWorker
 
 SUBMITTERS = 8
 TIME_LIMIT_S = 120.0
+KEPT_S = 5.0
+"""Less than the server keeps an idle connection, so it never closes one that is about to be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Took:
     submitted_s: float
     ended_s: float
+
+
+def client(system: System, traces: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
+    """Return a client with the administrator's token."""
+    return aiohttp.ClientSession(
+        system.url,
+        connector=aiohttp.TCPConnector(keepalive_timeout=KEPT_S),
+        headers={"Authorization": f"Bearer {system.token}"},
+        timeout=aiohttp.ClientTimeout(total=30),
+        trace_configs=list(traces),
+    )
 
 
 @asynccontextmanager
@@ -36,14 +53,14 @@ async def stubs(
         yield workers
 
 
-async def submit(http: httpx.AsyncClient) -> str:
-    answer = await http.post("/operations", json={"operation_type": "noop", "parameters": {}})
-    if answer.status_code != 202:
-        raise SystemExit(f"POST /operations: {answer.status_code} {answer.text}")
-    return str(answer.json()["operation_id"])
+async def submit(http: aiohttp.ClientSession) -> str:
+    async with http.post("/operations", json={"operation_type": "noop", "parameters": {}}) as response:
+        if response.status != 202:
+            raise SystemExit(f"POST /operations: {response.status} {await response.text()}")
+        return str((await response.json())["operation_id"])
 
 
-async def through(workers: Sequence[StubWorker], http: httpx.AsyncClient, number: int) -> Took:
+async def through(workers: Sequence[StubWorker], http: aiohttp.ClientSession, number: int) -> Took:
     """So many operations, each of which is to run once."""
     before = [len(worker.runs) for worker in workers]
     begun = time.perf_counter()

@@ -15,10 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
 from benchmarks._figures import print_figure, print_median
-from benchmarks._noops import stubs, through
+from benchmarks._noops import client, stubs, through
 from benchmarks._system import ROOT, processor_s, running
 
 WORKERS = 10
@@ -47,11 +45,7 @@ async def main() -> None:
     with switch() as path:
         environment = {"KTRDR_BENCH_SWITCH": str(path), "PYTHONPATH": str(SWITCHABLE)}
         with running(**environment) as system:
-            headers = {"Authorization": f"Bearer {system.token}"}
-            async with (
-                httpx.AsyncClient(base_url=system.url, headers=headers, timeout=30) as http,
-                stubs(system, WORKERS) as workers,
-            ):
+            async with client(system) as http, stubs(system, WORKERS) as workers:
                 await through(workers, http, WARM_UP)
                 for pair in range(PAIRS):
                     for is_on in (True, False) if pair % 2 == 0 else (False, True):

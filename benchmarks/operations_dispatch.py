@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-import httpx
+import aiohttp
 import psycopg
 import psycopg.sql
 
 from benchmarks import _queue_peers
 from benchmarks._figures import print_median
-from benchmarks._noops import stubs, submit, through
+from benchmarks._noops import client, stubs, submit, through
 from benchmarks._peers import Peer, peer
 from benchmarks._system import System, processor_of_tree_s, processor_s, running, server_processor_s
 from ktrdr_site.embedded.cluster import DATABASE, ROLE, ready_socket_directory
@@ -57,8 +57,7 @@ async def main() -> None:
             started = stack.enter_context(peer(program, *_own_database(system, name)))
             if started is not None:
                 peers[name] = started
-        headers = {"Authorization": f"Bearer {system.token}"}
-        async with httpx.AsyncClient(base_url=system.url, headers=headers, timeout=30) as http:
+        async with client(system) as http:
             await _measure_idle(system, http, peers.get("procrastinate"))
             _report(await _measure_throughput(system, http, peers))
 
@@ -73,7 +72,7 @@ def _own_database(system: System, name: str) -> tuple[str, str, str]:
     return str(directory), ROLE, database
 
 
-async def _measure_idle(system: System, http: httpx.AsyncClient, other: Peer | None) -> None:
+async def _measure_idle(system: System, http: aiohttp.ClientSession, other: Peer | None) -> None:
     """Measure from the moment a request is sent to the moment the worker is asked to start."""
     waits: list[float] = []
     theirs: list[float] = []
@@ -89,7 +88,7 @@ async def _measure_idle(system: System, http: httpx.AsyncClient, other: Peer | N
         print_median(f"idle submit to start, {name}", [value], "ms", goal=f"at most {goal}", **compared)
 
 
-async def _wait_for_start(http: httpx.AsyncClient, worker: StubWorker) -> float:
+async def _wait_for_start(http: aiohttp.ClientSession, worker: StubWorker) -> float:
     begun = time.perf_counter()
     before = worker.count("start")
     submitting = asyncio.create_task(submit(http))
@@ -102,7 +101,7 @@ async def _wait_for_start(http: httpx.AsyncClient, worker: StubWorker) -> float:
 
 
 async def _measure_throughput(
-    system: System, http: httpx.AsyncClient, peers: Mapping[str, Peer]
+    system: System, http: aiohttp.ClientSession, peers: Mapping[str, Peer]
 ) -> dict[str, Rounds]:
     results = {name: Rounds() for name in (OURS, *peers)}
     async with stubs(system, WORKERS) as workers:

@@ -20,11 +20,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import aiohttp
 from aiohttp import web
 
 from benchmarks._figures import print_figure
-from benchmarks._noops import stubs, through
+from benchmarks._noops import client, stubs, through
 from benchmarks._system import ROOT, System, processor_s, running
 from tests.faults.certificates import Certificates
 from worker_agent.testing import StubWorker
@@ -44,7 +44,7 @@ Subscription.objects.create(name="bench", channel="webhook", target="{url}", kin
 @dataclass
 class Side:
     system: System
-    http: httpx.AsyncClient
+    http: aiohttp.ClientSession
     workers: list[StubWorker]
     is_on: bool
     arrived: list[str] = field(default_factory=list)
@@ -79,7 +79,9 @@ class Side:
 
     async def _scrape(self) -> None:
         while True:
-            (await self.http.get("/metrics")).raise_for_status()
+            async with self.http.get("/metrics") as response:
+                response.raise_for_status()
+                await response.read()
             await asyncio.sleep(SCRAPE_EVERY_S)
 
 
@@ -100,7 +102,9 @@ async def receiver(arrived: list[str]) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def traced(request: httpx.Request) -> None:
+async def start_trace(
+    http: aiohttp.ClientSession, context: object, request: aiohttp.TraceRequestStartParams
+) -> None:
     request.headers["X-Request-ID"] = secrets.token_hex(16)
     request.headers["traceparent"] = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
@@ -116,13 +120,10 @@ async def begin(stack: AsyncExitStack, certificates: Certificates | None) -> Sid
             "KTRDR_HOOK_NETWORKS": "127.0.0.0/8",
         }
     system = stack.enter_context(running(**variables))
-    http = httpx.AsyncClient(
-        base_url=system.url,
-        headers={"Authorization": f"Bearer {system.token}"},
-        event_hooks={"request": [traced]} if certificates is not None else {},
-        timeout=30,
-    )
-    await stack.enter_async_context(http)
+    traces = aiohttp.TraceConfig()
+    if certificates is not None:
+        traces.on_request_start.append(start_trace)
+    http = await stack.enter_async_context(client(system, [traces]))
     serving = certificates.serving if certificates is not None else None
     workers = await stack.enter_async_context(stubs(system, WORKERS, serving))
     side = Side(system, http, workers, certificates is not None)

@@ -21,6 +21,8 @@ from operations.states import FINAL, Status
 
 MAX_LISTED = 100
 """Skipped operations that a result names."""
+MAX_READ = 10_000
+"""Operations that a bounded call looks at."""
 UNEXPECTED = "An unexpected error occurred; see the log."
 
 
@@ -34,6 +36,8 @@ class BulkAction:
     act: AuditEntry.Act
     is_newest_first: bool = False
     concerns_deleted: bool = False
+    leave_out_unchanged: Callable[[QuerySet[Operation]], QuerySet[Operation]] = lambda rows: rows
+    """Of those whose status allows it."""
 
     def all_rows(self) -> QuerySet[Operation]:
         """Return the operations that a selection can contain."""
@@ -44,7 +48,7 @@ class BulkAction:
     def candidates(self, matching: QuerySet[Operation]) -> QuerySet[Operation]:
         """Return those of `matching` whose status allows the action, in the order in which they are handled."""
         order = ("-created_at", "-pk") if self.is_newest_first else ("created_at", "pk")
-        return matching.filter(status__in=self.sources).order_by(*order)
+        return self.leave_out_unchanged(matching.filter(status__in=self.sources)).order_by(*order)
 
 
 def _cancel(operation_id: str, by: Actor, reason: str) -> None:
@@ -91,7 +95,13 @@ def label_action(shared: SharedLabels) -> BulkAction:
         labels.label_shared(operation_id, shared, by)
 
     sources = [Status.FAILED] if shared.dismissed else sorted(FINAL) if shared.archived else list(Status)
-    return BulkAction("label", tuple(sources), apply, AuditEntry.Act.OPERATIONS_LABELLED)
+    return BulkAction(
+        "label",
+        tuple(sources),
+        apply,
+        AuditEntry.Act.OPERATIONS_LABELLED,
+        leave_out_unchanged=lambda rows: labels.without_labels(rows, shared),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +137,18 @@ def act_on_matching(
     limit: int | None = None,
     time_limit_s: float | None = None,
 ) -> BulkResult:
-    """Apply the action to the operations of `matching` that allow it, in its order, within the bounds.
+    """Apply the action to the operations of `matching` that allow it, in its order, until `limit` of them have changed.
+
+    Those that are skipped do not count, or the same ones would fill each of several calls.
 
     It is the oldest first, because a retry is refused while an earlier operation that it waits for has failed. `description`
     is the selection, for the audit trail.
     """
     candidates = action.candidates(matching)
-    ids = list(candidates.values_list("pk", flat=True)[:limit])
-    result = BulkResult(matched=len(ids) if limit is None or len(ids) < limit else candidates.count())
-    handled = _act_on(action, ids, by, reason, result, time_limit_s)
+    bound = None if limit is None else MAX_READ
+    ids = list(candidates.values_list("pk", flat=True)[:bound])
+    result = BulkResult(matched=len(ids) if bound is None or len(ids) < bound else candidates.count())
+    handled = _act_on(action, ids, by, reason, result, time_limit_s, limit)
     result.remaining = max(0, result.matched - handled)
     _audit(action, result, by, description, reason)
     return result
@@ -171,11 +184,14 @@ def _act_on(
     reason: str,
     result: BulkResult,
     time_limit_s: float | None,
+    limit: int | None = None,
 ) -> int:
-    """Return how many of the operations were handled before the time was over."""
+    """Return how many of the operations were handled before the time was over or `limit` of them had changed."""
     started = time.monotonic()
     for position, operation_id in enumerate(ids):
         if time_limit_s is not None and time.monotonic() - started > time_limit_s:
+            return position
+        if result.changed == limit:
             return position
         with isolated(f"bulk {action.name}", atomic=False, operation_id=operation_id) as unit:
             try:

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -92,6 +92,21 @@ def with_tags(operations: QuerySet[Operation], tags: Iterable[str]) -> QuerySet[
     for tag in names:
         operations = operations.filter(pk__in=links.filter(tag_id=tag).values("operation_id"))
     return operations
+
+
+def without_labels(operations: QuerySet[Operation], shared: SharedLabels) -> QuerySet[Operation]:
+    """Select the operations that the labels would change, so that a repeated call reaches the others."""
+    links = Operation.tags.through._base_manager.filter(operation_id=OuterRef("pk"))
+    changes = Q(pk__in=())
+    for tag in set(shared.add_tags) - set(shared.remove_tags):
+        changes |= Q(~Exists(links.filter(tag_id=tag)))
+    if shared.remove_tags:
+        changes |= Q(Exists(links.filter(tag_id__in=shared.remove_tags)))
+    if shared.archived is not None:
+        changes |= Q(archived_at__isnull=shared.archived)
+    if shared.dismissed is not None:
+        changes |= Q(dismissed_at__isnull=shared.dismissed)
+    return operations.filter(changes)
 
 
 @atomic_with_retries

@@ -102,7 +102,7 @@ class BulkResultSerializer(serializers.Serializer[BulkResult]):
     changed = serializers.IntegerField()
     skipped = serializers.IntegerField()
     remaining = serializers.IntegerField(
-        help_text="not handled because one call is bounded; repeat the call to go on"
+        help_text="not handled because one call is bounded; repeat the call to go on, until one changes nothing"
     )
     skipped_operations = SkippedSerializer(many=True, help_text="the first 100")
 

@@ -13,7 +13,7 @@ from access.models import AuditEntry
 from operations import bulk, interventions
 from operations.actors import Actor
 from operations.api import bulk as api_bulk
-from operations.models import Checkpoint, Event, Operation
+from operations.models import Checkpoint, Event, Operation, Tag
 from operations.states import Status
 from tests.claiming import claim_next
 from tests.factories import OperationFactory, WorkerFactory
@@ -139,6 +139,51 @@ def test_one_call_is_bounded_and_repeated_calls_reach_the_end(
     remaining = [api.post("/operations/cancel", {"active": True}).json()["remaining"] for _ in range(4)]
     assert remaining == [6, 2, 0, 0]
     assert set(statuses().values()) == {"CANCELLED"}
+
+
+def test_operations_that_cannot_be_changed_do_not_fill_every_call(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_bulk, "MAX_OPERATIONS", 2)
+    failed = create_failed(operation_type="training")
+    for _ in range(5):
+        OperationFactory(status="CANCELLED", **ENDED).after.add(failed)
+    possible = [OperationFactory(status="CANCELLED", **ENDED).pk for _ in range(3)]
+    answers = [api.post("/operations/retry", {"operation_type": "echo"}).json() for _ in range(2)]
+    assert [(answer["changed"], answer["skipped"], answer["remaining"]) for answer in answers] == [
+        (2, 5, 1),
+        (1, 5, 0),
+    ]
+    assert {pk for pk, status in statuses().items() if status == "PENDING"} == set(possible)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"add_tags": ["fx", "gold"]},
+        {"remove_tags": ["old"]},
+        {"add_tags": ["fx"], "remove_tags": ["fx", "old"]},
+        {"dismissed": True},
+        {"archived": True},
+    ],
+    ids=str,
+)
+def test_repeated_calls_label_each_operation_once(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch, labels: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(api_bulk, "MAX_OPERATIONS", 2)
+    for _ in range(5):
+        create_failed().tags.add(Tag.objects.get_or_create(name="old")[0])
+    body = {"status": "FAILED", "archived": "any", "labels": labels}
+    answers = [api.post("/operations/label", body).json() for _ in range(4)]
+    assert [(answer["changed"], answer["remaining"]) for answer in answers] == [
+        (2, 3),
+        (2, 1),
+        (1, 0),
+        (0, 0),
+    ]
+    events = Event.objects.filter(kind="labelled").values_list("operation_id", flat=True)
+    assert sorted(events) == sorted(statuses())
 
 
 def test_a_call_ends_when_its_time_is_over(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,11 @@ REFUSED = {
         12,
         "this is not a test: the objective would be measured on the part that the trials train on; use folds",
     ),
+    "holdout from the first day of the calendar": (
+        STUDY.replace("from: 2009-01-01", "from: 0001-01-01"),
+        4,
+        "the holdout from 0001-01-01 leaves no day to search; let it start later",
+    ),
     "holdout inside the search data": (
         STUDY.replace("{from: 2009-01-01}", "{from: 2008-01-01, until: 2008-12-31}"),
         4,

@@ -35,6 +35,8 @@ MAX_REPORT_BYTES = 2_000_000
 Pointer = Annotated[str, Field(min_length=2, max_length=400)]
 """A JSON pointer (RFC 6901) into the strategy, or into `/backtest`."""
 Number = Annotated[int, Field(ge=0, lt=2**32)]
+Milliseconds = Annotated[float, Field(ge=0.0, le=1e12)]
+"""Of processor time: at most 31 years, so that no sum over trials is infinite."""
 StudyKind = Literal["decisions", "rules", "training"]
 
 
@@ -107,7 +109,7 @@ class BatchResult(_Message):
     """The objective; None for a failed trial, and where the metric is undefined (no trades)."""
     scores: dict[str, list[float | None]]
     """Metrics on the test parts, by name."""
-    cpu_ms: list[float]
+    cpu_ms: list[Milliseconds]
     errors: dict[str, str] = Field(default_factory=dict)
     """Number of a failed trial -> a sentence."""
     kept: list[Number] = Field(default_factory=list)

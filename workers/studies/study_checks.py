@@ -1,6 +1,7 @@
 """Check the sections of a study against each other."""
 
 from collections.abc import Iterator
+from datetime import date
 from itertools import pairwise
 from math import comb
 
@@ -38,6 +39,8 @@ def _period_problems(study: Study) -> Iterator[UnplacedProblem]:
             "/holdout/from",
             f"this is not a test: the holdout from {start} contains the whole data since {since}",
         )
+    if start == date.min:
+        yield "/holdout/from", f"the holdout from {start} leaves no day to search; let it start later"
     if until and start > until:
         yield "/holdout/from", f"the holdout from {start} is empty: the data end at {until}"
     if end and end < start:

@@ -172,8 +172,19 @@ def _spread(operation_type: str, name: str, numbers: Sequence[float]) -> Spread:
         METRICS[name].title if is_run else words(name),
         len(numbers),
         min(numbers),
-        statistics.median(numbers),
-        statistics.fmean(numbers),
+        # Exact: a sum of floats may be infinite.
+        statistics.mean((statistics.median_low(numbers), statistics.median_high(numbers))),
+        statistics.mean(numbers),
         max(numbers),
-        statistics.stdev(numbers) if len(numbers) > 1 else None,
+        _deviation(numbers),
     )
+
+
+def _deviation(numbers: Sequence[float]) -> float | None:
+    """Return the standard deviation of a sample; None for fewer than two values, and if it is larger than a float."""
+    if len(numbers) < 2:
+        return None
+    try:
+        return statistics.stdev(numbers)
+    except OverflowError:
+        return None

@@ -30,7 +30,7 @@ def condition(name: str, operator: str, value: str) -> Q:
     if (metric := find_metric(name)) is not None:
         return _compare(f"run_metrics__{metric.name}", operator, _number(name, value), name)
     if name in _TIMES:
-        return _at_day(_TIMES[name], operator, _day(name, value), name)
+        return _at_day(_TIMES[name], operator, *_day(name, value), name)
     if operator == "~" and name in _CONTAINED:
         return _CONTAINED[name](value)
     if operator not in ("=", "!="):
@@ -48,9 +48,8 @@ def _compare(field: str, operator: str, value: float, name: str) -> Q:
     return Q(**{f"{field}{_LOOKUPS[operator]}": value})
 
 
-def _at_day(field: str, operator: str, day: datetime, name: str) -> Q:
+def _at_day(field: str, operator: str, day: datetime, next_day: datetime, name: str) -> Q:
     """Compare with a whole day, so that `=` means within it and `>` after it."""
-    next_day = day + timedelta(days=1)
     match operator:
         case "=":
             return Q(**{f"{field}__gte": day, f"{field}__lt": next_day})
@@ -71,10 +70,12 @@ def _number(name: str, value: str) -> float:
     return float(digits) / (100 if value.endswith("%") else 1)
 
 
-def _day(name: str, value: str) -> datetime:
+def _day(name: str, value: str) -> tuple[datetime, datetime]:
+    """Return the start of the day and of the next one, which the last day of the calendar does not have."""
     try:
-        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
+        day = datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
+        return day, day + timedelta(days=1)
+    except (ValueError, OverflowError):
         raise ValueRefused(
             f"{name} is compared with a date such as 2026-01-31, not {value[:80]!r},"
         ) from None

@@ -98,6 +98,8 @@ def test_an_expression_selects(expression: str, selected: str) -> None:
         ("tag = a/b", 6, "A tag has at most"),
         ("status = done", 9, "Unknown status 'done'"),
         ("created > yesterday", 10, "such as 2026-01-31, not 'yesterday'"),
+        ("created < 9999-12-31", 10, "such as 2026-01-31, not '9999-12-31'"),
+        ("ended ~ 9999-12-31", 8, "such as 2026-01-31, not '9999-12-31'"),
         ('title = "open', 8, "text needs two equal quotes"),
         ("trades > 1;", 9, "not '1;'"),
         ("! sharpe", 0, "Unexpected '!'"),

@@ -110,6 +110,28 @@ def test_the_spread_is_that_of_the_completed_operations(api: APIClient) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("figures", "median", "mean", "has_deviation"),
+    [
+        ([1e308, 1e308, 1.5e308, 1.5e308], 1.25e308, 1.25e308, True),
+        ([1.7e308, -1.7e308], 0.0, 0.0, False),
+        ([1.7e308] * 3, 1.7e308, 1.7e308, True),
+    ],
+)
+def test_huge_figures_have_a_spread(
+    api: APIClient, browser: Client, figures: list[float], median: float, mean: float, has_deviation: bool
+) -> None:
+    CapabilityFactory(operation_type="walk", parameters_schema=SCHEMA)
+    operation = {"operation_type": "walk", "parameters": {"seed": 1}}
+    shown = post(api, seeds=len(figures), operation=operation).json()
+    for member, figure in zip(shown["operations"], figures, strict=True):
+        complete(member["operation_id"], {"figure": figure})
+    (spread,) = api.get(f"/seed-runs/{shown['seed_run_id']}").json()["spread"]
+    assert (spread["median"], spread["mean"]) == (pytest.approx(median), pytest.approx(mean))
+    assert (spread["deviation"] is not None) == has_deviation
+    assert browser.get(f"/dashboard/seed-runs/{shown['seed_run_id']}").status_code == 200
+
+
 def test_one_value_has_no_deviation(api: APIClient) -> None:
     shown = post(api).json()
     complete(shown["operations"][1]["operation_id"], test_score=0.5)

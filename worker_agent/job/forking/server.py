@@ -22,7 +22,7 @@ from types import FrameType
 from worker_agent.job import linux, process_tree
 from worker_agent.job.forking import keeper, messages
 from worker_agent.job.forking.huge_pages import join_pages
-from worker_agent.job.forking.resident_code import release_code
+from worker_agent.job.forking.resident_files import release_files
 from worker_agent.job.forking.wake_up import WakeUp
 from worker_agent.job.thread_limits import limit_threads
 from worker_agent.monitoring import logs
@@ -124,7 +124,7 @@ class ForkServer:
             log.exception("warming up failed")
         if self.is_warm:
             gc.collect()
-            release_code()
+            release_files()
             join_pages()
             log.info("fork server is warm: threads=%s", process_tree.count_threads())
 

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
@@ -156,8 +157,14 @@ class Nursery:
         finally:
             os.close(write_end)
         reader = asyncio.StreamReader(limit=READ_ON_DEMAND)
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb"))
-        return ForkedProcess(await started, reader, ended)
+        pipe = os.fdopen(read_end, "rb")
+        try:
+            await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+            return ForkedProcess(await started, reader, ended)
+        except asyncio.CancelledError:  # stopped before it had started
+            if not started.cancel() and started.exception() is None:
+                _kill(started.result())
+            raise
 
     def close(self) -> None:
         """End the nursery, after all servers have ended."""
@@ -172,7 +179,11 @@ class Nursery:
             return
         message = json.loads(content)
         if "pid" in message:
-            self._started.pop(message["number"]).set_result(message["pid"])
+            started = self._started.pop(message["number"])
+            if started.cancelled():
+                _kill(message["pid"])
+            else:
+                started.set_result(message["pid"])
         else:
             self._ended.pop(message["number"]).set_result(message["status"])
 
@@ -181,11 +192,17 @@ class Nursery:
         asyncio.get_running_loop().remove_reader(self.connection)
         self._listening = False
         for started in self._started.values():
-            started.set_exception(ConnectionResetError(errno.ECONNRESET, "their nursery has ended"))
+            if not started.cancelled():
+                started.set_exception(ConnectionResetError(errno.ECONNRESET, "their nursery has ended"))
         for ended in self._ended.values():
             ended.set_result(STOPPED)
         self._started.clear()
         self._ended.clear()
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _enter(

@@ -17,7 +17,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing.process import BaseProcess
@@ -26,6 +25,7 @@ from typing import Any
 
 import setproctitle
 
+from ktrdr_site.processes.descriptors import detach_all_but
 from ktrdr_site.processes.parent_death import die_with_parent
 
 KIND = socket.SOCK_SEQPACKET
@@ -127,7 +127,7 @@ def _become(received: list[int], connection: socket.socket, nursery: int) -> Non
         request: dict[str, Any] = json.load(file)
     _place([1, *request["descriptors"]], received[1:])
     os.dup2(1, 2)
-    _close_all_but({0, 1, 2, *request["descriptors"]})
+    detach_all_but({0, 1, 2, *request["descriptors"]})
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["directory"])
@@ -149,14 +149,6 @@ def _place(numbers: list[int], received: list[int]) -> None:
     for descriptor, number in zip(high, numbers, strict=True):
         os.dup2(descriptor, number)
         os.close(descriptor)
-
-
-def _close_all_but(kept: set[int]) -> None:
-    """Close what the nursery and its parent have open, as a new program would find it closed."""
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) not in kept:
-            with suppress(OSError):  # the descriptor of the list itself
-                os.close(int(name))
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

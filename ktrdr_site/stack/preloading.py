@@ -30,7 +30,6 @@ SITE = (
     "sniffio",
     "studies.management.commands.run_studies",
     "django_q.cluster",
-    "django_q.management.commands.qcluster",
 )
 """Not `ktrdr_site.wsgi`: when it is imported, it bounds the statements of its own process."""
 WORKERS = ("concurrent.futures.thread", "worker_agent.base", "worker_agent.job.forking.server")

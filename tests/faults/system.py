@@ -189,7 +189,7 @@ class System:
 
     def cluster(self) -> dict[str, psutil.Process]:
         """django-q2's processes. They look alike: told apart by the order in which a fresh cluster starts them."""
-        kinds = ("main", "sentinel", "worker", "monitor", "pusher")
+        kinds = ("sentinel", "worker", "monitor", "pusher")
         found: list[psutil.Process] = []
 
         def complete() -> bool:

@@ -107,8 +107,8 @@ def leader(system: System) -> int:
     "kind",
     [
         "worker",
-        "main",
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("monitor", "pusher", "sentinel")),
+        "sentinel",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("monitor", "pusher")),
     ],
 )
 def test_sweeps_go_on_after_a_process_of_the_task_cluster_is_killed(system: System, kind: str) -> None:
@@ -125,8 +125,8 @@ def fresh_cluster(system: System) -> None:
     family = system.cluster()
     began = [one.create_time() for one in family.values()]
     if max(began) - min(began) > stretched(5):
-        family["main"].kill()
-        until(lambda: not family["main"].is_running(), "the old cluster is gone")
+        family["sentinel"].kill()
+        until(lambda: not family["sentinel"].is_running(), "the old cluster is gone")
         system.cluster()
         system.until_sweeps(1)
 
@@ -148,6 +148,6 @@ def test_a_frozen_cluster_is_replaced(system: System) -> None:
     cluster = system.cluster()
     for process in cluster.values():
         process.send_signal(signal.SIGSTOP)
-    until(lambda: not cluster["main"].is_running(), "the frozen cluster is gone", 30, system.logs)
+    until(lambda: not cluster["sentinel"].is_running(), "the frozen cluster is gone", 30, system.logs)
     system.until_sweeps(2, 20)
     until_completed(system, operations)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -52,7 +53,10 @@ import json, os, sys, time
 print(json.dumps({
     "pid": os.getpid(), "parent": os.getppid(), "arguments": sys.argv[1:], "colour": os.environ["COLOUR"],
     "variables": len(os.environ), "directory": os.getcwd(), "session": os.getsid(0), "name": __name__,
-    "imported": "decimal" in sys.modules and sys.modules["mimetypes"].inited, "descriptors": len(os.listdir("/proc/self/fd")),
+    "imported": "decimal" in sys.modules and sys.modules["mimetypes"].inited, "files": [
+        os.readlink(path) for path in map("/proc/self/fd/{}".format, os.listdir("/proc/self/fd"))
+        if os.path.exists(path) and path[-2:] not in ("/0", "/1", "/2")
+    ],
 }), flush=True)
 if os.path.exists("end"):
     sys.exit(3)
@@ -71,8 +75,8 @@ class Running:
                 return message[key]
         raise AssertionError(f"the supervisor has ended before {key}")
 
-    def report(self) -> dict[str, object]:
-        report: dict[str, object] = json.loads(str(self.until("line")))
+    def report(self) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(str(self.until("line")))
         return report
 
 
@@ -115,9 +119,10 @@ def test_a_forked_server_has_its_own_session_environment_directory_and_title(
     with supervisor(tmp_path, kind) as running:
         pid = running.until("started")
         report = running.report()
+        assert set(report.pop("files")) <= {"/dev/null"}, "nothing of the nursery beside its own three"
         assert report == {
             "pid": pid, "parent": report["parent"], "arguments": ["an argument"], "colour": "ultramarine", "variables": 3,
-            "directory": str(tmp_path), "session": pid, "name": "__main__", "imported": True, "descriptors": 4,
+            "directory": str(tmp_path), "session": pid, "name": "__main__", "imported": True,
         }  # fmt: skip
         server = psutil.Process(int(str(pid)))
         assert f"{tmp_path}/server.py an argument (data in {tmp_path})" in " ".join(server.cmdline())
@@ -191,3 +196,54 @@ def test_an_idle_nursery_ends_with_its_parent(kind: str) -> None:
         finally:
             parent.kill()
         until_gone([nursery], "the nursery ends", 10)
+
+
+STOPPED_EARLY = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from ktrdr_site.processes.nursery import Nursery
+
+nursery = Nursery.start((), lambda: None)
+
+async def main():
+    os.kill(nursery.process.pid, signal.SIGSTOP)
+    starting = asyncio.create_task(nursery.fork([sys.executable, sys.argv[1]], {}, Path("/"), ()))
+    while not nursery._started:
+        await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait([starting])
+    (ended,) = nursery._ended.values()
+    os.kill(nursery.process.pid, signal.SIGCONT)
+    print(await ended)
+
+asyncio.run(main())
+nursery.close()
+"""
+
+
+def test_a_server_that_was_stopped_before_it_had_started_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text("import time; time.sleep(600)")
+    command = [sys.executable, "-c", STOPPED_EARLY, str(script)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == (f"{-signal.SIGKILL}\n", "")
+
+
+OWNED_DESCRIPTOR = """
+import os
+from ktrdr_site.processes.descriptors import detach_all_but
+
+owner, second = open(os.__file__), open(os.__file__)
+detach_all_but({0, 1, 2, second.fileno()})
+new = os.open("/proc/self/status", os.O_RDONLY)
+print(owner.read() == "", second.read() != "")
+owner.close()
+print(os.read(new, 4))
+"""
+
+
+def test_what_a_library_closes_later_is_never_a_file_that_the_server_opened() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OWNED_DESCRIPTOR], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True True\nb'Name'\n"

@@ -44,7 +44,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-async def run(plan: Plan, nurseries: Nurseries) -> int:
+async def run(plan: Plan, nurseries: Nurseries, guard: Guard) -> int:
     """Run until a signal, or with `exit_after_demo` until the demo is over. Raises NotReadyError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -59,7 +59,6 @@ async def run(plan: Plan, nurseries: Nurseries) -> int:
         plan = replace(plan, port=listener.getsockname()[1])
         _create_log_directory(plan.log_dir)
         journal = Journal(plan.log_dir, terminal, plan.verbose)
-        guard = Guard(settings.BASE_DIR)
         system = System(plan, terminal, journal, Supervisor(journal, guard.watch), stop, nurseries, jobs)
         with journal.with_own_log():
             async with terminal.animate():
@@ -67,7 +66,6 @@ async def run(plan: Plan, nurseries: Nurseries) -> int:
                     return await system.serve(listener)
                 finally:
                     await system.stop_everything()
-                    guard.dismiss()
 
 
 @dataclass(slots=True)

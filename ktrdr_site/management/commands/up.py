@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from ktrdr_site.processes.guard import Guard
 from ktrdr_site.stack import preparation
 from ktrdr_site.stack.preloading import Nurseries
 from ktrdr_site.stack.preparation import NotReadyError
@@ -65,12 +66,14 @@ class Command(BaseCommand):
         settings.WORKER_TOKEN = preparation.worker_token(plan.data_dir)  # made before the servers read it
         settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, *other_hosts(plan.host)]
         nurseries = Nurseries.start(plan)
+        guard = Guard(settings.BASE_DIR)
         try:
-            status = asyncio.run(run(plan, nurseries))
+            status = asyncio.run(run(plan, nurseries, guard))
         except NotReadyError as error:
             raise CommandError(f"KTRDR cannot start: {error}") from error
         finally:
             nurseries.close()
+            guard.dismiss()
         sys.stdout.flush()
         if status:
             raise SystemExit(status)

@@ -80,6 +80,10 @@ def server_command(directory: Path, socket_directory: Path) -> list[str]:
         # The defaults of these two start four more processes.
         "io_method": "sync",
         "max_logical_replication_workers": "0",
+        # Their tables, one entry for each possible connection, are filled at the start: 5 MB with the defaults. Reads are
+        # synchronous, and no transaction is serializable.
+        "io_max_concurrency": "4",
+        "max_pred_locks_per_transaction": "10",
         "log_line_prefix": "%m [%p] ",
         "log_timezone": "UTC",
         "timezone": "UTC",

@@ -27,7 +27,7 @@ def test_the_result_of_the_largest_batch_fits_into_an_operation() -> None:
         state=[TrialState.STOPPED_EARLY] * MAX_TRIALS,
         value=list(column),
         scores={name: list(column) for name in names},
-        cpu_ms=list(column),
+        cpu_ms=[-value for value in column],
     )
     assert len(result.model_dump_json()) < MAX_RESULT_BYTES
 

@@ -34,9 +34,9 @@ def log_event(operation: Operation, event: Event) -> None:
     _log(operation, message, event.actor, event.reason, event.attempt)
 
 
-def log_submission(operation: Operation, actor: Actor) -> None:
-    """Log the first event of a new operation, which is stored with it."""
-    _log(operation, f"operation {operation.status}", actor.label, "submitted")
+def log_status(operation: Operation, actor: Actor, reason: str) -> None:
+    """Log the event of the operation's status, which is stored with it."""
+    _log(operation, f"operation {operation.status}", actor.label, reason)
 
 
 def _log(operation: Operation, message: str, actor: str, reason: str, attempt: int | None = None) -> None:

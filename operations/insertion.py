@@ -143,7 +143,7 @@ def insert(
         _link(entries)
         _attach_inputs(entries)
     for operation in operations:
-        event_log.log_submission(operation, by.actor)
+        event_log.log_status(operation, by.actor, "submitted")
     return operations
 
 

@@ -4,9 +4,6 @@ Most operations of a worker's own type end so. A report is applied by three stat
 are five round trips; here two statements are sent together, and the second one checks everything itself.
 """
 
-from typing import Any
-
-from django.db import connection
 from django.utils.crypto import constant_time_compare
 
 from access.conflicts import statement_with_retries
@@ -16,11 +13,11 @@ from operations.actors import Actor
 from operations.blockers import RELEASE
 from operations.endings import FREE_WORKER, SET_ENDED, SET_STARTED
 from operations.event_log import NOT_LOGGED
-from operations.models import Event, Operation
+from operations.models import Operation
 from operations.models.attempt import AttemptOutcome
 from operations.registered_kinds import types_with_completion
 from operations.reports import COMPLETED, digest_of, final_progress
-from operations.states import Status
+from operations.status_changes import adapt
 from registry.dispatch_channel import CHANNEL
 from worker_agent.protocol import Outcome, Report
 
@@ -52,7 +49,7 @@ _COMPLETE = f"""
             (operation_id, kind, from_status, to_status, attempt, actor, user_id, address, reason)
         SELECT operation_id, 'status', from_status, status, attempt, %(actor)s, NULL, NULL, '{COMPLETED}' FROM moved
     )
-    SELECT {columns_of(Operation, "moved", without=NOT_LOGGED)}, from_status, pg_notify('{CHANNEL}', '') FROM moved
+    SELECT {columns_of(Operation, "moved", without=NOT_LOGGED)}, pg_notify('{CHANNEL}', '') FROM moved
 """  # noqa: S608  (constants)
 
 
@@ -73,8 +70,8 @@ def complete(operation_id: str, worker_id: str, instance_id: str, report: Report
         "worker_id": worker_id,
         "instance_id": instance_id,
         "with_completion": types_with_completion(),
-        "result": _json("result", report.result or {}),
-        "progress": _json("progress", final_progress(report)),
+        "result": adapt("result", report.result or {}),
+        "progress": adapt("progress", final_progress(report)),
         "outcome": AttemptOutcome.COMPLETED.value,
         "error": "",
         "report_sha256": digest_of(report),
@@ -82,9 +79,8 @@ def complete(operation_id: str, worker_id: str, instance_id: str, report: Report
         "actor": actor.label,
     }
     _, completed = fetch_together((_LOCK, {"operation_id": operation_id}), (_COMPLETE, values))
-    for *columns, from_status, _ in completed:
-        operation = instance(Operation, columns, without=NOT_LOGGED)
-        event_log.log_event(operation, _event(operation, Status(from_status), actor))
+    for *columns, _ in completed:
+        event_log.log_status(instance(Operation, columns, without=NOT_LOGGED), actor, COMPLETED)
     return bool(completed)
 
 
@@ -93,23 +89,6 @@ def _is_plain(report: Report) -> bool:
 
 
 def _is_proven(operation_id: str, worker_id: str, report: Report) -> bool:
-    """Return whether the report has the attempt's secret. An attempt without one (protocol 1) is no plain case."""
+    """Return whether the report has the attempt's secret. One without a secret (protocol 1) goes the long way."""
     expected = attempt_secrets.secret_for(operation_id, report.attempt, worker_id)
     return constant_time_compare(report.attempt_secret, expected)
-
-
-def _json(field: str, value: dict[str, Any]) -> Any:
-    return Operation._meta.get_field(field).get_db_prep_save(value, connection)  # type: ignore[union-attr]
-
-
-def _event(operation: Operation, from_status: Status, actor: Actor) -> Event:
-    """Return the event that was stored."""
-    return Event(
-        operation=operation,
-        kind="status",
-        from_status=from_status,
-        to_status=Status.COMPLETED,
-        attempt=operation.attempt,
-        actor=actor.label,
-        reason=COMPLETED,
-    )

@@ -54,7 +54,7 @@ def change_status(
     """
     computed = {name for name, value in changes.items() if hasattr(value, "resolve_expression")}
     moments = {name for name in computed if type(changes[name]) is Now}
-    plain = {name: _adapt(name, changes[name]) for name in changes if name not in computed}
+    plain = {name: adapt(name, changes[name]) for name in changes if name not in computed}
     releases = event.to_status == Status.COMPLETED
     ends, starts = ending is not None, ending is not None and ending.starts
     row = fetch_one(
@@ -81,7 +81,8 @@ def change_status(
     return Change(event_id=row[0], has_subscribers=row[1])
 
 
-def _adapt(name: str, value: Any) -> Any:
+def adapt(name: str, value: Any) -> Any:
+    """Return the value of a field as the database expects it."""
     return _field(name).get_db_prep_save(value, connection)
 
 

@@ -105,9 +105,9 @@ def _find_incarnation(worker_id: str, instance_id: str) -> Worker | None:
     return None if row is None else instance(Worker, row)
 
 
-def require_registered(sender: SignedWorker | None) -> Incarnation:
+def require_registered(sender: SignedWorker) -> Incarnation:
     """Return the worker of a token if the registry still has that incarnation. Raises AuthenticationFailed."""
-    worker = None if sender is None else _find_incarnation(sender.worker_id, sender.instance_id)
+    worker = _find_incarnation(sender.worker_id, sender.instance_id)
     if worker is None:
         raise AuthenticationFailed(INVALID)
     return Incarnation(worker, worker.instance_id)
@@ -118,38 +118,29 @@ def _bearer(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def _signed(request: Request) -> "tuple[SignedWorker | None, str] | None":
-    """Return whose token the request has, None if it was not issued by this backend, and the token; None without one."""
-    token = _bearer(request)
-    if token is None or not token.startswith(PREFIX):
-        return None
-    identity = verify_worker_token(token)
-    return (None if identity is None else SignedWorker(*identity)), token
-
-
-class WorkerAuthentication(BaseAuthentication):
-    """`Authorization: Bearer ktw_...` of the worker's current incarnation."""
+class SignatureAuthentication(BaseAuthentication):
+    """`Authorization: Bearer ktw_...` of any incarnation; the view asks the registry, or its statement does."""
 
     def authenticate(self, request: Request) -> tuple[Any, str] | None:
-        if (signed := _signed(request)) is None:
+        token = _bearer(request)
+        if token is None or not token.startswith(PREFIX):
             return None
-        sender, token = signed
-        return require_registered(sender), token
+        if (identity := verify_worker_token(token)) is None:
+            raise AuthenticationFailed(INVALID)
+        return SignedWorker(*identity), token
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
 
-class SignatureAuthentication(WorkerAuthentication):
-    """Checks only the token's signature; the view asks the registry (`require_registered`), or its statement does."""
+class WorkerAuthentication(SignatureAuthentication):
+    """The same of the worker's current incarnation."""
 
     def authenticate(self, request: Request) -> tuple[Any, str] | None:
-        if (signed := _signed(request)) is None:
+        if (signed := super().authenticate(request)) is None:
             return None
         sender, token = signed
-        if sender is None:
-            raise AuthenticationFailed(INVALID)
-        return sender, token
+        return require_registered(sender), token
 
 
 @dataclass(frozen=True, slots=True)

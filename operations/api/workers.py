@@ -112,7 +112,7 @@ class Reports(APIView):
     parser_classes = (RawParser,)
 
     @extend_schema(
-        auth=[{SCHEME: []}],  # type: ignore[list-item]  # the library takes requirements, its types names
+        auth=[{SCHEME: []}],  # type: ignore[list-item]  # annotated as text; the library passes requirements on
         request=Report,
         responses={200: {"type": "object"}},
     )

@@ -99,7 +99,7 @@ ELSEWHERE = {
     "operations.deletion.why_not": "a request",
     "operations.dispatching.time_limits.expire": TIME_LIMIT,
     "operations.dispatching.time_limits.stop": TIME_LIMIT,
-    "operations.event_log.log_submission": "a request",
+    "operations.event_log.log_status": "a request",
     "operations.file_checks._check": "test_file_checks: test_a_file_that_cannot_be_read_stops_no_other",
     "operations.file_checks._is_whole": "test_file_checks: test_a_file_that_cannot_be_read_stops_no_other",
     "operations.interventions.resume": "a request",
